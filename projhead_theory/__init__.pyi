@@ -1,0 +1,42 @@
+from . import claims, figures, losses, measure, problems, report, simulation, theory
+from .claims import Outcome, Verdict, compare, verify
+from .moments import Moments
+from .networks import DeepLinear
+from .problems import (
+    AdditiveNoise,
+    Compose,
+    ContrastiveProblem,
+    Custom,
+    Features,
+    Mask,
+    Rescale,
+    SignFlip,
+    Views,
+)
+
+__all__ = [
+    "AdditiveNoise",
+    "Compose",
+    "ContrastiveProblem",
+    "Custom",
+    "DeepLinear",
+    "Features",
+    "Mask",
+    "Moments",
+    "Outcome",
+    "Rescale",
+    "SignFlip",
+    "Verdict",
+    "Views",
+    "claims",
+    "compare",
+    "figures",
+    "losses",
+    "measure",
+    "problems",
+    "report",
+    "simulation",
+    "theory",
+    "verify",
+]
+__version__: str

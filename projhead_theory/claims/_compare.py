@@ -1,0 +1,105 @@
+"""Hold a layer-wise prediction against a trajectory."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks, measure
+from .._spectra import frobenius, matmul, psd_power
+from ..simulation import Ended, Trajectory
+from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
+from ._verdict import Verdict, judge
+
+
+def compare(
+    prediction: LayerPrediction,
+    trajectory: Trajectory,
+    *,
+    imbalance: Float[Array, " L-1"] | float | None = None,
+    drift: Float[Array, " L-1"] | float | None = None,
+) -> Verdict:
+    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the range of $S$.
+
+    The tolerance of layer $l$ is the sum of
+    - *stationarity*: how far the last Gram may still be from the minimiser, by a Newton step from its own residual, carried to layer $l$
+      through the derivative of $M \mapsto M^{l/L}$;
+    - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
+    - *discretisation*: the same for the drift that integration error or finite steps can have caused;
+    - *noise*: the fluctuations of a stochastic run, three of their root mean squares;
+    - *rounding*: of the closed form in its dtype, conditioning included.
+
+    **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the hypothesis is to be other than
+    what was measured on the start; `drift`: the same for what discretisation may have added. A control grants what the claim grants.
+
+    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram: if that is less than
+    the tolerance, layers cannot be told apart and the outcome is undecidable.
+
+    **Raises:** `ValueError` if depth or dimension differ.
+    """
+    depth, d = prediction.grams.shape[:2]
+    if trajectory.networks.depth != depth:
+        raise _checks.bad("trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}")
+    if trajectory.networks.sizes[0] != d:
+        raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
+    grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
+    return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
+
+
+@eqx.filter_jit
+def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
+    minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
+    depth, d = grams.shape[:2]
+    eps = jnp.finfo(grams.dtype).eps
+    spread, v = jnp.linalg.eigh(moments.second)
+    inside = jnp.where(spread > d * eps * spread[-1], v, 0)
+    project = matmul(inside, inside.T)
+    measured = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(trajectory.final))
+
+    size = frobenius(grams)
+    size = jnp.where(size > 0, size, 1)
+    discrepancy = frobenius(measured - grams) / size
+
+    displacement, dropped, _ = stationarity_defect(minimiser, moments, measured[-1])
+    levels = jnp.arange(1, depth + 1) / depth
+    carried = [jax.jvp(lambda m, t=t: psd_power(m, t, minimiser.kept), (grams[-1],), (displacement,))[1] for t in levels]
+    spill = jnp.stack([frobenius(c) for c in carried]) + jnp.sqrt(d) ** (1 - levels) * dropped**levels
+
+    start = measure.imbalance_norms(trajectory.start) if imbalance is None else imbalance
+    # A root of M magnifies the relative error of its smallest kept eigenvalue.
+    spectrum = jnp.linalg.eigvalsh(grams[-1])
+    least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
+    rounding = depth * minimiser.rounding * jnp.where(spectrum[-1] > 0, spectrum[-1] / jnp.where(least > 0, least, 1), 1) ** (1 - levels)
+    noise = 3 * trajectory.noise
+    flutter = jnp.stack([frobenius(psd_power(grams[-1], t - 1, minimiser.kept)) for t in levels]) * levels * noise / jnp.sqrt(d)
+    parts = {
+        "start": imbalance_bound(grams, start) / size,
+        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,
+        "stationarity": spill / size,
+        "noise": flutter / size,
+        "rounding": rounding,
+    }
+    between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
+    effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
+    outcome = judge(
+        discrepancy,
+        parts,
+        effect,
+        settled=trajectory.ended == Ended.converged,
+        finite=~(trajectory.ended == Ended.diverged),
+        premise=minimiser.unique,
+    )
+    directions = prediction.directions
+    weights = (
+        jnp.diagonal(measured, axis1=1, axis2=2) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
+    )
+    return Verdict(
+        discrepancy=discrepancy,
+        parts=parts,
+        effect=effect,
+        outcome=outcome,
+        predicted=prediction.weights,
+        measured=jnp.sqrt(jnp.maximum(weights, 0)),
+        labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
+        what="relative Gram discrepancy",
+    )

@@ -1,0 +1,171 @@
+r"""The two matrices a linear network's contrastive loss sees: cross moment $C = E[x_1 x_2^\top]$, second moment $S = E[x_1 x_1^\top]$."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from . import _checks
+from ._spectra import matmul, symmetric
+
+
+class Moments(eqx.Module):
+    r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$ (THEORY section 0).
+
+    Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry entrywise standard errors and the
+    number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample satisfies, since a sample's cross
+    moment may have negative eigenvalues where the population's is zero.
+
+    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`: standard errors of
+    the entries, if estimated; `pairs`: how many pairs they were estimated from.
+
+    **Raises:** `ValueError` for shapes that differ or are not square, non-finite entries, asymmetry, or $C \not\preceq S$.
+    """
+
+    cross: Float[Array, "d d"]
+    second: Float[Array, "d d"]
+    cross_error: Float[Array, "d d"] | None
+    second_error: Float[Array, "d d"] | None
+    pairs: Array | None
+
+    def __init__(self, cross: Any, second: Any, cross_error: Any = None, second_error: Any = None, pairs: Any = None):
+        cross, second = _checks.floating("cross", cross), _checks.floating("second", second)
+        dtype = jnp.result_type(cross, second)
+        for name, x in (("cross", cross), ("second", second)):
+            if x.ndim != 2 or x.shape[0] != x.shape[1] or x.shape[0] == 0:
+                raise _checks.bad(name, f"shape {x.shape}", "a square matrix (d, d) with d >= 1")
+        if cross.shape != second.shape:
+            raise _checks.bad("cross", f"shape {cross.shape}", f"the shape of second, {second.shape}")
+        _validate(cross, second, estimated=pairs is not None)
+        self.cross, self.second = symmetric(cross.astype(dtype)), symmetric(second.astype(dtype))
+        self.cross_error, self.second_error = cross_error, second_error
+        self.pairs = None if pairs is None else jnp.asarray(pairs)
+
+    @property
+    def dim(self) -> int:
+        return self.second.shape[-1]
+
+    @classmethod
+    def from_views(cls, x1: Any, x2: Any, chunk: int = 65_536) -> "Moments":
+        r"""Empirical moments of paired views, symmetrised over the two views, with standard errors.
+
+        $\hat C = \frac{1}{2n}\sum (x_1 x_2^\top + x_2 x_1^\top)$, $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing
+        is centred. Rows are read `chunk` at a time by slicing, so a memory-mapped array never has to fit in memory.
+
+        **Arguments:** `x1`, `x2`: `(n, d)` arrays with $n \ge 2$; `chunk`: rows held at once.
+
+        **Raises:** `ValueError` if the shapes differ or are not `(n, d)`, there are fewer than two rows, or an entry is not finite.
+        """
+        for name, x in (("x1", x1), ("x2", x2)):
+            if not hasattr(x, "shape") or len(x.shape) != 2 or x.shape[1] == 0:
+                raise _checks.bad(name, f"shape {getattr(x, 'shape', type(x).__name__)}", "an array (n, d) of views with d >= 1")
+        if x1.shape != x2.shape:
+            raise _checks.bad("x2", f"shape {x2.shape}", f"the shape of x1, {x1.shape}")
+        chunk = _checks.count("chunk", chunk)
+        return cls.from_chunks((x1[i : i + chunk], x2[i : i + chunk]) for i in range(0, x1.shape[0], chunk))
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[tuple[Any, Any]]) -> "Moments":
+        """As `from_views`, from an iterable of `(x1, x2)` chunks: any number of rows, one chunk in memory at a time.
+
+        Sums are kept in float64 on the host whatever the dtype of the views; the result has the dtype of the views.
+        """
+        total: list[np.ndarray] | None = None
+        n, dtype = 0, None
+        for x1, x2, rows in _padded(chunks):
+            dtype = x1.dtype if dtype is None else dtype
+            sums = [np.asarray(s, np.float64) for s in _sums(x1, x2)]
+            if not all(np.isfinite(s).all() for s in sums):
+                raise _checks.bad("views", f"a non-finite entry in rows {n} to {n + rows - 1}", "finite numbers")
+            total = sums if total is None else [t + s for t, s in zip(total, sums, strict=True)]
+            n += rows
+        if total is None or n < 2:
+            raise _checks.bad("views", f"{n} rows", "at least two rows")
+        cross, second, cross_square, second_square = (t / n for t in total)
+        errors = [np.sqrt(np.maximum(square - mean**2, 0) / (n - 1)) for mean, square in ((cross, cross_square), (second, second_square))]
+        as_views = [jnp.asarray(x, dtype) for x in (cross, second, *errors)]
+        return cls(*as_views, pairs=n)
+
+    def rotate(self, basis: Any) -> "Moments":
+        r"""The moments of $U^\top x$: $(U^\top C U, U^\top S U)$. With orthonormal columns fewer than $d$ this is a restriction.
+
+        Standard errors do not rotate entrywise and are dropped; the number of pairs stays.
+        """
+        basis = _checks.floating("basis", basis)
+        if basis.ndim != 2 or basis.shape[0] != self.dim:
+            raise _checks.bad("basis", f"shape {basis.shape}", f"({self.dim}, k)")
+        turn = lambda a: matmul(matmul(basis.T, a), basis)  # noqa: E731
+        return Moments(turn(self.cross), turn(self.second), pairs=self.pairs)
+
+    def range_basis(self, tolerance: float | None = None) -> Float[Array, "d r"]:
+        r"""Orthonormal eigenvectors of $S$ with eigenvalue above `tolerance` times the largest (default $d \epsilon$), descending.
+
+        Directions outside carry no variance: the loss does not see them and gradients never move them, so training in these
+        coordinates is the same as training in the full space. The rank is a shape, so this cannot run under `jit`.
+        """
+        eigenvalues, v = jnp.linalg.eigh(self.second)
+        tolerance = self.dim * jnp.finfo(self.second.dtype).eps if tolerance is None else tolerance
+        rank = int(np.sum(np.asarray(eigenvalues) > tolerance * np.asarray(eigenvalues)[-1]))
+        if rank == 0:
+            raise _checks.bad("second", "the zero matrix", "variance in at least one direction")
+        return v[:, ::-1][:, :rank]
+
+    def restrict(self, tolerance: float | None = None) -> "Moments":
+        """The moments in the coordinates of `range_basis`: full rank, with a diagonal second moment."""
+        return self.rotate(self.range_basis(tolerance))
+
+
+def _validate(cross: Array, second: Array, estimated: bool) -> None:
+    c, s = _checks.concrete(cross), _checks.concrete(second)
+    if c is None or s is None:
+        return
+    for name, x in (("cross", c), ("second", s)):
+        if not np.isfinite(x).all():
+            raise _checks.bad(name, "an entry that is not finite", "finite numbers")
+    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys the same bound.
+    slack = 16 * len(s) * max(np.finfo(c.dtype).eps, np.finfo(s.dtype).eps) * max(np.abs(s).max(), np.abs(c).max())
+    for name, x in (("cross", c), ("second", s)):
+        if np.abs(x - x.T).max() > slack:
+            raise _checks.bad(name, f"asymmetry {np.abs(x - x.T).max():.2g}", "a symmetric matrix")
+    least = lambda x: float(np.linalg.eigvalsh((x + x.T) / 2)[0])  # noqa: E731
+    slack *= len(s) ** 0.5
+    if least(s) < -slack:
+        raise _checks.bad("second", f"least eigenvalue {least(s):.3g}", "a positive semi-definite matrix")
+    if least(s - c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(s - c):.3g} of second - cross", "C <= S in the PSD order")
+    if estimated and least(s + c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
+    if not estimated and least(c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
+
+
+@jax.jit
+def _sums(x1: Array, x2: Array) -> tuple[Array, Array, Array, Array]:
+    """Sums over rows of the symmetrised products and of their squares, all by matrix products."""
+    h, a, b = x1 * x2, x1 * x1, x2 * x2
+    cross = matmul(x1.T, x2)
+    both = matmul(h.T, h)
+    crossed = matmul(a.T, b)
+    return (
+        (cross + cross.T) / 2,
+        (matmul(x1.T, x1) + matmul(x2.T, x2)) / 2,
+        (crossed + crossed.T + 2 * both) / 4,
+        (matmul(a.T, a) + matmul(b.T, b) + 2 * both) / 4,
+    )
+
+
+def _padded(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, int]]:
+    """Pad a shorter chunk with zero rows, which add nothing to the sums, so that the sums compile once."""
+    size = 0
+    for first, second in chunks:
+        x1, x2 = _checks.floating("x1", first), _checks.floating("x2", second)
+        if x1.ndim != 2 or x1.shape != x2.shape:
+            raise _checks.bad("views", f"shapes {x1.shape} and {x2.shape}", "two arrays of equal shape (n, d)")
+        rows = x1.shape[0]
+        size = max(size, rows)
+        pad = ((0, size - rows), (0, 0))
+        yield jnp.pad(x1, pad), jnp.pad(x2, pad), rows

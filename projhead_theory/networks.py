@@ -1,0 +1,156 @@
+r"""Networks. `DeepLinear` is $f(x) = W_L \cdots W_1 x$ with its starts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from . import _checks
+from ._spectra import matmul
+
+
+def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    if len(sizes) < 2:
+        raise _checks.bad("depth", f"{len(sizes) - 1} layers (sizes {tuple(sizes)})", "at least one layer: sizes (d, p_1, ..., p_L)")
+    return tuple(_checks.count("width", size) for size in sizes)
+
+
+def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Array:
+    """A uniformly random matrix with orthonormal columns (rows >= columns)."""
+    q, r = jnp.linalg.qr(jax.random.normal(key, (rows, columns), dtype))
+    return q * jnp.where(jnp.diagonal(r) < 0, -1, 1)
+
+
+class DeepLinear(eqx.Module):
+    r"""A deep linear network $f(x) = W_L \cdots W_1 x$ (THEORY section 0; paper section 3).
+
+    The encoder is the lower layers, the projection head the top ones: pre-projection is layer $L - 1$ for a head of one
+    layer, post-projection is layer $L$.
+
+    **Arguments:** `layers`: $W_1, \dots, W_L$, with $W_l$ of shape `(p_l, p_{l-1})`.
+
+    **Raises:** `ValueError` if there is no layer or the shapes do not chain.
+    """
+
+    layers: tuple[Float[Array, "..."], ...]
+
+    def __init__(self, layers: Sequence[Any]):
+        layers = tuple(_checks.floating("layers", w) for w in layers)
+        if not layers:
+            raise _checks.bad("layers", "none (depth 0)", "at least one matrix")
+        for below, above in zip(layers, layers[1:], strict=False):
+            if above.shape[-1] != below.shape[-2]:
+                raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain")
+        self.layers = layers
+
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """`(d, p_1, ..., p_L)`."""
+        return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
+
+    @property
+    def width(self) -> int:
+        """The smallest width above the input: it bounds the rank of the network."""
+        return min(self.sizes[1:])
+
+    def products(self) -> tuple[Float[Array, "..."], ...]:
+        """$W_{1:1}, \\dots, W_{L:1}$, with $W_{l:1} = W_l \\cdots W_1$."""
+        result = [self.layers[0]]
+        for w in self.layers[1:]:
+            result.append(matmul(w, result[-1]))
+        return tuple(result)
+
+    @property
+    def matrix(self) -> Float[Array, "p d"]:
+        """The end-to-end matrix $W_{L:1}$."""
+        return self.products()[-1]
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n p"]:
+        for w in self.layers:
+            x = matmul(x, w.T)
+        return x
+
+    @classmethod
+    def init(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float | Sequence[float] = 1.0, dtype: Any = None) -> "DeepLinear":
+        r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
+
+        **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's default float
+        if not given.
+        """
+        sizes = _sizes(sizes)
+        scales = jnp.broadcast_to(_checks.nonnegative("scale", scale), (len(sizes) - 1,))
+        keys = jax.random.split(key, len(sizes) - 1)
+        dtype = dtype or jnp.result_type(float)
+        return cls(
+            [
+                (s / n**0.5).astype(dtype) * jax.random.normal(k, (m, n), dtype)
+                for k, s, n, m in zip(keys, scales, sizes, sizes[1:], strict=False)
+            ]
+        )
+
+    @classmethod
+    def orthogonal(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
+        """Each layer is `scale` times a random matrix with orthonormal rows or columns. Balanced when all widths are equal."""
+        sizes = _sizes(sizes)
+        scale = _checks.nonnegative("scale", scale)
+        dtype = dtype or jnp.result_type(float)
+        layers = []
+        for k, n, m in zip(jax.random.split(key, len(sizes) - 1), sizes, sizes[1:], strict=False):
+            q = _orthonormal(k, max(m, n), min(m, n), dtype)
+            layers.append(scale.astype(dtype) * (q if m >= n else q.T))
+        return cls(layers)
+
+    @classmethod
+    def balanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
+        r"""An exactly balanced random start, for any widths: $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding.
+
+        $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform in
+        $[\text{scale}/2, 3\,\text{scale}/2]$, of rank the smallest size.
+        """
+        sizes = _sizes(sizes)
+        scale = _checks.nonnegative("scale", scale)
+        dtype = dtype or jnp.result_type(float)
+        first, *rest = jax.random.split(key, len(sizes) + 1)
+        spectrum = scale.astype(dtype) * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
+        frames = [_orthonormal(k, size, min(sizes), dtype) for k, size in zip(rest, sizes, strict=True)]
+        return cls([matmul(above * spectrum, below.T) for below, above in zip(frames, frames[1:], strict=False)])
+
+    @classmethod
+    def aligned(cls, directions: Any, weights: Any, sizes: Sequence[int]) -> "DeepLinear":
+        r"""A balanced start along given directions: end to end it maps $v_i$ to $s_i e_i$, every layer carrying $s_i^{1/L}$.
+
+        **Arguments:** `directions`: `(d, k)`, orthonormal columns $v_i$; `weights`: `(k,)`, the product weights $s_i \ge 0$;
+        `sizes`, with every width at least $k$.
+        """
+        sizes = _sizes(sizes)
+        directions = _checks.floating("directions", directions)
+        weights = _checks.nonnegative("weights", weights)
+        k = weights.shape[0] if weights.ndim else 0
+        if directions.shape != (sizes[0], k):
+            raise _checks.bad("directions", f"shape {directions.shape}", f"({sizes[0]}, {k}): one column for each weight")
+        if min(sizes[1:]) < k:
+            raise _checks.bad("width", min(sizes[1:]), f"at least {k}, the number of directions")
+        gram = _checks.concrete(matmul(directions.T, directions))
+        if gram is not None and abs(gram - jnp.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps:
+            raise _checks.bad("directions", "columns that are not orthonormal", "orthonormal columns")
+        root = weights ** (1 / (len(sizes) - 1))
+        first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
+        rest = [
+            jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root)
+            for n, m in zip(sizes[1:], sizes[2:], strict=False)
+        ]
+        return cls([matmul(first, directions.T), *rest])
+
+    @classmethod
+    def unbalanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scales: Sequence[float], dtype: Any = None) -> "DeepLinear":
+        """A Gaussian start with a scale of its own for each layer: the control for every statement about balanced starts."""
+        if len(scales) != len(sizes) - 1:
+            raise _checks.bad("scales", f"{len(scales)} numbers", f"{len(sizes) - 1}: one for each layer")
+        return cls.init(key, sizes, scales, dtype)

@@ -1,0 +1,196 @@
+r"""Augmentations. Each draws a view of an input, and where it can, maps exact moments to exact moments.
+
+An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between coordinates and between the two views, maps
+$(C, S)$ to $(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with $\rho = E r$. This holds for any input, mixed or
+not, and composes.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks
+
+
+class AbstractAugmentation(eqx.Module):
+    """A random map from an input to a view of it."""
+
+    @abc.abstractmethod
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        """One independent view of every row."""
+
+    @abc.abstractmethod
+    def push(self, cross: Array, second: Array) -> tuple[Array, Array]:
+        """The moments of the views, given the moments of what is augmented."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether `push` exists in closed form."""
+        return True
+
+    def check(self, dim: int) -> None:
+        """Raise `ValueError` unless the parameters fit inputs of this dimension."""
+
+
+class _Elementwise(AbstractAugmentation):
+    @abc.abstractmethod
+    def _statistics(self) -> tuple[Array, Array, Array]:
+        """Mean and second moment of the factor, and variance of the added term."""
+
+    @abc.abstractmethod
+    def _parameters(self) -> dict[str, Array]:
+        """Parameters by name, each a scalar or one number a coordinate."""
+
+    def push(self, cross, second):
+        mean, square, added = (jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self._statistics())
+        scale = mean[:, None] * mean[None, :]
+        extra = (square - mean**2) * jnp.diagonal(second) + added
+        return scale * cross, scale * second + jnp.diag(extra)
+
+    def check(self, dim):
+        for name, value in self._parameters().items():
+            if value.shape not in ((), (dim,)):
+                raise _checks.bad(name, f"{value.size} numbers", f"one number, or {dim}: one a feature")
+
+
+class AdditiveNoise(_Elementwise):
+    r"""$x_i + \sigma_i \xi_i$ with Gaussian $\xi$: $c_i = \phi_i^2$, $q_i = \phi_i^2 + \sigma_i^2$ (paper section 3).
+
+    **Arguments:** `scale`: $\sigma \ge 0$, a number or one a feature, in the units of the input.
+    """
+
+    scale: Array
+
+    def __init__(self, scale: Any):
+        self.scale = _checks.nonnegative("scale", scale)
+
+    def __call__(self, key, x):
+        return x + self.scale.astype(x.dtype) * jax.random.normal(key, x.shape, x.dtype)
+
+    def _statistics(self):
+        one = jnp.ones((), self.scale.dtype)
+        return one, one, self.scale**2
+
+    def _parameters(self):
+        return {"scale": self.scale}
+
+
+class SignFlip(_Elementwise):
+    r"""$x_i \mapsto -x_i$ with probability $\alpha_i$: $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$ (THEORY section 0)."""
+
+    probability: Array
+
+    def __init__(self, probability: Any):
+        self.probability = _checks.probability("probability", probability)
+
+    def __call__(self, key, x):
+        return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), -x, x)
+
+    def _statistics(self):
+        mean = 1 - 2 * self.probability
+        return mean, jnp.ones_like(mean), jnp.zeros_like(mean)
+
+    def _parameters(self):
+        return {"probability": self.probability}
+
+
+class Mask(_Elementwise):
+    r"""$x_i \mapsto 0$ with probability $m_i$: $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$ (THEORY section 0)."""
+
+    probability: Array
+
+    def __init__(self, probability: Any):
+        self.probability = _checks.probability("probability", probability)
+
+    def __call__(self, key, x):
+        return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), jnp.zeros_like(x), x)
+
+    def _statistics(self):
+        mean = 1 - self.probability
+        return mean, mean, jnp.zeros_like(mean)
+
+    def _parameters(self):
+        return {"probability": self.probability}
+
+
+class Rescale(_Elementwise):
+    r"""$x_i \mapsto r_i x_i$ with $r_i$ uniform in $[a, b]$: mean $(a+b)/2$, second moment $(a^2 + ab + b^2)/3$."""
+
+    low: Array
+    high: Array
+
+    def __init__(self, low: Any, high: Any):
+        self.low, self.high = _checks.floating("low", low), _checks.floating("high", high)
+        _checks.require("low", self.low, lambda v: jnp.isfinite(v), "finite numbers")
+        _checks.require("high", self.high - self.low, lambda v: v >= 0, "finite numbers, none below low")
+
+    def __call__(self, key, x):
+        return x * jax.random.uniform(key, x.shape, x.dtype, self.low.astype(x.dtype), self.high.astype(x.dtype))
+
+    def _statistics(self):
+        mean = (self.low + self.high) / 2
+        return mean, (self.low**2 + self.low * self.high + self.high**2) / 3, jnp.zeros_like(mean)
+
+    def _parameters(self):
+        return {"low": self.low, "high": self.high}
+
+
+class Compose(AbstractAugmentation):
+    """One augmentation after another, the first named applied first. `Compose()` leaves the input as it is."""
+
+    parts: tuple[AbstractAugmentation, ...]
+
+    def __init__(self, *parts: AbstractAugmentation):
+        for part in parts:
+            if not isinstance(part, AbstractAugmentation):
+                raise _checks.bad("Compose", type(part).__name__, "augmentations (wrap a function in Custom)")
+        self.parts = parts
+
+    def __call__(self, key, x):
+        for i, part in enumerate(self.parts):
+            x = part(jax.random.fold_in(key, i), x)
+        return x
+
+    def push(self, cross, second):
+        for part in self.parts:
+            cross, second = part.push(cross, second)
+        return cross, second
+
+    @property
+    def exact(self):
+        return all(part.exact for part in self.parts)
+
+    def check(self, dim):
+        for part in self.parts:
+            part.check(dim)
+
+
+class Custom(AbstractAugmentation):
+    """Any function `(key, x) -> view` of one input vector; its moments can only be estimated."""
+
+    function: Callable[[PRNGKeyArray, Array], Array] = eqx.field(static=True)
+
+    def __init__(self, function: Callable[[PRNGKeyArray, Array], Array]):
+        if not callable(function):
+            raise _checks.bad("function", type(function).__name__, "a function of (key, x)")
+        self.function = function
+
+    def __call__(self, key, x):
+        return jax.vmap(self.function)(jax.random.split(key, x.shape[0]), x)
+
+    def push(self, cross, second):
+        raise _checks.bad("augmentation", "Custom", "one with exact moments; estimate them with moments(key=...)")
+
+    @property
+    def exact(self):
+        return False
+
+    def check(self, dim):
+        view = eqx.filter_eval_shape(self.function, jax.random.key(0), jnp.zeros(dim))
+        if getattr(view, "shape", None) != (dim,):
+            raise _checks.bad("function", f"a view of shape {getattr(view, 'shape', None)}", f"a view of shape ({dim},)")

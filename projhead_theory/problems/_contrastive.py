@@ -1,0 +1,89 @@
+"""The contrastive problem: features, and the augmentation that makes views of them."""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks
+from .._spectra import matmul
+from ..moments import Moments
+from ._augmentations import AbstractAugmentation, Compose
+from ._features import Features
+from ._views import Views
+
+
+class ContrastiveProblem(eqx.Module):
+    r"""Features, augmented, mixed: a view is $x = b(Q\, a(u))$ with a fresh draw of $a$ and $b$ for each view (THEORY section 0).
+
+    **Arguments:** `features`: the distribution of $u$ and the mixing $Q$; `augmentation`: $a$, acting on the features before
+    the mixing; `ambient`: $b$, acting on the natural input after it. Either may be left out.
+
+    **Raises:** `ValueError` if an augmentation has parameters for another number of coordinates.
+    """
+
+    features: Features
+    augmentation: AbstractAugmentation
+    ambient: AbstractAugmentation
+
+    def __init__(self, features: Features, augmentation: AbstractAugmentation | None = None, ambient: AbstractAugmentation | None = None):
+        self.features = features
+        self.augmentation = Compose() if augmentation is None else augmentation
+        self.ambient = Compose() if ambient is None else ambient
+        self.augmentation.check(features.dim)
+        self.ambient.check(features.ambient_dim)
+
+    @property
+    def dim(self) -> int:
+        """The dimension of the natural input."""
+        return self.features.ambient_dim
+
+    @property
+    def directions(self) -> Float[Array, "D d"]:
+        """The unit direction of each feature in input space."""
+        return self.features.directions
+
+    @property
+    def exact(self) -> bool:
+        """Whether the moments exist in closed form."""
+        return self.augmentation.exact and self.ambient.exact
+
+    def sample_pairs(self, key: PRNGKeyArray, n: int) -> Views:
+        """`n` independent positive pairs, drawn on the device."""
+        n = _checks.count("n", n, 2)
+        draw, *view_keys = jax.random.split(key, 3)
+        u = self.features.sample(draw, n)
+
+        def view(k: PRNGKeyArray) -> Array:
+            inner, outer = jax.random.split(k)
+            return self.ambient(outer, self.features.embed(self.augmentation(inner, u)))
+
+        return Views(*(view(k) for k in view_keys))
+
+    def moments(self, *, key: PRNGKeyArray | None = None, samples: int = 2**18) -> Moments:
+        r"""Cross and second moment of a positive pair: exact where the augmentations are, else estimated with standard errors.
+
+        **Arguments:** `key`, `samples`: only for an estimate (`Custom`): the seed and how many pairs to draw, in chunks.
+
+        **Raises:** `ValueError` if an estimate is needed and no key is given.
+        """
+        if self.exact:
+            square = jnp.diag(self.features.strength**2)
+            cross, second = self.augmentation.push(square, square)
+            if (q := self.features.mixing) is not None:
+                cross, second = (matmul(matmul(q, m), q.T) for m in (cross, second))
+            return Moments(*self.ambient.push(cross, second))
+        if key is None:
+            raise _checks.bad("key", "None", "a PRNG key: a Custom augmentation has no exact moments, they are estimated")
+        samples = _checks.count("samples", samples, 2)
+        chunk = min(samples, 2**15)
+        sizes = [chunk] * (samples // chunk) + ([samples % chunk] if samples % chunk >= 2 else [])
+        return Moments.from_chunks(tuple(_draw(self, jax.random.fold_in(key, i), n)) for i, n in enumerate(sizes))
+
+
+@partial(eqx.filter_jit)
+def _draw(problem: ContrastiveProblem, key: Any, n: int) -> Views:
+    return problem.sample_pairs(key, n)

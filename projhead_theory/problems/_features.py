@@ -1,0 +1,61 @@
+"""Features: independent coordinates of known strength, optionally mixed into a larger space."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks
+from .._spectra import matmul
+from ._laws import AbstractLaw, as_law
+
+
+class Features(eqx.Module):
+    r"""$u_i = \phi_i z_i$ with $z_i$ independent of mean 0 and variance 1; natural input $x = Q u$ (THEORY section 0; paper section 3).
+
+    **Arguments:** `strength`: $\phi$, `(d,)`, positive; `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`,
+    `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not given.
+
+    **Raises:** `ValueError` for no features, strengths that are not positive and finite, or a mixing of the wrong shape.
+    """
+
+    strength: Float[Array, " d"]
+    law: AbstractLaw
+    mixing: Float[Array, "D d"] | None
+
+    def __init__(self, strength: Any, law: str | AbstractLaw = "rademacher", mixing: Any = None):
+        self.strength = _checks.positive("strength", strength)
+        if self.strength.ndim != 1 or self.strength.size == 0:
+            raise _checks.bad("strength", f"shape {self.strength.shape}", "a non-empty vector, one number a feature")
+        self.law = as_law(law)
+        self.mixing = None if mixing is None else _checks.floating("mixing", mixing)
+        if self.mixing is not None:
+            if self.mixing.ndim != 2 or self.mixing.shape[1] != self.dim:
+                raise _checks.bad("mixing", f"shape {self.mixing.shape}", f"(D, {self.dim}): one column a feature")
+            _checks.require("mixing", self.mixing, lambda v: jnp.isfinite(v), "finite numbers")
+
+    @property
+    def dim(self) -> int:
+        """How many features there are, $d$."""
+        return self.strength.shape[-1]
+
+    @property
+    def ambient_dim(self) -> int:
+        """The dimension of the natural input, $D$."""
+        return self.dim if self.mixing is None else self.mixing.shape[-2]
+
+    @property
+    def directions(self) -> Float[Array, "D d"]:
+        """The unit direction in which each feature lies in input space: the normalised columns of the mixing."""
+        if self.mixing is None:
+            return jnp.eye(self.dim, dtype=self.strength.dtype)
+        return self.mixing / jnp.linalg.norm(self.mixing, axis=0)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+        """Independent draws of $u$, before the mixing."""
+        return self.strength * self.law.sample(key, (n, self.dim), self.strength.dtype)
+
+    def embed(self, u: Float[Array, "*n d"]) -> Float[Array, "*n D"]:
+        """$x = Q u$."""
+        return u if self.mixing is None else matmul(u, self.mixing.T)

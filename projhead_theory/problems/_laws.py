@@ -1,0 +1,80 @@
+"""Laws of a single feature: zero mean, unit variance. A law is its sampler and a name."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from .. import _checks
+
+
+class AbstractLaw(eqx.Module):
+    """A distribution of one feature with mean 0 and variance 1."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Independent draws of the given shape."""
+
+
+class Rademacher(AbstractLaw):
+    """$z = \\pm 1$ with equal probability (the paper's features)."""
+
+    def sample(self, key, shape, dtype):
+        return jax.random.rademacher(key, shape, dtype)
+
+
+class Gaussian(AbstractLaw):
+    """Standard normal."""
+
+    def sample(self, key, shape, dtype):
+        return jax.random.normal(key, shape, dtype)
+
+
+class Uniform(AbstractLaw):
+    r"""Uniform on $[-\sqrt 3, \sqrt 3]$."""
+
+    def sample(self, key, shape, dtype):
+        return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
+
+
+class Laplace(AbstractLaw):
+    r"""Laplace of scale $1/\sqrt 2$."""
+
+    def sample(self, key, shape, dtype):
+        return jax.random.laplace(key, shape, dtype) * 2**-0.5
+
+
+class SpikeAndSlab(AbstractLaw):
+    r"""Sparse: zero with probability $1 - \pi$, else $N(0, 1/\pi)$, with `density` $\pi \in (0, 1]$."""
+
+    density: Array
+
+    def __init__(self, density: Any = 0.1):
+        self.density = _checks.probability("density", density)
+        _checks.require("density", self.density, lambda v: v > 0, "a probability in (0, 1]")
+
+    def sample(self, key, shape, dtype):
+        spike, slab = jax.random.split(key)
+        active = jax.random.bernoulli(spike, self.density, shape)
+        return jnp.where(active, jax.random.normal(slab, shape, dtype) * self.density.astype(dtype) ** -0.5, 0)
+
+
+LAWS = {
+    "rademacher": Rademacher,
+    "gaussian": Gaussian,
+    "uniform": Uniform,
+    "laplace": Laplace,
+    "spike-and-slab": SpikeAndSlab,
+}
+
+
+def as_law(value: "str | AbstractLaw") -> AbstractLaw:
+    """A law itself, or the one of that name with its default parameters."""
+    if isinstance(value, AbstractLaw):
+        return value
+    if isinstance(value, str) and value in LAWS:
+        return LAWS[value]()
+    raise _checks.bad("law", repr(value), f"one of {', '.join(LAWS)}, or a law")

@@ -1,0 +1,31 @@
+"""Random moments of a stated difficulty, where the cross and the second moment do not commute."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from .. import _checks
+from .._spectra import matmul, symmetric
+from ..moments import Moments
+
+
+def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 10.0) -> Moments:
+    r"""Moments with the given signal fractions: $S$ has a random eigenbasis and spectrum geometric from 1 down to `1 / condition`, and $C = S^{1/2} T S^{1/2}$ with
+    $T$ of eigenvalues `signal_fraction` in another random basis.
+
+    **Arguments:** `key`; `signal_fraction`: `(d,)`, in [0, 1]; `condition`: of $S$, at least 1.
+
+    **Raises:** `ValueError` for values out of range.
+    """
+    fractions = _checks.probability("signal_fraction", signal_fraction)
+    if fractions.ndim != 1 or fractions.size == 0:
+        raise _checks.bad("signal_fraction", f"shape {fractions.shape}", "a non-empty vector")
+    condition = _checks.floating("condition", condition)
+    _checks.require("condition", condition, lambda v: v >= 1, "a number >= 1")
+    d, dtype = fractions.size, fractions.dtype
+    u, v = (jnp.linalg.qr(jax.random.normal(k, (d, d), dtype))[0] for k in jax.random.split(key))
+    spectrum = jnp.geomspace(1, 1 / condition, d, dtype=dtype) if d > 1 else jnp.ones(1, dtype)
+    root = matmul(u * jnp.sqrt(spectrum), u.T)
+    return Moments(symmetric(matmul(matmul(root, matmul(v * fractions, v.T)), root)), symmetric(matmul(u * spectrum, u.T)))

@@ -1,0 +1,44 @@
+"""Paired views as data: a batch for a loss, or a finite sample that stands as a problem of its own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks
+from ..moments import Moments
+
+
+class Views(eqx.Module):
+    """Positive pairs: row `i` of `first` and row `i` of `second` are two views of one input.
+
+    **Arguments:** `first`, `second`: `(n, d)`, $n \\ge 2$. Unpacks as `x1, x2 = views`.
+    """
+
+    first: Float[Array, "n d"]
+    second: Float[Array, "n d"]
+
+    def __init__(self, first: Any, second: Any):
+        self.first, self.second = _checks.floating("x1", first), _checks.floating("x2", second)
+        if self.first.ndim != 2 or self.first.shape != self.second.shape:
+            raise _checks.bad("x2", f"shape {self.second.shape} beside x1 {self.first.shape}", "two arrays of equal shape (n, d)")
+        if self.first.shape[0] < 2:
+            raise _checks.bad("views", f"{self.first.shape[0]} rows", "at least two rows")
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.first, self.second))
+
+    @property
+    def dim(self) -> int:
+        return self.first.shape[-1]
+
+    def moments(self, chunk: int = 65_536) -> Moments:
+        """The empirical moments, with standard errors; see `Moments.from_views`."""
+        return Moments.from_views(self.first, self.second, chunk)
+
+    def sample_pairs(self, key: PRNGKeyArray, n: int) -> "Views":
+        """`n` of the pairs, drawn with replacement."""
+        rows = jax.random.randint(key, (_checks.count("n", n, 2),), 0, self.first.shape[0])
+        return Views(self.first[rows], self.second[rows])

@@ -1,0 +1,9 @@
+"""Simulators: each trains a network and returns a `Trajectory`. Nothing here may see the theory."""
+
+from ._descent import gradient_descent
+from ._flow import explicit, gradient_flow, implicit
+from ._objective import layer_gradients
+from ._stochastic import stochastic
+from ._trajectory import Ended, Trajectory
+
+__all__ = ["Ended", "Trajectory", "explicit", "gradient_descent", "gradient_flow", "implicit", "layer_gradients", "stochastic"]

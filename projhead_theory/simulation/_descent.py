@@ -1,0 +1,91 @@
+"""Full-batch gradient descent with any Optax optimiser."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from .. import _checks
+from ..losses import AbstractLoss, spectral
+from ..moments import Moments
+from ..networks import DeepLinear
+from ..problems import Views
+from ._driver import drive, marks
+from ._objective import gradient, value_and_gradient
+from ._trajectory import Ended, Trajectory, is_stationary, norm
+
+# `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so nothing recompiles when the rate changes.
+Optimiser = Callable[[Any], optax.GradientTransformation]
+
+
+def gradient_descent(
+    network: DeepLinear,
+    data: Moments | Views,
+    *,
+    loss: AbstractLoss = spectral,
+    step: float = 1e-2,
+    steps: int = 10_000,
+    optimiser: Optimiser = optax.sgd,
+    decay: float = 0.0,
+    record: int | Any = 64,
+    stationarity: float | None = None,
+) -> Trajectory:
+    r"""Train by full-batch gradient descent.
+
+    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch); `loss`; `step`: the learning rate $\eta$;
+    `steps`: how many; `optimiser`: a function of the learning rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
+    `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$; `record`: how many moments to record, or
+    increasing step numbers; `stationarity`: relative gradient at which the run counts as converged (default $10\,\epsilon^{2/3}$).
+
+    **Returns:** a `Trajectory` whose times are step numbers. `drift` is $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, all that the discrete law lets a step of plain
+    gradient descent do to $D_l$. A run whose state stops being finite ends as `diverged`, `ended_at` the last finite step.
+
+    **Raises:** `ValueError` for arguments out of range.
+    """
+    dtype = network.layers[0].dtype
+    steps = _checks.count("steps", steps, 0)
+    tolerance = 10 * jnp.finfo(dtype).eps ** (2 / 3) if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+    numbers = (_checks.positive("step", step), _checks.nonnegative("decay", decay), tolerance)
+    return _descent(network, data, loss, *(jnp.asarray(x, dtype) for x in numbers), optimiser, marks(record, steps))
+
+
+@eqx.filter_jit
+def _descent(network, data, loss, step, decay, tolerance, optimiser, at):
+    transformation = optimiser(step)
+
+    def take(network, state, i):
+        return transformation.update(gradient(network, loss, data, decay), state, network)
+
+    networks, energy, alive, last = drive(take, network, transformation.init(network), at)
+    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), networks)
+    return finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, tolerance)
+
+
+def finish(
+    at: Array, networks: DeepLinear, values: Array, norms: Array, energy: Array, alive: Array, last: Array, tolerance: Array
+) -> Trajectory:
+    """The trajectory of a discrete-time run, from what the driver and the losses at the records say."""
+    end = jax.tree.map(lambda w: w[-1], networks)
+    stationary, saddle_safe = is_stationary(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
+    ended = Ended.where(stationary & ~saddle_safe, Ended.rounding, Ended.limit)
+    ended = Ended.where(stationary & saddle_safe, Ended.converged, ended)
+    # The last finite parameters may already have a loss beyond the largest number.
+    finite = jnp.isfinite(values) & jnp.isfinite(norms)
+    ended = Ended.where(alive & finite[-1], ended, Ended.diverged)
+    index = jnp.maximum(jnp.sum(jnp.cumprod(finite)) - 1, 0)
+    use = jnp.minimum(jnp.arange(at.size), index)
+    return Trajectory(
+        times=jnp.minimum(at, last)[use].astype(values.dtype),
+        networks=jax.tree.map(lambda w: w[use], networks),
+        loss=values[use],
+        gradient_norm=norms[use],
+        ended=ended,
+        ended_at=last,
+        steps=last,
+        drift=energy[1:] + energy[:-1],
+        noise=jnp.zeros((), values.dtype),
+    )

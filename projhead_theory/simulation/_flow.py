@@ -1,0 +1,167 @@
+"""Gradient flow, as an ordinary differential equation solved by Diffrax."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+from jaxtyping import Array
+
+from .. import _checks
+from ..losses import AbstractLoss, spectral
+from ..moments import Moments
+from ..networks import DeepLinear
+from ..problems import Views
+from ._objective import gradient, objective, value_and_gradient
+from ._trajectory import Ended, Trajectory, is_stationary, norm
+
+
+def explicit() -> diffrax.AbstractSolver:
+    """Dormand-Prince 8(7): the default, cheapest where all modes have a like time scale."""
+    return diffrax.Dopri8()
+
+
+def implicit() -> diffrax.AbstractSolver:
+    """Kvaerno 5(4), L-stable: for deep networks from tiny starts, which wait at saddles while learned modes are stiff.
+
+    Diffrax's default root finder gives up on steps that are long beside the learned modes, which is what waiting takes; a chord iteration
+    run to the controller's tolerance needs several times fewer steps here.
+    """
+    return diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Chord)())
+
+
+def gradient_flow(
+    network: DeepLinear,
+    data: Moments | Views,
+    *,
+    loss: AbstractLoss = spectral,
+    until: float = 1e8,
+    decay: float = 0.0,
+    record: int | Any = 64,
+    solver: diffrax.AbstractSolver | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    stationarity: float | None = None,
+    max_steps: int = 100_000,
+) -> Trajectory:
+    r"""Train by gradient flow, $\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$, until it is stationary or `until` is reached.
+
+    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch, full and fixed); `loss`; `until`: latest time;
+    `decay`: $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax
+    solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults $\epsilon^{2/3}$, or $\epsilon^{1/2}$ for
+    implicit solvers, and a hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which the run has converged (default `10 * rtol`);
+    `max_steps`.
+
+    **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error times $2\|W\|$.
+
+    **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are result codes.
+    """
+    dtype = network.layers[0].dtype
+    until = _checks.positive("until", until)
+    solver = explicit() if solver is None else solver
+    # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times a long step.
+    default = jnp.finfo(dtype).eps ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 2 / 3)
+    rtol = default if rtol is None else _checks.positive("rtol", rtol)
+    atol = rtol * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
+    stationarity = 10 * rtol if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+    numbers = (until, decay_checked(decay), rtol, atol, stationarity)
+    return _flow(
+        network,
+        data,
+        loss,
+        *(jnp.asarray(x, dtype) for x in numbers),
+        _moments_of_time(record, until, dtype),
+        solver,
+        _checks.count("max_steps", max_steps),
+    )
+
+
+def decay_checked(decay: Any) -> Array:
+    return _checks.nonnegative("decay", decay)
+
+
+def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
+    """The start and geometric times up to `until`, or the user's times between the start and `until`."""
+    if isinstance(record, (int, np.integer)):
+        n = _checks.count("record", record, 2)
+        return jnp.concatenate([jnp.zeros(1, dtype), jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1, dtype=dtype)])
+    times = _checks.nonnegative("record", record).astype(dtype)
+    value, end = _checks.concrete(times), _checks.concrete(until)
+    if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
+        raise _checks.bad("record", f"shape {times.shape}" if times.ndim != 1 else "times out of order", "increasing times")
+    if value is not None and end is not None and value[-1] > end:
+        raise _checks.bad("record", f"a time {value[-1]} beyond the end", f"times up to until = {end}")
+    return times
+
+
+@eqx.filter_jit
+def _flow(network, data, loss, until, decay, rtol, atol, stationarity, times, solver, max_steps):
+    first_loss, first_gradient = value_and_gradient(network, loss, data, decay)
+    first_norm = norm(first_gradient)
+
+    def field(t, y, args):
+        return jax.tree.map(jnp.negative, gradient(y, loss, data, decay))
+
+    def settled(y):
+        value, g = value_and_gradient(y, loss, data, decay)
+        return is_stationary(norm(g), norm(y), value, first_norm, first_loss, stationarity)
+
+    # An end before the last time asked for must still have one: the final state is saved apart and fills what follows.
+    controller = diffrax.ClipStepSizeController(diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        solver,
+        t0=jnp.zeros_like(until),
+        t1=until,
+        dt0=None,
+        y0=network,
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
+        stepsize_controller=controller,
+        event=diffrax.Event(lambda t, y, args, **kwargs: settled(y)[0]),
+        max_steps=max_steps,
+        throw=False,
+    )
+    (recorded_times, last_time), (recorded, last) = solution.ts, solution.ys
+    end_time, end = last_time[-1], jax.tree.map(lambda w: w[-1], last)
+    reached = jnp.isfinite(recorded_times) & (recorded_times <= end_time)
+    fill = lambda old, new: jnp.where(reached.reshape((-1,) + (1,) * new.ndim), old, new)  # noqa: E731
+    finite_end = jnp.isfinite(objective(end, loss, data, decay)) & jnp.isfinite(norm(end))
+    # If the end itself is lost, fall back on the last recorded state that is finite.
+    ok = reached & jax.vmap(lambda y: jnp.isfinite(norm(y)))(recorded)
+    index = jnp.maximum(jnp.sum(ok) - 1, 0)
+    end = jax.tree.map(lambda w, r: jnp.where(finite_end, w, r[index]), end, recorded)
+    end_time = jnp.where(finite_end, end_time, recorded_times[index])
+    reached = ok & (recorded_times <= end_time)
+    networks = jax.tree.map(lambda old, new: jnp.concatenate([fill(old, new), new[None]]), recorded, end)
+    moments = jnp.concatenate([jnp.where(reached, recorded_times, end_time), end_time[None]])
+
+    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), networks)
+    stationary, saddle_safe = settled(end)
+    worked = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
+    ended = Ended.where(stationary & ~saddle_safe, Ended.rounding, Ended.limit)
+    ended = Ended.where(stationary & saddle_safe, Ended.converged, ended)
+    ended = Ended.where(worked | stationary, ended, Ended.solver_failed)
+    ended = Ended.where(finite_end, ended, Ended.diverged)
+
+    accepted = solution.stats["num_accepted_steps"]
+    count = sum(w.size for w in jax.tree.leaves(network))
+    layer_size = jnp.max(jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=(-1, -2))) for w in networks.layers]))
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
+    # The controller holds the root mean square of error / (atol + rtol |w|) below one at each accepted step, so the parameters err by at
+    # most `local` in norm, and the imbalance by twice the layer norms times that.
+    local = count**0.5 * (atol + rtol * largest)
+    drift = jnp.full(len(network.layers) - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype)
+    return Trajectory(
+        times=moments,
+        networks=networks,
+        loss=values,
+        gradient_norm=jax.vmap(norm)(gradients),
+        ended=ended,
+        ended_at=end_time,
+        steps=solution.stats["num_steps"],
+        drift=drift,
+        noise=jnp.zeros_like(end_time),
+    )

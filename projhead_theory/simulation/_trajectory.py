@@ -1,0 +1,118 @@
+"""What every simulator returns."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import measure
+from ..networks import DeepLinear
+
+
+class Ended(eqx.Enumeration):
+    """How a run ended."""
+
+    converged = "The gradient vanished, relative to the loss and to the gradient at the start."
+    limit = "The time or step limit was reached before the gradient vanished."
+    rounding = "The gradient fell to rounding level, where a saddle cannot be told from a minimum: start larger or use float64."
+    diverged = "The state stopped being finite; what is reported is the last finite state."
+    solver_failed = "The differential equation solver could not meet its tolerance within its step limit."
+
+
+class Trajectory(eqx.Module):
+    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$.
+
+    `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if there was decay);
+    `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state; `steps`: how many steps the solver or
+    optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation alone can have changed each $\|D_l\|_F$. A
+    moment asked for after the end repeats the end. For a `stochastic` run, `noise` is the size of the fluctuations of $M_L$ about
+    their mean over the last half of the record, in Frobenius norm; zero otherwise.
+    """
+
+    times: Float[Array, " T"]
+    networks: DeepLinear
+    loss: Float[Array, " T"]
+    gradient_norm: Float[Array, " T"]
+    ended: Any
+    ended_at: Array
+    steps: Array
+    drift: Float[Array, " L-1"]
+    noise: Float[Array, ""]
+
+    @property
+    def final(self) -> DeepLinear:
+        """The network at the end (the last finite one, if the run diverged)."""
+        return jax.tree.map(lambda w: w[-1], self.networks)
+
+    @property
+    def start(self) -> DeepLinear:
+        return jax.tree.map(lambda w: w[0], self.networks)
+
+    @property
+    def grams(self) -> Float[Array, "T L d d"]:
+        """Grams of every layer at every recorded moment."""
+        return _grams(self.networks)
+
+    @property
+    def imbalance(self) -> Float[Array, "T L-1"]:
+        r"""$\|D_l\|_F$ at every recorded moment."""
+        return _imbalances(self.networks)
+
+    def weights(self, directions: Float[Array, "d k"] | None = None) -> Float[Array, "T L k"]:
+        """Weight of each direction at every layer and recorded moment."""
+        return _weights(self.networks, directions)
+
+    def to_xarray(self):
+        """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`."""
+        import xarray
+
+        weights, imbalance = self.weights(), self.imbalance
+        return xarray.Dataset(
+            {
+                "weight": (("time", "layer", "direction"), jax.device_get(weights)),
+                "gram": (("time", "layer", "input", "input_"), jax.device_get(self.grams)),
+                "loss": (("time",), jax.device_get(self.loss)),
+                "gradient_norm": (("time",), jax.device_get(self.gradient_norm)),
+                "imbalance": (("time", "joint"), jax.device_get(imbalance)),
+            },
+            coords={"time": jax.device_get(self.times), "layer": list(range(1, weights.shape[1] + 1))},
+            attrs={"ended": Ended[self.ended], "ended_at": float(self.ended_at), "steps": int(self.steps)},
+        )
+
+
+@eqx.filter_jit
+def _grams(networks: DeepLinear) -> Array:
+    return jax.vmap(measure.layer_grams)(networks)
+
+
+@eqx.filter_jit
+def _weights(networks: DeepLinear, directions: Array | None) -> Array:
+    return jax.vmap(lambda n: measure.layer_weights(n, directions))(networks)
+
+
+@eqx.filter_jit
+def _imbalances(networks: DeepLinear) -> Array:
+    return jax.vmap(measure.imbalance_norms)(networks)
+
+
+def norm(tree: Any) -> Float[Array, ""]:
+    """The Euclidean norm of all parameters together."""
+    return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
+
+
+def is_stationary(
+    gradient: Array, size: Array, loss: Array, first_gradient: Array, first_loss: Array, tolerance: Array
+) -> tuple[Array, Array]:
+    r"""Whether a gradient norm means an end, and whether that end can be told from a saddle.
+
+    Two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units; and $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be
+    learned its gradient is about what it was at the start, while at a minimum nothing is left of it. Where the second lies
+    below what the dtype resolves, rounding level is accepted, and flagged.
+    """
+    scale = jnp.maximum(jnp.abs(loss), jnp.abs(first_loss))
+    floor = 64 * jnp.finfo(gradient.dtype).eps * scale / jnp.maximum(size, jnp.finfo(gradient.dtype).tiny)
+    small = gradient * size <= tolerance * scale
+    saddle_safe = gradient <= 1e-4 * first_gradient
+    return small & (saddle_safe | (gradient <= floor)), saddle_safe
