@@ -8,7 +8,7 @@ from .networks import DeepLinear
 
 
 def layer_grams(network: DeepLinear) -> Float[Array, "L d d"]:
-    r"""$M_l = W_{l:1}^\top W_{l:1}$ for every layer (THEORY section 0)."""
+    r"""$M_l = W_{l:1}^\top W_{l:1}$ for every layer."""
     return jnp.stack([matmul(w.T, w) for w in network.products()])
 
 

@@ -14,13 +14,15 @@ from ._spectra import matmul, symmetric
 
 
 class Moments(eqx.Module):
-    r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$ (THEORY section 0).
+    r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$.
 
     Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry entrywise standard errors and the
-    number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample satisfies, since a sample's cross
+    number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample satisfies, since a
+    sample's cross
     moment may have negative eigenvalues where the population's is zero.
 
-    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`: standard errors of
+    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`: standard
+    errors of
     the entries, if estimated; `pairs`: how many pairs they were estimated from.
 
     **Raises:** `ValueError` for shapes that differ or are not square, non-finite entries, asymmetry, or $C \not\preceq S$.
@@ -53,12 +55,14 @@ class Moments(eqx.Module):
     def from_views(cls, x1: Any, x2: Any, chunk: int = 65_536) -> "Moments":
         r"""Empirical moments of paired views, symmetrised over the two views, with standard errors.
 
-        $\hat C = \frac{1}{2n}\sum (x_1 x_2^\top + x_2 x_1^\top)$, $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing
+        $\hat C = \frac{1}{2n}\sum (x_1 x_2^\top + x_2 x_1^\top)$,
+        $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing
         is centred. Rows are read `chunk` at a time by slicing, so a memory-mapped array never has to fit in memory.
 
         **Arguments:** `x1`, `x2`: `(n, d)` arrays with $n \ge 2$; `chunk`: rows held at once.
 
-        **Raises:** `ValueError` if the shapes differ or are not `(n, d)`, there are fewer than two rows, or an entry is not finite.
+        **Raises:** `ValueError` if the shapes differ or are not `(n, d)`, there are fewer than two rows, or an entry is
+        not finite.
         """
         for name, x in (("x1", x1), ("x2", x2)):
             if not hasattr(x, "shape") or len(x.shape) != 2 or x.shape[1] == 0:

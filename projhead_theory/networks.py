@@ -1,5 +1,6 @@
 r"""Networks. `DeepLinear` is $f(x) = W_L \cdots W_1 x$ with its starts."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Arra
 
 
 class DeepLinear(eqx.Module):
-    r"""A deep linear network $f(x) = W_L \cdots W_1 x$ (THEORY section 0; paper section 3).
+    r"""A deep linear network $f(x) = W_L \cdots W_1 x$ (paper section 3).
 
     The encoder is the lower layers, the projection head the top ones: pre-projection is layer $L - 1$ for a head of one
     layer, post-projection is layer $L$.
@@ -41,7 +42,7 @@ class DeepLinear(eqx.Module):
         layers = tuple(_checks.floating("layers", w) for w in layers)
         if not layers:
             raise _checks.bad("layers", "none (depth 0)", "at least one matrix")
-        for below, above in zip(layers, layers[1:], strict=False):
+        for below, above in itertools.pairwise(layers):
             if above.shape[-1] != below.shape[-2]:
                 raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain")
         self.layers = layers
@@ -81,7 +82,8 @@ class DeepLinear(eqx.Module):
     def init(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float | Sequence[float] = 1.0, dtype: Any = None) -> "DeepLinear":
         r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
 
-        **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's default float
+        **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's
+        default float
         if not given.
         """
         sizes = _sizes(sizes)
@@ -120,7 +122,7 @@ class DeepLinear(eqx.Module):
         first, *rest = jax.random.split(key, len(sizes) + 1)
         spectrum = scale.astype(dtype) * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
         frames = [_orthonormal(k, size, min(sizes), dtype) for k, size in zip(rest, sizes, strict=True)]
-        return cls([matmul(above * spectrum, below.T) for below, above in zip(frames, frames[1:], strict=False)])
+        return cls([matmul(above * spectrum, below.T) for below, above in itertools.pairwise(frames)])
 
     @classmethod
     def aligned(cls, directions: Any, weights: Any, sizes: Sequence[int]) -> "DeepLinear":
@@ -142,10 +144,7 @@ class DeepLinear(eqx.Module):
             raise _checks.bad("directions", "columns that are not orthonormal", "orthonormal columns")
         root = weights ** (1 / (len(sizes) - 1))
         first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
-        rest = [
-            jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root)
-            for n, m in zip(sizes[1:], sizes[2:], strict=False)
-        ]
+        rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes)]
         return cls([matmul(first, directions.T), *rest])
 
     @classmethod

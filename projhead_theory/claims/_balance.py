@@ -96,7 +96,8 @@ def _optimiser_conserved(optimiser: Callable, step: float):
 
 CONSERVED = Claim(
     name="balancedness",
-    statement="Under gradient flow on any differentiable loss of the network's output, every imbalance D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
+    statement="Under gradient flow on any differentiable loss of the network's output, every imbalance "
+    "D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
     hypotheses=("linear network", "gradient flow", "no weight decay"),
     source="paper section 3; Arora et al. 2018 for deep linear networks",
     run=_run_conserved,

@@ -19,20 +19,25 @@ def compare(
     imbalance: Float[Array, " L-1"] | float | None = None,
     drift: Float[Array, " L-1"] | float | None = None,
 ) -> Verdict:
-    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the range of $S$.
+    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the
+    range of $S$.
 
     The tolerance of layer $l$ is the sum of
-    - *stationarity*: how far the last Gram may still be from the minimiser, by a Newton step from its own residual, carried to layer $l$
+    - *stationarity*: how far the last Gram may still be from the minimiser, by a Newton step from its own residual,
+    carried to layer $l$
       through the derivative of $M \mapsto M^{l/L}$;
     - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
     - *discretisation*: the same for the drift that integration error or finite steps can have caused;
     - *noise*: the fluctuations of a stochastic run, three of their root mean squares;
     - *rounding*: of the closed form in its dtype, conditioning included.
 
-    **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the hypothesis is to be other than
-    what was measured on the start; `drift`: the same for what discretisation may have added. A control grants what the claim grants.
+    **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
+    hypothesis is to be other than
+    what was measured on the start; `drift`: the same for what discretisation may have added. A control grants what the
+    claim grants.
 
-    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram: if that is less than
+    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram: if
+    that is less than
     the tolerance, layers cannot be told apart and the outcome is undecidable.
 
     **Raises:** `ValueError` if depth or dimension differ.
@@ -63,7 +68,8 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     displacement, dropped, _ = stationarity_defect(minimiser, moments, measured[-1])
     levels = jnp.arange(1, depth + 1) / depth
     carried = [jax.jvp(lambda m, t=t: psd_power(m, t, minimiser.kept), (grams[-1],), (displacement,))[1] for t in levels]
-    spill = jnp.stack([frobenius(c) for c in carried]) + jnp.sqrt(d) ** (1 - levels) * dropped**levels
+    # A Newton step errs by its square, so twice its length is a bound while it is short.
+    spill = 2 * (jnp.stack([frobenius(c) for c in carried]) + jnp.sqrt(jnp.asarray(d, grams.dtype)) ** (1 - levels) * dropped**levels)
 
     start = measure.imbalance_norms(trajectory.start) if imbalance is None else imbalance
     # A root of M magnifies the relative error of its smallest kept eigenvalue.

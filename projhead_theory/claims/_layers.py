@@ -134,8 +134,8 @@ def _equal_spread(key: PRNGKeyArray) -> Verdict:
 
 LAW = Claim(
     name="layerwise-law",
-    statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a feature model the weight of a feature at layer l is its "
-    "final weight to the power l/L.",
+    statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a feature model "
+    "the weight of a feature at layer l is its final weight to the power l/L.",
     hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
     source="paper section 3, for depth 2; beyond the paper for any depth, width and pair of moments",
     run=_run(judge_layers),
@@ -148,8 +148,8 @@ LAW = Claim(
 
 PROGRESSIVE = Claim(
     name="progressive-weighting",
-    statement="Layers weight features more and more unequally from layer to layer: the logarithm of the condition number of layer l is l/L times that of "
-    "layer L.",
+    statement="Layers weight features more and more unequally from layer to layer: the logarithm of the condition "
+    "number of layer l is l/L times that of layer L.",
     hypotheses=("linear network", "balanced start", "gradient flow", "weights not all equal", "trained to stationarity"),
     source="paper section 3",
     run=_run(judge_spread),

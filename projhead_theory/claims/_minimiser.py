@@ -91,8 +91,8 @@ def _tie(key: PRNGKeyArray) -> Verdict:
 
 CLAIM = Claim(
     name="spectral-minimiser",
-    statement="The spectral contrastive loss over linear networks of smallest width p is least at M = S^(-1/2) T_p S^(-1/2), where it is minus the "
-    "sum of the p largest squared signal fractions; gradient flow from a generic start ends there.",
+    statement="The spectral contrastive loss over linear networks of smallest width p is least at M = S^(-1/2) T_p S^(-1/2), "
+    "where it is minus the sum of the p largest squared signal fractions; gradient flow from a generic start ends there.",
     hypotheses=("linear network", "lambda_p > lambda_(p+1)", "no weight decay", "trained to stationarity"),
     source="paper section 3; HaoChen et al. 2021 for unconstrained width",
     run=_run,

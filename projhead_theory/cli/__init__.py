@@ -1,0 +1,68 @@
+"""The command line `projhead`. Nothing heavy is imported until a command runs."""
+
+import sys
+
+import typer
+
+from ._predict import predict
+from ._simulate import simulate
+from ._verify import verify
+
+app = typer.Typer(
+    name="projhead",
+    help="Closed-form theories of representation learning, held against trained networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(predict)
+app.command()(simulate)
+app.command()(verify)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from .. import __version__
+
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Exit status: 0 all hold; 1 a claim is violated or a control uncaught; 2 bad usage, bad input, or a run that diverged; 130 interrupted.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except ValueError as error:
+        code = _complain(str(error))
+    except KeyboardInterrupt:
+        print("projhead: interrupted", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        # A usage error of the parser knows how to say itself; anything else is a bug and deserves its traceback.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())  # type: ignore[attr-defined]
+            code = 2
+        elif type(error).__name__ == "Abort":
+            print("projhead: interrupted", file=sys.stderr)
+            code = 130
+        elif hasattr(error, "format_message"):
+            code = _complain(error.format_message())  # type: ignore[attr-defined]
+        else:
+            raise
+    sys.exit(code or 0)
+
+
+def _complain(message: str) -> int:
+    print("projhead: " + " ".join(message.split()), file=sys.stderr)
+    return 2

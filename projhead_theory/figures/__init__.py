@@ -1,0 +1,7 @@
+"""Figures: theory as lines, simulation as markers."""
+
+from ._style import save
+from ._trajectory import plot_trajectory
+from ._verdict import plot_verdict
+
+__all__ = ["plot_trajectory", "plot_verdict", "save"]

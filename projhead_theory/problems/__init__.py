@@ -4,6 +4,7 @@ from ._augmentations import AbstractAugmentation, AdditiveNoise, Compose, Custom
 from ._contrastive import ContrastiveProblem
 from ._features import Features
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
+from ._npz import read_moments
 from ._random import random_moments
 from ._views import Views
 
@@ -26,4 +27,5 @@ __all__ = [
     "Uniform",
     "Views",
     "random_moments",
+    "read_moments",
 ]

@@ -1,7 +1,9 @@
 r"""Augmentations. Each draws a view of an input, and where it can, maps exact moments to exact moments.
 
-An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between coordinates and between the two views, maps
-$(C, S)$ to $(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with $\rho = E r$. This holds for any input, mixed or
+An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between coordinates and between the
+two views, maps
+$(C, S)$ to $(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with
+$\rho = E r$. This holds for any input, mixed or
 not, and composes.
 """
 
@@ -81,7 +83,7 @@ class AdditiveNoise(_Elementwise):
 
 
 class SignFlip(_Elementwise):
-    r"""$x_i \mapsto -x_i$ with probability $\alpha_i$: $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$ (THEORY section 0)."""
+    r"""$x_i \mapsto -x_i$ with probability $\alpha_i$: $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$."""
 
     probability: Array
 
@@ -100,7 +102,7 @@ class SignFlip(_Elementwise):
 
 
 class Mask(_Elementwise):
-    r"""$x_i \mapsto 0$ with probability $m_i$: $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$ (THEORY section 0)."""
+    r"""$x_i \mapsto 0$ with probability $m_i$: $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$."""
 
     probability: Array
 

@@ -17,7 +17,7 @@ from ._views import Views
 
 
 class ContrastiveProblem(eqx.Module):
-    r"""Features, augmented, mixed: a view is $x = b(Q\, a(u))$ with a fresh draw of $a$ and $b$ for each view (THEORY section 0).
+    r"""Features, augmented, mixed: a view is $x = b(Q\, a(u))$ with a fresh draw of $a$ and $b$ for each view.
 
     **Arguments:** `features`: the distribution of $u$ and the mixing $Q$; `augmentation`: $a$, acting on the features before
     the mixing; `ambient`: $b$, acting on the natural input after it. Either may be left out.

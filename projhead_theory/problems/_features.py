@@ -12,7 +12,7 @@ from ._laws import AbstractLaw, as_law
 
 
 class Features(eqx.Module):
-    r"""$u_i = \phi_i z_i$ with $z_i$ independent of mean 0 and variance 1; natural input $x = Q u$ (THEORY section 0; paper section 3).
+    r"""$u_i = \phi_i z_i$ with $z_i$ independent of mean 0 and variance 1; natural input $x = Q u$ (paper section 3).
 
     **Arguments:** `strength`: $\phi$, `(d,)`, positive; `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`,
     `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not given.

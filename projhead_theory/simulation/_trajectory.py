@@ -24,8 +24,10 @@ class Ended(eqx.Enumeration):
 class Trajectory(eqx.Module):
     r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$.
 
-    `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if there was decay);
-    `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state; `steps`: how many steps the solver or
+    `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
+    there was decay);
+    `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state; `steps`: how many steps
+    the solver or
     optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation alone can have changed each $\|D_l\|_F$. A
     moment asked for after the end repeats the end. For a `stochastic` run, `noise` is the size of the fluctuations of $M_L$ about
     their mean over the last half of the record, in Frobenius norm; zero otherwise.
@@ -107,7 +109,8 @@ def is_stationary(
 ) -> tuple[Array, Array]:
     r"""Whether a gradient norm means an end, and whether that end can be told from a saddle.
 
-    Two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units; and $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be
+    Two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units; and
+    $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be
     learned its gradient is about what it was at the start, while at a minimum nothing is left of it. Where the second lies
     below what the dtype resolves, rounding level is accepted, and flagged.
     """

@@ -2,11 +2,11 @@
 
 from ._balancedness import discrete_imbalance, imbalance_bound, unbalanced_grams
 from ._layerwise import LayerPrediction, layerwise
-from ._spectral import NonUniqueMinimiser, SpectralMinimiser, spectral, stationarity_defect
+from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral, stationarity_defect
 
 __all__ = [
     "LayerPrediction",
-    "NonUniqueMinimiser",
+    "NonUniqueMinimiserError",
     "SpectralMinimiser",
     "discrete_imbalance",
     "imbalance_bound",

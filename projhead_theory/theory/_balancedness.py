@@ -12,14 +12,17 @@ from .._spectra import matmul, psd_power
 def discrete_imbalance(
     imbalance: Sequence[Float[Array, "..."]], gradients: Sequence[Float[Array, "..."]], step: Array | float, decay: Array | float = 0.0
 ) -> tuple[Float[Array, "..."], ...]:
-    r"""Imbalance after one step of gradient descent: $D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 (G_{l+1}^\top G_{l+1} - G_l G_l^\top)$.
+    r"""Imbalance after one step of gradient descent:
+    $D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 (G_{l+1}^\top G_{l+1} - G_l G_l^\top)$.
 
-    Exact, for any loss of $f$, since $W_{l+1}^\top G_{l+1} = G_l W_l^\top$ cancels the first order; the gradients are those of the loss without the
+    Exact, for any loss of $f$, since $W_{l+1}^\top G_{l+1} = G_l W_l^\top$ cancels the first order; the gradients are
+    those of the loss without the
     penalty. Holds for minibatch gradients, not for momentum or Adam.
 
-    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$; `gradients`: $G_1, \dots, G_L$; `step`: $\eta$; `decay`: $\gamma$, the weight decay.
+    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$; `gradients`: $G_1, \dots, G_L$; `step`: $\eta$; `decay`: $\gamma$,
+    the weight decay.
 
-    Theorem: discrete-balancedness (beyond the paper; THEORY section 1).
+    Theorem: discrete-balancedness (beyond the paper).
     """
     if len(gradients) != len(imbalance) + 1:
         raise _checks.bad("gradients", f"{len(gradients)} layers", f"{len(imbalance) + 1}: one more than imbalances")
@@ -33,8 +36,10 @@ def unbalanced_grams(
 ) -> Float[Array, "L d d"]:
     r"""Grams of every layer of a slightly unbalanced network, to first order in its imbalance.
 
-    With $P_j = W_{j:1}^\top D_j W_{j:1}$ and $A$ the first Gram, $M_l = A^l + \sum_{j<l} \sum_{i<l-j} A^i P_j A^{l-j-1-i} + O(D^2)$. Solving the last layer's equation for $A$ in the
-    eigenbasis of $M_L$ gives every other layer; with $P = 0$ it is the layer-wise law. Since gradient descent leaves $D = O(\eta)$, this predicts
+    With $P_j = W_{j:1}^\top D_j W_{j:1}$ and $A$ the first Gram,
+    $M_l = A^l + \sum_{j<l} \sum_{i<l-j} A^i P_j A^{l-j-1-i} + O(D^2)$. Solving the last layer's equation for $A$ in the
+    eigenbasis of $M_L$ gives every other layer; with $P = 0$ it is the layer-wise law. Since gradient descent leaves
+    $D = O(\eta)$, this predicts
     its gap to the law.
 
     **Arguments:** `last`: $M_L$; `pulled`: $P_1, \dots, P_{L-1}$; `rank`: of $M_L$, $d$ if not given.
@@ -66,14 +71,19 @@ def unbalanced_grams(
 
 
 def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " L-1"]) -> Float[Array, " L"]:
-    r"""How far $M_l$ may be from $M_L^{l/L}$ when $\|D_j\|_F$ is at most the given: $\sqrt 2\, l\, \|A\|^{l-1} (\kappa_l + \kappa_L)$, $\kappa_l = \frac 1l \sum_{j<l} (l - j) \|D_j\|_F$.
+    r"""How far $M_l$ may be from $M_L^{l/L}$ when $\|D_j\|_F$ is at most the given:
+    $\sqrt 2\, l\, \|A\|^{l-1} (\kappa_l + \kappa_L)$, $\kappa_l = \frac 1l \sum_{j<l} (l - j) \|D_j\|_F$.
 
-    $\|A\|$ is the spectral norm of the $l$-th root of $M_l$, the same for every balanced layer. To first order each $D_j$ moves the $l$-th root
-    of $M_l$ by at most $(l-j)/l$ times itself in Frobenius norm, whatever the conditioning: in the eigenbasis its multiplier is a mean of $a^i b^{l-1-i}$ over inner
-    exponents, divided by the mean over all of them, and inner monomials are smaller. At $L = 2$ the factor $\sqrt 2$ makes it rigorous at any size
+    $\|A\|$ is the spectral norm of the $l$-th root of $M_l$, the same for every balanced layer. To first order each $D_j$
+    moves the $l$-th root
+    of $M_l$ by at most $(l-j)/l$ times itself in Frobenius norm, whatever the conditioning: in the eigenbasis its
+    multiplier is a mean of $a^i b^{l-1-i}$ over inner
+    exponents, divided by the mean over all of them, and inner monomials are smaller. At $L = 2$ the factor $\sqrt 2$ makes
+    it rigorous at any size
     (Araki and Yamagami's inequality for absolute values). Derived in the documentation; beyond the paper.
 
-    **Arguments:** `grams`: predicted, `(L, d, d)`; `imbalance`: norms, `(L - 1,)`. **Returns:** absolute bounds in Frobenius norm, `(L,)`, zero for layer $L$.
+    **Arguments:** `grams`: predicted, `(L, d, d)`; `imbalance`: norms, `(L - 1,)`. **Returns:** absolute bounds in
+    Frobenius norm, `(L,)`, zero for layer $L$.
     """
     depth = grams.shape[0]
     levels = range(1, depth + 1)

@@ -12,7 +12,8 @@ from ._spectral import SpectralMinimiser, spectral
 
 
 class LayerPrediction(eqx.Module):
-    r"""What the theory says of every layer: `grams` `(L, d, d)` with $M_l = M_L^{l/L}$, `weights` `(L, k)` of the directions, `loss`.
+    r"""What the theory says of every layer: `grams` `(L, d, d)` with $M_l = M_L^{l/L}$, `weights` `(L, k)` of the
+    directions, `loss`.
 
     `minimiser` says how the last layer was found; `moments` and `directions` are the problem it was computed from.
     """
@@ -54,15 +55,17 @@ def layerwise(
 ) -> LayerPrediction:
     r"""Layer-wise weights of a balanced deep linear network at the minimum of the spectral contrastive loss.
 
-    $M_l = (M^\star)^{l/L}$, so that in a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with $w_i = \sqrt{c_i} / q_i$, and the spread of
+    $M_l = (M^\star)^{l/L}$, so that in a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
+    $w_i = \sqrt{c_i} / q_i$, and the spread of
     weights is raised to the power $l/L$: lower layers are less specialised.
 
-    **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: the smallest width of the network, $d$ if not given; `directions`: `(d, k)`, the
+    **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: the smallest width of the network, $d$ if not given;
+    `directions`: `(d, k)`, the
     unit directions whose weights are wanted, the coordinate axes if not given; `throw`: as in `spectral`.
 
-    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiser` if the width cuts through a tie.
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
 
-    Theorem: spectral-minimiser, layerwise-law, progressive-weighting (THEORY section 1; paper section 3).
+    Theorem: spectral-minimiser, layerwise-law, progressive-weighting (paper section 3).
     """
     depth = _checks.count("depth", depth)
     return _layerwise(spectral(moments, width, throw=throw), moments, depth, directions)

@@ -1,0 +1,35 @@
+"""The README's first page: state a problem, predict, train, compare, plot.
+
+Run: python examples/first_page.py [--quick] [--plot FILE]
+"""
+
+import argparse
+
+import jax
+
+import projhead_theory as pt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a larger start, which waits less")
+    parser.add_argument("--plot", metavar="FILE", help="save the figure")
+    arguments = parser.parse_args()
+
+    jax.config.update("jax_enable_x64", True)
+    problem = pt.ContrastiveProblem(
+        features=pt.Features(strength=[2.0, 1.0, 0.5], law="rademacher"),
+        augmentation=pt.AdditiveNoise(scale=[1.0, 0.2, 0.1]),
+    )
+    moments = problem.moments()
+    prediction = pt.theory.layerwise(moments, depth=2)
+    network = pt.DeepLinear.init(jax.random.key(0), sizes=(3, 3, 3), scale=1e-1 if arguments.quick else 1e-2)
+    trajectory = pt.simulation.gradient_flow(network, moments, loss=pt.losses.spectral)
+    verdict = pt.compare(prediction, trajectory)
+    print(verdict)
+    if arguments.plot:
+        pt.figures.save(verdict.plot(), arguments.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Files are written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from . import _checks
+
+
+def write_atomically(path: str | Path, write: Callable[[BinaryIO], object], name: str = "path") -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place in one step: a reader never sees half a file.
+
+    **Raises:** `ValueError` naming the argument `name` if the file cannot be written there.
+    """
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _checks.bad(name, f"{path} ({error.strerror})", "a file in a folder that can be written to") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        # The temporary file is private; give it the mode an ordinary new file would have.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException as error:
+        os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _checks.bad(name, f"{path} ({error.strerror})", "a file that can be written") from error
+        raise

@@ -1,0 +1,5 @@
+"""`python -m projhead_theory.cli` is `projhead`."""
+
+from . import main
+
+main()

@@ -1,0 +1,67 @@
+"""Options that commands share, and the problem they describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..problems import ContrastiveProblem
+
+Strength = Annotated[str, typer.Option(help="Strength of each feature, separated by commas: 2,1,0.5.")]
+Noise = Annotated[str | None, typer.Option(help="Scale of additive Gaussian noise, one number a feature.")]
+Flip = Annotated[str | None, typer.Option(help="Probability of a sign flip, one number a feature.")]
+Mask = Annotated[str | None, typer.Option(help="Probability of masking to zero, one number a feature.")]
+Depth = Annotated[int, typer.Option(help="Number of layers, the projection head included.")]
+Width = Annotated[int | None, typer.Option(help="Width of every layer; the dimension if not given.")]
+Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON to a file, or to standard output.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
+Precision = Annotated[str, typer.Option(help="float64 or float32.")]
+
+
+def bad(name: str, came: object, wanted: str) -> ValueError:
+    return ValueError(f"{name}: got {came}; want {wanted}")
+
+
+def set_precision(precision: str) -> None:
+    """A command line is a process of its own, so the global switch is its to set; the library never does."""
+    if precision not in ("float64", "float32"):
+        raise bad("precision", repr(precision), "float64 or float32")
+    import jax
+
+    jax.config.update("jax_enable_x64", precision == "float64")
+
+
+def choice(name: str, value: str, choices: dict[str, Any]) -> Any:
+    if value not in choices:
+        raise bad(name, repr(value), f"one of {', '.join(choices)}")
+    return choices[value]
+
+
+def numbers(name: str, text: str) -> list[float]:
+    items = text.split(",")
+    try:
+        return [float(item) for item in items]
+    except ValueError:
+        raise bad(name, repr(text), "numbers separated by commas, such as 2,1,0.5") from None
+
+
+def problem(strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher") -> ContrastiveProblem:
+    """The feature model of the options: sign flips, then masks, then noise."""
+    from ..problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Mask, SignFlip
+
+    features = Features(numbers("strength", strength), law)
+    parts = []
+    for name, text, kind in (("flip", flip, SignFlip), ("mask", mask, Mask), ("noise", noise, AdditiveNoise)):
+        if text is None:
+            continue
+        values = numbers(name, text)
+        if len(values) != features.dim:
+            raise bad(name, f"{len(values)} numbers ({text})", f"{features.dim}, as many as there are strengths")
+        try:
+            parts.append(kind(values))
+        except ValueError as error:
+            # The option has a name of its own: say that one.
+            raise ValueError(f"{name}: {str(error).split(': ', 1)[1]}") from None
+    return ContrastiveProblem(features, Compose(*parts))

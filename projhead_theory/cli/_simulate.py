@@ -1,0 +1,145 @@
+"""`projhead simulate`: train a network, and show it beside the closed form."""
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from . import _options as options
+
+
+def simulate(
+    strength: options.Strength,
+    noise: options.Noise = None,
+    flip: options.Flip = None,
+    mask: options.Mask = None,
+    law: Annotated[str, typer.Option(help="Law of the features: rademacher, gaussian, uniform, laplace or spike-and-slab.")] = "rademacher",
+    depth: options.Depth = 2,
+    width: options.Width = None,
+    method: Annotated[
+        str, typer.Option(help="flow (gradient flow), descent (full batch) or stochastic (fresh views every step).")
+    ] = "flow",
+    start: Annotated[str, typer.Option(help="gaussian, balanced or orthogonal.")] = "balanced",
+    scale: Annotated[float, typer.Option(help="Scale of the start.")] = 0.1,
+    seed: options.Seed = 0,
+    until: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
+    solver: Annotated[str, typer.Option(help="flow: explicit, or implicit for stiff runs.")] = "explicit",
+    optimiser: Annotated[str, typer.Option(help="descent, stochastic: sgd, momentum or adam.")] = "sgd",
+    step: Annotated[float, typer.Option(help="descent, stochastic: learning rate.")] = 1e-2,
+    steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
+    batch: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
+    decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    json: options.Json = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Save a figure: theory as lines, simulation as markers.")] = None,
+    precision: options.Precision = "float64",
+) -> int:
+    """Train a deep linear network on a feature model and print measured beside predicted weights."""
+    options.set_precision(precision)
+    import jax
+    from rich.console import Console
+
+    from .. import simulation, theory
+    from ..claims import compare
+    from ..networks import DeepLinear
+    from ..report import comparison_table, trajectory_report, write_json
+
+    problem = options.problem(strength, noise, flip, mask, law)
+    moments = problem.moments()
+    draw, train = jax.random.split(jax.random.key(seed))
+    starts = {"gaussian": DeepLinear.init, "balanced": DeepLinear.balanced, "orthogonal": DeepLinear.orthogonal}
+    prediction = theory.layerwise(moments, depth, width=width, throw=False)
+    network = options.choice("start", start, starts)(draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale)
+    methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
+    run = options.choice("method", method, methods)
+    if plot is not None:
+        from ..figures import save
+
+        _check_ending(plot)
+
+    quiet = Console(stderr=True)
+    begin = time.perf_counter()
+    with quiet.status(f"training by {method}"):
+        settings = {"until": until, "solver": solver, "optimiser": optimiser, "step": step, "steps": steps, "batch": batch}
+        trajectory = run(network, problem, moments, decay, train, settings)
+        jax.block_until_ready(trajectory.loss)
+    seconds = time.perf_counter() - begin
+
+    diverged = bool(trajectory.ended == simulation.Ended.diverged)
+    # With decay the minimiser is another one: measured weights are shown, no verdict is passed.
+    verdict = None if decay > 0 or diverged else compare(prediction, trajectory)
+    report = trajectory_report(trajectory, prediction if verdict is not None else None, verdict, seconds)
+    if json is not None:
+        write_json(report, json)
+    if diverged:
+        unit = "time" if method == "flow" else "step"
+        print(
+            f"projhead: the run diverged: it is not finite after {unit} {report['ended_at']:g}; "
+            f"the last finite state recorded has loss {report['loss']:g} at {unit} {report['history']['times'][-1]:g}; want a smaller step",
+            file=sys.stderr,
+        )
+        return 2
+    if json != "-":
+        console = Console()
+        console.print(comparison_table(report))
+        console.print(f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)")
+        if verdict is not None:
+            console.print(str(verdict), markup=False, highlight=False)
+    if plot is not None:
+        from ..figures import plot_trajectory, plot_verdict
+
+        save(plot_verdict(verdict) if verdict is not None else plot_trajectory(trajectory), plot)
+    return 0
+
+
+def _flow(network, problem, moments, decay, key, s):
+    from .. import simulation
+
+    solvers = {"explicit": simulation.explicit, "implicit": simulation.implicit}
+    return simulation.gradient_flow(
+        network, moments, until=s["until"], solver=options.choice("solver", s["solver"], solvers)(), decay=decay
+    )
+
+
+def _descent(network, problem, moments, decay, key, s):
+    from .. import simulation
+
+    return simulation.gradient_descent(
+        network,
+        moments,
+        optimiser=_optimiser(s["optimiser"]),
+        step=s["step"],
+        steps=s["steps"],
+        decay=decay,
+        record=max(min(64, s["steps"] + 1), 2) if s["steps"] else [0],
+    )
+
+
+def _stochastic(network, problem, moments, decay, key, s):
+    from .. import simulation
+
+    return simulation.stochastic(
+        network,
+        problem,
+        key=key,
+        optimiser=_optimiser(s["optimiser"]),
+        step=s["step"],
+        steps=s["steps"],
+        batch=s["batch"],
+        decay=decay,
+        record=max(min(64, s["steps"] + 1), 2) if s["steps"] else [0],
+    )
+
+
+def _optimiser(name: str):
+    import jax
+    import optax
+
+    momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
+    return options.choice("optimiser", name, {"sgd": optax.sgd, "momentum": momentum, "adam": optax.adam})
+
+
+def _check_ending(plot: str) -> None:
+    """Before the run, not after it."""
+    if not plot.lower().endswith((".png", ".svg", ".pdf")):
+        raise options.bad("plot", repr(plot), "a file ending in .png, .svg or .pdf")

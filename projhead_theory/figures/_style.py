@@ -1,0 +1,33 @@
+"""One look for all figures, applied to a figure and not to the user's session."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from .. import _checks
+from .._files import write_atomically
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
+
+
+def axes(ax: Any) -> Any:
+    """The given axes, or those of a new figure of a column's width."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def save(ax: Any, path: str | Path) -> None:
+    """Save the figure of some axes, atomically; the format follows the ending (png, svg, pdf).
+
+    **Raises:** `ValueError` for an ending Matplotlib cannot write, or a file that cannot be written.
+    """
+    figure = ax.figure
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise _checks.bad("plot", str(path), "a file ending in .png, .svg or .pdf")
+    write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=200), "plot")
+    plt.close(figure)

@@ -1,0 +1,61 @@
+"""A prediction, reported."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from .. import _checks
+from ..theory import LayerPrediction
+from ._numbers import cell, numbers
+
+
+def prediction_report(prediction: LayerPrediction, width: int | None = None) -> dict[str, Any]:
+    """A feature model's prediction, feature by feature.
+
+    `weights[l][i]`, None where a tie leaves the weight undetermined; `kept`: the numbers of the features, from 0, that the
+    network keeps for
+    certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is.
+
+    **Raises:** `ValueError` if the moments are not diagonal: features are then not what the loss weights.
+    """
+    cross, second = np.asarray(prediction.moments.cross), np.asarray(prediction.moments.second)
+    d = len(second)
+    if np.abs(second - np.diag(np.diag(second))).max() > 0 or np.abs(cross - np.diag(np.diag(cross))).max() > 0:
+        raise _checks.bad("prediction", "moments that are not diagonal", "the moments of an unmixed feature model")
+    variance = np.diag(second)
+    fraction = np.divide(np.diag(cross), variance, out=np.zeros(d), where=variance > 0)
+    weights = np.array(prediction.weights, float)
+    unique = bool(prediction.minimiser.unique)
+    if not unique and width is not None:
+        cut = float(prediction.minimiser.signal_fraction[width - 1])
+        weights[:, np.abs(fraction - cut) <= 32 * d * np.finfo(second.dtype).eps] = np.nan
+    return {
+        "depth": prediction.depth,
+        "weights": numbers(weights),
+        "loss": float(prediction.loss),
+        "signal_fraction": numbers(fraction),
+        "kept": [i for i in range(d) if weights[-1, i] > 0],
+        "unique": unique,
+    }
+
+
+def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table:
+    """One row a feature, one column a layer; the last row is the spread, largest over smallest weight of what is kept."""
+    table = Table(title=f"Predicted weights, depth {report['depth']}, minimal loss {report['loss']:.6g}")
+    for name in ("feature", "strength", "signal fraction", "kept"):
+        table.add_column(name, justify="right")
+    for layer in range(1, report["depth"] + 1):
+        table.add_column(f"layer {layer}", justify="right")
+    for i, fraction in enumerate(report["signal_fraction"]):
+        weights = [layer[i] for layer in report["weights"]]
+        kept = "yes" if i in report["kept"] else ("tied" if weights[-1] is None else "no")
+        table.add_row(str(i), cell(strength[i]), cell(fraction), kept, *map(cell, weights))
+    spreads = []
+    for layer in report["weights"]:
+        positive = [w for w in layer if w]
+        spreads.append(cell(max(positive) / min(positive)) if positive else "-")
+    table.add_section()
+    table.add_row("spread", "", "", "", *spreads)
+    return table
