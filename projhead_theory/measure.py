@@ -25,7 +25,7 @@ def imbalance(network: DeepLinear) -> tuple[Float[Array, "..."], ...]:
     return tuple(matmul(above.T, above) - matmul(below, below.T) for below, above in pairs)
 
 
-def imbalance_norms(network: DeepLinear) -> Float[Array, " L-1"]:
+def imbalance_norms(network: DeepLinear) -> Float[Array, " J"]:
     r"""$\|D_l\|_F$ for $l = 1, \dots, L-1$ (empty at depth 1)."""
     dtype = network.layers[0].dtype
     return jnp.asarray([frobenius(d) for d in imbalance(network)], dtype)

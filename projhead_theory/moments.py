@@ -164,11 +164,14 @@ def _sums(x1: Array, x2: Array) -> tuple[Array, Array, Array, Array]:
 
 def _padded(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, int]]:
     """Pad a shorter chunk with zero rows, which add nothing to the sums, so that the sums compile once."""
-    size = 0
+    size, columns = 0, None
     for first, second in chunks:
         x1, x2 = _checks.floating("x1", first), _checks.floating("x2", second)
         if x1.ndim != 2 or x1.shape != x2.shape:
             raise _checks.bad("views", f"shapes {x1.shape} and {x2.shape}", "two arrays of equal shape (n, d)")
+        columns = x1.shape[1] if columns is None else columns
+        if x1.shape[1] != columns:
+            raise _checks.bad("views", f"a chunk of {x1.shape[1]} columns", f"{columns}, as in the first chunk")
         rows = x1.shape[0]
         size = max(size, rows)
         pad = ((0, size - rows), (0, 0))

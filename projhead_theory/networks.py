@@ -42,6 +42,8 @@ class DeepLinear(eqx.Module):
         layers = tuple(_checks.floating("layers", w) for w in layers)
         if not layers:
             raise _checks.bad("layers", "none (depth 0)", "at least one matrix")
+        if any(w.ndim < 2 for w in layers):
+            raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices")
         for below, above in itertools.pairwise(layers):
             if above.shape[-1] != below.shape[-2]:
                 raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain")
@@ -144,7 +146,7 @@ class DeepLinear(eqx.Module):
             raise _checks.bad("directions", "columns that are not orthonormal", "orthonormal columns")
         root = weights ** (1 / (len(sizes) - 1))
         first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
-        rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes)]
+        rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes[1:])]
         return cls([matmul(first, directions.T), *rest])
 
     @classmethod

@@ -16,8 +16,8 @@ def compare(
     prediction: LayerPrediction,
     trajectory: Trajectory,
     *,
-    imbalance: Float[Array, " L-1"] | float | None = None,
-    drift: Float[Array, " L-1"] | float | None = None,
+    imbalance: Float[Array, " J"] | float | None = None,
+    drift: Float[Array, " J"] | float | None = None,
 ) -> Verdict:
     r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the
     range of $S$.
@@ -68,16 +68,25 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     displacement, dropped, _ = stationarity_defect(minimiser, moments, measured[-1])
     levels = jnp.arange(1, depth + 1) / depth
     carried = [jax.jvp(lambda m, t=t: psd_power(m, t, minimiser.kept), (grams[-1],), (displacement,))[1] for t in levels]
-    # A Newton step errs by its square, so twice its length is a bound while it is short.
-    spill = 2 * (jnp.stack([frobenius(c) for c in carried]) + jnp.sqrt(jnp.asarray(d, grams.dtype)) ** (1 - levels) * dropped**levels)
-
-    start = measure.imbalance_norms(trajectory.start) if imbalance is None else imbalance
-    # A root of M magnifies the relative error of its smallest kept eigenvalue.
+    # A Newton step errs by its square, so twice its length is a bound while it is short. What is dropped spreads to the layers below by
+    # its root, unless the rank forbids it: at a cut it is of second order in every layer.
     spectrum = jnp.linalg.eigvalsh(grams[-1])
     least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
-    rounding = depth * minimiser.rounding * jnp.where(spectrum[-1] > 0, spectrum[-1] / jnp.where(least > 0, least, 1), 1) ** (1 - levels)
+    least = jnp.where(least > 0, least, 1)
+    spread_out = jnp.where(
+        jnp.isfinite(minimiser.gap),
+        dropped * least ** (levels - 1),
+        jnp.sqrt(jnp.asarray(d, grams.dtype)) ** (1 - levels) * dropped**levels,
+    )
+    spill = 2 * (jnp.stack([frobenius(c) for c in carried]) + spread_out)
+
+    # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
+    within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
+    start = measure.imbalance_norms(within) if imbalance is None else imbalance
+    # A root of M magnifies the relative error of its smallest kept eigenvalue.
+    rounding = depth * minimiser.rounding * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
     noise = 3 * trajectory.noise
-    flutter = jnp.stack([frobenius(psd_power(grams[-1], t - 1, minimiser.kept)) for t in levels]) * levels * noise / jnp.sqrt(d)
+    flutter = jnp.stack([frobenius(psd_power(grams[-1], t - 1, minimiser.kept)) for t in levels]) * levels * noise / d**0.5
     parts = {
         "start": imbalance_bound(grams, start) / size,
         "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,

@@ -115,11 +115,16 @@ def _adam(judgement):
     return run
 
 
+def near_miss(prediction: LayerPrediction) -> LayerPrediction:
+    """The prediction with the exponent l / (L + 1) for l / L."""
+    exponents = jnp.arange(1, prediction.depth + 1) / (prediction.depth + 1)
+    grams = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(exponents)
+    return eqx.tree_at(lambda p: p.grams, prediction, grams)
+
+
 def _wrong_exponent(key: PRNGKeyArray) -> Verdict:
     prediction = _predict(key, 2)
-    shifted = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(jnp.array([1 / 3, 2 / 3]))
-    trajectory = settings.flow(settings.start(key, 2), prediction.moments)
-    return judge_layers(eqx.tree_at(lambda p: p.grams, prediction, shifted), trajectory)
+    return judge_layers(near_miss(prediction), settings.flow(settings.start(key, 2), prediction.moments))
 
 
 def _equal_spread(key: PRNGKeyArray) -> Verdict:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
 
 from .. import _checks
 from ..moments import Moments
 from ..networks import DeepLinear
-from ..simulation import gradient_flow
-from ..theory import layerwise, spectral
-from ._claim import Claim
-from ._compare import compare
+from ..simulation import Trajectory, gradient_flow
+from ..theory import layerwise
+from ._claim import Claim, Control
+from ._layers import judge_layers, near_miss
 from ._verdict import Verdict
 
 
@@ -30,23 +33,39 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     depth = _checks.count("depth", depth)
     inner = moments.restrict()
     width = inner.dim if width is None else _checks.count("width", width)
-    spectral(inner, width)
+    prediction = layerwise(inner, depth, width=width)
+    sizes = (inner.dim, *(width,) * depth)
+    # A start of about the size of the answer, so that no mode waits at a saddle.
+    scale = float(prediction.weights[-1].max()) ** (1 / depth) / 2
 
-    def run(key) -> Iterator[Verdict]:
-        prediction = layerwise(inner, depth, width=width)
+    def train(key: PRNGKeyArray) -> Trajectory:
+        network = DeepLinear.balanced(key, sizes, scale=scale, dtype=inner.second.dtype)
+        return gradient_flow(network, inner, until=1e7, record=16)
+
+    def run(key: PRNGKeyArray) -> Iterator[Verdict]:
         for index in range(restarts):
-            # A start of about the size of the answer, so that no mode waits at a saddle.
-            scale = float(prediction.weights[-1].max()) ** (1 / depth) / 2
-            network = DeepLinear.balanced(
-                jax.random.fold_in(key, index), (inner.dim, *(width,) * depth), scale=scale, dtype=inner.second.dtype
-            )
-            yield compare(prediction, gradient_flow(network, inner, until=1e7, record=16))
+            yield judge_layers(prediction, train(jax.random.fold_in(key, index)))
 
+    def wrong_exponent(key: PRNGKeyArray) -> Verdict:
+        return judge_layers(near_miss(prediction), train(jax.random.fold_in(key, 0)))
+
+    def principal_components(key: PRNGKeyArray) -> Verdict:
+        # In the restricted coordinates the second moment is diagonal, in descending order.
+        top = jnp.arange(inner.dim) < width
+        mask = top[:, None] & top[None, :]
+        inside = Moments(jnp.where(mask, inner.cross, 0), inner.second, pairs=inner.pairs)
+        wrong = eqx.tree_at(lambda p: p.grams, prediction, layerwise(inside, depth, width=width).grams)
+        return judge_layers(wrong, train(jax.random.fold_in(key, 0)))
+
+    controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", wrong_exponent)]
+    if width < inner.dim:
+        breaks = "predicts that the directions of largest variance are kept, not those of largest signal fraction"
+        controls.append(Control("principal-components", breaks, principal_components))
     return Claim(
         name="views",
         statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments of the given views (rank {inner.dim}).",
         hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
         source="paper section 3; beyond the paper for non-commuting moments",
         run=run,
-        controls=(),
+        controls=tuple(controls),
     )

@@ -40,7 +40,7 @@ class Trajectory(eqx.Module):
     ended: Any
     ended_at: Array
     steps: Array
-    drift: Float[Array, " L-1"]
+    drift: Float[Array, " J"]
     noise: Float[Array, ""]
 
     @property
@@ -58,7 +58,7 @@ class Trajectory(eqx.Module):
         return _grams(self.networks)
 
     @property
-    def imbalance(self) -> Float[Array, "T L-1"]:
+    def imbalance(self) -> Float[Array, "T J"]:
         r"""$\|D_l\|_F$ at every recorded moment."""
         return _imbalances(self.networks)
 

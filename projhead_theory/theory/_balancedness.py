@@ -70,7 +70,7 @@ def unbalanced_grams(
     return jnp.stack([matmul(matmul(v, g), v.T) for g in grams])
 
 
-def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " L-1"]) -> Float[Array, " L"]:
+def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " J"]) -> Float[Array, " L"]:
     r"""How far $M_l$ may be from $M_L^{l/L}$ when $\|D_j\|_F$ is at most the given:
     $\sqrt 2\, l\, \|A\|^{l-1} (\kappa_l + \kappa_L)$, $\kappa_l = \frac 1l \sum_{j<l} (l - j) \|D_j\|_F$.
 

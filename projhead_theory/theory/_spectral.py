@@ -132,8 +132,12 @@ def stationarity_defect(minimiser: SpectralMinimiser, moments: Moments, gram: Fl
     separation = jnp.where(block, fractions[:, None] - signed[None, :], fractions[:, None])
     step = jnp.where(kept[:, None], residual / jnp.maximum(separation, floor[:, None] + jnp.finfo(gram.dtype).tiny), 0)
     step = jnp.where(block, step, 0) + jnp.where(block, step, 0).T + symmetric(jnp.where(kept[:, None] & kept[None, :], step, 0))
-    dropped = jnp.sqrt(jnp.sum(jnp.where(kept, 0, jnp.abs(jnp.diagonal(residual)))))
+    spare = jnp.sqrt(jnp.sum(jnp.where(kept, 0, jnp.abs(jnp.diagonal(residual)))))
+    # At a cut the kept modes use up the rank, and the dropped block is the Schur complement of the mixed one: second order.
+    last = jnp.maximum(fractions[jnp.maximum(minimiser.kept, 1) - 1], jnp.finfo(gram.dtype).tiny)
+    schur = jnp.sum(jnp.where(block, step, 0) ** 2) / last
+    dropped = jnp.where(jnp.isfinite(minimiser.gap), schur, spare)
     outside = u * jnp.where(kept, 0, 1)
     # tr D, at a cut, is the square of the mixed block over the kept fraction: of second order, like the rest of the excess.
-    excess = 3 * jnp.sum(step * step) + 2 * dropped**2
+    excess = 3 * jnp.sum(step * step) + 2 * spare**2
     return matmul(matmul(u, step), u.T), dropped * frobenius(matmul(outside, outside.T)), excess
