@@ -16,19 +16,19 @@ def compare(
     prediction: LayerPrediction,
     trajectory: Trajectory,
     *,
-    imbalance: Float[Array, " J"] | float | None = None,
-    drift: Float[Array, " J"] | float | None = None,
+    imbalance: Float[Array, "..."] | float | None = None,
+    drift: Float[Array, "..."] | float | None = None,
 ) -> Verdict:
     r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the
     range of $S$.
 
     The tolerance of layer $l$ is the sum of
-    - *stationarity*: how far the last Gram may still be from the minimiser, by a Newton step from its own residual,
-    carried to layer $l$
-      through the derivative of $M \mapsto M^{l/L}$;
+
+    - *stationarity*: how far the last Gram may still be from the minimiser, by twice a Newton step from its own residual, carried to
+      layer $l$ through the derivative of $M \mapsto M^{l/L}$;
     - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
-    - *discretisation*: the same for the drift that integration error or finite steps can have caused;
-    - *noise*: the fluctuations of a stochastic run, three of their root mean squares;
+    - *discretisation*: the same for the drift that integration error, or the finite steps of plain gradient descent, can have caused;
+    - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the largest slope of $M \mapsto M^{l/L}$;
     - *rounding*: of the closed form in its dtype, conditioning included.
 
     **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
@@ -86,7 +86,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     rounding = depth * minimiser.rounding * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
     noise = 3 * trajectory.noise
-    flutter = jnp.stack([frobenius(psd_power(grams[-1], t - 1, minimiser.kept)) for t in levels]) * levels * noise / d**0.5
+    flutter = least ** (levels - 1) * levels * noise
     parts = {
         "start": imbalance_bound(grams, start) / size,
         "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,

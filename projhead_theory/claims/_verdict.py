@@ -56,13 +56,18 @@ class Verdict(eqx.Module):
 
     @property
     def worst(self) -> int:
-        """The row whose discrepancy is largest in units of its tolerance."""
+        """The row that decides: largest discrepancy in units of its tolerance; if undecidable, largest tolerance for its effect."""
+        if self.name == "undecidable":
+            return int(np.argmax(np.nan_to_num(np.asarray(self.tolerance / self.effect), nan=np.inf)))
         return int(np.argmax(np.nan_to_num(np.asarray(self.discrepancy / self.tolerance), nan=np.inf)))
 
     def __str__(self) -> str:
         i = self.worst
         parts = ", ".join(f"{name} {float(value[i]):.0e}" for name, value in self.parts.items() if float(value[i]) > 0)
         word = self.name.replace("_", " ")
+        if self.name == "undecidable":
+            widest = max(self.parts, key=lambda part: float(self.parts[part][i]))
+            word += f" (an effect of {float(self.effect[i]):.1e} needs less {widest})"
         return (
             f"{word}: {float(self.discrepancy[i]):.1e} {'within' if self.name == 'holds' else 'against'} "
             f"{float(self.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"

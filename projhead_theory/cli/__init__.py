@@ -1,6 +1,7 @@
 """The command line `projhead`. Nothing heavy is imported until a command runs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -21,19 +22,21 @@ app.command()(simulate)
 app.command()(verify)
 
 
-def _version(value: bool) -> None:
+def _version(value: bool) -> bool:
     if value:
         from .. import __version__
 
         print(__version__)
         raise typer.Exit()
+    return value
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")]
 
 
 @app.callback()
-def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
-) -> None:
-    pass
+def _options(version: Version = False) -> None:
+    """Closed-form theories of representation learning, held against trained networks."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -56,7 +56,7 @@ def gradient_flow(
     `decay`: $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically, or an increasing array of times;
     `solver`: a Diffrax
     solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
-    $\epsilon^{2/3}$, or $\epsilon^{1/2}$ for
+    $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for
     implicit solvers, and a hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which the
     run has converged (default `10 * rtol`);
     `max_steps`.
@@ -70,7 +70,7 @@ def gradient_flow(
     until = _checks.positive("until", until)
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times a long step.
-    default = jnp.finfo(dtype).eps ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 2 / 3)
+    default = jnp.finfo(dtype).eps ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4)
     rtol = default if rtol is None else _checks.positive("rtol", rtol)
     atol = rtol * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
     stationarity = 10 * rtol if stationarity is None else _checks.nonnegative("stationarity", stationarity)
@@ -94,7 +94,9 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
     """The start and geometric times up to `until`, or the user's times between the start and `until`."""
     if isinstance(record, (int, np.integer)):
         n = _checks.count("record", record, 2)
-        return jnp.concatenate([jnp.zeros(1, dtype), jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1, dtype=dtype)])
+        geometric = jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1, dtype=dtype)
+        # Rounding must not carry the last of them beyond the end.
+        return jnp.concatenate([jnp.zeros(1, dtype), jnp.minimum(geometric, until.astype(dtype))])
     times = _checks.nonnegative("record", record).astype(dtype)
     value, end = _checks.concrete(times), _checks.concrete(until)
     if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
@@ -155,7 +157,7 @@ def _flow(network, data, loss, until, decay, rtol, atol, stationarity, times, so
 
     accepted = solution.stats["num_accepted_steps"]
     count = sum(w.size for w in jax.tree.leaves(network))
-    layer_size = jnp.max(jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=(-1, -2))) for w in networks.layers]))
+    layer_size = jnp.max(jnp.stack([jnp.linalg.norm(w, ord=2, axis=(-2, -1)) for w in networks.layers]))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
     # The controller holds the root mean square of error / (atol + rtol |w|) below one at each accepted step, so the parameters err by at
     # most `local` in norm, and the imbalance by twice the layer norms times that.

@@ -1,5 +1,6 @@
 """What every simulator returns."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -46,25 +47,26 @@ class Trajectory(eqx.Module):
     @property
     def final(self) -> DeepLinear:
         """The network at the end (the last finite one, if the run diverged)."""
-        return jax.tree.map(lambda w: w[-1], self.networks)
+        return jax.tree.map(lambda w: jnp.take(w, -1, axis=self.times.ndim - 1), self.networks)
 
     @property
     def start(self) -> DeepLinear:
-        return jax.tree.map(lambda w: w[0], self.networks)
+        """The network at the first record."""
+        return jax.tree.map(lambda w: jnp.take(w, 0, axis=self.times.ndim - 1), self.networks)
 
     @property
     def grams(self) -> Float[Array, "T L d d"]:
         """Grams of every layer at every recorded moment."""
-        return _grams(self.networks)
+        return _each(measure.layer_grams, self.times.ndim, self.networks)
 
     @property
     def imbalance(self) -> Float[Array, "T J"]:
         r"""$\|D_l\|_F$ at every recorded moment."""
-        return _imbalances(self.networks)
+        return _each(measure.imbalance_norms, self.times.ndim, self.networks)
 
     def weights(self, directions: Float[Array, "d k"] | None = None) -> Float[Array, "T L k"]:
         """Weight of each direction at every layer and recorded moment."""
-        return _weights(self.networks, directions)
+        return _each(lambda n: measure.layer_weights(n, directions), self.times.ndim, self.networks)
 
     def to_xarray(self):
         """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`."""
@@ -84,19 +86,11 @@ class Trajectory(eqx.Module):
         )
 
 
-@eqx.filter_jit
-def _grams(networks: DeepLinear) -> Array:
-    return jax.vmap(measure.layer_grams)(networks)
-
-
-@eqx.filter_jit
-def _weights(networks: DeepLinear, directions: Array | None) -> Array:
-    return jax.vmap(lambda n: measure.layer_weights(n, directions))(networks)
-
-
-@eqx.filter_jit
-def _imbalances(networks: DeepLinear) -> Array:
-    return jax.vmap(measure.imbalance_norms)(networks)
+def _each(measurement: Callable, levels: int, networks: DeepLinear) -> Array:
+    """The measurement of every network under so many leading axes: the record's, and those of a batch of runs before it."""
+    for _ in range(levels):
+        measurement = jax.vmap(measurement)
+    return measurement(networks)
 
 
 def norm(tree: Any) -> Float[Array, ""]:

@@ -71,24 +71,23 @@ def unbalanced_grams(
 
 
 def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " J"]) -> Float[Array, " L"]:
-    r"""How far $M_l$ may be from $M_L^{l/L}$ when $\|D_j\|_F$ is at most the given:
-    $\sqrt 2\, l\, \|A\|^{l-1} (\kappa_l + \kappa_L)$, $\kappa_l = \frac 1l \sum_{j<l} (l - j) \|D_j\|_F$.
+    r"""How far $M_l$ may be from $M_L^{l/L}$, in Frobenius norm.
 
-    $\|A\|$ is the spectral norm of the $l$-th root of $M_l$, the same for every balanced layer. To first order each $D_j$
-    moves the $l$-th root
-    of $M_l$ by at most $(l-j)/l$ times itself in Frobenius norm, whatever the conditioning: in the eigenbasis its
-    multiplier is a mean of $a^i b^{l-1-i}$ over inner
-    exponents, divided by the mean over all of them, and inner monomials are smaller. At $L = 2$ the factor $\sqrt 2$ makes
-    it rigorous at any size
-    (Araki and Yamagami's inequality for absolute values). Derived in the documentation; beyond the paper.
+    $\sqrt 2\,((a + s)^l - a^l)$ with $a = \|M_L\|^{1/L}$ and $s = \sum_j \|D_j\|_F$.
 
-    **Arguments:** `grams`: predicted, `(L, d, d)`; `imbalance`: norms, `(L - 1,)`. **Returns:** absolute bounds in
-    Frobenius norm, `(L,)`, zero for layer $L$.
+    At depth 2 it is proved, for an imbalance of any size: with $X = (W_1 W_1^\top)^{1/2}$ and $Y = (W_2^\top W_2)^{1/2}$,
+    $\|(Y - X) X\|_F \le \|D_1\|_F$ because
+    $\langle y | (Y - X) X | x \rangle = \langle y | D_1 | x \rangle\, x / (x + y)$, and absolute values are
+    $\sqrt 2$-Lipschitz in Frobenius norm (Araki and Yamagami 1981). Beyond depth 2 it is a conjecture: without the $\sqrt 2$ it is
+    attained by networks of one unit, and a search for counterexamples found none. Derived in the documentation; beyond the paper.
+
+    **Arguments:** `grams`: `(L, d, d)`, of which only the last is used; `imbalance`: norms of $D_1, \dots, D_{L-1}$.
+
+    **Returns:** absolute bounds, `(L,)`; zero for layer $L$.
     """
     depth = grams.shape[0]
-    levels = range(1, depth + 1)
     top = jnp.maximum(jnp.linalg.eigvalsh(grams[-1])[-1], 0) ** (1 / depth)
-    zero = jnp.zeros((), grams.dtype)
-    kappa = [sum(((level - j) / level * imbalance[j - 1] for j in range(1, level)), zero) for level in levels]
-    bounds = [2**0.5 * level * top ** (level - 1) * (kappa[level - 1] + kappa[-1]) for level in levels[:-1]]
-    return jnp.stack([*bounds, zero])
+    total = jnp.sum(imbalance).astype(grams.dtype)
+    levels = jnp.arange(1, depth, dtype=grams.dtype)
+    bounds = 2**0.5 * ((top + total) ** levels - top**levels)
+    return jnp.concatenate([bounds, jnp.zeros(1, grams.dtype)])

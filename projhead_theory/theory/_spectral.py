@@ -79,7 +79,10 @@ def _minimiser(moments: Moments, width: int) -> SpectralMinimiser:
     t = symmetric(matmul(matmul(root, cross * outer), root))
     fractions, vectors = jnp.linalg.eigh(t)
     fractions = fractions[::-1]
-    modes = scale[:, None] * matmul(root, vectors[:, ::-1])
+    # The scaled pseudo-inverse may reach outside the range of S, where the loss sees nothing: weight zero there, by projection.
+    unscale = scale[:, None] * root
+    unscale = jnp.where(rank < d, matmul(psd_power(second, 0.0, rank), unscale), unscale)
+    modes = matmul(unscale, vectors[:, ::-1])
 
     # Forward error of T: rounding, amplified by the conditioning of the scaled second moment on its range.
     smallest = spread[jnp.clip(d - rank, 0, d - 1)]
@@ -91,8 +94,7 @@ def _minimiser(moments: Moments, width: int) -> SpectralMinimiser:
     unique = ~(cuts & (gap <= noise))
     tied = jnp.abs(fractions - fractions[width - 1]) <= noise
     kept = jnp.where(unique, kept, jnp.sum((fractions > fractions[width - 1]) & ~tied))
-    unscale = matmul(scale[:, None] * root, psd_power(t, 1.0, kept))
-    gram = symmetric(matmul(unscale, (scale[:, None] * root).T))
+    gram = symmetric(matmul(matmul(unscale, psd_power(t, 1.0, kept)), unscale.T))
     gap = jnp.where(cuts, gap, jnp.inf)
     return SpectralMinimiser(
         gram=gram,

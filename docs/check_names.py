@@ -1,0 +1,56 @@
+"""Fail if a public name has no docstring, or no entry in the reference, or the reference has an entry for no public name.
+
+python docs/check_names.py
+"""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+FRONT_DOORS = ("problems", "losses", "simulation", "theory", "claims", "report", "figures")
+PACKAGE = "projhead_theory"
+
+
+def public():
+    """Every public name, once, under the module whose front door lists it."""
+    names = {f"{module}.{name}" for module in FRONT_DOORS for name in importlib.import_module(f"{PACKAGE}.{module}").__all__}
+    leaves = {name.rsplit(".", 1)[1] for name in names}
+    # What the top exports and no front door does lives in a module of its own.
+    top = importlib.import_module(PACKAGE)
+    for name in top.__all__:
+        value = getattr(top, name)
+        if name in leaves or name in FRONT_DOORS:
+            continue
+        if hasattr(value, "__path__") or not hasattr(value, "__qualname__"):
+            names |= {
+                f"{name}.{member}"
+                for member, it in vars(value).items()
+                if getattr(it, "__module__", None) == value.__name__ and member[0] != "_"
+            }
+        else:
+            names.add(f"{value.__module__.removeprefix(PACKAGE + '.')}.{name}")
+    return names
+
+
+def main():
+    pages = "\n".join(page.read_text() for page in (Path(__file__).parent / "api").glob("*.md"))
+    entries = re.findall(rf"^::: {PACKAGE}\.(\S+)$", pages, re.MULTILINE)
+    names = public()
+    complaints = [f"{name}: no entry in docs/api" for name in sorted(names - set(entries))]
+    complaints += [f"{name}: an entry in docs/api, but not public" for name in sorted(set(entries) - names)]
+    complaints += [f"{name}: more than one entry in docs/api" for name in sorted({e for e in entries if entries.count(e) > 1})]
+    for name in sorted(names):
+        module, leaf = name.rsplit(".", 1)
+        value = getattr(importlib.import_module(f"{PACKAGE}.{module}"), leaf)
+        # A docstring of its own, not that of a base class; instances are described by their class.
+        owner = value if isinstance(value, type) or hasattr(value, "__code__") else getattr(value, "__wrapped__", type(value))
+        doc = vars(owner).get("__doc__") if isinstance(owner, type) else owner.__doc__
+        if not (doc or "").strip():
+            complaints.append(f"{name}: no docstring")
+    print("\n".join(complaints) or f"{len(names)} public names, all with a docstring and an entry")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""How the suite runs: in float64 with strict promotion, unless `PROJHEAD_TEST_X64=0` asks for float32 (as on a GPU)."""
+
+import os
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import matplotlib
+import pytest
+
+X64 = os.environ.get("PROJHEAD_TEST_X64", "1") != "0"
+
+jax.config.update("jax_enable_x64", X64)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+matplotlib.use("Agg")
+
+# JAX compiles on the first example of each shape, so a deadline for one example would measure the compiler.
+hypothesis.settings.register_profile("local", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what is marked `x64` when the suite runs in float32."""
+    if X64:
+        return
+    skip = pytest.mark.skip(reason="needs float64; this run has PROJHEAD_TEST_X64=0")
+    for item in items:
+        if "x64" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def eps() -> float:
+    """The relative rounding of the dtype this run computes in."""
+    return float(jnp.finfo(jnp.result_type(float)).eps)
+
+
+@pytest.fixture
+def untyped():
+    """Without the type checker, which the suite runs under and users do not: what they then see for an argument of the wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

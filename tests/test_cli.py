@@ -1,0 +1,283 @@
+"""The command line as a user meets it: exit status, one-line errors, JSON, files."""
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from projhead_theory.cli import main
+
+pytestmark = pytest.mark.x64
+
+
+@pytest.fixture(autouse=True)
+def _leave_precision():
+    """The command sets the process's precision; a test leaves it as it was. Optax's Adam mixes dtypes."""
+    before = jax.config.read("jax_enable_x64")
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+    jax.config.update("jax_enable_x64", before)
+
+
+def run(capsys, *arguments):
+    """Exit status, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+PROBLEM = ("--strength", "2,1,0.5", "--noise", "1,0.2,0.3")
+
+
+def test_predict_json(capsys):
+    """The documented schema, with the closed form's numbers: w = phi / (phi^2 + sigma^2), layer l to the power l / L."""
+    code, out, _ = run(capsys, "predict", *PROBLEM, "--depth", "3", "--json", "-")
+    data = json.loads(out)
+    assert code == 0
+    assert set(data) == {"depth", "weights", "loss", "signal_fraction", "kept", "unique"}
+    phi, sigma = np.array([2, 1, 0.5]), np.array([1, 0.2, 0.3])
+    weights = phi / (phi**2 + sigma**2)
+    fraction = phi**2 / (phi**2 + sigma**2)
+    np.testing.assert_allclose(data["weights"], [weights ** (level / 3) for level in (1, 2, 3)], rtol=1e-12)
+    np.testing.assert_allclose(data["signal_fraction"], fraction, rtol=1e-12)
+    assert data["loss"] == pytest.approx(-(fraction**2).sum(), rel=1e-12)
+    assert (data["kept"], data["unique"], data["depth"]) == ([0, 1, 2], True, 3)
+
+
+def test_predict_keeps_the_largest_signal_fractions(capsys):
+    _, out, _ = run(capsys, "predict", *PROBLEM, "--width", "1", "--json", "-")
+    assert json.loads(out)["kept"] == [1]
+
+
+def test_predict_flip_and_mask(capsys):
+    """Sign flips and masks enter as THEORY's c and q; a fully disrupted feature has weight zero."""
+    _, out, _ = run(capsys, "predict", "--strength", "2,1", "--flip", "0.25,0.5", "--mask", "0.5,0", "--json", "-")
+    data = json.loads(out)
+    np.testing.assert_allclose(data["weights"][-1], [np.sqrt(4 * 0.25 * 0.25) / (4 * 0.5), 0], atol=1e-12)
+    assert data["kept"] == [0]
+
+
+def test_predict_tie_is_flagged(capsys):
+    """A width that cuts a tie gives no arbitrary answer: undetermined weights are null, and the table says so."""
+    code, out, _ = run(capsys, "predict", "--strength", "2,1,1", "--noise", "1,0.1,0.1", "--width", "1", "--json", "-")
+    data = json.loads(out)
+    assert (code, data["unique"], data["kept"]) == (0, False, [])
+    assert data["weights"][-1] == [0.0, None, None]
+    _, out, _ = run(capsys, "predict", "--strength", "2,1,1", "--noise", "1,0.1,0.1", "--width", "1")
+    assert "Not unique" in out
+    assert "nan" not in out.lower()
+
+
+def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
+    path = tmp_path / "p.json"
+    code, out, _ = run(capsys, "predict", *PROBLEM, "--json", str(path))
+    assert code == 0
+    assert "layer 2" in out
+    assert json.loads(path.read_text())["depth"] == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("method", ["flow", "descent", "stochastic"])
+def test_simulate(capsys, tmp_path, method):
+    """Each method trains, agrees with the prediction, and leaves a JSON file and a figure."""
+    out_file, figure = tmp_path / "s.json", tmp_path / "s.png"
+    extra = {"flow": [], "descent": ["--steps", "20000", "--step", "0.005"], "stochastic": ["--steps", "6000", "--step", "0.003"]}[method]
+    code, out, _ = run(
+        capsys, "simulate", *PROBLEM, "--method", method, "--scale", "0.7", *extra, "--json", str(out_file), "--plot", str(figure)
+    )
+    data = json.loads(out_file.read_text())
+    assert code == 0
+    assert data["verdict"]["outcome"] == "holds", data["verdict"]
+    assert "predicted" in out
+    assert figure.stat().st_size > 1000
+    if method == "flow":
+        np.testing.assert_allclose(data["measured"], data["predicted"], rtol=1e-6)
+        assert data["ended"] == "converged"
+
+
+def test_simulate_reproduces_from_its_seed(capsys):
+    arguments = ("simulate", *PROBLEM, "--method", "descent", "--steps", "50", "--json", "-")
+    first, again, other = (json.loads(run(capsys, *arguments, "--seed", s)[1]) for s in ("3", "3", "4"))
+    assert first["measured"] == again["measured"] != other["measured"]
+
+
+def test_simulate_divergence_is_exit_2_without_nan(capsys):
+    """The step it happened at, the last finite state, and no NaN anywhere."""
+    code, out, err = run(capsys, "simulate", *PROBLEM, "--method", "descent", "--step", "5", "--scale", "1", "--json", "-")
+    assert code == 2
+    assert re.search(r"diverged: it is not finite after step \d+; the last finite state recorded has loss", err)
+    assert "nan" not in (out + err).lower()
+    assert json.loads(out)["ended"] == "diverged"
+
+
+def test_verify_list(capsys):
+    code, out, _ = run(capsys, "verify", "--list")
+    assert code == 0
+    for name in ("spectral-minimiser", "layerwise-law", "progressive-weighting", "balancedness", "discrete-balancedness"):
+        assert f"{name}:" in out
+
+
+def test_verify_json(capsys):
+    """The documented schema."""
+    code, out, _ = run(capsys, "verify", "discrete-balancedness", "--json", "-", "--seed", "5")
+    data = json.loads(out)
+    assert code == 0
+    assert data["all_hold"] is True
+    assert data["environment"]["seed"] == 5
+    (claim,) = data["claims"]
+    assert claim["name"] == "discrete-balancedness"
+    assert claim["holds"] is True
+    assert claim["discrepancy"] <= claim["tolerance"]
+    assert claim["seconds"] > 0
+    assert len(claim["controls"]) >= 2
+    assert all(c["caught"] and c["discrepancy"] > 0 and c["name"] for c in claim["controls"])
+
+
+def test_verify_exit_1_if_a_control_is_not_caught(capsys, monkeypatch):
+    """A claim is not verified if one of its controls slips through."""
+    import dataclasses
+
+    from projhead_theory.claims import _registry
+
+    claim = _registry.CLAIMS["discrete-balancedness"]
+    tame = dataclasses.replace(claim.controls[0], run=lambda key: next(claim.run(key)))
+    monkeypatch.setitem(_registry.CLAIMS, claim.name, dataclasses.replace(claim, controls=(tame,)))
+    code, out, _ = run(capsys, "verify", claim.name)
+    assert code == 1
+    assert "not caught" in out
+
+
+@pytest.fixture
+def views(tmp_path):
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((500, 4)) * [2, 1.5, 1, 0.7]
+    path = tmp_path / "views.npz"
+    np.savez(path, x1=base + 0.5 * rng.standard_normal(base.shape), x2=base + 0.5 * rng.standard_normal(base.shape))
+    return path
+
+
+def test_verify_views(capsys, views):
+    code, out, _ = run(capsys, "verify", "--views", str(views), "--depth", "2", "--width", "2", "--json", "-")
+    data = json.loads(out)
+    assert code == 0
+    assert data["all_hold"] is True
+    assert [c["name"] for c in data["claims"]] == ["views"]
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+class Trap:
+    """Unpickling this would leave a file behind."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("unpickled"),)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: p, "does not exist"),
+        (lambda p: p.write_bytes(b"not a zip") and p, "cannot be read"),
+        (lambda p: save(p, x1=np.zeros((3, 2))), "without an array x2"),
+        (lambda p: save(p, x1=np.zeros((3, 2)), x2=np.zeros((4, 2))), "want equal shapes"),
+        (lambda p: save(p, x1=np.zeros((1, 2)), x2=np.zeros((1, 2))), "got 1 rows; want at least two rows"),
+        (lambda p: save(p, x1=np.zeros((0, 2)), x2=np.zeros((0, 2))), "got 0 rows; want at least two rows"),
+        (lambda p: save(p, x1=np.zeros(3), x2=np.zeros(3)), "of shape"),
+        (lambda p: save(p, x1=np.full((3, 2), np.nan), x2=np.zeros((3, 2))), "non-finite entry"),
+        (lambda p: save(p, x1=np.array([["a"]] * 3), x2=np.array([["a"]] * 3)), "want real numbers"),
+        (lambda p: save(p, x1=np.zeros((3, 2)), x2=np.zeros((3, 2))), "the zero matrix"),
+        (lambda p: save(p, x1=np.array([[Trap()]] * 3, object), x2=np.zeros((3, 1))), "pickled objects, which are never loaded"),
+    ],
+)
+def test_bad_views_are_one_clear_line(capsys, tmp_path, monkeypatch, make, says):
+    """Exit 2, one line that names the argument, nothing unpickled."""
+    monkeypatch.chdir(tmp_path)
+    path = make(tmp_path / "bad.npz")
+    code, out, err = run(capsys, "verify", "--views", str(path))
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+    assert not Path("unpickled").exists()
+
+
+def test_truncated_views_are_refused(capsys, views):
+    views.write_bytes(views.read_bytes()[:-3000])
+    code, _, err = run(capsys, "verify", "--views", str(views))
+    assert code == 2
+    assert err.startswith("projhead: views: got ")
+
+
+def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        archive.writestr("x1.npy", b"\x93NUMPY\x01\x00 rubbish")
+        archive.writestr("x2.npy", pickle.dumps([1]))
+    code, _, err = run(capsys, "verify", "--views", str(tmp_path / "c.npz"))
+    assert code == 2
+    assert "corrupt" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["predict"], "Missing option '--strength'"),
+        (["predict", "--strength", ""], "strength: got ''"),
+        (["predict", "--strength", "2,x"], "strength: got '2,x'"),
+        (["predict", "--strength", "0,1"], "strength: got 0.0 at index 0; want positive"),
+        (["predict", "--strength", "1,-2"], "strength: got -2.0 at index 1"),
+        (["predict", "--strength", "nan,1"], "strength: got nan"),
+        (["predict", "--strength", "1,inf"], "strength: got inf"),
+        (["predict", "--strength", "2,1", "--noise", "1"], "noise: got 1 numbers (1); want 2"),
+        (["predict", "--strength", "2,1", "--noise", "1,-1"], "noise: got -1.0 at index 1; want non-negative"),
+        (["predict", "--strength", "2,1", "--flip", "0.1,1.5"], "flip: got 1.5 at index 1; want probabilities in [0, 1]"),
+        (["predict", "--strength", "2,1", "--mask", "-0.1,0"], "mask: got -0.1"),
+        (["predict", "--strength", "2,1", "--depth", "0"], "depth: got 0"),
+        (["predict", "--strength", "2,1", "--depth", "two"], "--depth"),
+        (["predict", "--strength", "2,1", "--width", "0"], "width: got 0"),
+        (["predict", "--strength", "2,1", "--json", "/nonexistent/x.json"], "json: got /nonexistent/x.json"),
+        (["predict", "--strength", "2,1", "--precision", "half"], "precision: got 'half'"),
+        (["simulate", "--strength", "2,1", "--method", "magic"], "method: got 'magic'; want one of flow, descent, stochastic"),
+        (["simulate", "--strength", "2,1", "--law", "cauchy"], "law: got 'cauchy'"),
+        (["simulate", "--strength", "2,1", "--start", "zero"], "start: got 'zero'"),
+        (["simulate", "--strength", "2,1", "--step", "-1", "--method", "descent"], "step: got -1.0"),
+        (["simulate", "--strength", "2,1", "--plot", "x.doc"], "plot: got 'x.doc'"),
+        (["simulate", "--strength", "2,1", "--method", "descent", "--optimiser", "lion"], "optimiser: got 'lion'"),
+        (["verify", "layerwise"], "did you mean 'layerwise-law'?"),
+        (["verify", "layerwise-law", "--views", "x.npz"], "NAME: got layerwise-law"),
+        (["conquer"], "No such command 'conquer'"),
+        (["verify", "--sed", "1"], "No such option"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(capsys, arguments, says):
+    """Exit 2 and one line, whatever is wrong; never a traceback."""
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert says in err, err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_help_and_version_do_not_import_jax():
+    """`--help` is quick because nothing heavy is imported for it."""
+    program = (
+        "import sys; from projhead_theory.cli import main\n"
+        "try:\n    main([sys.argv[1]])\nexcept SystemExit: pass\n"
+        "assert 'jax' not in sys.modules"
+    )
+    for flag in ("--help", "--version"):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program, flag], check=True, capture_output=True)
+        # Told to take a second on an idle machine; tests may share the machine with others.
+        assert time.perf_counter() - begin < 5

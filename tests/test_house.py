@@ -1,0 +1,211 @@
+"""House rules, read off the source: who may import whom, what is loaded when, and that public names are documented."""
+
+import ast
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import projhead_theory
+
+NAME = "projhead_theory"
+ROOT = Path(projhead_theory.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+class Import(NamedTuple):
+    """One imported name, in full; `lazy` if it is imported only when a function runs."""
+
+    name: str
+    lazy: bool
+    line: int
+
+
+class Rule(NamedTuple):
+    """No file of these units (all but these, with `outside`) may import any of these names; not even lazily, with `lazy_too`."""
+
+    units: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    lazy_too: bool = True
+    outside: bool = False
+
+    def applies(self, unit: str) -> bool:
+        return (unit in self.units) != self.outside
+
+
+def ours(*units: str) -> tuple[str, ...]:
+    return tuple(f"{NAME}.{unit}" for unit in units)
+
+
+FRONT = ours("claims", "report", "figures", "cli")
+PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
+
+RULES = {
+    "theory sees no training": Rule(("theory",), (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax")),
+    "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
+    "the objects of both wings see neither": Rule(
+        ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses"), *FRONT)
+    ),
+    "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
+    "claims do not print": Rule(("claims",), ours("report", "cli")),
+    "claims draw only when asked": Rule(("claims",), ours("figures"), lazy_too=False),
+    "no private JAX": Rule((), PRIVATE_JAX, outside=True),
+    "heavy plotting and algebra wait until they are used": Rule(
+        ("figures",), ("matplotlib", "sympy", "xarray"), lazy_too=False, outside=True
+    ),
+    "solvers stay in the simulators": Rule(("simulation", "claims", "cli", "report"), ("diffrax", "optax"), outside=True),
+    # A command names an optimiser, and a report states versions; neither may pay for that before it runs.
+    "the command line loads solvers when it needs them": Rule(("cli", "report"), ("diffrax", "optax"), lazy_too=False),
+}
+
+
+def imports(source: str, package: str) -> list[Import]:
+    """Everything a module of `package` imports, relative names resolved, and every attribute of `jax` it spells out."""
+    found = []
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(node, ast.Import):
+            found.extend(Import(alias.name, lazy, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found.extend(Import(f"{base}.{alias.name}", lazy, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("jax."):
+            found.append(Import(ast.unparse(node), lazy, node.lineno))
+        for child in ast.iter_child_nodes(node):
+            visit(child, lazy)
+
+    visit(ast.parse(source), False)
+    return found
+
+
+def within(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
+
+
+def breaches(rule: Rule, unit: str, found: list[Import]) -> list[Import]:
+    if not rule.applies(unit):
+        return []
+    return [i for i in found if (rule.lazy_too or not i.lazy) and any(within(i.name, module) for module in rule.forbidden)]
+
+
+def unit_of(path: Path) -> str:
+    """The package or module just below the root that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def package_of(path: Path) -> str:
+    return ".".join([NAME, *path.relative_to(ROOT).parent.parts])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_file_keeps_every_import_rule(path):
+    found = imports(path.read_text(), package_of(path))
+    broken = [f"{path.name}:{i.line} imports {i.name}: {why}" for why, rule in RULES.items() for i in breaches(rule, unit_of(path), found)]
+    assert not broken, "\n".join(broken)
+
+
+def wings_of(unit_files: list[tuple[str, list[Import]]]) -> dict[str, dict[str, list[str]]]:
+    """Per unit, the names it imports from theory and from simulation."""
+    seen = {}
+    for unit, found in unit_files:
+        for i in found:
+            for wing in ("theory", "simulation"):
+                if within(i.name, f"{NAME}.{wing}"):
+                    seen.setdefault(unit, {}).setdefault(wing, []).append(i.name)
+    return seen
+
+
+def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
+    """Units that use both wings: all but `cli`, the user's stand-in, and those that take no more than types to show."""
+    both = {unit: [n for names in wings.values() for n in names] for unit, wings in seen.items() if len(wings) == 2}
+    shows = {u for u, names in both.items() if u in ("report", "figures") and all(n.rpartition(".")[2][0].isupper() for n in names)}
+    return set(both) - shows - {"cli"}
+
+
+def test_only_claims_hold_theory_against_simulation():
+    """Report and figures may name both wings' result types, to show them, but call neither."""
+    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {"claims"}
+
+
+@pytest.mark.parametrize("unit", ["measure", "figures"])
+def test_the_checker_catches_a_second_place_where_the_wings_meet(unit):
+    source = "from ..theory import layerwise\ndef f():\n    from ..simulation import Trajectory"
+    assert meddlers(wings_of([(unit, imports(source, f"{NAME}.{unit}"))])) == {unit}
+
+
+@pytest.mark.parametrize("why", RULES)
+def test_the_checker_catches_an_offence_against_every_rule(why):
+    """Each forbidden name is caught as an absolute, a relative and a conditional import; a lazy one where even that is forbidden."""
+    rule = RULES[why]
+    unit = "elsewhere" if rule.outside else rule.units[0]
+    package = f"{NAME}.{unit}"
+    for name in rule.forbidden:
+        parent, _, leaf = name.rpartition(".")
+        offences = [f"import {name}", f"from {name} import x", f"if True:\n    import {name} as y", f"class A:\n    from {name} import x"]
+        if parent:
+            offences.append(f"from {parent} import {leaf}")
+        if parent == NAME:
+            offences += [f"from .. import {leaf}", f"from ..{leaf} import x", f"from ..{leaf}._deep import x"]
+        if parent == "jax":
+            offences.append(f"import jax\njax.{leaf}.x")
+        for source in offences:
+            assert breaches(rule, unit, imports(source, package)), source
+            lazily = "def f():\n" + "\n".join("    " + line for line in source.splitlines())
+            assert bool(breaches(rule, unit, imports(lazily, package))) == rule.lazy_too, lazily
+
+
+def test_the_checker_passes_what_no_rule_forbids():
+    source = "import jax\nimport jax.numpy as jnp\nfrom ..moments import Moments\nfrom . import _sibling\nimport theory_of_something"
+    for unit in ("theory", "simulation", "claims", "problems"):
+        found = imports(source, f"{NAME}.{unit}")
+        assert not any(breaches(rule, unit, found) for rule in RULES.values())
+
+
+def run_python(source: str, **environment: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT.parent, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_the_package_does_not_import_jax():
+    run_python(f"import sys, {NAME}; heavy = set(sys.modules) & {{'jax', 'equinox', 'matplotlib', 'numpy'}}; assert not heavy, heavy")
+
+
+@pytest.mark.parametrize("x64", ["0", "1"])
+def test_importing_everything_leaves_x64_as_it_was(x64):
+    source = f"""
+import pkgutil, importlib, jax, {NAME}
+before = jax.config.jax_enable_x64
+assert before == bool({x64})
+for module in pkgutil.walk_packages({NAME}.__path__, "{NAME}."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+assert jax.config.jax_enable_x64 == before
+"""
+    run_python(source, JAX_ENABLE_X64=x64)
+
+
+FRONT_DOORS = [NAME, *(f"{NAME}.{path.parent.name}" for path in sorted(ROOT.glob("*/__init__.py")))]
+
+
+@pytest.mark.parametrize("door", FRONT_DOORS)
+def test_every_public_function_and_class_is_documented(door):
+    module = importlib.import_module(door)
+    silent = []
+    for name in getattr(module, "__all__", ()):
+        value = getattr(module, name)
+        if not (inspect.ismodule(value) or inspect.isclass(value) or callable(value)):
+            continue  # a table or an instance: its module and its class speak for it
+        text = value.__doc__ if not inspect.isclass(value) else value.__dict__.get("__doc__")
+        # A dataclass without a docstring is given its signature as one.
+        if not text or not text.strip() or text.startswith(f"{name}("):
+            silent.append(name)
+    assert not silent, f"without a docstring: {silent}"
