@@ -112,8 +112,8 @@ class Moments(eqx.Module):
         coordinates is the same as training in the full space. The rank is a shape, so this cannot run under `jit`.
         """
         eigenvalues, v = jnp.linalg.eigh(self.second)
-        tolerance = self.dim * jnp.finfo(self.second.dtype).eps if tolerance is None else tolerance
-        rank = int(np.sum(np.asarray(eigenvalues) > tolerance * np.asarray(eigenvalues)[-1]))
+        threshold = self.dim * jnp.finfo(self.second.dtype).eps if tolerance is None else tolerance
+        rank = int(np.sum(np.asarray(eigenvalues) > threshold * np.asarray(eigenvalues)[-1]))
         if rank == 0:
             raise _checks.bad("second", "the zero matrix", "variance in at least one direction")
         return v[:, ::-1][:, :rank]

@@ -103,12 +103,12 @@ class DeepLinear(eqx.Module):
     def orthogonal(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
         """Each layer is `scale` times a random matrix with orthonormal rows or columns. Balanced when all widths are equal."""
         sizes = _sizes(sizes)
-        scale = _checks.nonnegative("scale", scale)
         dtype = dtype or jnp.result_type(float)
+        factor = _checks.nonnegative("scale", scale).astype(dtype)
         layers = []
         for k, n, m in zip(jax.random.split(key, len(sizes) - 1), sizes, sizes[1:], strict=False):
             q = _orthonormal(k, max(m, n), min(m, n), dtype)
-            layers.append(scale.astype(dtype) * (q if m >= n else q.T))
+            layers.append(factor * (q if m >= n else q.T))
         return cls(layers)
 
     @classmethod
@@ -119,10 +119,10 @@ class DeepLinear(eqx.Module):
         $[\text{scale}/2, 3\,\text{scale}/2]$, of rank the smallest size.
         """
         sizes = _sizes(sizes)
-        scale = _checks.nonnegative("scale", scale)
         dtype = dtype or jnp.result_type(float)
+        factor = _checks.nonnegative("scale", scale).astype(dtype)
         first, *rest = jax.random.split(key, len(sizes) + 1)
-        spectrum = scale.astype(dtype) * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
+        spectrum = factor * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
         frames = [_orthonormal(k, size, min(sizes), dtype) for k, size in zip(rest, sizes, strict=True)]
         return cls([matmul(above * spectrum, below.T) for below, above in itertools.pairwise(frames)])
 

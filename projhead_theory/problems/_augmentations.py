@@ -14,6 +14,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import _checks
@@ -128,7 +129,7 @@ class Rescale(_Elementwise):
 
     def __init__(self, low: Any, high: Any):
         self.low, self.high = _checks.floating("low", low), _checks.floating("high", high)
-        _checks.require("low", self.low, lambda v: jnp.isfinite(v), "finite numbers")
+        _checks.require("low", self.low, np.isfinite, "finite numbers")
         _checks.require("high", self.high - self.low, lambda v: v >= 0, "finite numbers, none below low")
 
     def __call__(self, key, x):

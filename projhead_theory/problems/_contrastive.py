@@ -1,6 +1,5 @@
 """The contrastive problem: features, and the augmentation that makes views of them."""
 
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -80,10 +79,12 @@ class ContrastiveProblem(eqx.Module):
             raise _checks.bad("key", "None", "a PRNG key: a Custom augmentation has no exact moments, they are estimated")
         samples = _checks.count("samples", samples, 2)
         chunk = min(samples, 2**15)
-        sizes = [chunk] * (samples // chunk) + ([samples % chunk] if samples % chunk >= 2 else [])
-        return Moments.from_chunks(tuple(_draw(self, jax.random.fold_in(key, i), n)) for i, n in enumerate(sizes))
+        # Whole chunks are drawn, so that drawing compiles once, and what is too many is cut off.
+        draws = (_draw(self, jax.random.fold_in(key, i), chunk) for i in range(-(-samples // chunk)))
+        sizes = (min(chunk, samples - i) for i in range(0, samples, chunk))
+        return Moments.from_chunks((views.first[:n], views.second[:n]) for views, n in zip(draws, sizes, strict=True))
 
 
-@partial(eqx.filter_jit)
+@eqx.filter_jit
 def _draw(problem: ContrastiveProblem, key: Any, n: int) -> Views:
     return problem.sample_pairs(key, n)

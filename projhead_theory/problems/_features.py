@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import _checks
@@ -33,7 +34,7 @@ class Features(eqx.Module):
         if self.mixing is not None:
             if self.mixing.ndim != 2 or self.mixing.shape[1] != self.dim:
                 raise _checks.bad("mixing", f"shape {self.mixing.shape}", f"(D, {self.dim}): one column a feature")
-            _checks.require("mixing", self.mixing, lambda v: jnp.isfinite(v), "finite numbers")
+            _checks.require("mixing", self.mixing, np.isfinite, "finite numbers")
 
     @property
     def dim(self) -> int:

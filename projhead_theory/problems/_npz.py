@@ -51,7 +51,7 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
         raise _checks.bad("views", f"{path}, which cannot be read ({error})", _WANTED) from error
 
 
-def _header(file: zipfile.ZipExtFile, name: str, path: Path) -> tuple[tuple[int, int], bool, np.dtype]:
+def _header(file: Any, name: str, path: Path) -> tuple[tuple[int, int], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -67,7 +67,7 @@ def _header(file: zipfile.ZipExtFile, name: str, path: Path) -> tuple[tuple[int,
     return shape, fortran, dtype
 
 
-def _rows(file: zipfile.ZipExtFile, n: int, shape: tuple[int, int], fortran: bool, dtype: np.dtype, path: Path) -> np.ndarray:
+def _rows(file: Any, n: int, shape: tuple[int, int], fortran: bool, dtype: np.dtype, path: Path) -> np.ndarray:
     count = n * shape[1] * dtype.itemsize
     data = file.read(count)
     if len(data) < count:

@@ -23,10 +23,10 @@ def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 1
     fractions = _checks.probability("signal_fraction", signal_fraction)
     if fractions.ndim != 1 or fractions.size == 0:
         raise _checks.bad("signal_fraction", f"shape {fractions.shape}", "a non-empty vector")
-    condition = _checks.floating("condition", condition)
-    _checks.require("condition", condition, lambda v: v >= 1, "a number >= 1")
+    ratio = _checks.floating("condition", condition)
+    _checks.require("condition", ratio, lambda v: v >= 1, "a number >= 1")
     d, dtype = fractions.size, fractions.dtype
     u, v = (jnp.linalg.qr(jax.random.normal(k, (d, d), dtype))[0] for k in jax.random.split(key))
-    spectrum = jnp.geomspace(1, 1 / condition, d, dtype=dtype) if d > 1 else jnp.ones(1, dtype)
+    spectrum = jnp.geomspace(1, 1 / ratio, d, dtype=dtype) if d > 1 else jnp.ones(1, dtype)
     root = matmul(u * jnp.sqrt(spectrum), u.T)
     return Moments(symmetric(matmul(matmul(root, matmul(v * fractions, v.T)), root)), symmetric(matmul(u * spectrum, u.T)))

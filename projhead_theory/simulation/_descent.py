@@ -55,8 +55,8 @@ def gradient_descent(
     dtype = network.layers[0].dtype
     steps = _checks.count("steps", steps, 0)
     tolerance = 10 * jnp.finfo(dtype).eps ** (2 / 3) if stationarity is None else _checks.nonnegative("stationarity", stationarity)
-    numbers = (_checks.positive("step", step), _checks.nonnegative("decay", decay), tolerance)
-    return _descent(network, data, loss, *(jnp.asarray(x, dtype) for x in numbers), optimiser, marks(record, steps))
+    rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
+    return _descent(network, data, loss, rate, penalty, jnp.asarray(tolerance, dtype), optimiser, marks(record, steps))
 
 
 @eqx.filter_jit

@@ -1,6 +1,6 @@
 """Gradient flow, as an ordinary differential equation solved by Diffrax."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -67,27 +67,26 @@ def gradient_flow(
     **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are result codes.
     """
     dtype = network.layers[0].dtype
-    until = _checks.positive("until", until)
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times a long step.
-    default = jnp.finfo(dtype).eps ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4)
-    rtol = default if rtol is None else _checks.positive("rtol", rtol)
-    atol = rtol * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
-    stationarity = 10 * rtol if stationarity is None else _checks.nonnegative("stationarity", stationarity)
-    numbers = (until, decay_checked(decay), rtol, atol, stationarity)
-    return _flow(
-        network,
-        data,
-        loss,
-        *(jnp.asarray(x, dtype) for x in numbers),
-        _moments_of_time(record, until, dtype),
-        solver,
-        _checks.count("max_steps", max_steps),
-    )
+    default = float(jnp.finfo(dtype).eps) ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4)
+    relative = _checks.positive("rtol", default if rtol is None else rtol)
+    absolute = relative * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
+    settled = 10 * relative if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+    end = _checks.positive("until", until)
+    numbers = _Numbers(*(x.astype(dtype) for x in (end, _checks.nonnegative("decay", decay), relative, absolute, settled)))
+    times = _moments_of_time(record, end, dtype)
+    return _flow(network, data, loss, numbers, times, solver, _checks.count("max_steps", max_steps))
 
 
-def decay_checked(decay: Any) -> Array:
-    return _checks.nonnegative("decay", decay)
+class _Numbers(NamedTuple):
+    """What may change without recompiling."""
+
+    until: Array
+    decay: Array
+    rtol: Array
+    atol: Array
+    stationarity: Array
 
 
 def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
@@ -107,7 +106,8 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
 
 
 @eqx.filter_jit
-def _flow(network, data, loss, until, decay, rtol, atol, stationarity, times, solver, max_steps):
+def _flow(network, data, loss, numbers, times, solver, max_steps):
+    until, decay, rtol, atol, stationarity = numbers
     first_loss, first_gradient = value_and_gradient(network, loss, data, decay)
     first_norm = norm(first_gradient)
 
@@ -133,7 +133,7 @@ def _flow(network, data, loss, until, decay, rtol, atol, stationarity, times, so
         max_steps=max_steps,
         throw=False,
     )
-    (recorded_times, last_time), (recorded, last) = solution.ts, solution.ys
+    (recorded_times, last_time), (recorded, last) = solution.ts, solution.ys  # pyright: ignore[reportGeneralTypeIssues]
     end_time, end = last_time[-1], jax.tree.map(lambda w: w[-1], last)
     reached = jnp.isfinite(recorded_times) & (recorded_times <= end_time)
     fill = lambda old, new: jnp.where(reached.reshape((-1,) + (1,) * new.ndim), old, new)  # noqa: E731

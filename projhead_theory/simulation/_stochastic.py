@@ -45,10 +45,10 @@ def stochastic(
     **Raises:** `ValueError` for arguments out of range.
     """
     dtype = network.layers[0].dtype
-    numbers = (_checks.positive("step", step), _checks.nonnegative("decay", decay))
+    rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
     at = marks(record, _checks.count("steps", steps, 0))
     batch = _checks.count("batch", batch, 2)
-    return _stochastic(network, problem, key, loss, *(jnp.asarray(x, dtype) for x in numbers), optimiser, at, batch)
+    return _stochastic(network, problem, key, loss, rate, penalty, optimiser, at, batch)
 
 
 @eqx.filter_jit
