@@ -127,8 +127,7 @@ def imbalance_bound_figure(ax):
         sizes.append(float(size[0]))
         gaps.append(norm(grams[0] - root(grams[1], 0.5)))
         bounds.append(float(imbalance_bound(prediction.grams, size)[0]))
-    ax.plot(sizes, bounds, label="first-order bound")
-    ax.plot(sizes, np.sqrt(2) * np.array(sizes), "--", color="0.6", label=r"$\sqrt{2}\,\|D_1\|$, at any size")
+    ax.plot(sizes, bounds, label=r"bound, $\sqrt{2}\,\|D_1\|$")
     ax.plot(sizes, gaps, "o", label="trained")
     ax.set(xscale="log", yscale="log", xlabel=r"imbalance of the start $\|D_1\|$", ylabel=r"$\|M_1 - M_2^{1/2}\|$")
 

@@ -300,3 +300,16 @@ def test_loss_without_a_population_form_says_so(network, moments):
 
     with pytest.raises(ValueError, match=r"^data: got Moments, for BatchOnly; want Views"):
         gradient_flow(network, moments, loss=BatchOnly())
+
+
+def test_batched_trajectory_measures_like_a_single_one(moments):
+    """Under vmap the batch stays in front of everything that a trajectory measures."""
+    networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(jax.random.split(jax.random.key(0), 2))
+    batched = jax.vmap(lambda n: gradient_descent(n, moments, steps=30, record=3))(networks)
+    alone = gradient_descent(jax.tree.map(lambda w: w[1], networks), moments, steps=30, record=3)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(batched.final.layers[0][1], alone.final.layers[0], **close)
+    np.testing.assert_allclose(batched.start.layers[0][1], alone.start.layers[0], **close)
+    np.testing.assert_allclose(batched.grams[1], alone.grams, **close)
+    np.testing.assert_allclose(batched.weights()[1], alone.weights(), **close)
+    np.testing.assert_allclose(batched.imbalance[1], alone.imbalance, **close)
