@@ -23,7 +23,7 @@ class Ended(eqx.Enumeration):
 
 
 class Trajectory(eqx.Module):
-    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$.
+    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a batch stands before it.
 
     `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
     there was decay);
@@ -55,16 +55,16 @@ class Trajectory(eqx.Module):
         return jax.tree.map(lambda w: jnp.take(w, 0, axis=self.times.ndim - 1), self.networks)
 
     @property
-    def grams(self) -> Float[Array, "T L d d"]:
+    def grams(self) -> Float[Array, "*B T L d d"]:
         """Grams of every layer at every recorded moment."""
         return _each(measure.layer_grams, self.times.ndim, self.networks)
 
     @property
-    def imbalance(self) -> Float[Array, "T J"]:
+    def imbalance(self) -> Float[Array, "*B T J"]:
         r"""$\|D_l\|_F$ at every recorded moment."""
         return _each(measure.imbalance_norms, self.times.ndim, self.networks)
 
-    def weights(self, directions: Float[Array, "d k"] | None = None) -> Float[Array, "T L k"]:
+    def weights(self, directions: Float[Array, "d k"] | None = None) -> Float[Array, "*B T L k"]:
         """Weight of each direction at every layer and recorded moment."""
         return _each(lambda n: measure.layer_weights(n, directions), self.times.ndim, self.networks)
 
