@@ -20,8 +20,8 @@ def claims_report(results: Sequence[ClaimResult], seed: int) -> dict[str, Any]:
 
 def claims_table(results: Sequence[ClaimResult]) -> Table:
     """One row a claim with its worst verdict, then one a control."""
-    table = Table(title="Claims and their controls")
-    table.add_column("claim")
+    table = Table()
+    table.add_column("claim, and its controls", no_wrap=True)
     table.add_column("outcome")
     for name in ("discrepancy", "tolerance", "seconds"):
         table.add_column(name, justify="right")
@@ -35,9 +35,7 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
         )
         for control, values in zip(result.controls, data["controls"], strict=True):
             caught = "[green]caught[/]" if control.caught else "[red]not caught[/]"
-            table.add_row(
-                f"  control: {control.control.name}", f"{caught} ({values['outcome'].replace('_', ' ')})", _short(values["discrepancy"])
-            )
+            table.add_row(f"  - {control.control.name}", f"{caught} ({values['outcome'].replace('_', ' ')})", _short(values["discrepancy"]))
         table.add_section()
     return table
 

@@ -23,7 +23,8 @@ class Ended(eqx.Enumeration):
 
 
 class Trajectory(eqx.Module):
-    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a batch stands before it.
+    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a
+    batch stands before it.
 
     `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
     there was decay);
