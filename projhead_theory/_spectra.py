@@ -1,8 +1,8 @@
 r"""Functions of a symmetric matrix through its spectrum, with derivatives that survive ties.
 
 The derivative of $A \mapsto V f(\Lambda) V^\top$ is, in the eigenbasis, the tangent times the divided differences
-$f[\lambda_i, \lambda_j]$ (Daleckii-Krein). Differentiating `eigh` itself divides by $\lambda_i - \lambda_j$ and breaks at
-ties, which feature models have all the time.
+$f[\lambda_i, \lambda_j]$ (Daleckii-Krein). Differentiating `eigh` itself divides by $\lambda_i - \lambda_j$ and breaks
+at ties, which feature models have all the time.
 """
 
 from typing import Any
@@ -35,8 +35,8 @@ def _powers(eigenvalues: Array, exponent: Array, rank: Array) -> tuple[Array, Ar
 def psd_power(a: Float[Array, "d d"], exponent: Any, rank: Any) -> Float[Array, "d d"]:
     r"""$\sum_{i \le \text{rank}} \lambda_i^{t} v_i v_i^\top$ over the largest, positive eigenvalues; the others give zero.
 
-    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD truncation. Differentiable
-    in `a` (not in `exponent` or `rank`), wherever the rank-th eigenvalue is separated from the next.
+    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD truncation.
+    Differentiable in `a` (not in `exponent` or `rank`), wherever the rank-th eigenvalue is separated from the next.
     """
     eigenvalues, v = jnp.linalg.eigh(a)
     values, _, _ = _powers(eigenvalues, jnp.asarray(exponent, a.dtype), jnp.asarray(rank))

@@ -16,14 +16,12 @@ from ._spectra import matmul, symmetric
 class Moments(eqx.Module):
     r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$.
 
-    Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry entrywise standard errors and the
-    number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample satisfies, since a
-    sample's cross
-    moment may have negative eigenvalues where the population's is zero.
+    Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry entrywise standard
+    errors and the number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample
+    satisfies, since a sample's cross moment may have negative eigenvalues where the population's is zero.
 
-    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`: standard
-    errors of
-    the entries, if estimated; `pairs`: how many pairs they were estimated from.
+    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`:
+    standard errors of the entries, if estimated; `pairs`: how many pairs they were estimated from.
 
     **Raises:** `ValueError` for shapes that differ or are not square, non-finite entries, asymmetry, or $C \not\preceq S$.
     """
@@ -56,8 +54,8 @@ class Moments(eqx.Module):
         r"""Empirical moments of paired views, symmetrised over the two views, with standard errors.
 
         $\hat C = \frac{1}{2n}\sum (x_1 x_2^\top + x_2 x_1^\top)$,
-        $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing
-        is centred. Rows are read `chunk` at a time by slicing, so a memory-mapped array never has to fit in memory.
+        $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing is centred. Rows are read `chunk` at a time
+        by slicing, so a memory-mapped array never has to fit in memory.
 
         **Arguments:** `x1`, `x2`: `(n, d)` arrays with $n \ge 2$; `chunk`: rows held at once.
 
@@ -95,7 +93,8 @@ class Moments(eqx.Module):
         return cls(*as_views, pairs=n)
 
     def rotate(self, basis: Any) -> "Moments":
-        r"""The moments of $U^\top x$: $(U^\top C U, U^\top S U)$. With orthonormal columns fewer than $d$ this is a restriction.
+        r"""The moments of $U^\top x$: $(U^\top C U, U^\top S U)$. With orthonormal columns fewer than $d$ this is a
+        restriction.
 
         Standard errors do not rotate entrywise and are dropped; the number of pairs stays.
         """
@@ -106,10 +105,12 @@ class Moments(eqx.Module):
         return Moments(turn(self.cross), turn(self.second), pairs=self.pairs)
 
     def range_basis(self, tolerance: float | None = None) -> Float[Array, "d r"]:
-        r"""Orthonormal eigenvectors of $S$ with eigenvalue above `tolerance` times the largest (default $d \epsilon$), descending.
+        r"""Orthonormal eigenvectors of $S$ with eigenvalue above `tolerance` times the largest (default $d \epsilon$),
+        descending.
 
-        Directions outside carry no variance: the loss does not see them and gradients never move them, so training in these
-        coordinates is the same as training in the full space. The rank is a shape, so this cannot run under `jit`.
+        Directions outside carry no variance: the loss does not see them and gradients never move them, so training in
+        these coordinates is the same as training in the full space. The rank is a shape, so this cannot run under
+        `jit`.
         """
         eigenvalues, v = jnp.linalg.eigh(self.second)
         threshold = self.dim * jnp.finfo(self.second.dtype).eps if tolerance is None else tolerance

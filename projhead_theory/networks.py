@@ -85,8 +85,7 @@ class DeepLinear(eqx.Module):
         r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
 
         **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's
-        default float
-        if not given.
+        default float if not given.
         """
         sizes = _sizes(sizes)
         scales = jnp.broadcast_to(_checks.nonnegative("scale", scale), (len(sizes) - 1,))
@@ -115,8 +114,8 @@ class DeepLinear(eqx.Module):
     def balanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
         r"""An exactly balanced random start, for any widths: $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding.
 
-        $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform in
-        $[\text{scale}/2, 3\,\text{scale}/2]$, of rank the smallest size.
+        $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform
+        in $[\text{scale}/2, 3\,\text{scale}/2]$, of rank the smallest size.
         """
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
@@ -128,10 +127,11 @@ class DeepLinear(eqx.Module):
 
     @classmethod
     def aligned(cls, directions: Any, weights: Any, sizes: Sequence[int]) -> "DeepLinear":
-        r"""A balanced start along given directions: end to end it maps $v_i$ to $s_i e_i$, every layer carrying $s_i^{1/L}$.
+        r"""A balanced start along given directions: end to end it maps $v_i$ to $s_i e_i$, every layer carrying
+        $s_i^{1/L}$.
 
-        **Arguments:** `directions`: `(d, k)`, orthonormal columns $v_i$; `weights`: `(k,)`, the product weights $s_i \ge 0$;
-        `sizes`, with every width at least $k$.
+        **Arguments:** `directions`: `(d, k)`, orthonormal columns $v_i$; `weights`: `(k,)`, the product weights
+        $s_i \ge 0$; `sizes`, with every width at least $k$.
         """
         sizes = _sizes(sizes)
         directions = _checks.floating("directions", directions)

@@ -19,8 +19,8 @@ def compare(
     imbalance: Float[Array, "..."] | float | None = None,
     drift: Float[Array, "..."] | float | None = None,
 ) -> Verdict:
-    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on the
-    range of $S$.
+    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on
+    the range of $S$.
 
     The tolerance of layer $l$ is the sum of
 
@@ -32,13 +32,11 @@ def compare(
     - *rounding*: of the closed form in its dtype, conditioning included.
 
     **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
-    hypothesis is to be other than
-    what was measured on the start; `drift`: the same for what discretisation may have added. A control grants what the
-    claim grants.
+    hypothesis is to be other than what was measured on the start; `drift`: the same for what discretisation may have
+    added. A control grants what the claim grants.
 
-    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram: if
-    that is less than
-    the tolerance, layers cannot be told apart and the outcome is undecidable.
+    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram:
+    if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable.
 
     **Raises:** `ValueError` if depth or dimension differ.
     """

@@ -26,10 +26,9 @@ NAMES = ("holds", "violated", "premise_failed", "undecidable", "not_converged", 
 class Verdict(eqx.Module):
     """The one report of any check.
 
-    `discrepancy` `(k,)` and `parts`, the tolerance as a sum of named, derived sources, each `(k,)`; `effect` `(k,)`, the
-    difference the check must be
-    able to see; `predicted`, `measured` `(k, m)`, what is plotted; `labels`, one for each of the `k` rows; `what`, what is
-    compared.
+    `discrepancy` `(k,)` and `parts`, the tolerance as a sum of named, derived sources, each `(k,)`; `effect` `(k,)`,
+    the difference the check must be able to see; `predicted`, `measured` `(k, m)`, what is plotted; `labels`, one for
+    each of the `k` rows; `what`, what is compared.
     """
 
     discrepancy: Float[Array, " k"]

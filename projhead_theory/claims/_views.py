@@ -21,12 +21,11 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
 
     The problem is restricted to the range of $S$ first, an exact symmetry (`Moments.range_basis`). The loss of a linear
-    network on all pairs
-    of the views is a function of their empirical moments alone, so training on those is training on the views.
+    network on all pairs of the views is a function of their empirical moments alone, so training on those is training
+    on the views.
 
     **Arguments:** `moments`: such as `Moments.from_views(x1, x2)`; `depth`; `width`: of every layer, the rank of $S$ if
-    not given;
-    `restarts`: how many random starts.
+    not given; `restarts`: how many random starts.
 
     **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
     """

@@ -42,7 +42,8 @@ def _options(version: Version = False) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    Exit status: 0 all hold; 1 a claim is violated or a control uncaught; 2 bad usage, bad input, or a run that diverged; 130 interrupted.
+    Exit status: 0 all hold; 1 a claim is violated or a control uncaught; 2 bad usage, bad input, or a run that
+    diverged; 130 interrupted.
     """
     try:
         code = app(args=arguments, standalone_mode=False)

@@ -12,10 +12,11 @@ from ..problems import Views
 
 
 class AbstractLoss(eqx.Module):
-    """`loss(network, data)` is a scalar. On `Views` it is the batch loss; on `Moments` the population loss, where one exists.
+    """`loss(network, data)` is a scalar. On `Views` it is the batch loss; on `Moments` the population loss, where one
+    exists.
 
-    A new loss states `batch`, a function of the two views' outputs; one whose population value depends on the moments alone also
-    states `population`, a function of the end-to-end matrix.
+    A new loss states `batch`, a function of the two views' outputs; one whose population value depends on the moments
+    alone also states `population`, a function of the end-to-end matrix.
     """
 
     @abc.abstractmethod

@@ -30,14 +30,15 @@ def _spectral_jvp(primals, tangents):
 
 
 class SpectralContrastive(AbstractLoss):
-    r"""$\mathcal L = -2\,E[f(x_1)^\top f(x_2)] + E[(f(x)^\top f(x'))^2]$, with $x, x'$ independent views (HaoChen et al. 2021).
+    r"""$\mathcal L = -2\,E[f(x_1)^\top f(x_2)] + E[(f(x)^\top f(x'))^2]$, with $x, x'$ independent views (HaoChen et
+    al. 2021).
 
-    Population, for a linear network with $M = W^\top W$: $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$, exactly, whatever the
-    distribution.
+    Population, for a linear network with $M = W^\top W$: $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$, exactly, whatever
+    the distribution.
 
     Batch: $-\frac 2n \sum_i f(x_1^i)^\top f(x_2^i) + \frac{1}{n(n-1)} \sum_{i \ne j} (f(x_1^i)^\top f(x_2^j))^2$, an
-    unbiased estimate, since the views of
-    different inputs are independent and the diagonal, which is not, is left out. It costs $O(np^2)$, never $n^2$.
+    unbiased estimate, since the views of different inputs are independent and the diagonal, which is not, is left out.
+    It costs $O(np^2)$, never $n^2$.
     """
 
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:

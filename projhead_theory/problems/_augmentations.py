@@ -1,10 +1,9 @@
 r"""Augmentations. Each draws a view of an input, and where it can, maps exact moments to exact moments.
 
 An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between coordinates and between the
-two views, maps
-$(C, S)$ to $(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with
-$\rho = E r$. This holds for any input, mixed or
-not, and composes.
+two views, maps $(C, S)$ to
+$(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with $\rho = E r$.
+This holds for any input, mixed or not, and composes.
 """
 
 import abc

@@ -18,8 +18,8 @@ from ._views import Views
 class ContrastiveProblem(eqx.Module):
     r"""Features, augmented, mixed: a view is $x = b(Q\, a(u))$ with a fresh draw of $a$ and $b$ for each view.
 
-    **Arguments:** `features`: the distribution of $u$ and the mixing $Q$; `augmentation`: $a$, acting on the features before
-    the mixing; `ambient`: $b$, acting on the natural input after it. Either may be left out.
+    **Arguments:** `features`: the distribution of $u$ and the mixing $Q$; `augmentation`: $a$, acting on the features
+    before the mixing; `ambient`: $b$, acting on the natural input after it. Either may be left out.
 
     **Raises:** `ValueError` if an augmentation has parameters for another number of coordinates.
     """
@@ -63,7 +63,8 @@ class ContrastiveProblem(eqx.Module):
         return Views(*(view(k) for k in view_keys))
 
     def moments(self, *, key: PRNGKeyArray | None = None, samples: int = 2**18) -> Moments:
-        r"""Cross and second moment of a positive pair: exact where the augmentations are, else estimated with standard errors.
+        r"""Cross and second moment of a positive pair: exact where the augmentations are, else estimated with standard
+        errors.
 
         **Arguments:** `key`, `samples`: only for an estimate (`Custom`): the seed and how many pairs to draw, in chunks.
 

@@ -15,8 +15,9 @@ from ._laws import AbstractLaw, as_law
 class Features(eqx.Module):
     r"""$u_i = \phi_i z_i$ with $z_i$ independent of mean 0 and variance 1; natural input $x = Q u$ (paper section 3).
 
-    **Arguments:** `strength`: $\phi$, `(d,)`, positive; `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`,
-    `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not given.
+    **Arguments:** `strength`: $\phi$, `(d,)`, positive; `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`,
+    `"laplace"`, `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not
+    given.
 
     **Raises:** `ValueError` for no features, strengths that are not positive and finite, or a mixing of the wrong shape.
     """

@@ -19,8 +19,8 @@ def read_moments(path: str | Path, dtype: Any = None, chunk: int = 65_536) -> Mo
 
     **Arguments:** `path`; `dtype`: convert the views to it, their own if not given; `chunk`: rows held at once.
 
-    **Raises:** `ValueError` for a missing or corrupt file, arrays that are absent, pickled, not real, of unequal shape, empty, not
-    finite, or with fewer than two rows.
+    **Raises:** `ValueError` for a missing or corrupt file, arrays that are absent, pickled, not real, of unequal shape,
+    empty, not finite, or with fewer than two rows.
     """
     return Moments.from_chunks(_chunks(Path(path), dtype, _checks.count("chunk", chunk)))
 

@@ -13,8 +13,7 @@ from ..moments import Moments
 
 def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 10.0) -> Moments:
     r"""Moments with the given signal fractions: $S$ has a random eigenbasis and spectrum geometric from 1 down to
-    `1 / condition`, and $C = S^{1/2} T S^{1/2}$ with
-    $T$ of eigenvalues `signal_fraction` in another random basis.
+    `1 / condition`, and $C = S^{1/2} T S^{1/2}$ with $T$ of eigenvalues `signal_fraction` in another random basis.
 
     **Arguments:** `key`; `signal_fraction`: `(d,)`, in [0, 1]; `condition`: of $S$, at least 1.
 

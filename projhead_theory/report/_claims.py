@@ -34,8 +34,8 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
             f"[bold]{result.claim.name}[/]", f"[{style}]{word}[/]", _short(data["discrepancy"]), _short(data["tolerance"]), seconds
         )
         for control, values in zip(result.controls, data["controls"], strict=True):
-            caught = "[green]caught[/]" if control.caught else "[red]not caught[/]"
-            table.add_row(f"  - {control.control.name}", f"{caught} ({values['outcome'].replace('_', ' ')})", _short(values["discrepancy"]))
+            caught = "[green]caught[/]" if control.caught else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
+            table.add_row(f"  - {control.control.name}", caught, _short(values["discrepancy"]))
         table.add_section()
     return table
 

@@ -14,9 +14,8 @@ from ._numbers import cell, numbers
 def prediction_report(prediction: LayerPrediction, width: int | None = None) -> dict[str, Any]:
     """A feature model's prediction, feature by feature.
 
-    `weights[l][i]`, None where a tie leaves the weight undetermined; `kept`: the numbers of the features, from 0, that the
-    network keeps for
-    certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is.
+    `weights[l][i]`, None where a tie leaves the weight undetermined; `kept`: the numbers of the features, from 0, that
+    the network keeps for certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is.
 
     **Raises:** `ValueError` if the moments are not diagonal: features are then not what the loss weights.
     """

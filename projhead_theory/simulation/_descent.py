@@ -37,18 +37,15 @@ def gradient_descent(
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
-    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch); `loss`; `step`: the
-    learning rate $\eta$;
-    `steps`: how many; `optimiser`: a function of the learning rate that gives an Optax transformation, such as
-    `optax.sgd`, `optax.adam`, or
-    `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$;
-    `record`: how many moments to record, or
-    increasing step numbers; `stationarity`: relative gradient at which the run counts as converged (default
-    $10\,\epsilon^{2/3}$).
+    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch); `loss`; `step`:
+    the learning rate $\eta$; `steps`: how many; `optimiser`: a function of the learning rate that gives an Optax
+    transformation, such as `optax.sgd`, `optax.adam`, or `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`:
+    $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$; `record`: how many moments to record, or increasing step
+    numbers; `stationarity`: relative gradient at which the run counts as converged (default $10\,\epsilon^{2/3}$).
 
     **Returns:** a `Trajectory` whose times are step numbers. `drift` is
-    $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, all that the discrete law lets a step of plain
-    gradient descent do to $D_l$. A run whose state stops being finite ends as `diverged`, `ended_at` the last finite step.
+    $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, all that the discrete law lets a step of plain gradient
+    descent do to $D_l$. A run whose state stops being finite ends as `diverged`, `ended_at` the last finite step.
 
     **Raises:** `ValueError` for arguments out of range.
     """

@@ -37,8 +37,7 @@ def drive(step: StepFunction, network: DeepLinear, state: PyTree, at: Int[Array,
     A step whose update is not finite is not taken, and no step after it: the record then repeats the last finite state.
 
     **Returns:** the recorded networks, stacked; for each layer the sum over steps of $\|\Delta W_l\|_F^2$; whether all
-    steps were finite; the
-    number of the last finite step.
+    steps were finite; the number of the last finite step.
     """
     dtype = network.layers[0].dtype
 

@@ -27,9 +27,8 @@ def explicit() -> diffrax.AbstractSolver:
 def implicit() -> diffrax.AbstractSolver:
     """Kvaerno 5(4), L-stable: for deep networks from tiny starts, which wait at saddles while learned modes are stiff.
 
-    Diffrax's default root finder gives up on steps that are long beside the learned modes, which is what waiting takes; a
-    chord iteration
-    run to the controller's tolerance needs several times fewer steps here.
+    Diffrax's default root finder gives up on steps that are long beside the learned modes, which is what waiting takes;
+    a chord iteration run to the controller's tolerance needs several times fewer steps here.
     """
     return diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Chord)())
 
@@ -52,17 +51,14 @@ def gradient_flow(
     stationary or `until` is reached.
 
     **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch, full and fixed);
-    `loss`; `until`: latest time;
-    `decay`: $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically, or an increasing array of times;
-    `solver`: a Diffrax
-    solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
-    $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for
-    implicit solvers, and a hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which the
-    run has converged (default `10 * rtol`);
-    `max_steps`.
+    `loss`; `until`: latest time; `decay`: $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically,
+    or an increasing array of times; `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs;
+    `rtol`, `atol`: local error per step (defaults $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a
+    hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which the run has converged
+    (default `10 * rtol`), 0 to go on to `until` whatever it is; `max_steps`.
 
-    **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error times
-    $2\|W\|$.
+    **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error
+    times $2\|W\|$.
 
     **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are result codes.
     """

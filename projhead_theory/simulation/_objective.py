@@ -22,10 +22,11 @@ value_and_gradient = jax.value_and_grad(objective)
 
 
 def gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> DeepLinear:
-    r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the end-to-end matrix.
+    r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the
+    end-to-end matrix.
 
-    The population case is written out, because automatic differentiation leaves products with a transposed left factor, which are several
-    times slower in batches on a CPU.
+    The population case is written out, because automatic differentiation leaves products with a transposed left factor,
+    which are several times slower in batches on a CPU.
     """
     if not isinstance(data, Moments):
         return jax.grad(objective)(network, loss, data, decay)

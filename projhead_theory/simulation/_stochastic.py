@@ -35,12 +35,10 @@ def stochastic(
     r"""Train on minibatches: every step draws `batch` fresh positive pairs.
 
     **Arguments:** as in `gradient_descent`; `problem`: anything with `sample_pairs(key, n)`: a `ContrastiveProblem`, or
-    `Views` to draw rows
-    of; `key`: the seed of every draw; `batch`: pairs a step.
+    `Views` to draw rows of; `key`: the seed of every draw; `batch`: pairs a step.
 
     **Returns:** a `Trajectory`; `loss` and `gradient_norm` are of one held-out batch of 16 times the size, the same at
-    every record. The run
-    never counts as converged, since minibatch noise keeps it moving: `noise` says by how much.
+    every record. The run never counts as converged, since minibatch noise keeps it moving: `noise` says by how much.
 
     **Raises:** `ValueError` for arguments out of range.
     """

@@ -17,7 +17,10 @@ class Ended(eqx.Enumeration):
 
     converged = "The gradient vanished, relative to the loss and to the gradient at the start."
     limit = "The time or step limit was reached before the gradient vanished."
-    rounding = "The gradient fell to rounding level, where a saddle cannot be told from a minimum: start larger or use float64."
+    rounding = (
+        "The gradient fell to rounding level, where a saddle cannot be told from a minimum: "
+        "start larger, use float64, or set stationarity=0 to run on."
+    )
     diverged = "The state stopped being finite; what is reported is the last finite state."
     solver_failed = "The differential equation solver could not meet its tolerance within its step limit."
 
@@ -27,12 +30,11 @@ class Trajectory(eqx.Module):
     batch stands before it.
 
     `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
-    there was decay);
-    `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state; `steps`: how many steps
-    the solver or
-    optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation alone can have changed each $\|D_l\|_F$. A
-    moment asked for after the end repeats the end. For a `stochastic` run, `noise` is the size of the fluctuations of $M_L$ about
-    their mean over the last half of the record, in Frobenius norm; zero otherwise.
+    there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
+    `steps`: how many steps the solver or optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation
+    alone can have changed each $\|D_l\|_F$. A moment asked for after the end repeats the end. For a `stochastic` run,
+    `noise` is the size of the fluctuations of $M_L$ about their mean over the last half of the record, in Frobenius
+    norm; zero otherwise.
     """
 
     times: Float[Array, " T"]
@@ -105,9 +107,9 @@ def is_stationary(
     r"""Whether a gradient norm means an end, and whether that end can be told from a saddle.
 
     Two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units; and
-    $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be
-    learned its gradient is about what it was at the start, while at a minimum nothing is left of it. Where the second lies
-    below what the dtype resolves, rounding level is accepted, and flagged.
+    $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be learned its gradient is about what it
+    was at the start, while at a minimum nothing is left of it. Where the second lies below what the dtype resolves,
+    rounding level is accepted, and flagged.
     """
     scale = jnp.maximum(jnp.abs(loss), jnp.abs(first_loss))
     floor = 64 * jnp.finfo(gradient.dtype).eps * scale / jnp.maximum(size, jnp.finfo(gradient.dtype).tiny)

@@ -16,11 +16,10 @@ def discrete_imbalance(
     $D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 (G_{l+1}^\top G_{l+1} - G_l G_l^\top)$.
 
     Exact, for any loss of $f$, since $W_{l+1}^\top G_{l+1} = G_l W_l^\top$ cancels the first order; the gradients are
-    those of the loss without the
-    penalty. Holds for minibatch gradients, not for momentum or Adam.
+    those of the loss without the penalty. Holds for minibatch gradients, not for momentum or Adam.
 
-    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$; `gradients`: $G_1, \dots, G_L$; `step`: $\eta$; `decay`: $\gamma$,
-    the weight decay.
+    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$; `gradients`: $G_1, \dots, G_L$; `step`: $\eta$; `decay`:
+    $\gamma$, the weight decay.
 
     Theorem: discrete-balancedness (beyond the paper).
     """
@@ -39,8 +38,7 @@ def unbalanced_grams(
     With $P_j = W_{j:1}^\top D_j W_{j:1}$ and $A$ the first Gram,
     $M_l = A^l + \sum_{j<l} \sum_{i<l-j} A^i P_j A^{l-j-1-i} + O(D^2)$. Solving the last layer's equation for $A$ in the
     eigenbasis of $M_L$ gives every other layer; with $P = 0$ it is the layer-wise law. Since gradient descent leaves
-    $D = O(\eta)$, this predicts
-    its gap to the law.
+    $D = O(\eta)$, this predicts its gap to the law.
 
     **Arguments:** `last`: $M_L$; `pulled`: $P_1, \dots, P_{L-1}$; `rank`: of $M_L$, $d$ if not given.
 
@@ -75,11 +73,12 @@ def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " J"])
 
     $\sqrt 2\,((a + s)^l - a^l)$ with $a = \|M_L\|^{1/L}$ and $s = \sum_j \|D_j\|_F$.
 
-    At depth 2 it is proved, for an imbalance of any size: with $X = (W_1 W_1^\top)^{1/2}$ and $Y = (W_2^\top W_2)^{1/2}$,
-    $\|(Y - X) X\|_F \le \|D_1\|_F$ because
+    At depth 2 it is proved, for an imbalance of any size: with $X = (W_1 W_1^\top)^{1/2}$ and
+    $Y = (W_2^\top W_2)^{1/2}$, $\|(Y - X) X\|_F \le \|D_1\|_F$ because
     $\langle y | (Y - X) X | x \rangle = \langle y | D_1 | x \rangle\, x / (x + y)$, and absolute values are
-    $\sqrt 2$-Lipschitz in Frobenius norm (Araki and Yamagami 1981). Beyond depth 2 it is a conjecture: without the $\sqrt 2$ it is
-    attained by networks of one unit, and a search for counterexamples found none. Derived in the documentation; beyond the paper.
+    $\sqrt 2$-Lipschitz in Frobenius norm (Araki and Yamagami 1981). Beyond depth 2 it is a conjecture: without the
+    $\sqrt 2$ it is attained by networks of one unit, and a search for counterexamples found none. Derived in the
+    documentation; beyond the paper.
 
     **Arguments:** `grams`: `(L, d, d)`, of which only the last is used; `imbalance`: norms of $D_1, \dots, D_{L-1}$.
 

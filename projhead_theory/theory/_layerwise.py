@@ -56,12 +56,11 @@ def layerwise(
     r"""Layer-wise weights of a balanced deep linear network at the minimum of the spectral contrastive loss.
 
     $M_l = (M^\star)^{l/L}$, so that in a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
-    $w_i = \sqrt{c_i} / q_i$, and the spread of
-    weights is raised to the power $l/L$: lower layers are less specialised.
+    $w_i = \sqrt{c_i} / q_i$, and the spread of weights is raised to the power $l/L$: lower layers are less specialised.
 
     **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: the smallest width of the network, $d$ if not given;
-    `directions`: `(d, k)`, the
-    unit directions whose weights are wanted, the coordinate axes if not given; `throw`: as in `spectral`.
+    `directions`: `(d, k)`, the unit directions whose weights are wanted, the coordinate axes if not given; `throw`: as
+    in `spectral`.
 
     **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
 

@@ -17,11 +17,10 @@ class SpectralMinimiser(eqx.Module):
     r"""The end-to-end Gram $M^\star$ at which the spectral contrastive loss is least, and how well it is determined.
 
     `gram` `(d, d)`; `loss`, the minimum $-\sum_{i \le p} \lambda_i^2$; `signal_fraction` `(d,)`, the generalised
-    eigenvalues of $(C, S)$, descending, zero
-    where there is no variance; `modes` `(d, d)`, columns $u_i$ with $C u_i = \lambda_i S u_i$, $u_i^\top S u_i = 1$, so that
-    $M^\star = \sum_{\text{kept}} \lambda_i u_i u_i^\top$; `kept`, how many modes $M^\star$ contains; `gap`,
-    $\lambda_p - \max(\lambda_{p+1}, 0)$ (infinite when nothing is cut);
-    `unique`; `rounding`, the relative error that the dtype leaves in `gram`.
+    eigenvalues of $(C, S)$, descending, zero where there is no variance; `modes` `(d, d)`, columns $u_i$ with
+    $C u_i = \lambda_i S u_i$, $u_i^\top S u_i = 1$, so that $M^\star = \sum_{\text{kept}} \lambda_i u_i u_i^\top$;
+    `kept`, how many modes $M^\star$ contains; `gap`, $\lambda_p - \max(\lambda_{p+1}, 0)$ (infinite when nothing is
+    cut); `unique`; `rounding`, the relative error that the dtype leaves in `gram`.
     """
 
     gram: Float[Array, "d d"]
@@ -37,14 +36,14 @@ class SpectralMinimiser(eqx.Module):
 def spectral(moments: Moments, width: int | None = None, *, throw: bool = True) -> SpectralMinimiser:
     r"""Minimise $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$ over $M \succeq 0$ of rank at most `width`.
 
-    With $T = S^{-1/2} C S^{-1/2}$ and $T_p$ its best PSD truncation of rank $p$: $M^\star = S^{-1/2} T_p S^{-1/2}$. What
-    is kept are the $p$ largest *signal
-    fractions*, not the strongest features. Directions without variance get weight zero. The second moment is scaled to unit
-    diagonal first, an exact symmetry that keeps strengths apart by many decades from spoiling one another.
+    With $T = S^{-1/2} C S^{-1/2}$ and $T_p$ its best PSD truncation of rank $p$: $M^\star = S^{-1/2} T_p S^{-1/2}$.
+    What is kept are the $p$ largest *signal fractions*, not the strongest features. Directions without variance get
+    weight zero. The second moment is scaled to unit diagonal first, an exact symmetry that keeps strengths apart by
+    many decades from spoiling one another.
 
     **Arguments:** `moments`; `width`: $p \ge 1$, the smallest width of the network, $d$ if not given; `throw`: raise if
-    the minimiser is not
-    unique. With `throw=False`, `unique` says so, and `gram` is the part that all minimisers share (the modes above the tie).
+    the minimiser is not unique. With `throw=False`, `unique` says so, and `gram` is the part that all minimisers share
+    (the modes above the tie).
 
     **Raises:** `ValueError` for a width below 1; `NonUniqueMinimiserError` if $\lambda_p = \lambda_{p+1} > 0$ to rounding.
 
@@ -112,15 +111,13 @@ def stationarity_defect(minimiser: SpectralMinimiser, moments: Moments, gram: Fl
     r"""How far a nearly stationary Gram may be from $M^\star$, from its own residual: a Newton step, no trust in the run.
 
     In the modes, $\tilde M = U^{-1} M U^{-\top}$ obeys $\tilde M (\tilde M - \Lambda) = R$ with $R = 0$ at a stationary
-    point. To first order the kept block of
-    $\tilde M - \Lambda_p$ is $R_{ij} / \lambda_i$, the block between kept $i$ and dropped $j$ is
-    $R_{ij} / (\lambda_i - \lambda_j)$, and the dropped block $D \succeq 0$ has
+    point. To first order the kept block of $\tilde M - \Lambda_p$ is $R_{ij} / \lambda_i$, the block between kept $i$
+    and dropped $j$ is $R_{ij} / (\lambda_i - \lambda_j)$, and the dropped block $D \succeq 0$ has
     $\|D\|_F^2 \le \mathrm{tr} R$ over it. At a *wrong* stationary point $R$ vanishes, and so does this: the discrepancy
     then stands alone.
 
-    Returns the first-order displacement of $M$ `(d, d)`; a bound on the Frobenius norm of the dropped block's share; and
-    the excess loss
-    that goes with both, $\|\tilde M - \Lambda_p\|_F^2$ plus the dropped block's linear term.
+    Returns the first-order displacement of $M$ `(d, d)`; a bound on the Frobenius norm of the dropped block's share;
+    and the excess loss that goes with both, $\|\tilde M - \Lambda_p\|_F^2$ plus the dropped block's linear term.
     """
     u, fractions = minimiser.modes, minimiser.signal_fraction
     d = fractions.shape[-1]
