@@ -58,7 +58,7 @@ def test_predict_keeps_the_largest_signal_fractions(capsys):
 
 
 def test_predict_flip_and_mask(capsys):
-    """Sign flips and masks enter as THEORY's c and q; a fully disrupted feature has weight zero."""
+    """Sign flips and masks enter through c and q; a fully disrupted feature has weight zero."""
     _, out, _ = run(capsys, "predict", "--strength", "2,1", "--flip", "0.25,0.5", "--mask", "0.5,0", "--json", "-")
     data = json.loads(out)
     np.testing.assert_allclose(data["weights"][-1], [np.sqrt(4 * 0.25 * 0.25) / (4 * 0.5), 0], atol=1e-12)

@@ -1,5 +1,7 @@
 """Hold a layer-wise prediction against a trajectory."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ from jaxtyping import Array, Float
 from .. import _checks, measure
 from .._spectra import frobenius, matmul, psd_power
 from ..simulation import Ended, Trajectory
-from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
+from ..theory import LayerPrediction, SpectralMinimiser, imbalance_bound, stationarity_defect
 from ._verdict import Verdict, judge
 
 
@@ -47,6 +49,18 @@ def compare(
         raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
     grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
+
+
+def judge_run(discrepancy: Array, parts: dict[str, Array], effect: Array, trajectory: Trajectory, minimiser: SpectralMinimiser) -> Any:
+    """The outcome for the end of a run: whether it converged or diverged, and whether its minimiser is unique, are premises."""
+    return judge(
+        discrepancy,
+        parts,
+        effect,
+        settled=trajectory.ended == Ended.converged,
+        finite=~(trajectory.ended == Ended.diverged),
+        premise=minimiser.unique,
+    )
 
 
 @eqx.filter_jit
@@ -94,14 +108,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     }
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
-    outcome = judge(
-        discrepancy,
-        parts,
-        effect,
-        settled=trajectory.ended == Ended.converged,
-        finite=~(trajectory.ended == Ended.diverged),
-        premise=minimiser.unique,
-    )
+    outcome = judge_run(discrepancy, parts, effect, trajectory, minimiser)
     directions = prediction.directions
     weights = (
         jnp.diagonal(measured, axis1=1, axis2=2) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)

@@ -11,11 +11,11 @@ from jaxtyping import Array, PRNGKeyArray
 from .. import measure
 from .._spectra import frobenius, psd_power
 from ..networks import DeepLinear
-from ..simulation import Ended, Trajectory, gradient_descent
+from ..simulation import Trajectory, gradient_descent
 from ..theory import LayerPrediction, layerwise
 from . import _settings as settings
 from ._claim import Claim, Control
-from ._compare import compare
+from ._compare import compare, judge_run
 from ._verdict import Verdict, judge
 
 DEPTHS = (2, 3)
@@ -55,14 +55,7 @@ def _spread(law: Verdict, prediction: LayerPrediction, trajectory: Trajectory) -
     parts = {name: part * sensitivity for name, part in law.parts.items()}
     discrepancy = jnp.abs(measured - predicted)
     effect = jnp.full(depth, predicted[0])
-    outcome = judge(
-        discrepancy,
-        parts,
-        effect,
-        settled=trajectory.ended == Ended.converged,
-        finite=~(trajectory.ended == Ended.diverged),
-        premise=prediction.minimiser.unique,
-    )
+    outcome = judge_run(discrepancy, parts, effect, trajectory, prediction.minimiser)
     return Verdict(
         discrepancy,
         parts,

@@ -8,12 +8,12 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .._spectra import matmul
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
-from ..simulation import Ended, Trajectory
+from ..simulation import Trajectory
 from ..theory import LayerPrediction, layerwise, stationarity_defect
 from . import _settings as settings
 from ._claim import Claim, Control
-from ._compare import compare
-from ._verdict import Verdict, judge
+from ._compare import compare, judge_run
+from ._verdict import Verdict
 
 
 @eqx.filter_jit
@@ -29,14 +29,7 @@ def _judge(gram: Verdict, prediction: LayerPrediction, trajectory: Trajectory, m
     # What the check must see: the best network of one mode less, whose loss is higher by the square of the last kept fraction.
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size
     effect = jnp.stack([jnp.ones_like(last), last])
-    outcome = judge(
-        discrepancy,
-        parts,
-        effect,
-        settled=trajectory.ended == Ended.converged,
-        finite=~(trajectory.ended == Ended.diverged),
-        premise=minimiser.unique,
-    )
+    outcome = judge_run(discrepancy, parts, effect, trajectory, minimiser)
     return Verdict(
         discrepancy,
         parts,
