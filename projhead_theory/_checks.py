@@ -8,10 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-
-def bad(name: str, came: object, wanted: str) -> ValueError:
-    """The library's one form of complaint."""
-    return ValueError(f"{name}: got {came}; want {wanted}")
+from ._errors import bad as bad
 
 
 def concrete(x: Any) -> np.ndarray | None:

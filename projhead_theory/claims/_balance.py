@@ -17,6 +17,7 @@ from ..simulation import Ended, Trajectory, gradient_descent, gradient_flow, lay
 from ..theory import discrete_imbalance
 from . import _settings as settings
 from ._claim import Claim, Control
+from ._rounding import imbalance_rounding, largest
 from ._verdict import Verdict, judge
 
 DEPTH, STEP, STEPS, DECAY = 3, 5e-3, 2_000, 0.01
@@ -28,22 +29,12 @@ def _report(discrepancy: Array, parts: dict[str, Array], effect: Array, measured
     return Verdict(discrepancy, parts, effect, outcome, jnp.zeros_like(measured), measured, labels=labels, what=what)
 
 
-def _largest(trajectory: Trajectory) -> Array:
-    return jnp.max(jnp.stack([jnp.sum(w * w, axis=(-1, -2)) for w in trajectory.networks.layers]))
-
-
-def _rounding(trajectory: Trajectory, events: Array | int) -> Array:
-    """Each of so many updates and products rounds the imbalance by a few epsilon, times inner dimension, times squared norm."""
-    size = _largest(trajectory)
-    return 8 * max(trajectory.networks.sizes) * jnp.finfo(size.dtype).eps * size * events
-
-
 @eqx.filter_jit
 def _conserved(trajectory: Trajectory, granted: Array) -> Verdict:
     imbalances = jax.vmap(measure.imbalance)(trajectory.networks)
     moved = jnp.stack([frobenius(d - d[0]) for d in imbalances])
-    size = _largest(trajectory)
-    parts = {"integration": granted / size, "rounding": jnp.full_like(granted, _rounding(trajectory, 1) / size)}
+    size = largest(trajectory.networks)
+    parts = {"integration": granted / size, "rounding": jnp.full_like(granted, imbalance_rounding(trajectory.networks) / size)}
     # What the check must see: a drift as large as the weights themselves gained.
     gain = jnp.abs(jnp.stack([jnp.sum(w[-1] ** 2) - jnp.sum(w[0] ** 2) for w in trajectory.networks.layers]))
     effect = jnp.maximum(gain[1:], gain[:-1]) / size
@@ -126,9 +117,9 @@ def _law(trajectory: Trajectory, moments: Moments, second_order: Array) -> Verdi
 
     first = tuple(d[0] for d in imbalances)
     _, error = jax.lax.scan(follow, first, (gradients, tuple(d[1:] for d in imbalances)))
-    size = _largest(trajectory)
+    size = largest(trajectory.networks)
     joints = len(first)
-    parts = {"rounding": jnp.full(joints, _rounding(trajectory, STEPS) / size)}
+    parts = {"rounding": jnp.full(joints, imbalance_rounding(trajectory.networks, STEPS) / size)}
     # What the check must see: the whole second-order term.
     squares = jnp.stack([jnp.sum(g * g) for g in gradients]) * step**2
     effect = (squares[1:] + squares[:-1]) / size

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from .._plain import plain
 from ._verdict import Verdict
 
 
@@ -46,14 +47,13 @@ class ControlResult:
         return self.verdict.name == self.control.expects
 
     def to_dict(self) -> dict[str, Any]:
-        value = float(self.verdict.discrepancy[self.verdict.worst])
         return {
             "name": self.control.name,
             "caught": self.caught,
-            "discrepancy": value if np.isfinite(value) else None,
+            "discrepancy": plain(self.verdict.discrepancy[self.verdict.worst]),
             "breaks": self.control.breaks,
             "expects": self.control.expects,
-            **{k: v for k, v in self.verdict.to_dict().items() if k == "outcome"},
+            "outcome": self.verdict.name,
         }
 
 
@@ -87,12 +87,11 @@ class ClaimResult:
 
     def to_dict(self) -> dict[str, Any]:
         worst = self.worst
-        finite = lambda x: float(x) if np.isfinite(x) else None  # noqa: E731
         return {
             "name": self.claim.name,
             "holds": self.holds,
-            "discrepancy": finite(worst.discrepancy[worst.worst]),
-            "tolerance": finite(worst.tolerance[worst.worst]),
+            "discrepancy": plain(worst.discrepancy[worst.worst]),
+            "tolerance": plain(worst.tolerance[worst.worst]),
             "seconds": round(self.seconds, 3),
             "controls": [c.to_dict() for c in self.controls],
             "statement": self.claim.statement,

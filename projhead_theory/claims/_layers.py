@@ -10,21 +10,15 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .. import measure
 from .._spectra import frobenius, psd_power
-from ..networks import DeepLinear
 from ..simulation import Trajectory, gradient_descent
 from ..theory import LayerPrediction, layerwise
 from . import _settings as settings
 from ._claim import Claim, Control
 from ._compare import compare, judge_run
+from ._rounding import imbalance_rounding
 from ._verdict import Verdict, judge
 
 DEPTHS = (2, 3)
-
-
-def _nominal(network: DeepLinear) -> Array:
-    """What rounding leaves of the imbalance of an exactly balanced start of this shape: what the hypothesis grants."""
-    size = jnp.max(jnp.stack([jnp.sum(w * w) for w in network.layers]))
-    return 8 * max(network.sizes) * jnp.finfo(size.dtype).eps * size
 
 
 def _predict(key: PRNGKeyArray, depth: int, index: int = 0) -> LayerPrediction:
@@ -34,7 +28,7 @@ def _predict(key: PRNGKeyArray, depth: int, index: int = 0) -> LayerPrediction:
 def judge_layers(prediction: LayerPrediction, trajectory: Trajectory, granted: Trajectory | None = None) -> Verdict:
     """The Grams of all layers, granting a balanced start's rounding and a flow's integration error: those of the run, or of another."""
     granted = trajectory if granted is None else granted
-    return compare(prediction, trajectory, imbalance=_nominal(granted.start), drift=granted.drift)
+    return compare(prediction, trajectory, imbalance=imbalance_rounding(granted.start), drift=granted.drift)
 
 
 @eqx.filter_jit

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .._plain import plain
+
 
 class Outcome(eqx.Enumeration):
     """What a comparison says."""
@@ -74,15 +76,14 @@ class Verdict(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
-        listed = lambda x: [None if not np.isfinite(v) else float(v) for v in np.asarray(x)]  # noqa: E731
         return {
             "outcome": self.name,
             "what": self.what,
             "labels": list(self.labels),
-            "discrepancy": listed(self.discrepancy),
-            "tolerance": listed(self.tolerance),
-            "parts": {name: listed(value) for name, value in self.parts.items()},
-            "effect": listed(self.effect),
+            "discrepancy": plain(self.discrepancy),
+            "tolerance": plain(self.tolerance),
+            "parts": {name: plain(value) for name, value in self.parts.items()},
+            "effect": plain(self.effect),
         }
 
     def to_xarray(self):

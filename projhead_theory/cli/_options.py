@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._errors import bad
+
 if TYPE_CHECKING:
     from ..problems import ContrastiveProblem
 
@@ -18,10 +20,6 @@ Width = Annotated[int | None, typer.Option(help="Width of every layer; the dimen
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON to a file, or to standard output.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Precision = Annotated[str, typer.Option(help="float64 or float32.")]
-
-
-def bad(name: str, came: object, wanted: str) -> ValueError:
-    return ValueError(f"{name}: got {came}; want {wanted}")
 
 
 def set_precision(precision: str) -> None:

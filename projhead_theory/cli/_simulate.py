@@ -53,9 +53,10 @@ def simulate(
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
-        from ..figures import save
+        from ..figures._style import file_kind
 
-        _check_ending(plot)
+        # Before the run, not after it.
+        file_kind(plot)
 
     quiet = Console(stderr=True)
     begin = time.perf_counter()
@@ -86,7 +87,7 @@ def simulate(
         if verdict is not None:
             console.print(str(verdict), markup=False, highlight=False)
     if plot is not None:
-        from ..figures import plot_trajectory, plot_verdict
+        from ..figures import plot_trajectory, plot_verdict, save
 
         save(plot_verdict(verdict) if verdict is not None else plot_trajectory(trajectory), plot)
     return 0
@@ -104,31 +105,19 @@ def _flow(network, problem, moments, decay, key, s):
 def _descent(network, problem, moments, decay, key, s):
     from .. import simulation
 
-    return simulation.gradient_descent(
-        network,
-        moments,
-        optimiser=_optimiser(s["optimiser"]),
-        step=s["step"],
-        steps=s["steps"],
-        decay=decay,
-        record=max(min(64, s["steps"] + 1), 2) if s["steps"] else [0],
-    )
+    return simulation.gradient_descent(network, moments, decay=decay, **_discrete(s))
 
 
 def _stochastic(network, problem, moments, decay, key, s):
     from .. import simulation
 
-    return simulation.stochastic(
-        network,
-        problem,
-        key=key,
-        optimiser=_optimiser(s["optimiser"]),
-        step=s["step"],
-        steps=s["steps"],
-        batch=s["batch"],
-        decay=decay,
-        record=max(min(64, s["steps"] + 1), 2) if s["steps"] else [0],
-    )
+    return simulation.stochastic(network, problem, key=key, decay=decay, batch=s["batch"], **_discrete(s))
+
+
+def _discrete(s):
+    """What the two discrete-time methods have in common."""
+    record = max(min(64, s["steps"] + 1), 2) if s["steps"] else [0]
+    return {"optimiser": _optimiser(s["optimiser"]), "step": s["step"], "steps": s["steps"], "record": record}
 
 
 def _optimiser(name: str):
@@ -137,9 +126,3 @@ def _optimiser(name: str):
 
     momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
     return options.choice("optimiser", name, {"sgd": optax.sgd, "momentum": momentum, "adam": optax.adam})
-
-
-def _check_ending(plot: str) -> None:
-    """Before the run, not after it."""
-    if not plot.lower().endswith((".png", ".svg", ".pdf")):
-        raise options.bad("plot", repr(plot), "a file ending in .png, .svg or .pdf")

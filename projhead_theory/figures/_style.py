@@ -20,14 +20,19 @@ def axes(ax: Any) -> Any:
     return ax
 
 
+def file_kind(path: str | Path) -> str:
+    """The format that a file's ending asks for. Raises `ValueError` for one that is not written."""
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in ("png", "svg", "pdf"):
+        raise _checks.bad("plot", repr(str(path)), "a file ending in .png, .svg or .pdf")
+    return kind
+
+
 def save(ax: Any, path: str | Path) -> None:
     """Save the figure of some axes, atomically; the format follows the ending (png, svg, pdf).
 
-    **Raises:** `ValueError` for an ending Matplotlib cannot write, or a file that cannot be written.
+    **Raises:** `ValueError` for another ending, or a file that cannot be written.
     """
-    figure = ax.figure
-    kind = Path(path).suffix.lstrip(".").lower()
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise _checks.bad("plot", str(path), "a file ending in .png, .svg or .pdf")
+    figure, kind = ax.figure, file_kind(path)
     write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=200), "plot")
     plt.close(figure)

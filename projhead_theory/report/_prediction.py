@@ -7,8 +7,9 @@ import numpy as np
 from rich.table import Table
 
 from .. import _checks
+from .._plain import plain
 from ..theory import LayerPrediction
-from ._numbers import cell, numbers
+from ._cell import cell
 
 
 def prediction_report(prediction: LayerPrediction, width: int | None = None) -> dict[str, Any]:
@@ -32,9 +33,9 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
         weights[:, np.abs(fraction - cut) <= 32 * d * np.finfo(second.dtype).eps] = np.nan
     return {
         "depth": prediction.depth,
-        "weights": numbers(weights),
+        "weights": plain(weights),
         "loss": float(prediction.loss),
-        "signal_fraction": numbers(fraction),
+        "signal_fraction": plain(fraction),
         "kept": [i for i in range(d) if weights[-1, i] > 0],
         "unique": unique,
     }

@@ -4,11 +4,12 @@ from typing import Any
 
 from rich.table import Table
 
+from .._plain import plain
 from ..claims import Verdict
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction
+from ._cell import cell
 from ._json import environment
-from ._numbers import cell, numbers
 
 
 def trajectory_report(
@@ -22,15 +23,15 @@ def trajectory_report(
         "steps": int(trajectory.steps),
         "loss": float(trajectory.loss[-1]),
         "gradient_norm": float(trajectory.gradient_norm[-1]),
-        "measured": numbers(trajectory.weights()[-1]),
-        "predicted": None if prediction is None else numbers(prediction.weights),
+        "measured": plain(trajectory.weights()[-1]),
+        "predicted": None if prediction is None else plain(prediction.weights),
         "predicted_loss": None if prediction is None else float(prediction.loss),
         "verdict": None if verdict is None else verdict.to_dict(),
         "history": {
-            "times": numbers(trajectory.times),
-            "loss": numbers(trajectory.loss),
-            "weights": numbers(trajectory.weights()),
-            "imbalance": numbers(trajectory.imbalance) if trajectory.networks.depth > 1 else [[] for _ in trajectory.times],
+            "times": plain(trajectory.times),
+            "loss": plain(trajectory.loss),
+            "weights": plain(trajectory.weights()),
+            "imbalance": plain(trajectory.imbalance) if trajectory.networks.depth > 1 else [[] for _ in trajectory.times],
         },
         "seconds": round(seconds, 3),
         "environment": environment(),

@@ -16,7 +16,7 @@ from ..networks import DeepLinear
 from ..problems import Views
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
-from ._trajectory import Ended, Trajectory, is_stationary, norm
+from ._trajectory import Ended, Trajectory, norm, standing
 
 # `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so nothing recompiles
 # when the rate changes.
@@ -73,9 +73,7 @@ def finish(
 ) -> Trajectory:
     """The trajectory of a discrete-time run, from what the driver and the losses at the records say."""
     end = jax.tree.map(lambda w: w[-1], networks)
-    stationary, saddle_safe = is_stationary(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
-    ended = Ended.where(stationary & ~saddle_safe, Ended.rounding, Ended.limit)
-    ended = Ended.where(stationary & saddle_safe, Ended.converged, ended)
+    ended = standing(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
     # The last finite parameters may already have a loss beyond the largest number.
     finite = jnp.isfinite(values) & jnp.isfinite(norms)
     ended = Ended.where(alive & finite[-1], ended, Ended.diverged)

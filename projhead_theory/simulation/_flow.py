@@ -16,7 +16,7 @@ from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import Views
 from ._objective import gradient, objective, value_and_gradient
-from ._trajectory import Ended, Trajectory, is_stationary, norm
+from ._trajectory import Ended, Trajectory, norm, standing
 
 
 def explicit() -> diffrax.AbstractSolver:
@@ -103,16 +103,16 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
 
 @eqx.filter_jit
 def _flow(network, data, loss, numbers, times, solver, max_steps):
-    until, decay, rtol, atol, stationarity = numbers
+    until, decay, rtol, atol, tolerance = numbers
     first_loss, first_gradient = value_and_gradient(network, loss, data, decay)
     first_norm = norm(first_gradient)
 
     def field(t, y, args):
         return jax.tree.map(jnp.negative, gradient(y, loss, data, decay))
 
-    def settled(y):
+    def now(y):
         value, g = value_and_gradient(y, loss, data, decay)
-        return is_stationary(norm(g), norm(y), value, first_norm, first_loss, stationarity)
+        return standing(norm(g), norm(y), value, first_norm, first_loss, tolerance)
 
     # An end before the last time asked for must still have one: the final state is saved apart and fills what follows.
     controller = diffrax.ClipStepSizeController(diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times)
@@ -125,7 +125,7 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         y0=network,
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
         stepsize_controller=controller,
-        event=diffrax.Event(lambda t, y, args, **kwargs: settled(y)[0]),
+        event=diffrax.Event(lambda t, y, args, **kwargs: ~(now(y) == Ended.limit)),
         max_steps=max_steps,
         throw=False,
     )
@@ -144,11 +144,9 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     moments = jnp.concatenate([jnp.where(reached, recorded_times, end_time), end_time[None]])
 
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), networks)
-    stationary, saddle_safe = settled(end)
     worked = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
-    ended = Ended.where(stationary & ~saddle_safe, Ended.rounding, Ended.limit)
-    ended = Ended.where(stationary & saddle_safe, Ended.converged, ended)
-    ended = Ended.where(worked | stationary, ended, Ended.solver_failed)
+    ended = now(end)
+    ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
 
     accepted = solution.stats["num_accepted_steps"]

@@ -18,9 +18,6 @@ def objective(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, de
     return loss(network, data) + decay / 2 * penalty
 
 
-value_and_gradient = jax.value_and_grad(objective)
-
-
 def gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> DeepLinear:
     r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the
     end-to-end matrix.
@@ -39,6 +36,11 @@ def gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, dec
     gradients.append(above)
     decayed = tuple(g + decay * w for g, w in zip(reversed(gradients), layers, strict=True))
     return eqx.tree_at(lambda n: n.layers, network, decayed)
+
+
+def value_and_gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> tuple[Array, DeepLinear]:
+    """The objective and its gradient."""
+    return objective(network, loss, data, decay), gradient(network, loss, data, decay)
 
 
 def layer_gradients(network: DeepLinear, data: Moments | Views, loss: AbstractLoss = spectral) -> tuple[Array, ...]:

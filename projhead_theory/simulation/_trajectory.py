@@ -101,18 +101,16 @@ def norm(tree: Any) -> Float[Array, ""]:
     return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
-def is_stationary(
-    gradient: Array, size: Array, loss: Array, first_gradient: Array, first_loss: Array, tolerance: Array
-) -> tuple[Array, Array]:
-    r"""Whether a gradient norm means an end, and whether that end can be told from a saddle.
+def standing(gradient: Array, size: Array, loss: Array, first_gradient: Array, first_loss: Array, tolerance: Array) -> Any:
+    r"""What a gradient norm means for a run: `converged`, `rounding`, or `limit` if it has to go on.
 
-    Two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units; and
-    $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be learned its gradient is about what it
+    Converged takes two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units;
+    and $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be learned its gradient is about what it
     was at the start, while at a minimum nothing is left of it. Where the second lies below what the dtype resolves,
     rounding level is accepted, and flagged.
     """
     scale = jnp.maximum(jnp.abs(loss), jnp.abs(first_loss))
     floor = 64 * jnp.finfo(gradient.dtype).eps * scale / jnp.maximum(size, jnp.finfo(gradient.dtype).tiny)
     small = gradient * size <= tolerance * scale
-    saddle_safe = gradient <= 1e-4 * first_gradient
-    return small & (saddle_safe | (gradient <= floor)), saddle_safe
+    ended = Ended.where(small & (gradient <= floor), Ended.rounding, Ended.limit)
+    return Ended.where(small & (gradient <= 1e-4 * first_gradient), Ended.converged, ended)

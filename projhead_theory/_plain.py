@@ -1,0 +1,13 @@
+"""Arrays as plain Python, for JSON."""
+
+from typing import Any
+
+import numpy as np
+
+
+def plain(x: Any) -> Any:
+    """A float, or nested lists of floats, in which what is not finite is None."""
+    values = np.asarray(x, float)
+    if values.ndim:
+        return [plain(v) for v in values]
+    return float(values) if np.isfinite(values) else None
