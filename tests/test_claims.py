@@ -8,7 +8,7 @@ import pytest
 
 import projhead_theory as pt
 from projhead_theory.claims import CLAIMS, check, find, judge, views_claim
-from projhead_theory.claims._layers import judge_layers, near_miss
+from projhead_theory.claims._layers import judge_layers, judge_spread, near_miss
 from projhead_theory.problems import random_moments
 
 pytestmark = pytest.mark.x64
@@ -203,6 +203,13 @@ def test_claim_on_views_of_deficient_rank():
     frame = rng.standard_normal((3, 6))
     views = [(base + 0.5 * rng.standard_normal((300, 3))) @ frame for _ in range(2)]
     assert check(views_claim(pt.Moments.from_views(*views), 2, width=2)).verified
+
+
+def test_spread_is_held_against_the_predicted_layers(run):
+    """The spread compared is that of the theory's own Grams, so a theory with a wrong exponent is caught by it."""
+    prediction, trajectory = run
+    assert judge_spread(prediction, trajectory).name == "holds"
+    assert judge_spread(near_miss(prediction), trajectory).name == "violated"
 
 
 def test_progressive_weighting_is_seen(run):

@@ -42,7 +42,7 @@ def _spread(law: Verdict, prediction: LayerPrediction, trajectory: Trajectory) -
 
     top, bottom = extremes(prediction.grams)
     seen_top, seen_bottom = extremes(measure.layer_grams(trajectory.final))
-    predicted = jnp.arange(1, depth + 1) / depth * jnp.log(top[-1] / bottom[-1])
+    predicted = jnp.log(top / bottom)
     measured = jnp.log(seen_top / seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
     sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)
