@@ -1,4 +1,4 @@
-from . import claims, figures, losses, measure, problems, report, simulation, theory
+from . import claims, figures, losses, measure, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
 from .moments import Moments
 from .networks import DeepLinear
@@ -8,6 +8,7 @@ from .problems import (
     ContrastiveProblem,
     Custom,
     Features,
+    Labelled,
     Mask,
     Rescale,
     SignFlip,
@@ -21,6 +22,7 @@ __all__ = [
     "Custom",
     "DeepLinear",
     "Features",
+    "Labelled",
     "Mask",
     "Moments",
     "Outcome",
@@ -36,6 +38,7 @@ __all__ = [
     "problems",
     "report",
     "simulation",
+    "symbolic",
     "theory",
     "verify",
 ]

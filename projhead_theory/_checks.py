@@ -10,6 +10,9 @@ from jaxtyping import Array
 
 from ._errors import bad as bad
 
+# A number, which may be traced.
+Scalar = float | Array
+
 
 def concrete(x: Any) -> np.ndarray | None:
     """The value as NumPy, or None while JAX is tracing and there is none yet."""

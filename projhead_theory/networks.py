@@ -81,7 +81,9 @@ class DeepLinear(eqx.Module):
         return x
 
     @classmethod
-    def init(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float | Sequence[float] = 1.0, dtype: Any = None) -> "DeepLinear":
+    def init(
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar | Sequence[float] = 1.0, dtype: Any = None
+    ) -> "DeepLinear":
         r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
 
         **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's
@@ -99,7 +101,7 @@ class DeepLinear(eqx.Module):
         )
 
     @classmethod
-    def orthogonal(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
+    def orthogonal(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None) -> "DeepLinear":
         """Each layer is `scale` times a random matrix with orthonormal rows or columns. Balanced when all widths are equal."""
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
@@ -111,7 +113,7 @@ class DeepLinear(eqx.Module):
         return cls(layers)
 
     @classmethod
-    def balanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: float = 1.0, dtype: Any = None) -> "DeepLinear":
+    def balanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None) -> "DeepLinear":
         r"""An exactly balanced random start, for any widths: $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding.
 
         $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform

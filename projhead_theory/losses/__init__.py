@@ -1,6 +1,31 @@
 """Losses. Every simulator takes any of them."""
 
+from ._barlow_twins import BarlowTwins, barlow_twins
+from ._cross_entropy import CrossEntropy, cross_entropy
+from ._info_nce import InfoNCE, info_nce
 from ._loss import AbstractLoss
+from ._mean_squared_error import MeanSquaredError, mse
 from ._spectral import SpectralContrastive, spectral
+from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
+from ._supervised_spectral import SupervisedSpectral, supervised_spectral
+from ._vicreg import VICReg, vicreg
 
-__all__ = ["AbstractLoss", "SpectralContrastive", "spectral"]
+__all__ = [
+    "AbstractLoss",
+    "BarlowTwins",
+    "CrossEntropy",
+    "InfoNCE",
+    "MeanSquaredError",
+    "SpectralContrastive",
+    "SupervisedContrastive",
+    "SupervisedSpectral",
+    "VICReg",
+    "barlow_twins",
+    "cross_entropy",
+    "info_nce",
+    "mse",
+    "spectral",
+    "supervised_contrastive",
+    "supervised_spectral",
+    "vicreg",
+]

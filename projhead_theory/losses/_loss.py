@@ -1,35 +1,51 @@
 """The one interface of all losses: a scalar of a network and of data."""
 
-import abc
-
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from .. import _checks
 from ..moments import Moments
 from ..networks import DeepLinear
-from ..problems import Views
+from ..problems import Data, Labelled, Views
+from ..problems._labelled import Targets
+
+# Form -> what it is evaluated on.
+_FORMS = {"population": "Moments", "batch": "Views", "labelled": "Labelled"}
 
 
 class AbstractLoss(eqx.Module):
-    """`loss(network, data)` is a scalar. On `Views` it is the batch loss; on `Moments` the population loss, where one
-    exists.
+    """`loss(network, data)` is a scalar: on `Moments` the population loss, on `Views` that of a batch of positive pairs,
+    on `Labelled` that of labelled inputs.
 
-    A new loss states `batch`, a function of the two views' outputs; one whose population value depends on the moments
-    alone also states `population`, a function of the end-to-end matrix.
+    A new loss states those of the three forms it has: `population`, a function of the end-to-end matrix, if the
+    population value depends on the moments alone; `batch`, of the outputs on both views; `labelled`, of the outputs and
+    the targets. Its numbers are array fields, so that another value does not recompile.
+
+    **Raises:** `ValueError` on data for which the loss has no form.
     """
-
-    @abc.abstractmethod
-    def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
-        """The loss of a batch, from the network's outputs on both views."""
 
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:
         """The population loss of a linear network, from its end-to-end matrix."""
-        raise _checks.bad("data", f"Moments, for {type(self).__name__}", "Views: this loss has no population form in the moments")
+        raise self._lacks("population")
 
-    def __call__(self, network: DeepLinear, data: Moments | Views) -> Float[Array, ""]:
+    def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
+        """The loss of a batch, from the network's outputs on both views."""
+        raise self._lacks("batch")
+
+    def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
+        """The loss of labelled inputs, from the network's outputs and the targets."""
+        raise self._lacks("labelled")
+
+    def __call__(self, network: DeepLinear, data: Data) -> Float[Array, ""]:
         if isinstance(data, Moments):
             return self.population(network.matrix, data)
         if isinstance(data, Views):
             return self.batch(network(data.first), network(data.second))
-        raise _checks.bad("data", type(data).__name__, "Moments (population loss) or Views (batch loss)")
+        if isinstance(data, Labelled):
+            return self.labelled(network(data.inputs), data.targets)
+        raise _checks.bad("data", type(data).__name__, "Moments (population loss), Views (batch loss) or Labelled (supervised loss)")
+
+    def _lacks(self, form: str) -> ValueError:
+        has = [data for name, data in _FORMS.items() if getattr(type(self), name) is not getattr(AbstractLoss, name)]
+        wanted = f"{' or '.join(has) or 'another loss'}: this loss has no {form} form"
+        return _checks.bad("data", f"{_FORMS[form]}, for {type(self).__name__}", wanted)

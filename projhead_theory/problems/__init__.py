@@ -2,7 +2,9 @@
 
 from ._augmentations import AbstractAugmentation, AdditiveNoise, Compose, Custom, Mask, Rescale, SignFlip
 from ._contrastive import ContrastiveProblem
+from ._data import Data
 from ._features import Features
+from ._labelled import Labelled
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
 from ._random import random_moments
@@ -16,8 +18,10 @@ __all__ = [
     "Compose",
     "ContrastiveProblem",
     "Custom",
+    "Data",
     "Features",
     "Gaussian",
+    "Labelled",
     "Laplace",
     "Mask",
     "Rademacher",

@@ -3,7 +3,20 @@
 from ._descent import gradient_descent
 from ._flow import explicit, gradient_flow, implicit
 from ._objective import layer_gradients
-from ._stochastic import stochastic
+from ._rebalance import Rebalanced, rebalance
+from ._stochastic import minibatch, stochastic
 from ._trajectory import Ended, Trajectory
 
-__all__ = ["Ended", "Trajectory", "explicit", "gradient_descent", "gradient_flow", "implicit", "layer_gradients", "stochastic"]
+__all__ = [
+    "Ended",
+    "Rebalanced",
+    "Trajectory",
+    "explicit",
+    "gradient_descent",
+    "gradient_flow",
+    "implicit",
+    "layer_gradients",
+    "minibatch",
+    "rebalance",
+    "stochastic",
+]

@@ -11,9 +11,8 @@ from jaxtyping import Array
 
 from .. import _checks
 from ..losses import AbstractLoss, spectral
-from ..moments import Moments
 from ..networks import DeepLinear
-from ..problems import Views
+from ..problems import Data
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
@@ -25,23 +24,24 @@ Optimiser = Callable[[Any], optax.GradientTransformation]
 
 def gradient_descent(
     network: DeepLinear,
-    data: Moments | Views,
+    data: Data,
     *,
     loss: AbstractLoss = spectral,
-    step: float = 1e-2,
+    step: _checks.Scalar = 1e-2,
     steps: int = 10_000,
     optimiser: Optimiser = optax.sgd,
-    decay: float = 0.0,
+    decay: _checks.Scalar = 0.0,
     record: int | Any = 64,
-    stationarity: float | None = None,
+    stationarity: _checks.Scalar | None = None,
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
-    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch); `loss`; `step`:
-    the learning rate $\eta$; `steps`: how many; `optimiser`: a function of the learning rate that gives an Optax
-    transformation, such as `optax.sgd`, `optax.adam`, or `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`:
-    $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$; `record`: how many moments to record, or increasing step
-    numbers; `stationarity`: relative gradient at which the run counts as converged (default $10\,\epsilon^{2/3}$).
+    **Arguments:** `network`: the start; `data`: `Moments` (population loss), or `Views` or `Labelled` (the loss of
+    those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many; `optimiser`: a function of the learning
+    rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
+    `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$;
+    `record`: how many moments to record, or increasing step numbers; `stationarity`: relative gradient at which the run
+    counts as converged (default $10\,\epsilon^{2/3}$).
 
     **Returns:** a `Trajectory` whose times are step numbers. `drift` is
     $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, all that the discrete law lets a step of plain gradient

@@ -11,10 +11,10 @@ import optimistix
 from jaxtyping import Array
 
 from .. import _checks
+from .._spectra import frobenius
 from ..losses import AbstractLoss, spectral
-from ..moments import Moments
 from ..networks import DeepLinear
-from ..problems import Views
+from ..problems import Data
 from ._objective import gradient, objective, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
 
@@ -35,27 +35,27 @@ def implicit() -> diffrax.AbstractSolver:
 
 def gradient_flow(
     network: DeepLinear,
-    data: Moments | Views,
+    data: Data,
     *,
     loss: AbstractLoss = spectral,
-    until: float = 1e8,
-    decay: float = 0.0,
+    until: _checks.Scalar = 1e8,
+    decay: _checks.Scalar = 0.0,
     record: int | Any = 64,
     solver: diffrax.AbstractSolver | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    stationarity: float | None = None,
+    rtol: _checks.Scalar | None = None,
+    atol: _checks.Scalar | None = None,
+    stationarity: _checks.Scalar | None = None,
     max_steps: int = 100_000,
 ) -> Trajectory:
     r"""Train by gradient flow, $\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$, until it is
     stationary or `until` is reached.
 
-    **Arguments:** `network`: the start; `data`: `Moments` (population loss) or `Views` (that batch, full and fixed);
-    `loss`; `until`: latest time; `decay`: $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically,
-    or an increasing array of times; `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs;
-    `rtol`, `atol`: local error per step (defaults $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a
-    hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which the run has converged
-    (default `10 * rtol`), 0 to go on to `until` whatever it is; `max_steps`.
+    **Arguments:** `network`: the start; `data`: `Moments` (population loss), or `Views` or `Labelled` (the loss of those
+    rows, all of them, fixed); `loss`; `until`: latest time; `decay`: $\gamma \ge 0$; `record`: how many moments to
+    record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax solver, `explicit()` by default,
+    `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults $\epsilon^{3/4}$, or $\epsilon^{1/2}$
+    for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which
+    the run has converged (default `10 * rtol`), 0 to go on to `until` whatever it is; `max_steps`.
 
     **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error
     times $2\|W\|$.
@@ -151,7 +151,7 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
 
     accepted = solution.stats["num_accepted_steps"]
     count = sum(w.size for w in jax.tree.leaves(network))
-    layer_size = jnp.max(jnp.stack([jnp.linalg.norm(w, ord=2, axis=(-2, -1)) for w in networks.layers]))
+    layer_size = jnp.max(jnp.stack([frobenius(w) for w in networks.layers]))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
     # The controller holds the root mean square of error / (atol + rtol |w|) below one at each accepted step, so the parameters err by at
     # most `local` in norm, and the imbalance by twice the layer norms times that.

@@ -9,16 +9,16 @@ from .._spectra import matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments
 from ..networks import DeepLinear
-from ..problems import Views
+from ..problems import Data
 
 
-def objective(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> Array:
+def objective(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> Array:
     r"""$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$, so that the gradient of the penalty is $\gamma W_l$."""
     penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(network))
     return loss(network, data) + decay / 2 * penalty
 
 
-def gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> DeepLinear:
+def gradient(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> DeepLinear:
     r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the
     end-to-end matrix.
 
@@ -38,11 +38,11 @@ def gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, dec
     return eqx.tree_at(lambda n: n.layers, network, decayed)
 
 
-def value_and_gradient(network: DeepLinear, loss: AbstractLoss, data: Moments | Views, decay: Array) -> tuple[Array, DeepLinear]:
+def value_and_gradient(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> tuple[Array, DeepLinear]:
     """The objective and its gradient."""
     return objective(network, loss, data, decay), gradient(network, loss, data, decay)
 
 
-def layer_gradients(network: DeepLinear, data: Moments | Views, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
+def layer_gradients(network: DeepLinear, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
     """The gradient of the loss, without any penalty, in each layer: $G_1, \\dots, G_L$."""
     return gradient(network, loss, data, jnp.zeros((), network.layers[0].dtype)).layers

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent on fresh views, drawn on the device at every step."""
+"""Stochastic gradient descent on fresh minibatches, drawn on the device at every step."""
 
 from typing import Any
 
@@ -6,36 +6,54 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from .. import _checks
 from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss, spectral
 from ..networks import DeepLinear
-from ..problems import ContrastiveProblem, Views
+from ..problems import ContrastiveProblem, Labelled, Views
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Trajectory, norm
 
+# What minibatches are drawn from.
+Source = ContrastiveProblem | Views | Labelled
+
+
+def minibatch(problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int) -> Views | Labelled:
+    """The data of one step of `stochastic`: the very minibatch it trained on.
+
+    **Arguments:** `problem`, `key`, `batch`: as given to `stochastic`; `step_number`: counted from 0, so that step `i`
+    leads from the network recorded at `i` to the one at `i + 1`.
+
+    **Returns:** `Views` of a problem or of `Views`, rows of `Labelled`.
+    """
+    return _draw(problem, jax.random.fold_in(jax.random.split(key)[0], step_number), batch)
+
+
+def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
+    return problem.sample(key, n) if isinstance(problem, Labelled) else problem.sample_pairs(key, n)
+
 
 def stochastic(
     network: DeepLinear,
-    problem: ContrastiveProblem | Views,
+    problem: Source,
     *,
     key: PRNGKeyArray,
     loss: AbstractLoss = spectral,
-    step: float = 1e-3,
+    step: _checks.Scalar = 1e-3,
     steps: int = 10_000,
     batch: int = 256,
     optimiser: Optimiser = optax.sgd,
-    decay: float = 0.0,
+    decay: _checks.Scalar = 0.0,
     record: int | Any = 64,
 ) -> Trajectory:
-    r"""Train on minibatches: every step draws `batch` fresh positive pairs.
+    r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
 
-    **Arguments:** as in `gradient_descent`; `problem`: anything with `sample_pairs(key, n)`: a `ContrastiveProblem`, or
-    `Views` to draw rows of; `key`: the seed of every draw; `batch`: pairs a step.
+    **Arguments:** as in `gradient_descent`; `problem`: a `ContrastiveProblem`, or `Views` or `Labelled` to draw rows
+    of, with replacement; `key`: the seed of every draw; `batch`: pairs, or rows, a step. `minibatch` draws those of a step again.
 
     **Returns:** a `Trajectory`; `loss` and `gradient_norm` are of one held-out batch of 16 times the size, the same at
     every record. The run never counts as converged, since minibatch noise keeps it moving: `noise` says by how much.
@@ -52,14 +70,12 @@ def stochastic(
 @eqx.filter_jit
 def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
     transformation = optimiser(step)
-    train, hold = jax.random.split(key)
 
     def take(network, state, i):
-        views = problem.sample_pairs(jax.random.fold_in(train, i), batch)
-        return transformation.update(gradient(network, loss, views, decay), state, network)
+        return transformation.update(gradient(network, loss, minibatch(problem, key, i, batch), decay), state, network)
 
     networks, energy, alive, last = drive(take, network, transformation.init(network), at)
-    held = problem.sample_pairs(hold, 16 * batch)
+    held = _draw(problem, jax.random.split(key)[1], 16 * batch)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
     trajectory = finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step))
     grams = jax.vmap(lambda y: matmul(y.matrix.T, y.matrix))(trajectory.networks)
