@@ -13,11 +13,24 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 import optax
+from scipy import stats
 
 import projhead_theory as pt
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import gradient_descent, gradient_flow, layer_gradients
-from projhead_theory.theory import discrete_imbalance, imbalance_bound, layerwise, unbalanced_grams
+from projhead_theory.theory import (
+    decay_limit,
+    decayed_energy,
+    decayed_imbalance,
+    decayed_weight,
+    discrete_imbalance,
+    dynamics,
+    extinction_decay,
+    imbalance_bound,
+    layerwise,
+    least_norm,
+    unbalanced_grams,
+)
 
 FOLDER = Path(__file__).parent / "figures"
 KEY = jax.random.key(0)
@@ -152,6 +165,188 @@ def unbalanced_grams_figure(ax):
     plain_ticks(ax, [0.002, 0.005, 0.01, 0.02, 0.05])
 
 
+def split(ax):
+    """Make room for a second panel beside this one, and return it."""
+    figure = ax.figure
+    figure.set_size_inches(8.4, 3.4)
+    grid = figure.add_gridspec(1, 2)
+    ax.set_subplotspec(grid[0])
+    right = figure.add_subplot(grid[1])
+    right.spines[["top", "right"]].set_visible(False)
+    return right
+
+
+def empirical_moments(problem, key, pairs):
+    x1, x2 = problem.sample_pairs(key, pairs)
+    cross = x1.T @ x2 / pairs
+    return pt.Moments((cross + cross.T) / 2, (x1.T @ x1 + x2.T @ x2) / (2 * pairs), pairs=pairs)
+
+
+def finite_sample(ax):
+    """Left: deviations in standard errors against normal quantiles. Right: their scatter against the number of pairs."""
+    replicates, sizes, depth = 200, (250, 1000, 4000, 16000), 2
+    mixing = np.array([[0.8, -0.6], [0.6, 0.8]])
+    problem = pt.ContrastiveProblem(pt.Features([1.5, 0.8], "gaussian", mixing=mixing), ambient=pt.AdditiveNoise([0.5, 0.6]))
+    start = pt.DeepLinear.balanced(KEY, (2, 2, 2), 0.7)
+
+    @jax.jit
+    def weights(samples):
+        flow = lambda m: gradient_flow(start, m, until=1e5, record=2, rtol=1e-7, stationarity=1e-6)  # noqa: E731
+        return jax.vmap(lambda m: flow(m).weights()[-1])(samples)
+
+    seen = []
+    for index, pairs in enumerate(sizes):
+        keys = jax.random.split(jax.random.fold_in(KEY, index), replicates)
+        samples = jax.jit(lambda keys, n=pairs: jax.lax.map(lambda key: empirical_moments(problem, key, n), keys))(keys)
+        seen.append(np.asarray(weights(samples)))
+    theory = [pt.theory.sampling_error(problem.moments(), depth, pairs) for pairs in sizes]
+    right = split(ax)
+    z = np.sort((seen[-1] - np.asarray(theory[-1].weights)) / np.asarray(theory[-1].standard_error), axis=0)
+    quantiles = stats.norm.ppf((np.arange(replicates) + 0.5) / replicates)
+    ax.plot(quantiles, quantiles, color="0.3", label="normal law")
+    for layer in range(depth):
+        for i in range(2):
+            color, name = f"C{2 * layer + i}", f"layer {layer + 1}, weight {i + 1}"
+            ax.plot(quantiles[::4], z[::4, layer, i], "o", color=color, ms=3, label=f"trained, {name}")
+            right.plot(sizes, [float(t.standard_error[layer, i]) for t in theory], color=color, label=f"theory, {name}")
+            right.plot(sizes, [s[:, layer, i].std(ddof=1) for s in seen], "o", color=color)
+    ax.set(xlabel="quantile of the normal law", ylabel=f"deviation in standard errors, {sizes[-1]} pairs")
+    right.set(xscale="log", yscale="log", xlabel="pairs $n$", ylabel="standard deviation of the weight")
+    plain_ticks(right, sizes)
+    right.legend(frameon=False, fontsize=8)
+
+
+def feature_model(strength, noise):
+    problem = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(noise))
+    data = problem.moments()
+    return data, jnp.diagonal(data.cross), jnp.diagonal(data.second)
+
+
+def aligned(weights, depth):
+    d = len(weights)
+    return pt.DeepLinear.aligned(jnp.eye(d), jnp.asarray(weights), (d,) * (depth + 1))
+
+
+def flow_times(ax):
+    depth, start = 2, 0.01
+    data, cross, second = feature_model([1.5, 1.0, 0.7], [1.6, 0.6, 0.2])
+    seen = jnp.linspace(0, 40, 81)
+    run = gradient_flow(aligned([start] * 3, depth), data, until=40.0, record=seen, stationarity=0)
+    measured = run.weights()[:-1]
+    fine = jnp.linspace(0, 40, 800)
+    for i in range(3):
+        predicted = dynamics.layer_weights(fine, start, cross[i], second[i], depth)
+        for layer, style, marker in ((2, "-", "o"), (1, "--", "x")):
+            name = f"feature {i + 1}, layer {layer}" if i == 0 else f"feature {i + 1}" if layer == 2 else None
+            ax.plot(fine, predicted[:, layer - 1], style, color=f"C{i}", label=name)
+            ax.plot(run.times[:-1:4], measured[::4, layer - 1, i], marker, color=f"C{i}", ms=4)
+    ax.set(xlabel="time of the flow", ylabel="weight of the feature")
+
+
+def learning_order(ax):
+    """The time to half the final weight, for features whose final weights are in the opposite order of their cross moments."""
+    strength = np.geomspace(0.6, 1.8, 7)
+    data, cross, second = feature_model(strength, 1.2 * strength**1.5)
+    final = jnp.sqrt(cross) / second
+    for depth, start in ((2, 0.003), (3, 0.003)):
+        until = 1.3 * float(jnp.max(dynamics.time_to_weight(final / 2, start, cross, second, depth)))
+        run = gradient_flow(aligned([start] * 7, depth), data, until=until, record=jnp.linspace(0, until, 4000), stationarity=0)
+        paths, times = np.asarray(run.weights()[:-1, -1]), np.asarray(run.times[:-1])
+        onset = [np.interp(w / 2, path, times) for w, path in zip(np.asarray(final), paths.T, strict=True)]
+        color = f"C{depth - 2}"
+        fine = np.geomspace(cross.min(), cross.max(), 50)
+        ax.plot(fine, dynamics.onset_time(start, fine, depth), color=color, label=f"leading order, depth {depth}")
+        ax.plot(cross, dynamics.time_to_weight(final / 2, start, cross, second, depth), ":", color=color, label=f"exact, depth {depth}")
+        ax.plot(cross, onset, "o" if depth == 2 else "x", color=color, label=f"trained, depth {depth}")
+    ax.set(xscale="log", yscale="log", xlabel="cross moment $c$", ylabel="time to half the final weight")
+    plain_ticks(ax, [0.5, 1, 2, 3])
+
+
+def vanishing_features(ax):
+    depth, until = 3, 1e4
+    problem = pt.ContrastiveProblem(pt.Features([1.0]), pt.SignFlip(0.5))
+    fine = jnp.geomspace(1e-3, until, 200)
+    run = gradient_flow(aligned([1.0], depth), problem.moments(), until=until, record=jnp.geomspace(1e-3, until, 15), stationarity=0)
+    predicted = dynamics.layer_weights(fine, 1.0, 0.0, 1.0, depth)
+    for layer in range(1, depth + 1):
+        power = dynamics.vanishing_exponent(depth, layer)
+        ax.plot(fine, predicted[:, layer - 1], color=f"C{layer}", label=f"layer {layer}, $t^{{-{power:.2g}}}$ in the end")
+        ax.plot(run.times[:-1], run.weights()[:-1, layer - 1, 0], "o", color=f"C{layer}")
+    ax.set(xscale="log", yscale="log", xlabel="time of the flow", ylabel="weight of a feature with $c = 0$")
+
+
+def decayed_runs(depth, decays, cross, second):
+    """Trained from the weight without decay, which is in the basin of the upper minimum."""
+    data = pt.Moments(cross * jnp.eye(1), second * jnp.eye(1))
+    start = aligned([cross**0.5 / second], depth)
+    return [gradient_flow(start, data, until=1e5, decay=float(decay), record=2).final.matrix[0, 0] for decay in decays]
+
+
+def weight_decay_minimiser(ax):
+    cross, second = 1.0, 1.2
+    for depth in (1, 2, 3, 5):
+        limit, extinct = float(decay_limit(cross, second, depth)), float(extinction_decay(cross, second, depth))
+        fine = np.linspace(0, limit, 400)
+        weight = np.asarray(decayed_weight(cross, second, fine, depth))
+        (line,) = ax.plot(fine[fine <= extinct], weight[fine <= extinct], label=f"depth {depth}")
+        ax.plot(fine[fine > extinct], weight[fine > extinct], "--", color=line.get_color())
+        shown = np.linspace(0.05, 0.95, 7) * limit
+        ax.plot(shown, decayed_runs(depth, shown, cross, second), "o", color=line.get_color())
+    ax.set(xlabel=r"weight decay $\gamma$", ylabel="weight in the last layer", ylim=(0, None))
+
+
+def feature_extinction(ax):
+    """The energy of the trained feature against that of none at all, which is zero."""
+    cross, second = 1.0, 1.2
+    for depth in (1, 2, 3, 5):
+        limit = float(decay_limit(cross, second, depth))
+        fine = np.linspace(0, limit, 400)
+        (line,) = ax.plot(
+            fine, decayed_energy(decayed_weight(cross, second, fine, depth), cross, second, fine, depth), label=f"depth {depth}"
+        )
+        ax.plot(float(extinction_decay(cross, second, depth)), 0, "|", color=line.get_color(), ms=14)
+        shown = np.linspace(0.05, 0.95, 7) * limit
+        weights = jnp.stack(decayed_runs(depth, shown, cross, second))
+        ax.plot(shown, decayed_energy(weights, cross, second, shown, depth), "o", color=line.get_color())
+    ax.axhline(0, color="0.7", lw=0.8)
+    ax.set(xlabel=r"weight decay $\gamma$ (bars: extinction)", ylabel="energy of the feature")
+
+
+def min_norm(ax):
+    """Starts above the bound; trained with a small decay they come down onto it, each at the matrix that it ends with."""
+    sizes, runs = (4, 4, 4, 4), 8
+    data, before, after = moments(), [], []
+    for key in jax.random.split(KEY, runs):
+        k1, k2 = jax.random.split(key)
+        scales = jnp.exp(0.5 * jax.random.normal(k1, (3,)))
+        start = pt.DeepLinear.unbalanced(k2, sizes, [float(s) for s in scales])
+        end = gradient_flow(start, data, until=1e4, decay=0.1 * float(jnp.exp(jax.random.normal(k1))), record=2).final
+        for network, points in ((start, before), (end, after)):
+            points.append((float(least_norm(network.matrix, 3)), float(sum(jnp.sum(w**2) for w in network.layers))))
+    line = np.array([min(x for x, _ in before + after), max(x for x, _ in before + after)])
+    ax.plot(line, line, label=r"least, $L \sum s_i^{2/L}$")
+    ax.plot(*np.array(before).T, "o", label="starts")
+    ax.plot(*np.array(after).T, "x", label="trained with weight decay")
+    ax.set(xlabel=r"$L \sum_i s_i(W)^{2/L}$ of the product", ylabel=r"$\sum_l \|W_l\|_F^2$ of the layers")
+
+
+def weight_decay_balancing(ax):
+    """Dashed: the gap to the layer-wise law, relative to the root of the last Gram, which follows the imbalance down."""
+    start, data = pt.DeepLinear.unbalanced(KEY, (4, 4, 4), [1.0, 0.5]), moments()
+    first = pt.measure.imbalance_norms(start)[0]
+    for i, decay in enumerate((0.02, 0.05, 0.1)):
+        until = 8 / decay
+        seen = jnp.linspace(0, until, 13)
+        run = gradient_flow(start, data, until=until, decay=decay, record=seen, stationarity=0)
+        ax.plot(
+            decay * seen, decayed_imbalance([first * jnp.ones(13)], decay, seen)[0] / first, color="0.6", label="law" if i == 0 else None
+        )
+        ax.plot(decay * seen, run.imbalance[:13, 0] / first, "ox+"[i], color=f"C{i}", label=f"imbalance, decay {decay}")
+        gaps = [norm(g[0] - root(g[1], 0.5)) / norm(root(g[1], 0.5)) for g in run.grams[:13]]
+        ax.plot(decay * seen, gaps, "--", color=f"C{i}", label="gap of the Gram to the layer-wise law" if i == 2 else None)
+    ax.set(yscale="log", xlabel=r"decay times time, $\gamma t$", ylabel="imbalance, relative to the start; gap")
+
+
 FIGURES = {
     "spectral-minimiser": spectral_minimiser,
     "layerwise-law": layerwise_law,
@@ -160,6 +355,14 @@ FIGURES = {
     "discrete-balancedness": discrete_balancedness,
     "imbalance-bound": imbalance_bound_figure,
     "unbalanced-grams": unbalanced_grams_figure,
+    "finite-sample": finite_sample,
+    "flow-times": flow_times,
+    "learning-order": learning_order,
+    "vanishing-features": vanishing_features,
+    "weight-decay-minimiser": weight_decay_minimiser,
+    "feature-extinction": feature_extinction,
+    "min-norm": min_norm,
+    "weight-decay-balancing": weight_decay_balancing,
 }
 
 

@@ -1,0 +1,200 @@
+r"""Weight decay on one feature: where the minimum moves, when it disappears, and what decay does to imbalance.
+
+With the penalty $\frac\gamma2 \sum_l \|W_l\|_F^2$ feature $i$ minimises
+$E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$. In units of the weight without decay, $p = q^2 s^2 / c$, a
+stationary point has $(1 - p)\, p^{1 - 1/L} = m$ with $m = \frac{\gamma}{4c} (q^2 / c)^{1 - 1/L}$.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from .. import _checks
+from ._scalar_flow import root, saturation
+
+# Enough at any depth, from the first guess on; the method has order three, at the double root too.
+STEPS = 10
+
+
+def decayed_energy(weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""What feature $i$ adds to the loss with its penalty, in a balanced network aligned with the features:
+    $E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$.
+
+    **Arguments:** `weight`: $s \ge 0$, end to end; `cross`: $c \ge 0$; `second`: $q \ge 0$, with $c = 0$ where it is zero;
+    `decay`: $\gamma \ge 0$; all broadcast against one another; `depth`: $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: weight-decay-minimiser (beyond the paper).
+    """
+    depth, (c, q, s, g) = _arguments(depth, cross, second, weight=weight, decay=decay)
+    positive = jnp.where(s > 0, s, 1)
+    return -2 * c * s**2 + (q * s**2) ** 2 + g * depth / 2 * jnp.where(s > 0, root(positive, depth) ** 2, 0)
+
+
+def decayed_weight(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The local minimum of `decayed_energy` that weight decay leaves of $\sqrt c / q$: its largest stationary point.
+
+    $L = 1$: $\sqrt{\max(0, (c - \gamma/4) / q^2)}$. $L = 2$: the largest root of $q^2 s^3 - c s + \gamma/4 = 0$,
+    $2 \sqrt{c / (3 q^2)} \cos\!\big(\tfrac13 \arccos(-\gamma / \gamma_s)\big)$. Beyond, a root between the inflection and
+    $\sqrt c / q$. Zero once the decay exceeds $\gamma_s$, `decay_limit`. At depths above 1 it is not the global minimum for
+    decays between `extinction_decay` and $\gamma_s$. At $\gamma_s$ itself its derivative is infinite.
+
+    **Arguments:** as in `decayed_energy`.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: weight-decay-minimiser (beyond the paper).
+    """
+    depth, (c, q, g) = _arguments(depth, cross, second, decay=decay)
+    return _weight(c, q, g, depth)
+
+
+def decay_limit(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The largest weight decay at which a local minimum away from zero exists,
+    $\gamma_s = \frac{4 L c}{2L - 1} \left( \frac{(L-1)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$: the spinodal.
+
+    There it merges with the barrier, at $s^2 = \frac{L-1}{2L-1} \frac{c}{q^2}$. $4c$ at $L = 1$,
+    $8 c^{3/2} / (3 \sqrt 3\, q)$ at $L = 2$; zero for a feature without signal.
+
+    **Arguments:** `cross`: $c \ge 0$; `second`: $q \ge 0$, with $c = 0$ where it is zero; `depth`: $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: weight-decay-minimiser (beyond the paper).
+    """
+    depth, (c, q) = _arguments(depth, cross, second)
+    return _decay_at((depth - 1) / (2 * depth - 1), c, q, depth)
+
+
+def extinction_decay(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The weight decay above which no weight at all is best,
+    $\gamma_c = \frac{4c}{2L-1} \left( \frac{(2L-2)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$.
+
+    $4c$ at $L = 1$, where the weight gets there continuously; $2 (2c/3)^{3/2} / q$ at $L = 2$. It is $2^{1-1/L} / L$ of
+    `decay_limit`. In a balanced network the feature goes out in all layers at once.
+
+    **Arguments:** as in `decay_limit`.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: feature-extinction (beyond the paper).
+    """
+    depth, (c, q) = _arguments(depth, cross, second)
+    return _decay_at((2 * depth - 2) / (2 * depth - 1), c, q, depth)
+
+
+def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The weight from which the global minimum jumps to zero, $\sqrt{\frac{2L-2}{2L-1}} \frac{\sqrt c}{q}$; 0 at $L = 1$.
+
+    **Arguments:** as in `decay_limit`.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: feature-extinction (beyond the paper).
+    """
+    depth, (c, q) = _arguments(depth, cross, second)
+    return ((2 * depth - 2) / (2 * depth - 1)) ** 0.5 * saturation(c, q)
+
+
+def decay_minimiser(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The weight at which `decayed_energy` is least: `decayed_weight` up to `extinction_decay`, zero beyond.
+
+    At `extinction_decay` itself, where zero is as good, the weight is that before the jump.
+
+    **Arguments:** as in `decayed_energy`.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: weight-decay-minimiser, feature-extinction (beyond the paper).
+    """
+    depth, (c, q, g) = _arguments(depth, cross, second, decay=decay)
+    alive = g <= _decay_at((2 * depth - 2) / (2 * depth - 1), c, q, depth)
+    return jnp.where(alive, _weight(c, q, jnp.where(alive, g, 0), depth), 0)
+
+
+def decayed_imbalance(imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike) -> tuple[Float[Array, "..."], ...]:
+    r"""Imbalance after a time of gradient flow with weight decay, $D_l(t) = e^{-2\gamma t} D_l(0)$, for any loss of $f$.
+
+    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$ at the start; `decay`: $\gamma \ge 0$; `time`: $t \ge 0$.
+
+    **Raises:** `ValueError` for a decay or time that is negative or infinite.
+
+    Theorem: weight-decay-balancing (beyond the paper).
+    """
+    exponent = -2 * _checks.nonnegative("decay", decay) * _checks.nonnegative("time", time)
+    return tuple(jnp.exp(exponent).astype(d.dtype) * d for d in imbalance)
+
+
+def _arguments(depth: int, cross: ArrayLike, second: ArrayLike, **others: ArrayLike) -> tuple[int, list[Array]]:
+    """The arguments checked, in one dtype and shape: both moments, then the named ones."""
+    depth = _checks.count("depth", depth)
+    arrays = [_checks.nonnegative(name, value) for name, value in (("cross", cross), ("second", second), *others.items())]
+    shaped = jnp.broadcast_arrays(*(x.astype(jnp.result_type(*arrays)) for x in arrays))
+    _checks.require("cross", jnp.where(shaped[1] > 0, 0, shaped[0]), lambda v: v == 0, "0 where the second moment is 0")
+    return depth, shaped
+
+
+def _decay_at(p: float, cross: Array, second: Array, depth: int) -> Array:
+    r"""The decay that makes $p$ stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$."""
+    if depth == 1:
+        return 4 * (1 - p) * cross
+    square = p * saturation(cross, second) ** 2
+    there = square > 0
+    positive = jnp.where(there, square, 1)
+    return 4 * (1 - p) * cross * jnp.where(there, positive / root(positive, depth), 0)
+
+
+@partial(jax.jit, static_argnums=3)
+def _weight(cross: Array, second: Array, decay: Array, depth: int) -> Array:
+    top = saturation(cross, second)
+    if depth == 1:
+        left = cross - decay / 4
+        there = (left > 0) & (top > 0)
+        return jnp.where(there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0)
+    limit = _decay_at((depth - 1) / (2 * depth - 1), cross, second, depth)
+    # The limit as given by `decay_limit` counts as within it, however both were rounded.
+    ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
+    there = (ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps) & (top > 0)
+    ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
+    if depth == 2:
+        return jnp.where(there, 2 / 3**0.5 * top * jnp.cos(jnp.arccos(-ratio) / 3), 0)
+    return jnp.where(there, top * jnp.sqrt(_largest_root(ratio, depth)), 0)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _largest_root(ratio: Array, depth: int) -> Array:
+    r"""The largest $p$ with $h(p) = (1 - p)\, p^{1 - 1/L}$ equal to `ratio` times its maximum, at $p_s = (L-1)/(2L-1)$.
+
+    $h$ is concave from there to 1, so the parabola through value, slope and curvature is a good model on all of it, also
+    where slope and residual vanish together and Newton's method would be slow. It is exact at the turning point.
+    """
+    least = (depth - 1) / (2 * depth - 1)
+    peak, _, _ = _balance(jnp.full_like(ratio, least), depth)
+
+    def step(_: ArrayLike, p: Array) -> Array:
+        h, slope, curvature = _balance(p, depth)
+        residual = h - ratio * peak
+        under = jnp.maximum(slope**2 - 2 * curvature * residual, 0)
+        return jnp.clip(p + 2 * residual / (jnp.sqrt(under) - slope), least, 1)
+
+    return jax.lax.fori_loop(0, STEPS, step, least + (1 - least) * jnp.sqrt(1 - ratio))
+
+
+@_largest_root.defjvp
+def _largest_root_jvp(depth, primals, tangents):
+    (ratio,), (moved,) = primals, tangents
+    p = _largest_root(ratio, depth)
+    peak, _, _ = _balance(jnp.full_like(ratio, (depth - 1) / (2 * depth - 1)), depth)
+    return p, peak / _balance(p, depth)[1] * moved
+
+
+def _balance(p: Array, depth: int) -> tuple[Array, Array, Array]:
+    r"""$(1 - p)\, p^b$ with $b = 1 - 1/L$, its slope and its curvature."""
+    b = 1 - 1 / depth
+    power = p / root(p, depth)
+    return (1 - p) * power, power * (b * (1 - p) - p) / p, power * b * (-2 * p - (1 - b) * (1 - p)) / p**2
