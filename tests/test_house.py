@@ -55,8 +55,13 @@ RULES = {
     "claims do not print": Rule(("claims",), ours("report", "cli")),
     "claims draw only when asked": Rule(("claims",), ours("figures"), lazy_too=False),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
-    "heavy plotting and algebra wait until they are used": Rule(
-        ("figures",), ("matplotlib", "sympy", "xarray"), lazy_too=False, outside=True
+    "heavy plotting waits until it is used": Rule(("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True),
+    "algebra stays in one folder": Rule(("symbolic",), ("sympy",), outside=True),
+    "algebra proves formulas and runs nothing": Rule(
+        ("symbolic",), ("jax", "equinox", *ours("moments", "problems", "networks", "theory", "simulation", "losses", "measure"), *FRONT)
+    ),
+    "no number is computed by algebra": Rule(
+        ("theory", "simulation", "losses", "measure", "moments", "problems", "networks"), ours("symbolic")
     ),
     "solvers stay in the simulators": Rule(("simulation", "claims", "cli", "report"), ("diffrax", "optax"), outside=True),
     # A command names an optimiser, and a report states versions; neither may pay for that before it runs.
