@@ -1,23 +1,37 @@
 """Claims: the only place where theory and simulation meet."""
 
-from ._claim import Claim, ClaimResult, Control, ControlResult, check
+from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, check, numbers
 from ._compare import compare
-from ._registry import CLAIMS, find, verify
-from ._verdict import Outcome, Verdict, judge
+from ._registry import CLAIMS, family_level, find, register, search_all, verify
+from ._runs import trained
+from ._search import SearchResult, search, shrink
+from ._verdict import Outcome, Verdict, compare_values, judge
 from ._views import views_claim
 
 __all__ = [
     "CLAIMS",
+    "FAMILY_ERROR",
     "Claim",
     "ClaimResult",
     "Control",
     "ControlResult",
+    "Measured",
     "Outcome",
+    "SearchResult",
+    "Trial",
     "Verdict",
     "check",
     "compare",
+    "compare_values",
+    "family_level",
     "find",
     "judge",
+    "numbers",
+    "register",
+    "search",
+    "search_all",
+    "shrink",
+    "trained",
     "verify",
     "views_claim",
 ]

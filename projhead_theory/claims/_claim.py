@@ -1,38 +1,111 @@
 """A claim: a statement, the check that could refute it, and the controls that show the check can."""
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
+import equinox as eqx
 import jax
-import numpy as np
-from jaxtyping import PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .._plain import plain
-from ._verdict import Verdict
+from ._verdict import Verdict, compare_values
+
+FAMILY_ERROR = 1e-3
+"""The probability that chance alone fails any significance test of a whole run of claims."""
+
+
+class Measured(eqx.Module):
+    """What a simulation measured.
+
+    `value`: `(k,)` or `(k, m)`; `errors`: named bounds on what the simulation itself may be off by, absolute, each `(k,)`
+    or a number; `effect`, `premises`, `settled`, `finite`: as in `Verdict`.
+    """
+
+    value: Float[Array, "k *m"]
+    errors: dict[str, Any]
+    effect: Any = None
+    premises: dict[str, Any] = eqx.field(default_factory=dict)
+    settled: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+
+
+def compare_measured(predicted: Any, measured: Measured) -> Verdict:
+    """The comparison of a claim that states none: row by row, relative to the prediction."""
+    m = measured
+    return compare_values(predicted, m.value, m.errors, effect=m.effect, premises=m.premises, settled=m.settled, finite=m.finite)
 
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A run of the claim's own check with one thing broken; it must come back as `expects`."""
+    """The claim's own check with one thing replaced; it must come back as `expects`.
+
+    What is replaced: `problem`, a function of the problem; `predict`, a function of the problem and of the claim's own
+    prediction for it; `measure`, a function of the problem and of the claim's own measurement. `on` is the number of
+    the problem it is tried on. The premise a control breaks is waived, unless it expects `premise_failed`.
+    """
 
     name: str
     breaks: str
-    run: Callable[[PRNGKeyArray], Verdict]
+    problem: Callable[[Any], Any] | None = None
+    predict: Callable[[Any, Any], Any] | None = None
+    measure: Callable[[Any, Any], Any] | None = None
     expects: str = "violated"
+    on: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """`run` yields a verdict for each problem the claim is tried on; all must hold, and every control must be caught."""
+    r"""A statement that can fail.
+
+    **Arguments:** `name`; `statement`, in words; `problems`: a function of a key that yields what the claim is tried on,
+    any PyTrees, fixed ones first, then random ones; `predict(problem)`: theory alone; `measure(problem)`: simulation
+    alone, a `Measured` unless `compare` takes something else; `controls`; `compare(prediction, measurement)`: a
+    `Verdict`; `latex`: the statement as a formula; `hypotheses`; `source`; `search`: functions of a key, one for each
+    shape, that draw harder problems for the random search (jit- and vmap-able); `quick`: how many of the problems a
+    quick run tries; `tests`: how many significance tests `compare` makes, each at the keyword `level` it then takes.
+    """
 
     name: str
     statement: str
-    hypotheses: tuple[str, ...]
-    source: str
-    run: Callable[[PRNGKeyArray], Iterator[Verdict]]
-    controls: tuple[Control, ...]
+    problems: Callable[[PRNGKeyArray], Iterable[Any]]
+    predict: Callable[[Any], Any]
+    measure: Callable[[Any], Any]
+    controls: tuple[Control, ...] = ()
+    compare: Callable[..., Verdict] = compare_measured
+    latex: str = ""
+    hypotheses: tuple[str, ...] = ()
+    source: str = "conjecture"
+    search: tuple[Callable[[PRNGKeyArray], Any], ...] = ()
+    quick: int = 2
+    tests: int = 0
+
+    def judge(self, problem: Any) -> Verdict:
+        """The verdict on one problem."""
+        return self.compare(self.predict(problem), self.measure(problem))
+
+    def at_level(self, level: float) -> "Claim":
+        """The same claim, each of its significance tests made at this level."""
+        return dataclasses.replace(self, compare=functools.partial(self.compare, level=level)) if self.tests else self
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One problem, and the verdict on it."""
+
+    problem: Any
+    verdict: Verdict
+
+    @property
+    def label(self) -> str:
+        return str(getattr(self.problem, "label", type(self.problem).__name__))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"problem": self.label, **self.verdict.to_dict()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +124,7 @@ class ControlResult:
             "name": self.control.name,
             "caught": self.caught,
             "discrepancy": plain(self.verdict.discrepancy[self.verdict.worst]),
+            "tolerance": plain(self.verdict.tolerance[self.verdict.worst]),
             "breaks": self.control.breaks,
             "expects": self.control.expects,
             "outcome": self.verdict.name,
@@ -59,12 +133,17 @@ class ControlResult:
 
 @dataclasses.dataclass(frozen=True)
 class ClaimResult:
-    """The verdicts of a claim and of its controls, and how long they took."""
+    """The trials of a claim and its controls, the smallest counterexample if it was violated, and how long all took."""
 
     claim: Claim
-    verdicts: tuple[Verdict, ...]
+    trials: tuple[Trial, ...]
     controls: tuple[ControlResult, ...]
     seconds: float
+    counterexample: Trial | None = None
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        return tuple(t.verdict for t in self.trials)
 
     @property
     def holds(self) -> bool:
@@ -73,37 +152,119 @@ class ClaimResult:
 
     @property
     def verified(self) -> bool:
-        return self.holds and all(c.caught for c in self.controls)
+        """Whether the claim holds and has controls, all of which were caught: a check that nothing fails shows nothing."""
+        return self.holds and bool(self.controls) and all(c.caught for c in self.controls)
 
     @property
-    def worst(self) -> Verdict:
-        """The verdict that decides: one that does not hold if there is any, else the one nearest to its tolerance."""
+    def outcome(self) -> str:
+        return self.worst.verdict.name
 
-        def badness(v: Verdict) -> tuple[bool, float]:
-            ratio = float(v.discrepancy[v.worst] / v.tolerance[v.worst])
-            return v.name != "holds", ratio if np.isfinite(ratio) else np.inf
+    @property
+    def worst(self) -> Trial:
+        """The trial that decides: a violated one if there is any, else one that does not hold, else that nearest to its tolerance."""
 
-        return max(self.verdicts, key=badness)
+        def badness(trial: Trial) -> tuple[bool, bool, float]:
+            name = trial.verdict.name
+            return name == "violated", name != "holds", float(trial.verdict.ratio[trial.verdict.worst])
+
+        return max(self.trials, key=badness)
 
     def to_dict(self) -> dict[str, Any]:
-        worst = self.worst
+        worst = self.worst.verdict
         return {
             "name": self.claim.name,
             "holds": self.holds,
+            "verified": self.verified,
+            "outcome": worst.name,
             "discrepancy": plain(worst.discrepancy[worst.worst]),
             "tolerance": plain(worst.tolerance[worst.worst]),
             "seconds": round(self.seconds, 3),
             "controls": [c.to_dict() for c in self.controls],
             "statement": self.claim.statement,
+            "latex": self.claim.latex,
+            "hypotheses": list(self.claim.hypotheses),
             "source": self.claim.source,
-            "verdicts": [v.to_dict() for v in self.verdicts],
+            "verdicts": [t.to_dict() for t in self.trials],
+            "counterexample": None if self.counterexample is None else counterexample_dict(self.counterexample),
         }
 
+    def to_xarray(self):
+        """Every row of every trial as a labelled `xarray.Dataset`, along one dimension `row`."""
+        import numpy as np
+        import xarray
 
-def check(claim: Claim, seed: int = 0) -> ClaimResult:
-    """Run one claim with its controls. Every draw follows from `seed`."""
+        rows = [(t.label, v.labels[i], v, i) for t in self.trials for v in [t.verdict] for i in range(len(v.labels))]
+        column = lambda get: ("row", np.asarray([get(v, i) for _, _, v, i in rows]))  # noqa: E731
+        return xarray.Dataset(
+            {
+                "discrepancy": column(lambda v, i: float(v.discrepancy[i])),
+                "tolerance": column(lambda v, i: float(v.tolerance[i])),
+                "effect": column(lambda v, i: float(v.effect[i])),
+                "outcome": column(lambda v, i: v.name),
+            },
+            coords={"problem": ("row", [p for p, *_ in rows]), "label": ("row", [label for _, label, *_ in rows])},
+            attrs={"claim": self.claim.name, "verified": int(self.verified)},
+        )
+
+
+def counterexample_dict(trial: Trial) -> dict[str, Any]:
+    """A problem that refutes a claim, with all its numbers."""
+    return {"problem": trial.label, "sentence": str(trial.verdict), "numbers": numbers(trial.problem)}
+
+
+def numbers(problem: Any) -> dict[str, Any]:
+    """Every array of a problem, by its path."""
+    leaves = jax.tree_util.tree_flatten_with_path(eqx.filter(problem, eqx.is_array))[0]
+
+    def value(x: Array) -> Any:
+        data = jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        return plain(data) if jnp.issubdtype(data.dtype, jnp.floating) else data.tolist()
+
+    return {jax.tree_util.keystr(path).lstrip("."): value(leaf) for path, leaf in leaves}
+
+
+def check(claim: Claim, seed: int = 0, *, quick: bool = False, level: float | None = None) -> ClaimResult:
+    """Run one claim with its controls. Every draw follows from `seed`.
+
+    **Arguments:** `claim`; `seed`; `quick`: try only the claim's first few problems; `level`: of each significance test,
+    by default such that chance fails any of this claim's with probability `FAMILY_ERROR`.
+
+    **Returns:** a `ClaimResult`. If a trial is violated, its problem is shrunk to a small one that still is.
+
+    **Raises:** `ValueError` if the claim has no problems, or a control is to be tried on one that does not exist.
+    """
     begin = time.perf_counter()
-    key = jax.random.key(seed)
-    verdicts = tuple(claim.run(key))
-    controls = tuple(ControlResult(control, control.run(key)) for control in claim.controls)
-    return ClaimResult(claim, verdicts, controls, time.perf_counter() - begin)
+    problems = _problems(claim, seed, quick)
+    judged = claim.at_level(FAMILY_ERROR / (claim.tests * len(problems)) if level is None and claim.tests else level or 0.0)
+    sides = [(problem, claim.predict(problem), claim.measure(problem)) for problem in problems]
+    trials = tuple(Trial(problem, judged.compare(prediction, measurement)) for problem, prediction, measurement in sides)
+    controls = tuple(_control(judged, control, *sides[min(control.on, len(sides) - 1)]) for control in claim.controls)
+    counterexample = None
+    violated = [t for t in trials if t.verdict.name == "violated"]
+    if violated:
+        from ._search import shrink
+
+        counterexample = shrink(judged, violated[0])
+    return ClaimResult(claim, trials, controls, time.perf_counter() - begin, counterexample)
+
+
+def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
+    drawn: Iterator[Any] = iter(claim.problems(jax.random.key(seed)))
+    problems = list(islice(drawn, claim.quick) if quick else drawn)
+    if not problems:
+        from .._errors import bad
+
+        raise bad("claim.problems", "none", f"at least one problem to try {claim.name!r} on")
+    return problems
+
+
+def _control(claim: Claim, control: Control, problem: Any, prediction: Any, measurement: Any) -> ControlResult:
+    if control.problem is not None:
+        problem = control.problem(problem)
+        prediction, measurement = claim.predict(problem), None if control.measure else claim.measure(problem)
+    if control.predict is not None:
+        prediction = control.predict(problem, prediction)
+    if control.measure is not None:
+        measurement = control.measure(problem, measurement)
+    verdict = claim.compare(prediction, measurement)
+    return ControlResult(control, verdict if control.expects == "premise_failed" else verdict.waived)

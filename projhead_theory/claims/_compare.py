@@ -1,7 +1,5 @@
 """Hold a layer-wise prediction against a trajectory."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,8 +8,8 @@ from jaxtyping import Array, Float
 from .. import _checks, measure
 from .._spectra import frobenius, matmul, psd_power
 from ..simulation import Ended, Trajectory
-from ..theory import LayerPrediction, SpectralMinimiser, imbalance_bound, stationarity_defect
-from ._verdict import Verdict, judge
+from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
+from ._verdict import Verdict
 
 
 def compare(
@@ -51,18 +49,6 @@ def compare(
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
-def judge_run(discrepancy: Array, parts: dict[str, Array], effect: Array, trajectory: Trajectory, minimiser: SpectralMinimiser) -> Any:
-    """The outcome for the end of a run: whether it converged or diverged, and whether its minimiser is unique, are premises."""
-    return judge(
-        discrepancy,
-        parts,
-        effect,
-        settled=trajectory.ended == Ended.converged,
-        finite=~(trajectory.ended == Ended.diverged),
-        premise=minimiser.unique,
-    )
-
-
 @eqx.filter_jit
 def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
     minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
@@ -95,8 +81,11 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
     within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
     start = measure.imbalance_norms(within) if imbalance is None else imbalance
+    # The run's own gradient is rounded at the size of S, and held against a force as small as S is in its weakest direction.
+    weakest = jnp.min(jnp.where(spread > d * eps * spread[-1], spread, jnp.inf))
+    trained = 32 * d * eps * spread[-1] / weakest
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
-    rounding = depth * minimiser.rounding * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
+    rounding = depth * (minimiser.rounding + trained) * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
     noise = 3 * trajectory.noise
     flutter = least ** (levels - 1) * levels * noise
     parts = {
@@ -108,7 +97,6 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     }
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
-    outcome = judge_run(discrepancy, parts, effect, trajectory, minimiser)
     directions = prediction.directions
     weights = (
         jnp.diagonal(measured, axis1=1, axis2=2) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
@@ -117,9 +105,11 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         discrepancy=discrepancy,
         parts=parts,
         effect=effect,
-        outcome=outcome,
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
+        premises={"unique minimiser": minimiser.unique},
+        settled=trajectory.ended == Ended.converged,
+        finite=~(trajectory.ended == Ended.diverged),
         labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
         what="relative Gram discrepancy",
     )

@@ -1,6 +1,7 @@
 """layerwise-law and progressive-weighting: what the layers between weight."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
@@ -10,80 +11,70 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .. import measure
 from .._spectra import frobenius, psd_power
-from ..simulation import Trajectory, gradient_descent
-from ..theory import LayerPrediction, layerwise
-from . import _settings as settings
+from ..simulation import gradient_descent
+from ..theory import LayerPrediction
 from ._claim import Claim, Control
-from ._compare import compare, judge_run
+from ._compare import compare
+from ._minimiser import PAIR, SEARCHED, predict, train
 from ._rounding import imbalance_rounding
-from ._verdict import Verdict, judge
+from ._runs import Run, flow, in_place_of
+from ._tasks import DIM, WIDTH, Task, conflict, gaussian, harder, replace, task
+from ._verdict import Verdict
 
-DEPTHS = (2, 3)
-
-
-def _predict(key: PRNGKeyArray, depth: int, index: int = 0) -> LayerPrediction:
-    return layerwise(settings.draw(key, index), depth, width=settings.WIDTH)
-
-
-def judge_layers(prediction: LayerPrediction, trajectory: Trajectory, granted: Trajectory | None = None) -> Verdict:
-    """The Grams of all layers, granting a balanced start's rounding and a flow's integration error: those of the run, or of another."""
-    granted = trajectory if granted is None else granted
-    return compare(prediction, trajectory, imbalance=imbalance_rounding(granted.start), drift=granted.drift)
+TRIPLE, UNEQUAL = (DIM, WIDTH, WIDTH, WIDTH), (DIM, 5, 4, 7)
+PREMISE = "balanced start"
 
 
 @eqx.filter_jit
-def _spread(law: Verdict, prediction: LayerPrediction, trajectory: Trajectory) -> Verdict:
+def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
+    """The Grams of all layers, granting a balanced start's rounding and the integration error of the flow."""
+    rounding = imbalance_rounding(run.fine.start)
+    verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
+    balanced = jnp.all(measure.imbalance_norms(run.fine.start) <= rounding)
+    return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
+
+
+@eqx.filter_jit
+def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
+    """The logarithm of each layer's condition number on its range, against that of the predicted Gram."""
+    law = judge_layers(prediction, run)
     depth, d = prediction.grams.shape[:2]
     kept = prediction.minimiser.kept
 
     def extremes(grams: Array) -> tuple[Array, Array]:
         spectrum = jnp.linalg.eigvalsh(grams)
-        return spectrum[:, -1], jnp.take(spectrum, d - kept, axis=1)
+        floor = jnp.finfo(grams.dtype).tiny
+        return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor)
 
     top, bottom = extremes(prediction.grams)
-    seen_top, seen_bottom = extremes(measure.layer_grams(trajectory.final))
-    predicted = jnp.log(top / bottom)
-    measured = jnp.log(seen_top / seen_bottom)
+    seen_top, seen_bottom = extremes(measure.layer_grams(run.fine.final))
+    predicted, measured = jnp.log(top / bottom), jnp.log(seen_top / seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
     sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)
-    parts = {name: part * sensitivity for name, part in law.parts.items()}
-    discrepancy = jnp.abs(measured - predicted)
-    effect = jnp.full(depth, predicted[0])
-    outcome = judge_run(discrepancy, parts, effect, trajectory, prediction.minimiser)
-    return Verdict(
-        discrepancy,
-        parts,
-        effect,
-        outcome,
-        predicted[:, None],
-        measured[:, None],
-        labels=law.labels,
+    return dataclasses.replace(
+        law,
+        discrepancy=jnp.abs(measured - predicted),
+        parts={name: part * sensitivity for name, part in law.parts.items()},
+        effect=jnp.full(depth, predicted[0]),
+        predicted=predicted[:, None],
+        measured=measured[:, None],
         what="log condition number of the layer",
     )
 
 
-def judge_spread(prediction: LayerPrediction, trajectory: Trajectory, granted: Trajectory | None = None) -> Verdict:
-    """The logarithm of each layer's condition number on its range, against l / L times the last layer's."""
-    return _spread(judge_layers(prediction, trajectory, granted), prediction, trajectory)
+def _problems(key: PRNGKeyArray) -> Iterator[Task]:
+    yield task(key, PAIR)
+    yield task(key, TRIPLE)
+    yield conflict(key, PAIR)
+    yield task(key, UNEQUAL)
+    for index in range(1, 3):
+        yield task(key, PAIR, index)
+        yield task(key, TRIPLE, index)
 
 
-def _run(judgement):
-    def run(key: PRNGKeyArray) -> Iterator[Verdict]:
-        for depth in DEPTHS:
-            for index in range(settings.PROBLEMS):
-                prediction = _predict(key, depth, index)
-                yield judgement(prediction, settings.flow(settings.start(key, depth, index), prediction.moments))
-
-    return run
-
-
-def _lopsided(judgement):
-    def run(key: PRNGKeyArray) -> Verdict:
-        prediction = _predict(key, 2)
-        granted = settings.flow(settings.start(key, 2), prediction.moments)
-        return judgement(prediction, settings.flow(settings.lopsided(key, 2), prediction.moments), granted)
-
-    return run
+def _lopsided(problem: Task, run: Run) -> Run:
+    scales = jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype)
+    return flow(gaussian(problem.key, problem.sizes, scales), problem.moments)
 
 
 def _settling_adam(step: Array) -> optax.GradientTransformation:
@@ -91,63 +82,65 @@ def _settling_adam(step: Array) -> optax.GradientTransformation:
     return optax.adam(optax.exponential_decay(step, 500, 0.5))
 
 
-def _adam(judgement):
-    def run(key: PRNGKeyArray) -> Verdict:
-        prediction = _predict(key, 2)
-        trajectory = gradient_descent(
-            settings.start(key, 2), prediction.moments, optimiser=_settling_adam, step=1e-2, steps=10_000, record=16, stationarity=1e-5
-        )
-        return judgement(prediction, trajectory, settings.flow(settings.start(key, 2), prediction.moments))
-
-    return run
+def _adam(problem: Task, run: Run) -> Run:
+    trajectory = gradient_descent(
+        problem.start(), problem.moments, optimiser=_settling_adam, step=1e-2, steps=10_000, record=17, stationarity=1e-5
+    )
+    return in_place_of(run, trajectory)
 
 
-def near_miss(prediction: LayerPrediction) -> LayerPrediction:
-    """The prediction with the exponent l / (L + 1) for l / L."""
-    exponents = jnp.arange(1, prediction.depth + 1) / (prediction.depth + 1)
-    grams = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(exponents)
-    return eqx.tree_at(lambda p: p.grams, prediction, grams)
+def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Task, LayerPrediction], LayerPrediction]:
+    """The prediction with another exponent than l / L for layer l of L."""
+
+    def wrong(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
+        levels = exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth)
+        grams = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels)
+        return replace(prediction, grams=grams)
+
+    return wrong
 
 
-def _wrong_exponent(key: PRNGKeyArray) -> Verdict:
-    prediction = _predict(key, 2)
-    return judge_layers(near_miss(prediction), settings.flow(settings.start(key, 2), prediction.moments))
-
-
-def _equal_spread(key: PRNGKeyArray) -> Verdict:
-    prediction = _predict(key, 2)
-    trajectory = settings.flow(settings.start(key, 2), prediction.moments)
-    verdict = judge_spread(prediction, trajectory)
-    claimed = jnp.full_like(verdict.predicted, verdict.predicted[-1, 0])
-    discrepancy = jnp.abs(verdict.measured - claimed)[:, 0]
-    outcome = judge(discrepancy, verdict.parts, verdict.effect)
-    return eqx.tree_at(lambda v: (v.discrepancy, v.predicted, v.outcome), verdict, (discrepancy, claimed, outcome))
-
+SHARED = (
+    Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided),
+    Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam, on=1),
+)
 
 LAW = Claim(
     name="layerwise-law",
     statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a feature model "
     "the weight of a feature at layer l is its final weight to the power l/L.",
-    hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
+    latex=r"M_l = M_L^{\,l/L}, \qquad \|W_{l:1} v_i\| = w_i^{\,l/L}",
+    hypotheses=("linear network", PREMISE, "gradient flow", "unique minimiser", "trained to stationarity"),
     source="paper section 3, for depth 2; beyond the paper for any depth, width and pair of moments",
-    run=_run(judge_layers),
+    problems=_problems,
+    predict=predict,
+    measure=train,
+    compare=judge_layers,
     controls=(
-        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", _lopsided(judge_layers)),
-        Control("adam", "trains with Adam, which does not conserve balancedness", _adam(judge_layers)),
-        Control("wrong-exponent", "predicts the power l / (L + 1)", _wrong_exponent),
+        *SHARED,
+        Control("wrong-exponent", "predicts the power l / (L + 1)", predict=with_exponents(lambda level, layers: level / (layers + 1))),
     ),
+    search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
 )
 
 PROGRESSIVE = Claim(
     name="progressive-weighting",
     statement="Layers weight features more and more unequally from layer to layer: the logarithm of the condition "
     "number of layer l is l/L times that of layer L.",
-    hypotheses=("linear network", "balanced start", "gradient flow", "weights not all equal", "trained to stationarity"),
+    latex=r"\ln \kappa(M_l) = \frac{l}{L} \ln \kappa(M_L)",
+    hypotheses=("linear network", PREMISE, "gradient flow", "weights not all equal", "trained to stationarity"),
     source="paper section 3",
-    run=_run(judge_spread),
+    problems=_problems,
+    predict=predict,
+    measure=train,
+    compare=judge_spread,
     controls=(
-        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", _lopsided(judge_spread)),
-        Control("adam", "trains with Adam, which does not conserve balancedness", _adam(judge_spread)),
-        Control("equal-spread", "predicts that all layers weight features as unequally as the last", _equal_spread),
+        *SHARED,
+        Control(
+            "equal-spread",
+            "predicts that all layers weight features as unequally as the last",
+            predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
+        ),
     ),
+    search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
 )

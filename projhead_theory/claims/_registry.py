@@ -1,14 +1,45 @@
 """All claims, by name."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ._balance import CONSERVED, DISCRETE
-from ._claim import Claim, ClaimResult, check
-from ._layers import LAW, PROGRESSIVE
-from ._minimiser import CLAIM as MINIMISER
+from . import _balance, _decay, _dynamics, _layers, _minimiser, _norm, _sample
+from ._claim import FAMILY_ERROR, Claim, ClaimResult, check
+from ._search import SearchResult, search
 
-CLAIMS: dict[str, Claim] = {claim.name: claim for claim in (MINIMISER, LAW, PROGRESSIVE, CONSERVED, DISCRETE)}
+CLAIMS: dict[str, Claim] = {}
+
+
+def register(claim: Claim) -> Claim:
+    """Add a claim to `CLAIMS`, from which `verify`, `find`, `projhead verify --list`, the reports and the documentation's table are made.
+
+    The claims of this library register themselves; a script that registers its own has them in `verify` and in
+    `cli.main` of the same process.
+
+    **Raises:** `ValueError` if another claim has that name.
+    """
+    if claim.name in CLAIMS and CLAIMS[claim.name] is not claim:
+        raise ValueError(f"claim: got the name {claim.name!r}, which another claim has; want a new name")
+    CLAIMS[claim.name] = claim
+    return claim
+
+
+for _claim in (
+    _minimiser.CLAIM,
+    _layers.LAW,
+    _layers.PROGRESSIVE,
+    _balance.CONSERVED,
+    _norm.CLAIM,
+    _balance.DISCRETE,
+    _balance.BALANCING,
+    _dynamics.TIMES,
+    _dynamics.ORDER,
+    _dynamics.VANISHING,
+    _decay.MINIMISER,
+    _decay.EXTINCTION,
+    _sample.CLAIM,
+):
+    register(_claim)
 
 
 def find(names: Sequence[str] = ()) -> list[Claim]:
@@ -20,9 +51,42 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     return [CLAIMS[name] for name in dict.fromkeys(names)] or list(CLAIMS.values())
 
 
-def verify(*names: str, seed: int = 0) -> list[ClaimResult]:
+def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
+    """The level of each significance test, such that chance fails any in the whole suite with probability `FAMILY_ERROR`.
+
+    Bonferroni's share: tests may depend on one another as they like.
+    """
+    import jax
+
+    count = 0
+    for claim in claims:
+        if claim.tests:
+            problems = claim.quick if quick else sum(1 for _ in claim.problems(jax.random.key(0)))
+            count += claim.tests * problems
+    return FAMILY_ERROR / max(count, 1)
+
+
+def verify(
+    *names: str, seed: int = 0, quick: bool = False, progress: Callable[[ClaimResult], None] = lambda result: None
+) -> list[ClaimResult]:
     """Run the named claims, or all, each with its controls.
 
     A claim is verified if every verdict holds and every control is caught: `all(result.verified for result in verify())`.
+
+    **Arguments:** `names`; `seed`: every draw follows from it; `quick`: fewer problems a claim, and all its controls;
+    `progress`: called with each result as it comes.
+
+    **Raises:** `ValueError` for an unknown name.
     """
-    return [check(claim, seed) for claim in find(names)]
+    chosen = find(names)
+    level = family_level(chosen, quick)
+    results = []
+    for claim in chosen:
+        results.append(check(claim, seed, quick=quick, level=level))
+        progress(results[-1])
+    return results
+
+
+def search_all(*names: str, tries: int, seed: int = 0) -> list[SearchResult]:
+    """Search the named claims, or all, for counterexamples: `tries` random problems each."""
+    return [search(claim, tries, seed) for claim in find(names)]

@@ -1,5 +1,7 @@
 """A verdict: how far prediction and measurement are apart, how far they may be, and what that means."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .._errors import bad
 from .._plain import plain
 
 
@@ -24,27 +27,54 @@ class Outcome(eqx.Enumeration):
 
 NAMES = ("holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged")
 
+REMEDIES = {
+    "start": "a start that is smaller, or balanced more exactly",
+    "integration": "a smaller rtol of the flow",
+    "discretisation": "smaller steps, or gradient flow",
+    "stationarity": "a longer run, or a smaller stationarity",
+    "noise": "a larger batch, or smaller steps",
+    "rounding": "float64, or a better conditioned problem",
+    "sampling": "more replicates",
+    "second order": "larger samples",
+    "asymptotics": "a smaller start, or a later time",
+    "interpolation": "more records",
+}
+
 
 class Verdict(eqx.Module):
     """The one report of any check.
 
     `discrepancy` `(k,)` and `parts`, the tolerance as a sum of named, derived sources, each `(k,)`; `effect` `(k,)`,
-    the difference the check must be able to see; `predicted`, `measured` `(k, m)`, what is plotted; `labels`, one for
-    each of the `k` rows; `what`, what is compared.
+    the difference the check must be able to see; `predicted`, `measured` `(k, m)`, what is plotted; `premises`, the
+    hypotheses that were measured on the run; `settled`, whether a run that had to converge did; `finite`, whether it
+    stayed finite; `labels`, one for each of the `k` rows; `what`, what is compared.
     """
 
     discrepancy: Float[Array, " k"]
     parts: dict[str, Float[Array, " k"]]
     effect: Float[Array, " k"]
-    outcome: Any
     predicted: Float[Array, "k m"]
     measured: Float[Array, "k m"]
-    labels: tuple[str, ...] = eqx.field(static=True)
-    what: str = eqx.field(static=True)
+    premises: dict[str, Bool[Array, ""]] = eqx.field(default_factory=dict)
+    settled: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    labels: tuple[str, ...] = eqx.field(static=True, default=())
+    what: str = eqx.field(static=True, default="discrepancy")
 
     @property
     def tolerance(self) -> Float[Array, " k"]:
         return jnp.sum(jnp.stack(list(self.parts.values())), axis=0)
+
+    @property
+    def outcome(self) -> Any:
+        """An entry of `Outcome`."""
+        premise = jnp.all(jnp.stack([jnp.ones((), bool), *self.premises.values()]))
+        return judge(self.discrepancy, self.parts, self.effect, settled=self.settled, finite=self.finite, premise=premise)
+
+    @property
+    def waived(self) -> "Verdict":
+        """The same comparison, with every premise taken to hold: what a control asks, since it breaks one on purpose."""
+        return dataclasses.replace(self, premises={})
 
     @property
     def holds(self) -> Bool[Array, ""]:
@@ -53,37 +83,62 @@ class Verdict(eqx.Module):
     @property
     def name(self) -> str:
         """The outcome's short name."""
-        return next(name for name in NAMES if bool(self.outcome == getattr(Outcome, name)))
+        outcome = self.outcome
+        return next(name for name in NAMES if bool(outcome == getattr(Outcome, name)))
 
     @property
     def worst(self) -> int:
         """The row that decides: largest discrepancy in units of its tolerance; if undecidable, largest tolerance for its effect."""
-        if self.name == "undecidable":
-            return int(np.argmax(np.nan_to_num(np.asarray(self.tolerance / self.effect), nan=np.inf)))
-        return int(np.argmax(np.nan_to_num(np.asarray(self.discrepancy / self.tolerance), nan=np.inf)))
+        blurred = self.name == "undecidable"
+        ratio = np.asarray(self.tolerance) / np.asarray(self.effect) if blurred else self.ratio
+        return int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """The discrepancy in units of the tolerance, row by row; zero over zero is zero."""
+        discrepancy, tolerance = np.asarray(self.discrepancy), np.asarray(self.tolerance)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(discrepancy == 0, 0.0, discrepancy / tolerance)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The premises that do not hold."""
+        return tuple(name for name, value in self.premises.items() if not bool(value))
+
+    @property
+    def remedy(self) -> str:
+        """What would decide an undecidable comparison: less of the widest part of its tolerance, where it blurs most."""
+        i = self.worst
+        widest = max(self.parts, key=lambda part: np.nan_to_num(float(self.parts[part][i]), nan=np.inf))
+        return f"an effect of {float(self.effect[i]):.1e} needs less {widest}: {REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
 
     def __str__(self) -> str:
-        i = self.worst
-        parts = ", ".join(f"{name} {float(value[i]):.0e}" for name, value in self.parts.items() if float(value[i]) > 0)
-        word = self.name.replace("_", " ")
-        if self.name == "undecidable":
-            widest = max(self.parts, key=lambda part: float(self.parts[part][i]))
-            word += f" (an effect of {float(self.effect[i]):.1e} needs less {widest})"
+        i, name = self.worst, self.name
+        parts = ", ".join(f"{part} {float(value[i]):.0e}" for part, value in self.parts.items() if float(value[i]) > 0)
+        word = name.replace("_", " ")
+        if name == "undecidable":
+            word += f" ({self.remedy})"
+        if name == "premise_failed":
+            word += f" ({', '.join(self.failed)})"
         return (
-            f"{word}: {float(self.discrepancy[i]):.1e} {'within' if self.name == 'holds' else 'against'} "
+            f"{word}: {float(self.discrepancy[i]):.1e} {'within' if name == 'holds' else 'against'} "
             f"{float(self.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
+        name = self.name
         return {
-            "outcome": self.name,
+            "outcome": name,
+            "sentence": str(self),
             "what": self.what,
             "labels": list(self.labels),
             "discrepancy": plain(self.discrepancy),
             "tolerance": plain(self.tolerance),
-            "parts": {name: plain(value) for name, value in self.parts.items()},
+            "parts": {part: plain(value) for part, value in self.parts.items()},
             "effect": plain(self.effect),
+            "premises": {premise: bool(value) for premise, value in self.premises.items()},
+            "remedy": self.remedy if name == "undecidable" else None,
         }
 
     def to_xarray(self):
@@ -112,7 +167,7 @@ class Verdict(eqx.Module):
 
 
 def judge(
-    discrepancy: Array, parts: dict[str, Array], effect: Array, *, settled: Any = True, finite: Any = True, premise: Any = True
+    discrepancy: Array, parts: Mapping[str, Array], effect: Array, *, settled: Any = True, finite: Any = True, premise: Any = True
 ) -> Any:
     """The outcome, in order: diverged; premise failed; holds, unless the tolerance hides the effect; not converged; violated."""
     tolerance = jnp.sum(jnp.stack(list(parts.values())), axis=0)
@@ -122,3 +177,47 @@ def judge(
     outcome = Outcome.where(within, Outcome.where(sharp, Outcome.holds, Outcome.undecidable), outcome)
     outcome = Outcome.where(jnp.asarray(premise), outcome, Outcome.premise_failed)
     return Outcome.where(jnp.asarray(finite) & jnp.all(jnp.isfinite(discrepancy)), outcome, Outcome.diverged)
+
+
+def compare_values(
+    predicted: Any,
+    measured: Any,
+    errors: Mapping[str, Any],
+    *,
+    effect: Any = None,
+    labels: tuple[str, ...] | None = None,
+    what: str = "relative discrepancy",
+    premises: Mapping[str, Any] | None = None,
+    settled: Any = True,
+    finite: Any = True,
+) -> Verdict:
+    r"""The plain comparison: each row of `predicted` with that row of `measured`, relative to the prediction, in Euclidean norm.
+
+    **Arguments:** `predicted`, `measured`: `(k,)` or `(k, m)`; `errors`: named bounds on what else may part them,
+    absolute, each broadcast to `(k,)`; `effect`: `(k,)`, the smallest absolute difference that the check must be able
+    to see, the size of the prediction if not given; `labels`, `what`, `premises`, `settled`, `finite`: as in `Verdict`.
+    """
+    predicted, measured = jnp.asarray(predicted), jnp.asarray(measured)
+    if predicted.ndim not in (1, 2):
+        raise bad("predicted", f"shape {predicted.shape}", "(k,) or (k, m)")
+    if measured.shape != predicted.shape:
+        raise bad("measured", f"shape {measured.shape}", f"the prediction's {predicted.shape}")
+    if not errors:
+        raise bad("errors", "none", "at least one named source of error")
+    wide = predicted.reshape(predicted.shape[0], -1)
+    seen = measured.reshape(wide.shape).astype(wide.dtype)
+    size = jnp.sqrt(jnp.sum(wide**2, axis=1))
+    scale = jnp.where(size > 0, size, 1)
+    rows = lambda x: jnp.broadcast_to(jnp.asarray(x, wide.dtype), size.shape) / scale  # noqa: E731
+    return Verdict(
+        discrepancy=jnp.sqrt(jnp.sum((seen - wide) ** 2, axis=1)) / scale,
+        parts={name: rows(value) for name, value in errors.items()},
+        effect=rows(scale if effect is None else effect),
+        predicted=wide,
+        measured=seen,
+        premises={name: jnp.asarray(value, bool) for name, value in (premises or {}).items()},
+        settled=jnp.asarray(settled, bool),
+        finite=jnp.asarray(finite, bool),
+        labels=tuple(f"row {i + 1}" for i in range(len(wide))) if labels is None else labels,
+        what=what,
+    )

@@ -10,19 +10,18 @@ from jaxtyping import PRNGKeyArray
 from .. import _checks
 from ..moments import Moments
 from ..networks import DeepLinear
-from ..simulation import Trajectory, gradient_flow
-from ..theory import layerwise
+from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
-from ._layers import judge_layers, near_miss
-from ._verdict import Verdict
+from ._layers import judge_layers, with_exponents
+from ._runs import Run, flow
 
 
 def views_claim(moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2) -> Claim:
     r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
 
     The problem is restricted to the range of $S$ first, an exact symmetry (`Moments.range_basis`). The loss of a linear
-    network on all pairs of the views is a function of their empirical moments alone, so training on those is training
-    on the views.
+    network over all pairs of the views, a view with itself included, is a function of their empirical moments alone, so
+    training on those is training on the views.
 
     **Arguments:** `moments`: such as `Moments.from_views(x1, x2)`; `depth`; `width`: of every layer, the rank of $S$ if
     not given; `restarts`: how many random starts.
@@ -37,34 +36,34 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     # A start of about the size of the answer, so that no mode waits at a saddle.
     scale = float(prediction.weights[-1].max()) ** (1 / depth) / 2
 
-    def train(key: PRNGKeyArray) -> Trajectory:
-        network = DeepLinear.balanced(key, sizes, scale=scale, dtype=inner.second.dtype)
-        return gradient_flow(network, inner, until=1e7, record=16)
-
-    def run(key: PRNGKeyArray) -> Iterator[Verdict]:
+    def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
         for index in range(restarts):
-            yield judge_layers(prediction, train(jax.random.fold_in(key, index)))
+            yield DeepLinear.balanced(jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype)
 
-    def wrong_exponent(key: PRNGKeyArray) -> Verdict:
-        return judge_layers(near_miss(prediction), train(jax.random.fold_in(key, 0)))
+    def train(start: DeepLinear) -> Run:
+        return flow(start, inner, until=1e7)
 
-    def principal_components(key: PRNGKeyArray) -> Verdict:
+    def principal_components(start: DeepLinear, own: LayerPrediction) -> LayerPrediction:
         # In the restricted coordinates the second moment is diagonal, in descending order.
         top = jnp.arange(inner.dim) < width
         mask = top[:, None] & top[None, :]
         inside = Moments(jnp.where(mask, inner.cross, 0), inner.second, pairs=inner.pairs)
-        wrong = eqx.tree_at(lambda p: p.grams, prediction, layerwise(inside, depth, width=width).grams)
-        return judge_layers(wrong, train(jax.random.fold_in(key, 0)))
+        return eqx.tree_at(lambda p: p.grams, own, layerwise(inside, depth, width=width).grams)
 
-    controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", wrong_exponent)]
+    exponent = with_exponents(lambda level, layers: level / (layers + 1))
+    controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", predict=exponent)]
     if width < inner.dim:
         breaks = "predicts that the directions of largest variance are kept, not those of largest signal fraction"
-        controls.append(Control("principal-components", breaks, principal_components))
+        controls.append(Control("principal-components", breaks, predict=principal_components))
     return Claim(
         name="views",
         statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments of the given views (rank {inner.dim}).",
+        latex=r"M_l = M_L^{\,l/L}, \qquad M_L = S^{-1/2}\, T_p\, S^{-1/2}",
         hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
         source="paper section 3; beyond the paper for non-commuting moments",
-        run=run,
+        problems=starts,
+        predict=lambda start: prediction,
+        measure=train,
+        compare=judge_layers,
         controls=tuple(controls),
     )

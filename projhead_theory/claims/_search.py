@@ -1,0 +1,150 @@
+"""Random search for counterexamples, and shrinking of what it finds."""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import _checks
+from ._claim import FAMILY_ERROR, Claim, Trial, counterexample_dict
+from ._verdict import NAMES, Outcome
+
+BATCH = 25
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a random search of one claim found: how many problems came back as what, and the smallest counterexample."""
+
+    claim: Claim
+    seed: int
+    outcomes: dict[str, int]
+    counterexample: Trial | None
+    seconds: float
+
+    @property
+    def tried(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def survived(self) -> bool:
+        return self.counterexample is None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.claim.name,
+            "survived": self.survived,
+            "tried": self.tried,
+            "outcomes": self.outcomes,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "counterexample": None if self.counterexample is None else counterexample_dict(self.counterexample),
+        }
+
+
+def search(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None) -> SearchResult:
+    """Try to break a claim on `tries` random problems; the first one found is shrunk to a small one.
+
+    Problems of one shape run as one batch, so each shape compiles once. A claim without `search` draws from its own
+    random problems, one by one.
+
+    **Arguments:** `claim`; `tries`; `seed`: every draw follows from it; `progress`: called with the number done so far.
+
+    **Raises:** `ValueError` for fewer than one try.
+    """
+    tries = _checks.count("fuzz", tries)
+    begin = time.perf_counter()
+    judged = claim.at_level(FAMILY_ERROR / (claim.tests * tries) if claim.tests else 0.0)
+    outcomes: Counter[str] = Counter()
+    found = None
+    for problem, name in _tried(judged, tries, seed):
+        trial = None
+        if name == "violated":
+            # A batch may round otherwise than one problem by itself, which is what a reader can run again.
+            trial = Trial(problem, judged.judge(problem))
+            name = trial.verdict.name
+        outcomes[name] += 1
+        progress(sum(outcomes.values()))
+        if trial is not None and name == "violated":
+            found = shrink(judged, trial)
+            break
+    return SearchResult(claim, seed, {n: outcomes[n] for n in NAMES if outcomes[n]}, found, time.perf_counter() - begin)
+
+
+def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
+    key = jax.random.fold_in(jax.random.key(seed), 0x5EED)
+    if not claim.search:
+        for i in range(tries):
+            problem = list(claim.problems(jax.random.fold_in(key, i)))[-1]
+            yield problem, claim.judge(problem).name
+        return
+    shapes = len(claim.search)
+    for number, draw in enumerate(claim.search):
+        share = tries // shapes + (number < tries % shapes)
+        judge = eqx.filter_jit(eqx.filter_vmap(lambda problem: claim.judge(problem).outcome))
+        for first in range(0, share, BATCH):
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), first), BATCH)
+            problems = eqx.filter_vmap(draw)(keys)
+            names = _names(judge(problems))
+            for i in range(min(BATCH, share - first)):
+                yield jax.tree.map(lambda x, i=i: x[i] if eqx.is_array(x) else x, problems), names[i]
+
+
+def _names(outcomes: Any) -> list[str]:
+    table = {name: np.asarray(outcomes == getattr(Outcome, name)) for name in NAMES}
+    return [next(name for name in NAMES if table[name][i]) for i in range(len(table["holds"]))]
+
+
+def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -> Trial:
+    """The smallest problem found that still refutes the claim.
+
+    A problem may offer simpler ones by a method `shrinks()` that yields functions without arguments; one that has none
+    is offered with rounder numbers. The first that is still violated replaces it, until none is, or tries or time run out.
+    """
+    begin, left = time.perf_counter(), tries
+    improved = True
+    while improved:
+        improved = False
+        for candidate in _simpler(trial.problem):
+            if left == 0 or time.perf_counter() - begin > seconds:
+                return trial
+            left -= 1
+            try:
+                verdict = claim.judge(candidate)
+            except ValueError:
+                continue
+            if verdict.name == "violated":
+                trial, improved = Trial(candidate, verdict), True
+                break
+    return trial
+
+
+def _simpler(problem: Any) -> Iterator[Any]:
+    """Simpler problems: its own offers, or the same with rounder numbers. An offer that is no valid problem is passed over."""
+    offers = problem.shrinks() if hasattr(problem, "shrinks") else (lambda d=d: rounder(problem, d) for d in (1, 2, 3))
+    for offer in offers:
+        try:
+            candidate = offer()
+        except ValueError:
+            continue
+        if not eqx.tree_equal(candidate, problem):
+            yield candidate
+
+
+def rounder(tree: Any, digits: int) -> Any:
+    """The same tree with every floating number rounded to so many significant digits."""
+
+    def one(x: Any) -> Any:
+        if not eqx.is_array(x) or not jnp.issubdtype(x.dtype, jnp.floating):
+            return x
+        value = np.asarray(x, float)
+        unit = 10.0 ** (np.floor(np.log10(np.abs(np.where(value == 0, 1, value)))) - digits + 1)
+        return jnp.asarray(np.round(value / unit) * unit, x.dtype)
+
+    return jax.tree.map(one, tree)
