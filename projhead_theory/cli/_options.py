@@ -31,6 +31,17 @@ def set_precision(precision: str) -> None:
     jax.config.update("jax_enable_x64", precision == "float64")
 
 
+def require_writable(name: str, path: str | None) -> None:
+    """Complain before a long run, not after it, about a file that cannot be written."""
+    import os
+
+    if path is None or (path == "-" and name == "json"):
+        return
+    folder = os.path.dirname(path) or "."
+    if path == "-" or os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise bad(name, repr(path), "a file in a folder that can be written to")
+
+
 def choice(name: str, value: str, choices: dict[str, Any]) -> Any:
     if value not in choices:
         raise bad(name, repr(value), f"one of {', '.join(choices)}")

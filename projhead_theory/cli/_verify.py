@@ -1,16 +1,28 @@
-"""`projhead verify`: run claims with their controls."""
+"""`projhead verify`: run claims with their controls, or search for counterexamples."""
 
-from typing import Annotated
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import _options as options
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..claims import Claim
+
 
 def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Claims to run; all if none is named.")] = None,
     seed: options.Seed = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer problems a claim; every control all the same.")] = False,
+    fuzz: Annotated[int | None, typer.Option(metavar="N", help="Search for counterexamples instead: N random problems a claim.")] = None,
     json: options.Json = None,
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a self-contained report with formulas and figures.")] = None,
+    markdown: Annotated[str | None, typer.Option(metavar="FILE", help="Write the report as Markdown.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the claims and exit.")] = False,
     views: Annotated[
         str | None, typer.Option(metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d).")
@@ -21,16 +33,28 @@ def verify(
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
     options.set_precision(precision)
+    for name, path in (("json", json), ("html", html), ("markdown", markdown)):
+        options.require_writable(name, path)
+    if fuzz is not None and (html or markdown or quick or views):
+        raise options.bad("fuzz", "--html, --markdown, --quick or --views beside it", "--fuzz with --json alone")
+    if fuzz is not None and fuzz < 1:
+        raise options.bad("fuzz", str(fuzz), "at least one problem")
     from rich.console import Console
 
     from .. import claims, report
 
-    console, quiet = Console(), Console(stderr=True)
+    console = Console()
     if list_:
-        for claim in claims.CLAIMS.values():
-            console.print(f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False)
+        chosen = claims.find(names or [])
+        if json is not None:
+            report.write_json({"schema": report.SCHEMA, "claims": [_described(claim) for claim in chosen]}, json)
+        if json != "-":
+            for claim in chosen:
+                console.print(f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False)
         return 0
-    if views is not None:
+    if views is None:
+        chosen = claims.find(names or [])
+    else:
         if names:
             raise options.bad("NAME", " ".join(names), "no claim names together with --views")
         import jax.numpy as jnp
@@ -38,29 +62,96 @@ def verify(
         from ..problems import read_moments
 
         chosen = [claims.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
-    else:
-        chosen = claims.find(names or [])
+    if fuzz is not None:
+        return _search(chosen, fuzz, seed, json, console)
+    return _run(chosen, seed, quick, json, html, markdown, console)
 
+
+def _described(claim: Claim) -> dict[str, Any]:
+    return {
+        "name": claim.name,
+        "statement": claim.statement,
+        "latex": claim.latex,
+        "hypotheses": list(claim.hypotheses),
+        "source": claim.source,
+        "controls": [{"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls],
+    }
+
+
+def _run(chosen: list[Claim], seed: int, quick: bool, json: str | None, html: str | None, markdown: str | None, console: Console) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    results = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=quiet, transient=True) as progress:
-        task = progress.add_task("", total=len(chosen))
-        for claim in chosen:
-            progress.update(task, description=claim.name)
-            results.append(claims.check(claim, seed))
-            progress.advance(task)
+    from .. import claims, report
 
-    data = report.claims_report(results, seed)
+    level = claims.family_level(chosen, quick)
+    results, interrupted = [], False
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_quiet(), transient=True) as progress:
+        task = progress.add_task("", total=len(chosen))
+        try:
+            for claim in chosen:
+                progress.update(task, description=claim.name)
+                results.append(claims.check(claim, seed, quick=quick, level=level))
+                progress.advance(task)
+        except KeyboardInterrupt:
+            interrupted = True
+
+    data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in chosen])
     if json is not None:
         report.write_json(data, json)
+    if html is not None:
+        report.write_html(report.claims_html(results, data), html)
+    if markdown is not None:
+        report.write_markdown(report.claims_markdown(results, data), markdown)
     if json != "-":
         console.print(report.claims_table(results))
         total = sum(r.seconds for r in results)
-        verdict = "Every claim holds and every control is caught." if data["all_hold"] else "Not verified: see above."
-        console.print(f"{verdict} ({total:.1f} s, seed {seed})")
+        console.print(f"{report.summary(data)} ({total:.1f} s, seed {seed})", highlight=False)
         for result in results:
             if not result.holds:
-                console.print(f"{result.claim.name}: {result.worst}", markup=False, highlight=False)
+                worst = result.counterexample or result.worst
+                console.print(f"{result.claim.name}: {worst.label}: {worst.verdict}", markup=False, highlight=False)
+    if interrupted:
+        print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
+        return 130
     return 0 if data["all_hold"] else 1
+
+
+def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, console: Console) -> int:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from .. import claims, report
+
+    results, interrupted = [], False
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_quiet(), transient=True) as progress:
+        task = progress.add_task("", total=tries * len(chosen))
+        try:
+            for number, claim in enumerate(chosen):
+                progress.update(task, description=claim.name)
+                show = lambda done, number=number: progress.update(task, completed=number * tries + done)  # noqa: E731
+                results.append(claims.search(claim, tries, seed, show))
+        except KeyboardInterrupt:
+            interrupted = True
+
+    data = report.search_report(results, seed, [c.name for c in chosen])
+    if json is not None:
+        report.write_json(data, json)
+    if json != "-":
+        console.print(report.search_table(results))
+        found = [r for r in results if r.counterexample is not None]
+        for result in found:
+            console.print(
+                f"{result.claim.name}: {result.counterexample.label}: {result.counterexample.verdict}", markup=False, highlight=False
+            )
+        console.print(f"seed {seed}: {'no counterexample found' if not found else 'refuted: ' + ', '.join(r.claim.name for r in found)}")
+    if interrupted:
+        print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
+        return 130
+    return 0 if data["all_survive"] else 1
+
+
+def _quiet() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -2,6 +2,6 @@
 
 from ._style import save
 from ._trajectory import plot_trajectory
-from ._verdict import plot_verdict
+from ._verdict import plot_budget, plot_report, plot_verdict
 
-__all__ = ["plot_trajectory", "plot_verdict", "save"]
+__all__ = ["plot_budget", "plot_report", "plot_trajectory", "plot_verdict", "save"]

@@ -2,28 +2,73 @@
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from ..claims import Verdict
 from ._style import COLOURS, axes
 
+SERIES = 12
+"""From so many columns on, a row is a series along them rather than one point of several."""
+
 
 def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
-    """Theory as lines, simulation as markers, one colour a direction, over the rows (layers) of the verdict. Returns the axes."""
+    """Theory as lines, simulation as markers. Few columns: one colour a direction, over the rows (layers) of the verdict; many: one
+    colour a row, along its columns. Returns the axes.
+    """
     ax = axes(ax)
     predicted, measured = np.asarray(verdict.predicted), np.asarray(verdict.measured)
-    rows = np.arange(1, len(predicted) + 1)
-    shown = predicted.shape[1]
-    for i in range(shown):
+    series = predicted.shape[1] >= SERIES
+    if series:
+        predicted, measured = predicted.T, measured.T
+    places = np.arange(1, len(predicted) + 1)
+    every = max(1, len(places) // 24) if series else 1
+    for i in range(predicted.shape[1]):
         colour = COLOURS[i % len(COLOURS)]
-        ax.plot(rows, predicted[:, i], color=colour, lw=1.2, label="theory" if i == 0 else None)
-        ax.plot(rows, measured[:, i], "o", color=colour, mfc="none", ms=5, label="simulation" if i == 0 else None)
+        theory = verdict.labels[i] + ", theory" if series else "theory" if i == 0 else None
+        ax.plot(places, predicted[:, i], color=colour, lw=1.2, label=theory, marker="_" if len(places) == 1 else None)
+        ax.plot(places[::every], measured[::every, i], "o", color=colour, mfc="none", ms=5, label="simulation" if i == 0 else None)
     positive = np.concatenate([predicted, measured])
     if (positive > 0).all() and positive.max() / positive.min() > 20:
         ax.set_yscale("log")
-    ax.set_xticks(rows, verdict.labels)
+    if series:
+        ax.set_xlabel("record")
+    else:
+        crowded = max(map(len, verdict.labels)) * len(places) > 40
+        ax.set_xticks(places, verdict.labels, rotation=60 if crowded else 0, ha="right" if crowded else "center", fontsize="small")
     ax.margins(x=0.15)
-    ax.set_ylabel("weight of each direction" if verdict.labels[0].startswith("layer ") else verdict.what)
+    ax.set_ylabel("weight of each direction" if verdict.labels[0].startswith("layer ") and not series else verdict.what)
     ax.set_title(f"{verdict.name.replace('_', ' ')}: worst {float(verdict.discrepancy[verdict.worst]):.1e}", fontsize="medium")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, fontsize="small")
     return ax
+
+
+def plot_budget(verdict: Verdict, ax: Any = None) -> Any:
+    """The error budget of every row: the parts of its tolerance, the tolerance, the discrepancy, and the effect to be seen."""
+    ax = axes(ax)
+    rows = np.arange(len(verdict.labels))
+    tiny = 1e-18
+    clip = lambda x: np.maximum(np.nan_to_num(np.asarray(x, float), posinf=1e18), tiny)  # noqa: E731
+    for i, (name, value) in enumerate(verdict.parts.items()):
+        seen = np.asarray(value) > 0
+        if seen.any():
+            ax.plot(clip(value)[seen], rows[seen], "|", ms=11, mew=2, color=COLOURS[i % len(COLOURS)], label=name)
+    ax.plot(clip(verdict.tolerance), rows, "k>", ms=5, label="tolerance")
+    ax.plot(clip(verdict.discrepancy), rows, "ko", mfc="none", ms=6, label="discrepancy")
+    ax.plot(clip(verdict.effect), rows, "k*", ms=6, label="effect to be seen")
+    ax.set_xscale("log")
+    ax.set_yticks(rows, verdict.labels, fontsize="small")
+    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlabel(verdict.what)
+    ax.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def plot_report(verdict: Verdict) -> Any:
+    """Both side by side, for a report. Returns the figure."""
+    height = max(3.0, 0.22 * len(verdict.labels) + 1.4)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, height), layout="constrained")
+    plot_verdict(verdict, left)
+    plot_budget(verdict, right)
+    return figure

@@ -1,15 +1,25 @@
-from ._claims import claims_report, claims_table
+from ._claims import SCHEMA, claims_report, claims_table, search_report, search_table
+from ._html import claims_html, write_html
 from ._json import environment, write_json
+from ._markdown import claims_markdown, summary, write_markdown
 from ._prediction import prediction_report, prediction_table
 from ._run import comparison_table, trajectory_report
 
 __all__ = [
+    "SCHEMA",
+    "claims_html",
+    "claims_markdown",
     "claims_report",
     "claims_table",
     "comparison_table",
     "environment",
     "prediction_report",
     "prediction_table",
+    "search_report",
+    "search_table",
+    "summary",
     "trajectory_report",
+    "write_html",
     "write_json",
+    "write_markdown",
 ]

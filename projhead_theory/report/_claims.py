@@ -1,20 +1,48 @@
-"""Claims, reported."""
+"""Claims, reported as plain data and as a table."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 
-from ..claims import ClaimResult
+from ..claims import FAMILY_ERROR, ClaimResult, SearchResult
 from ._json import environment
 
+SCHEMA = 2
+"""The version of the claims report: it rises when a field is removed or changes its meaning, not when one is added."""
 
-def claims_report(results: Sequence[ClaimResult], seed: int) -> dict[str, Any]:
-    """All claims with their controls. `all_hold`: every claim holds and every control is caught."""
+
+def claims_report(
+    results: Sequence[ClaimResult], seed: int, *, quick: bool = False, planned: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """All claims with their controls.
+
+    `all_hold`: every planned claim was run, holds, and had every control caught. `partial`: whether some claims of
+    `planned` were not run, those listed in `missing`. `family_error`: the probability that chance alone fails any of
+    the significance tests. The schema is in the documentation, under *Reports*.
+    """
+    missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
     return {
+        "schema": SCHEMA,
         "claims": [r.to_dict() for r in results],
+        "environment": {**environment(), "seed": seed, "quick": quick},
+        "family_error": FAMILY_ERROR,
+        "partial": bool(missing),
+        "missing": missing,
+        "all_hold": not missing and bool(results) and all(r.verified for r in results),
+    }
+
+
+def search_report(results: Sequence[SearchResult], seed: int, planned: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a random search found. `all_survive`: no counterexample to any planned claim."""
+    missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
+    return {
+        "schema": SCHEMA,
+        "search": [r.to_dict() for r in results],
         "environment": {**environment(), "seed": seed},
-        "all_hold": all(r.verified for r in results),
+        "partial": bool(missing),
+        "missing": missing,
+        "all_survive": not missing and all(r.survived for r in results),
     }
 
 
@@ -26,19 +54,31 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
     for name in ("discrepancy", "tolerance", "seconds"):
         table.add_column(name, justify="right")
     for result in results:
-        worst, data = result.worst, result.to_dict()
-        word = worst.name.replace("_", " ")
+        data = result.to_dict()
+        word = result.outcome.replace("_", " ")
         style = "green" if result.holds else "red"
         seconds = f"{result.seconds:.1f}"
-        table.add_row(
-            f"[bold]{result.claim.name}[/]", f"[{style}]{word}[/]", _short(data["discrepancy"]), _short(data["tolerance"]), seconds
-        )
+        table.add_row(f"[bold]{result.claim.name}[/]", f"[{style}]{word}[/]", short(data["discrepancy"]), short(data["tolerance"]), seconds)
         for control, values in zip(result.controls, data["controls"], strict=True):
             caught = "[green]caught[/]" if control.caught else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
-            table.add_row(f"  - {control.control.name}", caught, _short(values["discrepancy"]))
+            table.add_row(f"  - {control.control.name}", caught, short(values["discrepancy"]), short(values["tolerance"]))
         table.add_section()
     return table
 
 
-def _short(x: float | None) -> str:
+def search_table(results: Sequence[SearchResult]) -> Table:
+    """One row a claim: how many random problems came back as what."""
+    table = Table()
+    table.add_column("claim", no_wrap=True)
+    table.add_column("problems", justify="right")
+    table.add_column("outcomes")
+    table.add_column("counterexample")
+    for result in results:
+        outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
+        found = "[green]none[/]" if result.survived else "[red]found[/]"
+        table.add_row(f"[bold]{result.claim.name}[/]", str(result.tried), outcomes, found)
+    return table
+
+
+def short(x: float | None) -> str:
     return "-" if x is None else f"{x:.1e}"
