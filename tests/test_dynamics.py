@@ -31,10 +31,10 @@ def antiderivative(s, c, q, depth):
     s, c, q = mpf(s), mpf(c), mpf(q)
     a = 3 - mpf(2) / depth
     p = (q * s) ** 2 / c if c else mpmath.inf
+    if depth == 1 and c:
+        return (mpmath.log(s) - mpmath.log(abs(c - (q * s) ** 2)) / 2) / c
     if p > 1:
         return s ** (-1 - a) / (q**2 * (1 + a)) * mpmath.hyp2f1(1, (1 + a) / 2, (3 + a) / 2, 1 / p)
-    if depth == 1:
-        return (mpmath.log(s) - mpmath.log(c - (q * s) ** 2) / 2) / c
     return s ** (1 - a) / ((1 - a) * c) * mpmath.hyp2f1(1, (1 - a) / 2, (3 - a) / 2, p)
 
 
@@ -48,6 +48,17 @@ def speed(s, c, q, depth):
 
 def cast(x):
     return jnp.asarray(x, jnp.result_type(float))
+
+
+LANES = 256
+
+
+def lanes(function, first, start, cross, second, depth):
+    """The function at these points, in batches of one size, so that each depth is compiled once for all tests."""
+    columns = [np.ravel(x) for x in np.broadcast_arrays(first, start, cross, second)]
+    padded = [np.resize(x, (-(-x.size // LANES), LANES)) for x in columns]
+    values = [function(*(cast(x) for x in batch), depth) for batch in zip(*padded, strict=True)]
+    return np.concatenate([np.asarray(v) for v in values])[: columns[0].size]
 
 
 def check(seen, want, slack):
@@ -85,7 +96,7 @@ def test_time_is_the_hypergeometric_formula_at_fifty_digits(depth, eps):
     with mpmath.workdps(50 + 110):
         want = [float(exact_time(a, b, C, Q, depth)) for a, b in zip(s, s0, strict=True)]
         gaps = [float(abs(1 - (mpf(Q) * max(a, b, key=lambda x: -abs(x - TOP))) ** 2 / mpf(C))) for a, b in zip(s, s0, strict=True)]
-    check(dynamics.time_to_weight(s, s0, C, Q, depth), want, 8 * eps * (1 + 1 / np.array(gaps)))
+    check(lanes(dynamics.time_to_weight, s, s0, C, Q, depth), want, 8 * eps * (1 + 1 / np.array(gaps)))
 
 
 @pytest.mark.x64
@@ -112,7 +123,7 @@ def test_weight_is_the_inverse_at_fifty_digits(depth, eps):
     # Where the time leaves no digit open the slope at the end does not bound the error: from 1e-100 only the early times count.
     clear = condition < 1e3
     assert clear.sum() > 20
-    check(dynamics.weight_at_time(t, s0, C, Q, depth)[clear], s[clear], 8 * eps * (2 + condition[clear]))
+    check(lanes(dynamics.weight_at_time, t, s0, C, Q, depth)[clear], s[clear], 8 * eps * (2 + condition[clear]))
 
 
 @pytest.mark.x64
@@ -121,11 +132,11 @@ def test_gap_is_accurate_down_to_the_smallest_numbers(depth, eps):
     """Relative to itself, where the weight has no digits left: an absolute rounding of the exponent is all that is lost."""
     rate = 8 * depth * C * TOP ** (2 - 2 / depth)
     for sign, start in ((1, 0.01 * TOP), (-1, 30 * TOP)):
-        gaps = sign * 10.0 ** np.array([-1, -3, -8, -17, -100, -300])
+        gaps = sign * 10.0 ** np.array([-1, -8, -17, -300])
         with mpmath.workdps(330):
             top = mpmath.sqrt(mpf(C)) / mpf(Q)
             times = [float(exact_time(top * mpmath.sqrt(1 - mpf(g)), start, C, Q, depth)) for g in gaps]
-        seen = dynamics.saturation_gap(np.array(times), start, C, Q, depth)
+        seen = lanes(dynamics.saturation_gap, times, start, C, Q, depth)
         check(seen, gaps, 8 * eps * (2 + rate * np.array(times)))
 
 
@@ -136,10 +147,10 @@ def test_time_of_the_weight_at_a_time_is_that_time(depth, eps):
     start = TOP * np.concatenate([10.0 ** np.linspace(-12, -0.001, 60), 10.0 ** np.linspace(0.001, 6, 60)])[:, None]
     middle = np.where(start < TOP, np.maximum(TOP / 2**0.5, (start + TOP) / 2), np.minimum(TOP * 2**0.5, (start + TOP) / 2))
     share = np.concatenate([[1e-14, 1e-6], 10.0 ** np.linspace(-3, 1, 15), np.linspace(0.97, 1.03, 5)])
-    times = np.asarray(dynamics.time_to_weight(middle, start, C, Q, depth)) * share
+    times = lanes(dynamics.time_to_weight, middle, start, C, Q, depth)[:, None] * share
     times, start = times.ravel(), np.broadcast_to(start, times.shape).ravel()
-    s = np.asarray(dynamics.weight_at_time(times, start, C, Q, depth))
-    back = np.asarray(dynamics.time_to_weight(s, start, C, Q, depth))
+    s = lanes(dynamics.weight_at_time, times, start, C, Q, depth)
+    back = lanes(dynamics.time_to_weight, s, start, C, Q, depth)
     # Weights closer to saturation than this are told apart by the gap alone.
     clear = np.abs(s / TOP - 1) > 1e-12
     assert clear.mean() > 0.85
@@ -160,7 +171,7 @@ def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, metho
         return np.array([-slope * np.prod(np.delete(u, i)) for i in range(depth)])
 
     scale = 8 * depth * C * TOP ** (2 - 2 / depth)
-    end = 3 / scale + float(dynamics.time_to_weight(TOP / 2, start, C, Q, depth) if start < TOP / 2 else 0)
+    end = 3 / scale + (lanes(dynamics.time_to_weight, TOP / 2, start, C, Q, depth)[0] if start < TOP / 2 else 0)
     times = np.linspace(0, end, 9)
     tolerance = 1e-12 if method == "DOP853" else 1e-9
     run = scipy.integrate.solve_ivp(
@@ -169,7 +180,7 @@ def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, metho
     layers = np.cumprod(run.y, axis=0).T
     # Local errors of the integration grow with the weight itself, at most by the ratio of the speeds at the end and the start.
     growth = max(1.0, *(speed(run.y.prod(0), cross, Q, depth) / speed(start, cross, Q, depth)))
-    want = dynamics.layer_weights(times, start, cross, Q, depth)
+    want = lanes(dynamics.layer_weights, times, start, cross, Q, depth)
     assert want.shape == (9, depth)
     np.testing.assert_allclose(layers, want, rtol=100 * tolerance * growth)
 
@@ -180,8 +191,8 @@ def test_feature_without_signal_decays_by_a_power_law(depth, start, eps):
     e = 4 - 2 / depth
     t = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 19)])
     want = (start**-e + 4 * depth * e * Q**2 * t) ** (-1 / e)
-    np.testing.assert_allclose(dynamics.weight_at_time(cast(t), cast(start), 0.0, Q, depth), want, rtol=64 * eps)
-    back = dynamics.time_to_weight(cast(want[1:]), cast(start), 0.0, Q, depth)
+    np.testing.assert_allclose(lanes(dynamics.weight_at_time, t, start, 0.0, Q, depth), want, rtol=64 * eps)
+    back = lanes(dynamics.time_to_weight, want[1:], start, 0.0, Q, depth)
     # The weight, rounded, has the time only to within a rounding of itself over its speed.
     assert (np.abs(back - t[1:]) <= 64 * eps * (t + np.abs(want / speed(want, 0.0, Q, depth)))[1:]).all()
 
@@ -190,7 +201,7 @@ def test_feature_without_signal_decays_by_a_power_law(depth, start, eps):
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_lower_layers_forget_more_slowly_by_the_vanishing_exponent(depth):
     """Late log-log slopes of a feature without signal, at every layer."""
-    late = dynamics.layer_weights(np.array([1e12, 1e14]), 1.0, 0.0, Q, depth)
+    late = lanes(dynamics.layer_weights, [1e12, 1e14], 1.0, 0.0, Q, depth)
     slopes = -np.log(late[1] / late[0]) / np.log(100)
     want = [dynamics.vanishing_exponent(depth, layer) for layer in range(1, depth + 1)]
     np.testing.assert_allclose(slopes, want, rtol=1e-9)
@@ -205,7 +216,7 @@ def test_vanishing_exponents_at_depth_two_are_a_third_and_a_sixth():
 def test_a_small_signal_is_remembered_and_none_is_forgotten():
     """The control of the power law: any c > 0 ends at sqrt(c)/q, after following the law for c = 0 until it gets there."""
     times = cast([0.1, 2e3])
-    none, little = (dynamics.weight_at_time(times, 1.0, c, 1.0, 2) for c in (0.0, 1e-2))
+    none, little = (lanes(dynamics.weight_at_time, times, 1.0, c, 1.0, 2) for c in (0.0, 1e-2))
     assert float(little[0] / none[0]) == pytest.approx(1, abs=0.02)
     assert float(little[1]) == pytest.approx(0.1, rel=1e-5)
     assert float(none[1]) < 0.03
@@ -423,13 +434,13 @@ def test_float32_stays_float32_and_is_as_accurate_as_it_can_be():
     moving = s != s0
     time = dynamics.time_to_weight(s, s0, *moments, depth)
     assert time.dtype == jnp.float32
-    want = np.asarray(dynamics.time_to_weight(*wide, depth))
+    want = lanes(dynamics.time_to_weight, *wide, depth)
     gap = np.minimum(*(np.abs(1 - (wide[3] * x) ** 2 / wide[2]) for x in wide[:2]))
     check(time[moving], want[moving], 8 * f32 * (1 + 1 / gap[moving]))
     later = np.asarray(time) > 0
     weight = dynamics.weight_at_time(time[later], s0[later], *moments, depth)
     assert weight.dtype == jnp.float32
-    exact = np.asarray(dynamics.weight_at_time(time[later].astype(jnp.float64), *(x[later] if x.ndim else x for x in wide[1:]), depth))
+    exact = lanes(dynamics.weight_at_time, np.asarray(time, np.float64)[later], *(x[later] if x.ndim else x for x in wide[1:]), depth)
     condition = np.abs(np.asarray(time)[later] * speed(exact, *wide[2:], depth) / exact)
     clear = condition < 1e3
     check(np.asarray(weight)[clear], exact[clear], 8 * f32 * (2 + condition[clear]))
@@ -450,7 +461,7 @@ def test_new_numbers_compile_nothing_new(monkeypatch):
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("depth", [1, 2, 5])
 def test_onset_and_its_correction_add_up_to_the_time_to_half_the_final_weight(depth, eps):
     """At fifty digits, from tiny starts, where the correction is far below the rounding of the whole, to starts beyond half."""
     starts = TOP * np.array([1e-100, 1e-12, 1e-4, 0.1, 0.49, 0.51, 0.9])
@@ -475,11 +486,11 @@ def test_features_are_learned_in_order_of_their_signal(depth):
     cross, second = cast([1.0, 0.5]), cast([4.0, 0.6])
     final = jnp.sqrt(cross) / second
     assert float(final[0]) < float(final[1])
-    times = dynamics.time_to_weight(final / 2, 1e-3, cross, second, depth)
+    times = lanes(dynamics.time_to_weight, final / 2, 1e-3, cross, second, depth)
     assert float(times[0]) < float(times[1])
     np.testing.assert_allclose(times / dynamics.onset_time(1e-3, cross, depth), 1, atol=0.05)
     # From a large start the leading term is no guide: it is off by its own size.
-    late = dynamics.time_to_weight(final / 2, 0.1, cross, second, depth)
+    late = lanes(dynamics.time_to_weight, final / 2, 0.1, cross, second, depth)
     assert float(jnp.max(jnp.abs(late / dynamics.onset_time(0.1, cross, depth) - 1))) > 0.3
 
 
@@ -492,9 +503,8 @@ def test_without_signal_or_start_onset_never_comes():
 
 def test_layers_carry_roots_of_the_weight_at_all_times(eps):
     times = cast([0.0, 0.5, 2.0, INF])
-    weight = dynamics.weight_at_time(times, 0.05, C, Q, 3)
-    layers = dynamics.layer_weights(times, 0.05, C, Q, 3)
-    np.testing.assert_allclose(layers, np.asarray(weight)[:, None] ** (np.arange(1, 4) / 3), rtol=16 * eps)
+    weight, layers = (lanes(function, times, 0.05, C, Q, 3) for function in (dynamics.weight_at_time, dynamics.layer_weights))
+    np.testing.assert_allclose(layers, weight[:, None] ** (np.arange(1, 4) / 3), rtol=16 * eps)
 
 
 @pytest.mark.parametrize(

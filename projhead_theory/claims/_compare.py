@@ -81,9 +81,10 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
     within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
     start = measure.imbalance_norms(within) if imbalance is None else imbalance
-    # The run's own gradient is rounded at the size of S, and held against a force as small as S is in its weakest direction.
+    # The run's own gradient is rounded at the size of S, and held against a force as small as S is in its weakest direction;
+    # and what turns a kept mode towards a dropped one is weaker yet, by the gap.
     weakest = jnp.min(jnp.where(spread > d * eps * spread[-1], spread, jnp.inf))
-    trained = 32 * d * eps * spread[-1] / weakest
+    trained = 8 * d * eps * spread[-1] / weakest * (1 + 1 / jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     rounding = depth * (minimiser.rounding + trained) * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
     noise = 3 * trajectory.noise
@@ -95,6 +96,10 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         "noise": flutter / size,
         "rounding": rounding,
     }
+    # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
+    # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
+    turned = frobenius(displacement) / size[-1] > eps ** (1 / 3)
+    tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
@@ -108,7 +113,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        settled=trajectory.ended == Ended.converged,
+        settled=(trajectory.ended == Ended.converged) & ~(tied & turned),
         finite=~(trajectory.ended == Ended.diverged),
         labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
         what="relative Gram discrepancy",

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from ._scalar_flow import root, saturation
+from ._scalars import scalars
 
 # Enough at any depth, from the first guess on; the method has order three, at the double root too.
 STEPS = 10
@@ -31,9 +32,8 @@ def decayed_energy(weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay
 
     Theorem: weight-decay-minimiser (beyond the paper).
     """
-    depth, (c, q, s, g) = _arguments(depth, cross, second, weight=weight, decay=decay)
-    positive = jnp.where(s > 0, s, 1)
-    return -2 * c * s**2 + (q * s**2) ** 2 + g * depth / 2 * jnp.where(s > 0, root(positive, depth) ** 2, 0)
+    depth, numbers = scalars(depth, cross, second, weight=weight, decay=decay)
+    return _energy(*numbers, depth)
 
 
 def decayed_weight(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -50,8 +50,8 @@ def decayed_weight(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth:
 
     Theorem: weight-decay-minimiser (beyond the paper).
     """
-    depth, (c, q, g) = _arguments(depth, cross, second, decay=decay)
-    return _weight(c, q, g, depth)
+    depth, numbers = scalars(depth, cross, second, decay=decay)
+    return _weight(*numbers, depth)
 
 
 def decay_limit(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -67,8 +67,8 @@ def decay_limit(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array,
 
     Theorem: weight-decay-minimiser (beyond the paper).
     """
-    depth, (c, q) = _arguments(depth, cross, second)
-    return _decay_at((depth - 1) / (2 * depth - 1), c, q, depth)
+    depth, numbers = scalars(depth, cross, second)
+    return _decay_at(*numbers, depth, (depth - 1) / (2 * depth - 1))
 
 
 def extinction_decay(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -84,8 +84,8 @@ def extinction_decay(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[A
 
     Theorem: feature-extinction (beyond the paper).
     """
-    depth, (c, q) = _arguments(depth, cross, second)
-    return _decay_at((2 * depth - 2) / (2 * depth - 1), c, q, depth)
+    depth, numbers = scalars(depth, cross, second)
+    return _decay_at(*numbers, depth, (2 * depth - 2) / (2 * depth - 1))
 
 
 def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -97,8 +97,8 @@ def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[
 
     Theorem: feature-extinction (beyond the paper).
     """
-    depth, (c, q) = _arguments(depth, cross, second)
-    return ((2 * depth - 2) / (2 * depth - 1)) ** 0.5 * saturation(c, q)
+    depth, numbers = scalars(depth, cross, second)
+    return ((2 * depth - 2) / (2 * depth - 1)) ** 0.5 * _final(*numbers)
 
 
 def decay_minimiser(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -112,9 +112,8 @@ def decay_minimiser(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth
 
     Theorem: weight-decay-minimiser, feature-extinction (beyond the paper).
     """
-    depth, (c, q, g) = _arguments(depth, cross, second, decay=decay)
-    alive = g <= _decay_at((2 * depth - 2) / (2 * depth - 1), c, q, depth)
-    return jnp.where(alive, _weight(c, q, jnp.where(alive, g, 0), depth), 0)
+    depth, numbers = scalars(depth, cross, second, decay=decay)
+    return _best(*numbers, depth)
 
 
 def decayed_imbalance(imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike) -> tuple[Float[Array, "..."], ...]:
@@ -130,19 +129,20 @@ def decayed_imbalance(imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike
     return tuple(jnp.exp(exponent).astype(d.dtype) * d for d in imbalance)
 
 
-def _arguments(depth: int, cross: ArrayLike, second: ArrayLike, **others: ArrayLike) -> tuple[int, list[Array]]:
-    """The arguments checked, in one dtype and shape: both moments, then the named ones."""
-    depth = _checks.count("depth", depth)
-    arrays = [_checks.nonnegative(name, value) for name, value in (("cross", cross), ("second", second), *others.items())]
-    shaped = jnp.broadcast_arrays(*(x.astype(jnp.result_type(*arrays)) for x in arrays))
-    _checks.require("cross", jnp.where(shaped[1] > 0, 0, shaped[0]), lambda v: v == 0, "0 where the second moment is 0")
-    return depth, shaped
+_final = jax.jit(lambda cross, second: saturation(*jnp.broadcast_arrays(cross, second)))
 
 
-def _decay_at(p: float, cross: Array, second: Array, depth: int) -> Array:
+@partial(jax.jit, static_argnums=4)
+def _energy(weight: Array, decay: Array, cross: Array, second: Array, depth: int) -> Array:
+    penalty = jnp.where(weight > 0, root(jnp.where(weight > 0, weight, 1), depth) ** 2, 0)
+    return -2 * cross * weight**2 + (second * weight**2) ** 2 + decay * depth / 2 * penalty
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _decay_at(cross: Array, second: Array, depth: int, p: float) -> Array:
     r"""The decay that makes $p$ stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$."""
     if depth == 1:
-        return 4 * (1 - p) * cross
+        return 4 * (1 - p) * jnp.broadcast_arrays(cross, second)[0]
     square = p * saturation(cross, second) ** 2
     there = square > 0
     positive = jnp.where(there, square, 1)
@@ -150,13 +150,20 @@ def _decay_at(p: float, cross: Array, second: Array, depth: int) -> Array:
 
 
 @partial(jax.jit, static_argnums=3)
-def _weight(cross: Array, second: Array, decay: Array, depth: int) -> Array:
+def _best(decay: Array, cross: Array, second: Array, depth: int) -> Array:
+    alive = decay <= _decay_at(cross, second, depth, (2 * depth - 2) / (2 * depth - 1))
+    return jnp.where(alive, _weight(jnp.where(alive, decay, 0), cross, second, depth), 0)
+
+
+@partial(jax.jit, static_argnums=3)
+def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
+    decay, cross, second = jnp.broadcast_arrays(decay, cross, second)
     top = saturation(cross, second)
     if depth == 1:
         left = cross - decay / 4
         there = (left > 0) & (top > 0)
         return jnp.where(there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0)
-    limit = _decay_at((depth - 1) / (2 * depth - 1), cross, second, depth)
+    limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
     # The limit as given by `decay_limit` counts as within it, however both were rounded.
     ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
     there = (ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps) & (top > 0)

@@ -2,6 +2,7 @@ r"""The least sum of squared norms of the layers that multiply to a given matrix
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +24,7 @@ def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
 
     Theorem: min-norm (paper section 3, for depth 2; Shang et al. 2016).
     """
-    depth = _checks.count("depth", depth)
-    values = jnp.linalg.svd(matrix, compute_uv=False)
-    kept = _kept(values, matrix.shape)
-    return depth * jnp.sum(jnp.where(kept, jnp.where(kept, values, 1) ** (2 / depth), 0))
+    return _norm(matrix, _checks.count("depth", depth))
 
 
 def least_norm_factors(matrix: Float[Array, "p d"], depth: int, widths: Sequence[int] | None = None) -> tuple[Float[Array, "..."], ...]:
@@ -60,6 +58,13 @@ def least_norm_factors(matrix: Float[Array, "p d"], depth: int, widths: Sequence
     first = matmul(_diagonal(roots, inner[0], roots.size), vt)
     last = matmul(u, _diagonal(roots, roots.size, inner[-1]))
     return (first, *spectra, last)
+
+
+@partial(jax.jit, static_argnums=1)
+def _norm(matrix: Array, depth: int) -> Array:
+    values = jnp.linalg.svd(matrix, compute_uv=False)
+    kept = _kept(values, matrix.shape)
+    return depth * jnp.sum(jnp.where(kept, jnp.where(kept, values, 1) ** (2 / depth), 0))
 
 
 def _kept(values: Array, shape: tuple[int, ...]) -> Array:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from . import _scalar_flow as flow
+from ._scalars import scalars
 
 
 def time_to_weight(weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -36,8 +37,8 @@ def time_to_weight(weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second
 
     Theorem: flow-times (beyond the paper; Saxe et al. 2014 for the regression loss).
     """
-    depth, (weight_, start_, *moments) = _arguments(depth, cross, second, weight=weight, start=start)
-    return _time(weight_, start_, *moments, depth)
+    depth, numbers = scalars(depth, cross, second, weight=weight, start=start)
+    return _time(*numbers, depth)
 
 
 def weight_at_time(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -54,8 +55,8 @@ def weight_at_time(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: 
 
     Theorem: flow-times, vanishing-features (beyond the paper).
     """
-    depth, scalars = _arguments(depth, cross, second, time=time, start=start)
-    return _state(*scalars, depth)[0]
+    depth, numbers = scalars(depth, cross, second, time=time, start=start)
+    return _state(*numbers, depth)[0]
 
 
 def saturation_gap(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -72,8 +73,8 @@ def saturation_gap(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: 
 
     Theorem: flow-times (beyond the paper).
     """
-    depth, scalars = _arguments(depth, cross, second, time=time, start=start)
-    return _state(*scalars, depth)[1]
+    depth, numbers = scalars(depth, cross, second, time=time, start=start)
+    return _state(*numbers, depth)[1]
 
 
 def layer_weights(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "... L"]:
@@ -87,10 +88,8 @@ def layer_weights(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: A
 
     Theorem: flow-times, layerwise-law.
     """
-    weight = weight_at_time(time, start, cross, second, depth)[..., None]
-    levels = jnp.arange(1, depth + 1, dtype=weight.dtype) / depth
-    # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
-    return jnp.where(weight > 0, jnp.where(weight > 0, weight, 1) ** levels, 0)
+    depth, numbers = scalars(depth, cross, second, time=time, start=start)
+    return _layers(_state(*numbers, depth)[0], depth)
 
 
 def onset_time(start: ArrayLike, cross: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -108,8 +107,8 @@ def onset_time(start: ArrayLike, cross: ArrayLike, depth: int) -> Float[Array, "
 
     Theorem: learning-order (beyond the paper).
     """
-    depth, (start_, cross_, _) = _arguments(depth, cross, None, start=start)
-    return _onset(start_, cross_, depth)
+    depth, numbers = scalars(depth, cross, start=start)
+    return _onset(*numbers, depth)
 
 
 def onset_correction(start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -126,8 +125,8 @@ def onset_correction(start: ArrayLike, cross: ArrayLike, second: ArrayLike, dept
 
     Theorem: learning-order (beyond the paper).
     """
-    depth, scalars = _arguments(depth, cross, second, start=start)
-    return _correction(*scalars, depth)
+    depth, numbers = scalars(depth, cross, second, start=start)
+    return _correction(*numbers, depth)
 
 
 def vanishing_exponent(depth: int, layer: int) -> float:
@@ -147,26 +146,9 @@ def vanishing_exponent(depth: int, layer: int) -> float:
     return layer / (4 * depth - 2)
 
 
-def _arguments(depth: int, cross: ArrayLike, second: ArrayLike | None, **first: ArrayLike) -> tuple[int, list[Array]]:
-    """The arguments checked, in one dtype and shape: the named ones first, then both moments."""
-    depth = _checks.count("depth", depth)
-    arrays = []
-    for name, value in first.items():
-        x = _checks.floating(name, value)
-        endless = jnp.isposinf(x) if name == "time" else jnp.zeros_like(x, bool)
-        _checks.require(name, jnp.where(endless, 0, x), lambda v: v >= 0, f"non-negative{'' if name == 'time' else ' finite'} numbers")
-        arrays.append(x)
-    c = _checks.nonnegative("cross", cross)
-    q = jnp.ones_like(c) if second is None else _checks.nonnegative("second", second)
-    dtype = jnp.result_type(*arrays, c, q)
-    shaped = jnp.broadcast_arrays(*(x.astype(dtype) for x in (*arrays, c, q)))
-    idle = jnp.where(shaped[-1] > 0, 0, shaped[-2])
-    _checks.require("cross", idle, lambda v: v == 0, "0 where the second moment is 0")
-    return depth, shaped
-
-
 @partial(jax.jit, static_argnums=4)
 def _time(weight: Array, start: Array, cross: Array, second: Array, depth: int) -> Array:
+    weight, start, cross, second = jnp.broadcast_arrays(weight, start, cross, second)
     top = flow.saturation(cross, second)
     below = start < top
     onward = jnp.where(below, weight >= start, weight <= start)
@@ -184,6 +166,7 @@ def _time(weight: Array, start: Array, cross: Array, second: Array, depth: int) 
 
 @partial(jax.jit, static_argnums=4)
 def _state(time: Array, start: Array, cross: Array, second: Array, depth: int) -> tuple[Array, Array]:
+    time, start, cross, second = jnp.broadcast_arrays(time, start, cross, second)
     moves = (start > 0) & (second > 0)
     ends = jnp.isposinf(time)
     one = jnp.ones_like(time)
@@ -205,8 +188,17 @@ def _state(time: Array, start: Array, cross: Array, second: Array, depth: int) -
     return jnp.where(moves, weight, stays), jnp.where(moves, gap, jnp.where(signal & (second > 0), 1, 0))
 
 
+@partial(jax.jit, static_argnums=1)
+def _layers(weight: Array, depth: int) -> Array:
+    levels = jnp.arange(1, depth + 1, dtype=weight.dtype) / depth
+    # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
+    positive = jnp.where(weight > 0, weight, 1)[..., None]
+    return jnp.where(weight[..., None] > 0, positive**levels, 0)
+
+
 @partial(jax.jit, static_argnums=2)
 def _onset(start: Array, cross: Array, depth: int) -> Array:
+    start, cross = jnp.broadcast_arrays(start, cross)
     comes = (start > 0) & (cross > 0)
     s, c = jnp.where(comes, start, 1), jnp.where(comes, cross, 1)
     leading = -jnp.log(s) / (4 * c) if depth == 1 else flow.wait(s, depth) / (8 * (depth - 1) * c)
@@ -215,6 +207,7 @@ def _onset(start: Array, cross: Array, depth: int) -> Array:
 
 @partial(jax.jit, static_argnums=3)
 def _correction(start: Array, cross: Array, second: Array, depth: int) -> Array:
+    start, cross, second = jnp.broadcast_arrays(start, cross, second)
     kappa = 2 - 2 / depth
     top = flow.saturation(cross, second)
     comes, small = top > 0, start < top / 2

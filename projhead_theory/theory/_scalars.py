@@ -1,0 +1,44 @@
+"""Arguments of the formulas for one feature: numbers that broadcast, checked while they are known, in one dtype."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import _checks
+
+
+def scalars(depth: int, cross: Any, second: Any = None, **others: Any) -> tuple[int, list[Array]]:
+    """The depth, and the `others` in their order followed by both moments; only `time` may be infinite.
+
+    Checks are made in NumPy and nothing is computed here, so that a call costs no compilation but that of its formula.
+    """
+    depth = _checks.count("depth", depth)
+    arrays = [(_times if name == "time" else _checks.nonnegative)(name, value) for name, value in others.items()]
+    arrays.append(_checks.nonnegative("cross", cross))
+    if second is not None:
+        arrays.append(_checks.nonnegative("second", second))
+        c, q = (_checks.concrete(x) for x in arrays[-2:])
+        if c is not None and q is not None:
+            idle = jnp.asarray(np.where(q > 0, np.zeros_like(c), c))
+            _checks.require("cross", idle, lambda v: v == 0, "0 where the second moment is 0")
+    dtype = jnp.result_type(*arrays)
+    return depth, [_strong(x, dtype) for x in arrays]
+
+
+def _times(name: str, value: Any) -> Array:
+    x = _checks.floating(name, value)
+    known = _checks.concrete(x)
+    if known is not None:
+        finite = jnp.asarray(np.where(np.isposinf(known), np.zeros_like(known), known))
+        _checks.require(name, finite, lambda v: v >= 0, "non-negative numbers")
+    return x
+
+
+def _strong(x: Array, dtype: Any) -> Array:
+    """In this dtype, whatever it is computed with: a Python number and an array then share one compilation."""
+    if x.dtype == dtype and not x.weak_type:
+        return x
+    known = _checks.concrete(x)
+    return x.astype(dtype) if known is None else jnp.asarray(known.astype(dtype))
