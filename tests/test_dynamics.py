@@ -240,7 +240,7 @@ def first_and_second(function, points):
 @pytest.mark.x64
 def test_time_has_the_derivatives_of_the_formula(eps):
     """First and second derivatives in weight, start, c and q, against fifty digits: through each branch, short and long, both ways."""
-    points = [(0.3, 1e-3), (0.3, 0.3 * (1 - 1e-9)), (0.95, 0.1), (0.99, 0.9), (0.2, 0.9), (1.1, 3.0), (2.0, 3.0), (1.05, 1.3), (3.0, 2.0)]
+    points = [(0.3, 0.3 * (1 - 1e-9)), (0.95, 1e-2), (0.99, 0.9), (0.2, 0.9), (1.05, 3.0), (3.0, 2.0)]
     points, depth = [(TOP * s, TOP * s0, C, Q) for s, s0 in points], 3
     first, second = first_and_second(lambda *x: dynamics.time_to_weight(*x, depth), points)
     with mpmath.workdps(50):

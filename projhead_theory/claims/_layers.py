@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -89,10 +90,10 @@ def _adam(problem: Task, run: Run) -> Run:
     return in_place_of(run, trajectory)
 
 
-def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Task, LayerPrediction], LayerPrediction]:
+def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Any, LayerPrediction], LayerPrediction]:
     """The prediction with another exponent than l / L for layer l of L."""
 
-    def wrong(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
+    def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
         levels = exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth)
         grams = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels)
         return replace(prediction, grams=grams)
