@@ -216,7 +216,7 @@ def numbers(problem: Any) -> dict[str, Any]:
     """Every array of a problem, by its path."""
     leaves = jax.tree_util.tree_flatten_with_path(eqx.filter(problem, eqx.is_array))[0]
 
-    def value(x: Array) -> Any:
+    def value(x: Any) -> Any:
         data = jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
         return plain(data) if jnp.issubdtype(data.dtype, jnp.floating) else data.tolist()
 
