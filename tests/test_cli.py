@@ -1,17 +1,24 @@
 """The command line as a user meets it: exit status, one-line errors, JSON, files."""
 
+import dataclasses
 import json
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_claims import CUBED, toy
+from test_reports import IDLE, validate
 
+from projhead_theory.claims import CLAIMS
 from projhead_theory.cli import main
 
 pytestmark = pytest.mark.x64
@@ -118,41 +125,223 @@ def test_simulate_divergence_is_exit_2_without_nan(capsys):
     assert json.loads(out)["ended"] == "diverged"
 
 
-def test_verify_list(capsys):
+def test_verify_list(capsys, tmp_path):
+    """Every claim with its statement; nothing is run. As JSON with formulas, hypotheses and controls, alone on standard output."""
     code, out, _ = run(capsys, "verify", "--list")
     assert code == 0
-    for name in ("spectral-minimiser", "layerwise-law", "progressive-weighting", "balancedness", "discrete-balancedness"):
+    for name in CLAIMS:
         assert f"{name}:" in out
-
-
-def test_verify_json(capsys):
-    """The documented schema."""
-    code, out, _ = run(capsys, "verify", "discrete-balancedness", "--json", "-", "--seed", "5")
+    code, out, _ = run(capsys, "verify", "--list", "--json", "-")
     data = json.loads(out)
     assert code == 0
-    assert data["all_hold"] is True
-    assert data["environment"]["seed"] == 5
-    (claim,) = data["claims"]
-    assert claim["name"] == "discrete-balancedness"
-    assert claim["holds"] is True
-    assert claim["discrepancy"] <= claim["tolerance"]
-    assert claim["seconds"] > 0
-    assert len(claim["controls"]) >= 2
-    assert all(c["caught"] and c["discrepancy"] > 0 and c["name"] for c in claim["controls"])
+    assert set(data) == {"schema", "claims"}
+    assert [c["name"] for c in data["claims"]] == list(CLAIMS)
+    for item in data["claims"]:
+        claim = CLAIMS[item["name"]]
+        assert set(item) == {"name", "statement", "latex", "hypotheses", "source", "controls"}
+        assert (item["statement"], item["latex"], item["source"]) == (claim.statement, claim.latex, claim.source)
+        assert item["hypotheses"] == list(claim.hypotheses)
+        assert item["controls"] == [{"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls]
+    path = tmp_path / "list.json"
+    code, out, _ = run(capsys, "verify", "--list", "min-norm", "--json", str(path))
+    assert (code, out.count("\n")) == (0, out.rstrip().count("\n") + 1)
+    assert out.startswith("min-norm:")
+    assert [c["name"] for c in json.loads(path.read_text())["claims"]] == ["min-norm"]
 
 
-def test_verify_exit_1_if_a_control_is_not_caught(capsys, monkeypatch):
+def test_verify_writes_every_kind_of_report(capsys, tmp_path, monkeypatch):
+    """A quick run of a claim of the library and of one beside it: a table on the terminal, the same results in three files, exit 0."""
+    monkeypatch.setitem(CLAIMS, "toy", toy(CUBED, dataclasses.replace(CUBED, name="cubed again")))
+    paths = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "markdown")}
+    files = [word for kind, path in paths.items() for word in (f"--{kind}", str(path))]
+    code, out, _ = run(capsys, "verify", "weight-decay-minimiser", "toy", "--quick", "--seed", "5", *files)
+    assert code == 0
+    assert sorted(tmp_path.iterdir()) == sorted(paths.values())
+    data = json.loads(paths["json"].read_text())
+    validate(data)
+    assert (data["all_hold"], data["environment"]["seed"], data["environment"]["quick"]) == (True, 5, True)
+    assert data["environment"]["float"] == "float64"
+    assert [c["name"] for c in data["claims"]] == ["weight-decay-minimiser", "toy"]
+    for claim in data["claims"]:
+        assert len(claim["verdicts"]) == 2
+        assert len(claim["controls"]) >= 2
+        assert 0 <= claim["discrepancy"] <= claim["tolerance"]
+        assert claim["seconds"] > 0
+        for text in (out, paths["html"].read_text(), paths["markdown"].read_text()):
+            assert claim["name"] in text
+            assert all(c["name"] in text for c in claim["controls"])
+    assert "Every claim holds and every control is caught. (" in out
+    assert "seed 5)" in out
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Claims that take no time in place of the library's; a claim is added by the function that this gives."""
+    for name in list(CLAIMS):
+        monkeypatch.delitem(CLAIMS, name)
+
+    def add(name, *controls, **fields):
+        monkeypatch.setitem(CLAIMS, name, toy(*controls, name=name, **fields))
+
+    return add
+
+
+def test_verify_json_is_alone_on_standard_output(capsys, library):
+    library("right", CUBED)
+    code, out, _ = run(capsys, "verify", "--json", "-")
+    data = json.loads(out)
+    validate(data)
+    assert (code, data["all_hold"], data["environment"]["quick"], data["environment"]["seed"]) == (0, True, False, 0)
+    assert len(data["claims"][0]["verdicts"]) == 4
+
+
+def test_verify_takes_its_precision_from_the_option(capsys, library):
+    library("right", CUBED)
+    for precision in ("float32", "float64"):
+        _, out, _ = run(capsys, "verify", "--json", "-", "--precision", precision)
+        assert json.loads(out)["environment"]["float"] == precision
+
+
+def test_verify_exit_1_if_a_control_is_not_caught(capsys, library):
     """A claim is not verified if one of its controls slips through."""
-    import dataclasses
-
-    from projhead_theory.claims import _registry
-
-    claim = _registry.CLAIMS["discrete-balancedness"]
-    tame = dataclasses.replace(claim.controls[0], measure=None)
-    monkeypatch.setitem(_registry.CLAIMS, claim.name, dataclasses.replace(claim, controls=(tame,)))
-    code, out, _ = run(capsys, "verify", claim.name)
+    library("right", CUBED)
+    library("idle", CUBED, IDLE)
+    code, out, _ = run(capsys, "verify")
     assert code == 1
     assert "not caught" in out
+    assert "Not verified: idle. (" in out
+    assert run(capsys, "verify", "right")[0] == 0
+
+
+def test_verify_exit_1_if_a_claim_is_violated(capsys, library, tmp_path):
+    """With the smallest counterexample in a sentence; and in the report."""
+    library("right", CUBED)
+    library("wrong", CUBED, predict=lambda p: jnp.where(p.value == 2, 4.0, 7.0)[None])
+    path = tmp_path / "report.json"
+    code, out, _ = run(capsys, "verify", "--json", str(path))
+    assert code == 1
+    assert "violated" in out
+    assert "Not verified: wrong. (" in out
+    assert re.search(r"^wrong: the number \d: violated: ", out, flags=re.MULTILINE)
+    data = json.loads(path.read_text())
+    validate(data)
+    assert data["all_hold"] is False
+    assert data["claims"][1]["counterexample"]["numbers"]["value"] in range(1, 10)
+
+
+def test_verify_exit_1_if_a_claim_has_no_controls(capsys, library):
+    library("bare")
+    code, out, _ = run(capsys, "verify")
+    assert code == 1
+    assert "Not verified: bare." in out
+
+
+def test_verify_fuzz(capsys, library, tmp_path):
+    """A search alone: counts for each claim, exit 1 if one is refuted; the same in JSON."""
+    library("right")
+    library("wrong", predict=lambda p: jnp.zeros(1))
+    path = tmp_path / "search.json"
+    code, out, _ = run(capsys, "verify", "--fuzz", "3", "--seed", "2", "--json", str(path))
+    assert code == 1
+    assert re.search(r"right +│ +3 │ 3 holds +│ none", out), out
+    assert "seed 2: refuted: wrong" in out
+    data = json.loads(path.read_text())
+    assert (data["all_survive"], data["partial"], data["environment"]["seed"]) == (False, False, 2)
+    assert [(s["name"], s["survived"], s["tried"]) for s in data["search"]] == [("right", True, 3), ("wrong", False, 1)]
+    code, out, _ = run(capsys, "verify", "right", "--fuzz", "3")
+    assert (code, "seed 0: no counterexample found" in out) == (0, True)
+
+
+def test_verify_fuzzes_a_claim_of_the_library(capsys, monkeypatch):
+    """On one of its shapes."""
+    claim = CLAIMS["min-norm"]
+    monkeypatch.setitem(CLAIMS, "min-norm", dataclasses.replace(claim, search=claim.search[:1]))
+    code, out, _ = run(capsys, "verify", "--fuzz", "4", "min-norm", "--json", "-")
+    data = json.loads(out)
+    assert (code, data["all_survive"]) == (0, True)
+    (found,) = data["search"]
+    assert (found["name"], found["tried"], found["counterexample"]) == ("min-norm", 4, None)
+
+
+def explode(problem):
+    raise AssertionError("a run was begun")
+
+
+@pytest.mark.parametrize("kind", ["json", "html", "markdown"])
+def test_a_file_that_cannot_be_written_is_refused_before_any_run(capsys, library, tmp_path, kind):
+    """No folder, a folder in its place, a folder that is closed: exit 2 and one line, and the claim's measurement is never called."""
+    library("right", CUBED, measure=explode)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    places = [tmp_path / "nowhere" / "x", tmp_path]
+    if not os.access(closed, os.W_OK):
+        places.append(closed / "x")
+    for place in places:
+        code, out, err = run(capsys, "verify", f"--{kind}", str(place))
+        assert (code, out) == (2, "")
+        assert err == f"projhead: {kind}: got {str(place)!r}; want a file in a folder that can be written to\n"
+
+
+SLOW = """
+import pathlib, sys, time
+sys.path.insert(0, {tests!r})
+from test_claims import CUBED, toy
+from projhead_theory.claims import CLAIMS
+from projhead_theory.cli import main
+
+def wait(problem):
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+
+CLAIMS.clear()
+for name, fields in (("first", {{}}), ("second", {{"measure": wait}}), ("third", {{}})):
+    CLAIMS[name] = toy(CUBED, name=name, **fields)
+main({arguments!r})
+"""
+
+
+def interrupted(folder, *arguments):
+    """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim."""
+    program = SLOW.format(tests=str(Path(__file__).parent), arguments=["verify", *arguments])
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(1200):
+            if (folder / "begun").exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        # In the sleep itself, not between the file and it.
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, out, err
+
+
+def test_an_interrupted_run_is_reported_as_partial(tmp_path):
+    """Exit 130; what was finished is in every file asked for, with what was not run listed; and nothing says that all hold."""
+    files = [word for kind in ("json", "html", "markdown") for word in (f"--{kind}", kind)]
+    code, out, err = interrupted(tmp_path, *files)
+    assert code == 130, err
+    data = json.loads((tmp_path / "json").read_text())
+    validate(data)
+    assert [c["name"] for c in data["claims"]] == ["first"]
+    assert (data["partial"], data["missing"], data["all_hold"]) == (True, ["second", "third"], False)
+    assert data["claims"][0]["verified"] is True
+    assert "interrupted before second, third" in out
+    assert "interrupted before second, third" in (tmp_path / "html").read_text()
+    assert "interrupted before second, third" in (tmp_path / "markdown").read_text()
+    assert err.rstrip().endswith("projhead: interrupted; what was done is reported, and says that it is partial")
+    assert "Traceback" not in err
+
+
+def test_an_interrupted_search_is_reported_as_partial(tmp_path):
+    code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json")
+    assert code == 130, err
+    data = json.loads((tmp_path / "json").read_text())
+    assert [s["name"] for s in data["search"]] == ["first"]
+    assert (data["partial"], data["missing"], data["all_survive"]) == (True, ["second", "third"], False)
 
 
 @pytest.fixture
@@ -256,6 +445,16 @@ def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
         (["simulate", "--strength", "2,1", "--method", "descent", "--optimiser", "lion"], "optimiser: got 'lion'"),
         (["verify", "layerwise"], "did you mean 'layerwise-law'?"),
         (["verify", "layerwise-law", "--views", "x.npz"], "NAME: got layerwise-law"),
+        (["verify", "--list", "layerwise"], "did you mean 'layerwise-law'?"),
+        (["verify", "--fuzz", "0"], "fuzz: got 0; want at least one problem"),
+        (["verify", "--fuzz", "-3"], "fuzz: got -3"),
+        (["verify", "--fuzz", "many"], "--fuzz"),
+        (["verify", "--fuzz", "3", "--quick"], "fuzz: got --html, --markdown, --quick or --views beside it"),
+        (["verify", "--fuzz", "3", "--html", "x.html"], "want --fuzz with --json alone"),
+        (["verify", "--fuzz", "3", "--markdown", "x.md"], "want --fuzz with --json alone"),
+        (["verify", "--fuzz", "3", "--views", "x.npz"], "want --fuzz with --json alone"),
+        (["verify", "--precision", "half"], "precision: got 'half'"),
+        (["verify", "--seed", "x"], "--seed"),
         (["conquer"], "No such command 'conquer'"),
         (["verify", "--sed", "1"], "No such option"),
     ],

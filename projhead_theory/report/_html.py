@@ -119,7 +119,7 @@ def picture(verdict: Verdict) -> str:
     figure = plot_report(verdict)
     file = io.StringIO()
     with plt.rc_context({"svg.hashsalt": "projhead_theory", "svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     plt.close(figure)
     svg = file.getvalue()
     return re.sub(r"\A.*?(?=<svg)", "", svg, flags=re.DOTALL)

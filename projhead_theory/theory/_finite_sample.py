@@ -59,6 +59,8 @@ def sampling_error(
     """
     number = _checks.floating("pairs", pairs).astype(moments.second.dtype)
     _checks.require("pairs", number, lambda v: v >= 2, "at least two pairs")
+    if views is not None and views.dim != moments.dim:
+        raise _checks.bad("views", f"dimension {views.dim}", f"the moments' {moments.dim}")
     layerwise(moments, depth, width=width)
     return _sampling_error(moments, _checks.count("depth", depth), number, width, directions, views)
 
