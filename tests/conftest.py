@@ -37,6 +37,31 @@ def eps() -> float:
     return float(jnp.finfo(jnp.result_type(float)).eps)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget(request):
+    """Compiled programs hold memory mappings, of which a process may have some 65,000: a module leaves none beyond a third of that."""
+    yield
+    _forget()
+
+
+@pytest.fixture(autouse=True)
+def forget_after_slow(request):
+    """The same after each slow test, of which one may compile as much as a module."""
+    yield
+    if "slow" in request.keywords:
+        _forget()
+
+
+def _forget():
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            crowded = sum(1 for _ in maps) > 20_000
+    except OSError:
+        return
+    if crowded:
+        jax.clear_caches()
+
+
 @pytest.fixture
 def untyped():
     """Without the type checker, which the suite runs under and users do not: what they then see for an argument of the wrong type."""

@@ -238,8 +238,8 @@ def test_stationarity_tolerance_covers_a_loose_stop(run):
         assert float(v.tolerance[-1]) < 20 * float(v.discrepancy[-1])
 
 
-def test_other_stationary_point_is_violated(run):
-    """A saddle has no residual, so nothing is granted to it: keeping the wrong modes is a violation, not an undecided run."""
+def test_a_run_at_a_saddle_has_not_converged(run):
+    """A saddle has no residual, so nothing is granted to it; but the loss still falls from there, and no run says that it ends there."""
     prediction, trajectory = run
     minimiser = prediction.minimiser
     modes = minimiser.modes[:, jnp.array([0, 1, 3])]
@@ -249,7 +249,9 @@ def test_other_stationary_point_is_violated(run):
     saddle = pt.DeepLinear.aligned(vectors[:, 1:], jnp.sqrt(values[1:]), (4, 3, 3))
     count = len(trajectory.times)
     stuck = eqx.tree_at(lambda t: t.networks, trajectory, jax.tree.map(lambda w: jnp.stack([w] * count), saddle))
-    assert pt.compare(prediction, stuck).name == "violated"
+    verdict = pt.compare(prediction, stuck)
+    assert verdict.name == "not_converged"
+    assert float(verdict.discrepancy[-1]) > 100 * float(verdict.tolerance[-1])
 
 
 def test_unbalanced_start_is_a_failed_premise_and_a_violation_without_it(both):
@@ -435,9 +437,8 @@ def test_a_control_is_tried_on_its_own_problem():
         assert shown == [float(first.verdict.measured[0, 0]), float(second.verdict.measured[0, 0])]
 
 
-@pytest.mark.xfail(strict=True, reason="`check` takes the last problem instead, against its docstring")
 def test_a_control_needs_its_problem():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"control\.on: got 9 for"):
         check(toy(dataclasses.replace(CUBED, on=9)))
 
 
@@ -768,7 +769,6 @@ def test_float64_in_a_scope_leaves_nothing_behind():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.xfail(strict=True, reason="a verdict computes its outcome when it is read, in the precision of that moment")
 def test_a_verdict_read_outside_its_scope_says_the_same():
     """Results of float64 are results of float64, wherever they are read or reported: here a discrepancy that float32 takes for zero."""
     with jax.enable_x64(True):
@@ -787,31 +787,12 @@ def strictly(function, *arguments):
         return eqx.filter_eval_shape(lambda *x: function(*x), *arguments)
 
 
-SEARCHED = (
-    "spectral-minimiser",
-    "balancedness",
-    "weight-decay-balancing",
-    "discrete-balancedness",
-    "layerwise-law",
-    "progressive-weighting",
-)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`harder` multiplies a number by a truth value"))
-        if name in SEARCHED
-        else name
-        for name in CLAIMS
-    ],
-)
+@pytest.mark.parametrize("name", list(CLAIMS))
 def test_draws_promote_nothing(name):
     for draw in CLAIMS[name].search:
         strictly(draw, jax.random.key(0))
 
 
-@pytest.mark.xfail(strict=True, reason="`_closer` multiplies a number by `jnp.arange` without a dtype")
 def test_onsets_are_measured_without_promotion():
     claim = CLAIMS["learning-order"]
     strictly(claim.measure, next(iter(claim.problems(jax.random.key(0)))))

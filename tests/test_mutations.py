@@ -196,7 +196,13 @@ FLOW = {
 
 
 def onset(change: Callable[[Any, Any], Any]) -> Transformation:
-    return predicting(lambda problem, own: replace(own, onset=change(problem, own.onset)))
+    """Another leading term; what it leaves out of the onset is as it was."""
+
+    def wrong(problem, own):
+        leading = change(problem, own.leading)
+        return replace(own, onset=own.onset + (leading - own.leading), leading=leading)
+
+    return predicting(wrong)
 
 
 ORDER = {

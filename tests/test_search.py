@@ -250,7 +250,6 @@ def test_rounding_that_breaks_the_moments_is_passed_over():
         Moments(p.moments.cross, p.moments.second)
 
 
-@pytest.mark.xfail(strict=True, reason="rounded moments inside another problem are not looked at")
 @pytest.mark.parametrize("name", ["balancedness", "discrete-balancedness"])
 def test_shrunk_problems_of_training_have_moments(name):
     """The same for problems that are offered with rounder numbers only."""

@@ -2,9 +2,10 @@
 
 from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, check, numbers
 from ._compare import compare
-from ._registry import CLAIMS, family_level, find, register, search_all, verify
+from ._registry import CLAIMS, find, register, search_all, verify
 from ._runs import trained
 from ._search import SearchResult, search, shrink
+from ._suite import check_all, family_level
 from ._verdict import Outcome, Verdict, compare_values, judge
 from ._views import views_claim
 
@@ -21,6 +22,7 @@ __all__ = [
     "Trial",
     "Verdict",
     "check",
+    "check_all",
     "compare",
     "compare_values",
     "family_level",

@@ -22,7 +22,7 @@ from ..theory import decayed_imbalance, discrete_imbalance
 from ._claim import Claim, Control
 from ._rounding import imbalance_rounding, largest, rounding_of_steps
 from ._runs import Run, flow, in_place_of
-from ._tasks import DIM, WIDTH, gaussian, harder, joints, task
+from ._tasks import DIM, WIDTH, gaussian, harder, joints, rounded, task
 from ._verdict import Verdict
 
 DEPTH, PAIRS, CLASSES, RECORDS = 3, 64, WIDTH, 16
@@ -53,6 +53,9 @@ class Training(eqx.Module):
 
     def start(self) -> DeepLinear:
         return gaussian(self.key, self.sizes, self.scales)
+
+    def shrinks(self) -> Iterator[Callable[[], "Training"]]:
+        return rounded(self)
 
 
 def train(problem: Training, decay: Any = None) -> Run:
@@ -95,8 +98,8 @@ def constant(problem: Training, quantity: Quantity = measure.imbalance) -> tuple
 
 def decaying(problem: Training) -> tuple[Array, ...]:
     """The imbalances of the start, shrinking exponentially."""
-    times = jnp.append(problem.times, problem.until)
-    return jax.vmap(lambda t: decayed_imbalance(measure.imbalance(problem.start()), problem.decay, t))(times)
+    times, start = jnp.append(problem.times, problem.until), measure.imbalance(problem.start())
+    return jax.vmap(lambda t: decayed_imbalance(start, problem.decay, t))(times)
 
 
 def _training(key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: float = 20.0) -> Training:
@@ -197,7 +200,7 @@ def conserves(quantity: Quantity = measure.imbalance) -> Claim:
             _harder_training((3, 2, 4)),
             _harder_training((2, 3, 2, 2)),
         ),
-        quick=3,
+        quick=2,
     )
 
 
@@ -269,6 +272,9 @@ class Descent(eqx.Module):
 
     def start(self) -> DeepLinear:
         return gaussian(self.key, self.sizes, self.scales)
+
+    def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
+        return rounded(self)
 
 
 class Law(eqx.Module):

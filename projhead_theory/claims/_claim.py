@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from .._errors import bad
 from .._plain import plain
 from ._verdict import Verdict, compare_values
 
@@ -123,8 +124,8 @@ class ControlResult:
         return {
             "name": self.control.name,
             "caught": self.caught,
-            "discrepancy": plain(self.verdict.discrepancy[self.verdict.worst]),
-            "tolerance": plain(self.verdict.tolerance[self.verdict.worst]),
+            "discrepancy": plain(self.verdict.on_host.discrepancy[self.verdict.worst]),
+            "tolerance": plain(self.verdict.on_host.tolerance[self.verdict.worst]),
             "breaks": self.control.breaks,
             "expects": self.control.expects,
             "outcome": self.verdict.name,
@@ -170,7 +171,7 @@ class ClaimResult:
         return max(self.trials, key=badness)
 
     def to_dict(self) -> dict[str, Any]:
-        worst = self.worst.verdict
+        worst = self.worst.verdict.on_host
         return {
             "name": self.claim.name,
             "holds": self.holds,
@@ -193,7 +194,7 @@ class ClaimResult:
         import numpy as np
         import xarray
 
-        rows = [(t.label, v.labels[i], v, i) for t in self.trials for v in [t.verdict] for i in range(len(v.labels))]
+        rows = [(t.label, v.labels[i], v, i) for t in self.trials for v in [t.verdict.on_host] for i in range(len(v.labels))]
         column = lambda get: ("row", np.asarray([get(v, i) for _, _, v, i in rows]))  # noqa: E731
         return xarray.Dataset(
             {
@@ -223,11 +224,19 @@ def numbers(problem: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path).lstrip("."): value(leaf) for path, leaf in leaves}
 
 
-def check(claim: Claim, seed: int = 0, *, quick: bool = False, level: float | None = None) -> ClaimResult:
+def check(
+    claim: Claim,
+    seed: int = 0,
+    *,
+    quick: bool = False,
+    level: float | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> ClaimResult:
     """Run one claim with its controls. Every draw follows from `seed`.
 
-    **Arguments:** `claim`; `seed`; `quick`: try only the claim's first few problems; `level`: of each significance test,
-    by default such that chance fails any of this claim's with probability `FAMILY_ERROR`.
+    **Arguments:** `claim`; `seed`; `quick`: try only the claim's first few problems, and those of its controls; `level`:
+    of each significance test, by default such that chance fails any of this claim's with probability `FAMILY_ERROR`;
+    `progress`: called with the name of each problem and control before it runs.
 
     **Returns:** a `ClaimResult`. If a trial is violated, its problem is shrunk to a small one that still is.
 
@@ -236,25 +245,33 @@ def check(claim: Claim, seed: int = 0, *, quick: bool = False, level: float | No
     begin = time.perf_counter()
     problems = _problems(claim, seed, quick)
     judged = claim.at_level(FAMILY_ERROR / (claim.tests * len(problems)) if level is None and claim.tests else level or 0.0)
-    sides = [(problem, claim.predict(problem), claim.measure(problem)) for problem in problems]
+    sides = []
+    for number, problem in enumerate(problems, 1):
+        progress(f"{claim.name}, problem {number} of {len(problems)}")
+        sides.append((problem, claim.predict(problem), claim.measure(problem)))
     trials = tuple(Trial(problem, judged.compare(prediction, measurement)) for problem, prediction, measurement in sides)
-    controls = tuple(_control(judged, control, *sides[min(control.on, len(sides) - 1)]) for control in claim.controls)
+    controls = []
+    for control in claim.controls:
+        progress(f"{claim.name}, control {control.name}")
+        controls.append(_control(judged, control, *sides[control.on]))
     counterexample = None
     violated = [t for t in trials if t.verdict.name == "violated"]
     if violated:
         from ._search import shrink
 
         counterexample = shrink(judged, violated[0])
-    return ClaimResult(claim, trials, controls, time.perf_counter() - begin, counterexample)
+    return ClaimResult(claim, trials, tuple(controls), time.perf_counter() - begin, counterexample)
 
 
 def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
     drawn: Iterator[Any] = iter(claim.problems(jax.random.key(seed)))
-    problems = list(islice(drawn, claim.quick) if quick else drawn)
+    last = max((control.on for control in claim.controls), default=0)
+    problems = list(islice(drawn, max(claim.quick, last + 1)) if quick else drawn)
     if not problems:
-        from .._errors import bad
-
         raise bad("claim.problems", "none", f"at least one problem to try {claim.name!r} on")
+    for control in claim.controls:
+        if not 0 <= control.on < len(problems):
+            raise bad("control.on", f"{control.on} for {control.name!r}", f"the number of one of the {len(problems)} problems")
     return problems
 
 

@@ -3,10 +3,11 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .. import _checks, measure
-from .._spectra import frobenius, matmul, psd_power
+from .._spectra import frobenius, matmul, psd_power, symmetric
+from ..moments import Moments
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
 from ._verdict import Verdict
@@ -36,7 +37,8 @@ def compare(
     added. A control grants what the claim grants.
 
     **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram:
-    if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable.
+    if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable. A run that ended where
+    the loss still falls along some direction, at a saddle, has not converged.
 
     **Raises:** `ValueError` if depth or dimension differ.
     """
@@ -47,6 +49,32 @@ def compare(
         raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
     grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
+
+
+def at_saddle(moments: Moments, gram: Float[Array, "d d"], width: int) -> Bool[Array, ""]:
+    r"""Whether a stationary Gram of a network of smallest width $p$ is one from which the spectral contrastive loss still falls.
+
+    A gradient that is small in the units of the strongest directions says little of the weakest, which may yet be at the
+    saddle they began at. In whitened coordinates, $\tilde M = S^{1/2} M S^{1/2}$ and $T = S^{-1/2} C S^{-1/2}$, a
+    direction is learned if its eigenvalue $\mu$ in $\tilde M$ is at least half of what $T$ is along it. By the second
+    derivative of the loss, a further direction of $T$ grows if it exceeds the least of $p$ learned ones; or, if fewer are
+    learned, zero. Nothing of the closed form enters.
+    """
+    d, eps = moments.dim, jnp.finfo(gram.dtype).eps
+    spread, v = jnp.linalg.eigh(moments.second)
+    inside = spread > d * eps * spread[-1]
+    roots = jnp.sqrt(jnp.where(inside, spread, 1))
+    root, inverse = (matmul(jnp.where(inside, v * f, 0), v.T) for f in (roots, 1 / roots))
+    t = symmetric(matmul(matmul(inverse, moments.cross), inverse))
+    values, vectors = jnp.linalg.eigh(symmetric(matmul(matmul(root, gram), root)))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    noise = 8 * d * eps * spread[-1] / jnp.min(jnp.where(inside, spread, jnp.inf))
+    along = jnp.sum(vectors * matmul(t, vectors), axis=0)
+    learned = (jnp.arange(d) < width) & (values > noise) & (values >= along / 2)
+    off = jnp.eye(d, dtype=gram.dtype) - matmul(jnp.where(learned, vectors, 0), vectors.T)
+    further = jnp.linalg.eigvalsh(symmetric(matmul(matmul(off, t), off)))[-1]
+    full = jnp.sum(learned) == min(width, d)
+    return further > jnp.where(full, jnp.min(jnp.where(learned, values, jnp.inf)), noise)
 
 
 @eqx.filter_jit
@@ -100,6 +128,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
     turned = frobenius(displacement) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
+    saddle = at_saddle(moments, measured[-1], min(trajectory.networks.sizes))
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
@@ -113,7 +142,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        settled=(trajectory.ended == Ended.converged) & ~(tied & turned),
+        settled=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~saddle,
         finite=~(trajectory.ended == Ended.diverged),
         labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
         what="relative Gram discrepancy",

@@ -11,24 +11,49 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from .. import theory
 from ..moments import Moments
 from ..networks import DeepLinear
-from ..simulation import gradient_flow
+from ..simulation import gradient_flow, layer_gradients
 from ._claim import Claim, Control, Measured, compare_measured
 from ._dynamics import DIM, RECORDS
-from ._runs import COARSER, Run, flow
+from ._runs import COARSER, Run, flow, local_error
 from ._tasks import FeatureTask, replace
 from ._verdict import Verdict
 
 
-def train(problem: FeatureTask) -> Run:
+class Finished(eqx.Module):
+    """A run to stationarity, and the share by which every layer's weight of each feature still has to change."""
+
+    run: Run
+    share: Float[Array, " d"]
+
+
+@eqx.filter_jit
+def left_to_go(network: DeepLinear, moments: Moments, decay: Array) -> Float[Array, " d"]:
+    r"""Newton's step to where each weight is stationary, $\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$, from
+    the run's own gradient $g$ and curvature $H$.
+
+    $u_i$ scales feature $i$ alike in every layer of an aligned network, so its weight at layer $l$ is off by the share
+    $l \tau_i$. Infinite where the objective is not convex along it. A coarser run cannot tell: it may stop just as near.
+    """
+    identity = jnp.eye(moments.dim, dtype=decay.dtype)
+
+    def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(g + decay * w for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True))
+
+    def one(feature: Array) -> Array:
+        along = tuple(w * feature for w in network.layers)
+        dot = lambda a, b: sum(jnp.sum(x * y) for x, y in zip(a, b, strict=True))  # noqa: E731
+        gradient, bend = jax.jvp(slope, (network.layers,), (along,))
+        force, curvature = jnp.abs(dot(gradient, along)), dot(bend, along)
+        return jnp.where(force == 0, 0, jnp.where(curvature > 0, force / curvature, jnp.inf))
+
+    return jax.vmap(one)(identity)
+
+
+def train(problem: FeatureTask) -> Finished:
     """Gradient flow with weight decay, from large weights, to stationarity."""
-    return flow(
-        problem.start(),
-        problem.moments,
-        decay=problem.decay,
-        record=problem.times,
-        until=problem.times[-1],
-        max_steps=problem.max_steps,
-    )
+    p = problem
+    run = flow(p.start(), p.moments, decay=p.decay, record=p.times, until=p.times[-1], max_steps=p.max_steps)
+    return Finished(run, left_to_go(run.fine.final, p.moments, p.decay))
 
 
 class Decayed(eqx.Module):
@@ -48,24 +73,27 @@ def predict(problem: FeatureTask, decay: Array | None = None) -> Decayed:
 
 
 @eqx.filter_jit
-def judge_decayed(prediction: Decayed, run: Run) -> Verdict:
+def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     """Every layer's weights, relative to that layer's, and the objective."""
-    depth = prediction.weights.shape[0]
+    run, depth = finished.run, prediction.weights.shape[0]
     measured = run.fine.weights()[-1]
     size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
     size = jnp.where(size > 0, size, 1)
-    stationarity = jnp.sqrt(jnp.sum(run.error(lambda t: t.weights()[-1]) ** 2, axis=1)) / size
+    norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size  # noqa: E731
+    integration = norm(run.error(lambda t: t.weights()[-1])) + local_error(size.dtype, depth) * norm(measured)
+    # A Newton step errs by its square: twice its length is a bound while it is short.
+    levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
+    stationarity = norm(2 * levels * jnp.where(measured > 0, finished.share, 0) * measured)
     scale = jnp.maximum(jnp.abs(prediction.objective), jnp.finfo(size.dtype).tiny)
     loss = run.fine.loss[-1]
     eps = jnp.finfo(size.dtype).eps
     both = lambda rows, last: jnp.append(rows, jnp.asarray(last, size.dtype))  # noqa: E731
     # What the check must see: weights, and an objective, without any decay at all being those predicted.
     return Verdict(
-        discrepancy=both(
-            jnp.sqrt(jnp.sum((measured - prediction.weights) ** 2, axis=1)) / size, jnp.abs(loss - prediction.objective) / scale
-        ),
+        discrepancy=both(norm(measured - prediction.weights), jnp.abs(loss - prediction.objective) / scale),
         parts={
-            "stationarity": both(stationarity, run.error(lambda t: t.loss[-1]) / scale),
+            "integration": both(integration, run.error(lambda t: t.loss[-1]) / scale),
+            "stationarity": both(stationarity, 0),
             "rounding": both(jnp.full(depth, 256 * depth * eps), 256 * depth * eps),
         },
         effect=both(jnp.ones(depth, size.dtype), 1),
@@ -78,9 +106,13 @@ def judge_decayed(prediction: Decayed, run: Run) -> Verdict:
     )
 
 
-@eqx.filter_jit
 def _decaying(key: PRNGKeyArray, depth: int, share: float, index: int = 0) -> FeatureTask:
     """Three features, and a decay that is this share of the largest that the weakest feature's minimum survives."""
+    return _decayed_features(key, depth, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _decayed_features(key: PRNGKeyArray, depth: int, share: Array, index: Array) -> FeatureTask:
     k1, k2 = jax.random.split(jax.random.fold_in(key, 8000 + index))
     dtype = jnp.result_type(float)
     cross = jnp.asarray([1.0, 0.7, 0.4], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.9, 1.1)
@@ -91,8 +123,8 @@ def _decaying(key: PRNGKeyArray, depth: int, share: float, index: int = 0) -> Fe
 
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
-    yield _decaying(key, 2, 0.6)
     yield _decaying(key, 3, 0.5)
+    yield _decaying(key, 2, 0.6)
     yield _decaying(key, 1, 0.8)
     yield _decaying(key, 2, 1.2, 1)  # beyond the end of the weakest feature: it goes extinct, the others stay
     yield _decaying(key, 3, 0.9, 1)
@@ -145,6 +177,7 @@ MINIMISER = Claim(
         ),
     ),
     search=tuple(_harder_decaying(depth) for depth in (1, 2, 3)),
+    quick=1,
 )
 
 
@@ -166,43 +199,49 @@ SIDE = 0.02
 """How far to either side of the jump, relative, the minimum is looked at."""
 
 
-def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array]:
-    """Train one feature from a given weight: the weight it ends with, and the objective there."""
+def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array, Array]:
+    """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
     p = problem
     start = DeepLinear.aligned(jnp.ones((1, 1), p.cross.dtype), weight[None], (1,) * (p.depth + 1))
     moments = Moments(p.cross[None, None], p.second[None, None])
     eps = float(jnp.finfo(p.cross.dtype).eps)
     rtol = factor * eps**0.75
     run = gradient_flow(start, moments, decay=decay, record=2, until=1e5 / p.cross, rtol=rtol, stationarity=10 * rtol)
-    return jnp.abs(run.final.matrix[0, 0]), run.loss[-1]
+    weight = jnp.abs(run.final.matrix[0, 0])
+    share = 2 * p.depth * left_to_go(run.final, moments, decay)[0]
+    return weight, run.loss[-1], jnp.where(weight > 0, share, 0) * weight + local_error(weight.dtype, p.depth) * weight
 
 
 @eqx.filter_jit
 def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
     """The decay at which the minimum reached from above stops being the lower one, by bisection on trained networks; and
-    the weights of the lower of both minima, the one reached from above and the one from below, on either side of it.
+    the weights of the lower of both minima, the one reached from above and the one from below, on either side of it. And by
+    how much each of the three may be off: half the last bracket, and what training left.
     """
     p = problem
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
     def lower(decay: Array) -> tuple[Array, Array]:
-        weights, energies = jax.vmap(lambda w: _descend(p, decay, w, factor))(jnp.stack([large, small]))
+        weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(jnp.stack([large, small]))
         # Beyond the end of the upper minimum both runs end at zero, where rounding alone would rank them.
         alive = (energies[0] < energies[1]) & (weights[0] > 0.05 * large)
-        return jnp.where(alive, weights[0], weights[1]), alive
+        ends = jnp.stack([weights, errors])
+        return jnp.where(alive, ends[:, 0], ends[:, 1]), alive
 
     def step(bracket: tuple[Array, Array], share: Array) -> tuple[tuple[Array, Array], Array]:
         """Halve the bracket; or, where a share is given, look to that side of it."""
         a, b = bracket
         middle = (a + b) / 2
-        weight, alive = lower(middle * (1 + share))
+        end, alive = lower(middle * (1 + share))
         halve = share == 0
-        return (jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)), weight
+        return (jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)), end
 
     shares = jnp.concatenate([jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)])
-    (a, b), weights = jax.lax.scan(step, (p.low, p.high), shares)
-    return jnp.concatenate([(a + b)[None] / 2, weights[-2:]]), b - a
+    (a, b), ends = jax.lax.scan(step, (p.low, p.high), shares)
+    middle = jnp.stack([a + b, b - a]) / 2
+    value, error = jnp.concatenate([middle[None], ends[-2:]]).T
+    return value, error
 
 
 def measure_extinction(problem: Extinction) -> Measured:
@@ -212,17 +251,17 @@ def measure_extinction(problem: Extinction) -> Measured:
 
 
 @eqx.filter_jit
-def _found(problem: Extinction, fine: Array, width: Array, coarse: Array) -> Measured:
+def _found(problem: Extinction, fine: Array, error: Array, coarse: Array) -> Measured:
     eps = jnp.finfo(fine.dtype).eps
     weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
     # At the jump the objective is a difference of terms of this size; it changes with the decay at the rate L/2 s^(2/L).
     terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     moved = blur / fine[0] * weight
-    zero = jnp.zeros_like(width)
     errors = {
-        "bisection": jnp.stack([width, zero, zero]),
+        "bisection": jnp.where(jnp.arange(3) == 0, 2 * error, 0),
         "integration": jnp.abs(fine - coarse),
+        "stationarity": jnp.where(jnp.arange(3) == 0, 0, error),
         "rounding": jnp.stack([blur, moved, 64 * eps * weight]),
     }
     # What the check must see: the decay of the spinodal, an eighth beyond; the jump itself.
@@ -235,16 +274,22 @@ def measure_vanishing_point(problem: Extinction) -> Measured:
     p = problem
     decays = jnp.stack([p.low, (p.low + p.high) / 2])
     large = 1.5 * jnp.sqrt(p.cross) / p.second
-    ends = {f: jnp.stack([_descend(p, d, large, f)[0] for d in decays]) ** 2 for f in (1, COARSER)}
-    zero_of = lambda y: decays[0] + y[0] * (decays[1] - decays[0]) / (y[0] - y[1])  # noqa: E731
-    fine = {}
-    for factor, y in ends.items():
-        decay = zero_of(y)
-        sides = jnp.stack([_descend(p, decay * (1 + share), large, factor)[0] for share in (-SIDE, SIDE)])
-        fine[factor] = jnp.concatenate([decay[None], sides])
-    value = fine[1]
+    zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)  # noqa: E731
+
+    def ends(factor: int) -> tuple[Array, Array]:
+        """The three values, and by how much what training left may move each."""
+        weights, _, left = jax.vmap(lambda decay: _descend(p, decay, large, factor))(decays)
+        decay, moves = jax.value_and_grad(zero_of)(weights)
+        sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(jnp.asarray([-SIDE, SIDE], decay.dtype))
+        return jnp.append(decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
+
+    (value, left), (coarse, _) = ends(1), ends(COARSER)
     eps = jnp.finfo(value.dtype).eps
-    errors = {"integration": jnp.abs(value - fine[COARSER]), "rounding": 256 * eps * jnp.stack([value[0], value[1], value[1]])}
+    errors = {
+        "integration": jnp.abs(value - coarse),
+        "stationarity": left,
+        "rounding": 256 * eps * jnp.stack([value[0], value[1], value[1]]),
+    }
     return Measured(value, errors, effect=jnp.stack([value[0] / 16, value[1], value[1]]))
 
 
@@ -328,4 +373,5 @@ EXTINCTION = Claim(
         Control("continuous", "predicts a weight that goes to zero without a jump", predict=_continuous),
     ),
     search=tuple(_harder_ends(depth) for depth in (1, 2, 3)),
+    quick=1,
 )

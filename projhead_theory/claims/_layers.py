@@ -16,13 +16,13 @@ from ..simulation import gradient_descent
 from ..theory import LayerPrediction
 from ._claim import Claim, Control
 from ._compare import compare
-from ._minimiser import PAIR, SEARCHED, predict, train
+from ._minimiser import PAIR, SEARCHED, TRIPLE, predict, train
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, in_place_of
-from ._tasks import DIM, WIDTH, Task, conflict, gaussian, harder, replace, task
+from ._tasks import DIM, Task, conflict, gaussian, harder, replace, task
 from ._verdict import Verdict
 
-TRIPLE, UNEQUAL = (DIM, WIDTH, WIDTH, WIDTH), (DIM, 5, 4, 7)
+UNEQUAL = (DIM, 5, 4, 7)
 PREMISE = "balanced start"
 
 
@@ -64,8 +64,9 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Task]:
-    yield task(key, PAIR)
     yield task(key, TRIPLE)
+    yield conflict(key, TRIPLE)
+    yield task(key, PAIR)
     yield conflict(key, PAIR)
     yield task(key, UNEQUAL)
     for index in range(1, 3):
@@ -94,16 +95,20 @@ def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Any, La
     """The prediction with another exponent than l / L for layer l of L."""
 
     def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
-        levels = exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth)
-        grams = jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels)
-        return replace(prediction, grams=grams)
+        return _raised(prediction, exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth))
 
     return wrong
 
 
+@eqx.filter_jit
+def _raised(prediction: LayerPrediction, levels: Array) -> LayerPrediction:
+    """The last Gram to these powers, as those of the layers."""
+    return replace(prediction, grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels))
+
+
 SHARED = (
     Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided),
-    Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam, on=1),
+    Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam),
 )
 
 LAW = Claim(

@@ -16,7 +16,7 @@ from ._runs import Run, flow
 from ._tasks import DIM, WIDTH, Task, conflict, harder, replace, task
 from ._verdict import Verdict
 
-SHALLOW, PAIR = (DIM, WIDTH), (DIM, WIDTH, WIDTH)
+SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)
 SEARCHED = ((1, 1), (2, 2, 2), (3, 2, 2), (4, 3, 3, 3), (3, 4, 4))
 """The shapes that the random search of the claims on trained networks goes through: width below, at and above the dimension."""
 
@@ -60,6 +60,8 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Task]:
+    yield conflict(key, TRIPLE)
+    yield task(key, TRIPLE)
     yield conflict(key, PAIR)
     for index in range(3):
         yield task(key, PAIR, index)
@@ -75,6 +77,7 @@ def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
     return replace(prediction, grams=wrong, weights=jnp.where(keep, full.weights, 0))
 
 
+@eqx.filter_jit
 def _tie(problem: Task) -> Task:
     strength = jnp.ones(problem.sizes[0])
     return replace(problem, moments=ContrastiveProblem(Features(strength), AdditiveNoise(0.5)).moments())

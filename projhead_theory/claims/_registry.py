@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Callable, Sequence
 
 from . import _balance, _decay, _dynamics, _layers, _minimiser, _norm, _sample
-from ._claim import FAMILY_ERROR, Claim, ClaimResult, check
+from ._claim import Claim, ClaimResult
 from ._search import SearchResult, search
+from ._suite import check_all
 
 CLAIMS: dict[str, Claim] = {}
 
@@ -51,40 +52,23 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     return [CLAIMS[name] for name in dict.fromkeys(names)] or list(CLAIMS.values())
 
 
-def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
-    """The level of each significance test, such that chance fails any in the whole suite with probability `FAMILY_ERROR`.
-
-    Bonferroni's share: tests may depend on one another as they like.
-    """
-    import jax
-
-    count = 0
-    for claim in claims:
-        if claim.tests:
-            problems = claim.quick if quick else sum(1 for _ in claim.problems(jax.random.key(0)))
-            count += claim.tests * problems
-    return FAMILY_ERROR / max(count, 1)
-
-
 def verify(
-    *names: str, seed: int = 0, quick: bool = False, progress: Callable[[ClaimResult], None] = lambda result: None
+    *names: str,
+    seed: int = 0,
+    quick: bool = False,
+    workers: int | None = None,
+    progress: Callable[[ClaimResult], None] = lambda result: None,
 ) -> list[ClaimResult]:
     """Run the named claims, or all, each with its controls.
 
     A claim is verified if every verdict holds and every control is caught: `all(result.verified for result in verify())`.
 
     **Arguments:** `names`; `seed`: every draw follows from it; `quick`: fewer problems a claim, and all its controls;
-    `progress`: called with each result as it comes.
+    `workers`: as in `check_all`; `progress`: called with each result as it comes.
 
-    **Raises:** `ValueError` for an unknown name.
+    **Raises:** `ValueError` for an unknown name, or fewer than one worker.
     """
-    chosen = find(names)
-    level = family_level(chosen, quick)
-    results = []
-    for claim in chosen:
-        results.append(check(claim, seed, quick=quick, level=level))
-        progress(results[-1])
-    return results
+    return check_all(find(names), seed, quick=quick, workers=workers, progress=progress)
 
 
 def search_all(*names: str, tries: int, seed: int = 0) -> list[SearchResult]:

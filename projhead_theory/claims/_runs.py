@@ -57,6 +57,12 @@ class Run(eqx.Module):
         return ~((self.fine.ended == Ended.diverged) | (self.coarse.ended == Ended.diverged))
 
 
+def local_error(dtype: Any, depth: int) -> float:
+    """What a single step of a flow may leave in a weight, relative: its tolerance, in every layer. Two runs may agree better by chance."""
+    return depth * float(jnp.finfo(dtype).eps) ** 0.75
+
+
+@eqx.filter_jit
 def in_place_of(own: Run, trajectory: Trajectory) -> Run:
     """Another run of the same records in place of the claim's own, granted the integration error of the claim's own and no more."""
     names = ("networks", "loss", "gradient_norm", "ended")

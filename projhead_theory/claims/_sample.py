@@ -19,7 +19,7 @@ from ._runs import COARSER
 from ._tasks import replace
 from ._verdict import Verdict
 
-DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 1000, 16, 400
+DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 500, 16, 400
 AGAIN = 32
 TESTS = 4 * DIM * DEPTH
 
@@ -56,32 +56,28 @@ class Prediction(eqx.Module):
 
 @eqx.filter_jit
 def predict(problem: Sampling) -> Prediction:
-    moments, n = problem.problem.moments(), problem.pairs
-    return Prediction(sampling_error(moments, problem.depth, RATIO * n), sampling_error(moments, problem.depth, n))
-
-
-def _empirical(problem: ContrastiveProblem, key: PRNGKeyArray, pairs: int, chunks: int) -> Moments:
-    """The moments of `pairs * chunks` positive pairs, drawn a chunk at a time."""
-
-    def more(k: PRNGKeyArray) -> tuple[Array, Array]:
-        x1, x2 = problem.sample_pairs(k, pairs)
-        product = x1.T @ x2
-        return (product + product.T) / 2, (x1.T @ x1 + x2.T @ x2) / 2
-
-    cross, second = jax.lax.map(more, jax.random.split(key, chunks))
-    return Moments(jnp.sum(cross, axis=0) / (pairs * chunks), jnp.sum(second, axis=0) / (pairs * chunks))
+    moments, sizes = problem.problem.moments(), jnp.asarray([RATIO * problem.pairs, problem.pairs])
+    both = jax.vmap(lambda n: sampling_error(moments, problem.depth, n))(sizes)
+    return Prediction(*(jax.tree.map(lambda x, i=i: x[i], both) for i in range(2)))
 
 
 @eqx.filter_jit
 def _draw(problem: Sampling) -> Moments:
     """The moments of every sample, the large ones and then the small ones."""
+    n, count = problem.pairs, problem.replicates
 
-    def ensemble(key: PRNGKeyArray, chunks: int) -> Moments:
-        keys = jax.random.split(key, problem.replicates)
-        return jax.lax.map(lambda k: _empirical(problem.problem, k, problem.pairs, chunks), keys)
+    def chunk(key: PRNGKeyArray) -> tuple[Array, Array]:
+        x1, x2 = problem.problem.sample_pairs(key, n)
+        product = x1.T @ x2
+        return (product + product.T) / (2 * n), (x1.T @ x1 + x2.T @ x2) / (2 * n)
 
-    large, small = (ensemble(k, chunks) for k, chunks in zip(jax.random.split(problem.key), (RATIO, 1), strict=True))
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), large, small)
+    def samples(chunks: Array) -> Array:
+        """The first chunks make large samples, the others are small ones."""
+        large = chunks[: count * RATIO]
+        return jnp.concatenate([jnp.mean(large.reshape(count, RATIO, *large.shape[1:]), axis=1), chunks[count * RATIO :]])
+
+    cross, second = jax.lax.map(chunk, jax.random.split(problem.key, count * (RATIO + 1)))
+    return jax.vmap(Moments)(samples(cross), samples(second))
 
 
 @eqx.filter_jit
@@ -125,6 +121,20 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
     What second-order terms add is granted by name: their mean to the first; to the variance four times the square of
     their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
+    count = scatter.large.shape[0]
+    chi = stats.chi2.ppf([level / 2, 1 - level / 2], count - 1) / (count - 1)
+    allowed = (
+        stats.norm.ppf(1 - level / 2) / count**0.5,
+        max(-np.log(chi[0]), np.log(chi[1])),
+        (np.log(2 / level) / (2 * count)) ** 0.5,
+        np.log(stats.f.ppf(1 - level / 2, count - 1, count - 1)) / 2,
+    )
+    return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
+
+
+@eqx.filter_jit
+def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 4"]) -> Verdict:
+    """The four tests, beside what chance is allowed in each."""
     large, small = prediction.large, prediction.small
     count, dtype = scatter.large.shape[0], scatter.large.dtype
     flat = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
@@ -141,19 +151,12 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
     expected = jnp.log(flat(small.standard_error) / error)
 
     full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
-    chi = stats.chi2.ppf([level / 2, 1 - level / 2], count - 1) / (count - 1)
-    ratio = stats.f.ppf(1 - level / 2, count - 1, count - 1)
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
     first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
     rows = lambda *parts: jnp.concatenate(parts)  # noqa: E731
-    sampling = rows(
-        full(stats.norm.ppf(1 - level / 2) / count**0.5),
-        full(max(-np.log(chi[0]), np.log(chi[1]))),
-        full((np.log(2 / level) / (2 * count)) ** 0.5),
-        full(np.log(ratio) / 2),
-    )
+    sampling = jnp.repeat(allowed, m)
     second = rows(bias, 4 * curve**2, 0.4 * (bias + skewness / 6), 2 * (first_curve**2 + first_bias**2 + curve**2))
     # What the check must see: a deviation of half a standard error; a factor two in the variance; standard errors off by
     # two; a scatter that falls as 1/n, or as the fourth root.

@@ -1,6 +1,7 @@
 """The problems that the claims on linear networks are tried on. Those of one shape compile once, whatever their numbers."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -64,9 +65,13 @@ class Task(eqx.Module):
             )
 
 
-@eqx.filter_jit
 def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
     """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
+    return _task(key, sizes, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
     place, jitter = jax.random.split(jax.random.fold_in(key, index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * jax.random.uniform(jitter, (sizes[0],), grid.dtype, -0.5, 0.5)
@@ -90,7 +95,7 @@ def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
     def draw(key: PRNGKeyArray) -> Task:
         k = jax.random.split(key, 9)
         dtype = jnp.result_type(float)
-        decades = jax.random.uniform(k[0], (), dtype, 0, 6) * jax.random.bernoulli(k[1], 0.5)
+        decades = jnp.where(jax.random.bernoulli(k[1], 0.5), jax.random.uniform(k[0], (), dtype, 0, 6), 0)
         strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
         fractions = jax.random.uniform(k[3], (d,), dtype)
         # A tie, or a gap down to where the dtype cannot see it.
@@ -153,6 +158,19 @@ def valid(task: FeatureTask) -> FeatureTask:
     """The task, if its moments are moments. Raises `ValueError` otherwise."""
     _ = task.moments
     return task
+
+
+def rounded(problem: Any) -> Iterator[Callable[[], Any]]:
+    """A problem with rounder numbers, its data only where those are still moments."""
+    from ._search import rounder
+
+    def one(digits: int) -> Any:
+        data = problem.data
+        if isinstance(data, Moments):
+            data = Moments(rounder(data.cross, digits), rounder(data.second, digits))
+        return eqx.tree_at(lambda p: p.data, rounder(problem, digits), data)
+
+    return (functools.partial(one, digits) for digits in (1, 2, 3))
 
 
 def replace(module: Any, **fields: Any) -> Any:

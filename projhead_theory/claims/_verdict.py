@@ -1,6 +1,8 @@
 """A verdict: how far prediction and measurement are apart, how far they may be, and what that means."""
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,13 +64,13 @@ class Verdict(eqx.Module):
     what: str = eqx.field(static=True, default="discrepancy")
 
     @property
-    def tolerance(self) -> Float[Array, " k"]:
-        return jnp.sum(jnp.stack(list(self.parts.values())), axis=0)
+    def tolerance(self) -> Float[Array, " k"] | Float[np.ndarray, " k"]:
+        return functools.reduce(operator.add, self.parts.values())
 
     @property
     def outcome(self) -> Any:
         """An entry of `Outcome`."""
-        premise = jnp.all(jnp.stack([jnp.ones((), bool), *self.premises.values()]))
+        premise = functools.reduce(operator.and_, self.premises.values(), jnp.ones((), bool))
         return judge(self.discrepancy, self.parts, self.effect, settled=self.settled, finite=self.finite, premise=premise)
 
     @property
@@ -83,20 +85,26 @@ class Verdict(eqx.Module):
     @property
     def name(self) -> str:
         """The outcome's short name."""
-        outcome = self.outcome
-        return next(name for name in NAMES if bool(outcome == getattr(Outcome, name)))
+        here = self.on_host
+        number = _number(np, here.discrepancy, here.tolerance, here.effect, here.settled, here.finite, not here.failed)
+        return NAMES[int(number)]
+
+    @property
+    def on_host(self) -> "Verdict":
+        """The same with NumPy's arrays: what is read does not depend on the settings of JAX at the time of reading."""
+        return jax.device_get(self)
 
     @property
     def worst(self) -> int:
         """The row that decides: largest discrepancy in units of its tolerance; if undecidable, largest tolerance for its effect."""
-        blurred = self.name == "undecidable"
-        ratio = np.asarray(self.tolerance) / np.asarray(self.effect) if blurred else self.ratio
+        here = self.on_host
+        ratio = here.tolerance / here.effect if self.name == "undecidable" else self.ratio
         return int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
 
     @property
     def ratio(self) -> np.ndarray:
         """The discrepancy in units of the tolerance, row by row; zero over zero is zero."""
-        discrepancy, tolerance = np.asarray(self.discrepancy), np.asarray(self.tolerance)
+        discrepancy, tolerance = self.on_host.discrepancy, self.on_host.tolerance
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(discrepancy == 0, 0.0, discrepancy / tolerance)
 
@@ -108,36 +116,36 @@ class Verdict(eqx.Module):
     @property
     def remedy(self) -> str:
         """What would decide an undecidable comparison: less of the widest part of its tolerance, where it blurs most."""
-        i = self.worst
-        widest = max(self.parts, key=lambda part: np.nan_to_num(float(self.parts[part][i]), nan=np.inf))
-        return f"an effect of {float(self.effect[i]):.1e} needs less {widest}: {REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
+        i, here = self.worst, self.on_host
+        widest = max(here.parts, key=lambda part: np.nan_to_num(float(here.parts[part][i]), nan=np.inf))
+        return f"an effect of {float(here.effect[i]):.1e} needs less {widest}: {REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
 
     def __str__(self) -> str:
-        i, name = self.worst, self.name
-        parts = ", ".join(f"{part} {float(value[i]):.0e}" for part, value in self.parts.items() if float(value[i]) > 0)
+        i, name, here = self.worst, self.name, self.on_host
+        parts = ", ".join(f"{part} {float(value[i]):.0e}" for part, value in here.parts.items() if float(value[i]) > 0)
         word = name.replace("_", " ")
         if name == "undecidable":
             word += f" ({self.remedy})"
         if name == "premise_failed":
             word += f" ({', '.join(self.failed)})"
         return (
-            f"{word}: {float(self.discrepancy[i]):.1e} {'within' if name == 'holds' else 'against'} "
-            f"{float(self.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"
+            f"{word}: {float(here.discrepancy[i]):.1e} {'within' if name == 'holds' else 'against'} "
+            f"{float(here.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
-        name = self.name
+        name, here = self.name, self.on_host
         return {
             "outcome": name,
             "sentence": str(self),
             "what": self.what,
             "labels": list(self.labels),
-            "discrepancy": plain(self.discrepancy),
-            "tolerance": plain(self.tolerance),
-            "parts": {part: plain(value) for part, value in self.parts.items()},
-            "effect": plain(self.effect),
-            "premises": {premise: bool(value) for premise, value in self.premises.items()},
+            "discrepancy": plain(here.discrepancy),
+            "tolerance": plain(here.tolerance),
+            "parts": {part: plain(value) for part, value in here.parts.items()},
+            "effect": plain(here.effect),
+            "premises": {premise: bool(value) for premise, value in here.premises.items()},
             "remedy": self.remedy if name == "undecidable" else None,
         }
 
@@ -145,17 +153,17 @@ class Verdict(eqx.Module):
         """Discrepancy, tolerance and its parts, predicted and measured, as a labelled `xarray.Dataset`."""
         import xarray
 
-        get = jax.device_get
+        here = self.on_host
         return xarray.Dataset(
             {
-                "discrepancy": (("row",), get(self.discrepancy)),
-                "tolerance": (("row",), get(self.tolerance)),
-                "effect": (("row",), get(self.effect)),
-                "part": (("source", "row"), np.stack([get(v) for v in self.parts.values()])),
-                "predicted": (("row", "direction"), get(self.predicted)),
-                "measured": (("row", "direction"), get(self.measured)),
+                "discrepancy": (("row",), here.discrepancy),
+                "tolerance": (("row",), here.tolerance),
+                "effect": (("row",), here.effect),
+                "part": (("source", "row"), np.stack(list(here.parts.values()))),
+                "predicted": (("row", "direction"), here.predicted),
+                "measured": (("row", "direction"), here.measured),
             },
-            coords={"row": list(self.labels), "source": list(self.parts)},
+            coords={"row": list(self.labels), "source": list(here.parts)},
             attrs={"outcome": self.name, "what": self.what},
         )
 
@@ -170,13 +178,22 @@ def judge(
     discrepancy: Array, parts: Mapping[str, Array], effect: Array, *, settled: Any = True, finite: Any = True, premise: Any = True
 ) -> Any:
     """The outcome, in order: diverged; premise failed; holds, unless the tolerance hides the effect; not converged; violated."""
-    tolerance = jnp.sum(jnp.stack(list(parts.values())), axis=0)
-    within = jnp.all(discrepancy <= tolerance)
-    sharp = jnp.all(tolerance < effect)
-    outcome = Outcome.where(jnp.asarray(settled), Outcome.violated, Outcome.not_converged)
-    outcome = Outcome.where(within, Outcome.where(sharp, Outcome.holds, Outcome.undecidable), outcome)
-    outcome = Outcome.where(jnp.asarray(premise), outcome, Outcome.premise_failed)
-    return Outcome.where(jnp.asarray(finite) & jnp.all(jnp.isfinite(discrepancy)), outcome, Outcome.diverged)
+    tolerance = functools.reduce(operator.add, parts.values())
+    number = _number(jnp, discrepancy, tolerance, effect, settled, finite, premise)
+    outcome = Outcome.holds
+    for i, name in enumerate(NAMES):
+        outcome = Outcome.where(number == i, getattr(Outcome, name), outcome)
+    return outcome
+
+
+def _number(xp: Any, discrepancy: Any, tolerance: Any, effect: Any, settled: Any, finite: Any, premise: Any) -> Any:
+    """The number among `NAMES` of the outcome, with the array functions of NumPy or of JAX."""
+    number = {name: i for i, name in enumerate(NAMES)}
+    agrees = xp.where(xp.all(tolerance < effect), number["holds"], number["undecidable"])
+    differs = xp.where(xp.asarray(settled), number["violated"], number["not_converged"])
+    result = xp.where(xp.all(discrepancy <= tolerance), agrees, differs)
+    result = xp.where(xp.asarray(premise), result, number["premise_failed"])
+    return xp.where(xp.asarray(finite) & xp.all(xp.isfinite(discrepancy)), result, number["diverged"])
 
 
 def compare_values(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,10 +36,29 @@ def set_precision(precision: str) -> None:
     jax.config.update("jax_enable_x64", precision == "float64")
 
 
+@contextlib.contextmanager
+def compiled_lightly() -> Iterator[None]:
+    """Spend less on optimising programs that run once: a short run spends most of its time in the compiler."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
+def leave(code: int) -> None:
+    """End the process at once if threads are still at work, for whose present step nobody waits."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def require_writable(name: str, path: str | None) -> None:
     """Complain before a long run, not after it, about a file that cannot be written."""
-    import os
-
     if path is None or (path == "-" and name == "json"):
         return
     folder = os.path.dirname(path) or "."

@@ -12,13 +12,15 @@ from . import _options as options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..claims import Claim
+    from ..claims import Claim, ClaimResult
 
 
 def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Claims to run; all if none is named.")] = None,
     seed: options.Seed = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer problems a claim; every control all the same.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer problems a claim, compiled with little optimisation; every control all the same.")
+    ] = False,
     fuzz: Annotated[int | None, typer.Option(metavar="N", help="Search for counterexamples instead: N random problems a claim.")] = None,
     json: options.Json = None,
     html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a self-contained report with formulas and figures.")] = None,
@@ -29,14 +31,17 @@ def verify(
     ] = None,
     depth: Annotated[int, typer.Option(help="With --views: number of layers.")] = 2,
     width: Annotated[int | None, typer.Option(help="With --views: width of every layer; the rank if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Threads; as many as there are cores if not given.")] = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
     options.set_precision(precision)
     for name, path in (("json", json), ("html", html), ("markdown", markdown)):
         options.require_writable(name, path)
-    if fuzz is not None and (html or markdown or quick or views):
-        raise options.bad("fuzz", "--html, --markdown, --quick or --views beside it", "--fuzz with --json alone")
+    if fuzz is not None and (html or markdown or quick or views or workers is not None):
+        raise options.bad("fuzz", "--html, --markdown, --quick, --views or --workers beside it", "--fuzz with --json alone")
+    if workers is not None and workers < 1:
+        raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
         raise options.bad("fuzz", str(fuzz), "at least one problem")
     from rich.console import Console
@@ -64,7 +69,7 @@ def verify(
         chosen = [claims.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
     if fuzz is not None:
         return _search(chosen, fuzz, seed, json, console)
-    return _run(chosen, seed, quick, json, html, markdown, console)
+    return _run(chosen, seed, quick, workers, json, html, markdown, console)
 
 
 def _described(claim: Claim) -> dict[str, Any]:
@@ -78,24 +83,40 @@ def _described(claim: Claim) -> dict[str, Any]:
     }
 
 
-def _run(chosen: list[Claim], seed: int, quick: bool, json: str | None, html: str | None, markdown: str | None, console: Console) -> int:
+def _run(
+    chosen: list[Claim],
+    seed: int,
+    quick: bool,
+    workers: int | None,
+    json: str | None,
+    html: str | None,
+    markdown: str | None,
+    console: Console,
+) -> int:
+    import contextlib
+    import time
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from .. import claims, report
 
-    level = claims.family_level(chosen, quick)
-    results, interrupted = [], False
+    results, interrupted, begin = [], False, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_quiet(), transient=True) as progress:
         task = progress.add_task("", total=len(chosen))
+
+        def done(result: ClaimResult) -> None:
+            results.append(result)
+            progress.advance(task)
+
+        show = lambda step: progress.update(task, description=step)  # noqa: E731
         try:
-            for claim in chosen:
-                progress.update(task, description=claim.name)
-                results.append(claims.check(claim, seed, quick=quick, level=level))
-                progress.advance(task)
+            with options.compiled_lightly() if quick else contextlib.nullcontext():
+                claims.check_all(chosen, seed, quick=quick, workers=workers, progress=done, step=show)
         except KeyboardInterrupt:
             interrupted = True
 
+    results.sort(key=lambda result: chosen.index(result.claim))
     data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in chosen])
     if json is not None:
         report.write_json(data, json)
@@ -105,19 +126,21 @@ def _run(chosen: list[Claim], seed: int, quick: bool, json: str | None, html: st
         report.write_markdown(report.claims_markdown(results, data), markdown)
     if json != "-":
         console.print(report.claims_table(results))
-        total = sum(r.seconds for r in results)
-        console.print(f"{report.summary(data)} ({total:.1f} s, seed {seed})", highlight=False)
+        seconds = time.perf_counter() - begin
+        console.print(f"{report.summary(data)} ({seconds:.1f} s, seed {seed})", highlight=False)
         for result in results:
             if not result.holds:
                 worst = result.counterexample or result.worst
                 console.print(f"{result.claim.name}: {worst.label}: {worst.verdict}", markup=False, highlight=False)
     if interrupted:
         print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
+        options.leave(130)
         return 130
     return 0 if data["all_hold"] else 1
 
 
 def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, console: Console) -> int:
+    import jax
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from .. import claims, report
@@ -131,6 +154,8 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
                 progress.update(task, description=claim.name)
                 show = lambda done, number=number: progress.update(task, completed=number * tries + done)  # noqa: E731
                 results.append(claims.search(claim, tries, seed, show))
+                # Its programs are of no use to the next, and hold memory mappings, of which a process has only so many.
+                jax.clear_caches()
         except KeyboardInterrupt:
             interrupted = True
 

@@ -45,7 +45,7 @@ def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
 
 def plot_budget(verdict: Verdict, ax: Any = None) -> Any:
     """The error budget of every row: the parts of its tolerance, the tolerance, the discrepancy, and the effect to be seen."""
-    ax = axes(ax)
+    ax, verdict = axes(ax), verdict.on_host
     rows = np.arange(len(verdict.labels))
     tiny = 1e-18
     clip = lambda x: np.maximum(np.nan_to_num(np.asarray(x, float), posinf=1e18), tiny)  # noqa: E731

@@ -60,8 +60,8 @@ def _section(result: ClaimResult, values: dict[str, Any]) -> str:
         _row(
             escape(t.label),
             _outcome(t.verdict.name, t.verdict.name == "holds"),
-            short(float(t.verdict.discrepancy[t.verdict.worst])),
-            short(float(t.verdict.tolerance[t.verdict.worst])),
+            short(float(t.verdict.on_host.discrepancy[t.verdict.worst])),
+            short(float(t.verdict.on_host.tolerance[t.verdict.worst])),
             escape(budget(t.verdict, t.verdict.worst)),
             escape(t.verdict.labels[t.verdict.worst]),
         )

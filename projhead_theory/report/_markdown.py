@@ -24,7 +24,7 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
         lines += [f"*Hypotheses*: {'; '.join(claim.hypotheses) or 'none stated'}. *Source*: {claim.source}.", ""]
         lines += ["| problem | outcome | discrepancy | tolerance | made of | worst at |", "|---|---|---|---|---|---|"]
         for trial in result.trials:
-            v, i = trial.verdict, trial.verdict.worst
+            v, i = trial.verdict.on_host, trial.verdict.worst
             cells = [
                 trial.label,
                 v.name.replace("_", " "),

@@ -187,7 +187,9 @@ def _largest_root(ratio: Array, depth: int) -> Array:
         h, slope, curvature = _balance(p, depth)
         residual = h - ratio * peak
         under = jnp.maximum(slope**2 - 2 * curvature * residual, 0)
-        return jnp.clip(p + 2 * residual / (jnp.sqrt(under) - slope), least, 1)
+        # At the turning point itself slope and residual may both round to zero: there is nowhere to go.
+        divisor = jnp.sqrt(under) - slope
+        return jnp.clip(p + jnp.where(divisor > 0, 2 * residual / jnp.where(divisor > 0, divisor, 1), 0), least, 1)
 
     return jax.lax.fori_loop(0, STEPS, step, least + (1 - least) * jnp.sqrt(1 - ratio))
 

@@ -32,6 +32,11 @@ class SpectralMinimiser(eqx.Module):
     unique: Bool[Array, ""]
     rounding: Float[Array, ""]
 
+    @property
+    def fraction_rounding(self) -> Float[Array, ""]:
+        """The absolute error that the dtype leaves in a signal fraction."""
+        return self.rounding / (1 + 1 / jnp.where(self.unique, self.gap, jnp.inf))
+
 
 def spectral(moments: Moments, width: int | None = None, *, throw: bool = True) -> SpectralMinimiser:
     r"""Minimise $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$ over $M \succeq 0$ of rank at most `width`.
@@ -126,10 +131,10 @@ def stationarity_defect(minimiser: SpectralMinimiser, moments: Moments, gram: Fl
     signed = jnp.sum(u * matmul(moments.cross, u), axis=0)
     residual = matmul(inner, inner - jnp.diag(signed))
     kept = jnp.arange(d) < minimiser.kept
-    floor = minimiser.rounding * jnp.where(kept, 1, 0)
+    floor = minimiser.fraction_rounding + jnp.finfo(gram.dtype).tiny
     block = kept[:, None] & ~kept[None, :]
     separation = jnp.where(block, fractions[:, None] - signed[None, :], fractions[:, None])
-    step = jnp.where(kept[:, None], residual / jnp.maximum(separation, floor[:, None] + jnp.finfo(gram.dtype).tiny), 0)
+    step = jnp.where(kept[:, None], residual / jnp.maximum(separation, floor), 0)
     step = jnp.where(block, step, 0) + jnp.where(block, step, 0).T + symmetric(jnp.where(kept[:, None] & kept[None, :], step, 0))
     spare = jnp.sqrt(jnp.sum(jnp.where(kept, 0, jnp.abs(jnp.diagonal(residual)))))
     # At a cut the kept modes use up the rank, and the dropped block is the Schur complement of the mixed one: second order.

@@ -1,0 +1,107 @@
+"""Several claims at once: their common error rate, and the threads they run on."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+
+import jax
+
+from .. import _checks
+from ._claim import FAMILY_ERROR, Claim, ClaimResult, check
+
+
+def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
+    """The level of each significance test, such that chance fails any in the whole suite with probability `FAMILY_ERROR`.
+
+    Bonferroni's share: tests may depend on one another as they like.
+    """
+    count = 0
+    for claim in claims:
+        if claim.tests:
+            problems = claim.quick if quick else sum(1 for _ in claim.problems(jax.random.key(0)))
+            count += claim.tests * problems
+    return FAMILY_ERROR / max(count, 1)
+
+
+class _StoppedError(Exception):
+    """Raised in a worker between two steps, once nobody waits for it any more."""
+
+
+def check_all(
+    claims: Sequence[Claim],
+    seed: int = 0,
+    *,
+    quick: bool = False,
+    workers: int | None = None,
+    progress: Callable[[ClaimResult], None] = lambda result: None,
+    step: Callable[[str], None] = lambda name: None,
+) -> list[ClaimResult]:
+    """Check claims side by side, each with its controls, with one error rate for the significance tests of all.
+
+    Most of the time of a check goes into compilation, which holds no lock of Python's: threads share what is compiled
+    and run as fast as processes. What comes out does not depend on their number.
+
+    **Arguments:** `claims`; `seed`, `quick`: as in `check`; `workers`: threads, as many as there are cores if not given;
+    precision, promotion, matrix precision and default device are carried over to them, other settings of JAX that are
+    scoped (`with jax.disable_jit(): ...`) need `workers=1`, which runs in the calling thread; `progress`: called with
+    each result as it comes; `step`: called, from any thread, with the name of each problem and control before it runs.
+
+    **Returns:** the results, in the order of the claims.
+
+    **Raises:** `ValueError` for fewer than one worker; what a check raises, or `KeyboardInterrupt`, at once: the others
+    stop at the end of their present step.
+    """
+    count = (
+        len(os.sched_getaffinity(0))
+        if workers is None and hasattr(os, "sched_getaffinity")
+        else (os.cpu_count() or 1)
+        if workers is None
+        else workers
+    )
+    count = min(_checks.count("workers", count), len(claims))
+    level = family_level(claims, quick)
+    if count <= 1:
+        results = []
+        for claim in claims:
+            results.append(check(claim, seed, quick=quick, level=level, progress=step))
+            progress(results[-1])
+        return results
+
+    stop, settings = threading.Event(), _settings()
+
+    def go_on(name: str) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        step(name)
+
+    def one(claim: Claim) -> ClaimResult:
+        with settings():
+            return check(claim, seed, quick=quick, level=level, progress=go_on)
+
+    # From both ends: neighbours share what is compiled, so they had better not start together.
+    order = [i for pair in zip(range(len(claims)), reversed(range(len(claims))), strict=True) for i in pair][: len(claims)]
+    pool = ThreadPoolExecutor(count)
+    tasks: dict[int, Future[ClaimResult]] = {i: pool.submit(one, claims[i]) for i in order}
+    try:
+        for task in as_completed(tasks.values()):
+            progress(task.result())
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [tasks[i].result() for i in range(len(claims))]
+
+
+def _settings() -> Callable[[], contextlib.ExitStack]:
+    """The settings of JAX that are in force in this thread, to be entered in another."""
+    names = ("enable_x64", "numpy_dtype_promotion", "default_matmul_precision", "default_device")
+    scopes = [(getattr(jax, name), getattr(jax.config, f"jax_{name}")) for name in names]
+
+    def enter() -> contextlib.ExitStack:
+        stack = contextlib.ExitStack()
+        for scope, value in scopes:
+            stack.enter_context(scope(value))
+        return stack
+
+    return enter

@@ -1,0 +1,74 @@
+"""Saddles of the spectral contrastive loss are told from its minimum, by the run alone."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import projhead_theory as pt
+from projhead_theory.claims._compare import at_saddle
+from projhead_theory.problems import random_moments
+
+FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
+
+
+def stationary(moments, chosen):
+    """The stationary Gram that keeps the modes of these numbers."""
+    minimiser = pt.theory.spectral(moments)
+    modes = minimiser.modes[:, jnp.asarray(chosen, int)]
+    return (modes * minimiser.signal_fraction[jnp.asarray(chosen, int)]) @ modes.T
+
+
+def second_moment(moments, strengths):
+    """The same signal fractions, with directions of other strengths."""
+    scale = jnp.diag(jnp.asarray(strengths))
+    return pt.Moments(scale @ moments.cross @ scale, scale @ moments.second @ scale)
+
+
+@pytest.mark.parametrize("width", range(1, 5))
+@pytest.mark.parametrize("strengths", [(1.0, 1.0, 1.0, 1.0), (300.0, 1.0, 0.03, 10.0)])
+def test_of_all_stationary_points_only_the_minimum_is_none(width, strengths):
+    """Every set of at most `width` modes is stationary; the loss falls from all but the largest, over strengths decades apart too."""
+    moments = second_moment(random_moments(jax.random.key(0), FRACTIONS, condition=3.0), strengths)
+    for size in range(width + 1):
+        for chosen in itertools.combinations(range(4), size):
+            best = chosen == tuple(range(width))
+            assert bool(at_saddle(moments, stationary(moments, chosen), width)) is not best, (width, chosen)
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("gap", [1e-2, 1e-5, 1e-8])
+def test_of_two_nearly_tied_modes_the_larger_is_kept_at_the_minimum(gap):
+    """The residual is zero at both."""
+    moments = random_moments(jax.random.key(1), jnp.asarray([0.9, 0.5, 0.5 - gap]), condition=3.0)
+    assert not at_saddle(moments, stationary(moments, (0, 1)), 2)
+    assert at_saddle(moments, stationary(moments, (0, 2)), 2)
+
+
+def test_modes_without_signal_are_not_missed():
+    """Vanishing signal fractions: a minimum that has fewer modes than the width allows."""
+    second = jnp.diag(jnp.asarray([4.0, 1.0, 2.0]))
+    moments = pt.Moments(jnp.diag(jnp.asarray([2.0, 0.0, 0.0])), second)
+    only = jnp.diag(jnp.asarray([2.0 / 16.0, 0.0, 0.0]))
+    for width in (1, 2, 3):
+        assert not at_saddle(moments, only, width)
+        assert at_saddle(moments, jnp.zeros((3, 3)), width)
+
+
+def test_directions_without_variance_do_not_count():
+    second = jnp.diag(jnp.asarray([1.0, 0.0]))
+    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.0])), second)
+    assert not at_saddle(moments, jnp.diag(jnp.asarray([0.5, 0.0])), 2)
+
+
+def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converged():
+    """The weak feature is still at the saddle when the gradient of the strong one, a million times larger, has vanished."""
+    moments = pt.Moments(jnp.diag(jnp.asarray([0.9e6, 0.8])), jnp.diag(jnp.asarray([1e6, 1.0])))
+    start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=1e-3)
+    options = {"solver": pt.simulation.implicit(), "stationarity": 1e-3, "record": 4}
+    early = pt.simulation.gradient_flow(start, moments, until=1e-2, **options)
+    prediction = pt.theory.layerwise(moments, 2)
+    assert pt.compare(prediction, early).name == "not_converged"
+    assert np.asarray(early.weights())[-1, -1, 1] < 0.01

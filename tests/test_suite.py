@@ -1,0 +1,64 @@
+"""Claims side by side: what comes out does not depend on the number of threads."""
+
+import dataclasses
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_claims import CUBED, toy
+
+from projhead_theory.claims import Measured, check_all, verify
+
+
+def three():
+    return [toy(CUBED, name=name) for name in ("first", "second", "third")]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8, None])
+def test_results_are_in_order_and_the_same(workers):
+    claims, seen, steps = three(), [], []
+    results = check_all(claims, 3, workers=workers, progress=seen.append, step=steps.append)
+    alone = check_all(claims, 3, workers=1)
+    assert [r.claim.name for r in results] == ["first", "second", "third"]
+    assert sorted(r.claim.name for r in seen) == ["first", "second", "third"]
+    assert len(steps) == sum(len(r.trials) + len(r.controls) for r in results)
+    for a, b in zip(results, alone, strict=True):
+        assert [c.caught for c in a.controls] == [c.caught for c in b.controls]
+        for s, t in zip(a.trials, b.trials, strict=True):
+            np.testing.assert_array_equal(s.verdict.measured, t.verdict.measured)
+
+
+def test_settings_of_the_caller_reach_the_threads():
+    """Precision and promotion, also where they are scoped."""
+    seen = []
+
+    def measured(problem):
+        seen.append((threading.current_thread() is threading.main_thread(), jnp.ones(()).dtype, jax.config.jax_numpy_dtype_promotion))
+        return Measured(problem.value[None] ** 2, {"none": 1e-3})
+
+    claims = [dataclasses.replace(c, measure=measured) for c in three()]
+    for x64 in (False, True):
+        seen.clear()
+        with jax.enable_x64(x64), jax.numpy_dtype_promotion("standard"):
+            check_all(claims, quick=True, workers=2)
+        assert set(seen) == {(False, jnp.dtype("float64" if x64 else "float32"), "standard")}
+
+
+def test_an_error_of_one_claim_is_raised_and_stops_the_others():
+    begun = []
+
+    def broken(problem):
+        begun.append(problem)
+        raise RuntimeError("no luck")
+
+    claims = [dataclasses.replace(c, measure=broken) for c in three()]
+    with pytest.raises(RuntimeError, match="no luck"):
+        check_all(claims, workers=2)
+    assert len(begun) <= 3
+
+
+def test_workers_are_counted():
+    with pytest.raises(ValueError, match=r"workers: got 0"):
+        verify("min-norm", workers=0)
