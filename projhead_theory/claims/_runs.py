@@ -111,11 +111,13 @@ def trained(network: DeepLinear, data: Data, quantity: Callable[[DeepLinear], An
     `simulation.gradient_flow`.
 
     **Returns:** a `Measured`. Its *integration* error, stationarity included, is how far the quantity moves when every
-    tolerance is 32 times as wide; its *rounding* is what the dtype leaves of a product of so many layers.
+    tolerance is 32 times as wide, and the tolerance of a single step; its *rounding* is what the dtype leaves of a product
+    of so many layers.
     """
     run = flow(network, data, **options)
     fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))
     rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))  # noqa: E731
     eps = jnp.finfo(fine.dtype).eps
-    errors = {"integration": rows(fine - coarse), "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine)}
+    step = local_error(fine.dtype, network.depth) * rows(fine)
+    errors = {"integration": rows(fine - coarse) + step, "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine)}
     return Measured(fine, errors, settled=run.settled, finite=run.finite)

@@ -53,14 +53,7 @@ def check_all(
     **Raises:** `ValueError` for fewer than one worker; what a check raises, or `KeyboardInterrupt`, at once: the others
     stop at the end of their present step.
     """
-    count = (
-        len(os.sched_getaffinity(0))
-        if workers is None and hasattr(os, "sched_getaffinity")
-        else (os.cpu_count() or 1)
-        if workers is None
-        else workers
-    )
-    count = min(_checks.count("workers", count), len(claims))
+    count = min(_checks.count("workers", _cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
     if count <= 1:
         results = []
@@ -91,6 +84,11 @@ def check_all(
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
     return [tasks[i].result() for i in range(len(claims))]
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _settings() -> Callable[[], contextlib.ExitStack]:
