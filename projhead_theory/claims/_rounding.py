@@ -27,7 +27,7 @@ def rounding_of_steps(networks: DeepLinear, gradients: Sequence[Array], step: Ar
 
     Step `t` rounds it by at most $e_t = 8 p \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)^2$. Rounding errors of so many
     steps have random signs (Higham and Mary 2019): their sum is within $6.4 \sqrt{\sum_t e_t^2}$, and never beyond
-    $\sum_t e_t$.
+    $\sum_t e_t$. That is for decays that shrink what is there, $|1 - \eta\gamma| \le 1$: beyond, old errors grow as well.
     """
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))  # noqa: E731
     sizes = jnp.stack([norm(w)[:-1] + step * norm(g) for w, g in zip(networks.layers, gradients, strict=True)])
