@@ -256,9 +256,10 @@ def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"
         bend = jnp.mean(second)
         corrected = at - bend / 2 * (at - when[1]) * (at - when[2]) / slope
         # A chord is off by at most an eighth of the squared step times the second derivative; the parabola, by what that changes from
-        # end to end, twice over; and the correction, by the share by which the slope changes.
+        # end to end, twice over, and by what rounding changes it; and the correction, by the share by which the slope changes.
         chord = steps[1] ** 2 / 8 / slope
-        left = chord * (2 * jnp.abs(second[1] - second[0]) + bend**2 * steps[1] / slope)
+        rounding = 4 * jnp.finfo(column.dtype).eps * jnp.max(jnp.abs(near)) / jnp.min(steps) / (jnp.min(steps) + steps[1])
+        left = chord * (2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope)
         return Crossing(corrected, left, slope, when[jnp.asarray([0, 3])])
 
     return jax.vmap(one, in_axes=(1, 0))(logs, levels)
@@ -270,10 +271,13 @@ def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     logs = _logs(first)[0][:, -1]
     levels = logs[-1] - jnp.log(2.0).astype(logs.dtype)
     brackets = _crossing(problem.times, logs, levels).around
-    each = (RECORDS - 1) // brackets.shape[0]
-    close = [jnp.linspace(b[0], b[1], each + 2, dtype=levels.dtype)[1:-1] for b in brackets]
-    times = jnp.sort(jnp.concatenate([*close, problem.times[each * brackets.shape[0] - RECORDS :]]))
-    # Two onsets may share a bracket, and then records: those are put apart by the least that the dtype can tell.
+    d = brackets.shape[0]
+    each = (RECORDS - 1) // d
+    # Features that share a bracket have their records side by side in it, not in the same places.
+    shares = (jnp.arange(each, dtype=levels.dtype) + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]) / each
+    close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
+    times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
+    # Should two coincide all the same, they are put apart by the least that the dtype can tell.
     apart = 4 * jnp.finfo(times.dtype).eps * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
     return replace(problem, times=jax.lax.cummax(times - apart) + apart), levels
 

@@ -215,7 +215,8 @@ def _harder(key: PRNGKeyArray) -> Sampling:
     mixing, _ = jnp.linalg.qr(jax.random.normal(k[1], (DIM, DIM), dtype))
     noise = 10.0 ** jax.random.uniform(k[2], (DIM,), dtype, -0.7, 0.1)
     problem = ContrastiveProblem(Features(strength, "gaussian", mixing=mixing), ambient=AdditiveNoise(noise))
-    return Sampling(problem, k[3], pairs=150, depth=1)
+    # Enough replicates for the levels that thousands of problems leave to each test.
+    return Sampling(problem, k[3], pairs=100, replicates=600, depth=1)
 
 
 CLAIM = Claim(
