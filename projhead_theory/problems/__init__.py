@@ -3,6 +3,7 @@
 from ._augmentations import AbstractAugmentation, AdditiveNoise, Compose, Custom, Mask, Rescale, SignFlip
 from ._contrastive import ContrastiveProblem
 from ._data import Data
+from ._downstream import AbstractLabel, Downstream, DownstreamProblem, LinearLabel, MajorityLabel, SignLabel
 from ._features import Features
 from ._labelled import Labelled
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
@@ -13,20 +14,26 @@ from ._views import Views
 __all__ = [
     "LAWS",
     "AbstractAugmentation",
+    "AbstractLabel",
     "AbstractLaw",
     "AdditiveNoise",
     "Compose",
     "ContrastiveProblem",
     "Custom",
     "Data",
+    "Downstream",
+    "DownstreamProblem",
     "Features",
     "Gaussian",
     "Labelled",
     "Laplace",
+    "LinearLabel",
+    "MajorityLabel",
     "Mask",
     "Rademacher",
     "Rescale",
     "SignFlip",
+    "SignLabel",
     "SpikeAndSlab",
     "Uniform",
     "Views",
