@@ -1,0 +1,49 @@
+r"""Sums of exponentials with positive amplitudes, $\sum_e a_e e^{r_e t}$: convex, so that there is one best $t$."""
+
+import jax
+import jax.numpy as jnp
+import optimistix
+from jaxtyping import Array, Float
+
+# Halvings of the bracket. A Newton step then squares what is left.
+BITS = 32
+
+
+def total(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], t: Array) -> Float[Array, ""]:
+    r"""$\sum_e a_e e^{r_e t}$; a term of amplitude zero is zero whatever its rate."""
+    return jnp.sum(amplitudes * jnp.exp(jnp.where(amplitudes > 0, rates, 0) * t))
+
+
+@jax.jit
+def minimiser(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Array, high: Array) -> Float[Array, ""]:
+    r"""The $t \in [\text{low}, \text{high}]$ at which $\sum_e a_e e^{r_e t}$ is least; the lower end if it is constant.
+
+    Where $P$ and $N$ are what growing and falling terms add to the slope, it is the root of $\ln P - \ln N$, whose own
+    slope is at least $s = \min_{r > 0} r + \min_{r < 0} |r|$: so it lies within $|\ln P - \ln N| / s$ of zero. If nothing
+    grows it is the upper end, which may be infinite. Differentiable by the implicit function theorem.
+    """
+    present = amplitudes > 0
+    grows, falls = present & (rates > 0), present & (rates < 0)
+    both = jnp.any(grows) & jnp.any(falls)
+
+    def side(chosen: Array, sign: int) -> tuple[Array, Array]:
+        """Logarithms of what these terms add to the slope, and their rates; of a stand-in, if one side has no terms."""
+        rate = jnp.where(chosen, jnp.abs(rates), 1)
+        logarithms = jnp.where(chosen, jnp.log(jnp.where(chosen, amplitudes, 1)) + jnp.log(rate), -jnp.inf)
+        return jnp.where(both, logarithms, 0), sign * jnp.where(both, rate, 1)
+
+    def slope(t: Array, sides: tuple[tuple[Array, Array], tuple[Array, Array]]) -> Array:
+        up, down = (jax.nn.logsumexp(logarithms + rate * t) for logarithms, rate in sides)
+        return up - down
+
+    sides = (side(grows, 1), side(falls, -1))
+    slowest = sum(jnp.min(jnp.where(chosen, jnp.abs(rates), jnp.inf)) for chosen in (grows, falls))
+    zero = jnp.zeros((), rates.dtype)
+    # A little wider than the bound, which may be attained.
+    reach = jax.lax.stop_gradient(1.01 * jnp.abs(slope(zero, sides)) / jnp.where(both, slowest, 1) + 1e-3)
+    solver = optimistix.Bisection(rtol=0.0, atol=0.0, flip=False)
+    options = {"lower": -reach, "upper": reach}
+    found = optimistix.root_find(slope, solver, zero, sides, options, max_steps=BITS, throw=False).value
+    value, steepness = jax.jvp(lambda t: slope(t, sides), (found,), (jnp.ones_like(found),))
+    found = found - value / steepness
+    return jnp.where(both, jnp.clip(found, low, high), jnp.where(jnp.any(falls), high, low))

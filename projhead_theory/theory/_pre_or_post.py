@@ -1,0 +1,205 @@
+r"""When the representation before the projection head beats the one after it: thresholds in what one may turn.
+
+The head costs the target $j$ what it adds to the indicator, $\sum_{i \ne j} \phi_i'^2 \left[ (w_i/w_j)^2 - (w_i/w_j)^{2\tau} \right]$ with
+$\tau = 1 - h/L$, up to a factor. As a function of $w_j$ that is $B / w_j^2 - A / w_j^{2\tau}$, which has one zero: everything
+that acts on the target's weight alone has its threshold there, whatever the number of features.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optimistix
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from .. import _checks
+from ._downstream import ComplexityCurve, target_index
+
+BISECTIONS = 60
+
+
+def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Array, ""]:
+    r"""Whether the layer before a head of `head` layers needs fewer labels than the last one: $\mathrm{SC}(1 - h/L) < \mathrm{SC}(1)$.
+
+    False where the target is lost, and where both are equal. `ComplexityCurve.margin` says by how much.
+
+    **Raises:** `ValueError` for a depth below 1, or a head of no layers or of more than there are.
+
+    Theorem: when-pre-wins (paper section 3).
+    """
+    return curve.margin(depth, head) > 0
+
+
+def threshold_weight(weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1) -> Float[Array, ""]:
+    r"""The weight $w_j^\star$ of the target below which the pre-projection representation is the better one:
+    $w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2h/L}} \right)^{L / 2h}$.
+
+    A power mean of the other weights, so between the least and the largest of them. With one other feature it is that
+    feature's weight. Zero if there is no other feature: all layers are then equally good.
+
+    **Arguments:** `weights`: end to end, $w_i \ge 0$; that of the target does not matter; `strength`: downstream,
+    $\phi'_i \ge 0$; `target`: $j$; `depth`: $L$; `head`: $h$, from 1 to $L$.
+
+    **Raises:** `ValueError` for arguments out of range or lengths that differ.
+
+    Theorem: when-pre-wins (beyond the paper, which has it for two features).
+    """
+    weights, strength = _checks.nonnegative("weights", weights), _checks.nonnegative("strength", strength)
+    if weights.ndim != 1 or strength.shape != weights.shape:
+        raise _checks.bad("strength", f"shape {strength.shape} beside weights {weights.shape}", "two vectors of one length")
+    j, share = target_index(target, weights.shape[0]), _share(depth, head)
+    dtype = jnp.result_type(weights, strength)
+    return _threshold_weight(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype))
+
+
+def _share(depth: int, head: int) -> float:
+    depth, head = _checks.count("depth", depth), _checks.count("head", head)
+    if head > depth:
+        raise _checks.bad("head", head, f"at most the depth, {depth}")
+    return head / depth
+
+
+@jax.jit
+def _threshold_weight(weights: Array, strength: Array, j: Array, share: Array) -> Array:
+    counts = (weights > 0) & (strength > 0) & (jnp.arange(weights.shape[0]) != j)
+    size = 2 * jnp.log(jnp.where(counts, strength, 1))
+    logarithm = jnp.log(jnp.where(counts, weights, 1))
+    add = lambda power: jax.nn.logsumexp(jnp.where(counts, size + power * logarithm, -jnp.inf))  # noqa: E731
+    there = jnp.any(counts)
+    ratio = jnp.where(there, add(2.0) - add(2 - 2 * share), 0)
+    return jnp.where(there, jnp.exp(ratio / (2 * share)), 0)
+
+
+def disruption_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+    r"""The augmentation disrupts the useful feature: the noise $\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}$ above which
+    pre beats post, everything else fixed.
+
+    Zero if pre is the better one without any noise on $j$ (then for all noise), infinite if there is no other feature.
+
+    **Arguments:** `strength`: $\phi$, `(d,)`; `noise`: scales $\sigma$ of the additive noise, `(d,)`, that of the target not
+    used; `target`: $j$; `depth`: $L$; `downstream`: strengths $\phi'$, those of training if not given; `head`: $h$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: when-pre-wins (paper section 3, in closed form beyond it).
+    """
+    phi, _, weight = _others(strength, noise, target, depth, downstream, head)
+    there = weight > 0
+    square = phi / jnp.where(there, weight, 1) - phi**2
+    root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    return jnp.where(there, root, jnp.inf)
+
+
+def weakness_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+    r"""The useful feature is too weak: the strength
+    $\phi_j^\star = \frac{1 - \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ below which pre beats post.
+
+    Zero without noise on the target, which has then no weak side. Where $2 w_j^\star \sigma_j \ge 1$ even the largest weight,
+    that at $\phi_j = \sigma_j$, is too small: pre is the better one at every strength, and both thresholds are $\sigma_j$.
+
+    **Arguments:** as in `disruption_threshold`; the strength of the target is not used. `downstream` strengths that
+    follow those of training leave the threshold as it is.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: when-pre-wins (paper section 3, in closed form beyond it).
+    """
+    _, sigma, weight = _others(strength, noise, target, depth, downstream, head)
+    # The product of both roots is the squared noise: no digits are lost where the noise is small.
+    return sigma * (2 * weight * sigma) / (1 + _spread(weight, sigma))
+
+
+def excess_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+    r"""The useful feature is too strong: the strength
+    $\phi_j^\star = \frac{1 + \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ above which pre beats post.
+
+    Infinite if there is no other feature. Where $2 w_j^\star \sigma_j \ge 1$ it is $\sigma_j$, as `weakness_threshold` is.
+
+    **Arguments, raises:** as in `weakness_threshold`.
+
+    Theorem: when-pre-wins (paper section 3, in closed form beyond it).
+    """
+    _, sigma, weight = _others(strength, noise, target, depth, downstream, head)
+    there = weight > 0
+    high = (1 + _spread(weight, sigma)) / (2 * jnp.where(there, weight, 1))
+    return jnp.where(there, jnp.where(2 * weight * sigma >= 1, sigma, high), jnp.inf)
+
+
+def _spread(weight: Array, sigma: Array) -> Array:
+    r"""$\sqrt{1 - 4 w^2 \sigma^2}$, from the value that gives $\sigma$ itself where there is no threshold."""
+    product = 2 * weight * sigma
+    inside = product < 1
+    root = jnp.sqrt(jnp.where(inside, (1 - product) * (1 + product), 1))
+    return jnp.where(inside, root, product - 1)
+
+
+def _others(strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int) -> tuple[Array, Array, Array]:
+    """The target's strength and noise, and the threshold of its weight."""
+    phi, sigma = _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
+    after = phi if downstream is None else _checks.nonnegative("downstream", downstream)
+    for name, value in (("noise", sigma), ("downstream", after)):
+        if value.shape != phi.shape or phi.ndim != 1:
+            raise _checks.bad(name, f"shape {value.shape} beside strengths {phi.shape}", "vectors of one length")
+    j = target_index(target, phi.shape[0])
+    dtype = jnp.result_type(phi, sigma, after)
+    phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
+    return phi[j], sigma[j], threshold_weight(phi / (phi**2 + sigma**2), after, j, depth, head)
+
+
+def downstream_threshold(
+    weights: Float[Array, " d"], strength: Any, target: int, feature: int, depth: int, head: int = 1
+) -> Float[Array, ""]:
+    r"""The downstream strength of another feature $i$ at which pre and post are equally good, all else fixed:
+    $\phi_i'^2 = -\sum_{k \ne i, j} \phi_k'^2 g_k / g_i$ with $g_k = (w_k / w_j)^2 - (w_k / w_j)^{2 - 2h/L}$.
+
+    Above it pre beats post if $i$ is heavier than the target, post beats pre if it is lighter. NaN if there is none: the
+    other features then decide it whatever the strength of $i$. The downstream strength of the target itself never does.
+
+    **Arguments:** as in `threshold_weight`, with $w_j > 0$; `feature`: $i \ne j$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: when-pre-wins (beyond the paper).
+    """
+    weights, strength = _checks.nonnegative("weights", weights), _checks.nonnegative("strength", strength)
+    if weights.ndim != 1 or strength.shape != weights.shape:
+        raise _checks.bad("strength", f"shape {strength.shape} beside weights {weights.shape}", "two vectors of one length")
+    d = weights.shape[0]
+    i, j, share = _checks.count("feature", feature, 0), target_index(target, d), _share(depth, head)
+    if i >= d or i == j:
+        raise _checks.bad("feature", i, f"another feature than the target, from 0 to {d - 1}")
+    _checks.require("weights", weights[j], lambda v: v > 0, f"a positive weight of the target, feature {j}")
+    logarithm = jnp.log(jnp.where(weights > 0, weights, weights[j]) / weights[j])
+    cost = jnp.exp(2 * (1 - share) * logarithm) * jnp.expm1(2 * share * logarithm)
+    cost = jnp.where(weights > 0, cost, 0)
+    rest = jnp.sum((strength**2 * cost).at[jnp.asarray([i, j])].set(0))
+    square = -rest / jnp.where(cost[i] == 0, jnp.nan, cost[i])
+    return jnp.sqrt(jnp.where(square >= 0, square, jnp.nan))
+
+
+def threshold(margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) -> Float[Array, ""]:
+    r"""Where a margin changes sign between `low` and `high`: any knob, any problem, by bisection.
+
+    Differentiable with respect to whatever `margin` closes over, by the implicit function theorem. NaN if the margin has
+    the same sign at both ends, or is NaN at one.
+
+    **Arguments:** `margin`: a continuous function of a number, such as `lambda s: curve(s).margin(depth)`; `low`, `high`.
+
+    **Raises:** `ValueError` if `low` is not below `high`.
+
+    Theorem: when-pre-wins (beyond the paper).
+    """
+    low, high = _checks.floating("low", low), _checks.floating("high", high)
+    dtype = jnp.result_type(low, high)
+    low, high = low.astype(dtype), high.astype(dtype)
+    _checks.require("high", high - low, lambda v: v > 0, "a number above low")
+    ends = jax.lax.stop_gradient(margin(low)), jax.lax.stop_gradient(margin(high))
+    bracketed = jnp.sign(ends[0]) * jnp.sign(ends[1]) <= 0
+    rising = jnp.where(ends[1] > ends[0], 1, -1).astype(dtype)
+    solver = optimistix.Bisection(rtol=0.0, atol=0.0, flip=False)
+    found = optimistix.root_find(
+        lambda x, _: rising * margin(x), solver, (low + high) / 2, None, {"lower": low, "upper": high}, max_steps=BISECTIONS, throw=False
+    ).value
+    return jnp.where(bracketed, found, jnp.nan)
