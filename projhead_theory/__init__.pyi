@@ -1,4 +1,4 @@
-from . import claims, figures, losses, measure, problems, report, simulation, symbolic, theory
+from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
 from .moments import Moments
 from .networks import DeepLinear
@@ -45,6 +45,7 @@ __all__ = [
     "figures",
     "losses",
     "measure",
+    "probes",
     "problems",
     "report",
     "simulation",

@@ -49,9 +49,9 @@ RULES = {
     "theory sees no training": Rule(("theory",), (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax")),
     "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
     "the objects of both wings see neither": Rule(
-        ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses"), *FRONT)
+        ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses", "probes"), *FRONT)
     ),
-    "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
+    "losses and measurements see no wing": Rule(("losses", "measure", "probes"), (*ours("theory", "simulation"), *FRONT)),
     "claims do not print": Rule(("claims",), ours("report", "cli")),
     "claims draw only when asked": Rule(("claims",), ours("figures"), lazy_too=False),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),

@@ -1,0 +1,19 @@
+"""Probes: linear readouts of a representation, and how many samples they need."""
+
+from ._logistic import Logistic
+from ._margin import HardMargin, SoftMargin
+from ._nearest_mean import NearestMean
+from ._probe import AbstractProbe
+from ._readout import Readout, Status
+from ._ridge import Ridge
+
+__all__ = [
+    "AbstractProbe",
+    "HardMargin",
+    "Logistic",
+    "NearestMean",
+    "Readout",
+    "Ridge",
+    "SoftMargin",
+    "Status",
+]

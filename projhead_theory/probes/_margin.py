@@ -1,0 +1,149 @@
+"""Support vector machines, by an interior-point solver of quadratic programs."""
+
+import abc
+import importlib
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _checks
+from ._probe import AbstractProbe, signs
+from ._readout import Readout, Status
+
+FITTED, INFEASIBLE, FAILED = range(3)
+TOLERANCE = 1e-9
+
+
+class _Margin(AbstractProbe):
+    """One quadratic program for each score. Runs on the host in float64, whatever the dtype; not under `jit`."""
+
+    intercept: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def program(self, z: np.ndarray, y: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, int]:
+        """Solve for data `z`, which is the true one over `scale`: weights and intercept, slacks, and how it ended."""
+
+    def solve(self, x, labels, classes):
+        data, targets = _checks.concrete(x), _checks.concrete(signs(labels, classes, jnp.result_type(float)))
+        if data is None or targets is None:
+            raise _checks.bad("representations", "a traced array", "known numbers: a margin is found on the host, outside jit and vmap")
+        data, targets = data.astype(np.float64), targets.astype(np.float64)
+        scale = np.abs(data).max(axis=(1, 2))
+        z, basis = _reduce(data / np.where(scale > 0, scale, 1)[:, None, None])
+        count, k = targets.shape[0], targets.shape[2]
+        weights, intercepts = np.zeros((count, k, x.shape[-1])), np.zeros((count, k))
+        margins, ended = np.zeros((count, k)), np.zeros((count, k), int)
+        for i in range(count):
+            unit = scale[i] if scale[i] > 0 else 1.0
+            for j in range(k):
+                y = targets[i, :, j]
+                v, margin, ended[i, j] = self.program(z[i], y, unit)
+                if ended[i, j] == INFEASIBLE:
+                    continue
+                w = v[: z.shape[2]]
+                weights[i, j] = (w if basis is None else basis[i] @ w) / unit
+                intercepts[i, j] = v[-1] if self.intercept else 0
+                margins[i, j] = margin * unit
+        status = jax.vmap(_status)(jnp.asarray(ended))
+        v, b, margin = (jnp.asarray(a, x.dtype) for a in (weights, intercepts, margins))
+        return Readout(v, b, status, margin)
+
+
+class HardMargin(_Margin):
+    r"""The separator of largest margin: least $\frac 12 \|v\|^2$ with $y_i (v^\top r_i + b) \ge 1$ for every sample.
+
+    More than two classes: one against the rest, each score by itself. Where no separator exists the solver's
+    certificate says so: the status is `infeasible`, the margin zero. Data that can be separated, but by a margin below
+    about $10^{-8}$ of their size, may come back as `infeasible` or `failed`.
+
+    **Arguments:** `intercept`: whether there is a $b$; it is zero otherwise.
+
+    Solved by Clarabel in float64, on the host: not under `jit` or `vmap`. With more dimensions than samples the problem
+    is solved in the span of the samples, exactly.
+    """
+
+    intercept: bool = eqx.field(static=True, default=False)
+
+    def program(self, z, y, scale):
+        n, r = z.shape
+        p = r + self.intercept
+        rows = y[:, None] * _with_intercept(z, self.intercept)
+        v, ended = _solve(np.concatenate([np.ones(r), np.zeros(p - r)]), np.zeros(p), -rows, -np.ones(n), n)
+        size = np.linalg.norm(v[:r])
+        return v, float((rows @ v).min() / size) if ended != INFEASIBLE and size > 0 else 0.0, ended
+
+
+class SoftMargin(_Margin):
+    r"""The soft-margin support vector machine: least $\frac 12 \|v\|^2 + \text{cost} \sum_i \max(0, 1 - y_i (v^\top r_i + b))$.
+
+    The margin reported is $1 / \|v\|$, infinite if nothing is gained by any $v$.
+
+    **Arguments:** `cost`: positive, per sample; `intercept`: whether there is a $b$, which is not penalised.
+
+    **Raises:** `ValueError` for a cost that is not positive and finite. Solved as `HardMargin`.
+    """
+
+    cost: Float[Array, ""]
+    intercept: bool = eqx.field(static=True)
+
+    def __init__(self, cost: Any, intercept: bool = False):
+        self.cost, self.intercept = one_positive("cost", cost), intercept
+
+    def program(self, z, y, scale):
+        n, r = z.shape
+        p = r + self.intercept
+        rows = y[:, None] * _with_intercept(z, self.intercept)
+        constraints = np.block([[-rows, -np.eye(n)], [np.zeros((n, p)), -np.eye(n)]])
+        # In data over a scale, weights are larger by it: the cost is, by its square. The objective is brought to size one.
+        cost = float(self.cost) * scale**2
+        quadratic = np.concatenate([np.ones(r), np.zeros(p - r + n)]) / max(cost, 1)
+        linear = np.concatenate([np.zeros(p), np.full(n, min(cost, 1))])
+        v, ended = _solve(quadratic, linear, constraints, np.concatenate([-np.ones(n), np.zeros(n)]), 2 * n)
+        size = np.linalg.norm(v[:r])
+        return v[:p], 1 / size if size > 0 else np.inf, ended
+
+
+def _status(ended: Array) -> Any:
+    failed = Status.where(jnp.any(ended == FAILED), Status.failed, Status.fitted)
+    return Status.where(jnp.any(ended == INFEASIBLE), Status.infeasible, failed)
+
+
+def one_positive(name: str, value: Any) -> Array:
+    """One positive finite number, as an array."""
+    x = _checks.positive(name, value)
+    if x.ndim:
+        raise _checks.bad(name, f"shape {x.shape}", "one number")
+    return x
+
+
+def _with_intercept(z: np.ndarray, intercept: bool) -> np.ndarray:
+    return np.concatenate([z, np.ones((len(z), 1))], axis=1) if intercept else z
+
+
+def _reduce(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Coordinates in the span of the samples, with its orthonormal basis, where that has fewer dimensions."""
+    if x.shape[2] <= x.shape[1]:
+        return x, None
+    q, r = np.linalg.qr(np.swapaxes(x, 1, 2))
+    return np.swapaxes(r, 1, 2), q
+
+
+def _solve(quadratic: np.ndarray, linear: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """Least $\\frac 12 x^T diag(quadratic) x + linear^T x$ with $a x \\le b$."""
+    from scipy import sparse
+
+    clarabel: Any = importlib.import_module("clarabel")
+
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
+    problem = (sparse.diags_array(quadratic, format="csc"), linear, sparse.csc_array(a), b, [clarabel.NonnegativeConeT(count)])
+    solution = clarabel.DefaultSolver(*problem, settings).solve()
+    # Of what is almost solved, or almost certain to be infeasible, nothing is claimed.
+    codes = {clarabel.SolverStatus.Solved: FITTED, clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE}
+    code = next((code for status, code in codes.items() if solution.status == status), FAILED)
+    return np.asarray(solution.x), code

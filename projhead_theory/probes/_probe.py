@@ -1,0 +1,89 @@
+"""The interface of a probe: labelled representations in, a readout out."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from .. import _checks
+from ._readout import Readout, Status
+
+
+class AbstractProbe(eqx.Module):
+    """A way to fit a linear readout to labelled representations."""
+
+    @abc.abstractmethod
+    def solve(self, x: Float[Array, "B n r"], labels: Integer[Array, "B n"], classes: int) -> Readout:
+        """The readouts of a batch, without checks: labels from 0 to `classes` - 1."""
+
+    def fit(self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True) -> Readout:
+        """Fit one readout.
+
+        **Arguments:** `representations`: `(n, r)`; `labels`: `(n,)`, whole numbers from 0; `classes`: how many there
+        are, the largest label and one more if not given (which must then be known when Python runs); `throw`: whether a
+        fit that does not end as `Status.fitted` is an error.
+
+        **Raises:** `ValueError` for other shapes, numbers that are not finite, labels that are not whole numbers from
+        0, only one class, a class without a sample, or, with `throw`, a fit that did not end well.
+        """
+        x, y = _data(representations, labels, 2)
+        batch = self._fit(x[None], y[None], classes, throw)
+        return jax.tree.map(lambda a: a[0], batch)
+
+    def fit_many(self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True) -> Readout:
+        """Fit a batch of readouts of one shape: `representations` `(B, n, r)`, `labels` `(B, n)`; all else as in `fit`."""
+        return self._fit(*_data(representations, labels, 3), classes, throw)
+
+    def _fit(self, x: Array, y: Array, classes: int | None, throw: bool) -> Readout:
+        known = _checks.concrete(y)
+        if classes is None:
+            if known is None:
+                raise _checks.bad("classes", "None, of labels that are traced", "how many classes there are")
+            classes = int(known.max()) + 1
+        if known is not None:
+            _complete(known, classes)
+        readout = self.solve(x, y, classes)
+        if throw:
+            for status in (Status.infeasible, Status.failed):
+                bad = _checks.concrete(readout.status == status)
+                if bad is not None and bad.any():
+                    which = f"{type(self).__name__}, fit {int(np.argmax(bad)) + 1} of {bad.size}"
+                    raise _checks.bad("representations", f"{which}: {Status[status]}", "a fit that ends well, or throw=False")
+        return readout
+
+
+def _data(representations: Any, labels: Any, ndim: int) -> tuple[Array, Array]:
+    x = _checks.floating("representations", representations)
+    shape = ("(n, r)", "(B, n, r)")[ndim - 2]
+    if x.ndim != ndim or 0 in x.shape:
+        raise _checks.bad("representations", f"shape {x.shape}", f"an array {shape} of at least one of each")
+    _checks.require("representations", x, np.isfinite, "finite numbers")
+    y = jnp.asarray(labels)
+    if y.shape != x.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise _checks.bad("labels", f"shape {y.shape}, dtype {y.dtype}", f"whole numbers of shape {x.shape[:-1]}")
+    _checks.require("labels", y, lambda v: v >= 0, "whole numbers from 0")
+    return x, y
+
+
+def _complete(labels: np.ndarray, classes: int) -> None:
+    if labels.shape[1] < classes:
+        raise _checks.bad("labels", f"{labels.shape[1]} samples", f"at least one sample of each of {classes} classes")
+    if labels.max() >= classes:
+        raise _checks.bad("labels", f"class {labels.max()}", f"below {classes}, the number of classes")
+    for row in labels:
+        present = np.unique(row)
+        if len(present) == 1:
+            raise _checks.bad("labels", f"only class {present[0]}", "at least two classes")
+        if len(present) < classes:
+            absent = next(k for k in range(classes) if k not in present)
+            raise _checks.bad("labels", f"no sample of class {absent}", f"at least one of each of {classes} classes")
+
+
+def signs(labels: Integer[Array, "*B n"], classes: int, dtype: Any) -> Float[Array, "*B n K"]:
+    """Targets of each score: +1 for its class, -1 for the others; of two classes one score, +1 for class 1."""
+    own = jnp.arange(1, 2) if classes == 2 else jnp.arange(classes)
+    return jnp.where(labels[..., None] == own.astype(labels.dtype), 1, -1).astype(dtype)
