@@ -1,7 +1,7 @@
 from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
 from .moments import Moments
-from .networks import DeepLinear
+from .networks import DeepLinear, DiagonalHead, Headed, ReweightingHead, TruncationHead
 from .problems import (
     AdditiveNoise,
     Compose,
@@ -26,9 +26,11 @@ __all__ = [
     "ContrastiveProblem",
     "Custom",
     "DeepLinear",
+    "DiagonalHead",
     "Downstream",
     "DownstreamProblem",
     "Features",
+    "Headed",
     "Labelled",
     "LinearLabel",
     "MajorityLabel",
@@ -36,8 +38,10 @@ __all__ = [
     "Moments",
     "Outcome",
     "Rescale",
+    "ReweightingHead",
     "SignFlip",
     "SignLabel",
+    "TruncationHead",
     "Verdict",
     "Views",
     "claims",

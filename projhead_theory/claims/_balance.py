@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from .. import losses, measure
 from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss
-from ..networks import DeepLinear
+from ..networks import DeepLinear, LinearNetwork
 from ..problems import AdditiveNoise, ContrastiveProblem, Data, Features, Labelled, Views
 from ..simulation import Ended, gradient_descent, layer_gradients, minibatch, stochastic
 from ..theory import decayed_imbalance, discrete_imbalance
@@ -64,7 +64,7 @@ def train(problem: Training, decay: Any = None) -> Run:
     return flow(problem.start(), problem.data, loss=problem.loss, until=problem.until, decay=decay, record=problem.times, stationarity=0.0)
 
 
-Quantity = Callable[[DeepLinear], tuple[Array, ...]]
+Quantity = Callable[[LinearNetwork], tuple[Array, ...]]
 
 
 @eqx.filter_jit
@@ -288,7 +288,7 @@ class Law(eqx.Module):
 class Steps(eqx.Module):
     """The network at every step, and the gradient of the loss that led from each to the next."""
 
-    networks: DeepLinear
+    networks: LinearNetwork
     gradients: tuple[Array, ...]
     finite: Bool[Array, ""]
 
@@ -315,10 +315,10 @@ def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
 
 
 @eqx.filter_jit
-def _gradients(problem: Descent, networks: DeepLinear) -> tuple[Array, ...]:
+def _gradients(problem: Descent, networks: LinearNetwork) -> tuple[Array, ...]:
     source = problem.data
 
-    def one(item: tuple[Array, DeepLinear]) -> tuple[Array, ...]:
+    def one(item: tuple[Array, LinearNetwork]) -> tuple[Array, ...]:
         i, network = item
         data = minibatch(source, problem.key, i, problem.batch) if isinstance(source, ContrastiveProblem) else source
         return layer_gradients(network, data)

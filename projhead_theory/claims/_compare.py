@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from .. import _checks, measure
 from .._spectra import frobenius, matmul, psd_power, symmetric
 from ..moments import Moments
+from ..networks import Headed
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
 from ._verdict import Verdict
@@ -40,9 +41,11 @@ def compare(
     if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable. A run that ended where
     the loss still falls along some direction, at a saddle, has not converged.
 
-    **Raises:** `ValueError` if depth or dimension differ.
+    **Raises:** `ValueError` if depth or dimension differ, or there is a fixed head.
     """
     depth, d = prediction.grams.shape[:2]
+    if isinstance(trajectory.networks, Headed):
+        raise _checks.bad("trajectory", "a network under a fixed head", "one whose layers are all trained: the prediction is of those")
     if trajectory.networks.depth != depth:
         raise _checks.bad("trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}")
     if trajectory.networks.sizes[0] != d:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import theory
 from ..moments import Moments
-from ..networks import DeepLinear
+from ..networks import DeepLinear, LinearNetwork
 from ..simulation import gradient_flow, layer_gradients
 from ._claim import Claim, Control, Measured, compare_measured
 from ._dynamics import DIM, RECORDS
@@ -27,7 +27,7 @@ class Finished(eqx.Module):
 
 
 @eqx.filter_jit
-def left_to_go(network: DeepLinear, moments: Moments, decay: Array) -> Float[Array, " d"]:
+def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[Array, " d"]:
     r"""Newton's step to where each weight is stationary, $\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$, from
     the run's own gradient $g$ and curvature $H$.
 

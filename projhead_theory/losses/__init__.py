@@ -2,6 +2,7 @@
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
+from ._headed import HeadedLoss
 from ._info_nce import InfoNCE, info_nce
 from ._loss import AbstractLoss
 from ._mean_squared_error import MeanSquaredError, mse
@@ -14,6 +15,7 @@ __all__ = [
     "AbstractLoss",
     "BarlowTwins",
     "CrossEntropy",
+    "HeadedLoss",
     "InfoNCE",
     "MeanSquaredError",
     "SpectralContrastive",

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from ..moments import Moments
-from ..networks import DeepLinear
+from ..networks import LinearNetwork
 from ..problems import Data, Labelled, Views
 from ..problems._labelled import Targets
 
@@ -36,7 +36,7 @@ class AbstractLoss(eqx.Module):
         """The loss of labelled inputs, from the network's outputs and the targets."""
         raise self._lacks("labelled")
 
-    def __call__(self, network: DeepLinear, data: Data) -> Float[Array, ""]:
+    def __call__(self, network: LinearNetwork, data: Data) -> Float[Array, ""]:
         if isinstance(data, Moments):
             return self.population(network.matrix, data)
         if isinstance(data, Views):

@@ -1,4 +1,4 @@
-r"""Networks. `DeepLinear` is $f(x) = W_L \cdots W_1 x$ with its starts."""
+r"""The deep linear network $f(x) = W_L \cdots W_1 x$, with its starts."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from . import _checks
-from ._spectra import matmul
+from .. import _checks
+from .._spectra import matmul
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -11,8 +11,9 @@ from jaxtyping import Array
 
 from .. import _checks
 from ..losses import AbstractLoss, spectral
-from ..networks import DeepLinear
+from ..networks import DeepLinear, LinearNetwork
 from ..problems import Data
+from ._absorb import absorb, restore
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
@@ -23,7 +24,7 @@ Optimiser = Callable[[Any], optax.GradientTransformation]
 
 
 def gradient_descent(
-    network: DeepLinear,
+    network: LinearNetwork,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -36,9 +37,9 @@ def gradient_descent(
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
-    **Arguments:** `network`: the start; `data`: `Moments` (population loss), or `Views` or `Labelled` (the loss of
-    those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many; `optimiser`: a function of the learning
-    rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
+    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` (population loss), or `Views` or
+    `Labelled` (the loss of those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many; `optimiser`: a
+    function of the learning rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
     `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$;
     `record`: how many moments to record, or increasing step numbers; `stationarity`: relative gradient at which the run
     counts as converged (default $10\,\epsilon^{2/3}$).
@@ -53,7 +54,9 @@ def gradient_descent(
     steps = _checks.count("steps", steps, 0)
     tolerance = 10 * jnp.finfo(dtype).eps ** (2 / 3) if stationarity is None else _checks.nonnegative("stationarity", stationarity)
     rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
-    return _descent(network, data, loss, rate, penalty, jnp.asarray(tolerance, dtype), optimiser, marks(record, steps))
+    encoder, whole = absorb(network, loss)
+    tolerance = jnp.asarray(tolerance, dtype)
+    return restore(network, _descent(encoder, data, whole, rate, penalty, tolerance, optimiser, marks(record, steps)))
 
 
 @eqx.filter_jit

@@ -13,8 +13,9 @@ from jaxtyping import Array
 from .. import _checks
 from .._spectra import frobenius
 from ..losses import AbstractLoss, spectral
-from ..networks import DeepLinear
+from ..networks import LinearNetwork
 from ..problems import Data
+from ._absorb import absorb, restore
 from ._objective import gradient, objective, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
 
@@ -34,7 +35,7 @@ def implicit() -> diffrax.AbstractSolver:
 
 
 def gradient_flow(
-    network: DeepLinear,
+    network: LinearNetwork,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -50,12 +51,13 @@ def gradient_flow(
     r"""Train by gradient flow, $\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$, until it is
     stationary or `until` is reached.
 
-    **Arguments:** `network`: the start; `data`: `Moments` (population loss), or `Views` or `Labelled` (the loss of those
-    rows, all of them, fixed); `loss`; `until`: latest time; `decay`: $\gamma \ge 0$; `record`: how many moments to
-    record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax solver, `explicit()` by default,
-    `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults $\epsilon^{3/4}$, or $\epsilon^{1/2}$
-    for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$); `stationarity`: relative gradient at which
-    the run has converged (default `10 * rtol`), 0 to go on to `until` whatever it is; `max_steps`.
+    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` (population loss), or `Views` or
+    `Labelled` (the loss of those rows, all of them, fixed); `loss`; `until`: latest time; `decay`: $\gamma \ge 0$;
+    `record`: how many moments to record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax
+    solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
+    $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$);
+    `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), 0 to go on to `until`
+    whatever it is; `max_steps`.
 
     **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error
     times $2\|W\|$.
@@ -72,7 +74,8 @@ def gradient_flow(
     end = _checks.positive("until", until)
     numbers = _Numbers(*(x.astype(dtype) for x in (end, _checks.nonnegative("decay", decay), relative, absolute, settled)))
     times = _moments_of_time(record, end, dtype)
-    return _flow(network, data, loss, numbers, times, solver, _checks.count("max_steps", max_steps))
+    encoder, whole = absorb(network, loss)
+    return restore(network, _flow(encoder, data, whole, numbers, times, solver, _checks.count("max_steps", max_steps)))
 
 
 class _Numbers(NamedTuple):

@@ -8,8 +8,9 @@ from jaxtyping import Array
 from .._spectra import matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments
-from ..networks import DeepLinear
+from ..networks import DeepLinear, LinearNetwork
 from ..problems import Data
+from ._absorb import absorb
 
 
 def objective(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> Array:
@@ -43,6 +44,7 @@ def value_and_gradient(network: DeepLinear, loss: AbstractLoss, data: Data, deca
     return objective(network, loss, data, decay), gradient(network, loss, data, decay)
 
 
-def layer_gradients(network: DeepLinear, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
+def layer_gradients(network: LinearNetwork, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
     """The gradient of the loss, without any penalty, in each layer: $G_1, \\dots, G_L$."""
-    return gradient(network, loss, data, jnp.zeros((), network.layers[0].dtype)).layers
+    encoder, whole = absorb(network, loss)
+    return gradient(encoder, whole, data, jnp.zeros((), encoder.layers[0].dtype)).layers

@@ -11,8 +11,9 @@ from jaxtyping import Array, PRNGKeyArray
 from .. import _checks
 from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss, spectral
-from ..networks import DeepLinear
+from ..networks import LinearNetwork
 from ..problems import ContrastiveProblem, Labelled, Views
+from ._absorb import absorb, restore
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
@@ -38,7 +39,7 @@ def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
 
 
 def stochastic(
-    network: DeepLinear,
+    network: LinearNetwork,
     problem: Source,
     *,
     key: PRNGKeyArray,
@@ -64,7 +65,8 @@ def stochastic(
     rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
     at = marks(record, _checks.count("steps", steps, 0))
     batch = _checks.count("batch", batch, 2)
-    return _stochastic(network, problem, key, loss, rate, penalty, optimiser, at, batch)
+    encoder, whole = absorb(network, loss)
+    return restore(network, _stochastic(encoder, problem, key, whole, rate, penalty, optimiser, at, batch))
 
 
 @eqx.filter_jit

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import measure
-from ..networks import DeepLinear
+from ..networks import LinearNetwork
 
 
 class Ended(eqx.Enumeration):
@@ -33,12 +33,13 @@ class Trajectory(eqx.Module):
     there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
     `steps`: how many steps the solver or optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation
     alone can have changed each $\|D_l\|_F$. A moment asked for after the end repeats the end. For a `stochastic` run,
-    `noise` is the size of the fluctuations of $M_L$ about their mean over the last half of the record, in Frobenius
-    norm; zero otherwise.
+    `noise` is the size of the fluctuations of $M_L$, before any fixed head, about their mean over the last half of the
+    record, in Frobenius norm; zero otherwise. Under a fixed head there is one Gram, and one row of weights, more than layers:
+    the last is that after the head.
     """
 
     times: Float[Array, " T"]
-    networks: DeepLinear
+    networks: LinearNetwork
     loss: Float[Array, " T"]
     gradient_norm: Float[Array, " T"]
     ended: Any
@@ -48,12 +49,12 @@ class Trajectory(eqx.Module):
     noise: Float[Array, ""]
 
     @property
-    def final(self) -> DeepLinear:
+    def final(self) -> LinearNetwork:
         """The network at the end (the last finite one, if the run diverged)."""
         return jax.tree.map(lambda w: jnp.take(w, -1, axis=self.times.ndim - 1), self.networks)
 
     @property
-    def start(self) -> DeepLinear:
+    def start(self) -> LinearNetwork:
         """The network at the first record."""
         return jax.tree.map(lambda w: jnp.take(w, 0, axis=self.times.ndim - 1), self.networks)
 
@@ -89,7 +90,7 @@ class Trajectory(eqx.Module):
         )
 
 
-def _each(measurement: Callable, levels: int, networks: DeepLinear) -> Array:
+def _each(measurement: Callable, levels: int, networks: LinearNetwork) -> Array:
     """The measurement of every network under so many leading axes: the record's, and those of a batch of runs before it."""
     for _ in range(levels):
         measurement = jax.vmap(measurement)

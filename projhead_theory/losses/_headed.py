@@ -1,0 +1,28 @@
+"""A fixed head absorbed in the loss: what is left to train is the plain encoder."""
+
+from jaxtyping import Array, Float
+
+from ..moments import Moments
+from ..problems._labelled import Targets
+from ._loss import AbstractLoss
+
+
+class HeadedLoss(AbstractLoss):
+    r"""The loss of $H f$ as a loss of $f$, for a fixed diagonal head $H$.
+
+    The simulators train a `Headed` network as its encoder under this loss, so that the head is no parameter of anything.
+
+    **Arguments:** `inner`: a loss; `rows`: `(p,)`, the diagonal of $H$. It has the forms that `inner` has.
+    """
+
+    inner: AbstractLoss
+    rows: Float[Array, " p"]
+
+    def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:
+        return self.inner.population(self.rows[:, None] * matrix, moments)
+
+    def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
+        return self.inner.batch(y1 * self.rows, y2 * self.rows)
+
+    def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
+        return self.inner.labelled(outputs * self.rows, targets)

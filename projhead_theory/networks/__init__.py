@@ -1,0 +1,16 @@
+"""Networks: deep linear ones, and fixed heads on top of them."""
+
+from ._head import AbstractHead, DiagonalHead, ReweightingHead, TruncationHead, participation_ratio
+from ._headed import Headed, LinearNetwork
+from ._linear import DeepLinear
+
+__all__ = [
+    "AbstractHead",
+    "DeepLinear",
+    "DiagonalHead",
+    "Headed",
+    "LinearNetwork",
+    "ReweightingHead",
+    "TruncationHead",
+    "participation_ratio",
+]

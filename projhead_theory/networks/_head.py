@@ -1,0 +1,158 @@
+r"""Fixed heads: diagonal matrices $H = \mathrm{diag}(h_1, \dots, h_p)$ on top of an encoder, which nothing trains."""
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks
+
+
+class AbstractHead(eqx.Module):
+    """A fixed diagonal head. It meets a width and a dtype where it meets an encoder."""
+
+    @abc.abstractmethod
+    def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
+        """$h_1, \\dots, h_p$ for an encoder of width `p`, in JAX's default float if no `dtype` is given.
+
+        **Raises:** `ValueError` if the head does not go with that width, or a row leaves the range of the dtype.
+        """
+
+
+class DiagonalHead(AbstractHead):
+    r"""$H = \mathrm{diag}(h)$ with any weights of the rows.
+
+    A row of weight zero hides that output of the encoder from the loss: gradient flow then never moves it, and weight decay takes
+    it to zero. The head is invertible if no weight is zero.
+
+    **Arguments:** `weights`: `(p,)`, non-negative and finite, not all zero.
+
+    **Raises:** `ValueError` otherwise; where it meets an encoder of another width; or if a positive weight underflows its dtype.
+    """
+
+    weights: Float[Array, " p"]
+
+    def __init__(self, weights: Any):
+        weights = _checks.nonnegative("weights", weights)
+        if weights.ndim != 1 or weights.size == 0:
+            raise _checks.bad("weights", f"shape {weights.shape}", "one weight for each row, (p,) with p >= 1")
+        known = _checks.concrete(weights)
+        if known is not None and not known.any():
+            raise _checks.bad("weights", "zeros alone", "at least one positive weight")
+        self.weights = weights
+
+    def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
+        if self.weights.shape[-1] != p:
+            raise _checks.bad("weights", f"{self.weights.shape[-1]} weights", f"{p}, the width of the encoder")
+        dtype = jnp.dtype(dtype or jnp.result_type(float))
+        result = self.weights.astype(dtype)
+        before, after = _checks.concrete(self.weights), _checks.concrete(result)
+        if before is not None and after is not None:
+            limits = jnp.finfo(dtype)
+            out = ((before > 0) & (after < limits.tiny)) | (after > limits.max)
+            if out.any():
+                came = f"{before[out][0]:.6g}, which leaves the range of {dtype.name}"
+                raise _checks.bad("weights", came, f"zeros and weights from {float(limits.tiny):.2g} to {float(limits.max):.2g}")
+        return result
+
+
+class ReweightingHead(AbstractHead):
+    r"""$H = \mathrm{diag}(1, 1/\kappa, 1/\kappa^2, \dots, 1/\kappa^{p-1})$ (paper section 4).
+
+    $\kappa = 1$ is no head at all. $\kappa < 1$ lists the rows in the reverse order of importance: $\kappa^{1-p}$ times the head of
+    $1/\kappa$ from bottom to top.
+
+    **Arguments:** `kappa`: $\kappa > 0$, one number.
+
+    **Raises:** `ValueError` otherwise; or, where it meets an encoder, if $\kappa^{1-p}$ underflows or overflows the encoder's dtype.
+    """
+
+    kappa: Float[Array, ""]
+
+    def __init__(self, kappa: _checks.Scalar):
+        self.kappa = _one("kappa", _checks.positive("kappa", kappa))
+
+    def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
+        p, dtype = _checks.count("p", p), jnp.dtype(dtype or jnp.result_type(float))
+        known = _checks.concrete(self.kappa)
+        if known is not None:
+            _within(known.max(), p, dtype)
+            _within(known.min(), p, dtype)
+        return self.kappa.astype(dtype) ** -jnp.arange(p, dtype=dtype)
+
+    def participation_ratio(self, p: int) -> Float[Array, ""]:
+        r"""How many of $p$ rows take part, $(\sum h^2)^2 / \sum h^4 = \tanh(p \ln\kappa) / \tanh(\ln\kappa)$.
+
+        $p$ at $\kappa = 1$; $|\coth(\ln\kappa)| = |\kappa^2 + 1| / |\kappa^2 - 1|$ for many rows; the same for $\kappa$ and $1/\kappa$. No
+        row is formed, so none underflows.
+
+        **Raises:** `ValueError` for $p < 1$.
+
+        Formula: beyond the paper.
+        """
+        p = _checks.count("p", p)
+        slope = jnp.log(self.kappa)
+        # The quotient and its slope at no head at all, where both sides vanish; it is even in ln kappa.
+        flat = slope == 0
+        safe = jnp.where(flat, 1, slope)
+        return jnp.where(flat, p, jnp.tanh(p * safe) / jnp.tanh(safe)).astype(self.kappa.dtype)
+
+
+class TruncationHead(AbstractHead):
+    """The first `keep` rows as they are, nothing of the others: the loss sees a part of the representation (Jing et al. 2022, DirectCLR).
+
+    The limit of heads whose further rows go to zero. It is not invertible unless it keeps all.
+
+    **Arguments:** `keep`: how many rows, at least 1.
+
+    **Raises:** `ValueError` otherwise; or where it meets an encoder of fewer rows.
+    """
+
+    keep: int = eqx.field(static=True)
+
+    def __init__(self, keep: int):
+        self.keep = _checks.count("keep", keep)
+
+    def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
+        if self.keep > _checks.count("p", p):
+            raise _checks.bad("keep", self.keep, f"at most {p}, the width of the encoder")
+        return (jnp.arange(p) < self.keep).astype(jnp.dtype(dtype or jnp.result_type(float)))
+
+
+def participation_ratio(weights: Float[Array, "*b p"]) -> Float[Array, "*b"]:
+    r"""How many rows of a head take part: $(\sum_i h_i^2)^2 / \sum_i h_i^4$, between 1 and $p$; it does not depend on the unit of $h$.
+
+    **Arguments:** `weights`: $h$, non-negative, not all zero.
+
+    **Raises:** `ValueError` otherwise.
+
+    Formula: beyond the paper.
+    """
+    weights = _checks.nonnegative("weights", weights)
+    largest = jnp.max(weights, axis=-1, keepdims=True)
+    _checks.require("weights", largest, lambda v: v > 0, "at least one positive weight")
+    squares = (weights / largest) ** 2
+    return jnp.sum(squares, axis=-1) ** 2 / jnp.sum(squares**2, axis=-1)
+
+
+def _one(name: str, x: Array) -> Array:
+    if x.ndim:
+        raise _checks.bad(name, f"shape {x.shape}", "one number (several at once: `jax.vmap` over the head)")
+    return x
+
+
+def _within(kappa: Any, p: int, dtype: Any) -> None:
+    """Raise if the last of `p` rows is not a normal number of the dtype: beyond, its inverse is wrong or not finite."""
+    limits, slope = jnp.finfo(dtype), math.log(float(kappa))
+    edge = math.log(float(limits.tiny)) if slope > 0 else math.log(float(limits.max))
+    if slope == 0 or (1 - p) * slope / edge <= 1:
+        return
+    side, most = ("underflows", "most") if slope > 0 else ("overflows", "least")
+    came = f"{float(kappa):.6g} at width {p}, whose last row kappa^-{p - 1} = 1e{(1 - p) * slope / math.log(10):.0f} {side} {dtype.name}"
+    # Rounded to the side on which the row is still a number.
+    bound = math.exp(edge / (1 - p)) + (-5e-7 if slope > 0 else 5e-7)
+    widest = math.floor(1 - edge / slope)
+    raise _checks.bad("kappa", came, f"at {most} {bound:.6f} at this width, or a width of at most {widest}")
