@@ -1,5 +1,7 @@
 """Probes: linear readouts of a representation, and how many samples they need."""
 
+from ._curve import Estimate, Fewest, LearningCurve
+from ._learning import learning_curve
 from ._logistic import Logistic
 from ._margin import HardMargin, SoftMargin
 from ._nearest_mean import NearestMean
@@ -9,11 +11,15 @@ from ._ridge import Ridge
 
 __all__ = [
     "AbstractProbe",
+    "Estimate",
+    "Fewest",
     "HardMargin",
+    "LearningCurve",
     "Logistic",
     "NearestMean",
     "Readout",
     "Ridge",
     "SoftMargin",
     "Status",
+    "learning_curve",
 ]

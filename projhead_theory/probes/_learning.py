@@ -1,0 +1,119 @@
+"""Learning curves: the error of a probe at every layer, as a function of how many labelled samples it is fitted to."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from .. import _checks
+from .._spectra import matmul
+from ..networks import LinearNetwork
+from ..problems import DownstreamProblem
+from . import _checkpoint
+from ._curve import LearningCurve
+from ._probe import AbstractProbe
+from ._readout import Status
+
+
+def learning_curve(
+    network: LinearNetwork,
+    problem: DownstreamProblem,
+    probe: AbstractProbe,
+    sizes: Sequence[int],
+    *,
+    key: PRNGKeyArray,
+    seeds: int = 32,
+    test: int = 4096,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint: str | Path | None = None,
+) -> LearningCurve:
+    r"""The error of `probe` on the representation $W_{l:1} x'$ after every layer $l$, fitted to `sizes` labelled samples.
+
+    Comparisons are paired: of one seed, all layers see the same training and test samples, and a smaller training sample
+    is the beginning of a larger one. A fit that finds no readout, or whose samples are all of one class, counts as the error
+    1/2 of a guess; its share is kept. Test labels are flipped as training labels are.
+
+    **Arguments:** `network`; `problem`; `probe`; `sizes`: increasing numbers of training samples, at least 2; `key`;
+    `seeds`: how many independent training and test samples; `test`: how many test samples each; `progress`: called with
+    the number of sizes done and of all; `checkpoint`: an npz file to which each finished size is added; called again
+    with the same arguments, what it holds is not computed again.
+
+    **Returns:** a `LearningCurve`.
+
+    **Raises:** `ValueError` for another dimension than the network's input, sizes that do not increase from 2 or more,
+    fewer than two seeds, or a checkpoint of other arguments.
+    """
+    sizes = _sizes(sizes)
+    seeds, test = _checks.count("seeds", seeds, 2), _checks.count("test", test, 2)
+    if network.sizes[0] != problem.dim:
+        raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}")
+    products = network.products()
+    shape = (len(products), len(sizes), seeds)
+    errors, unfit = np.full(shape, np.nan), np.zeros(shape, bool)
+    settings = ""
+    if checkpoint is not None:
+        settings = _checkpoint.digest((network, problem, probe, _key_data(key)), sizes, seeds, test)
+        errors, unfit = _checkpoint.load(checkpoint, settings, shape)
+    train_keys, test_keys = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds))
+    x, y = _draw(problem, train_keys, sizes[-1])
+    for i, n in enumerate(sizes):
+        if np.isnan(errors[:, i]).any():
+            errors[:, i], unfit[:, i] = _at(products, problem, probe, x[:, :n], y[:, :n], test_keys, test)
+            if checkpoint is not None:
+                _checkpoint.save(checkpoint, settings, errors, unfit)
+        progress(i + 1, len(sizes))
+    layers = tuple(f"layer {layer}" if layer <= network.depth else "head" for layer in range(1, len(products) + 1))
+    return LearningCurve(np.asarray(sizes), errors, unfit.mean(axis=2), layers)
+
+
+def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    counts = tuple(_checks.count("sizes", n, 2) for n in sizes)
+    if not counts or any(a >= b for a, b in itertools.pairwise(counts)):
+        raise _checks.bad("sizes", f"{counts}", "increasing numbers of samples, at least one of them")
+    return counts
+
+
+def _key_data(key: PRNGKeyArray) -> Array:
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+
+
+@eqx.filter_jit
+def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array]:
+    data = jax.vmap(lambda key: problem.sample(key, n))(keys)
+    return data.inputs, data.targets
+
+
+def _at(
+    products: tuple[Array, ...], problem: DownstreamProblem, probe: AbstractProbe, x: Array, y: Array, keys: Array, test: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Error of every layer and seed at one size, and which fits found no readout."""
+    constant = jnp.all(y == y[:, :1], axis=1)
+    # A probe wants both classes; what it makes of a sample that lacks one is not used.
+    given = y.at[:, 0].set(jnp.where(constant, 1 - y[:, 0], y[:, 0]))
+    directions, offsets, unfit = [], [], []
+    for w in products:
+        readout = probe.fit_many(matmul(x.astype(w.dtype), w.T), given, classes=2, throw=False)
+        directions.append(matmul(readout.weights[:, 0], w))
+        offsets.append(readout.intercepts[:, 0])
+        unfit.append(constant | ~(readout.status == Status.fitted))
+    missed = jnp.stack(unfit)
+    errors = _errors(problem, keys, jnp.stack(directions, axis=1), jnp.stack(offsets, axis=1), test)
+    return np.where(missed, 0.5, errors.T), np.asarray(missed)
+
+
+@eqx.filter_jit
+def _errors(problem: DownstreamProblem, keys: Array, directions: Array, offsets: Array, test: int) -> Array:
+    """Test error `(R, L)`; one seed after the other, so that one test sample is held at a time."""
+
+    def one(item: tuple[Array, Array, Array]) -> Array:
+        key, v, b = item
+        data = problem.sample(key, test)
+        said = matmul(data.inputs.astype(v.dtype), v.T) + b > 0
+        return jnp.mean((said != (data.targets[:, None] == 1)).astype(v.dtype), axis=0)
+
+    return jax.lax.map(one, (keys, directions, offsets))
