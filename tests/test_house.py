@@ -51,9 +51,10 @@ RULES = {
     "the objects of both wings see neither": Rule(
         ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses", "probes"), *FRONT)
     ),
-    "losses and measurements see no wing": Rule(("losses", "measure", "probes"), (*ours("theory", "simulation"), *FRONT)),
+    "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
+    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "report", "cli")),
     "claims do not print": Rule(("claims",), ours("report", "cli")),
-    "claims draw only when asked": Rule(("claims",), ours("figures"), lazy_too=False),
+    "claims and probes draw only when asked": Rule(("claims", "probes"), ours("figures"), lazy_too=False),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
     "heavy plotting waits until it is used": Rule(("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True),
     "algebra stays in one folder": Rule(("symbolic",), ("sympy",), outside=True),
