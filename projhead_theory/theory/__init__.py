@@ -13,6 +13,8 @@ from ._decay import (
 )
 from ._downstream import ComplexityCurve, complexity_curve, feature_complexity, feature_weights, sample_complexity
 from ._finite_sample import SamplingError, sampling_error
+from ._heads import MatchedHead, decayed_matching, headed_minimiser, matched_weights, matching_limit, sorted_matching
+from ._kappa import Emulation, best_kappa, emulating_head, head_complexity, kappa_emulation
 from ._layerwise import LayerPrediction, layerwise
 from ._norm import least_norm, least_norm_factors
 from ._phase import FeaturePlane, Knob, PhaseDiagram, phase_diagram
@@ -29,36 +31,47 @@ from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral, sta
 
 __all__ = [
     "ComplexityCurve",
+    "Emulation",
     "FeaturePlane",
     "Knob",
     "LayerPrediction",
+    "MatchedHead",
     "NonUniqueMinimiserError",
     "PhaseDiagram",
     "SamplingError",
     "SpectralMinimiser",
+    "best_kappa",
     "complexity_curve",
     "decay_limit",
     "decay_minimiser",
     "decayed_energy",
     "decayed_imbalance",
+    "decayed_matching",
     "decayed_weight",
     "discrete_imbalance",
     "disruption_threshold",
     "downstream_threshold",
     "dynamics",
+    "emulating_head",
     "excess_threshold",
     "extinction_decay",
     "extinction_weight",
     "feature_complexity",
     "feature_weights",
+    "head_complexity",
+    "headed_minimiser",
     "imbalance_bound",
+    "kappa_emulation",
     "layerwise",
     "least_norm",
     "least_norm_factors",
+    "matched_weights",
+    "matching_limit",
     "phase_diagram",
     "pre_beats_post",
     "sample_complexity",
     "sampling_error",
+    "sorted_matching",
     "spectral",
     "stationarity_defect",
     "threshold",

@@ -56,20 +56,27 @@ def spectral(moments: Moments, width: int | None = None, *, throw: bool = True) 
     """
     d = moments.dim
     width = d if width is None else min(_checks.count("width", width), d)
-    result = _minimiser(moments, width)
-    unique = _checks.concrete(result.unique)
-    if throw and unique is not None and not unique.all():
-        fractions = _checks.concrete(result.signal_fraction)
+    result = minimise(moments, width)
+    if throw:
+        complain(result, width)
+    return result
+
+
+def complain(minimiser: SpectralMinimiser, width: int) -> None:
+    """Raise if the minimiser of a network of this width is not unique."""
+    unique = _checks.concrete(minimiser.unique)
+    if unique is not None and not unique.all():
+        fractions = _checks.concrete(minimiser.signal_fraction)
         shown = "" if fractions is None or fractions.ndim > 1 else f": both are {fractions[width]:.6g}"
         raise NonUniqueMinimiserError(
             f"width: got {width}, which cuts between the tied signal fractions {width} and {width + 1}{shown}; "
             "want a width at which the minimiser is unique"
         )
-    return result
 
 
 @eqx.filter_jit
-def _minimiser(moments: Moments, width: int) -> SpectralMinimiser:
+def minimise(moments: Moments, width: int | Array) -> SpectralMinimiser:
+    """`spectral`, at a width from 1 to d that is not checked and may be traced."""
     cross, second = moments.cross, moments.second
     d, eps = moments.dim, jnp.finfo(second.dtype).eps
     variance = jnp.diagonal(second)
@@ -91,10 +98,11 @@ def _minimiser(moments: Moments, width: int) -> SpectralMinimiser:
     # Forward error of T: rounding, amplified by the conditioning of the scaled second moment on its range.
     smallest = spread[jnp.clip(d - rank, 0, d - 1)]
     noise = 8 * d * eps * jnp.maximum(spread[-1] / jnp.where(rank > 0, smallest, 1), 1)
-    kept = jnp.sum(fractions[:width] > noise)
-    below = jnp.maximum(fractions[width], 0) if width < d else jnp.zeros((), t.dtype)
+    within = jnp.arange(d) < width
+    kept = jnp.sum(within & (fractions > noise))
+    below = jnp.where(width < d, jnp.maximum(fractions[jnp.minimum(width, d - 1)], 0), 0)
     gap = fractions[width - 1] - below
-    cuts = (below > noise) if width < d else jnp.zeros((), bool)
+    cuts = below > noise
     unique = ~(cuts & (gap <= noise))
     tied = jnp.abs(fractions - fractions[width - 1]) <= noise
     kept = jnp.where(unique, kept, jnp.sum((fractions > fractions[width - 1]) & ~tied))
@@ -102,7 +110,7 @@ def _minimiser(moments: Moments, width: int) -> SpectralMinimiser:
     gap = jnp.where(cuts, gap, jnp.inf)
     return SpectralMinimiser(
         gram=gram,
-        loss=-jnp.sum(jnp.maximum(fractions[:width], 0) ** 2),
+        loss=-jnp.sum(jnp.where(within, jnp.maximum(fractions, 0), 0) ** 2),
         signal_fraction=jnp.maximum(fractions, 0),
         modes=modes,
         kept=kept,

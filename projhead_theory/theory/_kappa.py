@@ -1,0 +1,158 @@
+r"""The ratio $\kappa$ of a fixed head's rows: when it stands in for a trained head, and which one needs the fewest labels."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from .. import _checks
+from ._downstream import target_index
+from ._exponentials import minimiser, total
+
+
+def emulating_head(weights: Float[Array, " d"]) -> Float[Array, " d"]:
+    r"""Rows of the fixed head that stands in for the upper layer of a trained two-layer network: $h_{(i)} = \sqrt{w_{(i)}}$, descending.
+
+    Before it the least-norm encoder has weights $w_{(i)} / \sqrt{w_{(i)}} = \sqrt{w_{(i)}}$, those of the lower layer by the
+    layer-wise law, for any spectrum: in matrices, the Gram $\sqrt{M^\star}$.
+
+    **Arguments:** `weights`: $w \ge 0$, after the head, in any order; of a mixed problem, roots of the eigenvalues of $M^\star$.
+
+    **Raises:** `ValueError` for weights that are negative or not finite.
+
+    Theorem: kappa-emulation (beyond the paper).
+    """
+    weights = _vector("weights", _checks.nonnegative("weights", weights))
+    return -jnp.sort(-jnp.where(weights > 0, jnp.sqrt(jnp.where(weights > 0, weights, 1)), 0))
+
+
+class Emulation(eqx.Module):
+    r"""How well rows $\kappa^{-i}$ stand in for a trained head: with weights $\kappa^i w_{(i)} = a_i \sqrt{w_{(i)}}$ before it.
+
+    `kappa`, at which the $\ln a_i$ vary least; `factor`, the geometric mean of the $a_i$; `spread`, the largest $|a_i / \text{factor} - 1|$
+    or its inverse: zero exactly for weights that fall as $\kappa^{-2i}$, where the factor is $\sqrt{w_{(0)}}$.
+    """
+
+    kappa: Float[Array, ""]
+    factor: Float[Array, ""]
+    spread: Float[Array, ""]
+
+
+def kappa_emulation(weights: Float[Array, " d"], kappa: ArrayLike | None = None) -> Emulation:
+    r"""The fixed head of rows $\kappa^{-i}$ in place of the upper layer of a trained two-layer network.
+
+    $\ln a_i = i \ln\kappa + \frac12 \ln w_{(i)}$, so the best $\ln\kappa$ is half of the slope by which $-\ln w_{(i)}$ grows with
+    rank, by least squares: 1 for one feature, at least 1 always.
+
+    **Arguments:** `weights`: $w > 0$, after the head, in any order; `kappa`: the ratio, the best one if not given.
+
+    **Raises:** `ValueError` for weights or a ratio that are not positive and finite.
+
+    Theorem: kappa-emulation (beyond the paper).
+    """
+    weights = _vector("weights", _checks.positive("weights", weights))
+    ratio = None if kappa is None else _checks.positive("kappa", kappa).astype(weights.dtype)
+    return _emulation(weights, ratio)
+
+
+@eqx.filter_jit
+def _emulation(weights: Array, kappa: Array | None) -> Emulation:
+    halves = -jnp.sort(-jnp.log(weights)) / 2
+    rank = jnp.arange(weights.size, dtype=weights.dtype)
+    off = rank - jnp.mean(rank)
+    slope = -jnp.sum(off * halves) / max(float(np.sum((np.arange(weights.size) - (weights.size - 1) / 2) ** 2)), 1.0)
+    logarithm = slope if kappa is None else jnp.log(kappa)
+    ratios = rank * logarithm + halves
+    factor = jnp.mean(ratios)
+    return Emulation(jnp.exp(logarithm), jnp.exp(factor), jnp.expm1(jnp.max(jnp.abs(ratios - factor))))
+
+
+def head_complexity(kappa: ArrayLike, weights: Float[Array, " d"], strength: Any, target: Any) -> Float[Array, "..."]:
+    r"""The sample-complexity indicator before a fixed head of rows $\kappa^{-i}$, at sorted matching, in a feature model:
+    $\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\phi'_i / \phi'_j)^2$, $r_i$ the rank of weight $i$ from 0.
+
+    At $\kappa = 1$ it is that after the head. Convex in $\ln\kappa$. Infinite if the target has weight zero. Of other heads and of
+    mixed problems: `sample_complexity` of `sorted_matching(...).gram`.
+
+    **Arguments:** `kappa`: one number, or an array of them; `weights`: end to end, $w_i \ge 0$; `strength`: downstream,
+    $\phi'_i \ge 0$, positive for the target; `target`: $j$, from 0 to $d - 1$.
+
+    **Raises:** `ValueError` for arguments out of range, or tied weights, which have no ranks.
+
+    Theorem: best-kappa (beyond the paper).
+    """
+    weights, strength, j = _downstream(weights, strength, target)
+    return _complexity(_checks.positive("kappa", kappa).astype(weights.dtype), weights, strength, j)
+
+
+def best_kappa(
+    weights: Float[Array, " d"], strength: Any, target: Any, *, low: ArrayLike = 1.0, high: ArrayLike = np.inf
+) -> Float[Array, ""]:
+    r"""The ratio $\kappa^\star \in [\text{low}, \text{high}]$ at which `head_complexity` is least.
+
+    The upper bound, infinite if not given, where every other feature that counts has a larger weight than the target: the more the head
+    falls, the better. The lower one, no head if not given, where none has. With one feature $m$ ranks above and one $n$ ranks
+    below, of terms $B$ and $A$ at $\kappa = 1$: $(m B / (n A))^{1 / (2 (m + n))}$. Differentiable in weights and strengths.
+    NaN if the target has weight zero.
+
+    **Arguments:** as in `head_complexity`; `low`, `high`: $0 < \text{low} \le \text{high}$.
+
+    **Raises:** `ValueError` for arguments out of range, or tied weights, which have no ranks.
+
+    Theorem: best-kappa (beyond the paper).
+    """
+    weights, strength, j = _downstream(weights, strength, target)
+    least, most = _checks.positive("low", low), _checks.floating("high", high)
+    ends = _checks.concrete(least), _checks.concrete(most)
+    if ends[0] is not None and ends[1] is not None and not ends[0] <= ends[1]:
+        raise _checks.bad("high", ends[1], f"at least low, {ends[0]}")
+    return _best(weights, strength, j, least.astype(weights.dtype), most.astype(weights.dtype))
+
+
+def _terms(weights: Array, strength: Array, j: Array) -> tuple[Array, Array]:
+    """Amplitudes, and rates in ln kappa."""
+    ranks = jnp.argsort(jnp.argsort(-weights, stable=True), stable=True)
+    there = weights[j] > 0
+    ratio = weights / jnp.where(there, weights[j], 1) * strength / strength[j]
+    return ratio**2, (2 * (ranks - ranks[j])).astype(weights.dtype)
+
+
+@jax.jit
+def _complexity(kappa: Array, weights: Array, strength: Array, j: Array) -> Array:
+    amplitudes, rates = _terms(weights, strength, j)
+    value = jax.vmap(lambda t: total(amplitudes, rates, t))(jnp.log(kappa).reshape(-1)).reshape(kappa.shape)
+    return jnp.where(weights[j] > 0, value, jnp.inf)
+
+
+@jax.jit
+def _best(weights: Array, strength: Array, j: Array, low: Array, high: Array) -> Array:
+    amplitudes, rates = _terms(weights, strength, j)
+    found = jnp.exp(minimiser(amplitudes, rates, jnp.log(low), jnp.log(high)))
+    return jnp.where(weights[j] > 0, found, jnp.nan)
+
+
+def _vector(name: str, x: Array) -> Array:
+    if x.ndim != 1 or x.size == 0:
+        raise _checks.bad(name, f"shape {x.shape}", "a non-empty vector, one number a feature")
+    return x
+
+
+def _downstream(weights: Any, strength: Any, target: Any) -> tuple[Array, Array, Array]:
+    weights = _vector("weights", _checks.nonnegative("weights", weights))
+    strength = _checks.nonnegative("strength", strength)
+    if strength.shape != weights.shape:
+        raise _checks.bad("strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights")
+    j = target_index(target, weights.shape[0])
+    _checks.require("strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}")
+    known = _checks.concrete(weights)
+    if known is not None:
+        falling = -np.sort(-known[known > 0])
+        tied = np.flatnonzero(np.diff(falling) == 0)
+        if tied.size:
+            raise _checks.bad("weights", f"{falling[tied[0]]:.6g} twice", "weights that differ: ties have no ranks")
+    dtype = jnp.result_type(weights, strength)
+    return weights.astype(dtype), strength.astype(dtype), jnp.asarray(j)
