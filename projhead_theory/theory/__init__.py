@@ -16,6 +16,7 @@ from ._finite_sample import SamplingError, sampling_error
 from ._heads import MatchedHead, decayed_matching, headed_minimiser, matched_weights, matching_limit, sorted_matching
 from ._kappa import Emulation, best_kappa, emulating_head, head_complexity, kappa_emulation
 from ._layerwise import LayerPrediction, layerwise
+from ._margin import margin_error, margin_samples
 from ._norm import least_norm, least_norm_factors
 from ._phase import FeaturePlane, Knob, PhaseDiagram, phase_diagram
 from ._pre_or_post import (
@@ -65,6 +66,8 @@ __all__ = [
     "layerwise",
     "least_norm",
     "least_norm_factors",
+    "margin_error",
+    "margin_samples",
     "matched_weights",
     "matching_limit",
     "phase_diagram",
