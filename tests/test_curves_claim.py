@@ -1,0 +1,105 @@
+"""measured-sample-complexity: what it finds on trained networks, and what its judge makes of curves that say otherwise."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from projhead_theory.claims import check
+from projhead_theory.claims._curves import CLAIM, ERROR, SCENARIOS, SIZES, Curves, Needs, SignAmongGaussians, between, judge_curves
+from projhead_theory.probes import LearningCurve
+
+
+@pytest.fixture(scope="module")
+def result():
+    return check(CLAIM, quick=True)
+
+
+@pytest.mark.x64
+def test_holds_in_every_scenario_and_every_control_is_caught(result):
+    assert {t.problem.scenario for t in result.trials} == set(SCENARIOS)
+    assert result.verified, [str(t.verdict) for t in result.trials] + [c.to_dict() for c in result.controls]
+
+
+@pytest.mark.x64
+def test_for_a_label_in_between_the_indicator_ranks_layers_wrongly_and_the_limit_rightly(result):
+    """By a factor of two either way: the row of the order fails, that of the ratio holds."""
+    control = next(c for c in result.controls if c.control.name == "label-in-between")
+    order, ratio = (np.asarray(v) for v in (control.verdict.discrepancy, control.verdict.tolerance))
+    assert order[0] > 2 * ratio[0]
+    assert order[0] > np.log(2)
+    assert order[1] < ratio[1]
+    needs = CLAIM.predict(between(result.trials[0].problem))
+    assert float(needs.complexity[1] / needs.complexity[0]) > 2
+    assert float(needs.samples[1] / needs.samples[0]) < 0.5
+
+
+def curves(needed, scatter=0.02, extreme=True, seeds=48):
+    """Layers whose error falls through 0.1 at these numbers of samples, each seed at its own."""
+    shift = scatter * np.random.default_rng(0).standard_normal((1, 1, seeds))
+    logs = np.log(np.asarray(SIZES))[None, :, None] - np.log(np.asarray(needed, float))[:, None, None]
+    errors = np.clip(ERROR - 0.1 * logs + shift, 0, 0.5)
+    curve = LearningCurve(np.asarray(SIZES), errors, np.zeros(errors.shape[:2]), tuple(f"layer {i + 1}" for i in range(len(errors))))
+    return Curves(curve, jnp.asarray(extreme), jnp.asarray(True), jnp.asarray(True))
+
+
+def needs(complexity, samples):
+    return Needs(*(jnp.asarray(v, jnp.result_type(float)) for v in (complexity, samples)))
+
+
+def test_layers_that_rank_as_predicted_hold():
+    verdict = judge_curves(needs([10, 20, 50], [12, 20, 40]), curves([12, 20, 40]))
+    assert verdict.name == "holds"
+    assert verdict.labels == ("order, layers 1, 3", "ratio, layers 1, 3", "order, layers 2, 3", "ratio, layers 2, 3")
+    np.testing.assert_allclose(verdict.measured[:, 0], np.log([40 / 12, 40 / 12, 2, 2]), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("complexity", "samples", "row"),
+    [([20, 10], [20, 40], "order, layers 1, 2"), ([10, 20], [20, 80], "ratio, layers 1, 2"), ([10, 20], [38, 40], "ratio, layers 1, 2")],
+)
+def test_a_wrong_order_or_ratio_is_violated(complexity, samples, row):
+    verdict = judge_curves(needs(complexity, samples), curves([20, 40]))
+    assert verdict.name == "violated"
+    assert verdict.labels[verdict.worst] == row
+
+
+def test_layers_too_alike_to_tell_apart_are_undecidable():
+    """Neither held nor refuted: a predicted effect within what finite size leaves."""
+    assert judge_curves(needs([10, 11], [20, 21]), curves([20, 21])).name == "undecidable"
+
+
+def test_a_label_between_others_fails_the_premise():
+    assert judge_curves(needs([10, 20], [20, 40]), curves([20, 40], extreme=False)).name == "premise_failed"
+
+
+def test_an_error_that_is_never_reached_is_no_agreement():
+    assert judge_curves(needs([10, 20], [20, 40]), curves([1000, 2000])).name == "diverged"
+
+
+def test_sampling_is_wider_at_a_stricter_level():
+    wide, narrow = (judge_curves(needs([10, 20], [20, 40]), curves([20, 40]), level=level) for level in (1e-6, 1e-2))
+    assert (np.asarray(wide.parts["sampling"]) > 1.5 * np.asarray(narrow.parts["sampling"])).all()
+    np.testing.assert_array_equal(wide.parts["finite size"], narrow.parts["finite size"])
+
+
+def test_law_has_one_sign_among_normal_features():
+    z = np.asarray(SignAmongGaussians(jnp.asarray(1)).sample(jax.random.key(0), (4096, 3), jnp.result_type(float)))
+    assert set(z[:, 1]) == {-1.0, 1.0}
+    assert (np.abs(z.mean(0)) < 5 / 64).all()
+    assert (np.abs(z.var(0) - 1) < 5 * 2**0.5 / 64).all()
+    assert (np.abs(z[:, [0, 2]]).max(0) > 2).all()
+
+
+def test_problems_span_the_scenarios():
+    drawn = list(CLAIM.problems(jax.random.key(3)))
+    assert len(drawn) == 20
+    assert {(p.scenario, p.depth) for p in drawn} == {(s, d) for s in SCENARIOS for d in (2, 3)}
+    for p in drawn:
+        features, noise = p.contrastive.features.strength, p.contrastive.augmentation.scale
+        weights = np.asarray(features / (features**2 + noise**2))
+        extreme = weights[1:].max() < weights[0] if p.scenario == SCENARIOS[3] else weights[0] < weights[1:].min()
+        assert extreme
+    assert dataclasses.replace(drawn[0]).label == "augmentation disrupts the label, depth 2"
