@@ -1,0 +1,443 @@
+"""head-equivalence and sorted-matching: what a fixed head leaves alone, and what the layer below it weights."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from .. import measure, theory
+from .._spectra import frobenius, matmul, symmetric
+from ..moments import Moments
+from ..networks import DeepLinear, DiagonalHead, Headed
+from ..problems import random_moments
+from ..simulation import Ended, gradient_flow, implicit, layer_gradients
+from ..theory import SpectralMinimiser
+from ._claim import Claim, Control
+from ._runs import COARSER
+from ._tasks import gaussian, replace
+from ._verdict import Verdict
+
+DIM = 3
+QUARTER = 4.0
+"""The decay, over the other one at which the same start is trained: what is left at none is read off a straight line through both."""
+
+
+def head(kappa: Array, p: int) -> Float[Array, " p"]:
+    r"""$1, 1/\kappa, \dots, \kappa^{1 - p}$."""
+    return kappa ** -jnp.arange(p, dtype=kappa.dtype)
+
+
+class Ends(eqx.Module):
+    """Where training under heads ended, one row a run: Grams before and after the head, and the loss with its penalty; `seen` are those
+    after the head that a prediction is held against, which a control replaces.
+
+    `apart` and `apart_after`: how far the same run at a coarser tolerance ended from it; `step`: how far Newton's step, from the
+    run's own gradient and curvature, moves the Gram before the head; `stiffness`: the largest curvature over the smallest, of which
+    weight decay makes the latter.
+    """
+
+    before: Float[Array, "k d d"]
+    after: Float[Array, "k d d"]
+    seen: Float[Array, "k d d"]
+    loss: Float[Array, " k"]
+    apart: Float[Array, " k"]
+    apart_after: Float[Array, " k"]
+    step: Float[Array, " k"]
+    stiffness: Float[Array, " k"]
+    settled: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+@eqx.filter_jit
+def train(start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]) -> Ends:
+    """Gradient flow of one start under each head with each decay, to stationarity. Twice: at a coarser tolerance as well."""
+    dtype = rows.dtype
+    eps = float(jnp.finfo(dtype).eps)
+
+    def one(h: Array, penalty: Array, factor: Array):
+        network = Headed(start, DiagonalHead(h))
+        # What weight decay alone decides takes a time of its own.
+        until = 1e4 * (1 + 1 / jnp.where(penalty > 0, penalty, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
+        run = gradient_flow(
+            network,
+            moments,
+            decay=penalty,
+            until=until,
+            record=2,
+            solver=implicit(),
+            rtol=factor * eps**0.5,
+            stationarity=factor * eps**0.75,
+            max_steps=4_000,
+        )
+        grams = measure.layer_grams(run.final)
+        return grams[0], grams[-1], run.loss[-1], run.ended == Ended.converged, run.ended == Ended.diverged, run.final.layers[0]
+
+    factors = jnp.asarray([1, COARSER], dtype)
+    each = jax.vmap(jax.vmap(one, in_axes=(0, 0, None)), in_axes=(None, None, 0))
+    before, after, loss, converged, diverged, layers = each(rows, decay, factors)
+    steps, stiffness = jax.vmap(lambda w, h, penalty: _newton(w, h, penalty, moments))(layers[0], rows, decay)
+    return Ends(
+        before=before[0],
+        after=after[0],
+        seen=after[0],
+        loss=loss[0],
+        apart=frobenius(before[0] - before[1]),
+        apart_after=frobenius(after[0] - after[1]),
+        step=steps,
+        stiffness=stiffness,
+        settled=jnp.all(converged[0] & (jnp.isfinite(stiffness) | (decay == 0))),
+        finite=~jnp.any(diverged),
+    )
+
+
+def _newton(layer: Array, rows: Array, decay: Array, moments: Moments) -> tuple[Array, Array]:
+    """How far Newton's step, from the run's own gradient and curvature, moves the Gram before the head; and the largest curvature over
+    the smallest, infinite unless all are positive. With weight decay nothing is left that the objective does not decide.
+    """
+
+    def slope(w: Array) -> Array:
+        return layer_gradients(Headed(DeepLinear([w]), DiagonalHead(rows)), moments)[0] + decay * w
+
+    curvature = jax.jacfwd(slope)(layer).reshape(layer.size, layer.size)
+    values, vectors = jnp.linalg.eigh(symmetric(curvature))
+    along = matmul(vectors.T, slope(layer).reshape(-1, 1))[:, 0]
+    step = matmul(vectors, (along / jnp.where(values > 0, values, jnp.inf))[:, None]).reshape(layer.shape)
+    turn = matmul(layer.T, step)
+    return frobenius(turn + turn.T), jnp.where(values[0] > 0, values[-1] / jnp.where(values[0] > 0, values[0], 1), jnp.inf)
+
+
+# head-equivalence
+
+
+class Heads(eqx.Module):
+    """Moments, a start, and the heads under which it is trained; the first is none."""
+
+    moments: Moments
+    key: PRNGKeyArray
+    rows: Float[Array, "k p"]
+
+    @property
+    def label(self) -> str:
+        return f"{self.rows.shape[0]} heads of {self.rows.shape[1]} rows"
+
+    def start(self) -> DeepLinear:
+        return _start(self.key, self.rows, self.moments.dim)
+
+    def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
+        """Fewer heads, rounder numbers."""
+        for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
+            yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
+        yield from rounded_fields(self, ("rows",))
+
+
+def rounded_fields(problem: Any, names: tuple[str, ...]) -> Iterator[Callable[[], Any]]:
+    """Problems with these fields rounded, fewest digits first; the others have to go with one another."""
+    from ._search import rounder
+
+    for digits in (1, 2, 3):
+        yield lambda digits=digits: replace(problem, **{name: rounder(getattr(problem, name), digits) for name in names})
+
+
+def _start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:
+    return gaussian(key, (dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
+
+
+def train_heads(problem: Heads) -> Ends:
+    """The same start under every head, without weight decay."""
+    return train(problem.start(), problem.moments, problem.rows, jnp.zeros_like(problem.rows[:, 0]))
+
+
+class Equivalence(eqx.Module):
+    """One minimiser for all heads, with the moments that it was computed from."""
+
+    minimiser: SpectralMinimiser
+    moments: Moments
+
+
+def predict_heads(problem: Heads) -> Equivalence:
+    return Equivalence(theory.headed_minimiser(problem.moments, problem.rows[0], throw=False), problem.moments)
+
+
+@eqx.filter_jit
+def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
+    """Under every head, the Gram after it and the loss."""
+    minimiser, moments = prediction.minimiser, prediction.moments
+    size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
+    count = ends.loss.size
+    defects = [theory.stationarity_defect(minimiser, moments, gram) for gram in ends.after]
+    displacement = jnp.stack([2 * (frobenius(moved) + dropped) for moved, dropped, _ in defects])
+    excess = jnp.stack([e for _, _, e in defects])
+    both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
+    zero = jnp.zeros_like(ends.loss)
+    weights = jnp.sqrt(jnp.maximum(jnp.diagonal(ends.seen, axis1=1, axis2=2), 0))
+    wanted = jnp.broadcast_to(jnp.sqrt(jnp.diagonal(minimiser.gram)), weights.shape)
+    last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
+    return Verdict(
+        discrepancy=both(frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)),
+        parts={
+            "integration": both(ends.apart_after, zero),
+            "stationarity": both(displacement, excess),
+            "rounding": jnp.full(2 * count, minimiser.rounding, size.dtype),
+        },
+        # What the check must see: all of the Gram; and the best network of one mode less.
+        effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),
+        predicted=jnp.concatenate([wanted, wanted]),
+        measured=jnp.concatenate([weights, weights]),
+        premises={"unique minimiser": minimiser.unique},
+        settled=ends.settled,
+        finite=ends.finite,
+        labels=tuple(f"{what}, head {i}" for what in ("Gram", "loss") for i in range(count)),
+        what="relative discrepancy after the head",
+    )
+
+
+@eqx.filter_jit
+def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
+    """No head, two reweighting ones, and rows in no order, on moments that do not commute."""
+    k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
+    grid = jnp.linspace(0.9, 0.4, dim)
+    moments = random_moments(k[0], grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5), condition=3.0)
+    kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
+    rows = jnp.concatenate([jax.vmap(lambda kappa: head(kappa, p))(kappas), jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6)])
+    return Heads(moments, k[3], rows)
+
+
+def _heads_problems(key: PRNGKeyArray) -> Iterator[Heads]:
+    for dim, p, index in ((4, 3, 0), (4, 3, 1), (3, 4, 0)):
+        yield _heads(key, dim, p, jnp.asarray(index))
+
+
+def _truncated(problem: Heads, own: Ends) -> Ends:
+    """The last row of every head is zero."""
+    cut = train_heads(replace(problem, rows=problem.rows.at[:, -1].set(0)))
+    return replace(own, seen=cut.after, loss=cut.loss)
+
+
+def _decayed_heads(problem: Heads, own: Ends) -> Ends:
+    decayed = train(problem.start(), problem.moments, problem.rows, jnp.full_like(problem.rows[:, 0], 0.05))
+    return replace(own, seen=decayed.after, loss=decayed.loss)
+
+
+EQUIVALENCE = Claim(
+    name="head-equivalence",
+    statement="Under every invertible fixed head training reaches the same minimal loss and the same Gram after the head, those of no "
+    "head at all.",
+    latex=r"\min_W \mathcal{L}(HW) = \min_W \mathcal{L}(W), \qquad W^\top H^2 W = M^\star",
+    hypotheses=("linear network", "invertible diagonal head", "unique minimiser", "no weight decay", "trained to stationarity"),
+    source="paper section 4",
+    problems=_heads_problems,
+    predict=predict_heads,
+    measure=train_heads,
+    compare=judge_heads,
+    controls=(
+        Control("truncated", "trains under heads whose last row is zero", measure=_truncated),
+        Control("before-the-head", "measures the Gram before the head", measure=lambda problem, own: replace(own, seen=own.before)),
+        Control("weight-decay", "trains with weight decay, which sees the head", measure=_decayed_heads),
+    ),
+    quick=1,
+)
+
+
+# sorted-matching
+
+
+class Matching(eqx.Module):
+    """A feature model along the columns of `basis`, a head, and a weight decay."""
+
+    cross: Float[Array, " d"]
+    second: Float[Array, " d"]
+    basis: Float[Array, "d d"]
+    rows: Float[Array, " p"]
+    decay: Float[Array, ""]
+    key: PRNGKeyArray
+
+    @property
+    def label(self) -> str:
+        return f"{self.cross.shape[0]} features, {self.rows.shape[0]} rows"
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(self.turned(self.cross), self.turned(self.second))
+
+    @property
+    def decays(self) -> Float[Array, " 2"]:
+        return self.decay / jnp.asarray([1, QUARTER], self.decay.dtype)
+
+    def turned(self, values: Array) -> Float[Array, "d d"]:
+        """The matrix that has these values along the features."""
+        return matmul(self.basis * values, self.basis.T)
+
+    def start(self) -> DeepLinear:
+        return _start(self.key, self.rows, self.cross.shape[0])
+
+    def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
+        """No mixing, rounder numbers."""
+        yield lambda: replace(self, basis=jnp.eye(self.cross.shape[0], dtype=self.cross.dtype))
+        yield from rounded_fields(self, ("cross", "second", "rows", "decay"))
+
+
+def train_matching(problem: Matching) -> Ends:
+    """The same start with the decay and with a quarter of it."""
+    rows = jnp.stack([problem.rows, problem.rows])
+    return train(problem.start(), problem.moments, rows, problem.decays)
+
+
+def off(ends: Ends) -> tuple[Array, Array, Array]:
+    """By how much each Gram before the head may be off: by integration, by what is left to go, and by rounding."""
+    eps = jnp.finfo(ends.before.dtype).eps
+    # A Newton step errs by its square: twice its length is a bound while it is short. Gradients are rounded at the size of the
+    # largest curvature, and held against the smallest.
+    return ends.apart, 2 * ends.step, 64 * eps * ends.stiffness * frobenius(ends.before)
+
+
+def continued(ends: Ends) -> tuple[Array, tuple[Array, ...]]:
+    """The Gram before the head at no decay, in a straight line through those at two, and by how much it may be off."""
+    line = jnp.asarray([-1, QUARTER], ends.before.dtype) / (QUARTER - 1)
+    none = jnp.sum(line[:, None, None] * ends.before, axis=0)
+    return none, tuple(jnp.sum(jnp.abs(line) * x) for x in off(ends))
+
+
+class Matched(eqx.Module):
+    """Grams before the head with the decay, with a quarter of it, and with none; and whether the sorted pairing is the best one."""
+
+    grams: Float[Array, "3 d d"]
+    sorted: Bool[Array, ""]
+
+
+def predict_matching(problem: Matching) -> Matched:
+    return _predict_matching(problem)
+
+
+@eqx.filter_jit
+def _predict_matching(problem: Matching) -> Matched:
+    p = problem
+    squares = [theory.decayed_matching(p.cross, p.second, p.rows, decay) ** 2 for decay in (*p.decays, jnp.zeros_like(p.decay))]
+    grams = jnp.stack([p.turned(u) for u in squares])
+    return Matched(grams, p.decay < theory.matching_limit(p.cross, p.second, p.rows))
+
+
+@eqx.filter_jit
+def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
+    """The Gram before the head at both decays; in a straight line through both, at none; and the rate at which it gets there."""
+    size = frobenius(prediction.grams)
+    none, left = continued(ends)
+    grams = jnp.concatenate([ends.before, none[None]])
+    integration, stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
+    away = frobenius(ends.before - prediction.grams[2])
+    rate = away[0] / away[1]
+    # Of a quotient: relative errors add, those of the smaller deviation foremost.
+    blur = lambda x: QUARTER * (x[0] / away[0] + x[1] / away[1])  # noqa: E731
+    row = lambda x: jnp.append(x / size, blur(x))  # noqa: E731
+    roots = lambda g: jnp.sqrt(jnp.maximum(jnp.diagonal(g, axis1=1, axis2=2), 0))  # noqa: E731
+    wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])  # noqa: E731
+    change = frobenius(prediction.grams - prediction.grams[2])
+    return Verdict(
+        discrepancy=jnp.append(frobenius(grams - prediction.grams) / size, jnp.abs(rate - QUARTER)),
+        parts={"integration": row(integration), "stationarity": row(stationarity), "rounding": row(rounding)},
+        # What the check must see: the deviation that the decay makes; and the rate of one power of the decay more or less.
+        effect=jnp.append(jnp.where(change > 0, change, change[1]) / size, QUARTER / 2),
+        predicted=wide(prediction.grams),
+        measured=wide(grams),
+        premises={"the sorted pairing is the best": prediction.sorted},
+        settled=ends.settled,
+        finite=ends.finite,
+        labels=("decay", "a quarter of it", "none, in a straight line", "rate"),
+        what="relative Gram discrepancy before the head",
+    )
+
+
+@eqx.filter_jit
+def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -> Matching:
+    """Features whose weights are not in the order of their cross moments; a decay that is a share of what sorting survives."""
+    k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
+    dtype = jnp.result_type(float)
+    weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(k[0], (dim,), dtype)
+    cross = jnp.linspace(1.0, 0.5, dim, dtype=dtype) * jax.random.uniform(k[1], (dim,), dtype, 0.9, 1.1)
+    rows = head(jax.random.uniform(k[2], (), dtype, 1.3, 1.7), p)
+    second = jnp.sqrt(cross) / weights
+    # A signal fraction is at most one.
+    unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
+    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (dim, dim), dtype))
+    decay = share * theory.matching_limit(cross, second * unit, rows)
+    return Matching(cross, second * unit, basis, rows, decay, k[4])
+
+
+def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
+    for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0)):
+        yield _matching(key, dim, p, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
+
+
+def _flowed(problem: Matching, own: Ends) -> Ends:
+    """Plain gradient flow from the same start, at either decay none."""
+    rows = jnp.stack([problem.rows, problem.rows])
+    return replace(own, before=train(problem.start(), problem.moments, rows, jnp.zeros_like(problem.decays)).before)
+
+
+def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
+    """Rows given to the features in another order: `order` lists the features, the one for the largest row first."""
+
+    def wrong(problem: Matching, own: Matched) -> Matched:
+        p = problem
+        rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
+        left = [p.cross - decay / (4 * rows**2) for decay in (*p.decays, jnp.zeros_like(p.decay))]
+        return replace(own, grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]))
+
+    return wrong
+
+
+def with_weights(square: Callable[[Matching, Array, Array], Array]) -> Callable[[Matching, Matched], Matched]:
+    """Another squared weight before the head, from the problem, the row of each feature and the decay."""
+
+    def wrong(problem: Matching, own: Matched) -> Matched:
+        p = problem
+        order = jnp.argsort(-jnp.sqrt(p.cross) / p.second)
+        rows = jnp.zeros_like(p.cross).at[order].set(p.rows[: p.cross.size])
+        return replace(own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]))
+
+    return wrong
+
+
+MATCHING = Claim(
+    name="sorted-matching",
+    statement="With a small weight decay, training under a fixed head pairs the i-th largest row with the i-th largest weight: before the "
+    "head the feature of rank i has weight kappa^i w, less by a deviation that is linear in the decay and known in closed form.",
+    latex=r"u_{(i)}^2 = \frac{(c - \gamma / (4 h_i^2))_+}{h_i^2 q^2} \to \kappa^{2i} w_{(i)}^2",
+    hypotheses=(
+        "linear network",
+        "fixed diagonal head",
+        "feature model, in any basis",
+        "a row for each feature",
+        "small weight decay",
+        "trained to stationarity",
+    ),
+    source="paper section 4; beyond the paper for any spectrum and for the deviation",
+    problems=_matching_problems,
+    predict=predict_matching,
+    measure=train_matching,
+    compare=judge_matching,
+    controls=(
+        Control("no-decay", "trains by plain gradient flow, which leaves the pairing to the start", measure=_flowed),
+        Control(
+            "by-cross-moment", "pairs rows by cross moment, the order of learning", predict=with_pairing(lambda p: jnp.argsort(-p.cross))
+        ),
+        Control(
+            "reversed",
+            "pairs the largest row with the smallest weight",
+            predict=with_pairing(lambda p: jnp.argsort(jnp.sqrt(p.cross) / p.second)),
+        ),
+        Control(
+            "no-head",
+            "predicts the weights after the head",
+            predict=with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / p.second**2),
+        ),
+        Control(
+            "unseen-head",
+            "predicts a decay that does not see the head",
+            predict=with_weights(lambda p, h, decay: (p.cross - decay / 4) / (h * p.second) ** 2),
+        ),
+    ),
+    quick=1,
+)

@@ -1,0 +1,377 @@
+"""kappa-emulation and best-kappa: a fixed head in place of a trained one, and the head that needs the fewest labels."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from .. import measure, theory
+from .._spectra import frobenius, matmul
+from ..moments import Moments
+from ..networks import DeepLinear
+from ..theory import LayerPrediction
+from ._claim import Claim, Control
+from ._compare import compare
+from ._heads import DIM, QUARTER, Ends, Matching, continued, head, rounded_fields, train, train_matching
+from ._runs import Run, flow
+from ._tasks import balanced, gaussian, replace
+from ._verdict import Verdict
+
+# kappa-emulation
+
+
+class Emulating(eqx.Module):
+    """A feature model with the fixed head that is to stand in for a trained one, and the factor that is to part their weights."""
+
+    fixed: Matching
+    factor: Float[Array, ""]
+    key: PRNGKeyArray
+
+    @property
+    def label(self) -> str:
+        return self.fixed.label
+
+    def start(self) -> DeepLinear:
+        """The balanced start of the two-layer network."""
+        d = self.fixed.cross.shape[0]
+        return balanced(self.key, (d, d, d), jnp.asarray(0.5, self.factor.dtype))
+
+    def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
+        """No mixing. Rounder numbers would not be those of one head."""
+        yield lambda: replace(self, fixed=replace(self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)))
+
+
+class Both(eqx.Module):
+    """Training under the fixed head with two decays; a two-layer network, trained without; and its Gram below the trained head."""
+
+    fixed: Ends
+    pair: Run
+    lower: Float[Array, "d d"]
+
+
+def train_both(problem: Emulating) -> Both:
+    pair = flow(problem.start(), problem.fixed.moments)
+    return Both(train_matching(problem.fixed), pair, _lower(pair))
+
+
+@eqx.filter_jit
+def _lower(pair: Run) -> Float[Array, "d d"]:
+    return measure.layer_grams(pair.fine.final)[0]
+
+
+class Alike(eqx.Module):
+    """The Gram below a trained head, and the factor of the weights below the fixed one."""
+
+    layers: LayerPrediction
+    factor: Float[Array, ""]
+
+
+@eqx.filter_jit
+def predict_alike(problem: Emulating) -> Alike:
+    return Alike(theory.layerwise(problem.fixed.moments, 2, throw=False), problem.factor)
+
+
+@eqx.filter_jit
+def judge_alike(prediction: Alike, both: Both) -> Verdict:
+    """Two rows: the two trained Grams against one another, and that under the fixed head against the closed form."""
+    square = prediction.factor**2
+    fixed, left = continued(both.fixed)
+    own = compare(prediction.layers, both.pair.fine)
+    size = square * frobenius(prediction.layers.grams[0])
+    trained = {name: part[0] for name, part in own.parts.items()}
+    integration, stationarity, rounding = (x / size for x in left)
+    zero = jnp.zeros_like(size)
+    weights = lambda gram: jnp.sqrt(jnp.maximum(jnp.diagonal(gram), 0))  # noqa: E731
+    return Verdict(
+        discrepancy=jnp.stack([frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]) / size,
+        parts={
+            "integration": jnp.stack([integration, integration]),
+            "stationarity": jnp.stack([stationarity + trained["stationarity"], stationarity]),
+            "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
+            "rounding": jnp.stack([rounding + trained["rounding"], rounding + trained["rounding"]]),
+        },
+        # What the check must see: the difference between the layers below and above the trained head.
+        effect=jnp.stack([own.effect[0], own.effect[0]]),
+        predicted=jnp.stack([prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]),
+        measured=jnp.stack([weights(fixed)] * 2),
+        settled=both.fixed.settled & both.pair.settled,
+        finite=both.fixed.finite & both.pair.finite,
+        labels=("trained head", "closed form"),
+        what="relative Gram discrepancy below the head",
+    )
+
+
+@eqx.filter_jit
+def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
+    """Weights that fall as kappa^(-2 i) under the head of kappa, or any others under the head of their roots; in random position."""
+    k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 6)
+    dtype = jnp.result_type(float)
+    kappa = jax.random.uniform(k[0], (), dtype, 1.25, 1.45)
+    falling = kappa ** (-2 * jnp.arange(DIM, dtype=dtype))
+    # Consecutive ratios that no one kappa has.
+    other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(k[1], (DIM,), dtype, 0.95, 1.05)
+    weights = 0.7 * jnp.where(geometric, falling, other)
+    rows = jnp.where(geometric, head(kappa, DIM), theory.emulating_head(weights))
+    factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
+    fractions = jax.random.uniform(k[2], (DIM,), dtype, 0.5, 0.9)
+    # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
+    second = fractions / weights**2
+    cross = fractions * second
+    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (DIM, DIM), dtype))
+    decay = 0.1 * theory.matching_limit(cross, second, rows)
+    return Emulating(Matching(cross, second, basis, rows, decay, k[4]), factor, k[5])
+
+
+def _emulating_problems(key: PRNGKeyArray) -> Iterator[Emulating]:
+    for index, geometric in enumerate((True, False, True, False)):
+        yield _emulating(key, jnp.asarray(geometric), jnp.asarray(index))
+
+
+def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
+    """Training under another head in place of the claim's own."""
+
+    def wrong(problem: Emulating, own: Both) -> Both:
+        ends = train_matching(replace(problem.fixed, rows=rows(problem)))
+        return replace(own, fixed=replace(own.fixed, before=ends.before))
+
+    return wrong
+
+
+def _any_kappa(problem: Emulating) -> Array:
+    """The best rows kappa^(-i) for weights that do not fall so, scaled so that the factor stays one on average."""
+    p = problem.fixed
+    found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
+    return found.factor * head(found.kappa, DIM)
+
+
+def _flowed(problem: Emulating, own: Both) -> Both:
+    p = problem.fixed
+    plain = train(p.start(), p.moments, jnp.stack([p.rows, p.rows]), jnp.zeros_like(p.decays))
+    return replace(own, fixed=replace(own.fixed, before=plain.before))
+
+
+def _upper(problem: Emulating, own: Both) -> Both:
+    matrix = own.pair.fine.final.matrix
+    return replace(own, lower=matmul(matrix.T, matrix))
+
+
+EMULATION = Claim(
+    name="kappa-emulation",
+    statement="Under the fixed head diag(sqrt w), or under rows kappa^(-i) if weights fall as kappa^(-2 i), the least-norm encoder has the "
+    "Gram that a trained two-layer network has below its head, up to one factor.",
+    latex=r"h_{(i)} = \sqrt{w_{(i)}} \Rightarrow u_{(i)} = \sqrt{w_{(i)}}; \qquad w_{(i)} = w_{(0)} \kappa^{-2i} \Rightarrow "
+    r"\kappa^i w_{(i)} = \sqrt{w_{(0)}} \sqrt{w_{(i)}}",
+    hypotheses=("linear network", "feature model, in any basis", "small weight decay under the fixed head", "balanced start of the other"),
+    source="beyond the paper",
+    problems=_emulating_problems,
+    predict=predict_alike,
+    measure=train_both,
+    compare=judge_alike,
+    controls=(
+        Control("squared-kappa", "trains under rows kappa^(-2 i)", measure=_under(lambda p: p.fixed.rows**2)),
+        Control("any-spectrum", "trains under the best rows kappa^(-i) for weights that fall otherwise", measure=_under(_any_kappa), on=1),
+        Control("no-factor", "predicts a factor of one", predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor))),
+        Control("above-the-head", "compares with the two-layer network above its head", measure=_upper),
+        Control("no-decay", "trains the fixed head by plain gradient flow, which leaves the pairing to the start", measure=_flowed),
+    ),
+    quick=2,
+)
+
+
+# best-kappa
+
+FEATURES, RATIOS, SPACING = 4, 5, 0.05
+
+
+class Downstream(eqx.Module):
+    """A feature model, the strengths of the features downstream and the one that is the label; and the heads that are tried."""
+
+    cross: Float[Array, " d"]
+    second: Float[Array, " d"]
+    strength: Float[Array, " d"]
+    target: Int[Array, ""]
+    kappas: Float[Array, " k"]
+    decay: Float[Array, ""]
+    key: PRNGKeyArray
+
+    @property
+    def label(self) -> str:
+        return f"{self.cross.shape[0]} features, {self.kappas.shape[0]} heads"
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
+        """Rounder numbers."""
+        yield from rounded_fields(self, ("cross", "second", "strength", "decay"))
+
+
+class Complexities(eqx.Module):
+    """The indicator measured under each head, where it is least in between, and by how much each may be off."""
+
+    values: Float[Array, " k"]
+    best: Float[Array, ""]
+    errors: dict[str, Array]
+    inside: Bool[Array, ""]
+    settled: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+def measure_heads(problem: Downstream) -> Complexities:
+    """Train under every head with two decays, and read the indicator off the Grams continued to none."""
+    decays = problem.decay / jnp.asarray([1, QUARTER], problem.decay.dtype)
+    return _measure_heads(problem, decays)
+
+
+@eqx.filter_jit
+def _measure_heads(problem: Downstream, decays: Array) -> Complexities:
+    p, count, dim = problem, problem.kappas.size, problem.cross.size
+    start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
+    rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
+    ends = train(start, p.moments, rows, jnp.tile(decays, count))
+    each = jax.tree.map(lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)), ends)
+    grams, left = jax.vmap(continued)(each)
+    beta = jnp.zeros_like(p.cross).at[p.target].set(1 / p.strength[p.target])
+
+    def indicator(gram: Array) -> Array:
+        return jnp.sum(jnp.diagonal(gram) * p.strength**2) * jnp.sum(beta * jnp.linalg.solve(gram, beta))
+
+    values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
+    shares = frobenius(slopes)
+    t = jnp.log(p.kappas)
+    best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
+    middle = count // 2
+    near = slice(middle - 1, middle + 2)
+    errors = {}
+    for name, x in zip(("integration", "stationarity", "rounding"), left, strict=True):
+        # A Gram off by x moves the indicator by at most its gradient times that; twice over, for what is not linear.
+        off = 2 * shares * x
+        errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
+    # A parabola through the three in the middle is off by far more than the polynomial through all.
+    errors["interpolation"] = jnp.append(jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near])))
+    return Complexities(values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite)
+
+
+def _least(t: Array, values: Array) -> Array:
+    """Where the polynomial through equidistant values is least, by Newton's method from the least of the parabola in the middle."""
+    step, centre, n = t[1] - t[0], t[t.size // 2], t.size
+    x = jnp.arange(n, dtype=t.dtype) - n // 2
+    coefficients = jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)
+    slope = jnp.polyder(coefficients[::-1])
+    bend = jnp.polyder(slope)
+    m = n // 2
+    at = (values[m - 1] - values[m + 1]) / 2 / (values[m - 1] - 2 * values[m] + values[m + 1])
+    for _ in range(6):
+        at = at - jnp.polyval(slope, at) / jnp.polyval(bend, at)
+    return centre + step * at
+
+
+@eqx.filter_jit
+def predict_best(problem: Downstream) -> Float[Array, " n"]:
+    """The indicator under each head, and the logarithm of the best ratio."""
+    p = problem
+    return _predicted(jnp.sqrt(p.cross) / p.second, p.strength, p)
+
+
+def _predicted(weights: Array, strength: Array, p: Downstream) -> Array:
+    # The target is an array, so that another one compiles nothing: features are listed with it first.
+    order = jnp.roll(jnp.arange(weights.size), -p.target)
+    values = theory.head_complexity(p.kappas, weights[order], strength[order], 0)
+    return jnp.append(values, jnp.log(theory.best_kappa(weights[order], strength[order], 0)))
+
+
+@eqx.filter_jit
+def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
+    """The indicator under each head, relative; and the logarithm of the best ratio."""
+    values = prediction[:-1]
+    size = jnp.append(values, 1)
+    measured = jnp.append(seen.values, seen.best)
+    # What the check must see: indicators as different as those of the ends and the middle; and a best ratio of a head, not of none.
+    return Verdict(
+        discrepancy=jnp.abs(measured - prediction) / size,
+        parts={name: part / size for name, part in seen.errors.items()},
+        effect=jnp.append(jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape), jnp.abs(prediction[-1])),
+        predicted=prediction[:, None],
+        measured=measured[:, None],
+        premises={"the best ratio is among those tried": seen.inside},
+        settled=seen.settled,
+        finite=seen.finite,
+        labels=(*(f"head {i}" for i in range(values.size)), "best ratio"),
+        what="relative indicator, and logarithm of the best ratio",
+    )
+
+
+@eqx.filter_jit
+def _downstream(key: PRNGKeyArray, index: Array) -> Downstream:
+    """A label of middle rank; the strengths of lighter features such that some head is best; heads on either side of that."""
+    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
+    dtype = jnp.result_type(float)
+    weights = jnp.asarray([1.4, 1.0, 0.8, 0.5], dtype) * jax.random.uniform(k[0], (FEATURES,), dtype, 0.95, 1.05)
+    fractions = jax.random.uniform(k[1], (FEATURES,), dtype, 0.5, 0.9)
+    target = 1 + jnp.mod(index, FEATURES - 2)
+    kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
+    strength = jax.random.uniform(k[3], (FEATURES,), dtype, 0.7, 1.4)
+    rates = (jnp.arange(FEATURES) - target).astype(dtype)
+    terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
+    ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
+    strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
+    off = jax.random.uniform(k[4], (), dtype, -0.5, 0.5) + jnp.arange(RATIOS, dtype=dtype) - RATIOS // 2
+    kappas = kappa * jnp.exp(SPACING * off)
+    second = fractions / weights**2
+    cross = fractions * second
+    decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], FEATURES))
+    turn = jax.random.permutation(k[5], FEATURES)
+    return Downstream(cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6])
+
+
+def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
+    for index in range(4):
+        yield _downstream(key, jnp.asarray(index))
+
+
+def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
+    """A wrong prediction from the problem and its weights, compiled once."""
+    return eqx.filter_jit(lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second))
+
+
+def _squared(p: Downstream, weights: Array) -> Array:
+    prediction = _predicted(weights, p.strength, replace(p, kappas=p.kappas**2))
+    return prediction.at[-1].divide(2)
+
+
+def _plain(problem: Downstream, own: Complexities) -> Complexities:
+    """Trained without decay, and granted what the claim's own runs are granted."""
+    plain = measure_heads(replace(problem, decay=jnp.zeros_like(problem.decay)))
+    return replace(own, values=plain.values, best=plain.best)
+
+
+BEST = Claim(
+    name="best-kappa",
+    statement="Before a fixed head of rows kappa^(-i), the labels needed for a feature are a convex function of ln kappa, known in closed "
+    "form; measured on trained encoders it is least at the predicted kappa.",
+    latex=r"\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\varphi'_i / \varphi'_j)^2",
+    hypotheses=("linear network", "feature model", "weights that differ", "small weight decay", "a label of middle rank"),
+    source="beyond the paper",
+    problems=_downstream_problems,
+    predict=predict_best,
+    measure=measure_heads,
+    compare=judge_best,
+    controls=(
+        Control("no-decay", "trains by plain gradient flow, which leaves the pairing to the start", measure=_plain),
+        Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
+        Control(
+            "equal-strengths",
+            "predicts for equal strengths downstream",
+            predict=predicting(lambda p, w: _predicted(w, jnp.ones_like(w), p)),
+        ),
+        Control(
+            "half-the-depth",
+            "predicts from the roots of the weights",
+            predict=predicting(lambda p, w: _predicted(jnp.sqrt(w), p.strength, p)),
+        ),
+    ),
+    quick=1,
+)
