@@ -3,8 +3,11 @@ r"""What a trained network weights, layer by layer, read off the network alone."
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from . import _checks
 from ._spectra import frobenius, matmul
 from .networks import LinearNetwork
+from .problems import Downstream
+from .problems import Downstream
 
 
 def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
@@ -29,3 +32,36 @@ def imbalance_norms(network: LinearNetwork) -> Float[Array, " J"]:
     r"""$\|D_l\|_F$ for $l = 1, \dots, L-1$ (empty at depth 1)."""
     dtype = network.layers[0].dtype
     return jnp.asarray([frobenius(d) for d in imbalance(network)], dtype)
+
+
+def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[Array, " L"]:
+    r"""Squared radius over squared margin of the separator of least norm on each layer: $\mathrm{tr}(W S' W^\top)\, \|v\|^2$
+    with $W = W_{l:1}$ and $v$ the shortest that gives the target, $W^\top v = \beta$ wherever downstream inputs vary.
+
+    By a singular value decomposition of the layer itself; nothing of a closed form enters. Infinite where no $v$ does.
+
+    **Raises:** `ValueError` if the dimensions differ.
+    """
+    if network.sizes[0] != downstream.dim:
+        raise _checks.bad("downstream", f"dimension {downstream.dim}", f"the network's inputs, {network.sizes[0]}")
+    spread, v = jnp.linalg.eigh(downstream.second)
+    inside = spread > downstream.dim * jnp.finfo(spread.dtype).eps * spread[-1]
+    p = jnp.where(jnp.all(inside), jnp.eye(downstream.dim, dtype=v.dtype), matmul(jnp.where(inside, v, 0), v.T))
+    target = matmul(p, downstream.target[:, None])[:, 0]
+    products = network.products()
+    radius = jnp.stack([jnp.sum(matmul(w, downstream.second) * w) for w in products])
+    norm = jnp.stack([_separator(matmul(w, p), target) for w in products])
+    return jnp.where(jnp.isfinite(norm), radius * jnp.where(jnp.isfinite(norm), norm, 1), jnp.inf)
+
+
+def _separator(layer: Array, target: Array) -> Array:
+    """The squared norm of the shortest separator."""
+    eps = max(layer.shape) * jnp.finfo(layer.dtype).eps
+    _, sizes, directions = jnp.linalg.svd(layer, full_matrices=False)
+    kept = sizes > eps * sizes[0]
+    along = jnp.where(kept, jnp.sum(directions * target, axis=1), 0)
+    missed = target - jnp.sum(along[:, None] * directions, axis=0)
+    # What the rounding of the vectors may leave: that of the layer, over the least singular value kept.
+    slack = 8 * eps * sizes[0] / jnp.min(jnp.where(kept, sizes, jnp.inf))
+    lost = jnp.sum(missed**2) > slack**2 * jnp.sum(target**2)
+    return jnp.where(lost | ~kept[0], jnp.inf, jnp.sum((along / jnp.where(kept, sizes, 1)) ** 2))

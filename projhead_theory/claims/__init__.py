@@ -2,6 +2,7 @@
 
 from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, check, numbers
 from ._compare import compare
+from ._phase import PhaseCheck, check_phase
 from ._registry import CLAIMS, find, register, search_all, verify
 from ._runs import trained
 from ._search import SearchResult, search, shrink
@@ -18,11 +19,13 @@ __all__ = [
     "ControlResult",
     "Measured",
     "Outcome",
+    "PhaseCheck",
     "SearchResult",
     "Trial",
     "Verdict",
     "check",
     "check_all",
+    "check_phase",
     "compare",
     "compare_values",
     "family_level",

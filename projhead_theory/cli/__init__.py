@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
 from ._verify import verify
@@ -18,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(predict)
+app.command()(phase)
 app.command()(simulate)
 app.command()(verify)
 

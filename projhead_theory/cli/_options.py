@@ -22,6 +22,11 @@ Flip = Annotated[str | None, typer.Option(help="Probability of a sign flip, one 
 Mask = Annotated[str | None, typer.Option(help="Probability of masking to zero, one number a feature.")]
 Depth = Annotated[int, typer.Option(help="Number of layers, the projection head included.")]
 Width = Annotated[int | None, typer.Option(help="Width of every layer; the dimension if not given.")]
+_TARGET = typer.Option(metavar="J", help="Number of the feature, from 0, whose sign is the downstream label.")
+Target = Annotated[int, _TARGET]
+OptionalTarget = Annotated[int | None, _TARGET]
+Downstream = Annotated[str | None, typer.Option(help="Strength of each feature downstream; those of training if not given.")]
+Head = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON to a file, or to standard output.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Precision = Annotated[str, typer.Option(help="float64 or float32.")]

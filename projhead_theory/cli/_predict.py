@@ -10,24 +10,50 @@ def predict(
     mask: options.Mask = None,
     depth: options.Depth = 2,
     width: options.Width = None,
+    target: options.OptionalTarget = None,
+    downstream: options.Downstream = None,
+    head: options.Head = 1,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
-    """Predict the weight of every feature at every layer, what is kept, and the minimal loss."""
+    """Predict the weight of every feature at every layer, what is kept, and the minimal loss; for a target, the best layer."""
     options.set_precision(precision)
+    from .. import report as reports
     from .. import theory
-    from ..report import prediction_report, prediction_table, write_json
 
     problem = options.problem(strength, noise, flip, mask)
     prediction = theory.layerwise(problem.moments(), depth, width=width, throw=False)
-    report = prediction_report(prediction, width)
+    report = reports.prediction_report(prediction, width)
+    if target is not None:
+        curve = _curve(prediction, width, target, downstream, problem.features.strength)
+        report["downstream"] = reports.complexity_report(curve, depth, target, head)
+    elif downstream is not None:
+        raise options.bad("downstream", repr(downstream), "--target J beside it: the feature whose sign is the label")
     if json != "-":
         from rich.console import Console
 
         console = Console()
-        console.print(prediction_table(report, problem.features.strength.tolist()))
+        console.print(reports.prediction_table(report, problem.features.strength.tolist()))
         if not report["unique"]:
             console.print(f"Not unique: width {width} cuts between tied signal fractions; the tied features' weights are undetermined.")
+        if target is not None:
+            console.print(reports.complexity_table(report["downstream"]))
+            console.print(reports.complexity_sentence(report["downstream"]), highlight=False)
     if json is not None:
-        write_json(report, json)
+        reports.write_json(report, json)
     return 0
+
+
+def _curve(prediction, width: int | None, target: int, downstream: str | None, strength):
+    """The indicator over depth; a feature that a tie at the cut leaves undetermined has no weight that could be relied on."""
+    import jax.numpy as jnp
+
+    from .. import theory
+
+    after = strength if downstream is None else options.numbers("downstream", downstream)
+    if len(after) != len(strength):
+        raise options.bad("downstream", f"{len(after)} numbers ({downstream})", f"{len(strength)}, as many as there are strengths")
+    weights = theory.feature_weights(prediction.moments, width)
+    if jnp.isnan(weights).any():
+        raise options.bad("width", str(width), "a width that does not cut between tied signal fractions, for --target")
+    return theory.feature_complexity(weights, after, target)

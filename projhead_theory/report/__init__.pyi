@@ -1,4 +1,5 @@
 from ._claims import SCHEMA, claims_report, claims_table, search_report, search_table
+from ._downstream import complexity_report, complexity_sentence, complexity_table, phase_report, phase_table
 from ._html import claims_html, write_html
 from ._json import environment, write_json
 from ._markdown import claims_markdown, summary, write_markdown
@@ -12,7 +13,12 @@ __all__ = [
     "claims_report",
     "claims_table",
     "comparison_table",
+    "complexity_report",
+    "complexity_sentence",
+    "complexity_table",
     "environment",
+    "phase_report",
+    "phase_table",
     "prediction_report",
     "prediction_table",
     "search_report",

@@ -1,0 +1,150 @@
+"""Which layer is best, held against trained networks: claims and their controls, many problems at once, phase diagrams."""
+
+import json
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from projhead_theory import DeepLinear, measure
+from projhead_theory.claims import _downstream, _pre_or_post, check, check_phase
+from projhead_theory.problems import Downstream
+from projhead_theory.theory import FeaturePlane, Knob, phase_diagram, sample_complexity
+
+CLAIMS = [_downstream.OPTIMAL, _pre_or_post.CLAIM]
+
+
+def cast(x):
+    return jnp.asarray(x, jnp.result_type(float))
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_claim_holds_and_every_control_is_caught(claim):
+    result = check(claim, 0, quick=True)
+    assert result.verified, [str(t.verdict) for t in result.trials] + [(c.control.name, str(c.verdict)) for c in result.controls]
+
+
+@pytest.mark.slow
+@pytest.mark.x64
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_claim_holds_from_other_seeds(claim, seed):
+    result = check(claim, seed)
+    assert result.verified, [str(t.verdict) for t in result.trials] + [(c.control.name, str(c.verdict)) for c in result.controls]
+
+
+@pytest.mark.slow
+@pytest.mark.x64
+def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_problems():
+    """From 2 to 32 features and 2 to 5 layers; the indicator is measured on the layers themselves, by their singular values."""
+    decided = 0
+    for number, (d, depth) in enumerate([(2, 2), (3, 5), (5, 3), (8, 4), (12, 2), (16, 3), (24, 2), (32, 2)]):
+        sizes = (d,) * (depth + 1)
+
+        def one(key, sizes=sizes):
+            problem = _downstream._featured(key, sizes, jnp.asarray(0))
+            prediction, run = _downstream.predict(problem), _downstream._train(problem)
+            budget = _downstream.judge_logarithms(prediction.layers, run, problem.downstream)
+            predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
+            band = budget.tolerance[-1] + budget.tolerance[-2]
+            return predicted[-1] - predicted[-2], measured[-1] - measured[-2], band, budget.settled
+
+        keys = jax.random.split(jax.random.key(number), 25)
+        predicted, measured, band, settled = (np.asarray(x) for x in eqx.filter_jit(jax.vmap(one))(keys))
+        assert settled.all(), (d, depth)
+        assert (np.abs(measured - predicted) <= band).all(), (d, depth)
+        clear = np.abs(predicted) > band
+        assert (np.sign(measured) == np.sign(predicted))[clear].all(), (d, depth)
+        decided += clear.sum()
+    assert decided >= 195
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 4, 3), (5, 5, 6, 7)])
+def test_measured_indicator_is_that_of_the_grams(sizes, eps):
+    """Singular values of a layer on the one side, the pseudo-inverse of its Gram on the other."""
+    k1, k2, k3 = jax.random.split(jax.random.key(len(sizes)), 3)
+    network = DeepLinear.orthogonal(k1, sizes, 1.3)
+    root = jax.random.normal(k2, (sizes[0], sizes[0]))
+    downstream = Downstream(root @ root.T, jax.random.normal(k3, sizes[:1]))
+    want = sample_complexity(measure.layer_grams(network), downstream)
+    np.testing.assert_allclose(measure.sample_complexity(network, downstream), want, rtol=1e4 * eps)
+
+
+def test_a_layer_without_the_target_has_no_separator():
+    dropped = DeepLinear([jnp.diag(cast([1.0, 2.0, 0.0])), jnp.diag(cast([0.0, 2.0, 0.0]))])
+    for j, lost in enumerate([[False, True], [False, False], [True, True]]):
+        downstream = Downstream(jnp.eye(3, dtype=cast(1.0).dtype), cast(np.eye(3)[j]))
+        seen = measure.sample_complexity(dropped, downstream)
+        assert np.isinf(np.asarray(seen)).tolist() == lost
+        assert np.isinf(np.asarray(sample_complexity(measure.layer_grams(dropped), downstream))).tolist() == lost
+    with pytest.raises(ValueError, match=r"^downstream: got .*; want "):
+        measure.sample_complexity(dropped, Downstream(np.eye(2), [1.0, 0.0]))
+
+
+def test_where_inputs_do_not_vary_the_separator_is_free():
+    network = DeepLinear([cast([[1.0, 0.5], [0.5, 1.0]])])
+    downstream = Downstream(jnp.diag(cast([1.0, 0.0])), cast([1.0, 0.0]))
+    # The shortest v with (W^T v)_1 = 1 has squared norm 1 / (1 + 1/4); the radius is that of the first column.
+    assert float(measure.sample_complexity(network, downstream)[0]) == pytest.approx(1.25 / 1.25)
+
+
+def diagram(**options):
+    plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, cast([1.5, 1.0, 0.6]), cast([1.0, 0.2, 0.3]), **options)
+    return phase_diagram(plane, jnp.linspace(0, 1.5, 24), jnp.linspace(0.2, 2, 24), 2)
+
+
+@pytest.mark.x64
+def test_the_boundary_separates_networks_trained_on_both_sides_of_it():
+    result = check_phase(diagram(), 32, jax.random.key(0))
+    assert bool(result.settled.all() & result.agrees.all())
+    assert int(result.decided.sum()) >= 31
+    assert not bool(result.misclassified.any())
+    assert {bool(s) for s in result.measured > 0} == {True, False}
+
+
+@pytest.mark.x64
+def test_a_boundary_that_is_off_is_caught():
+    """The same networks, against margins that are off by a third."""
+    right = check_phase(diagram(), 32, jax.random.key(0))
+    shifted = eqx.tree_at(lambda c: c.predicted, right, right.predicted + 0.3)
+    assert bool(shifted.misclassified.any())
+    assert bool(shifted.violated.all())
+
+
+def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
+    plane = FeaturePlane(Knob("flip", 0), Knob("noise", 1), 0, cast([1.0, 1.0]), cast([0.3, 0.3]))
+    lost = phase_diagram(plane, cast([0.5]), cast([0.1, 0.5]), 2)
+    result = check_phase(lost, 2, jax.random.key(0))
+    assert not bool(result.kept.any() | result.agrees.any() | result.misclassified.any() | result.violated.any())
+    assert json.dumps(result.to_dict(), allow_nan=False)
+    assert result.to_xarray()["kept"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: check_phase(diagram(), 0, jax.random.key(0)), "simulate"),
+        (lambda: check_phase(diagram(width=2), 4, jax.random.key(0)), "width"),
+        (lambda: check_phase(phase_diagram(diagram().plane, [0.1], [1.0], 2, 2), 4, jax.random.key(0)), "head"),
+    ],
+)
+def test_bad_input_is_named(call, names):
+    with pytest.raises(ValueError, match=f"^{names}: got .*; want "):
+        call()
+
+
+def test_a_mistake_in_the_formula_is_caught(monkeypatch):
+    """A threshold at the mean of the other weights in place of their power mean."""
+    from projhead_theory.theory import _pre_or_post as formulas
+
+    def mean(weights, strength, j, share):
+        return jnp.mean(jnp.delete(weights, j, assume_unique_indices=True))
+
+    problem = next(_pre_or_post._crossings(jax.random.key(0)))
+    found = _pre_or_post.turn(problem)
+    assert _pre_or_post.judge_threshold(_pre_or_post.predict_threshold(problem), found).name == "holds"
+    monkeypatch.setattr(formulas, "_threshold_weight", lambda w, s, j, share: mean(w, s, int(j), share))
+    assert _pre_or_post.judge_threshold(_pre_or_post.predict_threshold(problem), found).name == "violated"
