@@ -79,6 +79,7 @@ def samples_of_diagonal(spread):
     return float(jax.jit(lambda: _solve(layer, lambda n, z: z > Z))()[0])
 
 
+@pytest.mark.x64
 def test_a_label_too_weak_needs_twice_the_nuisance_features_and_no_more():
     """Wendel: as many random directions surround the origin. The indicator has no such bound."""
     spread = np.geomspace(2.0, 0.3, 12)
