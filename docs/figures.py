@@ -16,9 +16,12 @@ import optax
 from scipy import stats
 
 import projhead_theory as pt
+from projhead_theory.claims import check_phase
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import gradient_descent, gradient_flow, layer_gradients
 from projhead_theory.theory import (
+    FeaturePlane,
+    Knob,
     decay_limit,
     decayed_energy,
     decayed_imbalance,
@@ -26,9 +29,12 @@ from projhead_theory.theory import (
     discrete_imbalance,
     dynamics,
     extinction_decay,
+    feature_complexity,
+    feature_weights,
     imbalance_bound,
     layerwise,
     least_norm,
+    phase_diagram,
     unbalanced_grams,
 )
 
@@ -347,7 +353,40 @@ def weight_decay_balancing(ax):
     ax.set(yscale="log", xlabel=r"decay times time, $\gamma t$", ylabel="imbalance, relative to the start; gap")
 
 
+def optimal_layer(ax):
+    """One feature model, the label being its lightest, middle and heaviest feature; networks of depths 2, 3 and 5."""
+    strength, noise = [1.5, 1.0, 0.5], [1.2, 0.5, 0.15]
+    data = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(noise)).moments()
+    fine = jnp.linspace(0, 1, 200)
+    for j, name in enumerate(("lightest", "in between", "heaviest")):
+        curve = feature_complexity(feature_weights(data), strength, j)
+        ax.plot(fine, curve(fine), color=f"C{j}", label=f"label: {name}")
+        ax.plot(float(curve.best), float(curve.least), "k|", ms=12)
+        downstream = pt.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(3)[j] / strength[j])
+        for depth, marker in ((2, "o"), (3, "s"), (5, "^")):
+            run = gradient_flow(pt.DeepLinear.balanced(KEY, (3,) * (depth + 1), 0.5), data)
+            seen = pt.measure.sample_complexity(run.final, downstream)
+            label = f"trained, depth {depth}" if j == 0 else None
+            ax.plot(np.arange(1, depth + 1) / depth, seen, marker, color=f"C{j}", mfc="none", label=label)
+    ax.set(yscale="log", xlabel=r"layer, $\tau = l / L$ (bars: the best)", ylabel="indicator")
+
+
+def when_pre_wins(ax):
+    """Networks at random points of the plane of the target's noise and strength, and beside the boundary."""
+    plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, [1.5, 1.0, 0.6], [1.0, 0.2, 0.3])
+    diagram = phase_diagram(plane, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), 2)
+    check = check_phase(diagram, 64, KEY)
+    ax.contour(diagram.x, diagram.y, diagram.margin, levels=[0.0], colors="C0")
+    ax.plot([], [], color="C0", label="closed form")
+    pre = np.asarray(check.measured) > 0
+    ax.plot(check.x[pre], check.y[pre], "o", color="C2", mfc="none", label="trained: pre is better")
+    ax.plot(check.x[~pre], check.y[~pre], "x", color="C1", label="trained: post is better")
+    ax.set(xlabel=r"noise of the target $\sigma_j$", ylabel=r"strength of the target $\phi_j$")
+
+
 FIGURES = {
+    "optimal-layer": optimal_layer,
+    "when-pre-wins": when_pre_wins,
     "spectral-minimiser": spectral_minimiser,
     "layerwise-law": layerwise_law,
     "progressive-weighting": progressive_weighting,

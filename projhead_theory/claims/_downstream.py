@@ -204,7 +204,7 @@ def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Probing]:
 OPTIMAL = Claim(
     name="optimal-layer",
     statement="The number of labels a layer needs is indicated by a sum of exponentials in its depth, convex with one best layer: the "
-    "lowest if the label's feature has the least weight, the highest if it has the largest, in between otherwise.",
+    "lowest if the label's feature has the least weight, the highest if it has the largest, and where both kinds balance otherwise.",
     latex=r"\mathrm{SC}(\tau) = \mathrm{tr}(M^\tau S')\, \beta^\top M^{-\tau} \beta, \qquad \mathrm{SC}'' \ge 0, \qquad \tau = l / L",
     hypotheses=("linear network", "balanced start", "gradient flow", "width at least the dimension", "trained to stationarity"),
     source="paper section 3, for features and two layers; beyond the paper for any depth, moment and target",

@@ -198,7 +198,8 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
     r"""The indicator over depth in a feature model, with the sign of feature $j$ as the label:
     $\mathrm{SC}(\tau) = \sum_i (w_i / w_j)^{2\tau} (\phi'_i / \phi'_j)^2$.
 
-    Best at the lowest layer if $w_j$ is the least weight, at the highest if it is the largest, in between otherwise.
+    Best at the lowest layer if $w_j$ is the least weight, at the highest if it is the largest; otherwise where heavier and
+    lighter features balance, which may be at an end as well.
     Features of weight zero are in no layer; if $w_j$ is zero the target is lost.
 
     **Arguments:** `weights`: end to end, $w_i \ge 0$; `strength`: downstream, $\phi'_i \ge 0$, positive for the target;
