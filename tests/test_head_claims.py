@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import importlib.util
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -196,3 +198,21 @@ def test_the_vertex_of_exponentials_is_found_to_the_fourth_order():
         errors.append(abs(float(_kappa._least(jnp.asarray(t), jnp.asarray(values))) - want))
     assert errors[0] < 1e-4
     assert 200 < errors[0] / errors[1] < 2000
+
+
+def test_the_tournament_of_the_example_has_the_limits_that_are_stated():
+    """By signal fraction for rows far apart; by cross moment where that has the same order; in between it is neither of the two."""
+    path = Path(__file__).parent.parent / "examples" / "matching.py"
+    spec = importlib.util.spec_from_file_location("matching", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        cross, fraction = rng.uniform(0.2, 1, 3), rng.uniform(0.2, 0.95, 3)
+        assert example.tournament(cross, cross / fraction, 1e4 ** -np.arange(3.0)) == example.by(fraction)
+        fraction = np.sort(fraction)[np.argsort(np.argsort(cross))]
+        for kappa in (1.05, 1.5, 4.0):
+            assert example.tournament(cross, cross / fraction, kappa ** -np.arange(3.0)) == example.by(cross)
+            assert 0 < example.spilling(cross, cross / fraction, kappa ** -np.arange(3.0)) <= 1 - kappa**-2

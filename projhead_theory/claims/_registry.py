@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Sequence
 
-from . import _balance, _decay, _dynamics, _layers, _minimiser, _norm, _sample
+from . import _balance, _curves, _decay, _downstream, _dynamics, _heads, _kappa, _layers, _minimiser, _norm, _pre_or_post, _sample
 from ._claim import Claim, ClaimResult
 from ._search import SearchResult, search
 from ._suite import check_all
@@ -39,6 +39,13 @@ for _claim in (
     _decay.MINIMISER,
     _decay.EXTINCTION,
     _sample.CLAIM,
+    _downstream.OPTIMAL,
+    _pre_or_post.CLAIM,
+    _curves.CLAIM,
+    _heads.EQUIVALENCE,
+    _heads.MATCHING,
+    _kappa.EMULATION,
+    _kappa.BEST,
 ):
     register(_claim)
 

@@ -60,7 +60,7 @@ class DiagonalHead(AbstractHead):
 
 
 class ReweightingHead(AbstractHead):
-    r"""$H = \mathrm{diag}(1, 1/\kappa, 1/\kappa^2, \dots, 1/\kappa^{p-1})$ (paper section 4).
+    r"""$H = \mathrm{diag}(1, 1/\kappa, 1/\kappa^2, \dots, 1/\kappa^{p-1})$ (paper).
 
     $\kappa = 1$ is no head at all. $\kappa < 1$ lists the rows in the reverse order of importance: $\kappa^{1-p}$ times the head of
     $1/\kappa$ from bottom to top.

@@ -8,7 +8,7 @@ from ._linear import DeepLinear
 
 
 class Headed(eqx.Module):
-    r"""A deep linear encoder under a fixed diagonal head, $f(x) = H\, W_L \cdots W_1 x$ (paper section 4).
+    r"""A deep linear encoder under a fixed diagonal head, $f(x) = H\, W_L \cdots W_1 x$ (paper).
 
     Every simulator takes it where it takes a `DeepLinear`. The head is never trained, never decayed and no part of gradient
     norms: `layers`, `depth`, `sizes`, `width` and imbalance are the encoder's. `products()` has one more entry than there are

@@ -60,7 +60,7 @@ def learning_curve(
         settings = _checkpoint.digest((network, problem, probe, _key_data(key)), sizes, seeds, test)
         errors, unfit = _checkpoint.load(checkpoint, settings, shape)
     train_keys, test_keys = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds))
-    x, y = _draw(problem, train_keys, sizes[-1])
+    x, y = (np.asarray(a) for a in _draw(problem, train_keys, sizes[-1]))
     for i, n in enumerate(sizes):
         if np.isnan(errors[:, i]).any():
             errors[:, i], unfit[:, i] = _at(products, problem, probe, x[:, :n], y[:, :n], test_keys, test)
@@ -89,21 +89,24 @@ def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array
 
 
 def _at(
-    products: tuple[Array, ...], problem: DownstreamProblem, probe: AbstractProbe, x: Array, y: Array, keys: Array, test: int
+    products: tuple[Array, ...], problem: DownstreamProblem, probe: AbstractProbe, x: np.ndarray, y: np.ndarray, keys: Array, test: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Error of every layer and seed at one size, and which fits found no readout."""
-    constant = jnp.all(y == y[:, :1], axis=1)
+    # In NumPy where shapes go with the size: another size then compiles nothing but what a probe compiles itself.
+    constant = (y == y[:, :1]).all(axis=1)
     # A probe wants both classes; what it makes of a sample that lacks one is not used.
-    given = y.at[:, 0].set(jnp.where(constant, 1 - y[:, 0], y[:, 0]))
+    given = y.copy()
+    given[:, 0] = np.where(constant, 1 - y[:, 0], y[:, 0])
     directions, offsets, unfit = [], [], []
     for w in products:
-        readout = probe.fit_many(matmul(x.astype(w.dtype), w.T), given, classes=2, throw=False)
-        directions.append(matmul(readout.weights[:, 0], w))
-        offsets.append(readout.intercepts[:, 0])
-        unfit.append(constant | ~(readout.status == Status.fitted))
-    missed = jnp.stack(unfit)
-    errors = _errors(problem, keys, jnp.stack(directions, axis=1), jnp.stack(offsets, axis=1), test)
-    return np.where(missed, 0.5, errors.T), np.asarray(missed)
+        layer = np.asarray(w)
+        readout = probe.fit_many(x.astype(layer.dtype) @ layer.T, given, classes=2, throw=False)
+        directions.append(np.asarray(readout.weights[:, 0]) @ layer)
+        offsets.append(np.asarray(readout.intercepts[:, 0]))
+        unfit.append(constant | ~np.asarray(readout.status == Status.fitted))
+    missed = np.stack(unfit)
+    errors = _errors(problem, keys, jnp.asarray(np.stack(directions, axis=1)), jnp.asarray(np.stack(offsets, axis=1)), test)
+    return np.where(missed, 0.5, np.asarray(errors).T), missed
 
 
 @eqx.filter_jit

@@ -27,7 +27,7 @@ def headed_minimiser(moments: Moments, rows: Float[Array, " p"], *, throw: bool 
 
     **Raises:** `ValueError` for other rows; `NonUniqueMinimiserError` if the minimiser is not unique.
 
-    Theorem: head-equivalence (paper section 4; singular heads beyond the paper).
+    Theorem: head-equivalence (paper; singular heads beyond it).
     """
     rows = _rows(rows)
     width = jnp.minimum(jnp.sum(rows > 0), moments.dim)
@@ -94,7 +94,7 @@ def sorted_matching(
     **Raises:** `ValueError` for other rows; `NonUniqueMinimiserError` if the minimiser after the head is not unique. Tied
     weights raise nothing: see `unique`.
 
-    Theorem: sorted-matching (paper section 4; least norm and any spectrum beyond the paper).
+    Theorem: sorted-matching (paper; least norm and any spectrum beyond it).
     """
     rows = _rows(rows)
     minimiser = headed_minimiser(moments, rows, throw=throw)
@@ -166,7 +166,7 @@ def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Fl
 
     **Raises:** `ValueError` for weights or rows out of range, or more weights than positive rows.
 
-    Theorem: sorted-matching (paper section 4).
+    Theorem: sorted-matching (paper).
     """
     weights, rows = _vector("weights", weights), _rows(rows)
     carried, room = _checks.concrete(jnp.sum(weights > 0)), _checks.concrete(jnp.sum(rows > 0))
