@@ -7,7 +7,6 @@ from . import _checks
 from ._spectra import frobenius, matmul
 from .networks import LinearNetwork
 from .problems import Downstream
-from .problems import Downstream
 
 
 def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:

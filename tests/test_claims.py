@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float
-from test_mutations import by_claim, side
+from measured import by_claim, side
 
 import projhead_theory as pt
 from projhead_theory._spectra import psd_power
@@ -590,11 +590,11 @@ def test_controls_are_judged_at_the_level_of_the_claim():
 
 
 def test_family_level_counts_the_library_s_tests():
-    """Only finite-sample tests significance: 4 tests for each of its weights, on one or two problems."""
-    sample = CLAIMS["finite-sample"]
-    assert [c.name for c in find() if c.tests] == ["finite-sample"]
-    assert family_level(find(), quick=True) == FAMILY_ERROR / sample.tests
-    assert family_level(find()) == FAMILY_ERROR / (2 * sample.tests)
+    """Two claims test significance: finite-sample, 4 tests for each of its weights, and that on support vector machines."""
+    sample, curves = CLAIMS["finite-sample"], CLAIMS["measured-sample-complexity"]
+    assert [c.name for c in find() if c.tests] == [sample.name, curves.name]
+    assert family_level(find(), quick=True) == FAMILY_ERROR / (sample.tests + 2 * curves.tests)
+    assert family_level(find()) == FAMILY_ERROR / (2 * sample.tests + 20 * curves.tests)
     assert family_level([toy()]) == FAMILY_ERROR
     assert sample.at_level(0.5).compare.keywords == {"level": 0.5}
     plain = toy()

@@ -1,148 +1,22 @@
-"""The claims on fixed heads: they hold, controls are caught, near misses are violated, and errors are what they say."""
+"""The claims on fixed heads: what their errors and premises are, and that simpler problems are of the same kind."""
 
-import dataclasses
-import functools
 import importlib.util
-from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_claims import assert_verified, compiling
+from measured import side
 
 from projhead_theory import theory
 from projhead_theory._spectra import frobenius
-from projhead_theory.claims import _heads, _kappa, check
-from projhead_theory.claims._heads import with_pairing, with_weights
-from projhead_theory.claims._kappa import _predicted, predicting
+from projhead_theory.claims import _heads, _kappa
 from projhead_theory.claims._tasks import replace
 
-pytestmark = pytest.mark.x64
+# With the other tests of that claim, which share its compiled runs.
+pytestmark = [pytest.mark.x64, pytest.mark.xdist_group("sorted-matching")]
 
 CLAIMS = {claim.name: claim for claim in (_heads.EQUIVALENCE, _heads.MATCHING, _kappa.EMULATION, _kappa.BEST)}
-
-
-def minimiser_of(change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda problem, own: replace(own, minimiser=change(problem, own.minimiser))
-
-
-def layers_to(power: float) -> Callable[[Any, Any], Any]:
-    """The Gram below the trained head as another power of that above it."""
-
-    def wrong(problem, own):
-        values, v = jnp.linalg.eigh(own.layers.grams[-1])
-        return replace(own, layers=replace(own.layers, grams=own.layers.grams.at[0].set((v * values**power) @ v.T)))
-
-    return wrong
-
-
-def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    """The indicator with another power of kappa for each rank, its best ratio found on a fine grid."""
-
-    def wrong(p, weights):
-        ranks = jnp.argsort(jnp.argsort(-weights))
-        rates = power((ranks - ranks[p.target]).astype(weights.dtype))
-        terms = (weights * p.strength / weights[p.target] / p.strength[p.target]) ** 2
-        value = lambda t: jnp.sum(terms * jnp.exp(rates * t[..., None]), axis=-1)  # noqa: E731
-        grid = jnp.linspace(0, 3, 3001, dtype=weights.dtype)
-        return jnp.append(value(jnp.log(p.kappas)), grid[jnp.argmin(value(grid))])
-
-    return predicting(wrong)
-
-
-NEAR_MISSES: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
-    "head-equivalence": {
-        "one mode less": minimiser_of(lambda p, own: theory.spectral(p.moments, min(p.rows.shape[1], p.moments.dim) - 1, throw=False)),
-        "twice the Gram": minimiser_of(lambda p, own: replace(own, gram=2 * own.gram)),
-        "signal fractions not squared": minimiser_of(
-            lambda p, own: replace(own, loss=-jnp.sum(own.signal_fraction[: min(p.rows.shape[1], p.moments.dim)]))
-        ),
-        "the Gram seen through a head": minimiser_of(lambda p, own: theory_gram(p, own)),
-    },
-    "sorted-matching": {
-        "kappa^(i / 2) for kappa^i": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h * p.second**2)),
-        "h^-4 for h^-2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second) ** 2),
-        "h times w": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) * (h / p.second) ** 2),
-        "half the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (8 * h**2)) / (h * p.second) ** 2),
-        "h for h^2 in the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h)) / (h * p.second) ** 2),
-        "no deviation": with_weights(lambda p, h, decay: p.cross / (h * p.second) ** 2),
-        "a deviation of the second order": with_weights(lambda p, h, decay: (p.cross - decay**2 / (4 * h**2)) / (h * p.second) ** 2),
-        "q for q^2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second)),
-        "sorted by second moment": with_pairing(lambda p: jnp.argsort(-p.second)),
-    },
-    "kappa-emulation": {
-        "the weights themselves": layers_to(1.0),
-        "the cube root": layers_to(1 / 3),
-        "the factor squared": lambda problem, own: replace(own, factor=own.factor**2),
-        "the root of the factor": lambda problem, own: replace(own, factor=jnp.sqrt(own.factor)),
-    },
-    "best-kappa": {
-        "the rank itself, not twice it": exponents(lambda r: r),
-        "four times the rank": exponents(lambda r: 4 * r),
-        "less of the heavier": exponents(lambda r: jnp.abs(r)),
-        "the other way": exponents(lambda r: -2 * r),
-        "weights not squared": predicting(lambda p, w: _predicted(jnp.sqrt(w), p.strength, p)),
-        "strengths not squared": predicting(lambda p, w: _predicted(w, jnp.sqrt(p.strength), p)),
-    },
-}
-
-
-def theory_gram(problem, own):
-    """What sorting gives before the second head."""
-    return replace(own, gram=theory.sorted_matching(problem.moments, problem.rows[1], throw=False).gram)
-
-
-@functools.cache
-def side(name: str, number: int) -> tuple[Any, Any]:
-    """One of the claim's problems, and what was measured on it."""
-    problem = next(islice(CLAIMS[name].problems(jax.random.key(0)), number, None))
-    return problem, CLAIMS[name].measure(problem)
-
-
-def remembered(name):
-    """The claim with the problems of seed 0, and measurements that other tests share."""
-    claim = CLAIMS[name]
-    count = max(claim.quick, 1 + max(c.on for c in claim.controls))
-    problems = [side(name, i)[0] for i in range(count)]
-
-    def measure(problem):
-        known = [side(name, i)[1] for i, p in enumerate(problems) if p is problem]
-        return known[0] if known else claim.measure(problem)
-
-    return dataclasses.replace(claim, problems=lambda key: iter(problems), measure=measure)
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing(name):
-    """On the first problems of three seeds; whatever the first run compiled serves the others."""
-    assert_verified(check(remembered(name), 0, quick=True))
-    for seed in (3, 4):
-        result, names = compiling(lambda seed=seed: check(CLAIMS[name], seed, quick=True))
-        assert_verified(result)
-        assert names == []
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_near_misses_are_violated(name):
-    """The formula holds on the very measurements on which each of its near misses is violated."""
-    claim = CLAIMS[name]
-    survived = {}
-    for label, change in NEAR_MISSES[name].items():
-        verdicts = []
-        for number in range(claim.quick):
-            problem, measured = side(name, number)
-            own = claim.predict(problem)
-            assert claim.compare(own, measured).name == "holds"
-            verdicts.append(claim.compare(change(problem, own), measured))
-            if verdicts[-1].name == "violated":
-                break
-        else:
-            survived[label] = [str(v) for v in verdicts]
-    assert not survived
 
 
 def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise():

@@ -1,14 +1,14 @@
 """Near misses: every claim's formula with one symbol changed is refuted by the claim's own check on one of its own first problems."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
+from layer_misses import WRONG
+from measured import by_claim, side
 
 from projhead_theory import theory
 from projhead_theory.claims import CLAIMS, FAMILY_ERROR, Claim
@@ -350,26 +350,14 @@ NEAR_MISSES: dict[str, dict[str, Transformation]] = {
     "weight-decay-minimiser": DECAYED,
     "feature-extinction": EXTINCTION,
     "finite-sample": SAMPLE,
+    **{name: {label: predicting(wrong) for label, wrong in table.items()} for name, table in WRONG.items()},
 }
-
-
-@functools.cache
-def side(name: str, number: int) -> tuple[Any, Any]:
-    """One of the claim's first problems, and what was measured on it: once for all of its near misses, and for the claim's own tests."""
-    claim = CLAIMS[name]
-    problem = next(islice(claim.problems(jax.random.key(0)), number, None))
-    return problem, claim.measure(problem)
 
 
 def test_every_claim_has_near_misses():
     """The table covers every registered claim, with at least three changes of its formula each."""
     assert set(NEAR_MISSES) == set(CLAIMS)
     assert all(len(table) >= 3 for table in NEAR_MISSES.values())
-
-
-def by_claim(names=tuple(CLAIMS)):
-    """A parameter for each claim. All tests of one claim belong to one worker (`--dist loadgroup`), where its runs are compiled."""
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names])
 
 
 @by_claim()

@@ -6,4 +6,4 @@ from ._style import save
 from ._trajectory import plot_trajectory
 from ._verdict import plot_budget, plot_report, plot_verdict
 
-__all__ = ["plot_budget", "plot_phase", "plot_learning_curve", "plot_report", "plot_trajectory", "plot_verdict", "save"]
+__all__ = ["plot_budget", "plot_learning_curve", "plot_phase", "plot_report", "plot_trajectory", "plot_verdict", "save"]

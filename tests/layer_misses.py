@@ -1,0 +1,156 @@
+"""Near misses of the claims on layers and heads: other predictions, functions of the problem and of the claim's own prediction."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from projhead_theory import theory
+from projhead_theory._spectra import psd_power
+from projhead_theory.claims._heads import with_pairing, with_weights
+from projhead_theory.claims._kappa import _predicted, predicting
+from projhead_theory.claims._tasks import replace
+from projhead_theory.theory import layerwise
+
+
+def complexity_of(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """The indicator of every layer, from what the radius and the margin are made of: Grams, downstream moment and target."""
+
+    def wrong(problem, own):
+        after, grams = problem.downstream, own.layers.grams
+        return replace(own, complexity=jnp.stack([change(gram, after.second, after.target) for gram in grams]))
+
+    return wrong
+
+
+def radius(gram, second):
+    return jnp.sum(gram * second)
+
+
+def norm(gram, target):
+    return target @ jnp.linalg.solve(gram, target)
+
+
+def crossing(weight: Callable[..., Any], solved: Callable[..., Any] | None = None) -> Callable[[Any, Any], Any]:
+    """The threshold from another weight of the target, or, of that weight, by another solution of phi / (phi^2 + sigma^2) = w."""
+
+    def wrong(problem, own):
+        others = jnp.arange(len(problem.strength)) != problem.target
+        w, after = (problem.strength / (problem.strength**2 + problem.noise**2))[others], problem.downstream[others]
+        star = weight(w, after, 1 / (len(problem.sizes) - 1))
+        phi, sigma = problem.strength[problem.target], problem.noise[problem.target]
+        root = jnp.sqrt(jnp.maximum(1 - (2 * star * sigma) ** 2, 0))
+        values = {"disrupted": jnp.sqrt(phi / star - phi**2), "weak": (1 - root) / (2 * star), "strong": (1 + root) / (2 * star)}
+        value = values[problem.scenario] if solved is None else solved(star, phi, sigma)
+        return jnp.asarray(value, own.dtype)[None]
+
+    return wrong
+
+
+def mean_weight(w, after, share, upper=2.0, lower=2.0, square=2.0, power=0.5):
+    """The power mean of the other weights, with other powers than those of the statement."""
+    return (jnp.sum(after**square * w**upper) / jnp.sum(after**square * w ** (lower - 2 * share))) ** (power / share)
+
+
+def squares(problem, power):
+    """Sums of nuisance variances to a power, in units of the label's."""
+    grams = layerwise(problem.contrastive.moments(), problem.depth).grams
+    variances = jnp.diagonal(grams, axis1=1, axis2=2) * problem.downstream.features.strength**2
+    return jnp.sum((variances[:, 1:] / variances[:, :1]) ** power, axis=1)
+
+
+def minimiser_of(change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda problem, own: replace(own, minimiser=change(problem, own.minimiser))
+
+
+def layers_to(power: float) -> Callable[[Any, Any], Any]:
+    """The Gram below the trained head as another power of that above it."""
+
+    def wrong(problem, own):
+        values, v = jnp.linalg.eigh(own.layers.grams[-1])
+        return replace(own, layers=replace(own.layers, grams=own.layers.grams.at[0].set((v * values**power) @ v.T)))
+
+    return wrong
+
+
+def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The indicator with another power of kappa for each rank, its best ratio found on a fine grid."""
+
+    def wrong(p, weights):
+        ranks = jnp.argsort(jnp.argsort(-weights))
+        rates = power((ranks - ranks[p.target]).astype(weights.dtype))
+        terms = (weights * p.strength / weights[p.target] / p.strength[p.target]) ** 2
+        value = lambda t: jnp.sum(terms * jnp.exp(rates * t[..., None]), axis=-1)  # noqa: E731
+        grid = jnp.linspace(0, 3, 3001, dtype=weights.dtype)
+        return jnp.append(value(jnp.log(p.kappas)), grid[jnp.argmin(value(grid))])
+
+    return predicting(wrong)
+
+
+WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
+    "optimal-layer": {
+        "radius not squared": complexity_of(lambda m, s, b: jnp.sqrt(radius(m, s)) * norm(m, b)),
+        "margin not squared": complexity_of(lambda m, s, b: radius(m, s) * jnp.sqrt(norm(m, b))),
+        "root of the downstream moment": complexity_of(lambda m, s, b: radius(m, psd_power(s, 0.5, len(s))) * norm(m, b)),
+        "the Gram squared": complexity_of(lambda m, s, b: radius(m @ m, s) * norm(m, b)),
+        "the Gram for its inverse": complexity_of(lambda m, s, b: radius(m, s) * (b @ m @ b)),
+        "isotropic inputs": complexity_of(lambda m, s, b: jnp.trace(m) * norm(m, b)),
+        "the radius alone": complexity_of(lambda m, s, b: radius(m, s)),
+        "the next layer": lambda problem, own: replace(own, complexity=jnp.roll(own.complexity, -1)),
+    },
+    "when-pre-wins": {
+        "the mean of the other weights": crossing(lambda w, after, share: jnp.mean(w)),
+        "strengths not squared": crossing(lambda *x: mean_weight(*x, square=1.0)),
+        "weights not squared": crossing(lambda *x: mean_weight(*x, upper=1.0, lower=1.0)),
+        "the power L for L / 2": crossing(lambda *x: mean_weight(*x, power=1.0)),
+        "noise for its square": crossing(mean_weight, lambda w, phi, sigma: jnp.abs(phi / w - phi**2)),
+        "strength of largest weight": crossing(mean_weight, lambda w, phi, sigma: sigma),
+    },
+    "measured-sample-complexity": {
+        "1 / SC": lambda problem, own: replace(own, complexity=1 / own.complexity),
+        "n / SC": lambda problem, own: replace(own, complexity=own.samples / own.complexity),
+        "n is SC": lambda problem, own: replace(own, samples=own.complexity),
+        "n is the sum of squared variances": lambda problem, own: replace(own, samples=squares(problem, 2)),
+        "n is the sum of variances": lambda problem, own: replace(own, samples=squares(problem, 1)),
+        "n squared": lambda problem, own: replace(own, samples=own.samples**2 / 20),
+        "root of n": lambda problem, own: replace(own, samples=5 * own.samples**0.5),
+    },
+    "head-equivalence": {
+        "one mode less": minimiser_of(lambda p, own: theory.spectral(p.moments, min(p.rows.shape[1], p.moments.dim) - 1, throw=False)),
+        "twice the Gram": minimiser_of(lambda p, own: replace(own, gram=2 * own.gram)),
+        "signal fractions not squared": minimiser_of(
+            lambda p, own: replace(own, loss=-jnp.sum(own.signal_fraction[: min(p.rows.shape[1], p.moments.dim)]))
+        ),
+        "the Gram seen through a head": minimiser_of(lambda p, own: theory_gram(p, own)),
+    },
+    "sorted-matching": {
+        "kappa^(i / 2) for kappa^i": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h * p.second**2)),
+        "h^-4 for h^-2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second) ** 2),
+        "h times w": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) * (h / p.second) ** 2),
+        "half the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (8 * h**2)) / (h * p.second) ** 2),
+        "h for h^2 in the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h)) / (h * p.second) ** 2),
+        "no deviation": with_weights(lambda p, h, decay: p.cross / (h * p.second) ** 2),
+        "a deviation of the second order": with_weights(lambda p, h, decay: (p.cross - decay**2 / (4 * h**2)) / (h * p.second) ** 2),
+        "q for q^2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second)),
+        "sorted by second moment": with_pairing(lambda p: jnp.argsort(-p.second)),
+    },
+    "kappa-emulation": {
+        "the weights themselves": layers_to(1.0),
+        "the cube root": layers_to(1 / 3),
+        "the factor squared": lambda problem, own: replace(own, factor=own.factor**2),
+        "the root of the factor": lambda problem, own: replace(own, factor=jnp.sqrt(own.factor)),
+    },
+    "best-kappa": {
+        "the rank itself, not twice it": exponents(lambda r: r),
+        "four times the rank": exponents(lambda r: 4 * r),
+        "less of the heavier": exponents(lambda r: jnp.abs(r)),
+        "the other way": exponents(lambda r: -2 * r),
+        "weights not squared": predicting(lambda p, w: _predicted(jnp.sqrt(w), p.strength, p)),
+        "strengths not squared": predicting(lambda p, w: _predicted(w, jnp.sqrt(p.strength), p)),
+    },
+}
+
+
+def theory_gram(problem, own):
+    """What sorting gives before the second head."""
+    return replace(own, gram=theory.sorted_matching(problem.moments, problem.rows[1], throw=False).gram)
