@@ -16,9 +16,10 @@ import optax
 from scipy import stats
 
 import projhead_theory as pt
+from projhead_theory import theory
 from projhead_theory.claims import check_phase
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import gradient_descent, gradient_flow, layer_gradients
+from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients
 from projhead_theory.theory import (
     FeaturePlane,
     Knob,
@@ -384,7 +385,136 @@ def when_pre_wins(ax):
     ax.set(xlabel=r"noise of the target $\sigma_j$", ylabel=r"strength of the target $\phi_j$")
 
 
+def head_equivalence(ax):
+    """One start under several heads, the last of which is cut off."""
+    data = moments()
+    start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
+    heads = {
+        "no head": pt.ReweightingHead(1.0),
+        r"$\kappa = 1.3$": pt.ReweightingHead(1.3),
+        r"$\kappa = 1.8$": pt.ReweightingHead(1.8),
+        "rows 0.4, 1.6, 0.9, 0.7": pt.DiagonalHead([0.4, 1.6, 0.9, 0.7]),
+        "two rows of four": pt.TruncationHead(2),
+    }
+    for (name, head), style in zip(heads.items(), ("-", "-", "-", "-", "--"), strict=True):
+        run = gradient_flow(pt.Headed(start, head), data, until=1e3, record=np.append(0, np.geomspace(0.01, 1e3, 200)))
+        ax.plot(run.times[1:], run.loss[1:], style, label=name)
+    for width in (4, 2):
+        ax.axhline(float(theory.spectral(data, width).loss), color="0.6", lw=0.8)
+    ax.set(xscale="log", xlabel="time (grey: the two minima in closed form)", ylabel="loss")
+
+
+def sorted_matching(ax):
+    """Weights before the head against weight decay; what plain gradient flow leaves of the same start is at the left."""
+    cross, second = jnp.array([0.9, 0.5, 0.35]), jnp.array([1.4, 0.6, 0.4])
+    rows = 1.5 ** -jnp.arange(3.0)
+    data = pt.Moments(jnp.diag(cross), jnp.diag(second))
+    start = pt.DeepLinear.init(KEY, (3, 3), 0.3)
+    fine = np.geomspace(2e-3, 2, 200)
+    closed = np.asarray([theory.decayed_matching(cross, second, rows, decay) for decay in fine])
+    decays = np.geomspace(4e-3, 1.2, 8)
+    ends = [gradient_flow(pt.Headed(start, pt.DiagonalHead(rows)), data, decay=d, until=1e5, record=2).final for d in decays]
+    seen = np.asarray([pt.measure.layer_weights(end)[0] for end in ends])
+    plain = gradient_flow(pt.Headed(start, pt.DiagonalHead(rows)), data, until=1e5, record=2).final
+    for i in range(3):
+        c, q = float(cross[i]), float(second[i])
+        ax.plot(fine, closed[:, i], color=f"C{i}", label=f"$c = {c:g}$, $q = {q:g}$, $w = {c**0.5 / q:.2f}$")
+        ax.plot(decays, seen[:, i], "o", color=f"C{i}", mfc="none", label="trained with decay" if i == 0 else None)
+        left = pt.measure.layer_weights(plain)[0][i]
+        ax.plot(1e-3, left, "x", color=f"C{i}", label="trained without" if i == 0 else None)
+    ax.axvline(float(theory.matching_limit(cross, second, rows)), color="0.7", lw=0.8)
+    ax.set(xscale="log", xlabel=r"weight decay $\gamma$ (grey: up to where sorting is best)", ylabel="weight before the head")
+
+
+def kappa_emulation(ax):
+    """Below a trained head, below one fixed head that has its weights, and below rows that fall as a power."""
+    cross, second = jnp.array([0.9, 0.7, 0.55, 0.4]), jnp.array([1.0, 1.1, 1.5, 1.9])
+    weights = jnp.sqrt(cross) / second
+    data = pt.Moments(jnp.diag(cross), jnp.diag(second))
+    rank = np.arange(4)
+
+    def below(network, decay):
+        return pt.measure.layer_weights(gradient_flow(network, data, decay=decay, until=1e6, record=2).final)[0]
+
+    ax.plot(rank, weights, color="0.6", label="after the head")
+    ax.plot(rank, jnp.sqrt(weights), color="C0", label=r"$\sqrt{w}$")
+    ax.plot(rank, below(pt.DeepLinear.balanced(KEY, (4, 4, 4), 0.5), 0.0), "o", color="C0", mfc="none", label="trained head")
+    start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
+    ax.plot(rank, below(pt.Headed(start, pt.DiagonalHead(theory.emulating_head(weights))), 1e-4), "x", color="C0", label="fixed head")
+    found = theory.kappa_emulation(weights)
+    for i, kappa in enumerate((1.1, float(found.kappa), 1.6), start=1):
+        best = " (the best)" if i == 2 else ""
+        ax.plot(rank, weights * kappa**rank, "--", color=f"C{i}", label=rf"rows $\kappa^{{-i}}$, $\kappa = {kappa:.2f}${best}")
+        ax.plot(rank, below(pt.Headed(start, pt.ReweightingHead(kappa)), 1e-4), "x", color=f"C{i}")
+    ax.set(xticks=rank, xlabel="rank of the feature", ylabel="weight", yscale="log", ylim=(0.15, 2))
+    ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+    ax.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+
+
+def best_kappa(ax):
+    """The label is each of four features of different weight; encoders are trained under five heads."""
+    weights, strength = jnp.array([1.25, 0.95, 0.7, 0.4]), jnp.array([0.9, 1.0, 1.2, 1.1])
+    second = jnp.array([0.9, 0.8, 0.7, 0.6]) / weights**2
+    cross = (weights * second) ** 2
+    data = pt.Moments(jnp.diag(cross), jnp.diag(second))
+    start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
+    fine, tried = np.geomspace(0.9, 2.4, 200), np.geomspace(1, 2.2, 5)
+    patient = {"decay": 1e-4, "until": 1e7, "record": 2, "solver": implicit(), "stationarity": 1e-10}
+    runs = [gradient_flow(pt.Headed(start, pt.ReweightingHead(k)), data, **patient).final for k in tried]
+    for j in range(4):
+        ax.plot(fine, theory.head_complexity(fine, weights, strength, j), color=f"C{j}", label=f"label of rank {j}")
+        downstream = pt.Downstream(jnp.diag(strength**2), jnp.eye(4)[j] / strength[j])
+        seen = [pt.measure.sample_complexity(run, downstream)[0] for run in runs]
+        ax.plot(tried, seen, "o", color=f"C{j}", mfc="none", label="trained encoders" if j == 0 else None)
+        best = theory.best_kappa(weights, strength, j)
+        if jnp.isfinite(best):
+            ax.plot(float(best), float(theory.head_complexity(best, weights, strength, j)), "k|", ms=12)
+    ax.set(xscale="log", yscale="log", xlabel=r"ratio of rows $\kappa$ (bars: the best)", ylabel="indicator")
+    plain_ticks(ax, [1, 1.2, 1.5, 2])
+
+
+def measured_sample_complexity(ax):
+    """Error of hard margins on both layers of a trained network: a label that is the lightest feature, and one that lies in between."""
+    d, draws = 32, 100
+    rng = np.random.default_rng(0)
+    sizes = np.unique(np.round(np.geomspace(6, 96, 12)).astype(int))
+    fine = np.geomspace(4, 110, 200)
+    for colour, (name, noise) in enumerate({"lightest": 1.8, "in between": 1.0}.items()):
+        strength = np.ones(d)
+        others = np.full(d - 1, 0.8)
+        if name == "in between":
+            others = np.where(np.arange(d - 1) < 1, 0.25, 1.8)
+            strength[1] = 4.0
+        data = pt.ContrastiveProblem(pt.Features(np.ones(d)), pt.AdditiveNoise(np.append(noise, others))).moments()
+        run = gradient_flow(pt.DeepLinear.balanced(KEY, (d, d, d), 0.5), data, until=1e5, record=2)
+        downstream = pt.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(d)[0])
+        grams = pt.measure.layer_grams(run.final)
+        limit = jax.vmap(lambda n, g=grams, t=downstream: theory.margin_error(g, t, n))(jnp.asarray(fine))
+        z = rng.standard_normal((draws, sizes[-1], d)) * strength
+        z[:, :, 0] = np.where(rng.random((draws, sizes[-1])) < 0.5, -1, 1)
+        z[:, 0, 0], z[:, 1, 0] = 1, -1
+        for layer, style in enumerate(("-", "--")):
+            features = root(grams[layer], 0.5)
+            ax.plot(fine, limit[:, layer], style, color=f"C{colour}", label=f"{name}, {('pre', 'post')[layer]}-projection")
+            errors = []
+            for n in sizes:
+                labels = (z[:, :n, 0] > 0).astype(int)
+                readout = pt.probes.HardMargin().fit_many(z[:, :n] @ features, labels, throw=False)
+                v = np.asarray(readout.weights)[:, 0] @ features
+                across = np.linalg.norm(v[:, 1:] * strength[1:], axis=1)
+                errors.append(stats.norm.cdf(-v[:, 0] / np.maximum(across, 1e-300)).mean())
+            ax.plot(sizes, errors, "ox"[layer], color=f"C{colour}", mfc="none")
+    ax.axhline(0.1, color="0.7", lw=0.8)
+    ax.set(xscale="log", yscale="log", xlim=(3.5, 700), ylim=(4e-3, 0.6), xlabel="number of samples", ylabel="error (lines: the limit)")
+    plain_ticks(ax, [5, 10, 20, 50, 100])
+
+
 FIGURES = {
+    "measured-sample-complexity": measured_sample_complexity,
+    "head-equivalence": head_equivalence,
+    "sorted-matching": sorted_matching,
+    "kappa-emulation": kappa_emulation,
+    "best-kappa": best_kappa,
     "optimal-layer": optimal_layer,
     "when-pre-wins": when_pre_wins,
     "spectral-minimiser": spectral_minimiser,

@@ -21,8 +21,21 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def _scope(nodeid: str) -> str:
+    """What shares compiled programs: the tests of one claim, in whatever module; else a module."""
+    from projhead_theory.claims import CLAIMS
+
+    module, *_, name = nodeid.split("::")
+    parameter = name.partition("[")[2].removesuffix("]")
+    return parameter if parameter in CLAIMS else module
+
+
 def pytest_collection_modifyitems(items):
-    """Skip what is marked `x64` when the suite runs in float32."""
+    """Run what shares programs together, and skip what is marked `x64` when the suite runs in float32."""
+    order = {}
+    for item in items:
+        order.setdefault(_scope(item.nodeid), len(order))
+    items.sort(key=lambda item: order[_scope(item.nodeid)])
     if X64:
         return
     skip = pytest.mark.skip(reason="needs float64; this run has PROJHEAD_TEST_X64=0")
@@ -31,25 +44,31 @@ def pytest_collection_modifyitems(items):
             item.add_marker(skip)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With several workers, what shares programs belongs to one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _scope(nodeid)
+
+    return ByScope(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares them leaves none beyond a third of that,
+    nor does a slow test, which may compile as much as all of these.
+    """
+    if nextitem is None or "slow" in item.keywords or _scope(item.nodeid) != _scope(nextitem.nodeid):
+        _forget()
+
+
 @pytest.fixture(scope="session")
 def eps() -> float:
     """The relative rounding of the dtype this run computes in."""
     return float(jnp.finfo(jnp.result_type(float)).eps)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def forget(request):
-    """Compiled programs hold memory mappings, of which a process may have some 65,000: a module leaves none beyond a third of that."""
-    yield
-    _forget()
-
-
-@pytest.fixture(autouse=True)
-def forget_after_slow(request):
-    """The same after each slow test, of which one may compile as much as a module."""
-    yield
-    if "slow" in request.keywords:
-        _forget()
 
 
 def _forget():

@@ -19,5 +19,5 @@ def side(name: str, number: int) -> tuple[Any, Any]:
 
 
 def by_claim(names=tuple(CLAIMS)):
-    """A parameter for each claim. All tests of one claim belong to one worker (`--dist loadgroup`), where its runs are compiled."""
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names])
+    """A parameter for each claim, by whose name its tests belong together."""
+    return pytest.mark.parametrize("name", names)

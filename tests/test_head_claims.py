@@ -6,39 +6,41 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from measured import side
+from measured import by_claim, side
 
 from projhead_theory import theory
 from projhead_theory._spectra import frobenius
 from projhead_theory.claims import _heads, _kappa
 from projhead_theory.claims._tasks import replace
 
-# With the other tests of that claim, which share its compiled runs.
-pytestmark = [pytest.mark.x64, pytest.mark.xdist_group("sorted-matching")]
+pytestmark = pytest.mark.x64
 
 CLAIMS = {claim.name: claim for claim in (_heads.EQUIVALENCE, _heads.MATCHING, _kappa.EMULATION, _kappa.BEST)}
 
 
-def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise():
-    problem, measured = side("sorted-matching", 0)
+@by_claim(["sorted-matching"])
+def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise(name):
+    problem, measured = side(name, 0)
     large = replace(problem, decay=2 * theory.matching_limit(problem.cross, problem.second, problem.rows))
     verdict = _heads.MATCHING.compare(_heads.predict_matching(large), measured)
     assert verdict.name == "premise_failed"
     assert verdict.failed == ("the sorted pairing is the best",)
 
 
-def test_newtons_step_says_how_far_a_run_has_still_to_go():
+@by_claim(["sorted-matching"])
+def test_newtons_step_says_how_far_a_run_has_still_to_go(name):
     """To a tenth of it, against the closed form: what is left is of second order. So the tolerance follows the run's own residual."""
-    problem, ends = side("sorted-matching", 0)
+    problem, ends = side(name, 0)
     predicted = _heads.predict_matching(problem)
     left = np.asarray(frobenius(ends.before - predicted.grams[:2]))
     np.testing.assert_allclose(ends.step, left, rtol=0.1, atol=float(jnp.max(_heads.off(ends)[2])))
     assert (np.asarray(ends.stiffness) > 1).all()
 
 
-def test_a_wrong_pairing_is_stationary_and_no_minimum():
+@by_claim(["sorted-matching"])
+def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
     """Newton's step is zero there, and the curvature says that training has not ended: a run that stays is not settled."""
-    p, _ = side("sorted-matching", 0)
+    p, _ = side(name, 0)
     for order, minimum in ((jnp.argsort(-jnp.sqrt(p.cross) / p.second), True), (jnp.argsort(jnp.sqrt(p.cross) / p.second), False)):
         weights = jnp.sqrt(p.cross[order] - p.decay / (4 * p.rows**2)) / (p.rows * p.second[order])
         step, stiffness = _heads._newton(weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments)
@@ -46,9 +48,10 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum():
         assert float(step) < 1e-9 or not minimum
 
 
-def test_the_continued_gram_is_that_of_no_decay():
+@by_claim(["sorted-matching"])
+def test_the_continued_gram_is_that_of_no_decay(name):
     """A straight line through two decays loses nothing: the squared weights are linear in the decay."""
-    problem, ends = side("sorted-matching", 0)
+    problem, ends = side(name, 0)
     none, _ = _heads.continued(ends)
     matched = theory.sorted_matching(problem.moments, problem.rows)
     np.testing.assert_allclose(none, matched.gram, atol=1e-7)
