@@ -1,7 +1,8 @@
 """Networks: deep linear ones, and fixed heads on top of them."""
 
 from ._head import AbstractHead, DiagonalHead, ReweightingHead, TruncationHead, participation_ratio
-from ._headed import Headed, LinearNetwork
+from ._headed import Headed
+from ._headed import LinearNetwork as LinearNetwork
 from ._linear import DeepLinear
 
 __all__ = [
@@ -9,7 +10,6 @@ __all__ = [
     "DeepLinear",
     "DiagonalHead",
     "Headed",
-    "LinearNetwork",
     "ReweightingHead",
     "TruncationHead",
     "participation_ratio",
