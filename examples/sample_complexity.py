@@ -3,7 +3,7 @@
 Claim: the limit of many samples and features (`theory.margin_samples`) gives the ratio between layers to a few per cent; the
 sample-complexity indicator, and the sum of squared variances, give hardly more than its sign.
 
-    python examples/sample_complexity.py [PROBLEMS] [SEED]
+    python examples/sample_complexity.py [--problems N] [--seed N] [--quick] [--json FILE]
 
 Random feature models of 12, 24 or 40 features and depth 2 or 3; layers are exact. For each layer the number of samples at which the
 mean error of 32 hard margins falls to 0.1, and the predictions of it. Kendall's tau is over pairs of layers, its interval from resampled
@@ -11,7 +11,9 @@ problems.
 Some minutes on one core.
 """
 
+import argparse
 import itertools
+import json
 import sys
 
 import jax
@@ -76,43 +78,76 @@ def predictions(layers):
     }
 
 
-def report(name, problems):
-    """Agreement over pairs of layers, and on the best layer where 97.5 per cent of resamples agree which that is."""
+def agreement(problems):
+    """Over pairs of layers, and on the best layer where 97.5 per cent of resamples agree which that is: one row a prediction."""
     pairs = [
         np.asarray([[np.log(x[b] / x[a]) for x in (p["n"], *p["said"].values())] for a, b in p["pairs"]]).reshape(-1, 4) for p in problems
     ]
     rng, every = np.random.default_rng(0), np.concatenate(pairs)
     clear = [p for p in problems if p["share"] > 0.975]
-    print(f"\n{name}: {len(problems)} problems, {len(every)} pairs of layers; best layer clear in {len(clear)}")
     for k, key in enumerate(("indicator", "squares", "limit"), 1):
         tau = lambda x, k=k: stats.kendalltau(x[:, 0], x[:, k])[0]  # noqa: E731
         again = [tau(np.concatenate([pairs[i] for i in rng.integers(0, len(pairs), len(pairs))])) for _ in range(300)]
-        low, high = np.quantile(again, [0.025, 0.975])
-        right = sum(np.argmin(p["said"][key]) == np.argmin(p["n"]) for p in clear)
-        off = np.sqrt(np.mean((every[:, 0] - every[:, k]) ** 2))
-        print(f"  {key:10s} tau {tau(every):5.2f} [{low:5.2f}, {high:5.2f}]  best layer {right}/{len(clear)}  log ratio off by {off:.3f}")
+        low, high = np.nanquantile(again, [0.025, 0.975])
+        yield {
+            "prediction": key,
+            "problems": len(problems),
+            "pairs": len(every),
+            "tau": tau(every),
+            "low": low,
+            "high": high,
+            "clear": len(clear),
+            "right": sum(int(np.argmin(p["said"][key]) == np.argmin(p["n"])) for p in clear),
+            "log_ratio_off_by": np.sqrt(np.mean((every[:, 0] - every[:, k]) ** 2)),
+        }
 
 
-def main(count, seed):
+def study(law, count, seed):
+    """Random problems of this law of nuisance features, with what was measured on each; and by how much the limit falls short."""
+    rng, problems, gaps = np.random.default_rng(seed), [], {d: [] for d in DIMS}
+    for _ in range(count):
+        weights, later, depth = draw(rng)
+        layers = np.stack([weights ** (layer / depth) * later for layer in range(1, depth + 1)])
+        curve, said = measured(rng, layers, law), predictions(layers)
+        needed = curve.samples_needed(ERROR).value
+        inside = (needed > curve.sizes[0]) & np.isfinite(needed)
+        gaps[len(weights)] += list(np.log(needed[inside] / said["limit"][inside]))
+        chosen = [(a, b) for a, b in itertools.combinations(range(depth), 2) if inside[a] and inside[b]]
+        rank = "lightest" if weights[0] == weights.min() else "heaviest" if weights[0] == weights.max() else "between"
+        if chosen:
+            problems.append({"n": needed, "said": said, "pairs": chosen, "rank": rank, "share": curve.fewest(ERROR).share})
+    return problems, gaps
+
+
+def main():
     jax.config.update("jax_enable_x64", True)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--problems", type=int, default=150, help="random problems of each law")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--quick", action="store_true", help="8 problems")
+    options.add_argument("--json", metavar="FILE", help="write the table; - for standard output")
+    arguments = options.parse_args()
+    rows = []
+    out = sys.stderr if arguments.json == "-" else sys.stdout
     for law in ("gaussian", "rademacher"):
-        rng, problems, gaps = np.random.default_rng(seed), [], {d: [] for d in DIMS}
-        for _ in range(count):
-            weights, later, depth = draw(rng)
-            layers = np.stack([weights ** (layer / depth) * later for layer in range(1, depth + 1)])
-            curve, said = measured(rng, layers, law), predictions(layers)
-            needed = curve.samples_needed(ERROR).value
-            inside = (needed > curve.sizes[0]) & np.isfinite(needed)
-            gaps[len(weights)] += list(np.log(needed[inside] / said["limit"][inside]))
-            chosen = [(a, b) for a, b in itertools.combinations(range(depth), 2) if inside[a] and inside[b]]
-            rank = "lightest" if weights[0] == weights.min() else "heaviest" if weights[0] == weights.max() else "between"
-            if chosen:
-                problems.append({"n": needed, "said": said, "pairs": chosen, "rank": rank, "share": curve.fewest(ERROR).share})
-        report(f"{law}, all", problems)
-        for rank in ("lightest", "between"):
-            report(f"{law}, label {rank}", [p for p in problems if p["rank"] == rank])
-        print(f"{law}, measured above the limit, mean log:", {d: round(float(np.mean(g)), 3) for d, g in gaps.items()})
+        problems, gaps = study(law, 8 if arguments.quick else arguments.problems, arguments.seed)
+        for label in ("any", "lightest", "between"):
+            chosen = [p for p in problems if label in ("any", p["rank"])]
+            for row in agreement(chosen) if sum(len(p["pairs"]) for p in chosen) > 1 else ():
+                rows.append({"nuisance": law, "label": label, **row})
+                print(
+                    f"{law:10s} label {label:8s} {row['prediction']:10s} tau {row['tau']:5.2f} [{row['low']:5.2f}, {row['high']:5.2f}]"
+                    f"  best layer {row['right']}/{row['clear']}  log ratio off by {row['log_ratio_off_by']:.3f}",
+                    file=out,
+                )
+        above = {d: round(float(np.mean(g)), 3) for d, g in gaps.items() if g}
+        print(f"{law:10s} measured above the limit, mean log by number of features:", above, file=out)
+    if arguments.json == "-":
+        json.dump(rows, sys.stdout, indent=1)
+    elif arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(rows, file, indent=1)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 150, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main()

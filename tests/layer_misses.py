@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from projhead_theory import theory
 from projhead_theory._spectra import psd_power
 from projhead_theory.claims._heads import with_pairing, with_weights
-from projhead_theory.claims._kappa import _predicted, predicting
+from projhead_theory.claims._kappa import predict_from, predicting
 from projhead_theory.claims._tasks import replace
 from projhead_theory.theory import layerwise
 
@@ -145,8 +145,8 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "four times the rank": exponents(lambda r: 4 * r),
         "less of the heavier": exponents(lambda r: jnp.abs(r)),
         "the other way": exponents(lambda r: -2 * r),
-        "weights not squared": predicting(lambda p, w: _predicted(jnp.sqrt(w), p.strength, p)),
-        "strengths not squared": predicting(lambda p, w: _predicted(w, jnp.sqrt(p.strength), p)),
+        "weights not squared": predicting(lambda p, w: predict_from(jnp.sqrt(w), p.strength, p)),
+        "strengths not squared": predicting(lambda p, w: predict_from(w, jnp.sqrt(p.strength), p)),
     },
 }
 

@@ -269,14 +269,15 @@ def _least(t: Array, values: Array) -> Array:
     return centre + step * at
 
 
-@eqx.filter_jit
 def predict_best(problem: Downstream) -> Float[Array, " n"]:
     """The indicator under each head, and the logarithm of the best ratio."""
     p = problem
-    return _predicted(jnp.sqrt(p.cross) / p.second, p.strength, p)
+    return predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p)
 
 
-def _predicted(weights: Array, strength: Array, p: Downstream) -> Array:
+@eqx.filter_jit
+def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
+    """From these weights and strengths: other ones, as controls have them, compile nothing."""
     # The target is an array, so that another one compiles nothing: features are listed with it first.
     order = jnp.roll(jnp.arange(weights.size), -p.target)
     values = theory.head_complexity(p.kappas, weights[order], strength[order], 0)
@@ -333,12 +334,12 @@ def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
 
 
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
-    """A wrong prediction from the problem and its weights, compiled once."""
-    return eqx.filter_jit(lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second))
+    """A wrong prediction from the problem and its weights."""
+    return lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second)
 
 
 def _squared(p: Downstream, weights: Array) -> Array:
-    prediction = _predicted(weights, p.strength, replace(p, kappas=p.kappas**2))
+    prediction = predict_from(weights, p.strength, replace(p, kappas=p.kappas**2))
     return prediction.at[-1].divide(2)
 
 
@@ -365,12 +366,12 @@ BEST = Claim(
         Control(
             "equal-strengths",
             "predicts for equal strengths downstream",
-            predict=predicting(lambda p, w: _predicted(w, jnp.ones_like(w), p)),
+            predict=predicting(lambda p, w: predict_from(w, jnp.ones_like(w), p)),
         ),
         Control(
             "half-the-depth",
             "predicts from the roots of the weights",
-            predict=predicting(lambda p, w: _predicted(jnp.sqrt(w), p.strength, p)),
+            predict=predicting(lambda p, w: predict_from(jnp.sqrt(w), p.strength, p)),
         ),
     ),
     quick=1,
