@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from . import _checks
 from ._spectra import frobenius, matmul
-from .networks import LinearNetwork
+from .networks import LinearNetwork, Network, ShallowThresholded, ThresholdedDiagonal
 from .problems import Downstream
 
 
@@ -64,3 +64,18 @@ def _separator(layer: Array, target: Array) -> Array:
     slack = 8 * eps * sizes[0] / jnp.min(jnp.where(kept, sizes, jnp.inf))
     lost = jnp.sum(missed**2) > slack**2 * jnp.sum(target**2)
     return jnp.where(lost | ~kept[0], jnp.inf, jnp.sum((along / jnp.where(kept, sizes, 1)) ** 2))
+
+
+def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
+    r"""$\|\text{weights into unit } k\|^2 + b_k^2 - \|\text{weights out of it}\|^2$ for the units of every layer but the last; $b_k$ only
+    where thresholds are trained. Of a linear network it is the diagonal of the imbalance, less its sign.
+    """
+    if isinstance(network, ThresholdedDiagonal):
+        cuts = tuple(network.thresholds) if network.trained else ()
+    else:
+        cuts = network.thresholds if isinstance(network, ShallowThresholded) and network.trained else ()
+    result = []
+    for level, (below, above) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
+        kept = jnp.sum(below**2, axis=1) - jnp.sum(above**2, axis=0)
+        result.append(kept + cuts[level] ** 2 if cuts else kept)
+    return tuple(result)
