@@ -748,7 +748,7 @@ import jax
 import jax.numpy as jnp
 from projhead_theory.claims import CLAIMS, check
 
-claim = CLAIMS["weight-decay-minimiser"]
+claim = CLAIMS["min-norm"]
 before = dict(jax.config.values)
 assert not before["jax_enable_x64"]
 with jax.enable_x64(True):

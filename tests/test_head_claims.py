@@ -57,6 +57,7 @@ def test_the_continued_gram_is_that_of_no_decay(name):
     np.testing.assert_allclose(none, matched.gram, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_simpler_problems_hold_as_well(name):
     """What a shrinking search would offer is a problem of the same kind; moments that are none are passed over."""

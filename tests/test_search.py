@@ -339,7 +339,7 @@ def test_least_norm_is_searched_batch_and_problem_alike():
     assert pairs == [("holds", "holds")] * 3
 
 
-@pytest.mark.parametrize("name", ["discrete-balancedness", "vanishing-features"])
+@pytest.mark.parametrize("name", ["discrete-balancedness", pytest.param("vanishing-features", marks=pytest.mark.slow)])
 def test_a_small_search_finds_nothing(name):
     result = search(narrowed(name), 4)
     assert result.survived, str(result.counterexample.verdict)

@@ -1,6 +1,7 @@
 """The interface of a probe: labelled representations in, a readout out."""
 
 import abc
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -83,6 +84,7 @@ def _complete(labels: np.ndarray, classes: int) -> None:
             raise _checks.bad("labels", f"no sample of class {absent}", f"at least one of each of {classes} classes")
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))
 def signs(labels: Integer[Array, "*B n"], classes: int, dtype: Any) -> Float[Array, "*B n K"]:
     """Targets of each score: +1 for its class, -1 for the others; of two classes one score, +1 for class 1."""
     own = jnp.arange(1, 2) if classes == 2 else jnp.arange(classes)

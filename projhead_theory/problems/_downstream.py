@@ -98,7 +98,7 @@ class SignLabel(AbstractLabel):
         _in_range("feature", self.feature, dim)
 
     def scores(self, u):
-        return u[:, self.feature]
+        return _column(u, self.feature)
 
     def separator(self, strength):
         return _inverse_at(strength, self.feature)
@@ -237,5 +237,11 @@ def _in_range(name: str, indices: Array, dim: int) -> None:
     _checks.require(name, indices, lambda v: v < dim, f"below {dim}, the number of features")
 
 
+@jax.jit
+def _column(u: Array, index: Array) -> Array:
+    return u[:, index]
+
+
+@jax.jit
 def _inverse_at(strength: Array, indices: Array) -> Array:
     return jnp.zeros_like(strength).at[indices].set(1 / strength[indices])
