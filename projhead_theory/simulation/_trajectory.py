@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import measure
-from ..networks import DeepLinear, Headed, Network
+from ..networks import DeepLinear, Headed
 
 
 class Ended(eqx.Enumeration):
@@ -29,8 +29,8 @@ class Trajectory(eqx.Module):
     r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a
     batch stands before it.
 
-    `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
-    there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
+    `times`: time of the flow, or step number; `networks`: the recorded networks, of the type of the start, stacked; `loss` (with the
+    penalty, if there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
     `steps`: how many steps the solver or optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation
     alone can have changed each $\|D_l\|_F$. A moment asked for after the end repeats the end. For a `stochastic` run,
     `noise` is the size of the fluctuations of $M_L$, before any fixed head, about their mean over the last half of the
@@ -40,7 +40,7 @@ class Trajectory(eqx.Module):
     """
 
     times: Float[Array, " T"]
-    networks: Network
+    networks: Any
     loss: Float[Array, " T"]
     gradient_norm: Float[Array, " T"]
     ended: Any
@@ -50,12 +50,12 @@ class Trajectory(eqx.Module):
     noise: Float[Array, ""]
 
     @property
-    def final(self) -> Network:
+    def final(self) -> Any:
         """The network at the end (the last finite one, if the run diverged)."""
         return jax.tree.map(lambda w: jnp.take(w, -1, axis=self.times.ndim - 1), self.networks)
 
     @property
-    def start(self) -> Network:
+    def start(self) -> Any:
         """The network at the first record."""
         return jax.tree.map(lambda w: jnp.take(w, 0, axis=self.times.ndim - 1), self.networks)
 
@@ -73,7 +73,7 @@ class Trajectory(eqx.Module):
         """Weight of each direction at every layer and recorded moment."""
         return _each(lambda n: measure.layer_weights(n, directions), self.times.ndim, self.networks)
 
-    def each(self, measurement: Callable[[Network], Array]) -> Array:
+    def each(self, measurement: Callable[[Any], Array]) -> Array:
         """Any measurement of a network, at every recorded moment."""
         return _each(measurement, self.times.ndim, self.networks)
 
@@ -98,7 +98,7 @@ class Trajectory(eqx.Module):
         )
 
 
-def _each(measurement: Callable, levels: int, networks: Network) -> Array:
+def _each(measurement: Callable, levels: int, networks: Any) -> Array:
     """The measurement of every network under so many leading axes: the record's, and those of a batch of runs before it."""
     for _ in range(levels):
         measurement = jax.vmap(measurement)
