@@ -19,7 +19,7 @@ import projhead_theory as pt
 from projhead_theory import theory
 from projhead_theory.claims import check_phase
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients
+from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients, minibatch, stochastic, trained_gradient
 from projhead_theory.theory import (
     FeaturePlane,
     Knob,
@@ -509,7 +509,101 @@ def measured_sample_complexity(ax):
     plain_ticks(ax, [5, 10, 20, 50, 100])
 
 
+def thresholded(weights, thresholds, strength, flips, times, **options):
+    """A diagonal network trained on features with sign flips, recorded at these times."""
+    problem = pt.ContrastiveProblem(pt.Features(strength), pt.SignFlip(flips))
+    start = pt.ThresholdedDiagonal(weights, thresholds, **options)
+    return gradient_flow(start, problem, until=float(times[-1]), record=times, stationarity=0.0)
+
+
+def threshold_law_figure(ax):
+    phi = jnp.array([1.0, 1.6, 0.8])
+    weights = jnp.array([[0.7, 0.8, 1.3], [0.6, 0.4, 0.5]])
+    thresholds = jnp.array([[0.1, 0.2, 0.1], [0.2, 0.1, 0.3]])
+    run = thresholded(weights, thresholds, phi, jnp.array([0.05, 0.15, 0.1]), jnp.geomspace(1e-2, 10, 24))
+    seen = run.each(lambda n: n.amplitudes(phi))
+    for i in range(3):
+        last = jnp.linspace(seen[0, 1, i], seen[-1, 1, i], 60)[:, None] * jnp.ones(3)
+        line = theory.threshold_law(last, weights, thresholds, phi)[:, 0, i]
+        ax.plot(last[:, i], line, label=f"strength {float(phi[i]):g}")
+        ax.plot(seen[:, 1, i], seen[:, 0, i], "o", color=f"C{i}")
+        ax.plot(last[:, i], jnp.sqrt(phi[i] * last[:, i]), ":", color=f"C{i}", label="linear, from equal weights" if i == 0 else None)
+    ax.set(xlabel="amplitude after the last layer", ylabel="amplitude after the first")
+
+
+def absent_features_figure(ax):
+    w, b = (1.0, 0.8), (0.3, 0.25)
+    fine = np.linspace(0.01, 1.2, 400)
+    phi = jnp.linspace(0.05, 1.2, 24)
+    ones = jnp.ones_like(phi)
+    run = thresholded(jnp.stack([w[0] * ones, w[1] * ones]), jnp.stack([b[0] * ones, b[1] * ones]), phi, 0.1 * ones, jnp.array([1.0, 40.0]))
+    seen = run.final.amplitudes(phi)
+    columns = [np.full((1, 400), x) for x in (*w, *b)]
+    ends = theory.threshold_limit(np.concatenate(columns[:2]), np.concatenate(columns[2:]), fine, np.full(400, 0.64))
+    for level in range(2):
+        ax.plot(fine, ends[level], label=f"layer {level + 1}")
+        ax.plot(phi, seen[level], "o", color=f"C{level}")
+    for edge in theory.threshold_reach(np.concatenate(columns[:2]), np.concatenate(columns[2:]))[:, 0]:
+        ax.axvline(float(edge), color="0.7", lw=0.8)
+    ax.set(xlabel=r"strength $\phi$ (grey: the edges)", ylabel="amplitude after training")
+
+
+def retained_when_vanishing(ax):
+    phi, times = jnp.array([1.0, 1.0]), jnp.geomspace(1e-1, 1e5, 25)
+    weights, thresholds = jnp.ones((2, 2)), jnp.array([[0.0, 0.0], [0.2, 0.0]])
+    run = thresholded(weights, thresholds, phi, jnp.array([0.5, 0.5]), times)
+    seen = run.each(lambda n: n.amplitudes(phi))[:-1]
+    last = jnp.geomspace(0.7, 1e-3, 200)[:, None] * jnp.ones(2)
+    when = theory.threshold_time(last, weights, thresholds, phi, jnp.zeros(2))
+    law = theory.threshold_law(last, weights, thresholds, phi)
+    for i, name in enumerate(("threshold 0.2", "no threshold")):
+        for level in range(2):
+            keep = (when[:, i] > 0.05) & (when[:, i] < 1e5)
+            ax.plot(when[keep, i], law[keep, level, i], f"C{i}", ls="-" if level else "--", label=f"layer {level + 1}, {name}")
+            ax.plot(times, seen[:, level, i], "o" if level else "x", color=f"C{i}")
+    ax.set(xscale="log", yscale="log", xlabel="time of the flow", ylabel="amplitude of a feature without signal")
+
+
+def homogeneity_figure(ax):
+    phi, times = jnp.array([1.0]), jnp.linspace(0.05, 3, 16)
+    weights, thresholds = jnp.array([[0.8], [0.6]]), jnp.array([[0.2], [0.1]])
+    for trained, marker in ((True, "o"), (False, "x")):
+        run = thresholded(weights, thresholds, phi, jnp.array([0.1]), times, trained=trained)
+        w, b = run.networks.weights[:-1, :, 0], run.networks.thresholds[:-1, :, 0]
+        name = "trained" if trained else "fixed"
+        ax.plot(times, w[:, 0] ** 2 + b[:, 0] ** 2 - w[:, 1] ** 2, marker, color="C0", label=rf"$w_1^2 + b_1^2 - w_2^2$, thresholds {name}")
+        amplitude = (w[:, 0] * phi - b[:, 0]) / phi
+        ax.plot(times, amplitude**2 - w[:, 1] ** 2, marker, color="C1", label=rf"$(A_1/\phi)^2 - w_2^2$, thresholds {name}")
+    for value, colour in ((0.64 + 0.04 - 0.36, "C0"), (0.36 - 0.36, "C1")):
+        ax.axhline(value, color=colour)
+    ax.set(xlabel="time of the flow", ylabel="conserved, or not", ylim=(-0.05, 0.85))
+
+
+def discrete_homogeneity(ax):
+    steps, rate = 300, 0.01
+    problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise(0.4))
+    start = pt.ShallowReLU.init(KEY, (3, 4, 3), 0.8, slope=0.2)
+    run = stochastic(start, problem, key=KEY, step=rate, steps=steps, batch=16, record=np.arange(steps + 1))
+    measured = np.asarray(jax.vmap(pt.measure.homogeneity)(run.networks)[0])
+
+    def one(item):
+        i, network = item
+        return pt.measure.homogeneity(trained_gradient(network, minibatch(problem, KEY, i, 16)))[0]
+
+    gained = jax.lax.map(one, (jnp.arange(steps), jax.tree.map(lambda x: x[:-1], run.networks)))
+    followed = np.concatenate([np.zeros((1, 4)), rate**2 * np.cumsum(gained, axis=0)])
+    for k in range(4):
+        ax.plot(followed[:, k], label=f"unit {k + 1}")
+        ax.plot(np.arange(0, steps + 1, 20), (measured - measured[0])[::20, k], "o", color=f"C{k}")
+    ax.set(xlabel="step", ylabel="drift of what the unit conserves")
+
+
 FIGURES = {
+    "threshold-law": threshold_law_figure,
+    "absent-features": absent_features_figure,
+    "retained-when-vanishing": retained_when_vanishing,
+    "homogeneity": homogeneity_figure,
+    "discrete-homogeneity": discrete_homogeneity,
     "measured-sample-complexity": measured_sample_complexity,
     "head-equivalence": head_equivalence,
     "sorted-matching": sorted_matching,

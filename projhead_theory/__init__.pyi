@@ -1,7 +1,16 @@
 from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
 from .moments import Moments
-from .networks import DeepLinear, DiagonalHead, Headed, ReweightingHead, TruncationHead
+from .networks import (
+    DeepLinear,
+    DiagonalHead,
+    Headed,
+    ReweightingHead,
+    ShallowReLU,
+    ShallowThresholded,
+    ThresholdedDiagonal,
+    TruncationHead,
+)
 from .problems import (
     AdditiveNoise,
     Compose,
@@ -39,8 +48,11 @@ __all__ = [
     "Outcome",
     "Rescale",
     "ReweightingHead",
+    "ShallowReLU",
+    "ShallowThresholded",
     "SignFlip",
     "SignLabel",
+    "ThresholdedDiagonal",
     "TruncationHead",
     "Verdict",
     "Views",

@@ -1,12 +1,14 @@
 r"""What a trained network weights, layer by layer, read off the network alone."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from . import _checks
 from ._spectra import frobenius, matmul
-from .networks import LinearNetwork
-from .problems import Downstream
+from .networks import DeepLinear, Headed, LinearNetwork, Network, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
+from .problems import ContrastiveProblem, Downstream, Rademacher
 
 
 def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
@@ -64,3 +66,101 @@ def _separator(layer: Array, target: Array) -> Array:
     slack = 8 * eps * sizes[0] / jnp.min(jnp.where(kept, sizes, jnp.inf))
     lost = jnp.sum(missed**2) > slack**2 * jnp.sum(target**2)
     return jnp.where(lost | ~kept[0], jnp.inf, jnp.sum((along / jnp.where(kept, sizes, 1)) ** 2))
+
+
+def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
+    r"""$\|\text{weights into unit } k\|^2 + b_k^2 - \|\text{weights out of it}\|^2$ for the units of every layer but the last; $b_k$ only
+    where thresholds are trained. Of a linear network it is the diagonal of the imbalance, less its sign.
+    """
+    if isinstance(network, ThresholdedDiagonal):
+        cuts = tuple(network.thresholds) if network.trained else ()
+    else:
+        cuts = network.thresholds if isinstance(network, ShallowThresholded) and network.trained else ()
+    result = []
+    for level, (below, above) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
+        kept = jnp.sum(below**2, axis=1) - jnp.sum(above**2, axis=0)
+        result.append(kept + cuts[level] ** 2 if cuts else kept)
+    return tuple(result)
+
+
+class FeatureWeights(eqx.Module):
+    r"""What every layer makes of every feature, `(L, d)` each: `gain`; its `square`, an unbiased estimate where it is estimated, which may
+    be negative; the standard `error` of that, zero where it is exact; and `readout`, the share of the feature's variance that the best
+    linear read-out of the layer explains.
+    """
+
+    gain: Float[Array, "L d"]
+    square: Float[Array, "L d"]
+    error: Float[Array, "L d"]
+    readout: Float[Array, "L d"]
+
+
+GROUPS = 32
+
+
+def feature_weights(
+    network: Network, problem: ContrastiveProblem, *, key: PRNGKeyArray | None = None, samples: int = 2**14
+) -> FeatureWeights:
+    r"""The weight of each feature $u_i = \varphi_i z_i$ in each layer $r_l$, on natural inputs: the size of the best linear prediction of
+    the layer from the feature, $\|E[r_l z_i]\| / \varphi_i$.
+
+    Of a linear network it is $\|W_{l:1} q_i\|$ with $q_i$ the feature's column of the mixing: `layer_weights`, for columns of unit length.
+    Of a diagonal network with features $\pm\varphi$ it is $A_l / \varphi$. These are exact. Of others it is estimated from drawn inputs,
+    in groups: the products of the means of different groups are unbiased, and a jackknife over groups gives the standard error, which
+    is up to twice too large for a feature of weight zero.
+
+    **Arguments:** `network`; `problem`: whose features are asked for, not necessarily the one it was trained on; `key`, `samples`: for an
+    estimate. The read-out is of natural inputs too, and estimated from `samples` draws it is too large by about a layer's width over these.
+
+    **Raises:** `ValueError` for inputs of another dimension, or if an estimate needs a key.
+    """
+    if network.sizes[0] != problem.dim:
+        raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's inputs, {network.sizes[0]}")
+    features = problem.features
+    phi = features.strength
+    two_valued = isinstance(features.law, Rademacher) and features.mixing is None
+    if isinstance(network, ThresholdedDiagonal) and two_valued:
+        gain = network.amplitudes(phi) / phi
+        return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), (gain > 0).astype(gain.dtype))
+    if isinstance(network, DeepLinear | Headed):
+        mixing = jnp.eye(features.dim, dtype=phi.dtype) if features.mixing is None else features.mixing
+        images = [matmul(w, mixing) for w in network.products()]
+        gain = jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
+        readout = jnp.stack([_explained(w * phi, matmul(w * phi**2, w.T)) for w in images])
+        return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), readout)
+    if key is None:
+        raise _checks.bad("key", "None", "a PRNG key: of this network the weights are estimated")
+    return _estimated(network, problem, key, _checks.count("samples", samples, 2 * GROUPS) // GROUPS)
+
+
+@eqx.filter_jit
+def _estimated(
+    network: ShallowReLU | ShallowThresholded | ThresholdedDiagonal, problem: ContrastiveProblem, key: PRNGKeyArray, each: int
+) -> FeatureWeights:
+    features = problem.features
+    phi = features.strength
+
+    def group(key: PRNGKeyArray) -> tuple[tuple[Array, Array], ...]:
+        u = features.sample(key, each)
+        layers = network.representations(features.embed(u))
+        return tuple((matmul(r.T, u / phi) / each, matmul(r.T, r) / each) for r in layers)
+
+    rows = []
+    for means, seconds in jax.lax.map(group, jax.random.split(key, GROUPS)):
+        # Over pairs of different groups, of all of them and of all but one.
+        pairs = lambda total, own, n: (jnp.sum(total**2, axis=-2) - own) / (n * (n - 1))  # noqa: E731
+        own, total = jnp.sum(means**2, axis=1), jnp.sum(means, axis=0)
+        square = pairs(total, jnp.sum(own, axis=0), GROUPS) / phi**2
+        without = pairs(total - means, jnp.sum(own, axis=0) - own, GROUPS - 1) / phi**2
+        error = jnp.sqrt((GROUPS - 1) / GROUPS * jnp.sum((without - jnp.mean(without, axis=0)) ** 2, axis=0))
+        readout = _explained(jnp.mean(means, axis=0), jnp.mean(seconds, axis=0))
+        rows.append((jnp.sqrt(jnp.maximum(square, 0)), square, error, readout))
+    return FeatureWeights(*(jnp.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float[Array, " d"]:
+    """The variance explained by the best linear read-out, of features of variance one."""
+    values, v = jnp.linalg.eigh(second)
+    kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
+    along = matmul(v.T, cross)
+    return jnp.sum(jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0)

@@ -1,5 +1,6 @@
 """Near misses of the claims on layers and heads: other predictions, functions of the problem and of the claim's own prediction."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,48 @@ def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return predicting(wrong)
 
 
+def first_amplitude(conserved: Callable[..., Any]) -> Callable[..., Any]:
+    """The law of two layers from another conserved quantity, which falls with A_1 at a given product; by bisection."""
+
+    def law(last, w, b, phi):
+        start = w[0] * phi - b[0]
+        kept, low, high = conserved(start, w[1], phi), jnp.full_like(last, 1e-3), jnp.full_like(last, 1e3)
+        for _ in range(60):
+            middle = jnp.sqrt(low * high)
+            more = conserved(middle, (last + b[1]) / middle, phi) > kept
+            low, high = jnp.where(more, low, middle), jnp.where(more, middle, high)
+        return jnp.stack([low, last], axis=1)
+
+    return law
+
+
+def orbits(**fields: Any) -> Callable[[Any, Any], Any]:
+    """Another law or other times, functions; or another end, a function of the problem and of the claim's own."""
+
+    def wrong(problem, own):
+        end = {"limit": fields["limit"](problem, own.limit)} if "limit" in fields else {}
+        return dataclasses.replace(own, **{**fields, **end})
+
+    return wrong
+
+
+def kept(first: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """Another amplitude that the first layer keeps of a disrupted feature."""
+    return lambda p, own: dataclasses.replace(own, orbits=dataclasses.replace(own.orbits, limit=own.orbits.limit.at[0].set(first(p))))
+
+
+def sloping(slope: float) -> Callable[[Any, Any], Any]:
+    return lambda problem, own: replace(own, slope=jnp.asarray(slope, own.slope.dtype))
+
+
+def reaching(reach: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda problem, own: dataclasses.replace(own, reach=reach)
+
+
+def stepping(**fields: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda problem, own: replace(own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()})
+
+
 WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "optimal-layer": {
         "radius not squared": complexity_of(lambda m, s, b: jnp.sqrt(radius(m, s)) * norm(m, b)),
@@ -147,6 +190,40 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "the other way": exponents(lambda r: -2 * r),
         "weights not squared": predicting(lambda p, w: predict_from(jnp.sqrt(w), p.strength, p)),
         "strengths not squared": predicting(lambda p, w: predict_from(w, jnp.sqrt(p.strength), p)),
+    },
+    "threshold-law": {
+        "A_1 for A_1 / phi": orbits(law=first_amplitude(lambda a, w, phi: a**2 - w**2)),
+        "2 w_2^2": orbits(law=first_amplitude(lambda a, w, phi: (a / phi) ** 2 - 2 * w**2)),
+        "phi for phi^2": orbits(law=first_amplitude(lambda a, w, phi: a**2 / phi - w**2)),
+        "not squared": orbits(law=first_amplitude(lambda a, w, phi: a / phi - w)),
+        "the product": orbits(law=first_amplitude(lambda a, w, phi: a * w)),
+        "2 for 4": orbits(time=lambda *x: 2 * theory.threshold_time(*x)),
+        "rho for its root": orbits(limit=lambda p, limit: limit.at[-1].set(p.rho)),
+    },
+    "retained-when-vanishing": {
+        "phi b_2": kept(lambda p: p.strength * p.thresholds[1]),
+        "b_1 for b_2": kept(lambda p: jnp.sqrt(p.strength * p.thresholds[0])),
+        "root of b_2": kept(lambda p: jnp.sqrt(p.thresholds[1])),
+        "all of it": kept(lambda p: p.weights[0] * p.strength - p.thresholds[0]),
+        "slope -1": sloping(-1.0),
+        "slope -1/4": sloping(-0.25),
+        "16 for 8": lambda problem, own: dataclasses.replace(
+            own, orbits=dataclasses.replace(own.orbits, time=lambda *x: theory.threshold_time(*x) / 2)
+        ),
+    },
+    "absent-features": {
+        "w_2 for its inverse": reaching(lambda w, b: jnp.stack([b[0], b[0] + b[1] * jnp.abs(w[1])]) / jnp.abs(w[0])),
+        "b_1 / w_1 left out": reaching(lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), b[1] / jnp.abs(w[0] * w[1])])),
+        "b_1 by both weights": reaching(lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), (b[0] + b[1]) / jnp.abs(w[0] * w[1])])),
+        "w_1^2": reaching(lambda w, b: theory.threshold_reach(w, b) / jnp.abs(w[0])),
+        "half of b_2": reaching(lambda w, b: theory.threshold_reach(w, b.at[1].divide(2))),
+    },
+    "discrete-homogeneity": {
+        "eta for eta^2": stepping(second=lambda own: 1 / own.step),
+        "minus for plus": stepping(second=lambda own: -1.0),
+        "half the second order": stepping(second=lambda own: 0.5),
+        "1 - eta gamma, not squared": stepping(decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step),
+        "no shrinking": stepping(decay=lambda own: 0.0),
     },
 }
 

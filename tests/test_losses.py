@@ -182,7 +182,9 @@ def test_a_loss_without_a_population_form_says_so_on_moments():
 
 @pytest.mark.usefixtures("untyped")
 def test_data_of_the_wrong_type_is_named():
-    with pytest.raises(ValueError, match=r"^data: got tuple; want Moments \(population loss\), Views \(batch loss\) or Labelled"):
+    with pytest.raises(
+        ValueError, match=r"^data: got tuple; want Moments or a ContrastiveProblem \(population loss\), Views \(batch loss\) or Labelled"
+    ):
         spectral(DeepLinear([np.eye(2)]), (np.eye(2), np.eye(2)))
 
 

@@ -15,6 +15,7 @@ from projhead_theory.claims import CLAIMS, FAMILY_ERROR, Claim
 from projhead_theory.claims._balance import conserves, decaying
 from projhead_theory.claims._decay import predict as predict_decayed
 from projhead_theory.claims._dynamics import _at_depth, paths
+from projhead_theory.claims._homogeneity import conserves as keeps
 from projhead_theory.claims._layers import with_exponents
 from projhead_theory.claims._norm import with_power
 from projhead_theory.claims._sample import RATIO, Prediction
@@ -336,6 +337,28 @@ SAMPLE = {
     "standard errors that stay": scatter(lambda c: RATIO * c, lambda c: c),
 }
 
+# homogeneity: w_l^2 + b_l^2 - w_(l+1)^2
+
+
+def keeping(quantity: Callable[[Any, Any, Any], Any]) -> Transformation:
+    """The claim that another function of the weights and thresholds below, and the weights above, is conserved."""
+
+    def pairs(network):
+        w, b = network.weights, network.thresholds
+        return tuple(quantity(w[i], b[i], w[i + 1])[:, None] for i in range(len(w) - 1))
+
+    return lambda claim: keeps(pairs)
+
+
+HOMOGENEOUS = {
+    "thresholds left out": keeping(lambda w, b, above: w**2 - above**2),
+    "minus for plus": keeping(lambda w, b, above: w**2 - b**2 - above**2),
+    "2 b^2": keeping(lambda w, b, above: w**2 + 2 * b**2 - above**2),
+    "b for b^2": keeping(lambda w, b, above: w**2 + b - above**2),
+    "2 for the weights above": keeping(lambda w, b, above: w**2 + b**2 - 2 * above**2),
+    "the sum": keeping(lambda w, b, above: w**2 + b**2 + above**2),
+}
+
 NEAR_MISSES: dict[str, dict[str, Transformation]] = {
     "spectral-minimiser": SPECTRAL,
     "layerwise-law": EXPONENTS,
@@ -350,6 +373,7 @@ NEAR_MISSES: dict[str, dict[str, Transformation]] = {
     "weight-decay-minimiser": DECAYED,
     "feature-extinction": EXTINCTION,
     "finite-sample": SAMPLE,
+    "homogeneity": HOMOGENEOUS,
     **{name: {label: predicting(wrong) for label, wrong in table.items()} for name, table in WRONG.items()},
 }
 

@@ -64,7 +64,7 @@ def train(problem: Training, decay: Any = None) -> Run:
     return flow(problem.start(), problem.data, loss=problem.loss, until=problem.until, decay=decay, record=problem.times, stationarity=0.0)
 
 
-Quantity = Callable[[LinearNetwork], tuple[Array, ...]]
+Quantity = Callable[[Any], tuple[Array, ...]]
 
 
 @eqx.filter_jit

@@ -3,7 +3,23 @@
 import difflib
 from collections.abc import Callable, Sequence
 
-from . import _balance, _curves, _decay, _downstream, _dynamics, _heads, _kappa, _layers, _minimiser, _norm, _pre_or_post, _sample
+from . import (
+    _absent,
+    _balance,
+    _curves,
+    _decay,
+    _downstream,
+    _dynamics,
+    _heads,
+    _homogeneity,
+    _kappa,
+    _layers,
+    _minimiser,
+    _norm,
+    _pre_or_post,
+    _sample,
+    _threshold,
+)
 from ._claim import Claim, ClaimResult
 from ._search import SearchResult, search
 from ._suite import check_all
@@ -46,6 +62,11 @@ for _claim in (
     _heads.MATCHING,
     _kappa.EMULATION,
     _kappa.BEST,
+    _threshold.LAW,
+    _threshold.RETAINED,
+    _absent.CLAIM,
+    _homogeneity.CONSERVED,
+    _homogeneity.DISCRETE,
 ):
     register(_claim)
 

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..networks import LinearNetwork
+from ..networks import Network
 
 # Of 6.4 standard deviations either way: the chance that rounding alone exceeds it is below 1e-8.
 DEVIATIONS = 6.4
 
 
-def largest(networks: LinearNetwork) -> Array:
+def largest(networks: Network) -> Array:
     r"""The largest $\|W_l\|_F^2$, over the layers and, if the networks are stacked, over the stack."""
     return jnp.max(jnp.stack([jnp.max(jnp.sum(w * w, axis=(-1, -2))) for w in networks.layers]))
 
 
-def imbalance_rounding(networks: LinearNetwork) -> Array:
+def imbalance_rounding(networks: Network) -> Array:
     """Forming an imbalance rounds it by a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
     return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
 
 
-def rounding_of_steps(networks: LinearNetwork, gradients: Sequence[Array], step: Array) -> Array:
+def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array) -> Array:
     r"""What rounding does to an imbalance over all the steps of a run.
 
     Step `t` rounds it by at most $e_t = 8 p \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)^2$. Rounding errors of so many

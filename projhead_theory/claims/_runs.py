@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from .. import measure
 from .._spectra import frobenius
 from ..losses import AbstractLoss, spectral
-from ..networks import LinearNetwork
+from ..networks import Network
 from ..problems import Data
 from ..simulation import Ended, Trajectory, gradient_flow, implicit
 from ._claim import Measured
@@ -72,7 +72,7 @@ def in_place_of(own: Run, trajectory: Trajectory) -> Run:
 
 
 def flow(
-    network: LinearNetwork,
+    network: Network,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -104,7 +104,7 @@ def flow(
     return Run(run(1), run(COARSER))
 
 
-def trained(network: LinearNetwork, data: Data, quantity: Callable[[LinearNetwork], Any], **options: Any) -> Measured:
+def trained(network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any) -> Measured:
     """Train by gradient flow to stationarity, and measure a quantity of the network: the measurement of a user's own claim.
 
     **Arguments:** `network`: the start; `data`; `quantity`: network -> `(k,)` or `(k, m)`; `options`: those of

@@ -2,6 +2,7 @@
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
+from ._fixed import FixedPartLoss
 from ._headed import HeadedLoss
 from ._info_nce import InfoNCE, info_nce
 from ._loss import AbstractLoss
@@ -15,6 +16,7 @@ __all__ = [
     "AbstractLoss",
     "BarlowTwins",
     "CrossEntropy",
+    "FixedPartLoss",
     "HeadedLoss",
     "InfoNCE",
     "MeanSquaredError",

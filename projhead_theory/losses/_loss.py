@@ -1,12 +1,13 @@
 """The one interface of all losses: a scalar of a network and of data."""
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
 from ..moments import Moments
-from ..networks import LinearNetwork
-from ..problems import Data, Labelled, Views
+from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
+from ..problems import ContrastiveProblem, Data, Labelled, Views
 from ..problems._labelled import Targets
 
 # Form -> what it is evaluated on.
@@ -14,8 +15,8 @@ _FORMS = {"population": "Moments", "batch": "Views", "labelled": "Labelled"}
 
 
 class AbstractLoss(eqx.Module):
-    """`loss(network, data)` is a scalar: on `Moments` the population loss, on `Views` that of a batch of positive pairs,
-    on `Labelled` that of labelled inputs.
+    """`loss(network, data)` is a scalar: on `Moments` the population loss of a linear network, on a `ContrastiveProblem` that of a network
+    whose outputs have moments in closed form, on `Views` the loss of a batch of positive pairs, on `Labelled` that of labelled inputs.
 
     A new loss states those of the three forms it has: `population`, a function of the end-to-end matrix, if the
     population value depends on the moments alone; `batch`, of the outputs on both views; `labelled`, of the outputs and
@@ -36,14 +37,30 @@ class AbstractLoss(eqx.Module):
         """The loss of labelled inputs, from the network's outputs and the targets."""
         raise self._lacks("labelled")
 
-    def __call__(self, network: LinearNetwork, data: Data) -> Float[Array, ""]:
+    def __call__(self, network: Network, data: Data) -> Float[Array, ""]:
+        linear = isinstance(network, DeepLinear | Headed)
+        if isinstance(data, ContrastiveProblem):
+            if isinstance(network, ThresholdedDiagonal):
+                # The outputs, seen as inputs of no network at all.
+                moments = network.output_moments(data)
+                return self.population(jnp.eye(moments.dim, dtype=moments.second.dtype), moments)
+            if not linear:
+                raise _checks.bad("data", f"a ContrastiveProblem, for {type(network).__name__}", "Views of it: no closed form exists")
+            data = data.moments()
         if isinstance(data, Moments):
+            if not linear:
+                wanted = "a problem or Views: the loss of a non-linear network is no function of the moments"
+                raise _checks.bad("data", f"Moments, for {type(network).__name__}", wanted)
             return self.population(network.matrix, data)
         if isinstance(data, Views):
             return self.batch(network(data.first), network(data.second))
         if isinstance(data, Labelled):
             return self.labelled(network(data.inputs), data.targets)
-        raise _checks.bad("data", type(data).__name__, "Moments (population loss), Views (batch loss) or Labelled (supervised loss)")
+        raise _checks.bad(
+            "data",
+            type(data).__name__,
+            "Moments or a ContrastiveProblem (population loss), Views (batch loss) or Labelled (supervised loss)",
+        )
 
     def _lacks(self, form: str) -> ValueError:
         has = [data for name, data in _FORMS.items() if getattr(type(self), name) is not getattr(AbstractLoss, name)]

@@ -1,9 +1,13 @@
-"""Networks: deep linear ones, and fixed heads on top of them."""
+"""Networks: deep linear ones, fixed heads on top of them, and non-linear ones."""
 
 from ._head import AbstractHead, DiagonalHead, ReweightingHead, TruncationHead, participation_ratio
 from ._headed import Headed
 from ._headed import LinearNetwork as LinearNetwork
 from ._linear import DeepLinear
+from ._network import Network as Network
+from ._network import NonlinearNetwork as NonlinearNetwork
+from ._shallow import ShallowReLU, ShallowThresholded
+from ._thresholded import ThresholdedDiagonal, symmetrised_relu
 
 __all__ = [
     "AbstractHead",
@@ -11,6 +15,10 @@ __all__ = [
     "DiagonalHead",
     "Headed",
     "ReweightingHead",
+    "ShallowReLU",
+    "ShallowThresholded",
+    "ThresholdedDiagonal",
     "TruncationHead",
     "participation_ratio",
+    "symmetrised_relu",
 ]

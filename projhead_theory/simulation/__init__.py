@@ -2,7 +2,7 @@
 
 from ._descent import gradient_descent
 from ._flow import explicit, gradient_flow, implicit
-from ._objective import layer_gradients
+from ._objective import layer_gradients, trained_gradient
 from ._rebalance import Rebalanced, rebalance
 from ._stochastic import minibatch, stochastic
 from ._trajectory import Ended, Trajectory
@@ -19,4 +19,5 @@ __all__ = [
     "minibatch",
     "rebalance",
     "stochastic",
+    "trained_gradient",
 ]

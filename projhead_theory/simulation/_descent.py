@@ -11,9 +11,9 @@ from jaxtyping import Array
 
 from .. import _checks
 from ..losses import AbstractLoss, spectral
-from ..networks import DeepLinear, LinearNetwork
+from ..networks import Network
 from ..problems import Data
-from ._absorb import absorb, restore
+from ._absorb import Trained, absorb, restore
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
@@ -24,7 +24,7 @@ Optimiser = Callable[[Any], optax.GradientTransformation]
 
 
 def gradient_descent(
-    network: LinearNetwork,
+    network: Network,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -37,9 +37,9 @@ def gradient_descent(
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
-    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` (population loss), or `Views` or
-    `Labelled` (the loss of those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many; `optimiser`: a
-    function of the learning rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
+    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` or a problem of a closed form
+    (population loss), or `Views` or `Labelled` (the loss of those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many;
+    `optimiser`: a function of the learning rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
     `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$;
     `record`: how many moments to record, or increasing step numbers; `stationarity`: relative gradient at which the run
     counts as converged (default $10\,\epsilon^{2/3}$).
@@ -72,7 +72,7 @@ def _descent(network, data, loss, step, decay, tolerance, optimiser, at):
 
 
 def finish(
-    at: Array, networks: DeepLinear, values: Array, norms: Array, energy: Array, alive: Array, last: Array, tolerance: Array
+    at: Array, networks: Trained, values: Array, norms: Array, energy: Array, alive: Array, last: Array, tolerance: Array
 ) -> Trajectory:
     """The trajectory of a discrete-time run, from what the driver and the losses at the records say."""
     end = jax.tree.map(lambda w: w[-1], networks)

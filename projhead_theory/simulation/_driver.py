@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from .. import _checks
-from ..networks import DeepLinear
+from ._absorb import Trained
 
 # (network, optimiser state, step number) -> (update of the network, new optimiser state)
-StepFunction = Callable[[DeepLinear, PyTree, Array], tuple[DeepLinear, PyTree]]
+StepFunction = Callable[[Trained, PyTree, Array], tuple[Trained, PyTree]]
 
 
 def marks(record: Any, steps: int) -> Int[Array, " T"]:
@@ -31,7 +31,7 @@ def marks(record: Any, steps: int) -> Int[Array, " T"]:
     return jnp.asarray(value if value[-1] == steps else np.append(value, steps))
 
 
-def drive(step: StepFunction, network: DeepLinear, state: PyTree, at: Int[Array, " T"]) -> tuple[DeepLinear, Array, Array, Array]:
+def drive(step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " T"]) -> tuple[Trained, Array, Array, Array]:
     r"""Run `step` and record the network at the steps `at`.
 
     A step whose update is not finite is not taken, and no step after it: the record then repeats the last finite state.

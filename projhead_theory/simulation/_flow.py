@@ -13,7 +13,7 @@ from jaxtyping import Array
 from .. import _checks
 from .._spectra import frobenius
 from ..losses import AbstractLoss, spectral
-from ..networks import LinearNetwork
+from ..networks import Network
 from ..problems import Data
 from ._absorb import absorb, restore
 from ._objective import gradient, objective, value_and_gradient
@@ -35,7 +35,7 @@ def implicit() -> diffrax.AbstractSolver:
 
 
 def gradient_flow(
-    network: LinearNetwork,
+    network: Network,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -51,9 +51,9 @@ def gradient_flow(
     r"""Train by gradient flow, $\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$, until it is
     stationary or `until` is reached.
 
-    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` (population loss), or `Views` or
-    `Labelled` (the loss of those rows, all of them, fixed); `loss`; `until`: latest time; `decay`: $\gamma \ge 0$;
-    `record`: how many moments to record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax
+    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` or a problem of a closed form
+    (population loss), or `Views` or `Labelled` (the loss of those rows, all of them, fixed); `loss`; `until`: latest time; `decay`:
+    $\gamma \ge 0$; `record`: how many moments to record, spaced geometrically, or an increasing array of times; `solver`: a Diffrax
     solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
     $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$);
     `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), 0 to go on to `until`

@@ -8,25 +8,25 @@ from jaxtyping import Array
 from .._spectra import matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments
-from ..networks import DeepLinear, LinearNetwork
+from ..networks import DeepLinear, Network
 from ..problems import Data
-from ._absorb import absorb
+from ._absorb import Trained, absorb
 
 
-def objective(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> Array:
+def objective(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> Array:
     r"""$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$, so that the gradient of the penalty is $\gamma W_l$."""
     penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(network))
     return loss(network, data) + decay / 2 * penalty
 
 
-def gradient(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> DeepLinear:
+def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> Trained:
     r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the
     end-to-end matrix.
 
-    The population case is written out, because automatic differentiation leaves products with a transposed left factor,
+    The population case of linear networks is written out, because automatic differentiation leaves products with a transposed left factor,
     which are several times slower in batches on a CPU.
     """
-    if not isinstance(data, Moments):
+    if not (isinstance(network, DeepLinear) and isinstance(data, Moments)):
         return jax.grad(objective)(network, loss, data, decay)
     products, layers = network.products(), network.layers
     above = jax.grad(loss.population)(products[-1], data)
@@ -39,12 +39,17 @@ def gradient(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) 
     return eqx.tree_at(lambda n: n.layers, network, decayed)
 
 
-def value_and_gradient(network: DeepLinear, loss: AbstractLoss, data: Data, decay: Array) -> tuple[Array, DeepLinear]:
+def value_and_gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> tuple[Array, Trained]:
     """The objective and its gradient."""
     return objective(network, loss, data, decay), gradient(network, loss, data, decay)
 
 
-def layer_gradients(network: LinearNetwork, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
+def trained_gradient(network: Network, data: Data, loss: AbstractLoss = spectral) -> Trained:
+    """The gradient of the loss, without any penalty, in all that is trained: of the structure of the network, `None` where it is fixed."""
+    trained, whole = absorb(network, loss)
+    return gradient(trained, whole, data, jnp.zeros((), trained.layers[0].dtype))
+
+
+def layer_gradients(network: Network, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
     """The gradient of the loss, without any penalty, in each layer: $G_1, \\dots, G_L$."""
-    encoder, whole = absorb(network, loss)
-    return gradient(encoder, whole, data, jnp.zeros((), encoder.layers[0].dtype)).layers
+    return trained_gradient(network, data, loss).layers

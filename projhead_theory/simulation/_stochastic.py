@@ -10,10 +10,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .. import _checks
 from .._spectra import frobenius, matmul
-from ..losses import AbstractLoss, spectral
-from ..networks import LinearNetwork
+from ..losses import AbstractLoss, FixedPartLoss, spectral
+from ..networks import DeepLinear, Network
 from ..problems import ContrastiveProblem, Labelled, Views
-from ._absorb import absorb, restore
+from ._absorb import Trained, absorb, restore
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
@@ -39,7 +39,7 @@ def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
 
 
 def stochastic(
-    network: LinearNetwork,
+    network: Network,
     problem: Source,
     *,
     key: PRNGKeyArray,
@@ -80,7 +80,16 @@ def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
     held = _draw(problem, jax.random.split(key)[1], 16 * batch)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
     trajectory = finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step))
-    grams = jax.vmap(lambda y: matmul(y.matrix.T, y.matrix))(trajectory.networks)
+    grams = jax.vmap(lambda y: _gram(y, loss, held))(trajectory.networks)
     tail = grams[at.size // 2 :]
     fluctuation = jnp.sqrt(jnp.mean(frobenius(tail - jnp.mean(tail, axis=0)) ** 2))
     return eqx.tree_at(lambda t: t.noise, trajectory, fluctuation)
+
+
+def _gram(network: Trained, loss: AbstractLoss, held: Views | Labelled) -> Array:
+    """What `noise` is measured on: the Gram of a linear network, or the second moment of the outputs on the held-out batch."""
+    if isinstance(network, DeepLinear):
+        return matmul(network.matrix.T, network.matrix)
+    x = held.inputs if isinstance(held, Labelled) else held.first
+    outputs = eqx.combine(network, loss.fixed)(x) if isinstance(loss, FixedPartLoss) else network(x)
+    return matmul(outputs.T, outputs) / len(x)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import measure
-from ..networks import LinearNetwork
+from ..networks import DeepLinear, Headed
 
 
 class Ended(eqx.Enumeration):
@@ -29,17 +29,18 @@ class Trajectory(eqx.Module):
     r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a
     batch stands before it.
 
-    `times`: time of the flow, or step number; `networks`: the recorded networks, stacked; `loss` (with the penalty, if
-    there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
+    `times`: time of the flow, or step number; `networks`: the recorded networks, of the type of the start, stacked; `loss` (with the
+    penalty, if there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
     `steps`: how many steps the solver or optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation
     alone can have changed each $\|D_l\|_F$. A moment asked for after the end repeats the end. For a `stochastic` run,
     `noise` is the size of the fluctuations of $M_L$, before any fixed head, about their mean over the last half of the
-    record, in Frobenius norm; zero otherwise. Under a fixed head there is one Gram, and one row of weights, more than layers:
-    the last is that after the head.
+    record, in Frobenius norm; zero otherwise. Of a non-linear network it is that of the second moment of the outputs on the held-out
+    batch, and Grams, weights and imbalance, which are those of linear layers, are not asked for. Under a fixed head there is one Gram, and
+    one row of weights, more than layers: the last is that after the head.
     """
 
     times: Float[Array, " T"]
-    networks: LinearNetwork
+    networks: Any
     loss: Float[Array, " T"]
     gradient_norm: Float[Array, " T"]
     ended: Any
@@ -49,12 +50,12 @@ class Trajectory(eqx.Module):
     noise: Float[Array, ""]
 
     @property
-    def final(self) -> LinearNetwork:
+    def final(self) -> Any:
         """The network at the end (the last finite one, if the run diverged)."""
         return jax.tree.map(lambda w: jnp.take(w, -1, axis=self.times.ndim - 1), self.networks)
 
     @property
-    def start(self) -> LinearNetwork:
+    def start(self) -> Any:
         """The network at the first record."""
         return jax.tree.map(lambda w: jnp.take(w, 0, axis=self.times.ndim - 1), self.networks)
 
@@ -72,25 +73,32 @@ class Trajectory(eqx.Module):
         """Weight of each direction at every layer and recorded moment."""
         return _each(lambda n: measure.layer_weights(n, directions), self.times.ndim, self.networks)
 
+    def each(self, measurement: Callable[[Any], Array]) -> Array:
+        """Any measurement of a network, at every recorded moment."""
+        return _each(measurement, self.times.ndim, self.networks)
+
     def to_xarray(self):
-        """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`."""
+        """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`; of a non-linear network the loss alone."""
         import xarray
 
+        ended = {"ended": Ended[self.ended], "ended_at": float(self.ended_at), "steps": int(self.steps)}
+        losses = {"loss": (("time",), jax.device_get(self.loss)), "gradient_norm": (("time",), jax.device_get(self.gradient_norm))}
+        if not isinstance(self.networks, DeepLinear | Headed):
+            return xarray.Dataset(losses, coords={"time": jax.device_get(self.times)}, attrs=ended)
         weights, imbalance = self.weights(), self.imbalance
         return xarray.Dataset(
             {
                 "weight": (("time", "layer", "direction"), jax.device_get(weights)),
                 "gram": (("time", "layer", "input", "input_"), jax.device_get(self.grams)),
-                "loss": (("time",), jax.device_get(self.loss)),
-                "gradient_norm": (("time",), jax.device_get(self.gradient_norm)),
+                **losses,
                 "imbalance": (("time", "joint"), jax.device_get(imbalance)),
             },
             coords={"time": jax.device_get(self.times), "layer": list(range(1, weights.shape[1] + 1))},
-            attrs={"ended": Ended[self.ended], "ended_at": float(self.ended_at), "steps": int(self.steps)},
+            attrs=ended,
         )
 
 
-def _each(measurement: Callable, levels: int, networks: LinearNetwork) -> Array:
+def _each(measurement: Callable, levels: int, networks: Any) -> Array:
     """The measurement of every network under so many leading axes: the record's, and those of a batch of runs before it."""
     for _ in range(levels):
         measurement = jax.vmap(measurement)

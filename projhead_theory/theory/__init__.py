@@ -29,6 +29,15 @@ from ._pre_or_post import (
     weakness_threshold,
 )
 from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral, stationarity_defect
+from ._threshold import (
+    homogeneity_invariants,
+    threshold_invariants,
+    threshold_law,
+    threshold_limit,
+    threshold_reach,
+    threshold_speed,
+    threshold_time,
+)
 
 __all__ = [
     "ComplexityCurve",
@@ -61,6 +70,7 @@ __all__ = [
     "feature_weights",
     "head_complexity",
     "headed_minimiser",
+    "homogeneity_invariants",
     "imbalance_bound",
     "kappa_emulation",
     "layerwise",
@@ -78,6 +88,12 @@ __all__ = [
     "spectral",
     "stationarity_defect",
     "threshold",
+    "threshold_invariants",
+    "threshold_law",
+    "threshold_limit",
+    "threshold_reach",
+    "threshold_speed",
+    "threshold_time",
     "threshold_weight",
     "unbalanced_grams",
     "weakness_threshold",

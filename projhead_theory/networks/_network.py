@@ -1,0 +1,8 @@
+"""The networks that the simulators train."""
+
+from ._headed import LinearNetwork
+from ._shallow import ShallowReLU, ShallowThresholded
+from ._thresholded import ThresholdedDiagonal
+
+NonlinearNetwork = ThresholdedDiagonal | ShallowReLU | ShallowThresholded
+Network = LinearNetwork | NonlinearNetwork

@@ -1,0 +1,140 @@
+r"""Fully connected networks of a few layers, $r_l = \mathrm{act}(W_l r_{l-1})$, with units that are positively homogeneous."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks
+from .._spectra import matmul
+from ._linear import DeepLinear
+from ._thresholded import symmetrised_relu
+
+
+class _FullyConnected(eqx.Module):
+    layers: eqx.AbstractVar[tuple[Float[Array, "..."], ...]]
+
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """`(d, p_1, ..., p_L)`."""
+        return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
+
+    def activation(self, level: int, u: Array) -> Array:
+        """What layer `level`, counted from 0, makes of its inputs."""
+        raise NotImplementedError
+
+    def representations(self, x: Float[Array, "n d"]) -> tuple[Float[Array, "n p"], ...]:
+        """$r_1, \\dots, r_L$."""
+        result = []
+        for level, w in enumerate(self.layers):
+            x = self.activation(level, matmul(x, w.T))
+            result.append(x)
+        return tuple(result)
+
+    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
+        return self.representations(x)[-1]
+
+
+class ShallowReLU(_FullyConnected):
+    r"""A fully connected network of ReLU units, or leaky ones, $\max(u, 0) + s \min(u, 0)$, without biases.
+
+    **Arguments:** `layers`: $W_1, \dots, W_L$, `(p_l, p_{l-1})`; `slope`: $s \ge 0$ of the leaky ReLU, never trained; `final`: whether the
+    last layer, the head, is non-linear as well.
+
+    **Raises:** `ValueError` if there is no layer, the shapes do not chain, or the slope is negative.
+    """
+
+    layers: tuple[Float[Array, "..."], ...]
+    slope: Float[Array, ""]
+    final: bool = eqx.field(static=True)
+
+    def __init__(self, layers: Sequence[Any], slope: _checks.Scalar = 0.0, final: bool = False):
+        self.layers = DeepLinear(layers).layers
+        self.slope = _checks.nonnegative("slope", slope).astype(self.layers[0].dtype)
+        if self.slope.ndim:
+            raise _checks.bad("slope", f"shape {self.slope.shape}", "one number")
+        self.final = final
+
+    @classmethod
+    def init(
+        cls,
+        key: PRNGKeyArray,
+        sizes: Sequence[int],
+        scale: _checks.Scalar | Sequence[float] = 1.0,
+        slope: _checks.Scalar = 0.0,
+        final: bool = False,
+        dtype: Any = None,
+    ) -> "ShallowReLU":
+        """Gaussian start, as `DeepLinear.init`."""
+        return cls(DeepLinear.init(key, sizes, scale, dtype).layers, slope, final)
+
+    @property
+    def trainable(self) -> "ShallowReLU":
+        """True where training may move a number."""
+        return eqx.tree_at(lambda n: (n.layers, n.slope), self, ((True,) * self.depth, False))
+
+    def activation(self, level: int, u: Array) -> Array:
+        if level == self.depth - 1 and not self.final:
+            return u
+        return jax.nn.relu(u) - self.slope * jax.nn.relu(-u)
+
+
+class ShallowThresholded(_FullyConnected):
+    r"""A fully connected network of symmetrised ReLU units, $\mathrm{act}(u; b)$ with a threshold for each.
+
+    **Arguments:** `layers`: $W_1, \dots, W_L$; `thresholds`: $b_1, b_2, \dots$, each `(p_l,)` and not negative: one vector for each layer
+    but the last, the head, which is then linear; or one for each; `trained`: whether training moves the thresholds as well.
+
+    **Raises:** `ValueError` if there is no layer, the shapes do not fit, or a threshold is negative.
+    """
+
+    layers: tuple[Float[Array, "..."], ...]
+    thresholds: tuple[Float[Array, "..."], ...]
+    trained: bool = eqx.field(static=True)
+
+    def __init__(self, layers: Sequence[Any], thresholds: Sequence[Any], trained: bool = False):
+        self.layers = DeepLinear(layers).layers
+        dtype, depth = self.layers[0].dtype, len(self.layers)
+        if len(thresholds) not in (depth - 1, depth):
+            raise _checks.bad("thresholds", f"{len(thresholds)} vectors", f"{depth - 1}, or {depth} for a head that is cut as well")
+        self.thresholds = tuple(_checks.nonnegative("thresholds", b).astype(dtype) for b in thresholds)
+        for w, b in zip(self.layers, self.thresholds, strict=False):
+            if b.shape != w.shape[:1]:
+                raise _checks.bad("thresholds", f"shape {b.shape}", f"({w.shape[0]},): one number a unit")
+        self.trained = trained
+
+    @classmethod
+    def init(
+        cls,
+        key: PRNGKeyArray,
+        sizes: Sequence[int],
+        scale: _checks.Scalar | Sequence[float] = 1.0,
+        threshold: _checks.Scalar | Sequence[float] = 0.1,
+        final: bool = False,
+        trained: bool = False,
+        dtype: Any = None,
+    ) -> "ShallowThresholded":
+        """Gaussian start, as `DeepLinear.init`, and one threshold for all layers, or one for each layer that has some."""
+        layers = DeepLinear.init(key, sizes, scale, dtype).layers
+        count = len(layers) - (not final)
+        value = _checks.nonnegative("threshold", threshold)
+        if value.ndim > 1 or value.size not in (1, count):
+            raise _checks.bad("threshold", f"shape {value.shape}", f"one number, or {count}")
+        each = jnp.broadcast_to(value, (count,))
+        return cls(layers, [jnp.broadcast_to(b, w.shape[:1]) for w, b in zip(layers, each, strict=False)], trained)
+
+    @property
+    def trainable(self) -> "ShallowThresholded":
+        """True where training may move a number."""
+        spec = ((True,) * self.depth, (self.trained,) * len(self.thresholds))
+        return eqx.tree_at(lambda n: (n.layers, n.thresholds), self, spec)
+
+    def activation(self, level: int, u: Array) -> Array:
+        return symmetrised_relu(u, self.thresholds[level]) if level < len(self.thresholds) else u

@@ -1,0 +1,165 @@
+r"""Diagonal networks with a symmetrised ReLU, $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$ for every feature by itself."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _checks
+from ..moments import Moments
+from ..problems import AbstractAugmentation, AdditiveNoise, Compose, ContrastiveProblem, Gaussian, Rademacher, SignFlip
+
+
+def symmetrised_relu(u: Float[Array, "..."], threshold: Float[Array, "..."]) -> Float[Array, "..."]:
+    r"""$\mathrm{act}(u; b) = \mathrm{relu}(u - b) - \mathrm{relu}(-u - b)$ (paper): for $b \ge 0$, zero within the threshold and $u$ less
+    $b$ beyond it. Its derivative is zero on the edge too.
+
+    For $b < 0$ nothing is cut off: it is $2u$ within $|b|$ and $u + |b| \operatorname{sign} u$ beyond.
+    """
+    return jax.nn.relu(u - threshold) - jax.nn.relu(-u - threshold)
+
+
+class ThresholdedDiagonal(eqx.Module):
+    r"""One unit a feature in every layer: $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$, $a_0 = x$ (paper, for two layers).
+
+    With thresholds that are not negative such layers compose to one: $a_l = \pm\,\mathrm{act}(W_l x; B_l)$ with
+    $W_l = \prod_{j \le l} |w_j|$ and $B_l = |w_l| B_{l-1} + b_l$.
+
+    **Arguments:** `weights`: `(L, d)`; `thresholds`: `(L, d)`, $b \ge 0$, in the units of what they cut; `trained`: whether training moves
+    the thresholds as well. It may then carry them below zero, where `symmetrised_relu` says what they mean.
+
+    **Raises:** `ValueError` for other shapes, weights that are not finite, or a negative threshold, which would cut off nothing but add
+    a kink at its size.
+    """
+
+    weights: Float[Array, "L d"]
+    thresholds: Float[Array, "L d"]
+    trained: bool = eqx.field(static=True)
+
+    def __init__(self, weights: Any, thresholds: Any, trained: bool = False):
+        self.weights, thresholds = _checks.floating("weights", weights), _checks.nonnegative("thresholds", thresholds)
+        if self.weights.ndim != 2 or self.weights.size == 0:
+            raise _checks.bad("weights", f"shape {self.weights.shape}", "(L, d): one row a layer, one column a feature")
+        _checks.require("weights", self.weights, np.isfinite, "finite numbers")
+        if thresholds.shape != self.weights.shape:
+            raise _checks.bad("thresholds", f"shape {thresholds.shape}", f"the shape of the weights, {self.weights.shape}")
+        self.thresholds, self.trained = thresholds.astype(self.weights.dtype), trained
+
+    @property
+    def depth(self) -> int:
+        return self.weights.shape[-2]
+
+    @property
+    def dim(self) -> int:
+        """How many features there are, $d$."""
+        return self.weights.shape[-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """`(d, ..., d)`."""
+        return (self.dim,) * (self.depth + 1)
+
+    @property
+    def layers(self) -> tuple[Float[Array, "*b d d"], ...]:
+        """The weights as matrices, $\\mathrm{diag}(w_l)$."""
+        eye = jnp.eye(self.dim, dtype=self.weights.dtype)
+        return tuple(self.weights[..., level, :, None] * eye for level in range(self.depth))
+
+    @property
+    def trainable(self) -> "ThresholdedDiagonal":
+        """True where training may move a number."""
+        return eqx.tree_at(lambda n: (n.weights, n.thresholds), self, (True, self.trained))
+
+    def representations(self, x: Float[Array, "*n d"]) -> tuple[Float[Array, "*n d"], ...]:
+        """$a_1, \\dots, a_L$."""
+        result = []
+        for w, b in zip(self.weights, self.thresholds, strict=True):
+            x = symmetrised_relu(w * x, b)
+            result.append(x)
+        return tuple(result)
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        return self.representations(x)[-1]
+
+    def amplitudes(self, strength: Float[Array, " d"]) -> Float[Array, "L d"]:
+        """$A_l = |a_l|$ at inputs $\\pm\\varphi$: what layer $l$ carries of features of this strength."""
+        return jnp.abs(jnp.stack(self.representations(strength)))
+
+    def composed(self) -> tuple[Float[Array, "L d"], Float[Array, "L d"]]:
+        """$W_l$ and $B_l$ of every layer, for thresholds that are not negative."""
+        slopes, cuts = [jnp.abs(self.weights[0])], [self.thresholds[0]]
+        for w, b in zip(jnp.abs(self.weights[1:]), self.thresholds[1:], strict=True):
+            slopes.append(w * slopes[-1])
+            cuts.append(w * cuts[-1] + b)
+        return jnp.stack(slopes), jnp.stack(cuts)
+
+    def output_moments(self, problem: ContrastiveProblem) -> Moments:
+        r"""Cross and second moment of the outputs on a positive pair, $E[f(x_1) f(x_2)^\top]$ and $E[f f^\top]$: exact, and diagonal, since
+        features are independent and $f$ is odd.
+
+        Features $\pm\varphi$ with sign flips: $\rho A_L^2$ and $A_L^2$, $\rho = (1 - 2\alpha)^2$, the same for $\alpha$ and $1 - \alpha$.
+        With Gaussian noise too, and thresholds that are fixed: the Gaussian integrals of $\mathrm{act}(W_L x; B_L)$. Gaussian features
+        with sign flips: likewise.
+
+        **Raises:** `ValueError` for other features or augmentations, a mixing, or another number of features.
+        """
+        if problem.dim != self.dim or problem.features.mixing is not None:
+            raise _checks.bad("problem", f"inputs of dimension {problem.dim}, perhaps mixed", f"{self.dim} features as they are")
+        dtype = self.weights.dtype
+        phi = problem.features.strength.astype(dtype)
+        rho, noise = _views(jnp.ones_like(phi), None, problem.augmentation, problem.ambient)
+        law = problem.features.law
+        if isinstance(law, Rademacher) and noise is None:
+            second = self(phi) ** 2
+            cross = rho * second
+        elif self.trained or not isinstance(law, Rademacher | Gaussian) or (isinstance(law, Gaussian) and noise is not None):
+            kind = f"{type(law).__name__} features{'' if noise is None else ' with noise'}"
+            came = f"{kind}, {'trained' if self.trained else 'fixed'} thresholds"
+            raise _checks.bad(
+                "problem", came, "Rademacher features; with fixed thresholds also Gaussian ones, or Rademacher ones with noise"
+            )
+        else:
+            slopes, cuts = self.composed()
+            centre, spread = (jnp.zeros_like(phi), phi) if noise is None else (phi, jnp.sqrt(noise).astype(dtype))
+            mean, second = gaussian_integrals(slopes[-1] * centre, slopes[-1] * spread, cuts[-1])
+            cross = rho * (second if noise is None else mean**2)
+        return Moments(jnp.diag(cross), jnp.diag(second))
+
+
+def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple[Array, Array]:
+    r"""$E\,\mathrm{act}(u; b)$ and $E\,\mathrm{act}(u; b)^2$ for $u \sim N(\mu, \tau^2)$, $b \ge 0$.
+
+    With $h_\pm = (\pm\mu - b) / \tau$, density $n$ and distribution $N$: $\tau [n(h_+) + h_+ N(h_+) - n(h_-) - h_- N(h_-)]$ and
+    $\tau^2 \sum_\pm [(h_\pm^2 + 1) N(h_\pm) + h_\pm n(h_\pm)]$.
+    """
+    still = deviation == 0
+    tau = jnp.where(still, 1, deviation)
+
+    def side(mean: Array) -> tuple[Array, Array]:
+        h = (mean - threshold) / tau
+        density, below = jax.scipy.stats.norm.pdf(h), jax.scipy.stats.norm.cdf(h)
+        # Far out the terms cancel to less than they round to.
+        first, square = jnp.maximum(density + h * below, 0), jnp.maximum((h**2 + 1) * below + h * density, 0)
+        sharp = jax.nn.relu(mean - threshold)
+        return jnp.where(still, sharp, tau * first), jnp.where(still, sharp**2, tau**2 * square)
+
+    (up, up_square), (down, down_square) = side(mean), side(-mean)
+    return up - down, up_square + down_square
+
+
+def _views(rho: Array, noise: Array | None, *augmentations: AbstractAugmentation) -> tuple[Array, Array | None]:
+    """The correlation of the signs of two views, and the variance of the noise, if there is any."""
+    for a in augmentations:
+        if isinstance(a, Compose):
+            rho, noise = _views(rho, noise, *a.parts)
+        elif isinstance(a, SignFlip):
+            rho = rho * (1 - 2 * a.probability.astype(rho.dtype)) ** 2
+        elif isinstance(a, AdditiveNoise):
+            added = jnp.broadcast_to(a.scale.astype(rho.dtype) ** 2, rho.shape)
+            noise = added if noise is None else noise + added
+        else:
+            raise _checks.bad("problem", f"the augmentation {type(a).__name__}", "sign flips and additive noise; or draw views of it")
+    return rho, noise
