@@ -1,6 +1,6 @@
 from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
-from .moments import Moments
+from .moments import Moments, TargetMoments
 from .networks import DeepLinear, DiagonalHead, Headed, ReweightingHead, TruncationHead
 from .problems import (
     AdditiveNoise,
@@ -10,13 +10,18 @@ from .problems import (
     Downstream,
     DownstreamProblem,
     Features,
+    Groups,
     Labelled,
     LinearLabel,
     MajorityLabel,
     Mask,
+    MixedPositives,
     Rescale,
+    ShiftProblem,
     SignFlip,
     SignLabel,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
     Views,
 )
 
@@ -30,17 +35,23 @@ __all__ = [
     "Downstream",
     "DownstreamProblem",
     "Features",
+    "Groups",
     "Headed",
     "Labelled",
     "LinearLabel",
     "MajorityLabel",
     "Mask",
+    "MixedPositives",
     "Moments",
     "Outcome",
     "Rescale",
     "ReweightingHead",
+    "ShiftProblem",
     "SignFlip",
     "SignLabel",
+    "SupervisedContrastiveProblem",
+    "SupervisedProblem",
+    "TargetMoments",
     "TruncationHead",
     "Verdict",
     "Views",
