@@ -3,7 +3,23 @@
 import difflib
 from collections.abc import Callable, Sequence
 
-from . import _balance, _curves, _decay, _downstream, _dynamics, _heads, _kappa, _layers, _minimiser, _norm, _pre_or_post, _sample
+from . import (
+    _balance,
+    _classes,
+    _curves,
+    _decay,
+    _downstream,
+    _dynamics,
+    _heads,
+    _kappa,
+    _layers,
+    _minimiser,
+    _norm,
+    _pre_or_post,
+    _probed,
+    _regression,
+    _sample,
+)
 from ._claim import Claim, ClaimResult
 from ._search import SearchResult, search
 from ._suite import check_all
@@ -46,6 +62,15 @@ for _claim in (
     _heads.MATCHING,
     _kappa.EMULATION,
     _kappa.BEST,
+    _classes.MINIMISER,
+    _classes.COLLAPSE,
+    _classes.RETENTION,
+    _classes.MIXED,
+    _regression.MINIMISER,
+    _regression.TIMES,
+    _regression.RETENTION,
+    _probed.COARSE,
+    _probed.SHIFT,
 ):
     register(_claim)
 
