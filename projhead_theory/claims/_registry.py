@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from . import (
     _balance,
     _classes,
+    _collapse,
     _curves,
     _decay,
     _downstream,
@@ -63,8 +64,8 @@ for _claim in (
     _kappa.EMULATION,
     _kappa.BEST,
     _classes.MINIMISER,
-    _classes.COLLAPSE,
-    _classes.RETENTION,
+    _collapse.COLLAPSE,
+    _collapse.RETENTION,
     _classes.MIXED,
     _regression.MINIMISER,
     _regression.TIMES,
