@@ -189,10 +189,10 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     powers = depth * e / jnp.arange(1, depth + 1, dtype=logs.dtype)
     rate = lambda a, b: (jnp.exp(-powers * logs[b]) - jnp.exp(-powers * logs[a])) / (times[b] - times[a])  # noqa: E731
     first, middle, end = RETENTION_RECORDS - 1 - 2 * DECADE, RETENTION_RECORDS - 1 - DECADE, RETENTION_RECORDS - 1
-    # The transient falls with time: from one decade to the next by more than half, so less is left than it has fallen by; in both
-    # decades together there is at most that of the first, twice what it has fallen by.
+    # The transient falls at least as the last layer's weight does, t^(-1/e) with e < 4: at most 1.3 times what it has fallen by from one
+    # decade to the next is left in the second, and 1.8 times in both together.
     slope_left = 2 * jnp.abs(slope(first, middle) - slope(middle, end))
-    rate_left = jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
+    rate_left = 2 * jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
     both = lambda a, b: jnp.concatenate([a, b])  # noqa: E731
     wobble = apart + rounding * (1 + jnp.max(jnp.abs(logs)))
     spread = both(jnp.full(depth, 2 / jnp.log(times[end] / times[first])), 2 * powers)
@@ -202,8 +202,8 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     return Verdict(
         discrepancy=jnp.abs(measured - predicted),
         parts={"asymptotics": both(slope_left, rate_left), "integration": noise(apart), "rounding": noise(wobble - apart)},
-        # What the check must see: a fifth of the slope, which is less than from one layer to the next; a fifth of the rate.
-        effect=jnp.abs(predicted) / 5,
+        # What the check must see: the slope of the neighbouring layer; half of the rate.
+        effect=both(jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)),
         predicted=predicted[:, None],
         measured=measured[:, None],
         settled=run.reached,
@@ -215,7 +215,8 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
 
 def _fading_task(key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2) -> ClassTask:
     p = _collapse(key, noise, correlation, index, depth)
-    return _pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1))
+    # Large, so that little of the start is left to be forgotten.
+    return replace(_pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1)), scale=jnp.full_like(p.correlation, 1.3))
 
 
 def _fading_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:

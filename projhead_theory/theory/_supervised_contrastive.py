@@ -88,7 +88,7 @@ def collapsing_weight(time: Any, moments: Moments, direction: Float[Array, " d"]
 
     $v$ is the unit vector orthogonal to the range of $M^\star$, and $q$ what is left of the variance along it once everything that is
     learned has been regressed out. The leading term for any balanced start and any $C$, $S$, also where they do not commute, if $v$ is
-    the only such direction; corrections fall like the square of the last layer's weight. Where $v$ is a coordinate that is uncorrelated
+    the only such direction; corrections fall at least as fast as the last layer's weight. Where $v$ is a coordinate that is uncorrelated
     with all others it is the law of *vanishing-features*.
 
     **Arguments:** `time`: $t > 0$; `moments`; `direction`: $v$, `(d,)`; `depth`: $L \ge 1$.
