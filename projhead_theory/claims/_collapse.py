@@ -75,11 +75,12 @@ def judge_collapse(prediction: Layers, run: Run) -> Verdict:
     seen = run.fine.weights()[-1]
     predicted, measured = (w[:, 1] / w[:, 0] for w in (prediction.weights, seen))
     # The Gram is of rank one: its relative error, twice, is how far its direction may have turned, and by that the tangent of the angle.
+    # All layers are multiples of the first row: what is granted to the last goes for each.
     turn = 2 * (1 + predicted**2)
     return dataclasses.replace(
         law,
         discrepancy=jnp.abs(measured - predicted),
-        parts={name: part * turn for name, part in law.parts.items()},
+        parts={name: part[-1] * turn for name, part in law.parts.items()},
         # What the check must see: a hundredth of equal weights.
         effect=jnp.full_like(predicted, 0.01),
         predicted=prediction.weights,
