@@ -17,7 +17,7 @@ from scipy import stats
 
 import projhead_theory as pt
 from projhead_theory import theory
-from projhead_theory.claims import check_phase
+from projhead_theory.claims import _probed, check_phase
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients, minibatch, stochastic, trained_gradient
 from projhead_theory.theory import (
@@ -598,7 +598,151 @@ def discrete_homogeneity(ax):
     ax.set(xlabel="step", ylabel="drift of what the unit conserves")
 
 
+def pair_of(noise=(0.8, 0.5), correlation=0.5, strength=(1.5, 1.2)):
+    """A class and a subclass feature."""
+    return pt.Groups.signs(strength, noise, [correlation])
+
+
+def class_run(groups, widths, scale, share=1.0):
+    """Weights in every layer of a network trained on positives of the class, at this share."""
+    data = pt.SupervisedContrastiveProblem(groups, pt.MixedPositives(share)).moments()
+    run = gradient_flow(pt.DeepLinear.balanced(KEY, widths, scale), data, until=1e5, record=2)
+    return np.asarray(pt.measure.layer_weights(run.final))
+
+
+def scl_minimiser(ax):
+    fine, tried = np.linspace(0, 0.98, 60), np.linspace(0, 0.95, 7)
+    lines = np.stack([theory.subclass_weights([1.5, 1.2], [0.8, 0.5], r, 2) for r in fine])
+    seen = np.stack([class_run(pair_of(correlation=r), (2, 1, 1), 0.7) for r in tried])
+    for i, feature in enumerate(("class", "subclass")):
+        for layer, style in enumerate(("--", "-")):
+            ax.plot(fine, lines[:, layer, i], style, color=f"C{i}", label=f"{feature}, {('pre', 'post')[layer]}-projection")
+            ax.plot(tried, seen[:, layer, i], "ox"[layer], color=f"C{i}", mfc="none")
+    ax.set(xlabel="correlation of the subclass with the class", ylabel="weight")
+
+
+def class_collapse(ax):
+    fine, tried = np.linspace(0, 1.5, 60), np.linspace(0, 1.4, 6)
+    for i, r in enumerate((0.0, 0.4, 0.8)):
+        lines = np.stack([theory.subclass_weights([1.5, 1.2], [sigma, 0.5], r, 3)[0] for sigma in fine])
+        ax.plot(fine, lines[:, 1] / lines[:, 0], color=f"C{i}", label=f"correlation {r}")
+        seen = np.stack([class_run(pair_of((sigma, 0.5), r), (2, 1, 1, 1), 0.7) for sigma in tried])
+        for layer, marker in enumerate("ox+"):
+            ax.plot(tried, seen[:, layer, 1] / seen[:, layer, 0], marker, color=f"C{i}", mfc="none")
+    for layer, marker in enumerate("ox+", 1):
+        ax.plot([], [], marker, color="0.4", mfc="none", label=f"trained, layer {layer}")
+    ax.set(xlabel=r"noise of the class feature $\sigma_c$", ylabel="subclass over class, in each layer")
+
+
+def subclass_retention(ax):
+    data = pt.SupervisedContrastiveProblem(pair_of((0.0, 0.5), 0.6)).moments()
+    times = jnp.geomspace(0.01, 1000, 26)
+    run = gradient_flow(pt.DeepLinear.balanced(KEY, (2, 2, 2, 2), 1.0), data, until=1000.0, record=times, stationarity=0.0)
+    seen, late = np.asarray(run.weights())[:-1, :, 1], np.geomspace(0.5, 1000, 50)
+    law = theory.collapsing_weight(late, data, jnp.array([0.0, 1.0]), 3)
+    for layer in range(3):
+        (line,) = ax.plot(late, law[:, layer], label=f"layer {layer + 1}")
+        ax.plot(times, seen[:, layer], "o", color=line.get_color(), mfc="none")
+    ax.set(xscale="log", yscale="log", xlabel="time", ylabel="weight (lines: the late law)")
+
+
+def mixed_positives(ax):
+    fine, tried = np.linspace(0, 1, 400), np.array([0.0, 0.3, 0.6, 0.8, 0.92, 0.98])
+    groups = pair_of((0.6, 0.5), 0.0, (1.5, 0.6))
+    for depth, style, marker in ((2, "-", "o"), (3, "--", "x")):
+        lines = theory.mixed_subclass_weight(fine, 0.6, 0.5, depth)
+        seen = np.stack([class_run(groups, (2,) * (depth + 1), 0.8, a)[:, 1] for a in tried])
+        for layer in range(depth):
+            color = f"C{layer if depth == 2 else layer + 2}"
+            ax.plot(fine, lines[:, layer], style, color=color, label=f"depth {depth}, layer {layer + 1}")
+            ax.plot(tried, seen[:, layer], marker, color=color, mfc="none")
+    ax.set(xlabel="share of positives drawn from the class", ylabel="weight of the subclass", ylim=(0, None))
+
+
+def sl_minimiser(ax):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 5)) * np.geomspace(1, 0.4, 5)
+    y = x @ rng.standard_normal((5, 3)) + rng.standard_normal((60, 3))
+    data = pt.TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).mean(0).sum())
+    for i, depth in enumerate((1, 2, 3, 4)):
+        last = np.linalg.eigvalsh(theory.regression_minimiser(data, depth).grams[-1])[::-1][:3] ** 0.5
+        run = gradient_flow(pt.DeepLinear.balanced(KEY, (5, *(3,) * depth), 0.7), data, loss=pt.losses.mse, until=1e5, record=2).final
+        seen = [np.linalg.svd(w, compute_uv=False)[:3] for w in run.products()]
+        for mode in (0, 2):
+            levels = np.linspace(0, depth, 30)
+            ax.plot(levels, last[mode] ** (levels / depth), color=f"C{i}", label=f"depth {depth}" if mode == 0 else None)
+            ax.plot(range(1, depth + 1), [s[mode] for s in seen], "ox"[mode // 2], color=f"C{i}", mfc="none")
+    ax.set(xlabel="layer", ylabel="extreme singular values", yscale="log", xticks=range(5))
+
+
+def aligned_regression(target, second, start, depth, times):
+    """Weights over time, of every mode at every layer."""
+    data = pt.TargetMoments(jnp.diag(target), jnp.diag(second))
+    network = pt.DeepLinear.aligned(jnp.eye(len(target)), start, (len(target),) * (depth + 1))
+    options = {"until": float(times[-1]), "record": jnp.asarray(times), "stationarity": 0.0}
+    return np.asarray(gradient_flow(network, data, loss=pt.losses.mse, **options).weights())[:-1]
+
+
+def sl_times(ax):
+    target, second, start = jnp.array([1.0, 0.6, 0.3]), jnp.array([0.8, 0.3, 0.4]), jnp.full(3, 1e-3)
+    fine, times = np.linspace(0.01, 16, 300), np.linspace(0.5, 16, 20)
+    seen = aligned_regression(target, second, start, 2, times)
+    lines = theory.regression.layer_weights(fine[:, None], start, target, second, 2)
+    for i in range(3):
+        for layer, style in enumerate(("--", "-")):
+            name = f"mode {i + 1}, $a = {float(target[i]):g}$" if layer else None
+            ax.plot(fine, lines[:, i, layer], style, color=f"C{i}", label=name)
+            ax.plot(times, seen[:, layer, i], "ox"[layer], color=f"C{i}", mfc="none")
+    ax.set(xlabel="time", ylabel="weight (dashed: before the head)")
+
+
+def sl_retention(ax):
+    times, fine = np.geomspace(0.01, 1e4, 25), np.geomspace(0.01, 1e4, 100)
+    seen = aligned_regression(jnp.array([1.0, 0.0]), jnp.array([0.8, 1.0]), jnp.array([1.0, 1.0]), 3, times)
+    lines = theory.regression.layer_weights(fine, 1.0, 0.0, 1.0, 3)
+    for layer in range(3):
+        (line,) = ax.plot(fine, lines[:, layer], label=rf"layer {layer + 1}, to $t^{{-{layer + 1}/4}}$")
+        ax.plot(times, seen[:, layer, 1], "o", color=line.get_color(), mfc="none")
+    ax.set(xscale="log", yscale="log", xlabel="time", ylabel="weight of a mode without signal")
+
+
+def coarse_to_fine(ax):
+    for colour, (kind, name) in enumerate((("classes", "contrastive"), ("regression", "regression"))):
+        problem = _probed.finely(KEY, kind, 2)
+        predicted = _probed.predict(problem).average[0]
+        run = _probed.train(problem)[1].fine.networks
+        seen = jax.vmap(lambda n, p=problem: pt.measure.group_accuracy(n, p.fitted[0], p.tested, p.blur))(run)
+        accuracy = np.asarray(seen)[:-1] @ np.asarray(problem.tested.probability)
+        for layer, style in enumerate(("--", "-")):
+            ax.plot(problem.times, predicted[:, layer], style, color=f"C{colour}", label=f"{name}, layer {layer + 1}")
+            ax.plot(problem.times, accuracy[:, layer], "ox"[layer], color=f"C{colour}", mfc="none")
+    ax.axhline(0.5, color="0.7", lw=0.8)
+    ax.set(xscale="log", xlabel="training time", ylabel="accuracy of reading the subclass")
+
+
+def shift(ax):
+    problem = _probed.shifted(KEY, "regression", 3)
+    predicted = _probed.predict(problem).worst
+    run = _probed.train(problem)[1].fine.networks
+    for i, fitted in enumerate(("as trained", "refitted")):
+        groups = jax.vmap(lambda n, f=problem.fitted[i]: pt.measure.group_accuracy(n, f, problem.tested, problem.blur))(run)
+        seen = np.asarray(groups)[:-1].min(-1)
+        for layer, style in enumerate((":", "--", "-")):
+            ax.plot(problem.times, predicted[i, :, layer], style, color=f"C{i}", label=f"{fitted}, layer {layer + 1}")
+            ax.plot(problem.times, seen[:, layer], "o", color=f"C{i}", mfc="none", ms=4)
+    ax.set(xscale="log", xlabel="training time", ylabel="accuracy on the worst group", ylim=(0, 1.0))
+
+
 FIGURES = {
+    "scl-minimiser": scl_minimiser,
+    "class-collapse": class_collapse,
+    "subclass-retention": subclass_retention,
+    "mixed-positives": mixed_positives,
+    "sl-minimiser": sl_minimiser,
+    "sl-times": sl_times,
+    "sl-retention": sl_retention,
+    "coarse-to-fine": coarse_to_fine,
+    "shift": shift,
     "threshold-law": threshold_law_figure,
     "absent-features": absent_features_figure,
     "retained-when-vanishing": retained_when_vanishing,

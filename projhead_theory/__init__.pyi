@@ -1,6 +1,6 @@
 from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
-from .moments import Moments
+from .moments import Moments, TargetMoments
 from .networks import (
     DeepLinear,
     DiagonalHead,
@@ -19,13 +19,18 @@ from .problems import (
     Downstream,
     DownstreamProblem,
     Features,
+    Groups,
     Labelled,
     LinearLabel,
     MajorityLabel,
     Mask,
+    MixedPositives,
     Rescale,
+    ShiftProblem,
     SignFlip,
     SignLabel,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
     Views,
 )
 
@@ -39,19 +44,25 @@ __all__ = [
     "Downstream",
     "DownstreamProblem",
     "Features",
+    "Groups",
     "Headed",
     "Labelled",
     "LinearLabel",
     "MajorityLabel",
     "Mask",
+    "MixedPositives",
     "Moments",
     "Outcome",
     "Rescale",
     "ReweightingHead",
     "ShallowReLU",
     "ShallowThresholded",
+    "ShiftProblem",
     "SignFlip",
     "SignLabel",
+    "SupervisedContrastiveProblem",
+    "SupervisedProblem",
+    "TargetMoments",
     "ThresholdedDiagonal",
     "TruncationHead",
     "Verdict",

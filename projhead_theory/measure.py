@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from . import _checks
 from ._spectra import frobenius, matmul
 from .networks import DeepLinear, Headed, LinearNetwork, Network, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
-from .problems import ContrastiveProblem, Downstream, Rademacher
+from .problems import ContrastiveProblem, Downstream, Groups, Rademacher
 
 
 def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
@@ -164,3 +164,33 @@ def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float
     kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
     along = matmul(v.T, cross)
     return jnp.sum(jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0)
+
+
+def group_accuracy(network: LinearNetwork, fitted: Groups, tested: Groups, blur: Float[Array, ""] | float = 0.1) -> Float[Array, "L G"]:
+    r"""Accuracy on each group of `tested` of the least-squares read-out of each layer, fitted on the two classes of `fitted` when every
+    coordinate of the layer is read with Gaussian noise of `blur` times the root mean square length of the layer.
+
+    From the layers and the moments of the groups, exactly; nothing of a closed form for a Gram enters.
+
+    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a blur that is not positive.
+    """
+    noise = _checks.positive("blur", blur).astype(network.layers[0].dtype)
+    for name, groups in (("fitted", fitted), ("tested", tested)):
+        if groups.classes != 2:
+            raise _checks.bad(name, f"{groups.classes} classes", "two classes")
+        if groups.dim != network.sizes[0]:
+            raise _checks.bad(name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}")
+    side = jnp.asarray([-1, 1], noise.dtype)
+    rows = []
+    for layer in network.products():
+        seen, shown = matmul(fitted.means, layer.T), matmul(tested.means, layer.T)
+        spread = matmul(layer * fitted.noise**2, layer.T) + matmul(seen.T, fitted.probability[:, None] * seen)
+        added = noise**2 * jnp.trace(spread)
+        v = jnp.linalg.solve(
+            spread + jnp.where(added > 0, added, 1) * jnp.eye(len(layer), dtype=noise.dtype),
+            jnp.sum((fitted.probability * side[fitted.labels])[:, None] * seen, axis=0),
+        )
+        across = jnp.sum((matmul(layer.T, v[:, None])[:, 0] * tested.noise) ** 2) + added * jnp.sum(v**2)
+        scores = side[tested.labels] * matmul(shown, v[:, None])[:, 0]
+        rows.append(jax.scipy.stats.norm.cdf(jnp.where(across > 0, scores / jnp.sqrt(jnp.where(across > 0, across, 1)), 0)))
+    return jnp.stack(rows)

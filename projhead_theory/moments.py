@@ -13,6 +13,41 @@ from . import _checks
 from ._spectra import matmul, symmetric
 
 
+class TargetMoments(eqx.Module):
+    r"""What the mean squared error of a linear map sees of inputs with targets: $A = E[y x^\top]$, $S = E[x x^\top]$, $E\|y\|^2$.
+
+    **Arguments:** `target`: $A$, `(k, d)`, in the units of a target times those of the input; `second`: $S$, `(d, d)`, in the
+    squared units of the input; it may be singular; `power`: $E\|y\|^2$, the loss of a network that says nothing being half of
+    it; by default the least that $A$ and $S$ allow, $\mathrm{tr}(A S^+ A^\top)$, of targets that are linear in the input.
+
+    **Raises:** `ValueError` for shapes that do not match, entries that are not finite, a second moment that is not symmetric and
+    positive semi-definite, or targets that vary where no input does, or have less power than that least.
+    """
+
+    target: Float[Array, "k d"]
+    second: Float[Array, "d d"]
+    power: Float[Array, ""]
+
+    def __init__(self, target: Any, second: Any, power: Any = None):
+        target, second = _checks.floating("target", target), _checks.floating("second", second)
+        dtype = jnp.result_type(target, second)
+        if second.ndim != 2 or second.shape[0] != second.shape[1] or second.shape[0] == 0:
+            raise _checks.bad("second", f"shape {second.shape}", "a square matrix (d, d) with d >= 1")
+        if target.ndim != 2 or target.shape[0] == 0 or target.shape[1] != second.shape[0]:
+            raise _checks.bad("target", f"shape {target.shape}", f"(k, {second.shape[0]}): one row an output")
+        self.target, self.second = target.astype(dtype), symmetric(second.astype(dtype))
+        least = _explained(self.target, self.second)
+        given = least if power is None else _checks.nonnegative("power", power)
+        if given.ndim:
+            raise _checks.bad("power", f"shape {given.shape}", "one number")
+        self.power = given.astype(dtype)
+        _validate_targets(target, second, self.power)
+
+    @property
+    def dim(self) -> int:
+        return self.second.shape[-1]
+
+
 class Moments(eqx.Module):
     r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$.
 
@@ -146,6 +181,38 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
         raise _checks.bad("cross", f"least eigenvalue {least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
     if not estimated and least(c) < -slack:
         raise _checks.bad("cross", f"least eigenvalue {least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
+
+
+@jax.jit
+def _explained(target: Array, second: Array) -> Array:
+    r"""$\mathrm{tr}(A S^+ A^\top)$."""
+    spread, v = jnp.linalg.eigh(second)
+    inside = spread > second.shape[0] * jnp.finfo(second.dtype).eps * spread[-1]
+    along = matmul(target, v)
+    return jnp.sum(jnp.where(inside, along**2 / jnp.where(inside, spread, 1), 0))
+
+
+def _validate_targets(target: Array, second: Array, power: Array) -> None:
+    a, s, p = (_checks.concrete(x) for x in (target, second, power))
+    if a is None or s is None or p is None:
+        return
+    for name, x in (("target", a), ("second", s)):
+        if not np.isfinite(x).all():
+            raise _checks.bad(name, "an entry that is not finite", "finite numbers")
+    eps = max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)
+    slack = 16 * len(s) * eps * np.abs(s).max()
+    if np.abs(s - s.T).max() > slack:
+        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
+    spread, v = np.linalg.eigh((s + s.T) / 2)
+    if spread[0] < -slack * len(s) ** 0.5:
+        raise _checks.bad("second", f"least eigenvalue {spread[0]:.3g}", "a positive semi-definite matrix")
+    outside = np.abs(a @ v[:, spread <= len(s) * eps * spread[-1]])
+    # Cauchy and Schwarz: |E y (v x)| <= sqrt(E|y|^2 E(v x)^2), and what rounding leaves of the latter.
+    if outside.size and outside.max() > 4 * np.sqrt(max(float(p), np.abs(a).max() ** 2 / max(spread[-1], 1e-300)) * slack * len(s) ** 0.5):
+        raise _checks.bad("target", f"a moment {outside.max():.3g} where inputs do not vary", "A in the range of the second moment")
+    least = float(_explained(jnp.asarray(a), jnp.asarray(s)))
+    if p < least * (1 - 64 * len(s) ** 2 * eps):
+        raise _checks.bad("power", f"{float(p):.6g}", f"at least tr(A S^+ A^T) = {least:.6g}")
 
 
 @jax.jit

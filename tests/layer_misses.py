@@ -8,10 +8,14 @@ import jax.numpy as jnp
 
 from projhead_theory import theory
 from projhead_theory._spectra import psd_power
+from projhead_theory.claims import _probed
+from projhead_theory.claims._classes import with_last
 from projhead_theory.claims._heads import with_pairing, with_weights
 from projhead_theory.claims._kappa import predict_from, predicting
+from projhead_theory.claims._layers import with_exponents
+from projhead_theory.claims._regression import with_map
 from projhead_theory.claims._tasks import replace
-from projhead_theory.theory import layerwise
+from projhead_theory.theory import layerwise, regression
 
 
 def complexity_of(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -113,6 +117,16 @@ def orbits(**fields: Any) -> Callable[[Any, Any], Any]:
     return wrong
 
 
+def class_gram(change: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Another last Gram, from the groups, their classes' cross moment and their second moment."""
+
+    def wrong(problem, own):
+        gram = change(problem.groups, problem.moments.cross, problem.moments.second)
+        return with_last(own, (gram + gram.T) / 2)
+
+    return wrong
+
+
 def kept(first: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """Another amplitude that the first layer keeps of a disrupted feature."""
     return lambda p, own: dataclasses.replace(own, orbits=dataclasses.replace(own.orbits, limit=own.orbits.limit.at[0].set(first(p))))
@@ -128,6 +142,56 @@ def reaching(reach: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 def stepping(**fields: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda problem, own: replace(own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()})
+
+
+def pair_weights(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """Another weight of the subclass relative to that of the class, alike in all layers."""
+
+    def wrong(p, own):
+        ratio = jnp.abs(change(p.strength[0], p.strength[1], p.noise[0], p.noise[1], p.correlation))
+        return replace(own, weights=own.weights.at[:, 1].set(ratio * own.weights[:, 0]))
+
+    return wrong
+
+
+def mixed(change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The mixture at another share."""
+
+    def wrong(problem, own):
+        one, none = (projected(problem, share) for share in (1.0, 0.0))
+        share = change(problem.share)
+        last = jnp.linalg.solve(problem.moments.second, share * one + (1 - share) * none)
+        return with_last(own, jnp.linalg.solve(problem.moments.second, last.T))
+
+    return wrong
+
+
+def projected(problem, share):
+    """The cross moment of positives of this share, by sums over groups."""
+    g = problem.groups
+    inside = (g.labels[:, None] == g.labels[None, :]) / g.class_probability[g.labels]
+    pairs = share * g.probability[:, None] * inside * g.probability + (1 - share) * jnp.diag(g.probability)
+    return g.means.T @ pairs @ g.means
+
+
+def mode_paths(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """The paths of modes of other moments, or at other times."""
+
+    def wrong(p, own):
+        times, target, second = change(p.times, p.target, p.second)
+        last = regression.weight_at_time(times[:, None], p.start_weight, target, second, p.depth)
+        return last[:, None] ** (jnp.arange(1, p.depth + 1) / p.depth)[:, None]
+
+    return wrong
+
+
+def faded(slope=1.0, rate=1.0) -> Callable[[Any, Any], Any]:
+    return lambda problem, own: replace(own, slopes=slope * own.slopes, rate=rate * own.rate)
+
+
+def read(change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The accuracies of another problem."""
+    return lambda problem, own: replace(own, **{n: getattr(_probed.predict(change(problem)), n) for n in ("average", "worst")})
 
 
 WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
@@ -224,6 +288,67 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "half the second order": stepping(second=lambda own: 0.5),
         "1 - eta gamma, not squared": stepping(decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step),
         "no shrinking": stepping(decay=lambda own: 0.0),
+    },
+    "scl-minimiser": {
+        "S^-1/2 for S^-1": class_gram(lambda g, c, s: psd_power(s, -0.5, len(s)) @ c @ psd_power(s, -0.5, len(s))),
+        "the class means alone": class_gram(lambda g, c, s: c),
+        "S^-1 on one side": class_gram(lambda g, c, s: jnp.linalg.solve(s, c)),
+        "the groups for the classes": class_gram(lambda g, c, s: jnp.linalg.solve(s, jnp.linalg.solve(s, g.between).T)),
+        "(l / L)^2": with_exponents(lambda level, depth: (level / depth) ** 2),
+    },
+    "class-collapse": {
+        "sigma_s for sigma_c": pair_weights(lambda pc, ps, sc, ss, r: r * ps * ss**2 / (pc * (ps**2 * (1 - r**2) + sc**2))),
+        "the class means": pair_weights(lambda pc, ps, sc, ss, r: r * ps / pc),
+        "no correlation needed": pair_weights(lambda pc, ps, sc, ss, r: ps / (ps**2 + ss**2)),
+        "noise of the subclass left out": pair_weights(lambda pc, ps, sc, ss, r: r * ps * (sc**2 + ss**2) / (pc * ps**2)),
+    },
+    "subclass-retention": {
+        "the exponents of regression": faded(slope=3.0),
+        "half the rate": faded(rate=0.5),
+        "twice the exponents": faded(slope=2.0),
+        "the variance, not its square": lambda p, own: replace(own, rate=jnp.sqrt(own.rate)),
+        "e left out of the rate": lambda p, own: replace(own, rate=own.rate / (4 - 2 / p.depth)),
+    },
+    "mixed-positives": {
+        "the share's root": mixed(jnp.sqrt),
+        "the other share": mixed(lambda a: 1 - a),
+        "the class alone": mixed(lambda a: 1.0),
+        "the views alone": mixed(lambda a: 0.0),
+        "(l / L)^2": with_exponents(lambda level, depth: (level / depth) ** 2),
+    },
+    "sl-minimiser": {
+        "A": lambda p, own: with_map(p, own, p.moments.target),
+        "A S^-1/2": lambda p, own: with_map(p, own, p.moments.target @ psd_power(p.moments.second, -0.5, p.moments.dim)),
+        "A S": lambda p, own: with_map(p, own, p.moments.target @ p.moments.second),
+        "A S^-1, its largest kept": lambda p, own: with_map(p, own, jnp.linalg.solve(p.moments.second, p.moments.target.T).T),
+        "half the loss": lambda p, own: replace(own, minimiser=replace(own.minimiser, loss=own.minimiser.loss / 2)),
+    },
+    "sl-times": {
+        "twice the time": mode_paths(lambda t, a, q: (2 * t, a, q)),
+        "q for q^2": mode_paths(lambda t, a, q: (t, a, q**2)),
+        "L left out": mode_paths(lambda t, a, q: (t / 3, a, q)),
+        "half the target": mode_paths(lambda t, a, q: (t, a / 2, q)),
+        "one and the same weight in all layers": lambda p, own: jnp.broadcast_to(own[:, -1:], own.shape),
+    },
+    "sl-retention": {
+        "the exponent of the spectral loss": lambda p, own: replace(own, slopes=own.slopes / 3),
+        "the same slope in all layers": lambda p, own: replace(own, slopes=jnp.full_like(own.slopes, own.slopes[0])),
+        "twice the exponents": lambda p, own: replace(own, slopes=2 * own.slopes),
+        "half the logarithm": lambda p, own: replace(own, logs=own.logs / 2),
+    },
+    "coarse-to-fine": {
+        "twice the blur": read(lambda p: replace(p, blur=2 * p.blur)),
+        "blur squared": read(lambda p: replace(p, blur=p.blur**2)),
+        "twice the time": read(lambda p: replace(p, times=2 * p.times)),
+        "a start twice as large": read(lambda p: replace(p, start_weight=2 * p.start_weight)),
+        "the worst for the average": lambda p, own: replace(own, average=own.worst, worst=own.average),
+    },
+    "shift": {
+        "twice the blur": read(lambda p: replace(p, blur=2 * p.blur)),
+        "twice the time": read(lambda p: replace(p, times=2 * p.times)),
+        "read-outs swapped": read(lambda p: replace(p, fitted=p.fitted[::-1])),
+        "tested where the read-out is refitted": read(lambda p: replace(p, tested=p.fitted[1])),
+        "the worst for the average": lambda p, own: replace(own, average=own.worst, worst=own.average),
     },
 }
 

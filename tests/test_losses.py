@@ -20,7 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from projhead_theory import ContrastiveProblem, DeepLinear, Features, Labelled, Mask, Views
+from projhead_theory import (
+    ContrastiveProblem,
+    DeepLinear,
+    Features,
+    Groups,
+    Labelled,
+    Mask,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
+    TargetMoments,
+    Views,
+)
 from projhead_theory.losses import (
     AbstractLoss,
     BarlowTwins,
@@ -183,7 +194,8 @@ def test_a_loss_without_a_population_form_says_so_on_moments():
 @pytest.mark.usefixtures("untyped")
 def test_data_of_the_wrong_type_is_named():
     with pytest.raises(
-        ValueError, match=r"^data: got tuple; want Moments or a ContrastiveProblem \(population loss\), Views \(batch loss\) or Labelled"
+        ValueError,
+        match=r"^data: got tuple; want Moments or a ContrastiveProblem \(population.*, TargetMoments .*, Views \(batch loss\) or Labelled",
     ):
         spectral(DeepLinear([np.eye(2)]), (np.eye(2), np.eye(2)))
 
@@ -773,7 +785,7 @@ FORMS = [
     (vicreg, ("Views",)),
     (supervised_contrastive, ("Labelled",)),
     (supervised_spectral, ("Moments", "Labelled")),
-    (mse, ("Labelled",)),
+    (mse, ("TargetMoments", "Labelled")),
     (cross_entropy, ("Labelled",)),
 ]
 
@@ -782,7 +794,7 @@ FORMS = [
 def test_each_loss_has_its_forms_and_names_them_when_asked_for_another(loss, has):
     network, targets = DeepLinear([np.eye(2)]), X if loss is mse else [0, 1, 1]
     views = Views(X, X)
-    for data in (views.moments(), views, Labelled(X, targets)):
+    for data in (views.moments(), TargetMoments(np.eye(2), np.eye(2)), views, Labelled(X, targets)):
         kind = type(data).__name__
         if kind in has:
             assert np.isfinite(loss(network, data))
@@ -855,6 +867,8 @@ SOURCES = {
     "problem": (ContrastiveProblem(Features([0.5, 1.0, 1.5], "gaussian"), Mask([0.1, 0.3, 0.0])), info_nce),
     "views": (Views(*outputs(9, 3)), vicreg),
     "labelled": (Labelled(outputs(9, 3)[0], np.arange(9) % 2), cross_entropy),
+    "pairs of a class": (SupervisedContrastiveProblem(Groups.signs([1.0, 0.7, 0.5], 0.3, [0.5, 0.0])), info_nce),
+    "classes": (SupervisedProblem(Groups.signs([1.0, 0.7, 0.5], 0.3, [0.5, 0.0])), mse),
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from . import (
     _absent,
     _balance,
+    _classes,
+    _collapse,
     _curves,
     _decay,
     _downstream,
@@ -17,6 +19,8 @@ from . import (
     _minimiser,
     _norm,
     _pre_or_post,
+    _probed,
+    _regression,
     _sample,
     _threshold,
 )
@@ -67,6 +71,15 @@ for _claim in (
     _absent.CLAIM,
     _homogeneity.CONSERVED,
     _homogeneity.DISCRETE,
+    _classes.MINIMISER,
+    _collapse.COLLAPSE,
+    _collapse.RETENTION,
+    _classes.MIXED,
+    _regression.MINIMISER,
+    _regression.TIMES,
+    _regression.RETENTION,
+    _probed.COARSE,
+    _probed.SHIFT,
 ):
     register(_claim)
 

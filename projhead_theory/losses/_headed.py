@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float
 
-from ..moments import Moments
+from ..moments import Moments, TargetMoments
 from ..problems._labelled import Targets
 from ._loss import AbstractLoss
 
@@ -20,6 +20,9 @@ class HeadedLoss(AbstractLoss):
 
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:
         return self.inner.population(self.rows[:, None] * matrix, moments)
+
+    def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
+        return self.inner.regression(self.rows[:, None] * matrix, moments)
 
     def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
         return self.inner.batch(y1 * self.rows, y2 * self.rows)

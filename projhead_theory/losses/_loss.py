@@ -5,21 +5,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
-from ..moments import Moments
+from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Data, Labelled, Views
 from ..problems._labelled import Targets
 
 # Form -> what it is evaluated on.
-_FORMS = {"population": "Moments", "batch": "Views", "labelled": "Labelled"}
+_FORMS = {"population": "Moments", "regression": "TargetMoments", "batch": "Views", "labelled": "Labelled"}
 
 
 class AbstractLoss(eqx.Module):
     """`loss(network, data)` is a scalar: on `Moments` the population loss of a linear network, on a `ContrastiveProblem` that of a network
-    whose outputs have moments in closed form, on `Views` the loss of a batch of positive pairs, on `Labelled` that of labelled inputs.
+    whose outputs have moments in closed form, on `TargetMoments` that of inputs with targets, on `Views` the loss of a batch of positive
+    pairs, on `Labelled` that of labelled inputs.
 
-    A new loss states those of the three forms it has: `population`, a function of the end-to-end matrix, if the
-    population value depends on the moments alone; `batch`, of the outputs on both views; `labelled`, of the outputs and
+    A new loss states those of the four forms it has: `population` and `regression`, functions of the end-to-end matrix, if
+    the population value depends on the moments alone; `batch`, of the outputs on both views; `labelled`, of the outputs and
     the targets. Its numbers are array fields, so that another value does not recompile.
 
     **Raises:** `ValueError` on data for which the loss has no form.
@@ -28,6 +29,10 @@ class AbstractLoss(eqx.Module):
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:
         """The population loss of a linear network, from its end-to-end matrix."""
         raise self._lacks("population")
+
+    def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
+        """The population loss of a linear network on inputs with targets, from its end-to-end matrix."""
+        raise self._lacks("regression")
 
     def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
         """The loss of a batch, from the network's outputs on both views."""
@@ -52,15 +57,17 @@ class AbstractLoss(eqx.Module):
                 wanted = "a problem or Views: the loss of a non-linear network is no function of the moments"
                 raise _checks.bad("data", f"Moments, for {type(network).__name__}", wanted)
             return self.population(network.matrix, data)
+        if isinstance(data, TargetMoments):
+            return self.regression(network.matrix, data)
         if isinstance(data, Views):
             return self.batch(network(data.first), network(data.second))
         if isinstance(data, Labelled):
             return self.labelled(network(data.inputs), data.targets)
-        raise _checks.bad(
-            "data",
-            type(data).__name__,
-            "Moments or a ContrastiveProblem (population loss), Views (batch loss) or Labelled (supervised loss)",
+        wanted = (
+            "Moments or a ContrastiveProblem (population loss), TargetMoments (the same, with targets), Views (batch loss) or "
+            "Labelled (supervised loss)"
         )
+        raise _checks.bad("data", type(data).__name__, wanted)
 
     def _lacks(self, form: str) -> ValueError:
         has = [data for name, data in _FORMS.items() if getattr(type(self), name) is not getattr(AbstractLoss, name)]

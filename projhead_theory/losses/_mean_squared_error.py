@@ -3,6 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import _checks
+from .._spectra import matmul
+from ..moments import TargetMoments
 from ..problems._labelled import Targets
 from ._arguments import require_numbers
 from ._loss import AbstractLoss
@@ -11,8 +14,17 @@ from ._loss import AbstractLoss
 class MeanSquaredError(AbstractLoss):
     r"""$\frac 12 E\|f(x) - y\|^2$: half the squared distance to the target, summed over outputs, averaged over rows.
 
+    Population, for a linear network: $\frac 12 \mathrm{tr}(W S W^\top) - \mathrm{tr}(W A^\top) + \frac 12 E\|y\|^2$, exactly,
+    whatever the distribution.
+
     **Raises:** `ValueError` if the targets are not numbers in the shape of the outputs.
     """
+
+    def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
+        if matrix.shape != moments.target.shape:
+            raise _checks.bad("data", f"targets with moments {moments.target.shape}", f"those of the network's outputs, {matrix.shape}")
+        half = matmul(matrix, moments.second) / 2 - moments.target
+        return jnp.sum(half * matrix) + moments.power / 2
 
     def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
         require_numbers(outputs, targets)

@@ -5,10 +5,12 @@ from ._contrastive import ContrastiveProblem
 from ._data import Data
 from ._downstream import AbstractLabel, Downstream, DownstreamProblem, LinearLabel, MajorityLabel, SignLabel
 from ._features import Features
+from ._groups import Groups
 from ._labelled import Labelled
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
 from ._random import random_moments
+from ._supervised import MixedPositives, ShiftProblem, SupervisedContrastiveProblem, SupervisedProblem
 from ._views import Views
 
 __all__ = [
@@ -25,16 +27,21 @@ __all__ = [
     "DownstreamProblem",
     "Features",
     "Gaussian",
+    "Groups",
     "Labelled",
     "Laplace",
     "LinearLabel",
     "MajorityLabel",
     "Mask",
+    "MixedPositives",
     "Rademacher",
     "Rescale",
+    "ShiftProblem",
     "SignFlip",
     "SignLabel",
     "SpikeAndSlab",
+    "SupervisedContrastiveProblem",
+    "SupervisedProblem",
     "Uniform",
     "Views",
     "random_moments",

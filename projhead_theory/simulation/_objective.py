@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from .._spectra import matmul
 from ..losses import AbstractLoss, spectral
-from ..moments import Moments
+from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Network
 from ..problems import Data
 from ._absorb import Trained, absorb
@@ -26,10 +26,10 @@ def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> 
     The population case of linear networks is written out, because automatic differentiation leaves products with a transposed left factor,
     which are several times slower in batches on a CPU.
     """
-    if not (isinstance(network, DeepLinear) and isinstance(data, Moments)):
+    if not (isinstance(network, DeepLinear) and isinstance(data, Moments | TargetMoments)):
         return jax.grad(objective)(network, loss, data, decay)
     products, layers = network.products(), network.layers
-    above = jax.grad(loss.population)(products[-1], data)
+    above = jax.grad(loss.population)(products[-1], data) if isinstance(data, Moments) else jax.grad(loss.regression)(products[-1], data)
     gradients = []
     for level in range(len(layers) - 1, 0, -1):
         gradients.append(matmul(above, products[level - 1].T))

@@ -12,7 +12,7 @@ from .. import _checks
 from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss, FixedPartLoss, spectral
 from ..networks import DeepLinear, Network
-from ..problems import ContrastiveProblem, Labelled, Views
+from ..problems import ContrastiveProblem, Labelled, SupervisedContrastiveProblem, SupervisedProblem, Views
 from ._absorb import Trained, absorb, restore
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
@@ -20,7 +20,7 @@ from ._objective import gradient, value_and_gradient
 from ._trajectory import Trajectory, norm
 
 # What minibatches are drawn from.
-Source = ContrastiveProblem | Views | Labelled
+Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem | Views | Labelled
 
 
 def minibatch(problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int) -> Views | Labelled:
@@ -29,13 +29,13 @@ def minibatch(problem: Source, key: PRNGKeyArray, step_number: int | Array, batc
     **Arguments:** `problem`, `key`, `batch`: as given to `stochastic`; `step_number`: counted from 0, so that step `i`
     leads from the network recorded at `i` to the one at `i + 1`.
 
-    **Returns:** `Views` of a problem or of `Views`, rows of `Labelled`.
+    **Returns:** `Views` of a problem of pairs or of `Views`; `Labelled` of a `SupervisedProblem`, rows of `Labelled`.
     """
     return _draw(problem, jax.random.fold_in(jax.random.split(key)[0], step_number), batch)
 
 
 def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
-    return problem.sample(key, n) if isinstance(problem, Labelled) else problem.sample_pairs(key, n)
+    return problem.sample(key, n) if isinstance(problem, Labelled | SupervisedProblem) else problem.sample_pairs(key, n)
 
 
 def stochastic(
@@ -53,8 +53,9 @@ def stochastic(
 ) -> Trajectory:
     r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
 
-    **Arguments:** as in `gradient_descent`; `problem`: a `ContrastiveProblem`, or `Views` or `Labelled` to draw rows
-    of, with replacement; `key`: the seed of every draw; `batch`: pairs, or rows, a step. `minibatch` draws those of a step again.
+    **Arguments:** as in `gradient_descent`; `problem`: a problem to draw pairs or labelled inputs from, or `Views` or `Labelled` to
+    draw rows of, with replacement; `key`: the seed of every draw; `batch`: pairs, or rows, a step. `minibatch` draws those of a step
+    again.
 
     **Returns:** a `Trajectory`; `loss` and `gradient_norm` are of one held-out batch of 16 times the size, the same at
     every record. The run never counts as converged, since minibatch noise keeps it moving: `noise` says by how much.

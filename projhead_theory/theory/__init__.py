@@ -1,6 +1,6 @@
 """Closed forms, computed from the problem alone: nothing here may see a trained network."""
 
-from . import dynamics
+from . import dynamics, regression
 from ._balancedness import discrete_imbalance, imbalance_bound, unbalanced_grams
 from ._decay import (
     decay_limit,
@@ -13,6 +13,7 @@ from ._decay import (
 )
 from ._downstream import ComplexityCurve, complexity_curve, feature_complexity, feature_weights, sample_complexity
 from ._finite_sample import SamplingError, sampling_error
+from ._group_accuracy import GroupAccuracy, group_accuracy
 from ._heads import MatchedHead, decayed_matching, headed_minimiser, matched_weights, matching_limit, sorted_matching
 from ._kappa import Emulation, best_kappa, emulating_head, head_complexity, kappa_emulation
 from ._layerwise import LayerPrediction, layerwise
@@ -29,6 +30,8 @@ from ._pre_or_post import (
     weakness_threshold,
 )
 from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral, stationarity_defect
+from ._supervised import RegressionMinimiser, regression_minimiser
+from ._supervised_contrastive import class_minimiser, collapses, collapsing_weight, mixed_subclass_weight, subclass_weights
 from ._threshold import (
     homogeneity_invariants,
     threshold_invariants,
@@ -43,14 +46,19 @@ __all__ = [
     "ComplexityCurve",
     "Emulation",
     "FeaturePlane",
+    "GroupAccuracy",
     "Knob",
     "LayerPrediction",
     "MatchedHead",
     "NonUniqueMinimiserError",
     "PhaseDiagram",
+    "RegressionMinimiser",
     "SamplingError",
     "SpectralMinimiser",
     "best_kappa",
+    "class_minimiser",
+    "collapses",
+    "collapsing_weight",
     "complexity_curve",
     "decay_limit",
     "decay_minimiser",
@@ -68,6 +76,7 @@ __all__ = [
     "extinction_weight",
     "feature_complexity",
     "feature_weights",
+    "group_accuracy",
     "head_complexity",
     "headed_minimiser",
     "homogeneity_invariants",
@@ -80,13 +89,17 @@ __all__ = [
     "margin_samples",
     "matched_weights",
     "matching_limit",
+    "mixed_subclass_weight",
     "phase_diagram",
     "pre_beats_post",
+    "regression",
+    "regression_minimiser",
     "sample_complexity",
     "sampling_error",
     "sorted_matching",
     "spectral",
     "stationarity_defect",
+    "subclass_weights",
     "threshold",
     "threshold_invariants",
     "threshold_law",

@@ -6,6 +6,8 @@ geometric series in $p$ integrated term by term. Near it, the logarithm of the g
 Every term is a difference of two powers or logarithms, taken as one `expm1` or `log1p`, so that short times keep their
 digits; and as the split is a number that the total does not depend on, it carries no derivative.
 
+Depths may be half-integers: regression is the same flow at half its depth.
+
 All arrays of a call have one shape and one dtype; no lane may be at a fixed point (`dynamics` sees to that).
 """
 
@@ -24,15 +26,18 @@ NODES, WEIGHTS = (np.polynomial.legendre.leggauss(12)[0] + 1) / 2, np.polynomial
 NEWTON = 8
 
 
-def root(x: Array, n: int) -> Array:
-    r"""$x^{1/n}$ for $x > 0$. `x ** (1 / n)` alone would be off by $|\ln x|$ roundings, those of the exponent."""
+def root(x: Array, n: float) -> Array:
+    r"""$x^{1/n}$ for $x > 0$ and $2n$ a whole number. `x ** (1 / n)` alone would be off by $|\ln x|$ roundings, those of the exponent."""
+    if n != int(n):
+        return root(x, int(2 * n)) ** 2
+    n = int(n)
     if n <= 2:
         return jnp.sqrt(x) if n == 2 else x
     y = x ** (1 / n)
     return y - (y**n - x) / (n * y ** (n - 1))
 
 
-def wait(weight: Array, depth: int) -> Array:
+def wait(weight: Array, depth: float) -> Array:
     r"""$s^{-(2 - 2/L)}$: what times are proportional to."""
     return (root(weight, depth) / weight) ** 2
 
@@ -76,7 +81,7 @@ def _series_jvp(k, primals, tangents):
     return series(p, r, m, k), in_p * tangents[0] + in_r * tangents[1]
 
 
-def far_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: int) -> Array:
+def far_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
     r"""Time from `early` to `late`, both far from saturation, on the side `below` says."""
     kappa = 2 - 2 / depth
     low, high = jnp.where(below, early, late), jnp.where(below, late, early)
@@ -123,17 +128,17 @@ def bent(least: Array, span: Array, e: Array) -> Array:
     return span * jnp.sum(w * bend(g, jnp.broadcast_to(e[..., None], g.shape)), axis=-1)
 
 
-def near_exponent(below: Array, dtype: jnp.dtype, depth: int) -> Array:
+def near_exponent(below: Array, dtype: jnp.dtype, depth: float) -> Array:
     r"""$e$ in $8 L c s_\infty^{2-2/L}\, dt = -(1 - g)^e dg / g$."""
     return jnp.where(below, 1 / depth - 2, 1 - 1 / depth).astype(dtype)
 
 
-def near_rate(cross: Array, second: Array, depth: int) -> Array:
+def near_rate(cross: Array, second: Array, depth: float) -> Array:
     r"""$8 L c s_\infty^{2-2/L}$, the rate at which the gap closes in the end."""
     return 8 * depth * cross / wait(saturation(cross, second), depth)
 
 
-def near_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: int) -> Array:
+def near_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
     r"""Time from `early` to `late`, both near saturation, on the side `below` says."""
     least = gap(late, below, cross, second)
     difference = jnp.where(below, late - early, early - late) * (late + early)
@@ -143,7 +148,7 @@ def near_time(early: Array, late: Array, cross: Array, second: Array, below: Arr
     return (jnp.log1p(span / least) + bent(least, span, e)) / near_rate(cross, second, depth)
 
 
-def elapsed(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: int) -> Array:
+def elapsed(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
     r"""Time from `early` to `late`: `late` between `early` and saturation, on the side `below` says."""
     middle = halfway(below, cross, second)
     starts_far = jnp.where(below, early < middle, early > middle)
@@ -171,7 +176,7 @@ def elapsed(early: Array, late: Array, cross: Array, second: Array, below: Array
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(5,))
-def far_weight(time: Array, start: Array, cross: Array, second: Array, below: Array, depth: int) -> Array:
+def far_weight(time: Array, start: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
     r"""The weight after `time`, far from saturation like the start.
 
     Newton's method in $\theta$ with $s = s_0 (1 + e \theta)^{\mp 1/e}$, $e = -(2 - 2/L)$ below and $4 - 2/L$ above, the exact solution
@@ -241,7 +246,7 @@ def _near_progress_jvp(primals, tangents):
     return y, moved * (1 - left) ** -e
 
 
-def state(time: Array, start: Array, cross: Array, second: Array, depth: int) -> tuple[Array, Array]:
+def state(time: Array, start: Array, cross: Array, second: Array, depth: float) -> tuple[Array, Array]:
     r"""Weight and $1 - (s/s_\infty)^2$ after a finite time, from a start above zero, with variance."""
     one = jnp.ones_like(time)
     top = saturation(cross, second)

@@ -9,20 +9,20 @@ from jaxtyping import Array
 from .. import _checks
 
 
-def scalars(depth: int, cross: Any, second: Any = None, **others: Any) -> tuple[int, list[Array]]:
-    """The depth, and the `others` in their order followed by both moments; only `time` may be infinite.
+def scalars(depth: int, cross: Any, second: Any = None, *, signal: str = "cross", **others: Any) -> tuple[int, list[Array]]:
+    """The depth, and the `others` in their order followed by both moments; only `time` may be infinite. The first moment is named `signal`.
 
     Checks are made in NumPy and nothing is computed here, so that a call costs no compilation but that of its formula.
     """
     depth = _checks.count("depth", depth)
     arrays = [(_times if name == "time" else _checks.nonnegative)(name, value) for name, value in others.items()]
-    arrays.append(_checks.nonnegative("cross", cross))
+    arrays.append(_checks.nonnegative(signal, cross))
     if second is not None:
         arrays.append(_checks.nonnegative("second", second))
         c, q = (_checks.concrete(x) for x in arrays[-2:])
         if c is not None and q is not None:
             idle = jnp.asarray(np.where(q > 0, np.zeros_like(c), c))
-            _checks.require("cross", idle, lambda v: v == 0, "0 where the second moment is 0")
+            _checks.require(signal, idle, lambda v: v == 0, "0 where the second moment is 0")
     dtype = jnp.result_type(*arrays)
     return depth, [_strong(x, dtype) for x in arrays]
 

@@ -147,7 +147,7 @@ def vanishing_exponent(depth: int, layer: int) -> float:
 
 
 @partial(jax.jit, static_argnums=4)
-def _time(weight: Array, start: Array, cross: Array, second: Array, depth: int) -> Array:
+def _time(weight: Array, start: Array, cross: Array, second: Array, depth: float) -> Array:
     weight, start, cross, second = jnp.broadcast_arrays(weight, start, cross, second)
     top = flow.saturation(cross, second)
     below = start < top
@@ -165,7 +165,7 @@ def _time(weight: Array, start: Array, cross: Array, second: Array, depth: int) 
 
 
 @partial(jax.jit, static_argnums=4)
-def _state(time: Array, start: Array, cross: Array, second: Array, depth: int) -> tuple[Array, Array]:
+def _state(time: Array, start: Array, cross: Array, second: Array, depth: float) -> tuple[Array, Array]:
     time, start, cross, second = jnp.broadcast_arrays(time, start, cross, second)
     moves = (start > 0) & (second > 0)
     ends = jnp.isposinf(time)

@@ -1,0 +1,347 @@
+"""shift and coarse-to-fine: what a read-out of each layer gets right on each group, over training time."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from .. import losses, measure, theory
+from .._spectra import frobenius, matmul
+from ..moments import Moments, TargetMoments
+from ..networks import DeepLinear
+from ..problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
+from ..simulation import Trajectory
+from ..theory import dynamics, regression
+from ._claim import Claim, Control
+from ._rounding import imbalance_rounding
+from ._runs import Run, flow, local_error
+from ._tasks import balanced, replace
+from ._verdict import Verdict
+
+COMMUTE = "cross and second moment commute"
+KINDS = {
+    "classes": "supervised contrastive",
+    "views": "contrastive",
+    "regression": "regression, one output a dimension",
+    "single": "regression, a single output",
+}
+"""What a network is trained on: positives of a class, views, the label as the first of as many outputs as inputs, or as the only one."""
+
+
+class ProbeTask(eqx.Module):
+    """Groups a network is trained on, two distributions a read-out is fitted on, one it is tested on; and when.
+
+    The start is balanced, of the same weight in all directions, aligned with those in which the moments are diagonal; of a single output,
+    balanced in random directions.
+    """
+
+    trained: Groups
+    fitted: tuple[Groups, Groups]
+    tested: Groups
+    start_weight: Float[Array, ""]
+    blur: Float[Array, ""]
+    times: Float[Array, " T"]
+    key: PRNGKeyArray
+    kind: str = eqx.field(static=True)
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"{KINDS[self.kind]}, depth {self.depth}"
+
+    @property
+    def moments(self) -> Moments | TargetMoments:
+        return _moments(self)
+
+    def start(self) -> DeepLinear:
+        d = self.trained.dim
+        if self.kind == "single":
+            return balanced(self.key, (*(d,) * self.depth, 1), self.start_weight)
+        return _aligned(self)
+
+    def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
+        """Rounder noise of the read-out and weights of the start."""
+        from ._search import rounder
+
+        for digits in (1, 2):
+            yield lambda digits=digits: replace(self, blur=rounder(self.blur, digits), start_weight=rounder(self.start_weight, digits))
+
+
+@eqx.filter_jit
+def _moments(p: ProbeTask) -> Moments | TargetMoments:
+    return _pairs(p) if p.kind in ("classes", "views") else _labels(p)
+
+
+def _pairs(p: ProbeTask) -> Moments:
+    share = jnp.full_like(p.blur, 1 if p.kind == "classes" else 0)
+    return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
+
+
+def _labels(p: ProbeTask) -> TargetMoments:
+    g = p.trained
+    first = jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype).at[:, 0].set(jnp.asarray([-1, 1], g.means.dtype))
+    return SupervisedProblem(g, first).moments()
+
+
+def _mean(g: Groups) -> Array:
+    """The moment of the label and the input."""
+    return matmul((g.probability * (2 * g.labels - 1).astype(g.means.dtype))[None, :], g.means)[0]
+
+
+def _basis(p: ProbeTask) -> Array:
+    """The eigenvectors of the second moment, that of the label first."""
+    _, v = jnp.linalg.eigh(p.trained.second)
+    along = matmul(_mean(p.trained)[None, :], v)[0]
+    order = jnp.argsort(-jnp.abs(along))
+    return v[:, order] * jnp.where(along[order] < 0, -1, 1)
+
+
+@eqx.filter_jit
+def _aligned(p: ProbeTask) -> DeepLinear:
+    d = p.trained.dim
+    return DeepLinear.aligned(_basis(p), jnp.full(d, p.start_weight), (d,) * (p.depth + 1))
+
+
+@eqx.filter_jit
+def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
+    """Of every layer at every time."""
+    if p.kind == "single":
+        least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
+        return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
+    v = _basis(p)
+    turned = lambda m: jnp.diagonal(matmul(matmul(v.T, m), v))  # noqa: E731
+    second = turned(p.trained.second)
+    if p.kind == "regression":
+        target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
+        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)  # noqa: E731
+    else:
+        # What does not commute is left out, and the premise says so.
+        cross = jnp.maximum(turned(_pairs(p).cross), 0)
+        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
+        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)  # noqa: E731
+    weights = jnp.swapaxes(jax.vmap(one)(p.times), 1, 2)
+    return matmul(v * weights[:, :, None, :] ** 2, v.T)
+
+
+class Accuracies(eqx.Module):
+    """Average and worst accuracy, `(F, T, L)` for the `F` distributions a read-out is fitted on; whether the moments commute."""
+
+    average: Float[Array, "F T L"]
+    worst: Float[Array, "F T L"]
+    commute: Bool[Array, ""]
+
+
+@eqx.filter_jit
+def predict(problem: ProbeTask) -> Accuracies:
+    p, grams = problem, _grams(problem)
+    found = [jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams) for f in p.fitted]
+    m = _moments(p)
+    signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
+    apart = matmul(signal, m.second) - matmul(m.second, signal)
+    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(m.second)
+    average, worst = (jnp.stack([getattr(a, name) for a in found]) for name in ("average", "worst"))
+    return Accuracies(average, worst, commute | (p.kind == "single"))
+
+
+def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
+    """The run, to the last time; of a single output, to stationarity."""
+    p = problem
+    loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
+    if p.kind == "single":
+        return p, flow(p.start(), p.moments, loss=loss)
+    return p, flow(p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0)
+
+
+@eqx.filter_jit
+def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
+    """One row for each read-out, statistic and layer: accuracies over time."""
+    p, run = trained
+
+    def seen(trajectory: Trajectory) -> Array:
+        networks = trajectory.networks
+        cut = (lambda w: w[-1:]) if p.kind == "single" else (lambda w: w[:-1])
+        groups = [jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(jax.tree.map(cut, networks)) for f in p.fitted]
+        present = p.tested.probability > 0
+        both = [(matmul(g, p.tested.probability[:, None])[..., 0], jnp.min(jnp.where(present, g, 1), axis=-1)) for g in groups]
+        return jnp.stack([x for pair in both for x in pair])
+
+    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])  # noqa: E731
+    predicted = rows(jnp.stack([prediction.average, prediction.worst], axis=1).reshape(-1, *prediction.average.shape[1:]))
+    predicted = predicted[:, -1:] if p.kind == "single" else predicted
+    measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
+    dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
+    # Relative errors of the weights move the read-out by at most 1 / blur^2 times as much, the condition of what is solved.
+    condition = 4 * p.depth / p.blur**2
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)  # noqa: E731
+    share = 0.01 * jnp.ones(len(predicted), dtype)
+    # A single output is at its minimum to within its residual gradient; layers then differ by what their start was off balance by.
+    gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0] if p.kind == "single" else jnp.zeros((), dtype)
+    levels, statistics = range(1, p.depth + 1), ("average", "worst")
+    names = tuple(f"{how}, {what}, layer {level}" for how in ("fitted", "refitted") for what in statistics for level in levels)
+    steps = jnp.sqrt(run.fine.steps.astype(dtype))
+    return Verdict(
+        discrepancy=worst(measured - predicted),
+        parts={
+            "integration": worst(measured - coarse) + condition * local_error(dtype, p.depth),
+            "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
+            "stationarity": jnp.full(len(predicted), condition * gradient),
+            "rounding": jnp.full(len(predicted), condition * (256 + 8 * steps) * eps),
+        },
+        # What the check must see: a hundredth.
+        effect=share,
+        predicted=predicted,
+        measured=measured,
+        premises={COMMUTE: prediction.commute},
+        settled=run.settled if p.kind == "single" else run.reached,
+        finite=run.finite,
+        labels=names,
+        what="accuracy of a read-out",
+    )
+
+
+# shift
+
+TRAINING, TEST = (0.9, 0.8), (-0.4, -0.3)
+"""How far background and co-occurring object agree with the label in training, and in test."""
+
+
+@eqx.filter_jit
+def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+    """A core, a background and an object. Noise is such that the moments commute: the same variance given the label in all features, or, of
+    views, the same noise.
+    """
+    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
+    dtype = jnp.result_type(float)
+    strength = jnp.asarray([1.0, 1.2, 1.1], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
+    training, test = jnp.asarray(TRAINING, dtype), jnp.asarray(TEST, dtype)
+    variance = jax.random.uniform(k2, (), dtype, 0.6, 0.8)
+    explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
+    noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
+    signs = lambda r: Groups.signs(strength, noise, r)  # noqa: E731
+    times = jnp.geomspace(0.3, 30.0, 12, dtype=dtype)
+    start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
+    return ProbeTask(signs(training), (signs(training), signs(0 * training)), signs(test), start, blur, times, k3, kind, depth)
+
+
+def shifted(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
+    return _shifted(key, kind, depth, jnp.asarray(index))
+
+
+def _shift_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
+    yield shifted(key, "regression", 2)
+    yield shifted(key, "single", 2)
+    yield shifted(key, "views", 2)
+    yield shifted(key, "classes", 2)
+    yield shifted(key, "regression", 3)
+    yield shifted(key, "regression", 2, 1)
+
+
+@eqx.filter_jit
+def with_layers(own: Accuracies, order: Array) -> Accuracies:
+    """The accuracies of other layers."""
+    return replace(own, average=own.average[..., order], worst=own.worst[..., order])
+
+
+def _upside_down(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return with_layers(own, jnp.arange(problem.depth)[::-1])
+
+
+def _unshifted(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return predict(replace(problem, tested=problem.trained))
+
+
+@eqx.filter_jit
+def _uneven(p: ProbeTask) -> ProbeTask:
+    """More noise in the core, so that the label is no eigenvector any more."""
+    louder = lambda g: replace(g, noise=g.noise.at[0].mul(1.5))  # noqa: E731
+    return replace(p, trained=louder(p.trained), fitted=tuple(louder(g) for g in p.fitted), tested=louder(p.tested))
+
+
+@eqx.filter_jit
+def _drawn_shift(key: PRNGKeyArray, kind: str, depth: int) -> ProbeTask:
+    return _shifted(key, kind, depth, jnp.asarray(0))
+
+
+SHIFT = Claim(
+    name="shift",
+    statement="Average and worst-group accuracy on a shifted distribution, of a read-out of any layer at any time, follow from the layers' "
+    "closed-form Grams. Of a network that regresses the label, lower layers serve a read-out that is refitted where no feature is "
+    "spurious, at any finite time; a single output makes all layers equivalent.",
+    latex=r"\mathrm{acc}_g = \Phi\Big(\tfrac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \Sigma \beta + \tau^2 |v|^2}}\Big), \quad "
+    r"\beta = M_l^{1/2} v,\ v = (M_l^{1/2} S M_l^{1/2} + \tau^2)^{-1} M_l^{1/2} a",
+    hypotheses=("linear network", COMMUTE, "aligned balanced start", "gradient flow", "read-out with noise"),
+    source="paper section 5; in closed form, and where it does not help, beyond the paper",
+    problems=_shift_problems,
+    predict=predict,
+    measure=train,
+    compare=judge,
+    controls=(
+        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=_upside_down),
+        Control("no-shift", "predicts for a test on the training distribution", predict=_unshifted),
+        Control("uneven-noise", "more noise in the core: moments do not commute", problem=_uneven, expects="premise_failed"),
+    ),
+    search=(lambda key: _drawn_shift(key, "regression", 2),),
+    quick=2,
+)
+
+
+# coarse-to-fine
+
+
+@eqx.filter_jit
+def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+    """A class, and an independent subclass that is read off: fitted on the training distribution, and where subclasses are unbalanced."""
+    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
+    dtype = jnp.result_type(float)
+    strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
+    noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
+    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))  # noqa: E731
+    times = jnp.geomspace(0.3, 300.0, 12, dtype=dtype)
+    start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
+    fitted = (signs(0.0).read(1), signs(0.5).read(1))
+    return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
+
+
+def finely(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
+    return _fine(key, kind, depth, jnp.asarray(index))
+
+
+def _fine_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
+    yield finely(key, "classes", 2)
+    yield finely(key, "regression", 2)
+    yield finely(key, "classes", 3)
+    yield finely(key, "regression", 3)
+    yield finely(key, "classes", 2, 1)
+
+
+def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return predict(replace(problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)))
+
+
+COARSE = Claim(
+    name="coarse-to-fine",
+    statement="Trained on classes, by positives of a class or by regression, a network loses an independent subclass as a power of time, "
+    "and the accuracy with which it is read off a layer falls with it, later in lower layers: once the subclass weighs less than the "
+    "class, it is read better there than above.",
+    latex=r"\mathrm{acc}_l(t) = \Phi\Big(\tfrac{\phi_s}{\sqrt{\sigma_s^2 + \tau_l^2 / s(t)^{2l/L}}}\Big), \qquad "
+    r"s(t) \sim t^{-1/(4 - 2/L)} \text{ or } t^{-1/(2 - 2/L)}",
+    hypotheses=("linear network", "subclass independent of the class", "aligned balanced start", "gradient flow", "read-out with noise"),
+    source="paper section 5; in closed form, beyond the paper",
+    problems=_fine_problems,
+    predict=predict,
+    measure=train,
+    compare=judge,
+    controls=(
+        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=_upside_down),
+        Control("class-read", "predicts the accuracy with which the class is read", predict=_class_itself),
+        Control(
+            "no-training",
+            "predicts that layers stay as they start",
+            predict=lambda problem, own: predict(replace(problem, times=1e-6 * problem.times)),
+        ),
+    ),
+    search=(lambda key: _fine(key, "classes", 2, jnp.asarray(0)), lambda key: _fine(key, "regression", 2, jnp.asarray(0))),
+    quick=2,
+)

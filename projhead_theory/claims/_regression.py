@@ -1,0 +1,420 @@
+"""sl-minimiser, sl-times and sl-retention: what regression learns, when, and what it forgets."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from .. import losses, measure, theory
+from .._spectra import frobenius, matmul, psd_power
+from ..moments import TargetMoments
+from ..networks import DeepLinear
+from ..theory import RegressionMinimiser, imbalance_bound, regression
+from ._claim import Claim, Control
+from ._dynamics import RECORDS, Forgetting, _slopes, judge_forgetting, judge_paths
+from ._layers import PREMISE
+from ._rounding import imbalance_rounding
+from ._runs import Run, flow
+from ._tasks import balanced, gaussian, replace
+from ._verdict import Verdict
+
+DIM = 3
+SMALLEST = {1: 1e-3, 2: 1e-3, 3: 1e-2, 4: 2e-2, 5: 3e-2}
+"""A start from which each depth waits, without the wait becoming all of the run."""
+
+
+class ModeTask(eqx.Module):
+    r"""Aligned modes seen by a balanced network: per mode, the moment $a_i$ of target and input, the second moment $q_i$, and the product
+    weight at the start; the moments of time at which it is looked at.
+    """
+
+    target: Float[Array, " d"]
+    second: Float[Array, " d"]
+    start_weight: Float[Array, " d"]
+    times: Float[Array, " T"]
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, {self.target.shape[0]} modes"
+
+    @property
+    def moments(self) -> TargetMoments:
+        return _moments(self.target, self.second)
+
+    def start(self) -> DeepLinear:
+        return _aligned(jnp.eye(self.target.shape[0], dtype=self.target.dtype), self.start_weight, self.depth)
+
+    def shrinks(self) -> Iterator[Callable[[], "ModeTask"]]:
+        """Rounder numbers."""
+        from ._search import rounder
+
+        for digits in (1, 2, 3):
+            yield lambda digits=digits: rounder(self, digits)
+
+
+@eqx.filter_jit
+def _moments(target: Array, second: Array) -> TargetMoments:
+    return TargetMoments(jnp.diag(target), jnp.diag(second))
+
+
+@eqx.filter_jit
+def _aligned(directions: Array, weights: Array, depth: int) -> DeepLinear:
+    return DeepLinear.aligned(directions, weights, (len(directions),) * (depth + 1))
+
+
+def train(problem: ModeTask, start: DeepLinear | None = None) -> Run:
+    """Gradient flow of the squared error to the last time, recorded at all of them."""
+    p = problem
+    return flow(p.start() if start is None else start, p.moments, loss=losses.mse, until=p.times[-1], record=p.times, stationarity=0.0)
+
+
+@eqx.filter_jit
+def paths(problem: ModeTask, depth: int | None = None) -> Float[Array, "T L d"]:
+    """The predicted weight of every mode at every layer and time; of a network of another depth, read at the problem's own layers."""
+    p = problem
+    last = jax.vmap(lambda t: regression.weight_at_time(t, p.start_weight, p.target, p.second, depth or p.depth))(p.times)
+    return last[:, None, :] ** (jnp.arange(1, p.depth + 1, dtype=last.dtype) / p.depth)[:, None]
+
+
+def modes(key: PRNGKeyArray, depth: int, index: int = 0) -> ModeTask:
+    """Three modes of targets a factor of two or so apart, watched from the first moves until after the slowest has been learned."""
+    return _modes(key, depth, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _modes(key: PRNGKeyArray, depth: int, index: Array) -> ModeTask:
+    k1, k2 = jax.random.split(jax.random.fold_in(key, 15_000 + index))
+    dtype = jnp.result_type(float)
+    target = jnp.asarray([1.0, 0.6, 0.3], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.8, 1.2)
+    second = target * jax.random.uniform(k2, (DIM,), dtype, 0.5, 1.5)
+    start = jnp.full(DIM, SMALLEST[depth], dtype)
+    end = regression.time_to_weight(0.95 * target / second, start, target, second, depth)
+    times = jnp.geomspace(jnp.min(end) / 50, 1.5 * jnp.max(end), RECORDS, dtype=dtype)
+    return ModeTask(target, second, start, times, depth)
+
+
+def _times_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
+    for depth in (3, 2, 1, 5, 4):
+        yield modes(key, depth)
+    for depth in (2, 3):
+        yield modes(key, depth, 1)
+
+
+def _unequal(problem: ModeTask) -> ModeTask:
+    return replace(problem, start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.target.dtype))
+
+
+def _off_axis(problem: ModeTask, own: Any) -> Run:
+    """A start of the same weights along directions between the modes."""
+    ones = jnp.ones((DIM, DIM), problem.target.dtype)
+    q, _ = jnp.linalg.qr(jnp.eye(DIM, dtype=ones.dtype) + 0.7 * (jnp.triu(ones, 1) - jnp.tril(ones, -1)))
+    return train(problem, _aligned(q, problem.start_weight, problem.depth))
+
+
+def _lopsided(problem: ModeTask, own: Run) -> Run:
+    factors = jnp.asarray([3.0, 1 / 3.0] + [1.0] * (problem.depth - 2), problem.target.dtype)
+    return train(problem, DeepLinear([f * w for f, w in zip(factors, problem.start().layers, strict=True)]))
+
+
+def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
+    """Draws for a random search: units over six decades, targets down to ties, starts from tiny to beyond the end."""
+
+    def draw(key: PRNGKeyArray) -> ModeTask:
+        k = jax.random.split(key, 5)
+        dtype = jnp.result_type(float)
+        unit = 10.0 ** jax.random.uniform(k[0], (), dtype, -3, 3)
+        target = unit * 10.0 ** jax.random.uniform(k[1], (DIM,), dtype, -1, 0)
+        target = jnp.where(jax.random.bernoulli(k[2], 0.3), target.at[1].set(target[0]), target)
+        final = 10.0 ** jax.random.uniform(k[3], (DIM,), dtype, -1, 1)
+        start = final * 10.0 ** jax.random.uniform(k[4], (DIM,), dtype, -1.5, 0.3)
+        rate = jnp.min(depth * target * final ** (1 - 2 / depth))
+        return ModeTask(target, target / final, start, jnp.geomspace(0.001 / rate, 20 / rate, RECORDS, dtype=dtype), depth)
+
+    return draw
+
+
+TIMES = Claim(
+    name="sl-times",
+    statement="In regression, from an aligned balanced start every mode evolves alone, ds/dt = L s^(2 - 2/L) (a - q s): exponentially at "
+    "depth 1, along a sigmoid at depth 2, and in closed form at any depth; layer l carries s^(l/L) at every time.",
+    latex=r"\dot s = L\, s^{2 - 2/L} (a - q s), \qquad L = 2:\ s = \frac{a/q}{1 + (\frac{a}{q s_0} - 1)\, e^{-2at}}",
+    hypotheses=("linear network", "squared error", "aligned modes", "aligned balanced start", "gradient flow"),
+    source="beyond the paper; Saxe et al. 2014 for depth 2",
+    problems=_times_problems,
+    predict=paths,
+    measure=train,
+    compare=judge_paths,
+    controls=(
+        Control("unaligned-start", "starts along directions between the modes", problem=_unequal, measure=_off_axis),
+        Control("unbalanced-start", "starts with the same product, but unequal layers", measure=_lopsided),
+        Control("wrong-depth", "predicts for one layer more", predict=lambda problem, own: paths(problem, problem.depth + 1)),
+    ),
+    search=tuple(_harder_modes(depth) for depth in (1, 2, 3)),
+    quick=1,
+)
+
+
+# sl-retention
+
+
+@eqx.filter_jit
+def forgetting(problem: ModeTask) -> Forgetting:
+    """The exact decay of the last mode, and the power law it tends to."""
+    p = problem
+    logs = jnp.log(paths(p)[:, :, -1])
+    slopes = -jnp.asarray([regression.retention_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype)
+    return Forgetting(logs, slopes, jnp.abs(_slopes(p.times, logs) - slopes))
+
+
+@eqx.filter_jit
+def _idle(p: ModeTask) -> ModeTask:
+    """Two ordinary modes at their end, and one that says nothing of the target; slopes are read off the last two of eight decades."""
+    start = (p.target / p.second).at[-1].set(1)
+    times = jnp.geomspace(1e-4, 1e4, RECORDS, dtype=p.times.dtype)
+    return replace(p, target=p.target.at[-1].set(0), second=p.second.at[-1].set(1.5), start_weight=start, times=times)
+
+
+def _idle_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
+    for depth, index in ((2, 20), (3, 20), (4, 20), (2, 21)):
+        yield _idle(modes(key, depth, index))
+
+
+def _harder_idle(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
+    def draw(key: PRNGKeyArray) -> ModeTask:
+        k1, k2 = jax.random.split(key)
+        dtype = jnp.result_type(float)
+        second = 10.0 ** jax.random.uniform(k1, (1,), dtype, -3, 3)
+        start = 10.0 ** jax.random.uniform(k2, (1,), dtype, -2, 1)
+        rate = second * start ** (2 - 2 / depth)
+        return ModeTask(jnp.zeros(1, dtype), second, start, jnp.geomspace(1e-4, 1e4, RECORDS, dtype=dtype) / rate[0], depth)
+
+    return draw
+
+
+RETENTION = Claim(
+    name="sl-retention",
+    statement="A mode that says nothing of the target is forgotten by regression as a power of time, t^(-(l/L)/(2 - 2/L)) at layer l of "
+    "two or more: the lower layers keep it longer. At depth 1 it falls exponentially.",
+    latex=r"\|W_{l:1} v\| \sim t^{-\frac{l/L}{2 - 2/L}} \quad (a = 0,\ L \ge 2)",
+    hypotheses=("linear network", "squared error", "depth at least 2", "aligned balanced start", "no signal", "gradient flow"),
+    source="beyond the paper",
+    problems=_idle_problems,
+    predict=forgetting,
+    measure=train,
+    compare=judge_forgetting,
+    controls=(
+        Control(
+            "some-signal",
+            "leaves a hundredth of the signal in the mode",
+            measure=lambda problem, own: train(replace(problem, target=problem.target.at[-1].set(1e-2))),
+        ),
+        Control(
+            "same-rate",
+            "predicts that all layers forget at the rate of the last",
+            predict=lambda problem, own: replace(own, slopes=jnp.full_like(own.slopes, own.slopes[-1])),
+        ),
+        Control(
+            "contrastive-rate",
+            "predicts the exponents of the spectral contrastive loss",
+            predict=lambda problem, own: replace(own, slopes=own.slopes * (2 * problem.depth - 2) / (4 * problem.depth - 2)),
+        ),
+    ),
+    search=tuple(_harder_idle(depth) for depth in (2, 3)),
+    quick=1,
+)
+
+
+# sl-minimiser
+
+
+class RegressionTask(eqx.Module):
+    """Moments of inputs and targets, and a balanced start of a network of these `sizes` that is trained on them."""
+
+    moments: TargetMoments
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"widths {'-'.join(map(str, self.sizes))}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
+        """Rounder targets."""
+        from ._search import rounder
+
+        for digits in (1, 2, 3):
+            m = self.moments
+            yield lambda digits=digits, m=m: replace(self, moments=TargetMoments(rounder(m.target, digits), m.second))
+
+
+class Least(eqx.Module):
+    """The predicted minimiser, and the moments it is that of."""
+
+    minimiser: RegressionMinimiser
+    moments: TargetMoments
+
+
+def predict_least(problem: RegressionTask) -> Least:
+    width = min(problem.sizes[1:])
+    return Least(theory.regression_minimiser(problem.moments, problem.depth, width, throw=False), problem.moments)
+
+
+def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
+    """Gradient flow of the squared error to stationarity."""
+    return flow(problem.start() if start is None else start, problem.moments, loss=losses.mse)
+
+
+def _left(moments: TargetMoments, matrix: Array, width: int) -> tuple[Array, Array]:
+    r"""How far a nearly stationary map of this rank may be from the minimum, in the metric of the inputs: the size of the residuals of its
+    singular vectors, to which it is the exact truncation (Wedin 1972), and the correlation it keeps last.
+    """
+    d = moments.dim
+    z = matmul(matrix, psd_power(moments.second, 0.5, d))
+    off = z - matmul(moments.target, psd_power(moments.second, -0.5, d))
+    u, s, vt = jnp.linalg.svd(z, full_matrices=False)
+    residual = jnp.sqrt(jnp.sum(matmul(off, vt[:width].T) ** 2) + jnp.sum(matmul(u[:, :width].T, off) ** 2))
+    return residual, s[width - 1]
+
+
+@eqx.filter_jit
+def judge_least(prediction: Least, run: Run) -> Verdict:
+    """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
+    best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
+    depth, eps = best.depth, jnp.finfo(best.matrix.dtype).eps
+    grams, size = measure.layer_grams(network), frobenius(best.grams)
+    residual, last = _left(moments, network.matrix, min(*network.sizes[1:], *moments.target.shape))
+    # A residual turns a kept mode towards a dropped one by itself over the gap; twice, for what is of second order.
+    inside = 2 * residual * jnp.maximum(1, last / best.gap)
+    spread = jnp.linalg.eigvalsh(moments.second)
+    length = frobenius(best.matrix)
+    moved = inside / jnp.sqrt(spread[0])
+    spectrum = jnp.linalg.eigvalsh(best.grams[-1])
+    least = jnp.take(spectrum, moments.dim - best.kept)
+    levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
+    # A root of M magnifies the relative error of its smallest kept eigenvalue.
+    magnified = levels * least ** (levels - 1) * 2 * length
+    condition = jnp.max(spread) / spread[0]
+    rounding = depth * (best.rounding + 64 * moments.dim * eps * condition * (1 + last / best.gap))
+    granted = imbalance_rounding(run.fine.start)
+    scale = jnp.abs(best.loss) + moments.power / 2
+    both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))  # noqa: E731
+    zero = jnp.zeros_like(scale)
+    between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
+    return Verdict(
+        discrepancy=both(
+            frobenius(grams - best.grams) / size,
+            frobenius(network.matrix - best.matrix) / length,
+            jnp.abs(run.fine.loss[-1] - best.loss) / scale,
+        ),
+        parts={
+            "start": both(imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero),
+            "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
+            "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
+            "rounding": both(rounding * (spectrum[-1] / least) ** (1 - levels), rounding, rounding),
+        },
+        # What the check must see: another layer, another map, and the loss of a network of one mode less.
+        effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
+        predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
+        measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
+        premises={"unique minimiser": best.unique, PREMISE: _is_balanced(run, granted)},
+        settled=run.settled,
+        finite=run.finite,
+        labels=(*(f"layer {i}" for i in range(1, depth + 1)), "map", "loss"),
+        what="relative discrepancy of the regression minimiser",
+    )
+
+
+def _is_balanced(run: Run, granted: Array) -> Bool[Array, ""]:
+    return jnp.all(measure.imbalance_norms(run.fine.start) <= granted)
+
+
+def regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> RegressionTask:
+    """Inputs and targets in random position: nothing commutes. The correlations are well apart."""
+    return _regression_task(key, sizes, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> RegressionTask:
+    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 4)
+    dtype = jnp.result_type(float)
+    d, outputs = sizes[0], sizes[-1]
+    v, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, d), dtype))
+    root = matmul(v * jnp.geomspace(1.5, 0.7, d, dtype=dtype), v.T)
+    left, _ = jnp.linalg.qr(jax.random.normal(k[1], (outputs, outputs), dtype))
+    right, _ = jnp.linalg.qr(jax.random.normal(k[2], (d, min(d, outputs)), dtype))
+    n = min(d, outputs)
+    correlations = jnp.linspace(1.2, 0.4, n, dtype=dtype) * jax.random.uniform(k[3], (n,), dtype, 0.95, 1.05)
+    target = matmul(matmul(left[:, :n] * correlations, right.T), root)
+    power = 1.1 * jnp.sum(correlations**2)
+    return RegressionTask(TargetMoments(target, matmul(root, root), power), k[3], jnp.asarray(0.5, dtype), sizes)
+
+
+def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
+    yield regression_task(key, (5, 2, 3))
+    yield regression_task(key, (5, 4, 4, 3))
+    yield regression_task(key, (5, 3))
+    yield regression_task(key, (5, 2, 4, 3), 1)
+    yield regression_task(key, (5, 2, 3), 1)
+    yield regression_task(key, (4, 4, 1))
+
+
+def _plain_truncation(problem: RegressionTask, own: Least) -> Least:
+    """The largest singular values of A S^-1 kept, as if all inputs varied alike."""
+    return with_map(problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T)
+
+
+def _plain_inputs(problem: RegressionTask, own: Least) -> Least:
+    return with_map(problem, own, problem.moments.target)
+
+
+@eqx.filter_jit
+def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
+    """The prediction with the best approximation of another map, and its balanced layers."""
+    p = min(problem.sizes[1:])
+    u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
+    matrix = matmul(u[:, :p] * s[:p], vt[:p])
+    levels = range(1, problem.depth + 1)
+    grams = jnp.stack([matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels])
+    return replace(own, minimiser=replace(own.minimiser, matrix=matrix, grams=grams))
+
+
+def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
+    scales = jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype)
+    return train_least(problem, gaussian(problem.key, problem.sizes, scales))
+
+
+def _harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
+    return lambda key: _regression_task(key, sizes, jnp.asarray(0))
+
+
+MINIMISER = Claim(
+    name="sl-minimiser",
+    statement="Regression over linear networks of smallest width p ends at W = (A S^(-1/2))_p S^(-1/2), which is A S^(-1) where the rank "
+    "allows; balanced layers have the Grams (W^T W)^(l/L).",
+    latex=r"W^\star = (A S^{-1/2})_p\, S^{-1/2}, \qquad M_l = (W^{\star\top} W^\star)^{l/L}",
+    hypotheses=("linear network", "squared error", PREMISE, "unique minimiser", "gradient flow", "trained to stationarity"),
+    source="paper section 5; beyond the paper for bounded width and any depth",
+    problems=_least_problems,
+    predict=predict_least,
+    measure=train_least,
+    compare=judge_least,
+    controls=(
+        Control("plain-truncation", "predicts that the largest singular values of A S^-1 are kept", predict=_plain_truncation),
+        Control("plain-inputs", "predicts as if inputs were uncorrelated and of variance one", predict=_plain_inputs),
+        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided_layers),
+    ),
+    search=tuple(_harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    quick=1,
+)

@@ -1,0 +1,74 @@
+"""How well a linear read-out of a layer does on each group of inputs, when layers are read with some noise."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks
+from .._spectra import matmul, psd_power
+from ..problems import Groups
+
+
+class GroupAccuracy(eqx.Module):
+    r"""Accuracies in [0, 1], layer by layer: `groups` `(L, G)`; `average` `(L,)`, over groups by their probability; `worst` `(L,)`, over
+    those of positive probability.
+    """
+
+    groups: Float[Array, "L G"]
+    average: Float[Array, " L"]
+    worst: Float[Array, " L"]
+
+
+def group_accuracy(grams: Float[Array, "L d d"], fitted: Groups, tested: Groups, blur: Any = 0.1) -> GroupAccuracy:
+    r"""Accuracy on each group of the best linear read-out of each layer, of which only the Gram matters.
+
+    A layer $r = W_{l:1} x$ is read as $r + \tau \zeta$ with Gaussian $\zeta$ and $\tau^2 = \text{blur}^2\, E\|r\|^2$. Least squares on the
+    labels $\pm 1$ of `fitted` is then ridge regression: with $M$ the layer's Gram, $S$ the second moment and $a = E[yx]$ of `fitted`,
+
+    $$v = (M^{1/2} S M^{1/2} + \tau^2)^{-1} M^{1/2} a, \quad \beta = M^{1/2} v, \quad
+    \text{accuracy}_g = \Phi\Big(\frac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \mathrm{diag}(\sigma^2) \beta + \tau^2 \|v\|^2}}\Big).$$
+
+    Without noise, blur to 0, $\beta = S^{-1} a$ for every invertible $M$: all layers of full rank are then equivalent. And layers whose
+    Grams are multiples of one another, as those of rank one in a balanced network, are equivalent at any blur.
+
+    **Arguments:** `grams`: of the layers; `fitted`: the inputs and two classes the read-out is fitted on; `tested`: those it is tested on;
+    `blur`: positive, the noise of each coordinate relative to the root mean square length of the layer. Nothing is centred, and there is
+    no intercept.
+
+    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a blur that is not positive.
+
+    Theorem: shift, coarse-to-fine (beyond the paper).
+    """
+    noise = _checks.positive("blur", blur)
+    for name, groups in (("fitted", fitted), ("tested", tested)):
+        if groups.classes != 2:
+            raise _checks.bad(name, f"{groups.classes} classes", "two classes")
+        if groups.dim != grams.shape[-1]:
+            raise _checks.bad(name, f"dimension {groups.dim}", f"that of the Grams, {grams.shape[-1]}")
+    return _accuracy(grams, fitted, tested, noise.astype(grams.dtype))
+
+
+@eqx.filter_jit
+def _accuracy(grams: Array, fitted: Groups, tested: Groups, blur: Array) -> GroupAccuracy:
+    d = grams.shape[-1]
+    second = fitted.second
+    sides = jnp.asarray([-1, 1], grams.dtype)
+    aim = jnp.sum((fitted.probability * sides[fitted.labels])[:, None] * fitted.means, axis=0)
+    signed = sides[tested.labels][:, None] * tested.means
+
+    def one(gram: Array) -> Array:
+        root = psd_power(gram, 0.5, d)
+        blurred = blur**2 * jnp.sum(gram * second)
+        inner = matmul(matmul(root, second), root) + jnp.where(blurred > 0, blurred, 1) * jnp.eye(d, dtype=gram.dtype)
+        v = jnp.linalg.solve(inner, matmul(root, aim[:, None])[:, 0])
+        beta = matmul(root, v[:, None])[:, 0]
+        deviation = jnp.sqrt(jnp.sum((tested.noise * beta) ** 2) + blurred * jnp.sum(v**2))
+        margins = matmul(signed, beta[:, None])[:, 0]
+        return jax.scipy.stats.norm.cdf(jnp.where(deviation > 0, margins / jnp.where(deviation > 0, deviation, 1), 0))
+
+    groups = jax.vmap(one)(grams)
+    worst = jnp.min(jnp.where(tested.probability > 0, groups, 1), axis=1)
+    return GroupAccuracy(groups, matmul(groups, tested.probability[:, None])[:, 0], worst)

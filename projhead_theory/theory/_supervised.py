@@ -1,0 +1,104 @@
+"""The minimiser of the mean squared error over linear networks of bounded width, and its layers."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from .. import _checks
+from .._spectra import matmul, psd_power, symmetric
+from ..moments import TargetMoments
+from ._spectral import NonUniqueMinimiserError
+
+
+class RegressionMinimiser(eqx.Module):
+    r"""The linear map $W^\star$ of bounded rank at which the mean squared error is least, and the Grams of its layers.
+
+    `matrix` `(k, d)`; `grams` `(L, d, d)`, $(W^{\star\top} W^\star)^{l/L}$; `loss`; `correlations`, the singular values of
+    $A S^{-1/2}$, descending; `kept`, how many of them $W^\star$ contains; `gap`, $\rho_p - \rho_{p+1}$ (infinite when nothing is cut);
+    `unique`; `rounding`, the relative error that the dtype leaves in `matrix`.
+    """
+
+    matrix: Float[Array, "k d"]
+    grams: Float[Array, "L d d"]
+    loss: Float[Array, ""]
+    correlations: Float[Array, " m"]
+    kept: Int[Array, ""]
+    gap: Float[Array, ""]
+    unique: Bool[Array, ""]
+    rounding: Float[Array, ""]
+
+    @property
+    def depth(self) -> int:
+        return self.grams.shape[-3]
+
+    @property
+    def weights(self) -> Float[Array, "L d"]:
+        """The weight of each input coordinate at each layer."""
+        squares = jnp.diagonal(self.grams, axis1=-2, axis2=-1)
+        return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
+def regression_minimiser(moments: TargetMoments, depth: int = 1, width: int | None = None, *, throw: bool = True) -> RegressionMinimiser:
+    r"""Minimise $\frac 12 E\|Wx - y\|^2$ over $W = W_L \cdots W_1$ with layers of at least `width` units, and balance them.
+
+    $W^\star = (A S^{-1/2})_p S^{-1/2}$ with the best approximation of rank $p$; $A S^{-1}$ where the rank allows. The metric is that of
+    the inputs: what is kept are the combinations of outputs best predicted, not the largest singular values of $A S^{-1}$. The loss is
+    $\frac 12 (E\|y\|^2 - \sum_{i \le p} \rho_i^2)$. Balanced layers have the Grams $(W^{\star\top} W^\star)^{l/L}$. Directions without
+    variance get weight zero.
+
+    **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: $p \ge 1$, the smallest width of the network, outputs included, $k$ if not
+    given; `throw`: raise if the minimiser is not unique. With `throw=False`, `unique` says so, and `matrix` is what all share.
+
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if $\rho_p = \rho_{p+1} > 0$ to rounding.
+
+    Theorem: sl-minimiser, layerwise-law (paper section 5; Izenman 1975 for the rank).
+    """
+    depth = _checks.count("depth", depth)
+    most = min(moments.target.shape)
+    width = most if width is None else min(_checks.count("width", width), most)
+    result = _minimise(moments, depth, width)
+    unique = _checks.concrete(result.unique)
+    if throw and unique is not None and not unique.all():
+        raise NonUniqueMinimiserError(
+            f"width: got {width}, which cuts between the tied correlations {width} and {width + 1}; "
+            "want a width at which the minimiser is unique"
+        )
+    return result
+
+
+@eqx.filter_jit
+def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinimiser:
+    a, s = moments.target, moments.second
+    d, eps = moments.dim, jnp.finfo(s.dtype).eps
+    variance = jnp.diagonal(s)
+    scale = jnp.where(variance > 0, jnp.where(variance > 0, variance, 1) ** -0.5, 0)
+    outer = scale[:, None] * scale[None, :]
+    spread = jnp.linalg.eigvalsh(s * outer)
+    rank = jnp.sum(spread > d * eps * spread[-1])
+    unscale = scale[:, None] * psd_power(s * outer, -0.5, rank)
+    unscale = jnp.where(rank < d, matmul(psd_power(s, 0.0, jnp.sum(jnp.linalg.eigvalsh(s) > d * eps * jnp.trace(s))), unscale), unscale)
+    left, correlations, right = jnp.linalg.svd(matmul(a, unscale), full_matrices=False)
+    smallest = spread[jnp.clip(d - rank, 0, d - 1)]
+    noise = 8 * d * eps * jnp.maximum(spread[-1] / jnp.where(rank > 0, smallest, 1), 1)
+    small = noise * correlations[0]
+    within = jnp.arange(correlations.size) < width
+    below = correlations[width] if width < correlations.size else jnp.zeros_like(small)
+    gap = correlations[width - 1] - below
+    cuts = below > small
+    unique = ~(cuts & (gap <= small))
+    tied = jnp.abs(correlations - correlations[width - 1]) <= small
+    kept = within & (correlations > small) & (unique | ~tied)
+    matrix = matmul(left * jnp.where(kept, correlations, 0), matmul(right, unscale.T))
+    count = jnp.sum(kept)
+    gram = symmetric(matmul(matrix.T, matrix))
+    grams = jnp.stack([psd_power(gram, level / depth, count) for level in range(1, depth)] + [gram])
+    return RegressionMinimiser(
+        matrix=matrix,
+        grams=grams,
+        loss=(moments.power - jnp.sum(jnp.where(within, correlations, 0) ** 2)) / 2,
+        correlations=correlations,
+        kept=count,
+        gap=jnp.where(cuts, gap, jnp.inf),
+        unique=unique,
+        rounding=noise * (1 + correlations[0] / jnp.where(cuts & unique, gap, jnp.inf)),
+    )

@@ -1,0 +1,128 @@
+"""Supervised contrastive learning: what two classes with subclasses, or any classes at all, leave of each feature in every layer."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from .. import _checks
+from .._spectra import matmul, symmetric
+from ..moments import Moments
+
+# (class, subclass), or one number for both
+Pair = Any
+
+
+def class_minimiser(moments: Moments) -> Float[Array, "d d"]:
+    r"""$M^\star = S^{-1} C S^{-1}$: the Gram after the head, for any number of classes and a network at least as wide as the rank of $C$.
+
+    With positives of one class, $C = \sum_k \pi_k \mu_k \mu_k^\top$, it spans the $K$ discriminant directions $S^{-1} \mu_k$. It is
+    `spectral` at a width that cuts nothing, without a decomposition: solved, so that $S$ must be invertible.
+
+    Theorem: scl-minimiser (paper section 5).
+    """
+    half = jnp.linalg.solve(moments.second, moments.cross)
+    return symmetric(jnp.linalg.solve(moments.second, half.T))
+
+
+def subclass_weights(strength: Pair, noise: Pair, correlation: Any, depth: int) -> Float[Array, "L 2"]:
+    r"""Weights of a class and of a subclass feature in every layer, at the minimum, for two balanced classes.
+
+    $M^\star = u u^\top$ with $u = S^{-1} \mu = (\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2),\ r \phi_s \sigma_c^2) / \det S$; as it is of
+    rank one, $M_l = |u|^{2l/L}\, \hat u \hat u^\top$: the *ratio* of the two weights is the same in all layers. The subclass has
+    none in any if and only if `collapses`. Weights are not negative; the subclass counts against the class where $r < 0$.
+
+    **Arguments:** `strength`: $(\phi_c, \phi_s)$, positive; `noise`: $(\sigma_c, \sigma_s)$, not negative; `correlation`: $r$ of the
+    subclass with the class, in [-1, 1]; `depth`: $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range, or a second moment without an inverse: $|r| = 1$ and no noise, or none at all.
+
+    Theorem: scl-minimiser, class-collapse (paper section 5).
+    """
+    phi, sigma, r = _features(strength, noise, correlation)
+    depth = _checks.count("depth", depth)
+    (pc, ps), (sc, ss) = phi**2, sigma**2
+    rest = ps * (1 - r**2) + ss
+    # The determinant, (phi_c^2 + sigma_c^2)(phi_s^2 + sigma_s^2) - r^2 phi_c^2 phi_s^2, as a sum of what cannot be negative.
+    det = pc * rest + sc * (ps + ss)
+    _checks.require("noise", det, lambda v: v > 0, "a second moment with an inverse")
+    u = jnp.stack([phi[0] * rest, r * phi[1] * sc]) / det
+    size = jnp.sqrt(jnp.sum(u**2))
+    levels = jnp.arange(1, depth + 1, dtype=u.dtype)[:, None] / depth
+    return jnp.abs(u) / size * size**levels
+
+
+def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
+    r"""Whether the subclass gets no weight at all at the minimum, in every layer: $\sigma_c = 0$ or $r = 0$.
+
+    Theorem: class-collapse (paper section 5).
+    """
+    sigma, r = _checks.nonnegative("noise", noise), _correlation(correlation)
+    return (sigma[..., 0] == 0) | (r == 0)
+
+
+def mixed_subclass_weight(share: Any, strength: Any, noise: Any, depth: int) -> Float[Array, "... L"]:
+    r"""Weight of a subclass that is independent of the class, with positives of the class with probability $a$ and views otherwise, in
+    every layer: $\big(\sqrt{1 - a}\, \phi_s / (\phi_s^2 + \sigma_s^2)\big)^{l/L}$.
+
+    Near $a = 1$ layer $l$ falls like $(1 - a)^{l/(2L)}$: any share of views keeps the subclass, and lower layers keep more of it.
+
+    **Arguments:** `share`: $a$, in [0, 1]; `strength`: $\phi_s$, positive; `noise`: $\sigma_s$, not negative; `depth`: $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: mixed-positives (beyond the paper).
+    """
+    a, phi, sigma = _checks.probability("share", share), _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
+    depth = _checks.count("depth", depth)
+    levels = jnp.arange(1, depth + 1, dtype=phi.dtype) / depth
+    kept = (1 - a)[..., None]
+    root = jnp.where(kept > 0, jnp.where(kept > 0, kept, 1) ** (levels / 2), 0)
+    return root * (phi / (phi**2 + sigma**2))[..., None] ** levels
+
+
+def collapsing_weight(time: Any, moments: Moments, direction: Float[Array, " d"], depth: int) -> Float[Array, "... L"]:
+    r"""Weight at every layer, late in training, of the one direction that the minimiser collapses: $(4 L e\, q^2 t)^{-l/(Le)}$ with
+    $e = 4 - 2/L$ and $q = 1 / (v^\top S^{-1} v)$.
+
+    $v$ is the unit vector orthogonal to the range of $M^\star$, and $q$ what is left of the variance along it once everything that is
+    learned has been regressed out. The leading term for any balanced start and any $C$, $S$, also where they do not commute, if $v$ is
+    the only such direction; corrections fall at least as fast as the last layer's weight. Where $v$ is a coordinate that is uncorrelated
+    with all others it is the law of *vanishing-features*.
+
+    **Arguments:** `time`: $t > 0$; `moments`; `direction`: $v$, `(d,)`; `depth`: $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range, or a direction that the minimiser does weight.
+
+    Theorem: subclass-retention (beyond the paper).
+    """
+    t, v = _checks.positive("time", time), _checks.floating("direction", direction)
+    depth = _checks.count("depth", depth)
+    if v.shape != (moments.dim,):
+        raise _checks.bad("direction", f"shape {v.shape}", f"({moments.dim},)")
+    gram = class_minimiser(moments)
+    left = matmul(gram, v[:, None])[:, 0]
+    share = jnp.sqrt(jnp.sum(left**2) / jnp.sum(v**2)) / jnp.trace(gram)
+    eps = float(jnp.finfo(gram.dtype).eps)
+    _checks.require("direction", share, lambda x: x <= eps**0.5, "one of no weight in the minimiser")
+    q = jnp.sum(v**2) / jnp.sum(v * jnp.linalg.solve(moments.second, v))
+    e = 4 - 2 / depth
+    levels = jnp.arange(1, depth + 1, dtype=q.dtype) / depth
+    return (4 * depth * e * q**2 * t)[..., None] ** (-levels / e)
+
+
+def _features(strength: Pair, noise: Pair, correlation: Any) -> tuple[Array, Array, Array]:
+    phi, sigma = _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
+    for name, x in (("strength", phi), ("noise", sigma)):
+        if x.shape != (2,):
+            raise _checks.bad(name, f"shape {x.shape}", "two numbers: of the class and of the subclass")
+    r = _correlation(correlation)
+    dtype = jnp.result_type(phi, sigma, r)
+    return phi.astype(dtype), sigma.astype(dtype), r.astype(dtype)
+
+
+def _correlation(value: Any) -> Array:
+    r = _checks.floating("correlation", value)
+    _checks.require("correlation", r, lambda v: np.abs(v) <= 1, "a correlation in [-1, 1]")
+    return r
