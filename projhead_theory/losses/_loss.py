@@ -43,22 +43,19 @@ class AbstractLoss(eqx.Module):
         raise self._lacks("labelled")
 
     def __call__(self, network: Network, data: Data) -> Float[Array, ""]:
-        linear = isinstance(network, DeepLinear | Headed)
         if isinstance(data, ContrastiveProblem):
             if isinstance(network, ThresholdedDiagonal):
                 # The outputs, seen as inputs of no network at all.
                 moments = network.output_moments(data)
                 return self.population(jnp.eye(moments.dim, dtype=moments.second.dtype), moments)
-            if not linear:
+            if not isinstance(network, DeepLinear | Headed):
                 raise _checks.bad("data", f"a ContrastiveProblem, for {type(network).__name__}", "Views of it: no closed form exists")
             data = data.moments()
-        if isinstance(data, Moments):
-            if not linear:
-                wanted = "a problem or Views: the loss of a non-linear network is no function of the moments"
-                raise _checks.bad("data", f"Moments, for {type(network).__name__}", wanted)
-            return self.population(network.matrix, data)
-        if isinstance(data, TargetMoments):
-            return self.regression(network.matrix, data)
+        if isinstance(data, Moments | TargetMoments):
+            if not isinstance(network, DeepLinear | Headed):
+                wanted = "a problem, Views or Labelled: the loss of a non-linear network is no function of the moments"
+                raise _checks.bad("data", f"{type(data).__name__}, for {type(network).__name__}", wanted)
+            return self.population(network.matrix, data) if isinstance(data, Moments) else self.regression(network.matrix, data)
         if isinstance(data, Views):
             return self.batch(network(data.first), network(data.second))
         if isinstance(data, Labelled):
