@@ -21,6 +21,15 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_sessionstart(session):
+    """The default suite compiles lightly, as `projhead verify --quick` does; the slow one in full, as the library does."""
+    if session.config.option.markexpr == "not slow":
+        from projhead_theory.cli._compiler import without_fusion_emitters
+
+        without_fusion_emitters()
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 def _scope(nodeid: str) -> str:
     """What shares compiled programs: the tests of one claim, in whatever module; else a module."""
     from projhead_theory.claims import CLAIMS

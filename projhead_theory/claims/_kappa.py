@@ -14,7 +14,7 @@ from ..networks import DeepLinear
 from ..theory import LayerPrediction
 from ._claim import Claim, Control
 from ._compare import compare
-from ._heads import DIM, QUARTER, Ends, Matching, continued, head, rounded_fields, train, train_matching
+from ._heads import DIM, QUARTER, Ends, Matching, continued, head, rounded_fields, train, train_matching, undecayed
 from ._runs import Run, flow
 from ._tasks import balanced, gaussian, replace
 from ._verdict import Verdict
@@ -147,9 +147,7 @@ def _any_kappa(problem: Emulating) -> Array:
 
 
 def _flowed(problem: Emulating, own: Both) -> Both:
-    p = problem.fixed
-    plain = train(p.start(), p.moments, jnp.stack([p.rows, p.rows]), jnp.zeros_like(p.decays))
-    return replace(own, fixed=replace(own.fixed, before=plain.before))
+    return replace(own, fixed=undecayed(problem.fixed, own.fixed))
 
 
 def _upper(problem: Emulating, own: Both) -> Both:
@@ -182,7 +180,7 @@ EMULATION = Claim(
 
 # best-kappa
 
-FEATURES, RATIOS, SPACING = 4, 5, 0.05
+RATIOS, SPACING = 5, 0.05
 
 
 class Downstream(eqx.Module):
@@ -222,16 +220,22 @@ class Complexities(eqx.Module):
 
 def measure_heads(problem: Downstream) -> Complexities:
     """Train under every head with two decays, and read the indicator off the Grams continued to none."""
-    decays = problem.decay / jnp.asarray([1, QUARTER], problem.decay.dtype)
-    return _measure_heads(problem, decays)
+    start, rows, decays = _tried(problem)
+    return _read(problem, train(start, problem.moments, rows, decays))
 
 
 @eqx.filter_jit
-def _measure_heads(problem: Downstream, decays: Array) -> Complexities:
-    p, count, dim = problem, problem.kappas.size, problem.cross.size
+def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
+    """The start, and heads and decays of all runs."""
+    p, dim = problem, problem.cross.size
     start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
-    ends = train(start, p.moments, rows, jnp.tile(decays, count))
+    return start, rows, jnp.tile(p.decay / jnp.asarray([1, QUARTER], p.decay.dtype), p.kappas.size)
+
+
+@eqx.filter_jit
+def _read(problem: Downstream, ends: Ends) -> Complexities:
+    p, count = problem, problem.kappas.size
     each = jax.tree.map(lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)), ends)
     grams, left = jax.vmap(continued)(each)
     beta = jnp.zeros_like(p.cross).at[p.target].set(1 / p.strength[p.target])
@@ -306,16 +310,16 @@ def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
 
 
 @eqx.filter_jit
-def _downstream(key: PRNGKeyArray, index: Array) -> Downstream:
+def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
     """A label of middle rank; the strengths of lighter features such that some head is best; heads on either side of that."""
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
     dtype = jnp.result_type(float)
-    weights = jnp.asarray([1.4, 1.0, 0.8, 0.5], dtype) * jax.random.uniform(k[0], (FEATURES,), dtype, 0.95, 1.05)
-    fractions = jax.random.uniform(k[1], (FEATURES,), dtype, 0.5, 0.9)
-    target = 1 + jnp.mod(index, FEATURES - 2)
+    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(k[0], (features,), dtype, 0.95, 1.05)
+    fractions = jax.random.uniform(k[1], (features,), dtype, 0.5, 0.9)
+    target = 1 + jnp.mod(index, features - 2)
     kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
-    strength = jax.random.uniform(k[3], (FEATURES,), dtype, 0.7, 1.4)
-    rates = (jnp.arange(FEATURES) - target).astype(dtype)
+    strength = jax.random.uniform(k[3], (features,), dtype, 0.7, 1.4)
+    rates = (jnp.arange(features) - target).astype(dtype)
     terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
     ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
     strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
@@ -323,14 +327,14 @@ def _downstream(key: PRNGKeyArray, index: Array) -> Downstream:
     kappas = kappa * jnp.exp(SPACING * off)
     second = fractions / weights**2
     cross = fractions * second
-    decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], FEATURES))
-    turn = jax.random.permutation(k[5], FEATURES)
+    decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], features))
+    turn = jax.random.permutation(k[5], features)
     return Downstream(cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6])
 
 
 def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
-    for index in range(4):
-        yield _downstream(key, jnp.asarray(index))
+    for features, index in ((3, 0), (4, 0), (4, 1), (4, 2)):
+        yield _downstream(key, features, jnp.asarray(index))
 
 
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import _options as options
+from ._compiler import compiled_lightly, without_fusion_emitters
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +37,7 @@ def verify(
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
     options.set_precision(precision)
+    without_fusion_emitters()
     for name, path in (("json", json), ("html", html), ("markdown", markdown)):
         options.require_writable(name, path)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
@@ -111,7 +113,7 @@ def _run(
 
         show = lambda step: progress.update(task, description=step)  # noqa: E731
         try:
-            with options.compiled_lightly() if quick else contextlib.nullcontext():
+            with compiled_lightly() if quick else contextlib.nullcontext():
                 claims.check_all(chosen, seed, quick=quick, workers=workers, progress=done, step=show)
         except KeyboardInterrupt:
             interrupted = True
