@@ -1,5 +1,6 @@
 """Layers of a linear network trained on two classes from an aligned balanced start, in closed form."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,6 +17,7 @@ def loss_name(value: str) -> str:
     return value
 
 
+@eqx.filter_jit
 def aligned_grams(times: Float[Array, " T"], groups: Groups, start: Array, depth: int, loss: str) -> Float[Array, "T L d d"]:
     r"""Grams at every time from the start whose end-to-end weight is the same in all directions.
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 
 from .. import _checks, theory
 from .._plain import plain
@@ -62,8 +62,9 @@ class FeatureSweep(eqx.Module):
         return plot_feature_sweep(self, ax)
 
     def _sentences(self) -> np.ndarray:
-        values = self.ended._value
-        return np.asarray([Ended[Ended.promote(v)] for v in np.ravel(values)], object).reshape(values.shape)
+        shape = self.measured.shape[1:]
+        ended = [Ended[jax.tree.map(lambda x, i=i: x[i], self.ended)] for i in np.ndindex(shape)]
+        return np.asarray(ended).reshape(shape)
 
 
 def feature_sweep(start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6) -> FeatureSweep:
@@ -111,7 +112,7 @@ def diagonal_weights(start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha:
 @eqx.filter_jit
 def _trained(
     start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"], until: Array
-) -> tuple[Float[Array, "L S F"], Integer[Array, "S F"]]:
+) -> tuple[Float[Array, "L S F"], Any]:
     def one(phi: Array, alpha: Array) -> tuple[Array, Any]:
         problem = ContrastiveProblem(Features(phi[None]), SignFlip(alpha[None]))
         run = gradient_flow(start, problem, until=until, record=2)

@@ -162,19 +162,19 @@ def shift_accuracy(
     left = spread - phi[1:] ** 2 * (1 - r**2)
     _checks.require("variance", left, lambda v: v >= 0, f"at least that of the groups, which is {float(spread - left.min()):.4g}")
     deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
-    inner = phi.size if width is None else _checks.count("width", width)
-    sizes = (phi.size,) + (inner,) * (depth - 1) + (phi.size if outputs is None else _checks.count("outputs", outputs),)
-    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, _checks.count("seeds", seeds, 2)))
-    settings = eqx.filter_vmap(lambda r, noise: _Setting.of(phi, noise, r, factor))(r, deviations)
-    whole = min(sizes) >= phi.size
-    predicted = eqx.filter_vmap(lambda s: _predicted(s, at, size, noise, depth))(settings)
-    predicted = jnp.moveaxis(predicted if whole else jnp.full_like(predicted, jnp.nan), 1, 0)
-
     steps = np.round(np.asarray(at) / float(rate)).astype(int)
     counts = tuple(_checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2)))
     positive = np.flatnonzero(np.asarray(cuts) > 0)
     if positive.size and (np.diff(steps, prepend=0) <= 0).any():
         raise _checks.bad("times", f"{np.asarray(at).tolist()}", f"times apart, and from 0, by a step, {float(rate):g}, or more")
+
+    inner = phi.size if width is None else _checks.count("width", width)
+    sizes = (phi.size,) + (inner,) * (depth - 1) + (phi.size if outputs is None else _checks.count("outputs", outputs),)
+    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, _checks.count("seeds", seeds, 2)))
+    settings = _settings(phi, deviations, r, factor)
+    whole = min(sizes) >= phi.size
+    predicted = jnp.where(whole, _predicted(settings, at, size, noise, depth), jnp.nan)
+
     shape = (len(r), len(keys[0]))
     measured = np.full((2, len(r), cuts.size, shape[1], at.size, depth, settings.test.probability.shape[1]), np.nan, dtype)
     if positive.size < cuts.size:
@@ -219,10 +219,19 @@ class _Setting(eqx.Module):
         return lambda outputs: SupervisedProblem(self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides))
 
 
-def _predicted(s: _Setting, times: Array, start: Array, blur: Array, depth: int) -> Float[Array, "R T L G"]:
-    grams = aligned_grams(times, s.training, start, depth, "regression")
-    each = lambda fitted: jax.vmap(lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups)(grams)  # noqa: E731
-    return jnp.stack([each(s.training), each(s.balanced)])
+@eqx.filter_jit
+def _settings(strength: Array, noise: Float[Array, "C d"], correlation: Float[Array, "C K"], turned: Array) -> _Setting:
+    return eqx.filter_vmap(lambda noise, r: _Setting.of(strength, noise, r, turned))(noise, correlation)
+
+
+@eqx.filter_jit
+def _predicted(settings: _Setting, times: Array, start: Array, blur: Array, depth: int) -> Float[Array, "R C T L G"]:
+    def one(s: _Setting) -> Array:
+        grams = aligned_grams(times, s.training, start, depth, "regression")
+        each = lambda fitted: jax.vmap(lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups)(grams)  # noqa: E731
+        return jnp.stack([each(s.training), each(s.balanced)])
+
+    return eqx.filter_vmap(one, out_axes=1)(settings)
 
 
 def _start(key: Array, size: Array, sizes: tuple[int, ...]) -> DeepLinear:

@@ -15,13 +15,18 @@ def plot_feature_sweep(sweep: FeatureSweep, ax: Any = None) -> Any:
     closed form as lines, trained networks as markers, the edges of both layers in grey. Returns the axes.
     """
     ax = axes(ax)
-    strength = np.asarray(sweep.strength)
+    order = np.argsort(np.asarray(sweep.strength))
+    strength, last = np.asarray(sweep.strength)[order], float(sweep.reach[-1])
+    predicted, measured = (np.asarray(weights)[:, order] for weights in (sweep.predicted, sweep.measured))
+    # At the last edge both layers jump: lines end there and begin anew.
+    jump = np.searchsorted(strength, last, side="right")
     for i, flips in enumerate(np.asarray(sweep.flips)):
         colour = COLOURS[i % len(COLOURS)]
         for side, level, line, marker in SIDES:
             label = f"{side}, flips {flips:g}"
-            ax.plot(strength, np.asarray(sweep.predicted)[level, :, i], line, color=colour, lw=1.2, label=label)
-            ax.plot(strength, np.asarray(sweep.measured)[level, :, i], marker, color=colour, mfc="none", ms=4)
+            closed = np.insert(predicted[level, :, i], jump, np.nan)
+            ax.plot(np.insert(strength, jump, last), closed, line, color=colour, lw=1.2, label=label)
+            ax.plot(strength, measured[level, :, i], marker, color=colour, mfc="none", ms=4)
     _edges(ax, sweep.reach)
     ax.set_xlabel("strength (grey: the edges)")
     ax.set_ylabel("weight after training")
@@ -46,9 +51,9 @@ def plot_connected_sweep(sweep: ConnectedSweep, ax: Any = None) -> Any:
     _edges(ax, sweep.reach)
     # Shares run from hundredths, where it is decided what is absent, to tens.
     ax.set_yscale("symlog", linthresh=0.1)
-    ax.set_xlabel("strength of the weak feature (grey: the diagonal network's edges)")
-    ax.set_ylabel("squared weight, share of a strong one's")
-    ax.legend(frameon=False, fontsize="x-small")
+    ax.set_xlabel("strength (grey: the diagonal edges)")
+    ax.set_ylabel("squared weight / a strong one's")
+    ax.legend(frameon=False, fontsize="x-small", ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
