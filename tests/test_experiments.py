@@ -281,13 +281,14 @@ def test_three_classes_of_a_network_with_thresholds_against_another_library():
     shows nothing, leaves a guess.
     """
     rng = np.random.default_rng(1)
-    groups = pt.Groups([0.1, 0.2, 0.25, 0.3, 0.15], rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2])
+    probability = [0.1, 0.2, 0.25, 0.3, 0.15]
+    groups = pt.Groups(probability, rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2])
     network = pt.ShallowThresholded.init(KEY, (4, 6, 5, 3), 0.6, (0.2, 0.1, 100.0), final=True)
     blur, n = 0.2, 100_000
     seen = pt.probes.group_accuracy(network, groups, groups, blur, key=KEY, samples=2048, repeats=32)
     means, noise, labels = (np.asarray(x) for x in (groups.means, groups.noise, groups.labels))
     draw = lambda g: jnp.asarray((means[g] + noise * rng.normal(size=(len(g), 4))).astype(means.dtype))  # noqa: E731
-    fitted, asked = rng.choice(5, n, p=np.asarray(groups.probability) / np.sum(groups.probability)), np.repeat(np.arange(5), n // 5)
+    fitted, asked = rng.choice(5, n, p=probability), np.repeat(np.arange(5), n // 5)
     np.testing.assert_allclose(seen.groups[-1], 1 / 3, rtol=1e-6)
     pairs = zip(network.representations(draw(fitted))[:-1], network.representations(draw(asked))[:-1], strict=True)
     for layer, (r, shown) in enumerate(pairs):
@@ -375,7 +376,7 @@ THREE = GROUPS.relabel([0, 1, 2, 2])
         (lambda: SHIFT([0.9], [], [1.0]), "thresholds: got shape"),
         (lambda: SHIFT([0.9], [0.1], [1e-9]), "times: got"),
         (lambda: SHIFT([0.9], [0.0], [1.0], depth=1), "depth: got 1"),
-        (lambda: SHIFT([0.9], [0.0], [1.0], turned=-2.0), "turned: got -1.8"),
+        (lambda: SHIFT([0.5], [0.0], [1.0], turned=-4.0), "turned: got -2"),
         (lambda: SHIFT([0.2], [0.0], [1.0]), "variance: got -0.58"),
         (lambda: SHIFT([0.9], [0.0], [1.0], strength=[1.0]), "strength: got one feature"),
         (lambda: PROBED(THREE, GROUPS), "tested: got 2 classes"),
