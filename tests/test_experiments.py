@@ -154,6 +154,8 @@ def test_verdicts_by_hand():
     zeros = jnp.zeros((2, 4, 1))
     result = ConnectedSweep(jnp.ones(4), jnp.zeros(1), jnp.asarray(squares), zeros, jnp.zeros(2), 1e-3, 0.01)
     assert result.verdict[:, :, 0].tolist() == [["present", "absent", "open", "open"], ["present", "absent", "open", "present"]]
+    dead = ConnectedSweep(jnp.ones(4), jnp.zeros(1), jnp.zeros((2, 4, 1, 10, 3)), zeros, jnp.zeros(2), 1e-3, 0.01)
+    assert (dead.verdict == "open").all()
     low, high = result.limits
     np.testing.assert_allclose((low + high)[:, :3] / 2, result.share[:, :3])
 

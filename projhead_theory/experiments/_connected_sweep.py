@@ -42,9 +42,12 @@ class ConnectedSweep(eqx.Module):
 
     @property
     def differences(self) -> Float[np.ndarray, "L S F N"]:
-        """Squared weight of the weak feature less that of the unseen direction, as a share of a strong one's mean over seeds."""
+        """Squared weight of the weak feature less that of the unseen direction, as a share of a strong one's mean over seeds. Not
+        finite, and the verdict open, where a layer shows no strong feature either.
+        """
         strong, weak, unseen = np.moveaxis(np.asarray(self.squares), -1, 0)
-        return (weak - unseen) / strong.mean(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (weak - unseen) / strong.mean(axis=-1, keepdims=True)
 
     @property
     def share(self) -> Float[np.ndarray, "L S F"]:
@@ -196,10 +199,16 @@ def _run(
     problem = ContrastiveProblem(features, SignFlip(jnp.append(strong_flips, alpha)))
     trained = stochastic(network, problem, key=training, step=rate, steps=steps, batch=batch, record=2)
     probe = ContrastiveProblem(Features(jnp.append(strong, jnp.stack([phi, phi]))))
-    square = feature_weights(trained.final, probe, key=probing, samples=samples).square
+    square = _square(trained.final, probe, probing, samples)
     # All strong features count alike: the mean of their squares.
     seen = jnp.stack([jnp.mean(square[:, :m], axis=1), square[:, m], square[:, m + 1]], axis=1)
     return jnp.where(trained.ended == Ended.diverged, jnp.nan, seen)
+
+
+@eqx.filter_jit
+def _square(network: Connected, probe: ContrastiveProblem, key: Array, samples: int) -> Float[Array, "L d"]:
+    """The squares alone: compiled as one, read-outs, which cost the most in wide layers, are left out."""
+    return feature_weights(network, probe, key=key, samples=samples).square
 
 
 def _diagonal(starts: Connected) -> ThresholdedDiagonal:
