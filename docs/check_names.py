@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-FRONT_DOORS = ("problems", "networks", "losses", "probes", "simulation", "theory", "symbolic", "claims", "report", "figures")
+FRONT_DOORS = ("problems", "networks", "losses", "probes", "simulation", "theory", "symbolic", "claims", "experiments", "report", "figures")
 PACKAGE = "projhead_theory"
 
 

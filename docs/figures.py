@@ -18,6 +18,7 @@ from scipy import stats
 import projhead_theory as pt
 from projhead_theory import theory
 from projhead_theory.claims import _probed, check_phase
+from projhead_theory.experiments import feature_sweep
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients, minibatch, stochastic, trained_gradient
 from projhead_theory.theory import (
@@ -548,6 +549,11 @@ def absent_features_figure(ax):
     ax.set(xlabel=r"strength $\phi$ (grey: the edges)", ylabel="amplitude after training")
 
 
+def feature_sweep_figure(ax):
+    start = pt.ThresholdedDiagonal([[1.0], [0.8]], [[0.3], [0.25]])
+    feature_sweep(start, jnp.linspace(0.1, 1.2, 23), [0.0, 0.2, 0.5]).plot(ax)
+
+
 def retained_when_vanishing(ax):
     phi, times = jnp.array([1.0, 1.0]), jnp.geomspace(1e-1, 1e5, 25)
     weights, thresholds = jnp.ones((2, 2)), jnp.array([[0.0, 0.0], [0.2, 0.0]])
@@ -745,6 +751,7 @@ FIGURES = {
     "shift": shift,
     "threshold-law": threshold_law_figure,
     "absent-features": absent_features_figure,
+    "feature-sweep": feature_sweep_figure,
     "retained-when-vanishing": retained_when_vanishing,
     "homogeneity": homogeneity_figure,
     "discrete-homogeneity": discrete_homogeneity,

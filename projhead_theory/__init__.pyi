@@ -1,4 +1,4 @@
-from . import claims, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
+from . import claims, experiments, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
 from .claims import Outcome, Verdict, compare, verify
 from .moments import Moments, TargetMoments
 from .networks import (
@@ -69,6 +69,7 @@ __all__ = [
     "Views",
     "claims",
     "compare",
+    "experiments",
     "figures",
     "losses",
     "measure",

@@ -42,7 +42,7 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "report", "figures", "cli")
+FRONT = ours("claims", "experiments", "report", "figures", "cli")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -52,9 +52,10 @@ RULES = {
         ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses", "probes"), *FRONT)
     ),
     "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
-    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "report", "cli")),
-    "claims do not print": Rule(("claims",), ours("report", "cli")),
-    "claims and probes draw only when asked": Rule(("claims", "probes"), ours("figures"), lazy_too=False),
+    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "experiments", "report", "cli")),
+    "claims see no experiment": Rule(("claims",), ours("experiments")),
+    "claims and experiments do not print": Rule(("claims", "experiments"), ours("report", "cli")),
+    "claims, experiments and probes draw only when asked": Rule(("claims", "experiments", "probes"), ours("figures"), lazy_too=False),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
     "heavy plotting waits until it is used": Rule(("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True),
     "algebra stays in one folder": Rule(("symbolic",), ("sympy",), outside=True),
@@ -62,7 +63,7 @@ RULES = {
         ("symbolic",), ("jax", "equinox", *ours("moments", "problems", "networks", "theory", "simulation", "losses", "measure"), *FRONT)
     ),
     "no number is computed by algebra": Rule(
-        ("theory", "simulation", "losses", "measure", "moments", "problems", "networks"), ours("symbolic")
+        ("theory", "simulation", "losses", "measure", "moments", "problems", "networks", "experiments"), ours("symbolic")
     ),
     "solvers stay in the simulators": Rule(("simulation", "claims", "cli", "report"), ("diffrax", "optax"), outside=True),
     # A command names an optimiser, and a report states versions; neither may pay for that before it runs.
@@ -135,9 +136,9 @@ def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(both) - shows - {"cli"}
 
 
-def test_only_claims_hold_theory_against_simulation():
+def test_only_claims_and_experiments_hold_theory_against_simulation():
     """Report and figures may name both wings' result types, to show them, but call neither."""
-    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {"claims"}
+    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {"claims", "experiments"}
 
 
 @pytest.mark.parametrize("unit", ["measure", "figures"])

@@ -1,9 +1,23 @@
 """Figures: theory as lines, simulation as markers."""
 
+from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
 from ._style import save
+from ._sweep import plot_connected_sweep, plot_feature_sweep
 from ._trajectory import plot_trajectory
 from ._verdict import plot_budget, plot_report, plot_verdict
 
-__all__ = ["plot_budget", "plot_learning_curve", "plot_phase", "plot_report", "plot_trajectory", "plot_verdict", "save"]
+__all__ = [
+    "plot_budget",
+    "plot_connected_sweep",
+    "plot_feature_sweep",
+    "plot_learning_curve",
+    "plot_phase",
+    "plot_report",
+    "plot_shift_accuracy",
+    "plot_subclass_accuracy",
+    "plot_trajectory",
+    "plot_verdict",
+    "save",
+]

@@ -1,6 +1,7 @@
 """Probes: linear readouts of a representation, and how many samples they need."""
 
 from ._curve import Estimate, Fewest, LearningCurve
+from ._group_accuracy import GroupEstimate, group_accuracy
 from ._learning import learning_curve
 from ._logistic import Logistic
 from ._margin import HardMargin, SoftMargin
@@ -13,6 +14,7 @@ __all__ = [
     "AbstractProbe",
     "Estimate",
     "Fewest",
+    "GroupEstimate",
     "HardMargin",
     "LearningCurve",
     "Logistic",
@@ -21,5 +23,6 @@ __all__ = [
     "Ridge",
     "SoftMargin",
     "Status",
+    "group_accuracy",
     "learning_curve",
 ]

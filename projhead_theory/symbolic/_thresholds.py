@@ -1,7 +1,7 @@
-r"""Diagonal networks of two layers with a symmetrised ReLU, and what homogeneous units conserve.
+r"""Diagonal networks with a symmetrised ReLU, and what homogeneous units conserve.
 
-Features are $z = \pm 1$, signs are flipped with $\rho = (1 - 2\alpha)^2$. Amplitudes are $A_1 = \max(w_1 \varphi - b_1, 0)$ and
-$A_2 = \max(w_2 A_1 - b_2, 0)$. What concerns active features is stated for them.
+Of two layers if nothing else is said. Features are $z = \pm 1$, signs are flipped with $\rho = (1 - 2\alpha)^2$. Amplitudes are
+$A_1 = \max(w_1 \varphi - b_1, 0)$ and $A_2 = \max(w_2 A_1 - b_2, 0)$. What concerns active features is stated for them.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ._moments import expectation, two_values
 from ._notation import MEANING, family, more, phi
 from ._statement import Expr, Statement, Step, equation, positive
 
-w1, w2, b1, b2, rho = sp.symbols("w_1 w_2 b_1 b_2 rho", positive=True)
+w1, w2, w3, b1, b2, b3, rho = sp.symbols("w_1 w_2 w_3 b_1 b_2 b_3 rho", positive=True)
 A1, A2 = sp.symbols("A_1 A_2", positive=True)
 i1, i2, o1, o2 = sp.symbols("v_1 v_2 u_1 u_2", real=True)
 
@@ -21,6 +21,7 @@ state = family(
         **MEANING,
         w1: "weight in the first layer",
         w2: "weight in the second layer",
+        w3: "weight in the third layer",
         b1: "threshold of the first layer",
         b2: "threshold of the second layer",
         rho: "correlation of the signs of two views",
@@ -35,13 +36,14 @@ state = family(
 )
 ONE = w1 * phi - b1
 TWO = w2 * ONE - b2
+THREE = w3 * TWO - b3
 LOSS = -2 * rho * A2**2 + A2**4
 
 
-def _slopes(*parameters: sp.Symbol) -> dict[Expr, Expr]:
-    """Gradient of any loss of the second amplitude; b is its derivative there."""
+def _slopes(*parameters: sp.Symbol, last: Expr = TWO) -> dict[Expr, Expr]:
+    """Gradient of any loss of the last amplitude; b is its derivative there."""
     slope = sp.Symbol("b", real=True)
-    return {v: slope * TWO.diff(v) for v in parameters}
+    return {v: slope * last.diff(v) for v in parameters}
 
 
 def _along(quantity: Expr, slopes: dict[Expr, Expr]) -> Expr:
@@ -63,6 +65,12 @@ def _conserved(formula: Expr) -> Iterator[Step]:
     value = formula.rhs.subs(A1, ONE)
     yield Step("it does not change along the flow of any loss", _along(value, _slopes(w1, w2)))
     yield positive("it falls with the weight of the upper layer", -value.diff(w2))
+
+
+def _conserved_above(formula: Expr) -> Iterator[Step]:
+    value = formula.rhs.subs(A1, ONE)
+    yield Step("it does not change along the flow of any loss", _along(value, _slopes(w1, w2, w3, last=THREE)))
+    yield positive("it falls with the weight of the upper layer", -value.diff(w3))
 
 
 def _law(formula: Expr) -> Iterator[Step]:
@@ -114,6 +122,11 @@ def _trained(formula: Expr) -> Iterator[Step]:
     yield positive("it falls with the weight of the upper layer", -formula.rhs.diff(w2))
 
 
+def _first_layer(formula: Expr) -> Iterator[Step]:
+    yield Step("it does not change along the flow of any loss", _along(formula.rhs, _slopes(w1, b1, w2, b2)))
+    yield positive("it grows with the weight of the first layer", formula.rhs.diff(w1))
+
+
 def _unit(formula: Expr) -> Iterator[Step]:
     x1, x2, side = sp.symbols("x_1 x_2 a", real=True)
     s1, s2 = sp.symbols("b_1 b_2", real=True)
@@ -143,6 +156,15 @@ def statements() -> Iterator[Statement]:
         _conserved,
         claim="threshold-law",
         near_misses=((A1 / phi, A1), (w2**2, w2), (w2**2, 2 * w2**2)),
+    )
+    yield state(
+        "threshold-conservation-above",
+        "What the flow conserves of the second and third layer",
+        equation(sp.Symbol("I"), w2**2 - w3**2 - 2 * b2 / phi * sp.log(A1 / phi + w2)),
+        _conserved_above,
+        setting="A diagonal network of three layers with a symmetrised ReLU, while the feature is active; thresholds fixed.",
+        claim="threshold-law",
+        near_misses=((b2, 2 * b2), (w3**2, w3), (A1 / phi, A1), (b2, 0)),
     )
     yield state(
         "threshold-law",
@@ -214,6 +236,15 @@ def statements() -> Iterator[Statement]:
         setting="A diagonal network of two layers with a symmetrised ReLU, while the feature is active; thresholds trained.",
         claim="homogeneity",
         near_misses=((b1**2, -(b1**2)), (w2**2, 2 * w2**2), (b1**2, 0)),
+    )
+    yield state(
+        "homogeneity-first-layer",
+        "What else the flow conserves in the first layer, with trained thresholds",
+        equation(sp.Symbol("I"), w1 + phi * b1),
+        _first_layer,
+        setting="A diagonal network of two layers with a symmetrised ReLU, while the feature is active; thresholds trained.",
+        claim="homogeneity",
+        near_misses=((phi, 1 / phi), (b1, 2 * b1), (b1, -b1), (w1, w1**2)),
     )
     yield state(
         "homogeneity",

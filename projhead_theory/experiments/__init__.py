@@ -1,0 +1,5 @@
+"""Experiments: whole sweeps of trained networks, with the closed form beside them where there is one. Loaded when first used."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

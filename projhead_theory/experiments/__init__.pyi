@@ -1,0 +1,15 @@
+from ._connected_sweep import ConnectedSweep, connected_sweep
+from ._feature_sweep import FeatureSweep, feature_sweep
+from ._shift_accuracy import ShiftAccuracy, shift_accuracy
+from ._subclass_accuracy import SubclassAccuracy, subclass_accuracy
+
+__all__ = [
+    "ConnectedSweep",
+    "FeatureSweep",
+    "ShiftAccuracy",
+    "SubclassAccuracy",
+    "connected_sweep",
+    "feature_sweep",
+    "shift_accuracy",
+    "subclass_accuracy",
+]

@@ -1,0 +1,43 @@
+"""Layers of a linear network trained on two classes from an aligned balanced start, in closed form."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .. import _checks, theory
+from .._spectra import matmul
+from ..problems import Groups
+
+LOSSES = ("contrastive", "regression")
+
+
+def loss_name(value: str) -> str:
+    if value not in LOSSES:
+        raise _checks.bad("loss", repr(value), " or ".join(LOSSES))
+    return value
+
+
+@eqx.filter_jit
+def aligned_grams(times: Float[Array, " T"], groups: Groups, start: Array, depth: int, loss: str) -> Float[Array, "T L d d"]:
+    r"""Grams at every time from the start whose end-to-end weight is the same in all directions.
+
+    The direction $\mu$ of the class is learned, those orthogonal to it fade, each alone. NaN where that is not so: classes that are not
+    opposite, $\mu_1 \ne -\mu_0$, or moments that do not commute, $S \mu$ not along $\mu$.
+    """
+    second, mean = groups.second, groups.class_means[1]
+    size = jnp.sqrt(jnp.sum(mean**2))
+    u = mean / size
+    image = matmul(second, u[:, None])[:, 0]
+    along = jnp.sum(image * u)
+    rounding = 64 * groups.dim * jnp.finfo(mean.dtype).eps
+    opposite = jnp.max(jnp.abs(groups.class_means[0] + mean)) <= rounding * size
+    commute = jnp.max(jnp.abs(image - along * u)) <= rounding * jnp.trace(second)
+    # The class direction has the largest eigenvalue by far, and the others are those of the moments orthogonal to it.
+    out = jnp.eye(groups.dim, dtype=mean.dtype) - jnp.outer(u, u)
+    rest, directions = jnp.linalg.eigh(matmul(matmul(out, second), out) + 2 * jnp.trace(second) * jnp.outer(u, u))
+    q = jnp.append(jnp.maximum(rest[:-1], 0), along)
+    signal = jnp.zeros(groups.dim, mean.dtype).at[-1].set(size if loss == "regression" else size**2)
+    law = theory.regression.layer_weights if loss == "regression" else theory.dynamics.layer_weights
+    weights = jnp.swapaxes(law(times[:, None], start, signal, q, depth), 1, 2)
+    grams = jnp.einsum("ij,tlj,kj->tlik", directions, weights**2, directions, precision="highest")
+    return jnp.where(opposite & commute, grams, jnp.nan)

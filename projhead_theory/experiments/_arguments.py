@@ -1,0 +1,46 @@
+"""What experiments ask of their grids, and how they run through them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import _checks
+
+
+def grid(name: str, x: Array, wanted: str) -> Array:
+    """A vector of at least one number."""
+    if x.ndim != 1 or x.size == 0:
+        raise _checks.bad(name, f"shape {x.shape}", f"a non-empty vector, {wanted}")
+    return x
+
+
+def one(name: str, x: Array) -> Array:
+    if x.ndim:
+        raise _checks.bad(name, f"shape {x.shape}", "one number")
+    return x
+
+
+def moments_of_time(value: Any) -> Array:
+    """Increasing positive times."""
+    times = grid("times", _checks.positive("times", value), "increasing times")
+    if (np.diff(np.asarray(times)) <= 0).any():
+        raise _checks.bad("times", "times out of order", "increasing times")
+    return times
+
+
+def depth(value: Any) -> int:
+    """There is a layer below the head only from two layers on."""
+    return _checks.count("depth", value, 2)
+
+
+def in_batches(run: Callable[[np.ndarray], Array], count: int, at_once: int | None, progress: Callable[[str], None]) -> Array:
+    """`run` on the numbers below `count`, so many at once as fit in memory; all of them if nothing is said."""
+    size = count if at_once is None else min(count, _checks.count("at_once", at_once))
+    found = []
+    for first in range(0, count, size):
+        found.append(run(np.arange(first, min(first + size, count))))
+        progress(f"{min(first + size, count)} of {count} runs")
+    return jnp.concatenate(found)

@@ -1,0 +1,219 @@
+"""Which features a fully connected network keeps below its head and which above, over strength and flip probability of a weak one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+from scipy import stats
+
+from .. import _checks
+from .._plain import plain
+from ..measure import feature_weights
+from ..networks import DeepLinear, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
+from ..problems import ContrastiveProblem, Features, SignFlip
+from ..simulation import Ended, stochastic
+from ..theory import threshold_reach
+from ._arguments import grid, in_batches, one
+from ._feature_sweep import diagonal_weights
+
+Connected = DeepLinear | ShallowReLU | ShallowThresholded
+
+
+class ConnectedSweep(eqx.Module):
+    r"""Squared weights of a weak feature in each layer, beside those of strong ones and of a direction that training never saw.
+
+    `strength` `(S,)` and `flips` `(F,)` of the weak feature; `squares` `(L, S, F, N, 3)`: of a strong, the weak and the unseen direction,
+    for each of $N$ seeds, unbiased, perhaps negative, NaN for a run that diverged; `predicted` `(L, S, F)`: what the diagonal network
+    makes of the feature whose weights are the largest of these starts and whose thresholds are the lowest, in the end; `reach` `(L,)`: the
+    strength from which on that network shows it; `level` and `negligible`: of the verdicts.
+    """
+
+    strength: Float[Array, " S"]
+    flips: Float[Array, " F"]
+    squares: Float[Array, "L S F N 3"]
+    predicted: Float[Array, "L S F"]
+    reach: Float[Array, " L"]
+    level: float
+    negligible: float
+
+    @property
+    def differences(self) -> Float[np.ndarray, "L S F N"]:
+        """Squared weight of the weak feature less that of the unseen direction, as a share of a strong one's mean over seeds. Not
+        finite, and the verdict open, where a layer shows no strong feature either.
+        """
+        strong, weak, unseen = np.moveaxis(np.asarray(self.squares), -1, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (weak - unseen) / strong.mean(axis=-1, keepdims=True)
+
+    @property
+    def share(self) -> Float[np.ndarray, "L S F"]:
+        """The mean difference over seeds."""
+        return self.differences.mean(axis=-1)
+
+    @property
+    def limits(self) -> tuple[Float[np.ndarray, "L S F"], Float[np.ndarray, "L S F"]]:
+        """One-sided confidence limits of the share, below and above, by Student's t; the level is shared among all of them."""
+        differences = self.differences
+        count = differences.shape[-1]
+        tests = 2 * differences[..., 0].size
+        half = stats.t.ppf(1 - self.level / tests, count - 1) * differences.std(axis=-1, ddof=1) / count**0.5
+        return self.share - half, self.share + half
+
+    @property
+    def verdict(self) -> np.ndarray:
+        """`(L, S, F)`, for each layer: `present` if the lower limit is positive, `absent` if it is not and the upper limit is negligible,
+        else `open`.
+        """
+        low, high = self.limits
+        return np.where(low > 0, "present", np.where(high < self.negligible, "absent", "open"))
+
+    @property
+    def foretold(self) -> np.ndarray:
+        """`(L, S, F)`: `present` or `absent` in the diagonal network, in the end; `open` where it has no closed form."""
+        predicted = np.asarray(self.predicted)
+        return np.where(np.isnan(predicted), "open", np.where(predicted > 0, "present", "absent"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python, for JSON: shares with their limits and verdicts, not every seed; what is not finite is None."""
+        low, high = self.limits
+        numbers = {name: plain(getattr(self, name)) for name in ("strength", "flips", "share", "predicted", "reach", "level", "negligible")}
+        words = {"verdict": self.verdict.tolist(), "foretold": self.foretold.tolist()}
+        return numbers | {"low": plain(low), "high": plain(high), "seeds": self.squares.shape[3]} | words
+
+    def to_xarray(self):
+        """A labelled `xarray.Dataset`."""
+        import xarray
+
+        names = ("layer", "strength", "flips")
+        low, high = self.limits
+        return xarray.Dataset(
+            {
+                "square": ((*names, "seed", "direction"), np.asarray(self.squares)),
+                "share": (names, self.share),
+                "low": (names, low),
+                "high": (names, high),
+                "verdict": (names, self.verdict),
+                "predicted": (names, np.asarray(self.predicted)),
+                "foretold": (names, self.foretold),
+                "reach": (("layer",), np.asarray(self.reach)),
+            },
+            coords={
+                "layer": np.arange(1, len(self.reach) + 1),
+                "strength": np.asarray(self.strength),
+                "flips": np.asarray(self.flips),
+                "seed": np.arange(self.squares.shape[3]),
+                "direction": ["strong", "weak", "unseen"],
+            },
+            attrs={"level": self.level, "negligible": self.negligible},
+        )
+
+    def plot(self, ax: Any = None):
+        """Shares with their limits before and after the head, against the strength; returns the Matplotlib axes."""
+        from ..figures import plot_connected_sweep
+
+        return plot_connected_sweep(self, ax)
+
+
+def connected_sweep(
+    start: Callable[[PRNGKeyArray], Connected],
+    strength: Any,
+    flips: Any,
+    *,
+    key: PRNGKeyArray,
+    seeds: int = 20,
+    strong: Any = (1.0, 1.0),
+    strong_flips: Any = 0.05,
+    step: _checks.Scalar = 0.05,
+    steps: int = 800,
+    batch: int = 64,
+    samples: int = 2048,
+    at_once: int | None = None,
+    level: float = 1e-3,
+    negligible: float = 0.01,
+    progress: Callable[[str], None] = lambda line: None,
+) -> ConnectedSweep:
+    r"""Train fully connected networks on freshly drawn views of strong features and a weak one, many at once.
+
+    Inputs have one coordinate more than there are features, which never varies in training; a random start gives it weight as to any
+    direction, and what training never touches keeps that. The weak feature's squared weight in each layer is held against it, seed by
+    seed, both probed at the same strength. There is no closed form; beside the measurement stands that of a diagonal network.
+
+    **Arguments:** `start`: a network of `len(strong) + 2` inputs, of a key; `strength`: $\varphi > 0$ of the weak feature, `(S,)`;
+    `flips`: in [0, 1], `(F,)`; `key`: of starts, views and probes, the same for every setting, so that settings are compared on the
+    same seeds; `seeds`: at least 2; `strong`: strengths of the strong features; `strong_flips`: one probability, or one each; `step`,
+    `steps`, `batch`: of stochastic gradient descent on the spectral loss; `samples`: of the probe; `at_once`: how many of the
+    $S F N$ runs are trained together, all of them if not given; `level`: the chance that any limit is wrong; `negligible`: what
+    counts as absent, as a share of a strong feature's squared weight; `progress`: called with a line as each batch of runs ends.
+
+    **Raises:** `ValueError` for arguments out of range, or a start with another number of inputs or with fewer than two layers.
+
+    Source: beyond the paper, whose section 3 has two layers and says that features are absent above.
+    """
+    strong = grid("strong", _checks.positive("strong", strong), "one number a feature")
+    strong_flips = _checks.probability("strong_flips", strong_flips)
+    if strong_flips.shape not in ((), strong.shape):
+        raise _checks.bad("strong_flips", f"shape {strong_flips.shape}", f"one probability, or {strong.size}: one a strong feature")
+    phi = grid("strength", _checks.positive("strength", strength), "one number a setting")
+    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting")
+    seeds = _checks.count("seeds", seeds, 2)
+    for name, value in (("level", level), ("negligible", negligible)):
+        _checks.require(name, one(name, _checks.floating(name, value)), lambda v: (v > 0) & (v < 1), "a number between 0 and 1")
+    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, seeds))
+    starts = eqx.filter_vmap(start)(keys[0])
+    depth, inputs = len(starts.layers), starts.layers[0].shape[-1]
+    if depth < 2 or inputs != strong.size + 2:
+        raise _checks.bad("start", f"{inputs} inputs, {depth} layers", f"{strong.size + 2} inputs, at least 2 layers")
+    dtype = starts.layers[0].dtype
+    cast = lambda x: x.astype(dtype)  # noqa: E731
+    phi, alpha, strong, strong_flips = (cast(x) for x in (phi, alpha, strong, jnp.broadcast_to(strong_flips, strong.shape)))
+    rate = cast(_checks.positive("step", step))
+    counts = _checks.count("steps", steps), _checks.count("batch", batch, 2), _checks.count("samples", samples, 64)
+    shape = (phi.size, alpha.size, seeds)
+    i, j, seed = (index.ravel() for index in np.indices(shape))
+    each = eqx.filter_vmap(lambda *run: _run(run, strong, strong_flips, rate, *counts))
+    pick = lambda index: jax.tree.map(lambda x: x[index], (starts, keys[1], keys[2]))  # noqa: E731
+    found = in_batches(lambda rows: each(*pick(seed[rows]), phi[i[rows]], alpha[j[rows]]), seed.size, at_once, progress)
+    squares = jnp.moveaxis(found.reshape(*shape, *found.shape[1:]), -2, 0)
+    template = _diagonal(starts)
+    reach = threshold_reach(template.weights, template.thresholds)[:, 0]
+    return ConnectedSweep(phi, alpha, squares, diagonal_weights(template, phi, alpha), reach, float(level), float(negligible))
+
+
+def _run(
+    run: tuple[Any, ...],
+    strong: Float[Array, " m"],
+    strong_flips: Float[Array, " m"],
+    rate: Array,
+    steps: int,
+    batch: int,
+    samples: int,
+) -> Float[Array, "L 3"]:
+    """Squares of one start, with its keys, in one setting."""
+    network, training, probing, phi, alpha = run
+    m = len(strong)
+    features = Features(jnp.append(strong, phi), mixing=jnp.eye(m + 2, m + 1, dtype=phi.dtype))
+    problem = ContrastiveProblem(features, SignFlip(jnp.append(strong_flips, alpha)))
+    trained = stochastic(network, problem, key=training, step=rate, steps=steps, batch=batch, record=2)
+    probe = ContrastiveProblem(Features(jnp.append(strong, jnp.stack([phi, phi]))))
+    square = _square(trained.final, probe, probing, samples)
+    # All strong features count alike: the mean of their squares.
+    seen = jnp.stack([jnp.mean(square[:, :m], axis=1), square[:, m], square[:, m + 1]], axis=1)
+    return jnp.where(trained.ended == Ended.diverged, jnp.nan, seen)
+
+
+@eqx.filter_jit
+def _square(network: Connected, probe: ContrastiveProblem, key: Array, samples: int) -> Float[Array, "L d"]:
+    """The squares alone: compiled as one, read-outs, which cost the most in wide layers, are left out."""
+    return feature_weights(network, probe, key=key, samples=samples).square
+
+
+def _diagonal(starts: Connected) -> ThresholdedDiagonal:
+    """One feature with the largest weight of each layer, a mean over starts, and the lowest threshold."""
+    weights = jnp.stack([jnp.mean(jnp.max(jnp.abs(w), axis=(1, 2))) for w in starts.layers])
+    cuts = starts.thresholds if isinstance(starts, ShallowThresholded) else ()
+    lowest = jnp.stack([*(jnp.min(b) for b in cuts), *(jnp.zeros((), weights.dtype) for _ in starts.layers[len(cuts) :])])
+    return ThresholdedDiagonal(weights[:, None], lowest[:, None], isinstance(starts, ShallowThresholded) and starts.trained)

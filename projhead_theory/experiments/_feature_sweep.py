@@ -1,0 +1,121 @@
+"""What a diagonal network with thresholds makes of features, over their strength and the probability that a view flips their sign."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _checks, theory
+from .._plain import plain
+from ..networks import ThresholdedDiagonal
+from ..problems import ContrastiveProblem, Features, SignFlip
+from ..simulation import Ended, gradient_flow
+from ._arguments import grid
+
+
+class FeatureSweep(eqx.Module):
+    r"""Weights $A_l / \varphi$ of a feature in each layer, the last two of which stand before and after the head.
+
+    `strength` $\varphi$ `(S,)`; `flips` $\alpha$ `(F,)`; `predicted` `(L, S, F)`: in closed form, in the end; NaN where there is none;
+    `measured` `(L, S, F)`: after training; `reach` `(L,)`: the strength from which on each layer shows a feature; `ended` `(S, F)`: how
+    each run ended, an entry of `simulation.Ended`.
+    """
+
+    strength: Float[Array, " S"]
+    flips: Float[Array, " F"]
+    predicted: Float[Array, "L S F"]
+    measured: Float[Array, "L S F"]
+    reach: Float[Array, " L"]
+    ended: Any
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python, for JSON; what is not finite is None."""
+        values = {name: plain(getattr(self, name)) for name in ("strength", "flips", "predicted", "measured", "reach")}
+        return values | {"ended": self._sentences().tolist()}
+
+    def to_xarray(self):
+        """A labelled `xarray.Dataset`."""
+        import xarray
+
+        names = ("layer", "strength", "flips")
+        return xarray.Dataset(
+            {
+                "predicted": (names, np.asarray(self.predicted)),
+                "measured": (names, np.asarray(self.measured)),
+                "reach": (("layer",), np.asarray(self.reach)),
+                "ended": (names[1:], self._sentences()),
+            },
+            coords={
+                "layer": np.arange(1, len(self.reach) + 1),
+                "strength": np.asarray(self.strength),
+                "flips": np.asarray(self.flips),
+            },
+        )
+
+    def plot(self, ax: Any = None):
+        """Weights before and after the head against the strength; returns the Matplotlib axes."""
+        from ..figures import plot_feature_sweep
+
+        return plot_feature_sweep(self, ax)
+
+    def _sentences(self) -> np.ndarray:
+        shape = self.measured.shape[1:]
+        ended = [Ended[jax.tree.map(lambda x, i=i: x[i], self.ended)] for i in np.ndindex(shape)]
+        return np.asarray(ended).reshape(shape)
+
+
+def feature_sweep(start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6) -> FeatureSweep:
+    r"""Train one unit of a diagonal network for every strength and flip probability, by gradient flow of the spectral loss, from one start.
+
+    Units of a diagonal network do not interact, so each setting is a network of one unit, all of them trained together: what is learned
+    soon stops there, and does not keep the steps of what fades for long short. The closed form is that of `theory.threshold_limit`:
+    $A_L = \sqrt\rho$, $\rho = (1 - 2\alpha)^2$, and below it the threshold law. With thresholds in layers 3 to $L - 1$, or trained ones, it
+    covers the last layer, and features that the last layer of the start does not show, which nothing moves; the lower layers of others
+    are NaN.
+
+    **Arguments:** `start`: of one feature, `(L, 1)`, of two layers or more; `strength`: $\varphi > 0$, `(S,)`; `flips`: $\alpha$ in
+    [0, 1], `(F,)`; `until`: the latest time. At $\alpha = \frac12$ there is no signal, and the last layer fades only as $t^{-1/2}$, or more
+    slowly without a threshold in it: what is left of it at this time is the difference to the closed form.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Source: the window of strengths is the paper's (section 3) for two layers; the rest is beyond the paper.
+    """
+    if start.dim != 1 or start.depth < 2:
+        raise _checks.bad("start", f"weights of shape {start.weights.shape}", "one feature and at least two layers, (L, 1)")
+    dtype = start.weights.dtype
+    phi = grid("strength", _checks.positive("strength", strength), "one number a setting").astype(dtype)
+    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting").astype(dtype)
+    measured, ended = _trained(start, phi, alpha, _checks.positive("until", until).astype(dtype))
+    reach = theory.threshold_reach(start.weights, start.thresholds)[:, 0]
+    return FeatureSweep(phi, alpha, diagonal_weights(start, phi, alpha), measured, reach, ended)
+
+
+def diagonal_weights(start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"]) -> Float[Array, "L S F"]:
+    """The weights in the end, in closed form; NaN where there is none."""
+    units = lambda x: jnp.broadcast_to(x, (start.depth, phi.size))  # noqa: E731
+    w, b = units(start.weights), units(start.thresholds)
+    frozen = jnp.broadcast_to(ThresholdedDiagonal(w, b).amplitudes(phi)[..., None], (start.depth, phi.size, alpha.size))
+    rho = (1 - 2 * alpha) ** 2
+    if start.trained or bool((start.thresholds[2:-1] > 0).any()):
+        active = jnp.full_like(frozen, jnp.nan).at[-1].set(jnp.sqrt(rho))
+        ends = jnp.where(frozen[-1] > 0, active, frozen)
+    else:
+        each = lambda r: theory.threshold_limit(w, b, phi, jnp.broadcast_to(r, phi.shape))  # noqa: E731
+        ends = jax.vmap(each, out_axes=-1)(rho)
+    return ends / phi[:, None]
+
+
+@eqx.filter_jit
+def _trained(
+    start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"], until: Array
+) -> tuple[Float[Array, "L S F"], Any]:
+    def one(phi: Array, alpha: Array) -> tuple[Array, Any]:
+        problem = ContrastiveProblem(Features(phi[None]), SignFlip(alpha[None]))
+        run = gradient_flow(start, problem, until=until, record=2)
+        return run.final.amplitudes(phi[None])[:, 0] / phi, run.ended
+
+    return jax.vmap(jax.vmap(one, in_axes=(None, 0), out_axes=(-1, 0)), in_axes=(0, None), out_axes=(1, 0))(phi, alpha)

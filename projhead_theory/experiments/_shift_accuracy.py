@@ -1,0 +1,277 @@
+"""Average and worst-group accuracy of each layer under a shift of spurious features, over training time, correlation and threshold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import _checks, measure, probes, theory
+from .._plain import plain
+from ..losses import mse
+from ..networks import DeepLinear, ShallowThresholded
+from ..problems import Groups, ShiftProblem, SupervisedProblem
+from ..simulation import Ended, gradient_flow, stochastic
+from ._aligned import aligned_grams
+from ._arguments import depth as layers
+from ._arguments import grid, in_batches, moments_of_time, one
+from ._subclass_accuracy import reached
+
+FITTED = ("training", "balanced")
+
+
+class ShiftAccuracy(eqx.Module):
+    r"""Accuracies on the shifted distribution, of read-outs fitted on the training distribution and refitted where spurious features are
+    independent of the label: $R = 2$, in this order.
+
+    `correlation` `(C, K)`: with the label in training, of each spurious feature; `thresholds` `(H,)`; `times` `(T,)`; `probability`
+    `(C, G)`: of each group in the test; `predicted` `(R, C, T, L, G)`: of the linear network, from an aligned start, in closed form, NaN
+    where there is none; `measured` `(R, C, H, N, T, L, G)`: of $N$ trained networks, from random balanced starts; NaN from where a run
+    ended early.
+    """
+
+    correlation: Float[Array, "C K"]
+    thresholds: Float[Array, " H"]
+    times: Float[Array, " T"]
+    probability: Float[Array, "C G"]
+    predicted: Float[Array, "R C T L G"]
+    measured: Float[Array, "R C H N T L G"]
+
+    @property
+    def average(self) -> Float[Array, "R C H N T L"]:
+        """Over groups, by their probability in the test."""
+        return jnp.einsum("rchntlg,cg->rchntl", self.measured, self.probability, precision="highest")
+
+    @property
+    def worst(self) -> Float[Array, "R C H N T L"]:
+        """The least over groups that occur in the test; where accuracies are estimated, a little too low."""
+        return jnp.min(jnp.where(self.probability[:, None, None, None, None] > 0, self.measured, jnp.inf), axis=-1)
+
+    @property
+    def predicted_average(self) -> Float[Array, "R C T L"]:
+        """Over groups, in closed form."""
+        return jnp.einsum("rctlg,cg->rctl", self.predicted, self.probability, precision="highest")
+
+    @property
+    def predicted_worst(self) -> Float[Array, "R C T L"]:
+        """The least over groups, in closed form."""
+        return jnp.min(jnp.where(self.probability[:, None, None] > 0, self.predicted, jnp.inf), axis=-1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python, for JSON: means over starts and their standard errors; what is not finite is None."""
+        table = {name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")}
+        for name in ("average", "worst"):
+            mean, error = _summary(getattr(self, name))
+            table |= {name: plain(mean), f"{name}_error": plain(error), f"predicted_{name}": plain(getattr(self, f"predicted_{name}"))}
+        return table | {"fitted": list(FITTED), "seeds": self.measured.shape[3]}
+
+    def to_xarray(self):
+        """A labelled `xarray.Dataset`; `setting` counts correlations."""
+        import xarray
+
+        outer, inner = ("fitted", "setting"), ("time", "layer")
+        tables = {}
+        for name in ("average", "worst"):
+            tables[name] = ((*outer, "threshold", "seed", *inner), np.asarray(getattr(self, name)))
+            tables[f"predicted_{name}"] = ((*outer, *inner), np.asarray(getattr(self, f"predicted_{name}")))
+        return xarray.Dataset(
+            tables
+            | {
+                "group_accuracy": ((*outer, "threshold", "seed", *inner, "group"), np.asarray(self.measured)),
+                "predicted_group_accuracy": ((*outer, *inner, "group"), np.asarray(self.predicted)),
+                "probability": (("setting", "group"), np.asarray(self.probability)),
+                "correlation": (("setting", "spurious"), np.asarray(self.correlation)),
+            },
+            coords={
+                "fitted": list(FITTED),
+                "threshold": np.asarray(self.thresholds),
+                "time": np.asarray(self.times),
+                "layer": np.arange(1, self.measured.shape[-2] + 1),
+                "seed": np.arange(self.measured.shape[3]),
+            },
+        )
+
+    def plot(self, ax: Any = None, setting: int = 0):
+        """Worst-group accuracy of the refitted read-out over training time, at one correlation; returns the Matplotlib axes."""
+        from ..figures import plot_shift_accuracy
+
+        return plot_shift_accuracy(self, ax, setting)
+
+
+def _summary(x: Float[Array, "R C H N T L"]) -> tuple[Array, Array]:
+    return jnp.mean(x, axis=3), jnp.std(x, axis=3, ddof=1) / x.shape[3] ** 0.5
+
+
+def shift_accuracy(
+    correlation: Any,
+    thresholds: Any,
+    times: Any,
+    *,
+    key: PRNGKeyArray,
+    depth: int = 2,
+    strength: Any = (1.0, 1.2, 1.1),
+    variance: _checks.Scalar = 0.8,
+    turned: _checks.Scalar = -0.5,
+    width: int | None = None,
+    outputs: int | None = None,
+    start: _checks.Scalar = 0.3,
+    blur: _checks.Scalar = 0.2,
+    seeds: int = 8,
+    step: _checks.Scalar = 0.02,
+    batch: int = 64,
+    samples: int = 2048,
+    at_once: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> ShiftAccuracy:
+    r"""Train networks by regression of the label on a core feature and spurious ones, and probe every layer on a shifted distribution.
+
+    At threshold 0 the network is linear, trained by gradient flow, and probed exactly by `measure.group_accuracy`; the closed form of an
+    aligned start stands beside it. At a positive threshold every layer but the last has symmetrised ReLU units with it, trained from the
+    same starts by stochastic gradient descent on freshly drawn inputs, and probed from samples by `probes.group_accuracy`.
+
+    **Arguments:** `correlation`: with the label in training, `(C,)`, the same of all spurious features, or `(C, K)`, in [-1, 1];
+    `thresholds`: $b \ge 0$, `(H,)`; `times`: increasing, positive, `(T,)`; of descent they are numbers of steps times `step`; `key`;
+    `depth`: $L \ge 2$; `strength`: of the core feature and the $K$ spurious ones; `variance`: of every feature given the label, the same
+    for all, so that the moments commute: noise makes up what the groups leave; `turned`: the test's correlations, as a multiple of the
+    training's; `width`, `outputs`: of the layers below the last, and of the last, the dimension if not given. With fewer there is no
+    closed form, and one output makes all layers of a linear network equivalent; `start`: weight of all directions in the aligned start;
+    random ones have layers of singular values between half and one and a half times its $L$-th root; `blur`: the read-out's noise;
+    `seeds`: at least 2; `step`, `batch`: of descent; `samples`: of each of eight read-outs of a network that is not linear; `at_once`: how
+    many of its $C H N$ runs are trained together, all of them if not given; `progress`: called with a line as each batch of runs ends.
+
+    **Raises:** `ValueError` for arguments out of range, a variance below that of the groups, or times that are not apart by a step.
+
+    Source: the experiment is the paper's (section 5); closed form and thresholds are beyond the paper.
+    """
+    phi = grid("strength", _checks.positive("strength", strength), "the core feature first")
+    if phi.size < 2:
+        raise _checks.bad("strength", "one feature", "a core feature and at least one spurious one")
+    dtype = phi.dtype
+    r = _correlations(correlation, phi.size - 1).astype(dtype)
+    cuts = grid("thresholds", _checks.nonnegative("thresholds", thresholds), "one threshold a network").astype(dtype)
+    at, depth = moments_of_time(times).astype(dtype), layers(depth)
+    spread, size, noise, rate = (
+        one(name, _checks.positive(name, x)).astype(dtype)
+        for name, x in (("variance", variance), ("start", start), ("blur", blur), ("step", step))
+    )
+    factor = one("turned", _checks.floating("turned", turned)).astype(dtype)
+    _checks.require("turned", factor * r, lambda v: np.abs(v) <= 1, "a multiple that leaves the test's correlations in [-1, 1]")
+    left = spread - phi[1:] ** 2 * (1 - r**2)
+    _checks.require("variance", left, lambda v: v >= 0, f"at least that of the groups, which is {float(spread - left.min()):.4g}")
+    deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
+    steps = np.round(np.asarray(at) / float(rate)).astype(int)
+    counts = tuple(_checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2)))
+    positive = np.flatnonzero(np.asarray(cuts) > 0)
+    if positive.size and (np.diff(steps, prepend=0) <= 0).any():
+        raise _checks.bad("times", f"{np.asarray(at).tolist()}", f"times apart, and from 0, by a step, {float(rate):g}, or more")
+
+    inner = phi.size if width is None else _checks.count("width", width)
+    sizes = (phi.size,) + (inner,) * (depth - 1) + (phi.size if outputs is None else _checks.count("outputs", outputs),)
+    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, _checks.count("seeds", seeds, 2)))
+    settings = _settings(phi, deviations, r, factor)
+    whole = min(sizes) >= phi.size
+    predicted = jnp.where(whole, _predicted(settings, at, size, noise, depth), jnp.nan)
+
+    shape = (len(r), len(keys[0]))
+    measured = np.full((2, len(r), cuts.size, shape[1], at.size, depth, settings.test.probability.shape[1]), np.nan, dtype)
+    if positive.size < cuts.size:
+        linear = np.moveaxis(np.asarray(_linear(settings, keys[0], at, size, noise, sizes)), 2, 0)
+        measured[:, :, np.flatnonzero(np.asarray(cuts) == 0)] = linear[:, :, None]
+        progress("linear networks")
+    if positive.size:
+        c, h, n = (i.ravel() for i in np.indices((len(r), positive.size, shape[1])))
+        each = eqx.filter_vmap(lambda *run: _thresholded(run, size, noise, rate, steps, sizes, *counts))
+        pick = lambda rows: (jax.tree.map(lambda x: x[c[rows]], settings), cuts[positive[h[rows]]], keys[:, n[rows]].T)  # noqa: E731
+        found = np.asarray(in_batches(lambda rows: each(*pick(rows)), c.size, at_once, progress))
+        measured[:, :, positive] = np.moveaxis(found.reshape(len(r), positive.size, shape[1], *found.shape[1:]), 3, 0)
+    return ShiftAccuracy(r, cuts, at, settings.test.probability, predicted, jnp.asarray(measured))
+
+
+def _correlations(value: Any, spurious: int) -> Array:
+    r = _checks.floating("correlation", value)
+    if r.ndim == 1:
+        r = jnp.broadcast_to(r[:, None], (r.size, spurious))
+    if r.ndim != 2 or r.size == 0 or r.shape[1] != spurious:
+        raise _checks.bad("correlation", f"shape {r.shape}", f"a non-empty vector, or (C, {spurious}): one a spurious feature")
+    _checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
+    return r
+
+
+class _Setting(eqx.Module):
+    """What is trained on, what the shifted test is, and what a read-out is refitted on."""
+
+    training: Groups
+    test: Groups
+    balanced: Groups
+
+    @classmethod
+    def of(cls, strength: Array, noise: Array, correlation: Array, turned: Array) -> "_Setting":
+        shift = ShiftProblem(strength, noise, correlation, turned * correlation)
+        return cls(shift.training, shift.test, Groups.signs(strength, noise, jnp.zeros_like(correlation)))
+
+    @property
+    def problem(self) -> Callable[[int], SupervisedProblem]:
+        """Regression of the label on the first of so many outputs."""
+        sides = jnp.asarray([-1, 1], self.training.means.dtype)
+        return lambda outputs: SupervisedProblem(self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides))
+
+
+@eqx.filter_jit
+def _settings(strength: Array, noise: Float[Array, "C d"], correlation: Float[Array, "C K"], turned: Array) -> _Setting:
+    return eqx.filter_vmap(lambda noise, r: _Setting.of(strength, noise, r, turned))(noise, correlation)
+
+
+@eqx.filter_jit
+def _predicted(settings: _Setting, times: Array, start: Array, blur: Array, depth: int) -> Float[Array, "R C T L G"]:
+    def one(s: _Setting) -> Array:
+        grams = aligned_grams(times, s.training, start, depth, "regression")
+        each = lambda fitted: jax.vmap(lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups)(grams)  # noqa: E731
+        return jnp.stack([each(s.training), each(s.balanced)])
+
+    return eqx.filter_vmap(one, out_axes=1)(settings)
+
+
+def _start(key: Array, size: Array, sizes: tuple[int, ...]) -> DeepLinear:
+    return DeepLinear.balanced(key, sizes, size ** (1 / (len(sizes) - 1)), size.dtype)
+
+
+@eqx.filter_jit
+def _linear(
+    settings: _Setting, keys: Array, times: Array, start: Array, blur: Array, sizes: tuple[int, ...]
+) -> Float[Array, "C N R T L G"]:
+    def run(s: _Setting, key: Array) -> Array:
+        data = s.problem(sizes[-1]).moments()
+        run = gradient_flow(_start(key, start, sizes), data, loss=mse, until=times[-1], record=times, stationarity=0.0)
+        each = lambda fitted: jax.vmap(lambda n: measure.group_accuracy(n, fitted, s.test, blur))(run.networks)[:-1]  # noqa: E731
+        seen = jnp.stack([each(s.training), each(s.balanced)])
+        return jnp.where(reached(run, times)[:, None, None], seen, jnp.nan)
+
+    return eqx.filter_vmap(lambda s: jax.vmap(lambda k: run(s, k))(keys))(settings)
+
+
+def _thresholded(
+    run: tuple[Any, ...],
+    start: Array,
+    blur: Array,
+    rate: Array,
+    steps: np.ndarray,
+    sizes: tuple[int, ...],
+    batch: int,
+    samples: int,
+) -> Float[Array, "R T L G"]:
+    s, cut, keys = run
+    network = ShallowThresholded(_start(keys[0], start, sizes).layers, [jnp.broadcast_to(cut, (p,)) for p in sizes[1:-1]])
+    options = {"loss": mse, "step": rate, "steps": int(steps[-1]), "batch": batch, "record": steps}
+    trained = stochastic(network, s.problem(sizes[-1]), key=keys[1], **options)
+
+    def probed(fitted: Groups) -> Array:
+        # The same draws for both read-outs and all times: what they have in common does not count as a difference.
+        probe = lambda n: probes.group_accuracy(n, fitted, s.test, blur, key=keys[2], samples=samples).groups  # noqa: E731
+        return jax.vmap(probe)(trained.networks)
+
+    seen = jnp.stack([probed(s.training), probed(s.balanced)])
+    alive = ~(trained.ended == Ended.diverged) | (jnp.asarray(steps) <= trained.ended_at)
+    return jnp.where(alive[:, None, None], seen, jnp.nan)

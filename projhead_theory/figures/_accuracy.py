@@ -1,0 +1,59 @@
+"""Accuracies per layer over training time, as figures."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import _checks
+from ..experiments import ShiftAccuracy, SubclassAccuracy
+from ._style import COLOURS, axes
+
+
+def plot_subclass_accuracy(result: SubclassAccuracy, ax: Any = None, width: int | None = None) -> Any:
+    """Accuracy of reading the subclass over training time, one colour a layer: the closed form as lines, trained networks as markers with
+    their standard errors. Returns the axes.
+
+    **Raises:** `ValueError` for a width that was not trained.
+    """
+    ax = axes(ax)
+    widths = np.asarray(result.widths).tolist()
+    if width is not None and width not in widths:
+        raise _checks.bad("width", width, f"one of {widths}")
+    row = 0 if width is None else widths.index(width)
+    _layers(ax, result.times, result.predicted[row], result.mean[row], result.error[row])
+    ax.set_ylabel("accuracy of reading the subclass")
+    ax.set_title(f"width {widths[row]}", fontsize="medium")
+    return ax
+
+
+def plot_shift_accuracy(result: ShiftAccuracy, ax: Any = None, setting: int = 0) -> Any:
+    """Worst-group accuracy of the refitted read-out over training time, one colour a layer: the closed form of a linear network as lines;
+    trained networks as markers with their standard errors, one marker a threshold. Returns the axes.
+
+    **Raises:** `ValueError` for a correlation that was not trained.
+    """
+    ax = axes(ax)
+    if not 0 <= setting < len(result.correlation):
+        raise _checks.bad("setting", setting, f"a number from 0 to {len(result.correlation) - 1}, one a correlation")
+    seen = np.asarray(result.worst)[1, setting]
+    mean, error = seen.mean(axis=1), seen.std(axis=1, ddof=1) / seen.shape[1] ** 0.5
+    for i, threshold in enumerate(np.asarray(result.thresholds)):
+        closed = np.asarray(result.predicted_worst)[1, setting] if i == 0 else None
+        _layers(ax, result.times, closed, mean[i], error[i], "osD^v"[i % 5], f", threshold {threshold:g}")
+    ax.set_ylabel("worst-group accuracy, refitted")
+    shown = ", ".join(f"{r:g}" for r in np.asarray(result.correlation)[setting])
+    ax.set_title(f"correlation {shown}", fontsize="medium")
+    return ax
+
+
+def _layers(ax: Any, times: Any, closed: Any, mean: Any, error: Any, marker: str = "o", what: str = "") -> None:
+    times, mean, error = np.asarray(times), np.asarray(mean), np.asarray(error)
+    for i in range(mean.shape[-1]):
+        colour = COLOURS[i % len(COLOURS)]
+        if closed is not None:
+            ax.plot(times, np.asarray(closed)[:, i], color=colour, lw=1.2)
+        style = {"color": colour, "ls": "none", "mfc": "none", "ms": 4, "lw": 1, "capsize": 2}
+        ax.errorbar(times, mean[:, i], error[:, i], marker=marker, label=f"layer {i + 1}{what}", **style)
+    ax.set_xscale("log")
+    ax.set_xlabel("training time")
+    ax.legend(frameon=False, fontsize="x-small")
