@@ -247,7 +247,7 @@ def test_batches_of_runs_by_vmap_and_in_float32():
         (lambda: ShallowThresholded(shallow().layers, [jnp.ones(5)]), r"^thresholds: got shape \(5,\); want \(6,\)"),
         (lambda: ShallowThresholded(shallow().layers, [-jnp.ones(6)]), r"^thresholds: got -1"),
         (lambda: ShallowThresholded.init(KEY, (4, 6, 3), threshold=[0.1, 0.2]), r"^threshold: got shape \(2,\); want one number, or 1"),
-        (lambda: spectral(diagonal(), problem().moments()), r"^data: got Moments, for ThresholdedDiagonal; want a problem, Views or Labelled"),
+        (lambda: spectral(diagonal(), problem().moments()), r"^data: got Moments, for ThresholdedDiagonal; want a problem, Views"),
         (lambda: spectral(shallow(), problem()), r"^data: got a ContrastiveProblem, for ShallowThresholded; want Views of it"),
         (lambda: spectral(diagonal(), problem(pt.Mask(0.1))), r"^problem: got the augmentation Mask; want sign flips and additive"),
         (lambda: spectral(diagonal(), problem(law="laplace")), r"^problem: got Laplace features, fixed thresholds; want Rademacher"),

@@ -39,11 +39,6 @@ class WindowTask(eqx.Module):
     def label(self) -> str:
         return f"depth {self.depth}, {self.weights.shape[-1]} units"
 
-    def shrinks(self) -> Iterator[Callable[[], "WindowTask"]]:
-        from ._search import rounder
-
-        return (lambda digits=digits: rounder(self, digits) for digits in (1, 2, 3))
-
 
 class Edges(eqx.Module):
     """The least strength that each layer shows, `(L, d)`; what each layer below the last has of a feature halfway to the next edge, and

@@ -22,7 +22,7 @@ from ..theory import decayed_imbalance, discrete_imbalance
 from ._claim import Claim, Control
 from ._rounding import imbalance_rounding, largest, rounding_of_steps
 from ._runs import Run, flow, in_place_of
-from ._tasks import DIM, WIDTH, gaussian, harder, joints, rounded, task
+from ._tasks import DIM, WIDTH, gaussian, harder, joints, rounded_data, task
 from ._verdict import Verdict
 
 DEPTH, PAIRS, CLASSES, RECORDS = 3, 64, WIDTH, 16
@@ -55,7 +55,7 @@ class Training(eqx.Module):
         return gaussian(self.key, self.sizes, self.scales)
 
     def shrinks(self) -> Iterator[Callable[[], "Training"]]:
-        return rounded(self)
+        return rounded_data(self)
 
 
 def train(problem: Training, decay: Any = None) -> Run:
@@ -274,7 +274,7 @@ class Descent(eqx.Module):
         return gaussian(self.key, self.sizes, self.scales)
 
     def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
-        return rounded(self)
+        return rounded_data(self)
 
 
 class Law(eqx.Module):

@@ -16,7 +16,7 @@ from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
 from ._layers import PREMISE, judge_layers, with_exponents
 from ._runs import Run, flow
-from ._tasks import balanced, replace
+from ._tasks import balanced, replace, rounded
 
 
 class ClassTask(eqx.Module):
@@ -45,13 +45,8 @@ class ClassTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ClassTask"]]:
         """Rounder means and noise."""
-        from ._search import rounder
-
-        for digits in (1, 2, 3):
-            g = self.groups
-            yield lambda digits=digits, g=g: replace(
-                self, groups=replace(g, means=rounder(g.means, digits), noise=rounder(g.noise, digits))
-            )
+        g = self.groups
+        return rounded(lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise))))
 
 
 @eqx.filter_jit
@@ -103,8 +98,8 @@ def _classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> ClassTa
 
 
 def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
+    yield classes(key, (6, 4, 4, 4))
     yield classes(key, (5, 3, 3))
-    yield classes(key, (5, 3, 3, 3))
     yield classes(key, (4, 2))
     yield classes(key, (3, 1, 1))
     yield classes(key, (6, 4, 5))

@@ -1,7 +1,7 @@
 """class-collapse and subclass-retention: where a subclass has no weight in any layer, and how slowly it gets there."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -36,13 +36,6 @@ class Collapse(eqx.Module):
     @property
     def task(self) -> ClassTask:
         return _pair(self.strength, self.noise, self.correlation, self.key, (2,) + (1,) * self.depth)
-
-    def shrinks(self) -> Iterator[Callable[[], "Collapse"]]:
-        """Rounder numbers."""
-        from ._search import rounder
-
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: rounder(self, digits)
 
 
 @eqx.filter_jit

@@ -18,7 +18,7 @@ from ..simulation import Ended, gradient_flow, implicit, layer_gradients
 from ..theory import SpectralMinimiser
 from ._claim import Claim, Control
 from ._runs import COARSER
-from ._tasks import gaussian, replace
+from ._tasks import gaussian, replace, rounded
 from ._verdict import Verdict
 
 DIM = 3
@@ -140,15 +140,12 @@ class Heads(eqx.Module):
         """Fewer heads, rounder numbers."""
         for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
             yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
-        yield from rounded_fields(self, ("rows",))
+        yield from rounded_fields(self, "rows")
 
 
-def rounded_fields(problem: Any, names: tuple[str, ...]) -> Iterator[Callable[[], Any]]:
-    """Problems with these fields rounded, fewest digits first; the others have to go with one another."""
-    from ._search import rounder
-
-    for digits in (1, 2, 3):
-        yield lambda digits=digits: replace(problem, **{name: rounder(getattr(problem, name), digits) for name in names})
+def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
+    """Problems with these fields rounded; the others have to go with one another."""
+    return rounded(lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names}))
 
 
 def _start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:
@@ -286,7 +283,7 @@ class Matching(eqx.Module):
     def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
         """No mixing, rounder numbers."""
         yield lambda: replace(self, basis=jnp.eye(self.cross.shape[0], dtype=self.cross.dtype))
-        yield from rounded_fields(self, ("cross", "second", "rows", "decay"))
+        yield from rounded_fields(self, "cross", "second", "rows", "decay")
 
 
 def train_matching(problem: Matching) -> Ends:

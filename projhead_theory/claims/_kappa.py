@@ -204,7 +204,7 @@ class Downstream(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
         """Rounder numbers."""
-        yield from rounded_fields(self, ("cross", "second", "strength", "decay"))
+        yield from rounded_fields(self, "cross", "second", "strength", "decay")
 
 
 class Complexities(eqx.Module):

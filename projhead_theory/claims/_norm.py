@@ -13,7 +13,7 @@ from ..simulation import Rebalanced, rebalance
 from ..theory import least_norm
 from ._claim import Claim, Control
 from ._runs import COARSER
-from ._tasks import gaussian
+from ._tasks import gaussian, rounded
 from ._verdict import Verdict
 
 
@@ -28,12 +28,9 @@ class Factorisation(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "Factorisation"]]:
         """One layer less, rounder numbers."""
-        from ._search import rounder
-
         if self.network.depth > 2:
             yield lambda: Factorisation(DeepLinear(self.network.layers[:-1]))
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: rounder(self, digits)
+        yield from rounded(lambda r: r(self))
 
 
 class Descended(eqx.Module):

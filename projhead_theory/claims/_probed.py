@@ -17,7 +17,7 @@ from ..theory import dynamics, regression
 from ._claim import Claim, Control
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, local_error
-from ._tasks import balanced, replace
+from ._tasks import balanced, replace, rounded
 from ._verdict import Verdict
 
 COMMUTE = "cross and second moment commute"
@@ -63,10 +63,7 @@ class ProbeTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
         """Rounder noise of the read-out and weights of the start."""
-        from ._search import rounder
-
-        for digits in (1, 2):
-            yield lambda digits=digits: replace(self, blur=rounder(self.blur, digits), start_weight=rounder(self.start_weight, digits))
+        return rounded(lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight)))
 
 
 @eqx.filter_jit

@@ -18,7 +18,7 @@ from ._dynamics import RECORDS, Forgetting, _slopes, judge_forgetting, judge_pat
 from ._layers import PREMISE
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow
-from ._tasks import balanced, gaussian, replace
+from ._tasks import balanced, gaussian, replace, rounded
 from ._verdict import Verdict
 
 DIM = 3
@@ -47,13 +47,6 @@ class ModeTask(eqx.Module):
 
     def start(self) -> DeepLinear:
         return _aligned(jnp.eye(self.target.shape[0], dtype=self.target.dtype), self.start_weight, self.depth)
-
-    def shrinks(self) -> Iterator[Callable[[], "ModeTask"]]:
-        """Rounder numbers."""
-        from ._search import rounder
-
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: rounder(self, digits)
 
 
 @eqx.filter_jit
@@ -179,7 +172,7 @@ def _idle(p: ModeTask) -> ModeTask:
 
 
 def _idle_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
-    for depth, index in ((2, 20), (3, 20), (4, 20), (2, 21)):
+    for depth, index in ((3, 20), (2, 20), (4, 20), (2, 21)):
         yield _idle(modes(key, depth, index))
 
 
@@ -252,11 +245,7 @@ class RegressionTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Rounder targets."""
-        from ._search import rounder
-
-        for digits in (1, 2, 3):
-            m = self.moments
-            yield lambda digits=digits, m=m: replace(self, moments=TargetMoments(rounder(m.target, digits), m.second))
+        return rounded(lambda r: replace(self, moments=TargetMoments(r(self.moments.target), self.moments.second)))
 
 
 class Least(eqx.Module):

@@ -15,6 +15,7 @@ from .._spectra import matmul, symmetric
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
+from ._search import rounder
 
 DIM, WIDTH = 6, 4
 
@@ -57,12 +58,7 @@ class Task(eqx.Module):
             keep = jnp.asarray([j for j in range(sizes[0]) if j != i])
             part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]  # noqa: E731
             yield lambda part=part: Task(Moments(part(cross), part(second)), self.key, self.scale, (sizes[0] - 1, *sizes[1:]), self.stiff)
-        from ._search import rounder
-
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: Task(
-                Moments(rounder(cross, digits), rounder(second, digits)), self.key, rounder(self.scale, digits), sizes, self.stiff
-            )
+        yield from rounded(lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff))
 
 
 def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
@@ -140,8 +136,6 @@ class FeatureTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
         """One layer less, one feature less, rounder numbers."""
-        from ._search import rounder
-
         d = self.cross.shape[0]
         if self.depth > 1:
             yield lambda: dataclasses.replace(self, depth=self.depth - 1)
@@ -150,8 +144,7 @@ class FeatureTask(eqx.Module):
             yield lambda keep=keep: dataclasses.replace(
                 self, cross=self.cross[keep], second=self.second[keep], start_weight=self.start_weight[keep]
             )
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: valid(rounder(self, digits))
+        yield from rounded(lambda r: valid(r(self)))
 
 
 def valid(task: FeatureTask) -> FeatureTask:
@@ -160,17 +153,19 @@ def valid(task: FeatureTask) -> FeatureTask:
     return task
 
 
-def rounded(problem: Any) -> Iterator[Callable[[], Any]]:
+def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
+    """Problems with rounder numbers, the roundest first: `build` makes one, given what rounds a number or all numbers of a tree."""
+    return (functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3))
+
+
+def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
     """A problem with rounder numbers, its data only where those are still moments."""
-    from ._search import rounder
 
-    def one(digits: int) -> Any:
+    def one(r: Callable[[Any], Any]) -> Any:
         data = problem.data
-        if isinstance(data, Moments):
-            data = Moments(rounder(data.cross, digits), rounder(data.second, digits))
-        return eqx.tree_at(lambda p: p.data, rounder(problem, digits), data)
+        return eqx.tree_at(lambda p: p.data, r(problem), Moments(r(data.cross), r(data.second)) if isinstance(data, Moments) else data)
 
-    return (functools.partial(one, digits) for digits in (1, 2, 3))
+    return rounded(one)
 
 
 def replace(module: Any, **fields: Any) -> Any:

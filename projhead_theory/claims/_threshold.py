@@ -15,7 +15,7 @@ from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Trajectory, gradient_descent
 from ._claim import Claim, Control
 from ._runs import Run, flow, in_place_of, local_error
-from ._tasks import replace
+from ._tasks import replace, rounded
 from ._verdict import Verdict
 
 DIM, RECORDS = 4, 64
@@ -51,15 +51,12 @@ class ThresholdTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
         """One feature less, rounder numbers."""
-        from ._search import rounder
-
         d = self.strength.shape[0]
         for i in range(d if d > 1 else 0):
             keep = jnp.asarray([j for j in range(d) if j != i])
             features = {name: getattr(self, name)[..., keep] for name in ("strength", "flips", "weights", "thresholds")}
             yield lambda features=features: dataclasses.replace(self, **features)
-        for digits in (1, 2, 3):
-            yield lambda digits=digits: rounder(self, digits)
+        yield from rounded(lambda r: r(self))
 
 
 Function = Callable[..., Array]

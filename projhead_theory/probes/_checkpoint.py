@@ -23,20 +23,22 @@ def digest(tree: Any, *numbers: Any) -> str:
     return total.hexdigest()
 
 
-def save(path: str | Path, settings: str, errors: np.ndarray, unfit: np.ndarray) -> None:
-    """Write what there is, whole or not at all; errors not yet measured are NaN."""
-    write_atomically(path, lambda file: np.savez(file, settings=np.asarray(settings), errors=errors, unfit=unfit), "checkpoint")
+def save(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray) -> None:
+    """Write what there is, whole or not at all; read-outs not yet fitted are NaN."""
+    write_atomically(path, lambda file: np.savez(file, settings=np.asarray(settings), readouts=readouts, unfit=unfit), "checkpoint")
 
 
-def load(path: str | Path, settings: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Errors and failed fits, from the file if there is one. Raises `ValueError` for a file of other arguments, or none of ours."""
+def load(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read-outs and failed fits: those of the file, of these shapes, if there is one, else those given. Raises `ValueError` for a file of
+    other arguments, or none of ours.
+    """
     if not Path(path).exists():
-        return np.full(shape, np.nan), np.zeros(shape, bool)
+        return readouts, unfit
     try:
         with np.load(path, allow_pickle=False) as file:
-            found, errors, unfit = str(file["settings"]), file["errors"], file["unfit"]
+            found, stored, missed = str(file["settings"]), file["readouts"], file["unfit"]
     except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _checks.bad("checkpoint", f"{path}, which is not one", "a file that learning_curve has written, or a new one") from error
-    if found != settings or errors.shape != shape:
+    if found != settings or stored.shape != readouts.shape:
         raise _checks.bad("checkpoint", f"{path}, which belongs to other arguments", "the arguments it was begun with, or a new file")
-    return errors, unfit
+    return stored, missed

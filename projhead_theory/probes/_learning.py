@@ -40,8 +40,8 @@ def learning_curve(
 
     **Arguments:** `network`; `problem`; `probe`; `sizes`: increasing numbers of training samples, at least 2; `key`;
     `seeds`: how many independent training and test samples; `test`: how many test samples each; `progress`: called with
-    the number of sizes done and of all; `checkpoint`: an npz file to which each finished size is added; called again
-    with the same arguments, what it holds is not computed again.
+    the number of sizes done and of all; `checkpoint`: an npz file to which the read-outs of each finished size are added;
+    called again with the same arguments, what it holds is not fitted again.
 
     **Returns:** a `LearningCurve`.
 
@@ -53,22 +53,26 @@ def learning_curve(
     if network.sizes[0] != problem.dim:
         raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}")
     products = network.products()
-    shape = (len(products), len(sizes), seeds)
-    errors, unfit = np.full(shape, np.nan), np.zeros(shape, bool)
+    shape = (len(sizes), seeds, len(products))
+    readouts, unfit = np.full((*shape, problem.dim + 1), np.nan), np.zeros(shape, bool)
     settings = ""
     if checkpoint is not None:
         settings = _checkpoint.digest((network, problem, probe, _key_data(key)), sizes, seeds, test)
-        errors, unfit = _checkpoint.load(checkpoint, settings, shape)
+        readouts, unfit = _checkpoint.load(checkpoint, settings, readouts, unfit)
     train_keys, test_keys = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds))
     x, y = (np.asarray(a) for a in _draw(problem, train_keys, sizes[-1]))
     for i, n in enumerate(sizes):
-        if np.isnan(errors[:, i]).any():
-            errors[:, i], unfit[:, i] = _at(products, problem, probe, x[:, :n], y[:, :n], test_keys, test)
+        if np.isnan(readouts[i]).any():
+            readouts[i], unfit[i] = _fitted(products, probe, x[:, :n], y[:, :n])
             if checkpoint is not None:
-                _checkpoint.save(checkpoint, settings, errors, unfit)
+                _checkpoint.save(checkpoint, settings, readouts, unfit)
         progress(i + 1, len(sizes))
+    # Of a test sample all sizes are tried at once: to draw it costs more than to read it.
+    tried = jnp.asarray(np.moveaxis(readouts, 1, 0).reshape(seeds, -1, problem.dim + 1), products[0].dtype)
+    seen = np.asarray(_errors(problem, test_keys, tried, test)).reshape(seeds, len(sizes), len(products))
+    errors = np.where(unfit, 0.5, np.moveaxis(seen, 0, 1))
     layers = tuple(f"layer {layer}" if layer <= network.depth else "head" for layer in range(1, len(products) + 1))
-    return LearningCurve(np.asarray(sizes), errors, unfit.mean(axis=2), layers)
+    return LearningCurve(np.asarray(sizes), np.moveaxis(errors, 2, 0), np.moveaxis(unfit, 2, 0).mean(axis=2), layers)
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -88,35 +92,32 @@ def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array
     return data.inputs, data.targets
 
 
-def _at(
-    products: tuple[Array, ...], problem: DownstreamProblem, probe: AbstractProbe, x: np.ndarray, y: np.ndarray, keys: Array, test: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Error of every layer and seed at one size, and which fits found no readout."""
+def _fitted(products: tuple[Array, ...], probe: AbstractProbe, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read-outs of every seed and layer at one size, `(R, L, d + 1)`, the intercept last; and which fits found none."""
     # In NumPy where shapes go with the size: another size then compiles nothing but what a probe compiles itself.
     constant = (y == y[:, :1]).all(axis=1)
     # A probe wants both classes; what it makes of a sample that lacks one is not used.
     given = y.copy()
     given[:, 0] = np.where(constant, 1 - y[:, 0], y[:, 0])
-    directions, offsets, unfit = [], [], []
+    found, unfit = [], []
     for w in products:
         layer = np.asarray(w)
         readout = probe.fit_many(x.astype(layer.dtype) @ layer.T, given, classes=2, throw=False)
-        directions.append(np.asarray(readout.weights[:, 0]) @ layer)
-        offsets.append(np.asarray(readout.intercepts[:, 0]))
-        unfit.append(constant | ~np.asarray(readout.status == Status.fitted))
-    missed = np.stack(unfit)
-    errors = _errors(problem, keys, jnp.asarray(np.stack(directions, axis=1)), jnp.asarray(np.stack(offsets, axis=1)), test)
-    return np.where(missed, 0.5, np.asarray(errors).T), missed
+        missed = constant | ~np.asarray(readout.status == Status.fitted)
+        both = np.concatenate([np.asarray(readout.weights[:, 0]) @ layer, np.asarray(readout.intercepts[:, :1])], axis=1)
+        found.append(np.where(missed[:, None], 0, both))
+        unfit.append(missed)
+    return np.stack(found, axis=1), np.stack(unfit, axis=1)
 
 
 @eqx.filter_jit
-def _errors(problem: DownstreamProblem, keys: Array, directions: Array, offsets: Array, test: int) -> Array:
-    """Test error `(R, L)`; one seed after the other, so that one test sample is held at a time."""
+def _errors(problem: DownstreamProblem, keys: Array, readouts: Array, test: int) -> Array:
+    """Test errors `(R, k)` of `k` read-outs a seed; one seed after the other, so that one test sample is held at a time."""
 
-    def one(item: tuple[Array, Array, Array]) -> Array:
-        key, v, b = item
+    def one(item: tuple[Array, Array]) -> Array:
+        key, v = item
         data = problem.sample(key, test)
-        said = matmul(data.inputs.astype(v.dtype), v.T) + b > 0
+        said = matmul(data.inputs.astype(v.dtype), v[:, :-1].T) + v[:, -1] > 0
         return jnp.mean((said != (data.targets[:, None] == 1)).astype(v.dtype), axis=0)
 
-    return jax.lax.map(one, (keys, directions, offsets))
+    return jax.lax.map(one, (keys, readouts))
