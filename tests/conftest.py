@@ -22,12 +22,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_sessionstart(session):
-    """The default suite compiles lightly, as `projhead verify --quick` does; the slow one in full, as the library does."""
-    if session.config.option.markexpr == "not slow":
-        from projhead_theory.cli._compiler import without_fusion_emitters
+    """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead verify`, and examples as the library does."""
+    from projhead_theory.cli._compiler import without_fusion_emitters
 
-        without_fusion_emitters()
-        jax.config.update("jax_disable_most_optimizations", True)
+    without_fusion_emitters()
+    jax.config.update("jax_disable_most_optimizations", session.config.option.markexpr == "not slow")
 
 
 def _scope(nodeid: str) -> str:
