@@ -10,13 +10,13 @@ import pytest
 from measured import by_claim, side
 
 from projhead_theory import measure
-from projhead_theory.claims import CLAIMS, Claim, _classes, _collapse, _probed, _regression
+from projhead_theory.claims import CLAIMS, Claim, _classes, _collapse, _modes, _probed, _regression
 from projhead_theory.claims._tasks import replace
 from projhead_theory.theory import dynamics, regression
 
 pytestmark = pytest.mark.x64
 
-NAMES = [c.name for module in (_classes, _collapse, _regression, _probed) for c in vars(module).values() if isinstance(c, Claim)]
+NAMES = [c.name for module in (_classes, _collapse, _regression, _modes, _probed) for c in vars(module).values() if isinstance(c, Claim)]
 
 
 def test_all_are_registered():
@@ -35,7 +35,7 @@ def test_minimisers_agree_with_trained_networks_to_a_millionth(name):
 def test_regression_follows_its_closed_form_to_a_hundred_millionth(name):
     problem, run = side(name, 0)
     seen = np.asarray(run.fine.weights())[:-1]
-    np.testing.assert_allclose(seen, _regression.paths(problem), rtol=1e-8)
+    np.testing.assert_allclose(seen, _modes.paths(problem), rtol=1e-8)
 
 
 @by_claim(["sl-retention", "subclass-retention"])

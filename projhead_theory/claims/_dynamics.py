@@ -392,7 +392,7 @@ class Forgetting(eqx.Module):
     left: Float[Array, " L"]
 
 
-def _slopes(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
+def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
     """Of the logarithm of the weight over that of time, through the last quarter of the records."""
     i = 3 * times.shape[0] // 4
     return (logs[-1] - logs[i]) / jnp.log(times[-1] / times[i])
@@ -404,7 +404,7 @@ def forgetting(problem: FeatureTask) -> Forgetting:
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
     slopes = -jnp.asarray([dynamics.vanishing_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype)
-    return Forgetting(logs, slopes, jnp.abs(_slopes(p.times, logs) - slopes))
+    return Forgetting(logs, slopes, jnp.abs(slopes_of(p.times, logs) - slopes))
 
 
 @eqx.filter_jit
@@ -412,7 +412,7 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
     """At every layer, the slope of the weight in logarithmic time, and the whole path to it."""
     logs, apart = (x[:, :, -1] for x in _logs(run))
     times = run.fine.times[:-1]
-    slope = _slopes(times, logs)
+    slope = slopes_of(times, logs)
     slope_error = 2 * jnp.max(apart, axis=0) / jnp.log(times[-1] / times[3 * times.shape[0] // 4])
     depth = logs.shape[1]
     rounding = jnp.full(depth, _rounded(run) * (1 + jnp.max(jnp.abs(logs))))

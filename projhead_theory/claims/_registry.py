@@ -17,6 +17,7 @@ from . import (
     _kappa,
     _layers,
     _minimiser,
+    _modes,
     _norm,
     _pre_or_post,
     _probed,
@@ -76,8 +77,8 @@ for _claim in (
     _collapse.RETENTION,
     _classes.MIXED,
     _regression.MINIMISER,
-    _regression.TIMES,
-    _regression.RETENTION,
+    _modes.TIMES,
+    _modes.RETENTION,
     _probed.COARSE,
     _probed.SHIFT,
 ):
