@@ -733,8 +733,9 @@ def test_the_law_is_tried_on_unequal_widths_below_the_dimension():
     assert {len(s) - 1 for s in sizes} >= {2, 3}
 
 
-# What a small weight decay alone decides lies below the rounding of float32, and the verdict says so.
-BEYOND_FLOAT32 = {"sorted-matching", "kappa-emulation", "best-kappa"}
+# What a small weight decay alone decides lies below the rounding of float32; and what rounding may do to a read-out of little noise is
+# bounded there by more than the hundredth that is to be seen. The verdict says so.
+BEYOND_FLOAT32 = {"sorted-matching", "kappa-emulation", "best-kappa", "coarse-to-fine", "shift"}
 
 
 @pytest.mark.slow
