@@ -283,7 +283,9 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_run(capsys, library
 
 
 SLOW = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
+# What runs in the background of a shell ignores it, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from test_claims import CUBED, toy
 from projhead_theory.claims import CLAIMS
