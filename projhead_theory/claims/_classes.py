@@ -16,7 +16,8 @@ from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
 from ._layers import PREMISE, judge_layers, with_exponents
 from ._runs import Run, flow
-from ._tasks import balanced, replace, rounded
+from ._search import rounded
+from ._tasks import balanced, replace
 
 
 class ClassTask(eqx.Module):

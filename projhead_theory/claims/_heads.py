@@ -18,7 +18,8 @@ from ..simulation import Ended, gradient_flow, implicit, layer_gradients
 from ..theory import SpectralMinimiser
 from ._claim import Claim, Control
 from ._runs import COARSER
-from ._tasks import gaussian, replace, rounded
+from ._search import rounded
+from ._tasks import gaussian, replace
 from ._verdict import Verdict
 
 DIM = 3

@@ -13,7 +13,8 @@ from ..simulation import Rebalanced, rebalance
 from ..theory import least_norm
 from ._claim import Claim, Control
 from ._runs import COARSER
-from ._tasks import gaussian, rounded
+from ._search import rounded
+from ._tasks import gaussian
 from ._verdict import Verdict
 
 

@@ -17,7 +17,8 @@ from ..theory import dynamics, regression
 from ._claim import Claim, Control
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, local_error
-from ._tasks import balanced, replace, rounded
+from ._search import rounded
+from ._tasks import balanced, replace
 from ._verdict import Verdict
 
 COMMUTE = "cross and second moment commute"

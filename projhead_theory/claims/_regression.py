@@ -16,7 +16,8 @@ from ._claim import Claim, Control
 from ._layers import PREMISE
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow
-from ._tasks import balanced, gaussian, replace, rounded
+from ._search import rounded
+from ._tasks import balanced, gaussian, replace
 from ._verdict import Verdict
 
 

@@ -1,6 +1,7 @@
 """Random search for counterexamples, and shrinking of what it finds."""
 
 import dataclasses
+import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -127,7 +128,7 @@ def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -
 
 def _simpler(problem: Any) -> Iterator[Any]:
     """Simpler problems: its own offers, or the same with rounder numbers. An offer that is no valid problem is passed over."""
-    offers = problem.shrinks() if hasattr(problem, "shrinks") else (lambda d=d: rounder(problem, d) for d in (1, 2, 3))
+    offers = problem.shrinks() if hasattr(problem, "shrinks") else rounded(lambda r: r(problem))
     for offer in offers:
         try:
             candidate = offer()
@@ -135,6 +136,11 @@ def _simpler(problem: Any) -> Iterator[Any]:
             continue
         if not eqx.tree_equal(candidate, problem):
             yield candidate
+
+
+def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
+    """Problems with rounder numbers, the roundest first: `build` makes one, given what rounds a number or all numbers of a tree."""
+    return (functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3))
 
 
 def rounder(tree: Any, digits: int) -> Any:

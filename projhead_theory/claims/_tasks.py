@@ -1,7 +1,6 @@
 """The problems that the claims on linear networks are tried on. Those of one shape compile once, whatever their numbers."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from .._spectra import matmul, symmetric
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
-from ._search import rounder
+from ._search import rounded
 
 DIM, WIDTH = 6, 4
 
@@ -151,11 +150,6 @@ def valid(task: FeatureTask) -> FeatureTask:
     """The task, if its moments are moments. Raises `ValueError` otherwise."""
     _ = task.moments
     return task
-
-
-def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
-    """Problems with rounder numbers, the roundest first: `build` makes one, given what rounds a number or all numbers of a tree."""
-    return (functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3))
 
 
 def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:

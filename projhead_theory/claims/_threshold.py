@@ -15,7 +15,8 @@ from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Trajectory, gradient_descent
 from ._claim import Claim, Control
 from ._runs import Run, flow, in_place_of, local_error
-from ._tasks import replace, rounded
+from ._search import rounded
+from ._tasks import replace
 from ._verdict import Verdict
 
 DIM, RECORDS = 4, 64

@@ -18,7 +18,7 @@ from ..simulation import Ended, gradient_flow, stochastic
 from ._aligned import aligned_grams
 from ._arguments import depth as layers
 from ._arguments import grid, in_batches, moments_of_time, one
-from ._subclass_accuracy import reached
+from ._starts import mean_and_error, reached
 
 FITTED = ("training", "balanced")
 
@@ -43,28 +43,28 @@ class ShiftAccuracy(eqx.Module):
     @property
     def average(self) -> Float[Array, "R C H N T L"]:
         """Over groups, by their probability in the test."""
-        return jnp.einsum("rchntlg,cg->rchntl", self.measured, self.probability, precision="highest")
+        return _over_groups(self.measured, self.probability)[0]
 
     @property
     def worst(self) -> Float[Array, "R C H N T L"]:
         """The least over groups that occur in the test; where accuracies are estimated, a little too low."""
-        return jnp.min(jnp.where(self.probability[:, None, None, None, None] > 0, self.measured, jnp.inf), axis=-1)
+        return _over_groups(self.measured, self.probability)[1]
 
     @property
     def predicted_average(self) -> Float[Array, "R C T L"]:
         """Over groups, in closed form."""
-        return jnp.einsum("rctlg,cg->rctl", self.predicted, self.probability, precision="highest")
+        return _over_groups(self.predicted, self.probability)[0]
 
     @property
     def predicted_worst(self) -> Float[Array, "R C T L"]:
         """The least over groups, in closed form."""
-        return jnp.min(jnp.where(self.probability[:, None, None] > 0, self.predicted, jnp.inf), axis=-1)
+        return _over_groups(self.predicted, self.probability)[1]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON: means over starts and their standard errors; what is not finite is None."""
         table = {name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")}
         for name in ("average", "worst"):
-            mean, error = _summary(getattr(self, name))
+            mean, error = mean_and_error(getattr(self, name), axis=3)
             table |= {name: plain(mean), f"{name}_error": plain(error), f"predicted_{name}": plain(getattr(self, f"predicted_{name}"))}
         return table | {"fitted": list(FITTED), "seeds": self.measured.shape[3]}
 
@@ -101,8 +101,10 @@ class ShiftAccuracy(eqx.Module):
         return plot_shift_accuracy(self, ax, setting)
 
 
-def _summary(x: Float[Array, "R C H N T L"]) -> tuple[Array, Array]:
-    return jnp.mean(x, axis=3), jnp.std(x, axis=3, ddof=1) / x.shape[3] ** 0.5
+def _over_groups(accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]) -> tuple[Array, Array]:
+    """Average and worst, of groups that occur."""
+    p = jnp.expand_dims(probability, range(1, accuracy.ndim - 2))
+    return jnp.sum(accuracy * p, axis=-1), jnp.min(jnp.where(p > 0, accuracy, jnp.inf), axis=-1)
 
 
 def shift_accuracy(

@@ -15,10 +15,11 @@ from ..losses import mse, spectral
 from ..measure import group_accuracy
 from ..networks import DeepLinear
 from ..problems import Groups, SupervisedContrastiveProblem, SupervisedProblem
-from ..simulation import Ended, gradient_flow
+from ..simulation import gradient_flow
 from ._aligned import aligned_grams, loss_name
 from ._arguments import depth as layers
 from ._arguments import moments_of_time, one
+from ._starts import mean_and_error, reached
 
 
 class SubclassAccuracy(eqx.Module):
@@ -37,12 +38,12 @@ class SubclassAccuracy(eqx.Module):
     @property
     def mean(self) -> Float[Array, "W T L"]:
         """Over starts."""
-        return jnp.mean(self.measured, axis=1)
+        return mean_and_error(self.measured, axis=1)[0]
 
     @property
     def error(self) -> Float[Array, "W T L"]:
         """The standard error of the mean over starts."""
-        return jnp.std(self.measured, axis=1, ddof=1) / self.measured.shape[1] ** 0.5
+        return mean_and_error(self.measured, axis=1)[1]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON; what is not finite is None."""
@@ -141,9 +142,3 @@ def _measured(
         return jnp.where(reached(run, times)[:, None], seen @ read.probability, jnp.nan)
 
     return jax.vmap(one)(keys)
-
-
-def reached(run: Any, times: Float[Array, " T"]) -> Array:
-    """The recorded moments that a run lived to see."""
-    failed = (run.ended == Ended.diverged) | (run.ended == Ended.solver_failed)
-    return ~failed | (times <= run.ended_at)

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import _checks
 from ..experiments import ShiftAccuracy, SubclassAccuracy
+from ..experiments._starts import mean_and_error
 from ._style import COLOURS, axes
 
 
@@ -35,8 +36,7 @@ def plot_shift_accuracy(result: ShiftAccuracy, ax: Any = None, setting: int = 0)
     ax = axes(ax)
     if not 0 <= setting < len(result.correlation):
         raise _checks.bad("setting", setting, f"a number from 0 to {len(result.correlation) - 1}, one a correlation")
-    seen = np.asarray(result.worst)[1, setting]
-    mean, error = seen.mean(axis=1), seen.std(axis=1, ddof=1) / seen.shape[1] ** 0.5
+    mean, error = mean_and_error(result.worst[1, setting], axis=1)
     for i, threshold in enumerate(np.asarray(result.thresholds)):
         closed = np.asarray(result.predicted_worst)[1, setting] if i == 0 else None
         _layers(ax, result.times, closed, mean[i], error[i], "osD^v"[i % 5], f", threshold {threshold:g}")

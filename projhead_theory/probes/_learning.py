@@ -53,7 +53,7 @@ def learning_curve(
     if network.sizes[0] != problem.dim:
         raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}")
     products = network.products()
-    shape = (len(sizes), seeds, len(products))
+    shape = (seeds, len(sizes), len(products))
     readouts, unfit = np.full((*shape, problem.dim + 1), np.nan), np.zeros(shape, bool)
     settings = ""
     if checkpoint is not None:
@@ -62,17 +62,16 @@ def learning_curve(
     train_keys, test_keys = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds))
     x, y = (np.asarray(a) for a in _draw(problem, train_keys, sizes[-1]))
     for i, n in enumerate(sizes):
-        if np.isnan(readouts[i]).any():
-            readouts[i], unfit[i] = _fitted(products, probe, x[:, :n], y[:, :n])
+        if np.isnan(readouts[:, i]).any():
+            readouts[:, i], unfit[:, i] = _fitted(products, probe, x[:, :n], y[:, :n])
             if checkpoint is not None:
                 _checkpoint.save(checkpoint, settings, readouts, unfit)
         progress(i + 1, len(sizes))
     # Of a test sample all sizes are tried at once: to draw it costs more than to read it.
-    tried = jnp.asarray(np.moveaxis(readouts, 1, 0).reshape(seeds, -1, problem.dim + 1), products[0].dtype)
-    seen = np.asarray(_errors(problem, test_keys, tried, test)).reshape(seeds, len(sizes), len(products))
-    errors = np.where(unfit, 0.5, np.moveaxis(seen, 0, 1))
+    tried = jnp.asarray(readouts.reshape(seeds, -1, problem.dim + 1), products[0].dtype)
+    errors = np.where(unfit, 0.5, np.asarray(_errors(problem, test_keys, tried, test)).reshape(shape))
     layers = tuple(f"layer {layer}" if layer <= network.depth else "head" for layer in range(1, len(products) + 1))
-    return LearningCurve(np.asarray(sizes), np.moveaxis(errors, 2, 0), np.moveaxis(unfit, 2, 0).mean(axis=2), layers)
+    return LearningCurve(np.asarray(sizes), errors.T, unfit.T.mean(axis=2), layers)
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:

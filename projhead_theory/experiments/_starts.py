@@ -1,0 +1,17 @@
+"""What runs from several random starts show: until when each lived, and their mean."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..simulation import Ended, Trajectory
+
+
+def reached(run: Trajectory, times: Float[Array, " T"]) -> Array:
+    """The recorded moments that a run lived to see."""
+    failed = (run.ended == Ended.diverged) | (run.ended == Ended.solver_failed)
+    return ~failed | (times <= run.ended_at)
+
+
+def mean_and_error(x: Array, axis: int) -> tuple[Array, Array]:
+    """The mean over starts, and its standard error."""
+    return jnp.mean(x, axis=axis), jnp.std(x, axis=axis, ddof=1) / x.shape[axis] ** 0.5
