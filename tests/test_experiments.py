@@ -13,7 +13,15 @@ from sklearn.linear_model import Ridge
 
 import projhead_theory as pt
 from projhead_theory import theory
-from projhead_theory.experiments import ConnectedSweep, connected_sweep, feature_sweep, shift_accuracy, subclass_accuracy
+from projhead_theory.experiments import (
+    ConnectedSweep,
+    ShiftAccuracy,
+    SubclassAccuracy,
+    connected_sweep,
+    feature_sweep,
+    shift_accuracy,
+    subclass_accuracy,
+)
 from projhead_theory.experiments._aligned import aligned_grams
 from projhead_theory.measure import group_accuracy
 
@@ -391,3 +399,19 @@ THREE = GROUPS.relabel([0, 1, 2, 2])
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_means_over_starts_and_groups_by_hand():
+    """The standard error is that of a mean; the worst group is one that occurs."""
+    starts = jnp.array([0.5, 0.7, 0.9, 0.7])
+    subclass = SubclassAccuracy(jnp.ones(1), jnp.array([2]), jnp.ones((1, 1, 1)), starts.reshape(1, 4, 1, 1))
+    np.testing.assert_allclose(subclass.mean, 0.7, rtol=1e-6)
+    np.testing.assert_allclose(subclass.error, np.sqrt(0.08 / 3 / 4), rtol=1e-6)
+    # Two correlations; of two groups, one never occurs in the second.
+    probability = jnp.array([[0.25, 0.75], [0.0, 1.0]])
+    groups = jnp.array([[[0.2, 0.8]], [[0.1, 0.6]]])[None]
+    measured = groups[:, :, None, None]
+    shift = ShiftAccuracy(jnp.ones((2, 1)), jnp.zeros(1), jnp.ones(1), probability, groups[..., None, :], measured[..., None, :])
+    for average, worst in ((shift.average, shift.worst), (shift.predicted_average, shift.predicted_worst)):
+        np.testing.assert_allclose(np.ravel(average), [0.65, 0.6], rtol=1e-6)
+        np.testing.assert_allclose(np.ravel(worst), [0.2, 0.6], rtol=1e-6)

@@ -27,6 +27,16 @@ def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise(name):
     assert verdict.failed == ("the sorted pairing is the best",)
 
 
+@by_claim(["head-equivalence"])
+def test_every_row_is_a_run_under_its_own_head(name):
+    """The same as without the others; and it has run at a coarser tolerance too, which moves it."""
+    problem, ends = side(name, 0)
+    for i in range(len(problem.rows)):
+        alone = _heads.train(problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
+        np.testing.assert_array_equal(alone.before[0], ends.before[i])
+    assert (np.asarray(ends.apart) > 0).all()
+
+
 @by_claim(["sorted-matching"])
 def test_newtons_step_says_how_far_a_run_has_still_to_go(name):
     """To a tenth of it, against the closed form: what is left is of second order. So the tolerance follows the run's own residual."""
