@@ -23,9 +23,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 def pytest_sessionstart(session):
     """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead verify`, and examples as the library does."""
-    from projhead_theory.cli._compiler import without_fusion_emitters
+    from projhead_theory.cli._compiler import for_small_programs
 
-    without_fusion_emitters()
+    for_small_programs()
     jax.config.update("jax_disable_most_optimizations", session.config.option.markexpr == "not slow")
 
 

@@ -1,5 +1,6 @@
 """What the command line tells the compiler: only what its release is known to understand, and nothing against the user's word."""
 
+import gc
 import os
 
 import jax
@@ -7,36 +8,45 @@ import pytest
 
 from projhead_theory.cli import _compiler
 
-OFF = "--xla_cpu_use_fusion_emitters=false"
+EMITTERS = "--xla_cpu_use_fusion_emitters=false"
+OTHERS = "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_enable_concurrency_optimized_scheduler=false"
 
 
 @pytest.mark.parametrize(
     ("release", "before", "after"),
     [
-        ("0.6.0", "", OFF),
-        ("0.10.2", "--xla_dump_to=x", f"--xla_dump_to=x {OFF}"),
-        ("0.9.0.1", "--xla_cpu_use_fusion_emitters=true", "--xla_cpu_use_fusion_emitters=true"),
+        ("0.6.0", "", f"{EMITTERS} {OTHERS}"),
+        ("0.10.2", "--xla_dump_to=x", f"--xla_dump_to=x {EMITTERS} {OTHERS}"),
+        ("0.9.0.1", "--xla_cpu_use_fusion_emitters=true", f"--xla_cpu_use_fusion_emitters=true {OTHERS}"),
+        ("0.9.0.1", f"{EMITTERS} {OTHERS}", f"{EMITTERS} {OTHERS}"),
         ("0.5.3", "", ""),
         ("0.11.0", "", ""),
         ("1.0.0", "--xla_dump_to=x", "--xla_dump_to=x"),
     ],
 )
-def test_the_flag_is_set_for_known_releases_unless_the_user_has_set_it(monkeypatch, release, before, after):
+def test_flags_are_set_for_known_releases_unless_the_user_has_set_them(monkeypatch, release, before, after):
     monkeypatch.setenv("XLA_FLAGS", before)
     monkeypatch.setattr(_compiler, "version", lambda package: release)
-    _compiler.without_fusion_emitters()
+    _compiler.for_small_programs()
     assert os.environ["XLA_FLAGS"] == after
 
 
-def test_optimisations_are_back_after_a_light_run_even_if_it_fails():
+@pytest.mark.parametrize("collected", [True, False])
+def test_optimisations_and_collections_are_back_after_a_light_run_even_if_it_fails(collected):
     seen = []
+    state = lambda: (jax.config.read("jax_disable_most_optimizations"), gc.isenabled())  # noqa: E731
 
     def fail():
-        seen.append(jax.config.read("jax_disable_most_optimizations"))
+        seen.append(state())
         raise ValueError("in between")
 
-    before = jax.config.read("jax_disable_most_optimizations")
-    with pytest.raises(ValueError, match="in between"), _compiler.compiled_lightly():
-        fail()
-    assert seen == [True]
-    assert jax.config.read("jax_disable_most_optimizations") == before
+    enabled = gc.isenabled()
+    (gc.enable if collected else gc.disable)()
+    try:
+        before = state()
+        with pytest.raises(ValueError, match="in between"), _compiler.compiled_lightly():
+            fail()
+        assert seen == [(True, False)]
+        assert state() == before
+    finally:
+        (gc.enable if enabled else gc.disable)()

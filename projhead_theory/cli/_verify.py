@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import _options as options
-from ._compiler import compiled_lightly, without_fusion_emitters
+from ._compiler import compiled_lightly, for_small_programs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +37,7 @@ def verify(
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
     options.set_precision(precision)
-    without_fusion_emitters()
+    for_small_programs()
     for name, path in (("json", json), ("html", html), ("markdown", markdown)):
         options.require_writable(name, path)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
