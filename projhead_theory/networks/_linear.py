@@ -1,5 +1,6 @@
 r"""The deep linear network $f(x) = W_L \cdots W_1 x$, with its starts."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import _checks
@@ -17,6 +19,16 @@ def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if len(sizes) < 2:
         raise _checks.bad("depth", f"{len(sizes) - 1} layers (sizes {tuple(sizes)})", "at least one layer: sizes (d, p_1, ..., p_L)")
     return tuple(_checks.count("width", size) for size in sizes)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Array]:
+    """Layers that carry one direction each in every unit."""
+    k = len(weights)
+    root = weights ** (1 / (len(sizes) - 1))
+    first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
+    rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes[1:])]
+    return [matmul(first, directions.T), *rest]
 
 
 def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Array:
@@ -143,13 +155,10 @@ class DeepLinear(eqx.Module):
             raise _checks.bad("directions", f"shape {directions.shape}", f"({sizes[0]}, {k}): one column for each weight")
         if min(sizes[1:]) < k:
             raise _checks.bad("width", min(sizes[1:]), f"at least {k}, the number of directions")
-        gram = _checks.concrete(matmul(directions.T, directions))
-        if gram is not None and abs(gram - jnp.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps:
+        known = _checks.concrete(directions)
+        if known is not None and abs(known.T @ known - np.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps:
             raise _checks.bad("directions", "columns that are not orthonormal", "orthonormal columns")
-        root = weights ** (1 / (len(sizes) - 1))
-        first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
-        rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes[1:])]
-        return cls([matmul(first, directions.T), *rest])
+        return cls(_along(directions, weights, sizes))
 
     @classmethod
     def unbalanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scales: Sequence[float], dtype: Any = None) -> "DeepLinear":

@@ -22,6 +22,13 @@ def symmetrised_relu(u: Float[Array, "..."], threshold: Float[Array, "..."]) -> 
     return jax.nn.relu(u - threshold) - jax.nn.relu(-u - threshold)
 
 
+@jax.jit
+def _matrices(weights: Float[Array, "*b L d"]) -> tuple[Float[Array, "*b d d"], ...]:
+    """Diagonal matrices, layer by layer."""
+    eye = jnp.eye(weights.shape[-1], dtype=weights.dtype)
+    return tuple(weights[..., level, :, None] * eye for level in range(weights.shape[-2]))
+
+
 class ThresholdedDiagonal(eqx.Module):
     r"""One unit a feature in every layer: $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$, $a_0 = x$ (paper, for two layers).
 
@@ -65,8 +72,7 @@ class ThresholdedDiagonal(eqx.Module):
     @property
     def layers(self) -> tuple[Float[Array, "*b d d"], ...]:
         """The weights as matrices, $\\mathrm{diag}(w_l)$."""
-        eye = jnp.eye(self.dim, dtype=self.weights.dtype)
-        return tuple(self.weights[..., level, :, None] * eye for level in range(self.depth))
+        return _matrices(self.weights)
 
     @property
     def trainable(self) -> "ThresholdedDiagonal":
@@ -138,16 +144,15 @@ def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple
     still = deviation == 0
     tau = jnp.where(still, 1, deviation)
 
-    def side(mean: Array) -> tuple[Array, Array]:
-        h = (mean - threshold) / tau
-        density, below = jax.scipy.stats.norm.pdf(h), jax.scipy.stats.norm.cdf(h)
-        # Far out the terms cancel to less than they round to.
-        first, square = jnp.maximum(density + h * below, 0), jnp.maximum((h**2 + 1) * below + h * density, 0)
-        sharp = jax.nn.relu(mean - threshold)
-        return jnp.where(still, sharp, tau * first), jnp.where(still, sharp**2, tau**2 * square)
-
-    (up, up_square), (down, down_square) = side(mean), side(-mean)
-    return up - down, up_square + down_square
+    # Both signs at once.
+    beyond = jnp.stack([mean, -mean]) - threshold
+    h = beyond / tau
+    density, below = jnp.exp(-(h**2) / 2) / (2 * jnp.pi) ** 0.5, jax.scipy.special.ndtr(h)
+    # Far out the terms cancel to less than they round to.
+    first, square = jnp.maximum(density + h * below, 0), jnp.maximum((h**2 + 1) * below + h * density, 0)
+    sharp = jax.nn.relu(beyond)
+    (up, down), squares = jnp.where(still, sharp, tau * first), jnp.where(still, sharp**2, tau**2 * square)
+    return up - down, jnp.sum(squares, axis=0)
 
 
 def _views(rho: Array, noise: Array | None, *augmentations: AbstractAugmentation) -> tuple[Array, Array | None]:

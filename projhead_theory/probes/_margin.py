@@ -72,7 +72,7 @@ class HardMargin(_Margin):
         n, r = z.shape
         p = r + self.intercept
         rows = y[:, None] * _with_intercept(z, self.intercept)
-        v, ended = _solve(np.concatenate([np.ones(r), np.zeros(p - r)]), np.zeros(p), -rows, -np.ones(n), n)
+        v, ended = _solve(np.concatenate([np.ones(r), np.zeros(p - r)]), np.zeros(p), _columns(-rows), -np.ones(n), n)
         size = np.linalg.norm(v[:r])
         return v, float((rows @ v).min() / size) if ended != INFEASIBLE and size > 0 else 0.0, ended
 
@@ -94,10 +94,13 @@ class SoftMargin(_Margin):
         self.cost, self.intercept = one_positive("cost", cost), intercept
 
     def program(self, z, y, scale):
+        from scipy import sparse
+
         n, r = z.shape
         p = r + self.intercept
         rows = y[:, None] * _with_intercept(z, self.intercept)
-        constraints = np.block([[-rows, -np.eye(n)], [np.zeros((n, p)), -np.eye(n)]])
+        slack = sparse.dia_array((-np.ones((1, n)), 0), shape=(n, n))
+        constraints = sparse.block_array([[_columns(-rows), slack], [None, slack]], format="csc")
         # In data over a scale, weights are larger by it: the cost is, by its square. The objective is brought to size one.
         cost = float(self.cost) * scale**2
         quadratic = np.concatenate([np.ones(r), np.zeros(p - r + n)]) / max(cost, 1)
@@ -132,8 +135,16 @@ def _reduce(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return np.swapaxes(r, 1, 2), q
 
 
-def _solve(quadratic: np.ndarray, linear: np.ndarray, a: np.ndarray, b: np.ndarray, count: int) -> tuple[np.ndarray, int]:
-    """Least $\\frac 12 x^T diag(quadratic) x + linear^T x$ with $a x \\le b$."""
+def _columns(a: np.ndarray) -> Any:
+    """The sparse form that the solver takes. SciPy would look for zeros first, which takes as long as solving."""
+    from scipy import sparse
+
+    m, n = a.shape
+    return sparse.csc_array((a.ravel(order="F"), np.tile(np.arange(m), n), np.arange(0, m * n + 1, m)), shape=a.shape)
+
+
+def _solve(quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """Least $\\frac 12 x^T diag(quadratic) x + linear^T x$ with $a x \\le b$, `a` sparse by columns."""
     from scipy import sparse
 
     clarabel: Any = importlib.import_module("clarabel")
@@ -141,7 +152,9 @@ def _solve(quadratic: np.ndarray, linear: np.ndarray, a: np.ndarray, b: np.ndarr
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
-    problem = (sparse.diags_array(quadratic, format="csc"), linear, sparse.csc_array(a), b, [clarabel.NonnegativeConeT(count)])
+    n = len(quadratic)
+    diagonal = sparse.csc_array((quadratic, np.arange(n), np.arange(n + 1)), shape=(n, n))
+    problem = (diagonal, linear, a, b, [clarabel.NonnegativeConeT(count)])
     solution = clarabel.DefaultSolver(*problem, settings).solve()
     # Of what is almost solved, or almost certain to be infeasible, nothing is claimed.
     codes = {clarabel.SolverStatus.Solved: FITTED, clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE}

@@ -1,5 +1,6 @@
 """Gradient flow, as an ordinary differential equation solved by Diffrax."""
 
+import functools
 from typing import Any, NamedTuple
 
 import diffrax
@@ -16,7 +17,7 @@ from ..losses import AbstractLoss, spectral
 from ..networks import Network
 from ..problems import Data
 from ._absorb import absorb, restore
-from ._objective import gradient, objective, value_and_gradient
+from ._objective import gradient, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
 
 
@@ -92,9 +93,7 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
     """The start and geometric times up to `until`, or the user's times between the start and `until`."""
     if isinstance(record, (int, np.integer)):
         n = _checks.count("record", record, 2)
-        geometric = jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1, dtype=dtype)
-        # Rounding must not carry the last of them beyond the end.
-        return jnp.concatenate([jnp.zeros(1, dtype), jnp.minimum(geometric, until.astype(dtype))])
+        return _geometric(until.astype(dtype), n)
     times = _checks.nonnegative("record", record).astype(dtype)
     value, end = _checks.concrete(times), _checks.concrete(until)
     if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
@@ -102,6 +101,13 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
     if value is not None and end is not None and value[-1] > end:
         raise _checks.bad("record", f"a time {value[-1]} beyond the end", f"times up to until = {end}")
     return times
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _geometric(until: Array, n: int) -> Array:
+    times = jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1)
+    # Rounding must not carry the last of them beyond the end.
+    return jnp.concatenate([jnp.zeros(1, until.dtype), jnp.minimum(times, until)])
 
 
 @eqx.filter_jit
@@ -133,22 +139,22 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         throw=False,
     )
     (recorded_times, last_time), (recorded, last) = solution.ts, solution.ys  # pyright: ignore[reportGeneralTypeIssues]
-    end_time, end = last_time[-1], jax.tree.map(lambda w: w[-1], last)
-    reached = jnp.isfinite(recorded_times) & (recorded_times <= end_time)
-    fill = lambda old, new: jnp.where(reached.reshape((-1,) + (1,) * new.ndim), old, new)  # noqa: E731
-    finite_end = jnp.isfinite(objective(end, loss, data, decay)) & jnp.isfinite(norm(end))
+    states = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), recorded, last)
+    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), states)
+    norms, sizes = jax.vmap(norm)(gradients), jax.vmap(norm)(states)
+    end_time = last_time[-1]
+    reached = jnp.isfinite(recorded_times) & (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
     # If the end itself is lost, fall back on the last recorded state that is finite.
-    ok = reached & jax.vmap(lambda y: jnp.isfinite(norm(y)))(recorded)
-    index = jnp.maximum(jnp.sum(ok) - 1, 0)
-    end = jax.tree.map(lambda w, r: jnp.where(finite_end, w, r[index]), end, recorded)
-    end_time = jnp.where(finite_end, end_time, recorded_times[index])
-    reached = ok & (recorded_times <= end_time)
-    networks = jax.tree.map(lambda old, new: jnp.concatenate([fill(old, new), new[None]]), recorded, end)
-    moments = jnp.concatenate([jnp.where(reached, recorded_times, end_time), end_time[None]])
+    finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
+    index = jnp.maximum(jnp.sum(reached) - 1, 0)
+    end, end_time = jnp.where(finite_end, times.size, index), jnp.where(finite_end, end_time, recorded_times[index])
+    reached = reached & (recorded_times <= end_time)
+    order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
+    networks, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
+    moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
-    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), networks)
     worked = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
-    ended = now(end)
+    ended = standing(norms[-1], sizes[end], values[-1], first_norm, first_loss, tolerance)
     ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
 
@@ -164,7 +170,7 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         times=moments,
         networks=networks,
         loss=values,
-        gradient_norm=jax.vmap(norm)(gradients),
+        gradient_norm=norms,
         ended=ended,
         ended_at=end_time,
         steps=solution.stats["num_steps"],
