@@ -735,7 +735,7 @@ def shift(ax):
         seen = np.asarray(groups)[:-1].min(-1)
         for layer, style in enumerate((":", "--", "-")):
             ax.plot(problem.times, predicted[i, :, layer], style, color=f"C{i}", label=f"{fitted}, layer {layer + 1}")
-            ax.plot(problem.times, seen[:, layer], "o", color=f"C{i}", mfc="none", ms=4)
+            ax.plot(problem.times[::16], seen[::16, layer], "o", color=f"C{i}", mfc="none", ms=4)
     ax.set(xscale="log", xlabel="training time", ylabel="accuracy on the worst group", ylim=(0, 1.0))
 
 

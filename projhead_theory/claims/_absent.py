@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import theory
 from ..networks import ThresholdedDiagonal
-from ..problems import AbstractAugmentation, AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
+from ..problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ..simulation import Ended, gradient_flow
 from ._claim import Claim, Control
 from ._tasks import replace
@@ -61,7 +61,7 @@ class Found(eqx.Module):
 
 
 @eqx.filter_jit
-def find_edges(problem: WindowTask, noisy: bool = False) -> Found:
+def find_edges(problem: WindowTask) -> Found:
     """Every unit is trained at every strength of a bisection for each layer, all at once: a layer shows a feature if its amplitude after
     training is not zero. Last of all, halfway between the edges of neighbouring layers, and half beyond the last one.
     """
@@ -69,9 +69,7 @@ def find_edges(problem: WindowTask, noisy: bool = False) -> Found:
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
     tiled = lambda x: jnp.tile(x, depth)  # noqa: E731
     start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
-    views: AbstractAugmentation = SignFlip(tiled(p.flips))
-    if noisy:
-        views = Compose(views, AdditiveNoise(p.noise))
+    views = Compose(SignFlip(tiled(p.flips)), AdditiveNoise(p.noise))
     unit = jnp.arange(p.weights.shape[1])
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
@@ -163,7 +161,7 @@ def _task(key: PRNGKeyArray, depth: int, index: Array) -> WindowTask:
     thresholds = jax.random.uniform(k[2], (depth, DIM), weights.dtype, 0.1, 0.4)
     flips = jax.random.uniform(k[3], (DIM,), weights.dtype, 0.0, 0.3)
     # Between these lies the edge of any such unit.
-    return WindowTask(weights, thresholds, flips, number(0.02), number(12.0), number(3.0), number(0.0), number(0.3))
+    return WindowTask(weights, thresholds, flips, number(0.02), number(12.0), number(3.0), number(0.0), number(0.0))
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[WindowTask]:
@@ -217,7 +215,7 @@ CLAIM = Claim(
         Control(
             "unbounded-views",
             "adds Gaussian noise to the views, which at times exceeds any threshold",
-            measure=lambda p, own: find_edges(p, True),
+            measure=lambda problem, own: find_edges(replace(problem, noise=problem.noise + 0.3)),
         ),
     ),
     quick=1,

@@ -165,7 +165,7 @@ def _harder_training(sizes: tuple[int, ...], decay: bool = False) -> Callable[[P
 def _optimiser(optimiser: Callable, step: float):
     def run(problem: Training, own: Run) -> Run:
         steps = 2_000
-        at = jnp.round(jnp.linspace(0, steps, RECORDS + 1)).astype(int)
+        at = np.round(np.linspace(0, steps, RECORDS + 1)).astype(int)
         trajectory = gradient_descent(
             problem.start(), problem.data, loss=problem.loss, optimiser=optimiser, step=step, steps=steps, decay=problem.decay, record=at
         )
@@ -200,7 +200,7 @@ def conserves(quantity: Quantity = measure.imbalance) -> Claim:
             _harder_training((3, 2, 4)),
             _harder_training((2, 3, 2, 2)),
         ),
-        quick=2,
+        quick=1,
     )
 
 
@@ -222,7 +222,7 @@ def _uneven(step: Array) -> optax.GradientTransformation:
 def _uneven_decay(problem: Training, own: Run) -> Run:
     # The flow's own moments of time, in steps; the last is recorded twice there.
     step, steps = 1e-3, 20_000
-    at = jnp.append(jnp.round(problem.times / step).astype(int), steps + 1)
+    at = np.append(np.round(np.asarray(problem.times) / step).astype(int), steps + 1)
     trajectory = gradient_descent(
         problem.start(), problem.data, loss=problem.loss, optimiser=_uneven, step=step, steps=steps + 1, record=at
     )

@@ -108,9 +108,14 @@ def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
         yield classes(key, (5, 3, 3), index)
 
 
+@eqx.filter_jit
+def _uneven(start: DeepLinear) -> DeepLinear:
+    first, *rest = start.layers
+    return DeepLinear([2 * first, *(w / 2 ** (1 / len(rest)) for w in rest)])
+
+
 def _lopsided(problem: ClassTask, own: Run) -> Run:
-    first, *rest = problem.start().layers
-    return flow(DeepLinear([2 * first, *(w / 2 ** (1 / len(rest)) for w in rest)]), problem.moments)
+    return flow(_uneven(problem.start()), problem.moments)
 
 
 UNBALANCED = Control(
@@ -118,6 +123,7 @@ UNBALANCED = Control(
 )
 
 
+@eqx.filter_jit
 def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
     """As if views shared their noise: the spread of the group means for the second moment, on its range."""
     m = problem.moments
@@ -126,6 +132,7 @@ def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
     return with_last(own, jnp.linalg.solve(inner, half.T))
 
 
+@eqx.filter_jit
 def _equal_classes(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
     """As if all classes were equally likely."""
     g, m = problem.groups, problem.moments

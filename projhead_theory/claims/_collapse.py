@@ -145,7 +145,7 @@ COLLAPSE = Claim(
 
 # subclass-retention
 
-RETENTION_RECORDS, DECADE = 61, 20
+RETENTION_RECORDS, DECADE = 16, 5
 """Three decades of time; the last two are fitted, and what is left of the transient is read off their difference."""
 
 

@@ -21,7 +21,7 @@ from ._minimiser import train
 from ._tasks import Task, replace
 from ._verdict import Verdict
 
-DIM, SEEDS, TEST, ERROR = 32, 48, 4096, 0.1
+DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 SIZES = (4, 8, 12, 17, 24, 34, 48, 68, 96)
 """Up to three times the number of features: no layer that keeps the label needs more than about twice that number."""
 TESTS = 4
@@ -52,9 +52,18 @@ class Labels(eqx.Module):
         return f"{self.scenario}, depth {self.depth}"
 
     @property
+    def moments(self) -> Moments:
+        return _moments(self.contrastive)
+
+    @property
     def task(self) -> Task:
-        moments = self.contrastive.moments()
+        moments = self.moments
         return Task(moments, self.key, jnp.asarray(0.5, moments.second.dtype), (moments.dim,) * (self.depth + 1))
+
+
+@eqx.filter_jit
+def _moments(problem: ContrastiveProblem) -> Moments:
+    return problem.moments()
 
 
 class Needs(eqx.Module):
@@ -82,7 +91,7 @@ def _needs(moments: Moments, downstream: Downstream, depth: int, power: float = 
 
 
 def predict(problem: Labels) -> Needs:
-    return _needs(problem.contrastive.moments(), problem.downstream.moments(), problem.depth)
+    return _needs(problem.moments, problem.downstream.moments(), problem.depth)
 
 
 @eqx.filter_jit
@@ -185,7 +194,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
 
 def _reversed(problem: Labels, own: Needs) -> Needs:
     """The Grams of weights in the opposite order."""
-    return _needs(problem.contrastive.moments(), problem.downstream.moments(), problem.depth, power=-1.0)
+    return _needs(problem.moments, problem.downstream.moments(), problem.depth, power=-1.0)
 
 
 def _lowest(problem: Labels, own: Needs) -> Needs:
@@ -194,7 +203,7 @@ def _lowest(problem: Labels, own: Needs) -> Needs:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    moments, features = problem.contrastive.moments(), problem.downstream.features
+    moments, features = problem.moments, problem.downstream.features
     heaviest = jnp.argmax(jnp.diagonal(layerwise(moments, 1).grams[0]))
     return _needs(moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth)
 
@@ -212,7 +221,7 @@ def between(problem: Labels) -> Labels:
     weights, later = (jnp.full(DIM, value, dtype) for value in (0.1, 1.5))
     weights, later = weights.at[0].set(0.25).at[1].set(0.95), later.at[0].set(1).at[1].set(3)
     strength = jnp.ones(DIM, dtype)
-    downstream = DownstreamProblem(Features(later, SignAmongGaussians(jnp.asarray(0))), SignLabel(0))
+    downstream = DownstreamProblem(Features(later), SignLabel(0))
     contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(jnp.sqrt(1 / weights - 1)))
     return Labels(contrastive, downstream, problem.key, problem.depth, "label in between")
 

@@ -14,8 +14,8 @@ from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ..theory import LayerPrediction, complexity_curve, layerwise, sample_complexity
 from ._claim import Claim, Control
+from ._dynamics import RECORDS
 from ._layers import judge_layers
-from ._minimiser import train
 from ._runs import Run, flow
 from ._tasks import Task, gaussian, replace, task
 from ._verdict import Verdict
@@ -141,7 +141,7 @@ def _featured(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probin
     return Probing(Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes), Downstream(jnp.diag(after**2), target))
 
 
-SQUARE, DEEP = (5, 5, 5, 5), (3, 4, 3, 5, 3, 3)
+SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Probing]:
@@ -154,7 +154,12 @@ def _problems(key: PRNGKeyArray) -> Iterator[Probing]:
 
 
 def _train(problem: Probing) -> Run:
-    return train(problem.task)
+    return _flow(problem, problem.task.start())
+
+
+def _flow(problem: Probing, start: DeepLinear) -> Run:
+    """Recorded as often as in the claims on dynamics: the program that trains their networks trains these."""
+    return flow(start, problem.task.moments, record=RECORDS)
 
 
 def lopsided(problem: Task) -> DeepLinear:
@@ -163,7 +168,7 @@ def lopsided(problem: Task) -> DeepLinear:
 
 
 def _lopsided(problem: Probing, run: Run) -> Run:
-    return flow(lopsided(problem.task), problem.task.moments)
+    return _flow(problem, lopsided(problem.task))
 
 
 @eqx.filter_jit

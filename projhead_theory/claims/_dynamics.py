@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -15,7 +16,7 @@ from ..simulation import Trajectory, gradient_descent
 from ..theory import dynamics
 from ._claim import Claim, Control
 from ._rounding import DEVIATIONS
-from ._runs import Run, flow, in_place_of, local_error
+from ._runs import Run, flow, in_place_of, local_error, step_numbers
 from ._tasks import FeatureTask, replace
 from ._verdict import Verdict
 
@@ -124,11 +125,15 @@ def _unequal(problem: FeatureTask) -> FeatureTask:
     return replace(problem, start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.cross.dtype))
 
 
+def between_axes(dtype: Any) -> Float[Array, "d d"]:
+    """Orthonormal directions, none of which is near an axis."""
+    ones = np.ones((DIM, DIM))
+    return jnp.asarray(np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0], dtype)
+
+
 def _off_axis(problem: FeatureTask, own: Any) -> Run:
     """A start of the same weights along directions between the features."""
-    ones = jnp.ones((DIM, DIM), problem.cross.dtype)
-    q, _ = jnp.linalg.qr(jnp.eye(DIM, dtype=ones.dtype) + 0.7 * (jnp.triu(ones, 1) - jnp.tril(ones, -1)))
-    start = DeepLinear.aligned(q, problem.start_weight, (DIM,) * (problem.depth + 1))
+    start = DeepLinear.aligned(between_axes(problem.cross.dtype), problem.start_weight, (DIM,) * (problem.depth + 1))
     return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
 
 
@@ -141,11 +146,8 @@ def _lopsided(problem: FeatureTask, own: Run) -> Run:
 
 def _large_steps(problem: FeatureTask, own: Run) -> Run:
     """Gradient descent whose step is a fiftieth of the fastest feature's time scale, looked at in the same time."""
-    step = float(1 / (50 * jnp.max(problem.cross)))
-    at = jnp.round(problem.times / step).astype(int)
-    # Steps are too few to tell early records apart, which are then of steps that follow one another.
-    order = jnp.arange(RECORDS)
-    at = jax.lax.cummax(at - order) + order
+    step = 1 / (50 * float(jnp.max(problem.cross)))
+    at = step_numbers(problem.times, step)
     trajectory = gradient_descent(problem.start(), problem.moments, optimiser=optax.sgd, step=step, steps=int(at[-1]) + 1, record=at)
     return in_place_of(own, trajectory)
 
@@ -153,6 +155,7 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
 def _at_depth(shift: int) -> Callable[[FeatureTask, Array], Array]:
     """The prediction for a network of another depth, read at the problem's own layers."""
 
+    @eqx.filter_jit
     def wrong(problem: FeatureTask, own: Array) -> Array:
         p, other = problem, problem.depth + shift
         last = jax.vmap(lambda t: dynamics.weight_at_time(t, p.start_weight, p.cross, p.second, other))(p.times)
@@ -336,6 +339,7 @@ def _order_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
         yield features(key, depth, 2)
 
 
+@eqx.filter_jit
 def _by_weight(problem: FeatureTask, own: Order) -> Order:
     """Onsets that go by the final weight: as if features ended in the order in which they begin."""
     final = jnp.sqrt(problem.cross) / problem.second
@@ -343,6 +347,7 @@ def _by_weight(problem: FeatureTask, own: Order) -> Order:
     return Order(own.onset[rank], own.leading[rank])
 
 
+@eqx.filter_jit
 def _same_time(problem: FeatureTask, own: Order) -> Order:
     return Order(jnp.full_like(own.onset, jnp.mean(own.onset)), jnp.full_like(own.leading, jnp.mean(own.leading)))
 
@@ -350,7 +355,7 @@ def _same_time(problem: FeatureTask, own: Order) -> Order:
 def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
     """Adam moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
-    at = jnp.arange(0, 20_001, 10)
+    at = np.arange(0, 20_001, 10)
     trajectory = gradient_descent(problem.start(), problem.moments, optimiser=optax.adam, step=step, steps=20_000, record=at)
     return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
 

@@ -13,7 +13,7 @@ from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import regression
 from ._claim import Claim, Control
-from ._dynamics import RECORDS, Forgetting, judge_forgetting, judge_paths, slopes_of
+from ._dynamics import RECORDS, Forgetting, between_axes, judge_forgetting, judge_paths, slopes_of
 from ._runs import Run, flow
 from ._tasks import replace
 
@@ -99,9 +99,7 @@ def _unequal(problem: ModeTask) -> ModeTask:
 
 def _off_axis(problem: ModeTask, own: Any) -> Run:
     """A start of the same weights along directions between the modes."""
-    ones = jnp.ones((DIM, DIM), problem.target.dtype)
-    q, _ = jnp.linalg.qr(jnp.eye(DIM, dtype=ones.dtype) + 0.7 * (jnp.triu(ones, 1) - jnp.tril(ones, -1)))
-    return train(problem, _aligned(q, problem.start_weight, problem.depth))
+    return train(problem, _aligned(between_axes(problem.target.dtype), problem.start_weight, problem.depth))
 
 
 def _lopsided(problem: ModeTask, own: Run) -> Run:

@@ -43,6 +43,7 @@ class Descended(eqx.Module):
     result: Rebalanced
 
 
+@eqx.filter_jit
 def _norm(network: DeepLinear) -> Array:
     return sum((jnp.sum(w * w) for w in network.layers), jnp.zeros((), network.layers[0].dtype))
 
@@ -114,6 +115,7 @@ def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Factorisation]:
 def with_power(power: Callable[[int], float], factor: Callable[[int], float] = float) -> Callable[[Factorisation, Array], Array]:
     """The bound with another power of the singular values than 2 / L, or another factor before the sum than L."""
 
+    @eqx.filter_jit
     def wrong(problem: Factorisation, own: Array) -> Array:
         depth = problem.network.depth
         values = jnp.linalg.svd(problem.network.matrix, compute_uv=False)

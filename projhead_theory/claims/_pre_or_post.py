@@ -153,7 +153,7 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
 
 def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:
     for index, scenario in enumerate(THRESHOLDS):
-        yield _crossing(key, scenario, (4, 4, 4), index)
+        yield _crossing(key, scenario, (3, 3, 3), index)
     for index, scenario in enumerate(THRESHOLDS):
         yield _crossing(key, scenario, (4, 4, 4, 4), 3 + index)
 

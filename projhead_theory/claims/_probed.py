@@ -15,6 +15,8 @@ from ..problems import Groups, MixedPositives, SupervisedContrastiveProblem, Sup
 from ..simulation import Trajectory
 from ..theory import dynamics, regression
 from ._claim import Claim, Control
+from ._collapse import RETENTION_RECORDS
+from ._dynamics import RECORDS
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, local_error
 from ._search import rounded
@@ -218,7 +220,7 @@ def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTas
     explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
     noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
     signs = lambda r: Groups.signs(strength, noise, r)  # noqa: E731
-    times = jnp.geomspace(0.3, 30.0, 12, dtype=dtype)
+    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=dtype)
     start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
     return ProbeTask(signs(training), (signs(training), signs(0 * training)), signs(test), start, blur, times, k3, kind, depth)
 
@@ -228,11 +230,11 @@ def shifted(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTa
 
 
 def _shift_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
-    yield shifted(key, "regression", 2)
+    yield shifted(key, "regression", 3)
     yield shifted(key, "single", 2)
     yield shifted(key, "views", 2)
     yield shifted(key, "classes", 2)
-    yield shifted(key, "regression", 3)
+    yield shifted(key, "regression", 2)
     yield shifted(key, "regression", 2, 1)
 
 
@@ -242,6 +244,7 @@ def with_layers(own: Accuracies, order: Array) -> Accuracies:
     return replace(own, average=own.average[..., order], worst=own.worst[..., order])
 
 
+@eqx.filter_jit
 def _upside_down(problem: ProbeTask, own: Accuracies) -> Accuracies:
     return with_layers(own, jnp.arange(problem.depth)[::-1])
 
@@ -281,7 +284,7 @@ SHIFT = Claim(
         Control("uneven-noise", "more noise in the core: moments do not commute", problem=_uneven, expects="premise_failed"),
     ),
     search=(lambda key: _drawn_shift(key, "regression", 2),),
-    quick=2,
+    quick=1,
 )
 
 
@@ -296,7 +299,8 @@ def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
     strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
     noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
     signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))  # noqa: E731
-    times = jnp.geomspace(0.3, 300.0, 12, dtype=dtype)
+    # As many moments of time as other claims record, whose programs then train these networks as well.
+    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
     start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
     return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
@@ -341,5 +345,5 @@ COARSE = Claim(
         ),
     ),
     search=(lambda key: _fine(key, "classes", 2, jnp.asarray(0)), lambda key: _fine(key, "regression", 2, jnp.asarray(0))),
-    quick=2,
+    quick=1,
 )

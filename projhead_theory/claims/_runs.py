@@ -7,7 +7,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
 
 from .. import measure
 from .._spectra import frobenius
@@ -60,6 +61,13 @@ class Run(eqx.Module):
 def local_error(dtype: Any, depth: int) -> float:
     """What a single step of a flow may leave in a weight, relative: its tolerance, in every layer. Two runs may agree better by chance."""
     return depth * float(jnp.finfo(dtype).eps) ** 0.75
+
+
+def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
+    """The steps of this size that are nearest to these moments; where they are too few to tell early moments apart, steps in a row."""
+    at = np.round(np.asarray(times, float) / step).astype(int)
+    order = np.arange(len(at))
+    return np.maximum.accumulate(at - order) + order
 
 
 @eqx.filter_jit

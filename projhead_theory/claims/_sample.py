@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
+from .._checks import concrete
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
@@ -61,7 +62,6 @@ def predict(problem: Sampling) -> Prediction:
     return Prediction(*(jax.tree.map(lambda x, i=i: x[i], both) for i in range(2)))
 
 
-@eqx.filter_jit
 def _draw(problem: Sampling) -> Moments:
     """The moments of every sample, the large ones and then the small ones."""
     n, count = problem.pairs, problem.replicates
@@ -78,6 +78,10 @@ def _draw(problem: Sampling) -> Moments:
 
     cross, second = jax.lax.map(chunk, jax.random.split(problem.key, count * (RATIO + 1)))
     return jax.vmap(Moments)(samples(cross), samples(second))
+
+
+# Millions of draws repay being optimised, even in a process that compiles with little optimisation.
+_draw_alone = jax.jit(_draw, compiler_options={"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": False})
 
 
 @eqx.filter_jit
@@ -103,7 +107,10 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
 
 def measure(problem: Sampling) -> Scatter:
     """Draw the samples, and train a network on each."""
-    weights, moved, settled = _train(_draw(problem), problem.key, problem.depth)
+    # Within another program that one's options hold.
+    traced = concrete(problem.problem.features.strength) is None
+    draw = _draw if traced else _draw_alone
+    weights, moved, settled = _train(draw(problem), problem.key, problem.depth)
     count = problem.replicates
     return Scatter(weights[:count], weights[count:], moved, settled)
 
@@ -176,6 +183,7 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
     )
 
 
+@eqx.filter_jit
 def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
     """Gaussian features of random strengths, rotated, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)

@@ -130,8 +130,7 @@ class FeatureTask(eqx.Module):
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
     def start(self) -> DeepLinear:
-        d = self.cross.shape[0]
-        return DeepLinear.aligned(jnp.eye(d, dtype=self.cross.dtype), self.start_weight, (d,) * (self.depth + 1))
+        return _aligned(self.start_weight, self.depth)
 
     def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
         """One layer less, one feature less, rounder numbers."""
@@ -172,6 +171,13 @@ def replace(module: Any, **fields: Any) -> Any:
 def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLinear:
     """A balanced start, compiled once for these sizes."""
     return DeepLinear.balanced(key, sizes, scale=scale, dtype=scale.dtype)
+
+
+@eqx.filter_jit
+def _aligned(weights: Array, depth: int) -> DeepLinear:
+    """A start along the features themselves, compiled once for their number and this depth."""
+    d = weights.shape[0]
+    return DeepLinear.aligned(jnp.eye(d, dtype=weights.dtype), weights, (d,) * (depth + 1))
 
 
 @eqx.filter_jit

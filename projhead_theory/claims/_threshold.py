@@ -14,7 +14,7 @@ from ..networks import ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Trajectory, gradient_descent
 from ._claim import Claim, Control
-from ._runs import Run, flow, in_place_of, local_error
+from ._runs import Run, flow, in_place_of, local_error, step_numbers
 from ._search import rounded
 from ._tasks import replace
 from ._verdict import Verdict
@@ -64,13 +64,17 @@ Function = Callable[..., Array]
 
 
 class Orbits(eqx.Module):
-    """What is predicted of the features of a start: the amplitudes of all layers at each of the last; when; and in the end."""
+    """What is predicted of the features of a start: the amplitudes of all layers at each of the last; when; and in the end.
+
+    `assumed`: the weights and thresholds whose law the amplitudes are held against, those of the start unless a control says otherwise.
+    """
 
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
     strength: Float[Array, " d"]
     rho: Float[Array, " d"]
     limit: Float[Array, "L d"]
+    assumed: tuple[Float[Array, "L d"], Float[Array, "L d"]]
     law: Function = eqx.field(static=True, default=theory.threshold_law)
     time: Function = eqx.field(static=True, default=theory.threshold_time)
 
@@ -79,7 +83,7 @@ class Orbits(eqx.Module):
 def predict(problem: ThresholdTask) -> Orbits:
     p = problem
     limit = theory.threshold_limit(p.weights, p.thresholds, p.strength, p.rho)
-    return Orbits(p.weights, p.thresholds, p.strength, p.rho, limit)
+    return Orbits(p.weights, p.thresholds, p.strength, p.rho, limit, (p.weights, p.thresholds))
 
 
 def train(problem: ThresholdTask) -> Run:
@@ -98,7 +102,7 @@ def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
     """For the layers below the last: how far amplitudes are from the law, and by how much integration may have moved that; relative."""
 
     def off(amplitudes: Array) -> Array:
-        law = orbits.law(amplitudes[:, -1], orbits.weights, orbits.thresholds, orbits.strength)
+        law = orbits.law(amplitudes[:, -1], *orbits.assumed, orbits.strength)
         return amplitudes[:, :-1] / law[:, :-1] - 1
 
     fine, coarse = (off(a) for a in _amplitudes(run, orbits.strength))
@@ -185,35 +189,37 @@ def _problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
         yield task(key, depth, index)
 
 
-def _balanced(last: Array, weights: Array, thresholds: Array, strength: Array) -> Array:
-    """The law of equal weights, whatever the start."""
-    depth = len(weights)
-    levels = jnp.arange(1, depth + 1, dtype=weights.dtype)[:, None] / depth
-    amplitudes = strength ** (1 - levels) * (last + thresholds[-1])[:, None] ** levels
-    return amplitudes.at[:, -1].set(last)
+Start = tuple[Array, Array]
 
 
-def _linear(last: Array, weights: Array, thresholds: Array, strength: Array) -> Array:
-    """The law of a network without thresholds, from the same amplitudes in the start."""
-    return theory.threshold_law(last, weights.at[0].add(-thresholds[0] / strength), jnp.zeros_like(thresholds), strength)
+@eqx.filter_jit
+def _equal(p: ThresholdTask) -> Start:
+    """A start of equal weights."""
+    return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
 
 
-def _exchanged(last: Array, weights: Array, thresholds: Array, strength: Array) -> Array:
-    """The law with the thresholds of the first and the last layer exchanged."""
-    swapped = thresholds.at[0].set(thresholds[-1]).at[-1].set(thresholds[0])
-    return theory.threshold_law(last, weights.at[0].add((swapped - thresholds)[0] / strength), swapped, strength)
+@eqx.filter_jit
+def _linear(p: ThresholdTask) -> Start:
+    """Weights without thresholds that give the same amplitudes in the start."""
+    return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)
 
 
-def _with_law(law: Function) -> Callable[[ThresholdTask, Orbits], Orbits]:
-    return lambda problem, own: dataclasses.replace(own, law=law)
+@eqx.filter_jit
+def _exchanged(p: ThresholdTask) -> Start:
+    """The thresholds of the first and the last layer exchanged."""
+    swapped = p.thresholds.at[0].set(p.thresholds[-1]).at[-1].set(p.thresholds[0])
+    return p.weights.at[0].add((swapped - p.thresholds)[0] / p.strength), swapped
+
+
+def _assuming(start: Callable[[ThresholdTask], Start]) -> Callable[[ThresholdTask, Orbits], Orbits]:
+    return lambda problem, own: dataclasses.replace(own, assumed=start(problem))
 
 
 def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
     """Training in steps of this size, looked at in the same time."""
 
     def run(problem: ThresholdTask, own: Run) -> Run:
-        order = jnp.arange(RECORDS)
-        at = jax.lax.cummax(jnp.round(problem.times / step).astype(int) - order) + order
+        at = step_numbers(problem.times, step)
         trajectory: Trajectory = gradient_descent(
             problem.start(), problem.contrastive, optimiser=optimiser, step=step, steps=int(at[-1]) + 1, record=at
         )
@@ -242,9 +248,9 @@ LAW = Claim(
     measure=train,
     compare=judge_orbits,
     controls=(
-        Control("no-thresholds", "predicts the law of a linear network", predict=_with_law(_linear)),
-        Control("balanced", "predicts the law of equal weights, from unequal ones", predict=_with_law(_balanced)),
-        Control("exchanged", "predicts with the thresholds of the first and last layer exchanged", predict=_with_law(_exchanged)),
+        Control("no-thresholds", "predicts the law of a linear network", predict=_assuming(_linear)),
+        Control("balanced", "predicts the law of equal weights, from unequal ones", predict=_assuming(_equal)),
+        Control("exchanged", "predicts with the thresholds of the first and last layer exchanged", predict=_assuming(_exchanged)),
         Control("finite-step", "trains by gradient descent with a coarse step", measure=_by_steps(optax.sgd, 1e-2)),
         Control("adam", "trains with Adam", measure=_by_steps(optax.adam, 1e-2)),
     ),
@@ -329,10 +335,10 @@ def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
         yield _vanishing(task(key, depth, index))
 
 
+@eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """What equal weights keep."""
-    p = problem
-    limit = _balanced(jnp.zeros((1, DIM), p.weights.dtype), p.weights, p.thresholds, p.strength)[0]
+    limit = theory.threshold_law(jnp.zeros_like(problem.strength), *_equal(problem), problem.strength)
     return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
 
 
@@ -342,8 +348,8 @@ def _linear_slope(problem: ThresholdTask, own: Retained) -> Retained:
 
 def _without_thresholds(problem: ThresholdTask, own: Run) -> Run:
     """Linear layers that start with the same amplitudes."""
-    weights = problem.weights.at[0].add(-problem.thresholds[0] / problem.strength)
-    return train(dataclasses.replace(problem, weights=weights, thresholds=jnp.zeros_like(problem.thresholds)))
+    weights, thresholds = _linear(problem)
+    return train(dataclasses.replace(problem, weights=weights, thresholds=thresholds))
 
 
 def _some_signal(problem: ThresholdTask, own: Run) -> Run:

@@ -221,20 +221,29 @@ def compare_values(
         raise bad("measured", f"shape {measured.shape}", f"the prediction's {predicted.shape}")
     if not errors:
         raise bad("errors", "none", "at least one named source of error")
+    # A number becomes an array first, so that another one does not recompile.
+    array = lambda x: x if x is None or isinstance(x, jax.Array) else np.asarray(x)  # noqa: E731
+    return Verdict(
+        **_relative(predicted, measured, {name: array(value) for name, value in errors.items()}, array(effect)),
+        premises={name: jnp.asarray(value, bool) for name, value in (premises or {}).items()},
+        settled=jnp.asarray(settled, bool),
+        finite=jnp.asarray(finite, bool),
+        labels=tuple(f"row {i + 1}" for i in range(len(predicted))) if labels is None else labels,
+        what=what,
+    )
+
+
+@eqx.filter_jit
+def _relative(predicted: Array, measured: Array, errors: dict[str, Any], effect: Any) -> dict[str, Any]:
     wide = predicted.reshape(predicted.shape[0], -1)
     seen = measured.reshape(wide.shape).astype(wide.dtype)
     size = jnp.sqrt(jnp.sum(wide**2, axis=1))
     scale = jnp.where(size > 0, size, 1)
     rows = lambda x: jnp.broadcast_to(jnp.asarray(x, wide.dtype), size.shape) / scale  # noqa: E731
-    return Verdict(
-        discrepancy=jnp.sqrt(jnp.sum((seen - wide) ** 2, axis=1)) / scale,
-        parts={name: rows(value) for name, value in errors.items()},
-        effect=rows(scale if effect is None else effect),
-        predicted=wide,
-        measured=seen,
-        premises={name: jnp.asarray(value, bool) for name, value in (premises or {}).items()},
-        settled=jnp.asarray(settled, bool),
-        finite=jnp.asarray(finite, bool),
-        labels=tuple(f"row {i + 1}" for i in range(len(wide))) if labels is None else labels,
-        what=what,
-    )
+    return {
+        "discrepancy": jnp.sqrt(jnp.sum((seen - wide) ** 2, axis=1)) / scale,
+        "parts": {name: rows(value) for name, value in errors.items()},
+        "effect": rows(scale if effect is None else effect),
+        "predicted": wide,
+        "measured": seen,
+    }
