@@ -21,7 +21,7 @@ from ..simulation import Ended, gradient_descent, layer_gradients, minibatch, st
 from ..theory import decayed_imbalance, discrete_imbalance
 from ._claim import Claim, Control
 from ._rounding import imbalance_rounding, largest, rounding_of_steps
-from ._runs import Run, flow, in_place_of
+from ._runs import Run, even_steps, flow, in_place_of, step_numbers
 from ._tasks import DIM, WIDTH, gaussian, harder, joints, rounded_data, task
 from ._verdict import Verdict
 
@@ -165,7 +165,7 @@ def _harder_training(sizes: tuple[int, ...], decay: bool = False) -> Callable[[P
 def _optimiser(optimiser: Callable, step: float):
     def run(problem: Training, own: Run) -> Run:
         steps = 2_000
-        at = np.round(np.linspace(0, steps, RECORDS + 1)).astype(int)
+        at = even_steps(steps, RECORDS)
         trajectory = gradient_descent(
             problem.start(), problem.data, loss=problem.loss, optimiser=optimiser, step=step, steps=steps, decay=problem.decay, record=at
         )
@@ -222,7 +222,7 @@ def _uneven(step: Array) -> optax.GradientTransformation:
 def _uneven_decay(problem: Training, own: Run) -> Run:
     # The flow's own moments of time, in steps; the last is recorded twice there.
     step, steps = 1e-3, 20_000
-    at = np.append(np.round(np.asarray(problem.times) / step).astype(int), steps + 1)
+    at = np.append(step_numbers(problem.times, step), steps + 1)
     trajectory = gradient_descent(
         problem.start(), problem.data, loss=problem.loss, optimiser=_uneven, step=step, steps=steps + 1, record=at
     )

@@ -17,7 +17,7 @@ from ._claim import Claim, Control
 from ._layers import PREMISE, judge_layers, with_exponents
 from ._runs import Run, flow
 from ._search import rounded
-from ._tasks import balanced, replace
+from ._tasks import balanced, replace, scaled
 
 
 class ClassTask(eqx.Module):
@@ -108,14 +108,10 @@ def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
         yield classes(key, (5, 3, 3), index)
 
 
-@eqx.filter_jit
-def _uneven(start: DeepLinear) -> DeepLinear:
-    first, *rest = start.layers
-    return DeepLinear([2 * first, *(w / 2 ** (1 / len(rest)) for w in rest)])
-
-
 def _lopsided(problem: ClassTask, own: Run) -> Run:
-    return flow(_uneven(problem.start()), problem.moments)
+    above = len(problem.sizes) - 2
+    factors = jnp.asarray([2.0] + [2 ** (-1 / above)] * above, problem.scale.dtype)
+    return flow(scaled(problem.start(), factors), problem.moments)
 
 
 UNBALANCED = Control(

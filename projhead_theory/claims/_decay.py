@@ -15,7 +15,7 @@ from ..simulation import gradient_flow, layer_gradients
 from ._claim import Claim, Control, Measured, compare_measured
 from ._dynamics import DIM, RECORDS
 from ._runs import COARSER, Run, flow, local_error
-from ._tasks import FeatureTask, replace
+from ._tasks import FeatureTask, aligned, replace
 from ._verdict import Verdict
 
 
@@ -202,7 +202,7 @@ SIDE = 0.02
 def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
     p = problem
-    start = DeepLinear.aligned(jnp.ones((1, 1), p.cross.dtype), weight[None], (1,) * (p.depth + 1))
+    start = aligned(jnp.ones((1, 1), p.cross.dtype), weight[None], p.depth)
     moments = Moments(p.cross[None, None], p.second[None, None])
     eps = float(jnp.finfo(p.cross.dtype).eps)
     rtol = factor * eps**0.75

@@ -11,13 +11,12 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import measure
-from ..networks import DeepLinear
 from ..simulation import Trajectory, gradient_descent
 from ..theory import dynamics
 from ._claim import Claim, Control
 from ._rounding import DEVIATIONS
 from ._runs import Run, flow, in_place_of, local_error, step_numbers
-from ._tasks import FeatureTask, replace
+from ._tasks import FeatureTask, aligned, replace, scaled
 from ._verdict import Verdict
 
 DIM, RECORDS = 3, 192
@@ -133,14 +132,17 @@ def between_axes(dtype: Any) -> Float[Array, "d d"]:
 
 def _off_axis(problem: FeatureTask, own: Any) -> Run:
     """A start of the same weights along directions between the features."""
-    start = DeepLinear.aligned(between_axes(problem.cross.dtype), problem.start_weight, (DIM,) * (problem.depth + 1))
+    start = aligned(between_axes(problem.cross.dtype), problem.start_weight, problem.depth)
     return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
 
 
+def unequal_factors(depth: int, dtype: Any) -> Float[Array, " L"]:
+    """Factors of the layers that leave the product as it is."""
+    return jnp.asarray([3.0, 1 / 3.0] + [1.0] * (depth - 2), dtype)
+
+
 def _lopsided(problem: FeatureTask, own: Run) -> Run:
-    start = problem.start()
-    factors = jnp.asarray([3.0, 1 / 3.0] + [1.0] * (problem.depth - 2), problem.cross.dtype)
-    start = DeepLinear([f * w for f, w in zip(factors, start.layers, strict=True)])
+    start = scaled(problem.start(), unequal_factors(problem.depth, problem.cross.dtype))
     return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
 
 

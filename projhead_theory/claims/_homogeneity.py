@@ -20,7 +20,7 @@ from ..simulation import Ended, gradient_descent, minibatch, stochastic, trained
 from ._balance import judge_kept
 from ._claim import Claim, Control
 from ._rounding import DEVIATIONS
-from ._runs import Run, flow, in_place_of
+from ._runs import Run, even_steps, flow, in_place_of
 from ._verdict import Verdict
 
 DIM, WIDTH, RECORDS = 3, 4, 16
@@ -67,7 +67,7 @@ def train(problem: Training, decay: Any = None) -> Run:
 def _steps(optimiser: Callable, step: float) -> Callable[[Training, Run], Run]:
     def run(problem: Training, own: Run) -> Run:
         p, steps = problem, 1_000
-        at = np.round(np.linspace(0, steps, RECORDS + 1)).astype(int)
+        at = even_steps(steps, RECORDS)
         return in_place_of(own, gradient_descent(p.start, p.data, loss=p.loss, optimiser=optimiser, step=step, steps=steps, record=at))
 
     return run
@@ -108,7 +108,7 @@ def _with_fixed(problem: Training, own: Run) -> Run:
     p = problem
     start = dataclasses.replace(p.start, trained=False)
     steps = 1_000
-    at = np.round(np.linspace(0, steps, RECORDS + 1)).astype(int)
+    at = even_steps(steps, RECORDS)
     trajectory = gradient_descent(start, p.data, loss=p.loss, step=1e-3, steps=steps, record=at)
     # As networks of the claim's own kind, so that the quantity is the one of trained thresholds.
     leaves, kind = jax.tree.leaves(trajectory.networks), jax.tree.structure(own.fine.networks)

@@ -13,9 +13,9 @@ from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import regression
 from ._claim import Claim, Control
-from ._dynamics import RECORDS, Forgetting, between_axes, judge_forgetting, judge_paths, slopes_of
+from ._dynamics import RECORDS, Forgetting, between_axes, judge_forgetting, judge_paths, slopes_of, unequal_factors
 from ._runs import Run, flow
-from ._tasks import replace
+from ._tasks import aligned, replace, scaled
 
 DIM = 3
 SMALLEST = {1: 1e-3, 2: 1e-3, 3: 1e-2, 4: 2e-2, 5: 3e-2}
@@ -42,17 +42,12 @@ class ModeTask(eqx.Module):
         return _moments(self.target, self.second)
 
     def start(self) -> DeepLinear:
-        return _aligned(jnp.eye(self.target.shape[0], dtype=self.target.dtype), self.start_weight, self.depth)
+        return aligned(jnp.eye(len(self.target), dtype=self.target.dtype), self.start_weight, self.depth)
 
 
 @eqx.filter_jit
 def _moments(target: Array, second: Array) -> TargetMoments:
     return TargetMoments(jnp.diag(target), jnp.diag(second))
-
-
-@eqx.filter_jit
-def _aligned(directions: Array, weights: Array, depth: int) -> DeepLinear:
-    return DeepLinear.aligned(directions, weights, (len(directions),) * (depth + 1))
 
 
 def train(problem: ModeTask, start: DeepLinear | None = None) -> Run:
@@ -99,12 +94,11 @@ def _unequal(problem: ModeTask) -> ModeTask:
 
 def _off_axis(problem: ModeTask, own: Any) -> Run:
     """A start of the same weights along directions between the modes."""
-    return train(problem, _aligned(between_axes(problem.target.dtype), problem.start_weight, problem.depth))
+    return train(problem, aligned(between_axes(problem.target.dtype), problem.start_weight, problem.depth))
 
 
 def _lopsided(problem: ModeTask, own: Run) -> Run:
-    factors = jnp.asarray([3.0, 1 / 3.0] + [1.0] * (problem.depth - 2), problem.target.dtype)
-    return train(problem, DeepLinear([f * w for f, w in zip(factors, problem.start().layers, strict=True)]))
+    return train(problem, scaled(problem.start(), unequal_factors(problem.depth, problem.target.dtype)))
 
 
 def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:

@@ -20,7 +20,7 @@ from ._dynamics import RECORDS
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, local_error
 from ._search import rounded
-from ._tasks import balanced, replace
+from ._tasks import aligned, balanced, replace
 from ._verdict import Verdict
 
 COMMUTE = "cross and second moment commute"
@@ -100,8 +100,7 @@ def _basis(p: ProbeTask) -> Array:
 
 @eqx.filter_jit
 def _aligned(p: ProbeTask) -> DeepLinear:
-    d = p.trained.dim
-    return DeepLinear.aligned(_basis(p), jnp.full(d, p.start_weight), (d,) * (p.depth + 1))
+    return aligned(_basis(p), jnp.full(p.trained.dim, p.start_weight), p.depth)
 
 
 @eqx.filter_jit

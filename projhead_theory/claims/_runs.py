@@ -70,6 +70,11 @@ def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
     return np.maximum.accumulate(at - order) + order
 
 
+def even_steps(steps: int, records: int) -> Integer[np.ndarray, " T"]:
+    """The start, and so many steps evenly apart, up to the last one."""
+    return np.round(np.linspace(0, steps, records + 1)).astype(int)
+
+
 @eqx.filter_jit
 def in_place_of(own: Run, trajectory: Trajectory) -> Run:
     """Another run of the same records in place of the claim's own, granted the integration error of the claim's own and no more."""

@@ -130,7 +130,7 @@ class FeatureTask(eqx.Module):
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
     def start(self) -> DeepLinear:
-        return _aligned(self.start_weight, self.depth)
+        return aligned(jnp.eye(len(self.cross), dtype=self.cross.dtype), self.start_weight, self.depth)
 
     def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
         """One layer less, one feature less, rounder numbers."""
@@ -174,16 +174,21 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 
 
 @eqx.filter_jit
-def _aligned(weights: Array, depth: int) -> DeepLinear:
-    """A start along the features themselves, compiled once for their number and this depth."""
-    d = weights.shape[0]
-    return DeepLinear.aligned(jnp.eye(d, dtype=weights.dtype), weights, (d,) * (depth + 1))
+def aligned(directions: Float[Array, "d d"], weights: Float[Array, " d"], depth: int) -> DeepLinear:
+    """A start along these directions, compiled once for their number and this depth."""
+    return DeepLinear.aligned(directions, weights, (len(weights),) * (depth + 1))
 
 
 @eqx.filter_jit
 def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Array) -> DeepLinear:
     """A Gaussian start, compiled once for these sizes."""
     return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
+
+
+@eqx.filter_jit
+def scaled(network: DeepLinear, factors: Float[Array, " L"]) -> DeepLinear:
+    """Every layer times its factor: no longer balanced unless all are equal."""
+    return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
 
 
 def joints(count: int) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple
     # Both signs at once.
     beyond = jnp.stack([mean, -mean]) - threshold
     h = beyond / tau
-    density, below = jnp.exp(-(h**2) / 2) / (2 * jnp.pi) ** 0.5, jax.scipy.special.ndtr(h)
+    density, below = jax.scipy.stats.norm.pdf(h), jax.scipy.stats.norm.cdf(h)
     # Far out the terms cancel to less than they round to.
     first, square = jnp.maximum(density + h * below, 0), jnp.maximum((h**2 + 1) * below + h * density, 0)
     sharp = jax.nn.relu(beyond)
