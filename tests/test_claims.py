@@ -655,6 +655,14 @@ def test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing(n
     assert names == []
 
 
+def test_a_comparison_with_other_numbers_compiles_nothing():
+    compare = lambda error, effect: compare_values(jnp.ones((2, 3)), jnp.zeros((2, 3)), {"error": error}, effect=effect)  # noqa: E731
+    compare(0.1, 2.0)
+    other, names = compiling(lambda: compare(0.2, 3.0))
+    assert names == []
+    np.testing.assert_allclose(other.parts["error"], 0.2 / 3**0.5, rtol=1e-6)
+
+
 def test_the_count_of_compilations_counts():
     """Else finding none would mean nothing."""
     _, names = compiling(lambda: jax.jit(lambda x: x + 1)(jnp.ones(17)))

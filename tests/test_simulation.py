@@ -162,6 +162,22 @@ def test_divergence_reports_the_last_finite_state(network, moments):
     np.testing.assert_allclose(trajectory.final.layers[0], w1, rtol=1e-3)
 
 
+def test_flow_whose_end_is_lost_falls_back_on_its_last_record():
+    """A weight that grows at rate 1 from 1/2, whose loss is lost beyond 3."""
+
+    class Cliff(pt.losses.AbstractLoss):
+        def population(self, matrix, moments):
+            return -jnp.trace(matrix) + jnp.where(jnp.trace(matrix) > 3, jnp.nan, 0.0)
+
+    one = jnp.ones((1, 1))
+    trajectory = gradient_flow(pt.DeepLinear([one / 2]), pt.Moments(one, one), loss=Cliff(), until=3.0, record=[1.0, 2.0])
+    assert bool(trajectory.ended == Ended.diverged)
+    assert float(trajectory.ended_at) == 2
+    np.testing.assert_array_equal(trajectory.times, [1, 2, 2])
+    np.testing.assert_allclose(trajectory.networks.layers[0][:, 0, 0], [1.5, 2.5, 2.5], rtol=1e-6)
+    np.testing.assert_allclose(trajectory.loss, [-1.5, -2.5, -2.5], rtol=1e-6)
+
+
 def test_zero_steps_is_the_start(network, moments):
     trajectory = gradient_descent(network, moments, steps=0, record=[0])
     np.testing.assert_array_equal(trajectory.final.layers[0], network.layers[0])
