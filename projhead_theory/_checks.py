@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,11 @@ def floating(name: str, value: Any) -> Array:
     if jnp.issubdtype(array.dtype, jnp.integer):
         return array.astype(jnp.result_type(float))
     raise bad(name, f"dtype {array.dtype}", "real numbers")
+
+
+def in_dtype(tree: Any, dtype: Any) -> Any:
+    """The same tree with every floating array in this dtype."""
+    return jax.tree.map(lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x, tree)
 
 
 def require(name: str, x: Array, test: Callable[[np.ndarray], np.ndarray], wanted: str) -> None:

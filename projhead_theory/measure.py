@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from . import _checks
-from ._spectra import frobenius, matmul
+from ._spectra import frobenius, matmul, whiten
 from .networks import DeepLinear, Headed, LinearNetwork, Network, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
 from .problems import ContrastiveProblem, Downstream, Groups, Rademacher
 
@@ -45,9 +45,7 @@ def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[A
     """
     if network.sizes[0] != downstream.dim:
         raise _checks.bad("downstream", f"dimension {downstream.dim}", f"the network's inputs, {network.sizes[0]}")
-    spread, v = jnp.linalg.eigh(downstream.second)
-    inside = spread > downstream.dim * jnp.finfo(spread.dtype).eps * spread[-1]
-    p = jnp.where(jnp.all(inside), jnp.eye(downstream.dim, dtype=v.dtype), matmul(jnp.where(inside, v, 0), v.T))
+    p = whiten(downstream.second).projector
     target = matmul(p, downstream.target[:, None])[:, 0]
     products = network.products()
     radius = jnp.stack([jnp.sum(matmul(w, downstream.second) * w) for w in products])

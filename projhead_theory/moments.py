@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from . import _checks
-from ._spectra import matmul, symmetric
+from ._spectra import eigh, matmul, symmetric, whiten
 
 
 class TargetMoments(eqx.Module):
@@ -140,23 +140,51 @@ class Moments(eqx.Module):
         return Moments(turn(self.cross), turn(self.second), pairs=self.pairs)
 
     def range_basis(self, tolerance: float | None = None) -> Float[Array, "d r"]:
-        r"""Orthonormal eigenvectors of $S$ with eigenvalue above `tolerance` times the largest (default $d \epsilon$),
-        descending.
+        r"""Orthonormal basis of the range of $S$ in which $S$ is diagonal, variances descending.
+
+        The rank is that of $S$ scaled to unit diagonal, to the dtype's $d \epsilon$, so that weak features beside strong ones are not
+        taken for noise. With a `tolerance`: the eigenvectors of $S$ with eigenvalue above it times the largest.
 
         Directions outside carry no variance: the loss does not see them and gradients never move them, so training in
         these coordinates is the same as training in the full space. The rank is a shape, so this cannot run under
         `jit`.
+
+        **Raises:** `ValueError` if there is no variance in any direction.
         """
-        eigenvalues, v = jnp.linalg.eigh(self.second)
-        threshold = self.dim * jnp.finfo(self.second.dtype).eps if tolerance is None else tolerance
-        rank = int(np.sum(np.asarray(eigenvalues) > threshold * np.asarray(eigenvalues)[-1]))
+        if tolerance is None:
+            whitening = whiten(self.second)
+            rank, span = int(whitening.rank), eigh(whitening.projector).vectors[:, ::-1]
+        else:
+            spectrum = eigh(self.second)
+            rank = int(np.sum(np.asarray(spectrum.values) > tolerance * np.asarray(spectrum.values)[-1]))
+            span = spectrum.vectors[:, ::-1]
         if rank == 0:
             raise _checks.bad("second", "the zero matrix", "variance in at least one direction")
-        return v[:, ::-1][:, :rank]
+        inside = span[:, :rank]
+        return matmul(inside, eigh(symmetric(matmul(matmul(inside.T, self.second), inside))).vectors[:, ::-1])
 
     def restrict(self, tolerance: float | None = None) -> "Moments":
         """The moments in the coordinates of `range_basis`: full rank, with a diagonal second moment."""
         return self.rotate(self.range_basis(tolerance))
+
+
+def _unit(second: np.ndarray) -> np.ndarray:
+    """One over the standard deviation of each input, so that weak inputs are judged by their own size; of one without, the largest."""
+    variance = np.diagonal(second).astype(float)
+    return np.where(variance > 0, variance, max(variance.max(), np.finfo(float).tiny)) ** -0.5
+
+
+def _least(x: np.ndarray) -> float:
+    return float(np.linalg.eigvalsh((x + x.T) / 2)[0])
+
+
+def _require_second(s: np.ndarray, unit: np.ndarray, slack: float) -> None:
+    """A symmetric positive semi-definite matrix, to rounding."""
+    scaled = s * unit[:, None] * unit[None, :]
+    if np.abs(scaled - scaled.T).max() > slack:
+        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
+    if _least(scaled) < -slack * len(s) ** 0.5:
+        raise _checks.bad("second", f"least eigenvalue {_least(s):.3g}", "a positive semi-definite matrix")
 
 
 def _validate(cross: Array, second: Array, estimated: bool) -> None:
@@ -166,30 +194,29 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
     for name, x in (("cross", c), ("second", s)):
         if not np.isfinite(x).all():
             raise _checks.bad(name, "an entry that is not finite", "finite numbers")
-    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys the same bound.
-    slack = 16 * len(s) * max(np.finfo(c.dtype).eps, np.finfo(s.dtype).eps) * max(np.abs(s).max(), np.abs(c).max())
-    for name, x in (("cross", c), ("second", s)):
-        if np.abs(x - x.T).max() > slack:
-            raise _checks.bad(name, f"asymmetry {np.abs(x - x.T).max():.2g}", "a symmetric matrix")
-    least = lambda x: float(np.linalg.eigvalsh((x + x.T) / 2)[0])  # noqa: E731
+    unit = _unit(s)
+    scaled = lambda x: x * unit[:, None] * unit[None, :]  # noqa: E731
+    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm, which is about d in these units; asymmetry obeys
+    # the same bound.
+    size = max(1.0, float(np.abs(scaled(s)).max()), float(np.abs(scaled(c)).max()))
+    slack = 16 * len(s) * float(max(np.finfo(c.dtype).eps, np.finfo(s.dtype).eps)) * size
+    _require_second(s, unit, slack)
+    if np.abs(scaled(c - c.T)).max() > slack:
+        raise _checks.bad("cross", f"asymmetry {np.abs(c - c.T).max():.2g}", "a symmetric matrix")
     slack *= len(s) ** 0.5
-    if least(s) < -slack:
-        raise _checks.bad("second", f"least eigenvalue {least(s):.3g}", "a positive semi-definite matrix")
-    if least(s - c) < -slack:
-        raise _checks.bad("cross", f"least eigenvalue {least(s - c):.3g} of second - cross", "C <= S in the PSD order")
-    if estimated and least(s + c) < -slack:
-        raise _checks.bad("cross", f"least eigenvalue {least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
-    if not estimated and least(c) < -slack:
-        raise _checks.bad("cross", f"least eigenvalue {least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
+    below = lambda x: _least(scaled(x)) < -slack  # noqa: E731
+    if below(s - c):
+        raise _checks.bad("cross", f"least eigenvalue {_least(s - c):.3g} of second - cross", "C <= S in the PSD order")
+    if estimated and below(s + c):
+        raise _checks.bad("cross", f"least eigenvalue {_least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
+    if not estimated and below(c):
+        raise _checks.bad("cross", f"least eigenvalue {_least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
 
 
 @jax.jit
 def _explained(target: Array, second: Array) -> Array:
     r"""$\mathrm{tr}(A S^+ A^\top)$."""
-    spread, v = jnp.linalg.eigh(second)
-    inside = spread > second.shape[0] * jnp.finfo(second.dtype).eps * spread[-1]
-    along = matmul(target, v)
-    return jnp.sum(jnp.where(inside, along**2 / jnp.where(inside, spread, 1), 0))
+    return jnp.sum(matmul(target, whiten(second).inverse) ** 2)
 
 
 def _validate_targets(target: Array, second: Array, power: Array) -> None:
@@ -199,16 +226,13 @@ def _validate_targets(target: Array, second: Array, power: Array) -> None:
     for name, x in (("target", a), ("second", s)):
         if not np.isfinite(x).all():
             raise _checks.bad(name, "an entry that is not finite", "finite numbers")
-    eps = max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)
-    slack = 16 * len(s) * eps * np.abs(s).max()
-    if np.abs(s - s.T).max() > slack:
-        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
-    spread, v = np.linalg.eigh((s + s.T) / 2)
-    if spread[0] < -slack * len(s) ** 0.5:
-        raise _checks.bad("second", f"least eigenvalue {spread[0]:.3g}", "a positive semi-definite matrix")
-    outside = np.abs(a @ v[:, spread <= len(s) * eps * spread[-1]])
+    eps, unit = float(max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)), _unit(s)
+    slack = 16 * len(s) * eps
+    _require_second(s, unit, slack)
+    spread, v = np.linalg.eigh(s * unit[:, None] * unit[None, :])
+    outside = np.abs((a * unit) @ v[:, spread <= len(s) * eps * spread[-1]])
     # Cauchy and Schwarz: |E y (v x)| <= sqrt(E|y|^2 E(v x)^2), and what rounding leaves of the latter.
-    if outside.size and outside.max() > 4 * np.sqrt(max(float(p), np.abs(a).max() ** 2 / max(spread[-1], 1e-300)) * slack * len(s) ** 0.5):
+    if outside.size and outside.max() > 4 * np.sqrt(max(float(p), np.abs(a * unit).max() ** 2) * slack * len(s) ** 0.5):
         raise _checks.bad("target", f"a moment {outside.max():.3g} where inputs do not vary", "A in the range of the second moment")
     least = float(_explained(jnp.asarray(a), jnp.asarray(s)))
     if p < least * (1 - 64 * len(s) ** 2 * eps):

@@ -6,12 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 import projhead_theory as pt
-from projhead_theory.claims._compare import at_saddle
+from projhead_theory._spectra import psd_power, whiten
+from projhead_theory.claims._stationary import nearest_stationary
 from projhead_theory.problems import random_moments
 
 FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
+
+
+def near(moments, gram, width):
+    """What the claims say of a network of this Gram."""
+    whitening = whiten(moments.second)
+    return nearest_stationary(moments, whitening, psd_power(gram, 0.5, len(gram)), width, whitening.rounding)
+
+
+def at_saddle(moments, gram, width):
+    return near(moments, gram, width).saddle
 
 
 def stationary(moments, chosen):
@@ -72,3 +84,36 @@ def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converge
     prediction = pt.theory.layerwise(moments, 2)
     assert pt.compare(prediction, early).name == "not_converged"
     assert np.asarray(early.weights())[-1, -1, 1] < 0.01
+
+
+def test_strengths_any_number_of_decades_apart_hide_no_saddle():
+    """The range of S is that of S scaled to unit diagonal: a weak feature that is not learned is one more direction to fall along."""
+    for decades in (4, 8, 12) if jnp.result_type(float) == jnp.float64 else (4,):
+        strength = jnp.asarray([10.0 ** (decades / 2), 10.0 ** (-decades / 2)])
+        moments = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(strength)).moments()
+        best = pt.theory.spectral(moments).gram
+        assert not at_saddle(moments, best, 2)
+        assert at_saddle(moments, best * jnp.asarray([[1, 0], [0, 0.1]]), 2)
+
+
+def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_minimiser(eps):
+    moments = random_moments(jax.random.key(6), FRACTIONS, condition=3.0)
+    u, gram = np.asarray(pt.theory.spectral(moments).modes), pt.theory.spectral(moments).gram
+    for chosen in ([0, 1, 2, 3], [0, 2], []):
+        found = near(moments, stationary(moments, chosen), 4)
+        assert np.abs(found.step).max() <= 1024 * eps
+        assert np.abs(found.left).max() <= 1024 * eps
+        assert found.excess <= 1024 * eps
+        assert int(found.learned) == len(chosen)
+    errors = []
+    for h in (2 * eps**0.25, eps**0.25):
+        inner = np.array([[1.0, 0.4, -0.3, 0.1], [0.4, -0.5, 0.2, 0.3], [-0.3, 0.2, 0.8, 0.0], [0.1, 0.3, 0.0, -0.6]])
+        moved = h * u @ inner @ u.T
+        # At full width the loss is a square: the step is the way back, exactly.
+        np.testing.assert_allclose(near(moments, gram + moved, 4).step, -moved, atol=1024 * eps)
+        # Below it the first order: halving the distance quarters the error.
+        best = stationary(moments, (0, 1))
+        turn = scipy.linalg.expm(h * (np.tril(inner, -1) - np.triu(inner, 1)))
+        turned = turn @ np.asarray(best) @ turn.T
+        errors.append(np.linalg.norm(np.asarray(near(moments, jnp.asarray(turned, u.dtype), 2).step) + turned - best))
+    assert 3 < errors[0] / errors[1] < 5

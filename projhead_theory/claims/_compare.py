@@ -3,14 +3,15 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from .. import _checks, measure
-from .._spectra import frobenius, matmul, psd_power, symmetric
-from ..moments import Moments
+from .._spectra import eigh, frobenius, matmul, psd_power, symmetric, whiten
+from .._tolerance import gram_rounding, power_rounding
 from ..networks import Headed
-from ..simulation import Ended, Trajectory
-from ..theory import LayerPrediction, imbalance_bound, stationarity_defect
+from ..simulation import Ended, Trajectory, layer_gradients
+from ..theory import LayerPrediction, imbalance_bound
+from ._stationary import nearest_stationary
 from ._verdict import Verdict
 
 
@@ -26,12 +27,12 @@ def compare(
 
     The tolerance of layer $l$ is the sum of
 
-    - *stationarity*: how far the last Gram may still be from the minimiser, by twice a Newton step from its own residual, carried to
-      layer $l$ through the derivative of $M \mapsto M^{l/L}$;
+    - *stationarity*: the distance of the last Gram from the stationary point next to it, by twice a Newton step from the network's own
+      residual, carried to layer $l$ through the derivative of $M \mapsto M^{l/L}$; no more than the gradient that the run reports allows;
     - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
     - *discretisation*: the same for the drift that integration error, or the finite steps of plain gradient descent, can have caused;
     - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the largest slope of $M \mapsto M^{l/L}$;
-    - *rounding*: of the closed form in its dtype, conditioning included.
+    - *rounding*: of the closed form in its dtype and of training in that of the network, conditioning included.
 
     **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
     hypothesis is to be other than what was measured on the start; `drift`: the same for what discretisation may have
@@ -41,7 +42,7 @@ def compare(
     if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable. A run that ended where
     the loss still falls along some direction, at a saddle, has not converged.
 
-    **Raises:** `ValueError` if depth or dimension differ, or there is a fixed head.
+    **Raises:** `ValueError` if depth, dimension or width differ, or there is a fixed head.
     """
     depth, d = prediction.grams.shape[:2]
     if isinstance(trajectory.networks, Headed):
@@ -50,88 +51,65 @@ def compare(
         raise _checks.bad("trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}")
     if trajectory.networks.sizes[0] != d:
         raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
+    width = min(trajectory.networks.width, d)
+    if width != prediction.width:
+        sizes = "-".join(map(str, trajectory.networks.sizes))
+        raise _checks.bad("trajectory", f"a network {sizes}, of width {width}", f"the prediction's width {prediction.width}")
     grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
-def at_saddle(moments: Moments, gram: Float[Array, "d d"], width: int) -> Bool[Array, ""]:
-    r"""Whether a stationary Gram of a network of smallest width $p$ is one from which the spectral contrastive loss still falls.
-
-    A gradient that is small in the units of the strongest directions says little of the weakest, which may yet be at the
-    saddle they began at. In whitened coordinates, $\tilde M = S^{1/2} M S^{1/2}$ and $T = S^{-1/2} C S^{-1/2}$, a
-    direction is learned if its eigenvalue $\mu$ in $\tilde M$ is at least half of what $T$ is along it. By the second
-    derivative of the loss, a further direction of $T$ grows if it exceeds the least of $p$ learned ones; or, if fewer are
-    learned, zero. Nothing of the closed form enters.
-    """
-    d, eps = moments.dim, jnp.finfo(gram.dtype).eps
-    spread, v = jnp.linalg.eigh(moments.second)
-    inside = spread > d * eps * spread[-1]
-    roots = jnp.sqrt(jnp.where(inside, spread, 1))
-    root, inverse = (matmul(jnp.where(inside, v * f, 0), v.T) for f in (roots, 1 / roots))
-    t = symmetric(matmul(matmul(inverse, moments.cross), inverse))
-    values, vectors = jnp.linalg.eigh(symmetric(matmul(matmul(root, gram), root)))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    noise = 8 * d * eps * spread[-1] / jnp.min(jnp.where(inside, spread, jnp.inf))
-    along = jnp.sum(vectors * matmul(t, vectors), axis=0)
-    learned = (jnp.arange(d) < width) & (values > noise) & (values >= along / 2)
-    off = jnp.eye(d, dtype=gram.dtype) - matmul(jnp.where(learned, vectors, 0), vectors.T)
-    further = jnp.linalg.eigvalsh(symmetric(matmul(matmul(off, t), off)))[-1]
-    full = jnp.sum(learned) == min(width, d)
-    return further > jnp.where(full, jnp.min(jnp.where(learned, values, jnp.inf)), noise)
-
-
 @eqx.filter_jit
 def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
+    # A run and a prediction may be of two dtypes: each errs by the rounding of its own.
+    dtypes = trajectory.networks.layers[0].dtype, prediction.grams.dtype
+    dtype = min(dtypes, key=lambda t: float(jnp.finfo(t).eps))
+    prediction, trajectory, imbalance, drift = _checks.in_dtype((prediction, trajectory, imbalance, drift), dtype)
+    eps = float(jnp.finfo(dtypes[0]).eps)
     minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
     depth, d = grams.shape[:2]
-    eps = jnp.finfo(grams.dtype).eps
-    spread, v = jnp.linalg.eigh(moments.second)
-    inside = jnp.where(spread > d * eps * spread[-1], v, 0)
-    project = matmul(inside, inside.T)
-    measured = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(trajectory.final))
+    whitening = whiten(moments.second)
+    # Gradients are rounded as the closed form is, in the dtype of the network, but whether features mix or not.
+    whitening = whitening._replace(rounding=whitening.rounding * (eps / float(jnp.finfo(dtype).eps)))
+    project = whitening.projector
+    final = trajectory.final
+    measured = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(final))
 
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)
     discrepancy = frobenius(measured - grams) / size
 
-    displacement, dropped, _ = stationarity_defect(minimiser, moments, measured[-1])
-    levels = jnp.arange(1, depth + 1) / depth
-    carried = [jax.jvp(lambda m, t=t: psd_power(m, t, minimiser.kept), (grams[-1],), (displacement,))[1] for t in levels]
-    # A Newton step errs by its square, so twice its length is a bound while it is short. What is dropped spreads to the layers below by
-    # its root, unless the rank forbids it: at a cut it is of second order in every layer.
-    spectrum = jnp.linalg.eigvalsh(grams[-1])
-    least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
-    least = jnp.where(least > 0, least, 1)
-    spread_out = jnp.where(
-        jnp.isfinite(minimiser.gap),
-        dropped * least ** (levels - 1),
-        jnp.sqrt(jnp.asarray(d, grams.dtype)) ** (1 - levels) * dropped**levels,
-    )
-    spill = 2 * (jnp.stack([frobenius(c) for c in carried]) + spread_out)
+    near = nearest_stationary(moments, whitening, matmul(final.matrix, project), min(final.sizes), whitening.rounding)
+    levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
+    last = symmetric(measured[-1])
+    carried = jax.vmap(lambda t: frobenius(jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]))(levels)
+    # What is left where nothing is learned is, in the layers below, its root.
+    left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
+    # A Newton step errs by its square, so twice its length is a bound while it is short. A run is granted no more than it reports: one
+    # of another objective may have stopped where this loss still has a gradient.
+    own = jnp.sqrt(sum(jnp.sum(g * g) for g in layer_gradients(final, moments)))
+    stationarity = 2 * (carried + left) * jnp.where(own > trajectory.gradient_norm[-1], trajectory.gradient_norm[-1] / own, 1)
 
     # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
     within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
     start = measure.imbalance_norms(within) if imbalance is None else imbalance
-    # The run's own gradient is rounded at the size of S, and held against a force as small as S is in its weakest direction;
-    # and what turns a kept mode towards a dropped one is weaker yet, by the gap.
-    weakest = jnp.min(jnp.where(spread > d * eps * spread[-1], spread, jnp.inf))
-    trained = 8 * d * eps * spread[-1] / weakest * (1 + 1 / jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
-    # A root of M magnifies the relative error of its smallest kept eigenvalue.
-    rounding = depth * (minimiser.rounding + trained) * jnp.where(spectrum[-1] > 0, spectrum[-1] / least, 1) ** (1 - levels)
-    noise = 3 * trajectory.noise
-    flutter = least ** (levels - 1) * levels * noise
+    gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
+    trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
+    # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
+    spectrum = eigh(grams[-1]).values
+    least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
+    flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
     parts = {
         "start": imbalance_bound(grams, start) / size,
         "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,
-        "stationarity": spill / size,
+        "stationarity": stationarity / size,
         "noise": flutter / size,
-        "rounding": rounding,
+        "rounding": prediction.rounding + trained + 4 * depth * max(final.sizes) * eps,
     }
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
     # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
-    turned = frobenius(displacement) / size[-1] > eps ** (1 / 3)
+    turned = frobenius(near.step) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
-    saddle = at_saddle(moments, measured[-1], min(trajectory.networks.sizes))
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
@@ -145,7 +123,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        settled=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~saddle,
+        settled=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
         finite=~(trajectory.ended == Ended.diverged),
         labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
         what="relative Gram discrepancy",

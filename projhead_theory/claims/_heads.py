@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import measure, theory
-from .._spectra import frobenius, matmul, symmetric
+from .._spectra import frobenius, matmul, psd_power, symmetric, whiten
+from .._tolerance import gram_rounding
 from ..moments import Moments
 from ..networks import DeepLinear, DiagonalHead, Headed
 from ..problems import random_moments
@@ -19,6 +20,7 @@ from ..theory import SpectralMinimiser
 from ._claim import Claim, Control
 from ._runs import COARSER
 from ._search import rounded
+from ._stationary import nearest_stationary
 from ._tasks import gaussian, replace
 from ._verdict import Verdict
 
@@ -163,10 +165,12 @@ class Equivalence(eqx.Module):
 
     minimiser: SpectralMinimiser
     moments: Moments
+    width: int = eqx.field(static=True)
 
 
 def predict_heads(problem: Heads) -> Equivalence:
-    return Equivalence(theory.headed_minimiser(problem.moments, problem.rows[0], throw=False), problem.moments)
+    minimiser = theory.headed_minimiser(problem.moments, problem.rows[0], throw=False)
+    return Equivalence(minimiser, problem.moments, min(problem.rows.shape[1], problem.moments.dim))
 
 
 @eqx.filter_jit
@@ -175,11 +179,15 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     minimiser, moments = prediction.minimiser, prediction.moments
     size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
     count = ends.loss.size
-    defects = [theory.stationarity_defect(minimiser, moments, gram) for gram in ends.after]
-    displacement = jnp.stack([2 * (frobenius(moved) + dropped) for moved, dropped, _ in defects])
-    excess = jnp.stack([e for _, _, e in defects])
+    whitening, width = whiten(moments.second), prediction.width
+    near = [nearest_stationary(moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding) for g in ends.after]
+    displacement = jnp.stack([2 * frobenius(n.step) + frobenius(n.left) for n in near])
+    excess = jnp.stack([n.excess for n in near])
     both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
     zero = jnp.zeros_like(ends.loss)
+    rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
+    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction.
+    loss_rounding = 4 * whitening.rounding * jnp.sum(minimiser.signal_fraction)
     weights = jnp.sqrt(jnp.maximum(jnp.diagonal(ends.seen, axis1=1, axis2=2), 0))
     wanted = jnp.broadcast_to(jnp.sqrt(jnp.diagonal(minimiser.gram)), weights.shape)
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
@@ -188,7 +196,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
         parts={
             "integration": both(ends.apart_after, zero),
             "stationarity": both(displacement, excess),
-            "rounding": jnp.full(2 * count, minimiser.rounding, size.dtype),
+            "rounding": both(zero + rounding * size, zero + loss_rounding),
         },
         # What the check must see: all of the Gram; and the best network of one mode less.
         effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),

@@ -7,12 +7,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from .._spectra import matmul
+from .._spectra import whiten
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
-from ..theory import LayerPrediction, layerwise, stationarity_defect
+from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
 from ._compare import compare
 from ._runs import Run, flow
+from ._stationary import nearest_stationary
 from ._tasks import DIM, WIDTH, Task, conflict, harder, replace, task
 from ._verdict import Verdict
 
@@ -37,14 +38,17 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     trajectory = run.fine
     gram = compare(prediction, trajectory)
     minimiser, moments = prediction.minimiser, prediction.moments
-    matrix = trajectory.final.matrix
-    _, _, excess = stationarity_defect(minimiser, moments, matmul(matrix.T, matrix))
+    whitening = whiten(moments.second)
+    final = trajectory.final
+    excess = nearest_stationary(moments, whitening, final.matrix, min(final.sizes), whitening.rounding).excess
     size = jnp.abs(minimiser.loss)
     size = jnp.where(size > 0, size, 1)
+    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction.
+    rounding = 4 * whitening.rounding * jnp.sum(minimiser.signal_fraction) / size
     gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
     parts["stationarity"] = parts["stationarity"].at[1].set(excess / size)
-    parts["rounding"] = parts["rounding"].at[1].set(minimiser.rounding)
+    parts["rounding"] = parts["rounding"].at[1].set(rounding)
     # What the check must see: the best network of one mode less, whose loss is higher by the square of the last kept fraction.
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size
     return dataclasses.replace(

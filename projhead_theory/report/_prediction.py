@@ -29,8 +29,8 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     weights = np.array(prediction.weights, float)
     unique = bool(prediction.minimiser.unique)
     if not unique and width is not None:
-        cut = float(prediction.minimiser.signal_fraction[width - 1])
-        weights[:, np.abs(fraction - cut) <= 32 * d * np.finfo(second.dtype).eps] = np.nan
+        cut, blur = (float(x[width - 1]) for x in (prediction.minimiser.signal_fraction, prediction.minimiser.fraction_rounding))
+        weights[:, np.abs(fraction - cut) <= 2 * blur] = np.nan
     return {
         "depth": prediction.depth,
         "weights": plain(weights),

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .. import _checks
 from .._spectra import matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments, TargetMoments
@@ -14,7 +15,11 @@ from ._absorb import Trained, absorb
 
 
 def objective(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> Array:
-    r"""$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$, so that the gradient of the penalty is $\gamma W_l$."""
+    r"""$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$, so that the gradient of the penalty is $\gamma W_l$.
+
+    In the dtype of the network, whatever that of the data.
+    """
+    data = _checks.in_dtype(data, network.layers[0].dtype)
     penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(network))
     return loss(network, data) + decay / 2 * penalty
 
@@ -26,6 +31,7 @@ def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> 
     The population case of linear networks is written out, because automatic differentiation leaves products with a transposed left factor,
     which are several times slower in batches on a CPU.
     """
+    data = _checks.in_dtype(data, network.layers[0].dtype)
     if not (isinstance(network, DeepLinear) and isinstance(data, Moments | TargetMoments)):
         return jax.grad(objective)(network, loss, data, decay)
     products, layers = network.products(), network.layers

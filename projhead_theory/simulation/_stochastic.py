@@ -78,7 +78,7 @@ def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
         return transformation.update(gradient(network, loss, minibatch(problem, key, i, batch), decay), state, network)
 
     networks, energy, alive, last = drive(take, network, transformation.init(network), at)
-    held = _draw(problem, jax.random.split(key)[1], 16 * batch)
+    held = _checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
     trajectory = finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step))
     grams = jax.vmap(lambda y: _gram(y, loss, held))(trajectory.networks)

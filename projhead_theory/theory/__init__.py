@@ -29,7 +29,7 @@ from ._pre_or_post import (
     threshold_weight,
     weakness_threshold,
 )
-from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral, stationarity_defect
+from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral
 from ._supervised import RegressionMinimiser, regression_minimiser
 from ._supervised_contrastive import class_minimiser, collapses, collapsing_weight, mixed_subclass_weight, subclass_weights
 from ._threshold import (
@@ -98,7 +98,6 @@ __all__ = [
     "sampling_error",
     "sorted_matching",
     "spectral",
-    "stationarity_defect",
     "subclass_weights",
     "threshold",
     "threshold_invariants",

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import matmul, symmetric
+from .._spectra import eigh, matmul, symmetric, whiten
 from ..moments import Moments
 from ..problems import Downstream
 from ._exponentials import minimiser
@@ -39,9 +39,7 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
 def _complexities(grams: Array, downstream: Downstream) -> Array:
     dtype = jnp.result_type(grams, downstream.second)
     second, target = downstream.second.astype(dtype), downstream.target.astype(dtype)
-    spread, v = jnp.linalg.eigh(second)
-    inside = spread > downstream.dim * jnp.finfo(dtype).eps * spread[-1]
-    p = jnp.where(jnp.all(inside), jnp.eye(downstream.dim, dtype=dtype), matmul(jnp.where(inside, v, 0), v.T))
+    p = whiten(second).projector
     seen = matmul(p, target[:, None])[:, 0]
 
     def one(gram: Array) -> Array:
@@ -73,8 +71,8 @@ def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
     d, eps = gram.shape[-1], jnp.finfo(gram.dtype).eps
     size = jnp.diagonal(gram)
     scale = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** -0.5, 1)
-    values, vectors = jnp.linalg.eigh(gram * scale[:, None] * scale[None, :])
-    kept = values > d * eps * jnp.maximum(values[-1], 0)
+    values, vectors, floor = eigh(gram * scale[:, None] * scale[None, :])
+    kept = values > floor
     scaled = target * scale
     along = jnp.sum(vectors * scaled[:, None], axis=0)
     least = jnp.min(jnp.where(kept, values, jnp.inf))
@@ -183,9 +181,8 @@ def complexity_curve(gram: Float[Array, "d d"], downstream: Downstream) -> Compl
 
 @eqx.filter_jit
 def _curve(gram: Array, downstream: Downstream) -> ComplexityCurve:
-    d, eps = downstream.dim, jnp.finfo(gram.dtype).eps
-    values, v = jnp.linalg.eigh(gram)
-    kept = values > d * eps * jnp.maximum(values[-1], 0)
+    values, v, floor = eigh(gram)
+    kept = values > floor
     power = jnp.where(kept, jnp.sum(v * matmul(downstream.second, v), axis=0), 0)
     along = jnp.sum(v * downstream.target[:, None], axis=0) ** 2
     logarithm = jnp.log(jnp.where(kept, values, 1))

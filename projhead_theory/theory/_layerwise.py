@@ -6,24 +6,29 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
-from .._spectra import psd_power
+from .._spectra import is_diagonal, psd_power
+from .._tolerance import power_rounding
 from ..moments import Moments
 from ._spectral import SpectralMinimiser, spectral
 
 
 class LayerPrediction(eqx.Module):
-    r"""What the theory says of every layer: `grams` `(L, d, d)` with $M_l = M_L^{l/L}$, `weights` `(L, k)` of the
-    directions, `loss`.
+    r"""Closed forms of every layer of a balanced linear network.
 
-    `minimiser` says how the last layer was found; `moments` and `directions` are the problem it was computed from.
+    - `grams` `(L, d, d)`: $M_l = M_L^{l/L}$; `weights` `(L, k)`: of the directions; `loss`.
+    - `rounding` `(L,)`: the error that the dtype leaves in each Gram, relative in Frobenius norm.
+    - `minimiser`: how the last layer was found; `moments`, `directions` and `width`, the smallest width of the network, at most $d$: the
+      problem it was computed from.
     """
 
     grams: Float[Array, "L d d"]
     weights: Float[Array, "L k"]
     loss: Float[Array, ""]
+    rounding: Float[Array, " L"]
     minimiser: SpectralMinimiser
     moments: Moments
     directions: Float[Array, "d k"] | None
+    width: int = eqx.field(static=True)
 
     @property
     def depth(self) -> int:
@@ -39,6 +44,7 @@ class LayerPrediction(eqx.Module):
                 "weight": (("layer", "direction"), jax.device_get(self.weights)),
                 "gram": (("layer", "input", "input_"), jax.device_get(self.grams)),
                 "loss": ((), jax.device_get(self.loss)),
+                "rounding": (("layer",), jax.device_get(self.rounding)),
                 "signal_fraction": (("mode",), jax.device_get(self.minimiser.signal_fraction)),
             },
             coords={"layer": list(layer)},
@@ -67,13 +73,22 @@ def layerwise(
     Theorem: spectral-minimiser, layerwise-law, progressive-weighting (paper section 3).
     """
     depth = _checks.count("depth", depth)
-    return _layerwise(spectral(moments, width, throw=throw), moments, depth, directions)
+    minimiser = spectral(moments, width, throw=throw)
+    return _layerwise(minimiser, moments, depth, directions, moments.dim if width is None else min(width, moments.dim))
 
 
 @eqx.filter_jit
-def _layerwise(minimiser: SpectralMinimiser, moments: Moments, depth: int, directions: Array | None) -> LayerPrediction:
-    grams = jnp.stack([psd_power(minimiser.gram, level / depth, minimiser.kept) for level in range(1, depth)] + [minimiser.gram])
+def _layerwise(minimiser: SpectralMinimiser, moments: Moments, depth: int, directions: Array | None, width: int) -> LayerPrediction:
+    levels = jnp.arange(1, depth + 1, dtype=minimiser.gram.dtype) / depth
+    powers = jax.vmap(lambda t: psd_power(minimiser.gram, t, minimiser.kept))(levels[:-1])
+    grams = jnp.concatenate([powers, minimiser.gram[None]])
     squares = jnp.diagonal(grams, axis1=-2, axis2=-1) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, grams, directions)
     # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
     weights = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
-    return LayerPrediction(grams, weights, minimiser.loss, minimiser, moments, directions)
+    last, eps = jax.lax.stop_gradient(minimiser.gram), jnp.finfo(grams.dtype).eps
+    # Where nothing mixes, a power multiplies the rounding of its exponent by the logarithm of the weight.
+    size = jnp.diagonal(last)
+    apart = minimiser.rounding + 8 * eps * jnp.max(jnp.abs(jnp.log(jnp.where(size > 0, size, 1))))
+    mixed = power_rounding(grams, minimiser.kept, minimiser.rounding) + 8 * depth * eps
+    rounding = jnp.where(levels == 1, minimiser.rounding, jnp.where(is_diagonal(last), apart, mixed))
+    return LayerPrediction(grams, weights, minimiser.loss, rounding, minimiser, moments, directions, width)

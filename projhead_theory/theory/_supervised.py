@@ -1,11 +1,12 @@
 """The minimiser of the mean squared error over linear networks of bounded width, and its layers."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import matmul, psd_power, symmetric
+from .._spectra import frobenius, matmul, psd_power, symmetric, truncation, whiten
 from ..moments import TargetMoments
 from ._spectral import NonUniqueMinimiserError
 
@@ -13,9 +14,11 @@ from ._spectral import NonUniqueMinimiserError
 class RegressionMinimiser(eqx.Module):
     r"""The linear map $W^\star$ of bounded rank at which the mean squared error is least, and the Grams of its layers.
 
-    `matrix` `(k, d)`; `grams` `(L, d, d)`, $(W^{\star\top} W^\star)^{l/L}$; `loss`; `correlations`, the singular values of
-    $A S^{-1/2}$, descending; `kept`, how many of them $W^\star$ contains; `gap`, $\rho_p - \rho_{p+1}$ (infinite when nothing is cut);
-    `unique`; `rounding`, the relative error that the dtype leaves in `matrix`.
+    - `matrix` `(k, d)`; `grams` `(L, d, d)`: $(W^{\star\top} W^\star)^{l/L}$; `loss`.
+    - `correlations`: the singular values of $A S^{-1/2}$, descending; `kept`: the number of them in $W^\star$; `unresolved`: the number
+      within the width that are not zero, but less than the dtype can tell from zero: they count as zero.
+    - `gap`: $\rho_p - \rho_{p+1}$ (infinite when nothing is cut); `unique`.
+    - `rounding`: the error that the dtype leaves in `matrix`, relative in Frobenius norm.
     """
 
     matrix: Float[Array, "k d"]
@@ -23,6 +26,7 @@ class RegressionMinimiser(eqx.Module):
     loss: Float[Array, ""]
     correlations: Float[Array, " m"]
     kept: Int[Array, ""]
+    unresolved: Int[Array, ""]
     gap: Float[Array, ""]
     unique: Bool[Array, ""]
     rounding: Float[Array, ""]
@@ -69,36 +73,33 @@ def regression_minimiser(moments: TargetMoments, depth: int = 1, width: int | No
 @eqx.filter_jit
 def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinimiser:
     a, s = moments.target, moments.second
-    d, eps = moments.dim, jnp.finfo(s.dtype).eps
-    variance = jnp.diagonal(s)
-    scale = jnp.where(variance > 0, jnp.where(variance > 0, variance, 1) ** -0.5, 0)
-    outer = scale[:, None] * scale[None, :]
-    spread = jnp.linalg.eigvalsh(s * outer)
-    rank = jnp.sum(spread > d * eps * spread[-1])
-    unscale = scale[:, None] * psd_power(s * outer, -0.5, rank)
-    unscale = jnp.where(rank < d, matmul(psd_power(s, 0.0, jnp.sum(jnp.linalg.eigvalsh(s) > d * eps * jnp.trace(s))), unscale), unscale)
-    left, correlations, right = jnp.linalg.svd(matmul(a, unscale), full_matrices=False)
-    smallest = spread[jnp.clip(d - rank, 0, d - 1)]
-    noise = 8 * d * eps * jnp.maximum(spread[-1] / jnp.where(rank > 0, smallest, 1), 1)
-    small = noise * correlations[0]
+    w = whiten(s)
+    whitened = matmul(a, w.inverse)
+    correlations = jnp.linalg.svd(whitened, compute_uv=False)
+    small = w.rounding * correlations[0]
     within = jnp.arange(correlations.size) < width
     below = correlations[width] if width < correlations.size else jnp.zeros_like(small)
     gap = correlations[width - 1] - below
     cuts = below > small
     unique = ~(cuts & (gap <= small))
     tied = jnp.abs(correlations - correlations[width - 1]) <= small
-    kept = within & (correlations > small) & (unique | ~tied)
-    matrix = matmul(left * jnp.where(kept, correlations, 0), matmul(right, unscale.T))
-    count = jnp.sum(kept)
+    resolved = correlations > small
+    count = jnp.sum(within & resolved & (unique | ~tied))
+    matrix = matmul(truncation(whitened, count), w.inverse.T)
     gram = symmetric(matmul(matrix.T, matrix))
-    grams = jnp.stack([psd_power(gram, level / depth, count) for level in range(1, depth)] + [gram])
+    levels = jnp.arange(1, depth, dtype=gram.dtype) / depth
+    grams = jnp.concatenate([jax.vmap(lambda t: psd_power(gram, t, count))(levels), gram[None]])
+    size = frobenius(matrix)
+    amplified = 1 + correlations[0] / jnp.where(cuts & unique, gap, jnp.inf)
+    everything = correlations[0] * frobenius(w.inverse) / jnp.where(size > 0, size, 1)
     return RegressionMinimiser(
         matrix=matrix,
         grams=grams,
         loss=(moments.power - jnp.sum(jnp.where(within, correlations, 0) ** 2)) / 2,
         correlations=correlations,
         kept=count,
+        unresolved=jnp.sum(within & ~resolved & (correlations > 0)),
         gap=jnp.where(cuts, gap, jnp.inf),
         unique=unique,
-        rounding=noise * (1 + correlations[0] / jnp.where(cuts & unique, gap, jnp.inf)),
+        rounding=w.rounding * (1 + amplified * everything),
     )

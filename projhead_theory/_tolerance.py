@@ -1,0 +1,32 @@
+"""Errors that the dtype leaves in minimisers and in the layers below them."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ._spectra import Whitening, eigh, frobenius, matmul
+
+
+def gram_rounding(gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Array, ""]) -> Float[Array, ""]:
+    r"""Relative error of $U T_p U^\top$ by rounding: twice that of $U$; and that of $T_p$, which the gap at the cut amplifies, as large on
+    all of $U U^\top = S^+$.
+    """
+    size = frobenius(gram)
+    everything = frobenius(matmul(whitening.inverse, whitening.inverse.T))
+    return whitening.rounding * (2 + (1 + 1 / gap) * everything / jnp.where(size > 0, size, 1))
+
+
+def power_rounding(grams: Float[Array, "L d d"], kept: Int[Array, ""], relative: Float[Array, ""]) -> Float[Array, " L"]:
+    r"""Relative errors of $M^{l/L}$ by one of $M$, in Frobenius norm, where $M$ has `kept` positive eigenvalues.
+
+    With $\delta$ the absolute error of $M$ and $\mu$ its least eigenvalue, $\mu^{t-1} \delta$ is a bound to first order, while $\delta$ is
+    below $\mu$, and $d^{(1-t)/2} \delta^t$ a bound always.
+    """
+    depth, d = grams.shape[:2]
+    levels = jnp.arange(1, depth + 1, dtype=grams.dtype) / depth
+    least = eigh(jax.lax.stop_gradient(grams[-1])).values[d - jnp.maximum(kept, 1)]
+    size = frobenius(grams)
+    size = jnp.where(size > 0, size, 1)
+    error = relative * size[-1]
+    near = jnp.where(2 * error < least, jnp.where(least > 0, least, 1) ** (levels - 1) * error, jnp.inf)
+    return jnp.minimum(near, d ** ((1 - levels) / 2) * error**levels) / size
