@@ -168,25 +168,6 @@ class Moments(eqx.Module):
         return self.rotate(self.range_basis(tolerance))
 
 
-def _unit(second: np.ndarray) -> np.ndarray:
-    """One over the standard deviation of each input, so that weak inputs are judged by their own size; of one without, the largest."""
-    variance = np.diagonal(second).astype(float)
-    return np.where(variance > 0, variance, max(variance.max(), np.finfo(float).tiny)) ** -0.5
-
-
-def _least(x: np.ndarray) -> float:
-    return float(np.linalg.eigvalsh((x + x.T) / 2)[0])
-
-
-def _require_second(s: np.ndarray, unit: np.ndarray, slack: float) -> None:
-    """A symmetric positive semi-definite matrix, to rounding."""
-    scaled = s * unit[:, None] * unit[None, :]
-    if np.abs(scaled - scaled.T).max() > slack:
-        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
-    if _least(scaled) < -slack * len(s) ** 0.5:
-        raise _checks.bad("second", f"least eigenvalue {_least(s):.3g}", "a positive semi-definite matrix")
-
-
 def _validate(cross: Array, second: Array, estimated: bool) -> None:
     c, s = _checks.concrete(cross), _checks.concrete(second)
     if c is None or s is None:
@@ -194,23 +175,21 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
     for name, x in (("cross", c), ("second", s)):
         if not np.isfinite(x).all():
             raise _checks.bad(name, "an entry that is not finite", "finite numbers")
-    unit = _unit(s)
-    scaled = lambda x: x * unit[:, None] * unit[None, :]  # noqa: E731
-    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm, which is about d in these units; asymmetry obeys
-    # the same bound.
-    size = max(1.0, float(np.abs(scaled(s)).max()), float(np.abs(scaled(c)).max()))
-    slack = 16 * len(s) * float(max(np.finfo(c.dtype).eps, np.finfo(s.dtype).eps)) * size
-    _require_second(s, unit, slack)
-    if np.abs(scaled(c - c.T)).max() > slack:
-        raise _checks.bad("cross", f"asymmetry {np.abs(c - c.T).max():.2g}", "a symmetric matrix")
+    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys the same bound.
+    slack = 16 * len(s) * max(np.finfo(c.dtype).eps, np.finfo(s.dtype).eps) * max(np.abs(s).max(), np.abs(c).max())
+    for name, x in (("cross", c), ("second", s)):
+        if np.abs(x - x.T).max() > slack:
+            raise _checks.bad(name, f"asymmetry {np.abs(x - x.T).max():.2g}", "a symmetric matrix")
+    least = lambda x: float(np.linalg.eigvalsh((x + x.T) / 2)[0])  # noqa: E731
     slack *= len(s) ** 0.5
-    below = lambda x: _least(scaled(x)) < -slack  # noqa: E731
-    if below(s - c):
-        raise _checks.bad("cross", f"least eigenvalue {_least(s - c):.3g} of second - cross", "C <= S in the PSD order")
-    if estimated and below(s + c):
-        raise _checks.bad("cross", f"least eigenvalue {_least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
-    if not estimated and below(c):
-        raise _checks.bad("cross", f"least eigenvalue {_least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
+    if least(s) < -slack:
+        raise _checks.bad("second", f"least eigenvalue {least(s):.3g}", "a positive semi-definite matrix")
+    if least(s - c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(s - c):.3g} of second - cross", "C <= S in the PSD order")
+    if estimated and least(s + c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(s + c):.3g} of second + cross", "-S <= C in the PSD order")
+    if not estimated and least(c) < -slack:
+        raise _checks.bad("cross", f"least eigenvalue {least(c):.3g}", "C >= 0 in the PSD order (give `pairs` if it is an estimate)")
 
 
 @jax.jit
@@ -226,13 +205,16 @@ def _validate_targets(target: Array, second: Array, power: Array) -> None:
     for name, x in (("target", a), ("second", s)):
         if not np.isfinite(x).all():
             raise _checks.bad(name, "an entry that is not finite", "finite numbers")
-    eps, unit = float(max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)), _unit(s)
-    slack = 16 * len(s) * eps
-    _require_second(s, unit, slack)
-    spread, v = np.linalg.eigh(s * unit[:, None] * unit[None, :])
-    outside = np.abs((a * unit) @ v[:, spread <= len(s) * eps * spread[-1]])
+    eps = max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)
+    slack = 16 * len(s) * eps * np.abs(s).max()
+    if np.abs(s - s.T).max() > slack:
+        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
+    spread, v = np.linalg.eigh((s + s.T) / 2)
+    if spread[0] < -slack * len(s) ** 0.5:
+        raise _checks.bad("second", f"least eigenvalue {spread[0]:.3g}", "a positive semi-definite matrix")
+    outside = np.abs(a @ v[:, spread <= len(s) * eps * spread[-1]])
     # Cauchy and Schwarz: |E y (v x)| <= sqrt(E|y|^2 E(v x)^2), and what rounding leaves of the latter.
-    if outside.size and outside.max() > 4 * np.sqrt(max(float(p), np.abs(a * unit).max() ** 2) * slack * len(s) ** 0.5):
+    if outside.size and outside.max() > 4 * np.sqrt(max(float(p), np.abs(a).max() ** 2 / max(spread[-1], 1e-300)) * slack * len(s) ** 0.5):
         raise _checks.bad("target", f"a moment {outside.max():.3g} where inputs do not vary", "A in the range of the second moment")
     least = float(_explained(jnp.asarray(a), jnp.asarray(s)))
     if p < least * (1 - 64 * len(s) ** 2 * eps):

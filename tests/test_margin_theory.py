@@ -73,10 +73,10 @@ def test_with_many_nuisance_features_it_is_their_squared_variances_that_count(co
 
 def samples_of_diagonal(spread):
     """The same through fewer features: by symmetry only the solver's sums count, so that a large diagonal need not be a matrix."""
-    from projhead_theory.theory._margin import _Layer, _solve
+    from projhead_theory.theory._margin import _solve, _Spectrum
 
-    layer = _Layer(cast(np.concatenate([[0.0], spread / spread.max()])), cast(np.concatenate([[1 / spread.max()], 0 * spread])))
-    return float(jax.jit(lambda: _solve(layer, lambda n, z: z > Z))()[0])
+    layer = _Spectrum(cast(np.concatenate([[0.0], spread / spread.max()])), cast(np.concatenate([[1 / spread.max()], 0 * spread])))
+    return float(jax.jit(lambda: _solve(layer, lambda n, z: z - Z))()[0])
 
 
 @pytest.mark.x64

@@ -47,7 +47,9 @@ class Control:
 
     What is replaced: `problem`, a function of the problem; `predict`, a function of the problem and of the claim's own
     prediction for it; `measure`, a function of the problem and of the claim's own measurement. `on` is the number of
-    the problem it is tried on. The premise a control breaks is waived, unless it expects `premise_failed`.
+    the problem it is tried on. The premise a control breaks is waived, unless it expects `premise_failed`. A control that
+    replaces the prediction alone is decided on the claim's own run: if the claim holds there, the run has converged as far as the
+    comparison needs it.
     """
 
     name: str
@@ -253,7 +255,7 @@ def check(
     controls = []
     for control in claim.controls:
         progress(f"{claim.name}, control {control.name}")
-        controls.append(_control(judged, control, *sides[control.on]))
+        controls.append(_control(judged, control, *sides[control.on], trials[control.on].verdict))
     counterexample = None
     violated = [t for t in trials if t.verdict.name == "violated"]
     if violated:
@@ -275,7 +277,8 @@ def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
     return problems
 
 
-def _control(claim: Claim, control: Control, problem: Any, prediction: Any, measurement: Any) -> ControlResult:
+def _control(claim: Claim, control: Control, problem: Any, prediction: Any, measurement: Any, own: Verdict) -> ControlResult:
+    same_run = control.problem is None and control.measure is None
     if control.problem is not None:
         problem = control.problem(problem)
         prediction, measurement = claim.predict(problem), None if control.measure else claim.measure(problem)
@@ -284,4 +287,6 @@ def _control(claim: Claim, control: Control, problem: Any, prediction: Any, meas
     if control.measure is not None:
         measurement = control.measure(problem, measurement)
     verdict = claim.compare(prediction, measurement)
+    if same_run and own.name == "holds":
+        verdict = dataclasses.replace(verdict, settled=jnp.ones((), bool))
     return ControlResult(control, verdict if control.expects == "premise_failed" else verdict.waived)

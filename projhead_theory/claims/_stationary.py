@@ -30,7 +30,7 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
 
     In whitened coordinates $\tilde W = W F^\top$, of singular values $\sigma$ in directions $V$, and $T$, the gradient is
     $4 \tilde W (\tilde M - T)$, which vanishes where $V$ are eigenvectors of $T$, and $\sigma^2$ zero or the eigenvalues. A direction is
-    learned if $\sigma^2$ is at least half of what $T$ is along it. To first order Newton's step is
+    learned if $T$ is positive along it, and $\sigma^2$ at least half of that. To first order Newton's step is
     $T_{ij} - \sigma_i^2 \delta_{ij}$ between learned $i, j$ and $\sigma_i^2 T_{ik} / (\sigma_i^2 - t_k)$ towards the eigenvectors of $T$
     among the others, of eigenvalues $t_k$. By the second derivative of the loss, a further direction grows if $t_k$ exceeds
     the least of $p$ learned $\sigma^2$; or, if fewer are learned, zero.
@@ -42,7 +42,8 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
     _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
     squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(sizes**2)
     t = symmetric(matmul(matmul(vt, t), vt.T))
-    learned = (jnp.arange(d) < width) & (squares > noise) & (squares >= jnp.diagonal(t) / 2)
+    along = jnp.diagonal(t)
+    learned = (jnp.arange(d) < width) & (along > noise) & (squares > noise) & (squares >= along / 2)
     both, neither = learned[:, None] & learned[None, :], ~learned[:, None] & ~learned[None, :]
     further, z, _ = eigh(jnp.where(neither, t, 0))
     full = jnp.sum(learned) == min(width, d)

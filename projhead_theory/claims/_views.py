@@ -1,10 +1,12 @@
 """Real input: the closed form on the empirical moments of paired views, against networks trained on those views."""
 
+import itertools
 from collections.abc import Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from .. import _checks
@@ -15,6 +17,12 @@ from ._claim import Claim, Control
 from ._layers import judge_layers, with_exponents
 from ._runs import Run, flow
 
+MOST = 8
+"""Units of a network whose width is not given: weaker directions take long to learn, and are not needed to see the law."""
+
+STIFF, LARGE = 3e3, 600
+"""The ratio of the fastest rate to the slowest from which a flow is solved implicitly; and the number of weights to which it can be."""
+
 
 def views_claim(moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2) -> Claim:
     r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
@@ -23,25 +31,39 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     network over all pairs of the views, a view with itself included, is a function of their empirical moments alone, so
     training on those is training on the views.
 
-    **Arguments:** `moments`: such as `Moments.from_views(x1, x2)`; `depth`; `width`: of every layer, the rank of $S$ if
-    not given; `restarts`: how many random starts.
+    **Arguments:**
+
+    - `moments`: such as `Moments.from_views(x1, x2)`.
+    - `depth`: the number of layers.
+    - `width`: of every layer; by default the number of directions with a positive signal fraction, at most 8.
+    - `restarts`: the number of random starts.
 
     **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
     """
     depth = _checks.count("depth", depth)
     inner = moments.restrict()
-    width = inner.dim if width is None else _checks.count("width", width)
+    if width is None:
+        width = min(max(int(layerwise(inner, 1, throw=False).minimiser.kept), 1), MOST)
+    width = _checks.count("width", width)
     prediction = layerwise(inner, depth, width=width)
     sizes = (inner.dim, *(width,) * depth)
-    # A start of about the size of the answer, so that no mode waits at a saddle.
-    scale = float(prediction.weights[-1].max()) ** (1 / depth) / 2
+    variance = np.linalg.eigvalsh(np.asarray(inner.second, float))
+    # Small in the strongest direction, or the loss of the start would dwarf what is left to learn. Weaker ones wait at a saddle for a power
+    # of that, and learn at the rate of their own cross moment.
+    product = 1 / (2 * variance[-1] ** 0.5)
+    scale = product ** (1 / depth)
+    slowest = variance[0] * max(float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3)
+    until = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
+    stiff = variance[-1] > STIFF * slowest and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
 
     def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
         for index in range(restarts):
             yield DeepLinear.balanced(jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype)
 
     def train(start: DeepLinear) -> Run:
-        return flow(start, inner, until=1e7)
+        # An implicit solver is given wide tolerances, which are no reason to stop early.
+        end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
+        return flow(start, inner, until=until, stiff=stiff, stationarity=end, max_steps=4_000 if stiff else 100_000)
 
     def principal_components(start: DeepLinear, own: LayerPrediction) -> LayerPrediction:
         # In the restricted coordinates the second moment is diagonal, in descending order.

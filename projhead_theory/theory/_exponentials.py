@@ -2,11 +2,12 @@ r"""Sums of exponentials with positive amplitudes, $\sum_e a_e e^{r_e t}$: conve
 
 import jax
 import jax.numpy as jnp
-import optimistix
 from jaxtyping import Array, Float
 
-# Halvings of the bracket. A Newton step then squares what is left.
-BITS = 32
+from .._bisect import bisect
+
+# Of the bracket, down to less than rounding.
+HALVINGS = 64
 
 
 def total(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], t: Array) -> Float[Array, ""]:
@@ -32,18 +33,14 @@ def minimiser(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Ar
         logarithms = jnp.where(chosen, jnp.log(jnp.where(chosen, amplitudes, 1)) + jnp.log(rate), -jnp.inf)
         return jnp.where(both, logarithms, 0), sign * jnp.where(both, rate, 1)
 
-    def slope(t: Array, sides: tuple[tuple[Array, Array], tuple[Array, Array]]) -> Array:
+    sides = (side(grows, 1), side(falls, -1))
+
+    def slope(t: Array) -> Array:
         up, down = (jax.nn.logsumexp(logarithms + rate * t) for logarithms, rate in sides)
         return up - down
 
-    sides = (side(grows, 1), side(falls, -1))
     slowest = sum(jnp.min(jnp.where(chosen, jnp.abs(rates), jnp.inf)) for chosen in (grows, falls))
-    zero = jnp.zeros((), rates.dtype)
     # A little wider than the bound, which may be attained.
-    reach = jax.lax.stop_gradient(1.01 * jnp.abs(slope(zero, sides)) / jnp.where(both, slowest, 1) + 1e-3)
-    solver = optimistix.Bisection(rtol=0.0, atol=0.0, flip=False)
-    options = {"lower": -reach, "upper": reach}
-    found = optimistix.root_find(slope, solver, zero, sides, options, max_steps=BITS, throw=False).value
-    value, steepness = jax.jvp(lambda t: slope(t, sides), (found,), (jnp.ones_like(found),))
-    found = found - value / steepness
+    reach = jax.lax.stop_gradient(1.01 * jnp.abs(slope(jnp.zeros((), rates.dtype))) / jnp.where(both, slowest, 1) + 1e-3)
+    found = bisect(slope, -reach, reach, HALVINGS)
     return jnp.where(both, jnp.clip(found, low, high), jnp.where(jnp.any(falls), high, low))

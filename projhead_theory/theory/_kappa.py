@@ -64,7 +64,8 @@ def _emulation(weights: Array, kappa: Array | None) -> Emulation:
     halves = -jnp.sort(-jnp.log(weights)) / 2
     rank = jnp.arange(weights.size, dtype=weights.dtype)
     off = rank - jnp.mean(rank)
-    slope = -jnp.sum(off * halves) / max(float(np.sum((np.arange(weights.size) - (weights.size - 1) / 2) ** 2)), 1.0)
+    # One feature has no slope.
+    slope = -jnp.sum(off * halves) / jnp.sum(off**2) if weights.size > 1 else jnp.zeros((), weights.dtype)
     logarithm = slope if kappa is None else jnp.log(kappa)
     ratios = rank * logarithm + halves
     factor = jnp.mean(ratios)

@@ -1,5 +1,6 @@
 r"""How many samples the separator of largest margin really needs: its error when samples and features are both many."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,7 +11,8 @@ from jax.scipy.special import log_ndtr, ndtri
 from jaxtyping import Array, Float
 
 from .. import _checks
-from .._spectra import matmul, symmetric
+from .._bisect import bisect
+from .._spectra import eigh, matmul, psd_power, symmetric
 from ..problems import Downstream
 
 STEPS = 60
@@ -73,73 +75,102 @@ def _grams(grams: Any, downstream: Downstream) -> Array:
     return grams
 
 
-class _Layer(NamedTuple):
-    """Variances $s_i$ of the nuisance, largest 1, and the squared means $\\nu_i^2$ along them."""
+class _Sums(NamedTuple):
+    r"""$D_1$, $D_2$, $\sum \nu_i^2 / (1 + \kappa s_i)$ and $\sum \nu_i^2 s_i / (1 + \kappa s_i)^2$."""
+
+    first: Array
+    second: Array
+    along: Array
+    across: Array
+
+
+class _Spectrum(NamedTuple):
+    r"""Variances $s_i$ of the nuisance, largest 1, and the squared means $\nu_i^2$ along them."""
 
     spread: Array
     signal: Array
 
+    def sums(self, kappa: Array) -> _Sums:
+        shrunk = 1 / (1 + kappa * self.spread)
+        share = kappa * self.spread * shrunk
+        across = jnp.sum(self.signal * self.spread * shrunk**2)
+        return _Sums(jnp.sum(share), jnp.sum(share**2), jnp.sum(self.signal * shrunk), across)
 
-def _layer(gram: Array, downstream: Downstream) -> _Layer:
+
+class _Layer(NamedTuple):
+    r"""Covariance $\Sigma$ of the nuisance, largest eigenvalue 1, and the mean $\nu$: of which the sums are smooth, at ties too."""
+
+    covariance: Array
+    mean: Array
+
+    def sums(self, kappa: Array) -> _Sums:
+        inverse = jnp.linalg.inv(jnp.eye(self.mean.size, dtype=kappa.dtype) + kappa * self.covariance)
+        share = kappa * matmul(self.covariance, inverse)
+        shrunk = matmul(inverse, self.mean[:, None])
+        across = jnp.sum(shrunk * matmul(self.covariance, shrunk))
+        return _Sums(jnp.trace(share), jnp.sum(share * share.T), jnp.sum(self.mean * shrunk[:, 0]), across)
+
+
+def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
+    """A layer, and its spectrum without derivatives, by which roots are looked for."""
+    d = gram.shape[-1]
     second, target = downstream.second.astype(gram.dtype), downstream.target.astype(gram.dtype)
-    values, vectors = jnp.linalg.eigh(gram)
-    root = matmul(vectors * jnp.sqrt(jnp.maximum(values, 0)), vectors.T)
+    root = psd_power(gram, 0.5, d)
     towards = matmul(second, target[:, None])
-    rest = matmul(matmul(root, symmetric(second - matmul(towards, towards.T))), root)
-    spread, basis = jnp.linalg.eigh(symmetric(rest))
-    mean = matmul(basis.T, matmul(root, towards))[:, 0]
-    size = jnp.sum(jnp.maximum(values, 0)) * jnp.max(jnp.abs(second))
-    kept = spread > 16 * gram.shape[-1] * jnp.finfo(gram.dtype).eps * size
-    largest = jnp.where(jnp.any(kept), spread[-1], jnp.where(size > 0, size, 1))
-    return _Layer(jnp.where(kept, spread, 0) / largest, mean**2 / largest)
+    rest = symmetric(matmul(matmul(root, symmetric(second - matmul(towards, towards.T))), root))
+    mean = matmul(root, towards)[:, 0]
+    values, basis, _ = jax.lax.stop_gradient(eigh(rest))
+    size = jax.lax.stop_gradient(jnp.trace(gram) * jnp.max(jnp.abs(second)))
+    kept = values > 16 * d * jnp.finfo(gram.dtype).eps * size
+    # The unit of the layer does not matter, and may count as a constant.
+    unit = jnp.where(jnp.any(kept), values[-1], jnp.where(size > 0, size, 1))
+    along = matmul(basis.T, jax.lax.stop_gradient(mean)[:, None])[:, 0]
+    return _Layer(rest / unit, mean / jnp.sqrt(unit)), _Spectrum(jnp.where(kept, values, 0) / unit, along**2 / unit)
 
 
 def _inverse_mills(x: Array) -> Array:
     return jnp.exp(-(x**2) / 2 - log_ndtr(x)) * (2 * jnp.pi) ** -0.5
 
 
-def _bisect(rises_above: Any, low: Array, high: Array) -> Array:
-    """Where a rising condition turns true."""
-
-    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        middle = (ends[0] + ends[1]) / 2
-        above = rises_above(middle)
-        return jnp.where(above, ends[0], middle), jnp.where(above, middle, ends[1])
-
-    low, high = jax.lax.fori_loop(0, STEPS, halve, (low, high))
-    return (low + high) / 2
+def _excess(x: Array, kappa: Array, sums: _Sums) -> Array:
+    """By how much the third equation is exceeded at $x$: it rises."""
+    h = x + _inverse_mills(x)
+    return (kappa * h) ** 2 * sums.across + (1 + x * h) * sums.second / sums.first - 1
 
 
-def _state(layer: _Layer, log_kappa: Array) -> tuple[Array, Array]:
+def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
     """Numbers of samples $n$ and the quantile $z$ of the error, both rising with $\\kappa$."""
     kappa = jnp.exp(log_kappa)
-    shrunk = 1 / (1 + kappa * layer.spread)
-    share = kappa * layer.spread * shrunk
-    first, second = jnp.sum(share), jnp.sum(share**2)
-    along, across = jnp.sum(layer.signal * shrunk), jnp.sum(layer.signal * layer.spread * shrunk**2)
-
-    def too_far(x: Array) -> Array:
-        h = x + _inverse_mills(x)
-        return (kappa * h) ** 2 * across + (1 + x * h) * second / first > 1
-
-    x = _bisect(too_far, jnp.full_like(kappa, -20), jnp.sqrt(first / second) + 1)
-    return first * jnp.exp(-log_ndtr(x)), kappa * (x + _inverse_mills(x)) * along
+    sums = layer.sums(kappa)
+    known = jax.lax.stop_gradient(sums)
+    end = jnp.sqrt(known.first / known.second) + 1
+    x = bisect(lambda x: _excess(x, kappa, sums), jnp.full_like(kappa, -20), end, STEPS)
+    return sums.first * jnp.exp(-log_ndtr(x)), kappa * (x + _inverse_mills(x)) * sums.along
 
 
-def _solve(layer: _Layer, rises_above: Any) -> tuple[Array, Array, Array]:
-    """Samples and quantile where they pass what is wanted, and whether they do."""
-    end = jnp.asarray(40, layer.spread.dtype)
-    log_kappa = _bisect(lambda k: rises_above(*_state(layer, k)), -end, end)
-    return *_state(layer, log_kappa), rises_above(*_state(layer, end))
+def _solve(spectrum: _Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None) -> tuple[Array, Array, Array]:
+    """Samples and quantile where a function of both passes zero, and whether it does; with the derivatives of the layer."""
+    end, smooth = jnp.asarray(40, spectrum.spread.dtype), spectrum if layer is None else layer
+    log_kappa = bisect(lambda k: missed(*_state(smooth, k)), -end, end, STEPS, lambda k: missed(*_state(spectrum, k)))
+    return *_state(smooth, log_kappa), missed(*_state(spectrum, end)) > 0
+
+
+def _with_nuisance(layer: _Layer, spectrum: _Spectrum) -> tuple[_Layer, _Spectrum]:
+    """The same; or, if there is no nuisance, one that has some, so that nothing is divided by zero."""
+    some = jnp.any(spectrum.spread > 0)
+    other = _Layer(jnp.eye(layer.mean.size, dtype=layer.mean.dtype), jnp.ones_like(layer.mean))
+    fill = lambda own, innocent: jax.tree.map(lambda a, b: jnp.where(some, a, b), own, innocent)  # noqa: E731
+    return fill(layer, other), fill(spectrum, _Spectrum(other.mean, other.mean))
 
 
 @eqx.filter_jit
 def _samples(grams: Array, downstream: Downstream, error: Array) -> Array:
     def one(gram: Array) -> Array:
-        layer = _layer(gram, downstream)
-        n, _, reached = _solve(layer, lambda n, z: z > -ndtri(error))
-        clear = ~jnp.any(layer.spread > 0) & (jnp.sum(layer.signal) > 0)
-        return jnp.where(clear, 0, jnp.where(reached, n, jnp.inf))
+        seen = _layer(gram, downstream)
+        some, label = jnp.any(seen[1].spread > 0), jnp.sum(seen[1].signal) > 0
+        layer, spectrum = _with_nuisance(*seen)
+        n, _, reached = _solve(spectrum, lambda n, z: z + ndtri(error), layer)
+        return jnp.where(~some & label, 0, jnp.where(some & reached, n, jnp.inf))
 
     return jax.vmap(one)(grams.reshape(-1, *grams.shape[-2:])).reshape(grams.shape[:-2])
 
@@ -147,10 +178,10 @@ def _samples(grams: Array, downstream: Downstream, error: Array) -> Array:
 @eqx.filter_jit
 def _errors(grams: Array, downstream: Downstream, samples: Array) -> Array:
     def one(gram: Array) -> Array:
-        layer = _layer(gram, downstream)
-        _, z, _ = _solve(layer, lambda n, z: n > samples)
-        clear = ~jnp.any(layer.spread > 0) & (jnp.sum(layer.signal) > 0)
-        error = jnp.where(jnp.sum(layer.signal) > 0, jnp.exp(log_ndtr(-z)), 0.5)
-        return jnp.where(clear, 0, error)
+        seen = _layer(gram, downstream)
+        some, label = jnp.any(seen[1].spread > 0), jnp.sum(seen[1].signal) > 0
+        layer, spectrum = _with_nuisance(*seen)
+        _, z, _ = _solve(spectrum, lambda n, z: n - samples, layer)
+        return jnp.where(~some & label, 0, jnp.where(label, jnp.exp(log_ndtr(-z)), 0.5))
 
     return jax.vmap(one)(grams.reshape(-1, *grams.shape[-2:])).reshape(grams.shape[:-2])

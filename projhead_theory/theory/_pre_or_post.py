@@ -10,11 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optimistix
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
 
 from .. import _checks
+from .._bisect import bisect
 from ._downstream import ComplexityCurve, target_index
 
 BISECTIONS = 60
@@ -198,8 +198,5 @@ def threshold(margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike)
     ends = jax.lax.stop_gradient(margin(low)), jax.lax.stop_gradient(margin(high))
     bracketed = jnp.sign(ends[0]) * jnp.sign(ends[1]) <= 0
     rising = jnp.where(ends[1] > ends[0], 1, -1).astype(dtype)
-    solver = optimistix.Bisection(rtol=0.0, atol=0.0, flip=False)
-    found = optimistix.root_find(
-        lambda x, _: rising * margin(x), solver, (low + high) / 2, None, {"lower": low, "upper": high}, max_steps=BISECTIONS, throw=False
-    ).value
+    found = bisect(lambda x: rising * margin(x), low, high, BISECTIONS)
     return jnp.where(bracketed, found, jnp.nan)

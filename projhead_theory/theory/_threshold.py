@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .. import _checks
+from .._bisect import bisect
 
 NODES, WEIGHTS = ((1 + np.polynomial.legendre.leggauss(64)[0]) / 2, np.polynomial.legendre.leggauss(64)[1] / 2)
 FARTHEST, HALVINGS = 40.0, 64
@@ -71,15 +72,7 @@ def _check(weights: Any, thresholds: Any, strength: Any) -> tuple[Array, Array, 
 def _clock(last: Array, w: Array, b: Array, phi: Array) -> Array:
     """The clock at which the last amplitude is this: it grows with it, so by bisection."""
     far = jnp.full_like(last, FARTHEST)
-
-    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = (low + high) / 2
-        early = _orbit(middle, w, b, phi)[1][-1] < last
-        return jnp.where(early, middle, low), jnp.where(early, high, middle)
-
-    low, high = jax.lax.fori_loop(0, HALVINGS, halve, (-far, far))
-    return (low + high) / 2
+    return bisect(lambda theta: _orbit(theta, w, b, phi)[1][-1] - last, -far, far, HALVINGS)
 
 
 def threshold_law(last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, "*T L d"]:
@@ -140,7 +133,10 @@ def threshold_limit(weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLi
     start = [phi]
     for v, cut in zip(w, b, strict=True):
         start.append(jnp.maximum(v * start[-1] - cut, 0))
-    return jnp.where(start[-1] > 0, threshold_law(jnp.broadcast_to(jnp.sqrt(rho), phi.shape), w, b, phi), jnp.stack(start[1:]))
+    active = start[-1] > 0
+    # A feature that is not active follows no orbit; an innocent one in its place keeps derivatives finite.
+    orbit = jnp.where(active, w, 1), jnp.where(active, b, 0)
+    return jnp.where(active, threshold_law(jnp.broadcast_to(jnp.sqrt(rho), phi.shape), *orbit, phi), jnp.stack(start[1:]))
 
 
 def threshold_speed(last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, " d"]:
@@ -198,12 +194,22 @@ def threshold_time(
     signal = rho > 0
     square = jnp.where(signal, rho, 1)
     below = start**2 < rho
-    # One variable for both: y, or ln A.
-    to = lambda a: jnp.where(signal, jnp.log(a**2 / jnp.abs(square - a**2)) / 2, jnp.log(a))  # noqa: E731
-    back = lambda y: jnp.where(signal, jnp.sqrt(square / (1 + jnp.where(below, 1, -1) * jnp.exp(-2 * y))), jnp.exp(y))  # noqa: E731
+
+    # One variable for both: y, or ln A. What is not chosen is taken where it is finite, and so are its derivatives.
+    def to(a: Array) -> Array:
+        inside = jnp.where(signal, a, 0.5)
+        return jnp.where(signal, jnp.log(inside**2 / jnp.abs(square - inside**2)) / 2, jnp.log(a))
+
+    def back(y: Array) -> Array:
+        side = jnp.where(below | ~signal, 1, -1)
+        return jnp.where(signal, jnp.sqrt(square / (1 + side * jnp.exp(-2 * y))), jnp.exp(jnp.where(signal, 0, y)))
+
     x, share = jnp.asarray(NODES, w.dtype), jnp.asarray(WEIGHTS, w.dtype)
 
-    def one(a: Array) -> Array:
+    def one(given: Array) -> Array:
+        # Beyond the end by more than its rounding.
+        crossed = signal & (jnp.where(below, 1, -1) * (given**2 - rho) > 8 * jnp.finfo(w.dtype).eps * rho)
+        a = jnp.where(crossed, start, given)
         first, span = to(start), to(a) - to(start)
 
         def piece(total: Array, node: tuple[Array, Array]) -> tuple[Array, None]:
@@ -212,7 +218,8 @@ def threshold_time(
             pace = _speed(amplitude, w, b, phi) * jnp.where(signal, 4 * rho, -4 * amplitude**2)
             return total + node[1] * span / pace, None
 
-        return jax.lax.scan(piece, jnp.zeros_like(span), (x, share))[0]
+        total = jax.lax.scan(piece, jnp.zeros_like(span), (x, share))[0]
+        return jnp.where(crossed, jnp.nan, total)
 
     for _ in range(jnp.ndim(last) - 1):
         one = jax.vmap(one)
