@@ -392,7 +392,9 @@ ORDER = Claim(
 
 
 class Forgetting(eqx.Module):
-    """A disrupted feature's predicted logarithmic weights over time, and the slope they tend to, layer by layer."""
+    """A disrupted feature's predicted logarithmic weights over time, and the slope they tend to, layer by layer; `left`: what the next
+    term of the expansion adds to the slope between the records that it is read off.
+    """
 
     logs: Float[Array, "T L"]
     slopes: Float[Array, " L"]
@@ -405,13 +407,23 @@ def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
     return (logs[-1] - logs[i]) / jnp.log(times[-1] / times[i])
 
 
+def slope_left(times: Array, transient: Array, depth: int, exponent: float) -> Float[Array, " L"]:
+    r"""What the factor $(1 + u)^{-(l/L)/e}$ adds to the slope at every layer: $\frac{l/L}{e} \frac{u_i - u_T}{\ln(t_T / t_i)}$, to first
+    order, and no more than that, since the series alternates; `exponent` is $e$.
+    """
+    i = 3 * times.shape[0] // 4
+    levels = jnp.arange(1, depth + 1, dtype=times.dtype) / depth
+    return levels / exponent * (transient[i] - transient[-1]) / jnp.log(times[-1] / times[i])
+
+
 @eqx.filter_jit
 def forgetting(problem: FeatureTask) -> Forgetting:
-    """The exact decay of the last feature, and the power law it tends to; `left`: how far its slope still is from that."""
+    """The exact decay of the last feature, and the power law it tends to."""
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
     slopes = -jnp.asarray([dynamics.vanishing_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype)
-    return Forgetting(logs, slopes, jnp.abs(slopes_of(p.times, logs) - slopes))
+    transient = dynamics.vanishing_transient(p.times, p.start_weight[-1], p.second[-1], p.depth)
+    return Forgetting(logs, slopes, slope_left(p.times, transient, p.depth, 4 - 2 / p.depth))
 
 
 @eqx.filter_jit
@@ -461,8 +473,7 @@ def _not_vanishing(problem: FeatureTask, own: Run) -> Run:
 
 
 def _same_rate(problem: FeatureTask, own: Forgetting) -> Forgetting:
-    last = own.slopes[-1]
-    return replace(own, slopes=jnp.full_like(own.slopes, last), left=jnp.full_like(own.left, own.left[-1]))
+    return replace(own, slopes=jnp.full_like(own.slopes, own.slopes[-1]))
 
 
 def _harder_vanishing(depth: int) -> Callable[[PRNGKeyArray], FeatureTask]:

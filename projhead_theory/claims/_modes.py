@@ -13,7 +13,7 @@ from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import regression
 from ._claim import Claim, Control
-from ._dynamics import RECORDS, Forgetting, between_axes, judge_forgetting, judge_paths, slopes_of, unequal_factors
+from ._dynamics import RECORDS, Forgetting, between_axes, judge_forgetting, judge_paths, slope_left, unequal_factors
 from ._runs import Run, flow
 from ._tasks import aligned, replace, scaled
 
@@ -148,7 +148,8 @@ def forgetting(problem: ModeTask) -> Forgetting:
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
     slopes = -jnp.asarray([regression.retention_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype)
-    return Forgetting(logs, slopes, jnp.abs(slopes_of(p.times, logs) - slopes))
+    transient = regression.retention_transient(p.times, p.start_weight[-1], p.second[-1], p.depth)
+    return Forgetting(logs, slopes, slope_left(p.times, transient, p.depth, 2 - 2 / p.depth))
 
 
 @eqx.filter_jit

@@ -259,8 +259,8 @@ LAW = Claim(
 
 
 class Retained(eqx.Module):
-    """What is predicted of features without signal; `slope`: of the last amplitude, in logarithms; and by how much the amplitudes below and
-    that slope are not yet there at the last time.
+    """What is predicted of features without signal; `slope`: of the last amplitude, in logarithms; and what the next terms of the expansion
+    in time add to the amplitudes below and to that slope.
     """
 
     orbits: Orbits
@@ -278,15 +278,17 @@ def _two_decades(times: Array) -> Array:
 def predict_retained(problem: ThresholdTask) -> Retained:
     p, orbits = problem, predict(problem)
     start = (p.weights, p.thresholds, p.strength)
-    # R grows with the amplitude, so that A_L is at most (8 R t)^(-1/2) with R of the end; the amplitudes below grow with it as well.
+    zero, one = jnp.zeros_like(p.strength), jnp.ones_like(p.strength)
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
-    speed = theory.threshold_speed(jnp.zeros_like(p.strength), *start)
-    most = (8 * speed * ends[:, None]) ** -0.5
-    left = theory.threshold_law(most[-1], *start)[:-1] - orbits.limit[:-1]
-    # That much is left earlier than at the end of the run, when the slope is further from its limit.
-    when = theory.threshold_time(most, *start, p.rho)
-    slope = jnp.log(most[1] / most[0]) / jnp.log(when[1] / when[0])
-    return Retained(orbits, jnp.asarray(-0.5, slope.dtype), left, jnp.max(jnp.abs(slope + 0.5)))
+    last = theory.threshold_forgetting(ends, *start)
+    decades = jnp.log(ends[1] / ends[0])
+    slope = jnp.log(last[1] / last[0]) / decades
+    # The amplitudes below grow with the last one, and so does R, by which 1 / A^2 = 8 R t + 16 R' A t with A of the leading term. Next
+    # terms, twice over for those beyond.
+    _, below = jax.jvp(lambda a: theory.threshold_law(a, *start), (zero,), (one,))
+    speed, growth = jax.jvp(lambda a: theory.threshold_speed(a, *start), (zero,), (one,))
+    slope_left = jnp.abs(growth / speed) * (last[0] - last[1]) / decades
+    return Retained(orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left))
 
 
 @eqx.filter_jit

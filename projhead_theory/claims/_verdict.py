@@ -98,7 +98,8 @@ class Verdict(eqx.Module):
     def worst(self) -> int:
         """The row that decides: largest discrepancy in units of its tolerance; if undecidable, largest tolerance for its effect."""
         here = self.on_host
-        ratio = here.tolerance / here.effect if self.name == "undecidable" else self.ratio
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = here.tolerance / here.effect if self.name == "undecidable" else self.ratio
         return int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
 
     @property

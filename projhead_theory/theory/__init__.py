@@ -34,6 +34,7 @@ from ._supervised import RegressionMinimiser, regression_minimiser
 from ._supervised_contrastive import class_minimiser, collapses, collapsing_weight, mixed_subclass_weight, subclass_weights
 from ._threshold import (
     homogeneity_invariants,
+    threshold_forgetting,
     threshold_invariants,
     threshold_law,
     threshold_limit,
@@ -100,6 +101,7 @@ __all__ = [
     "spectral",
     "subclass_weights",
     "threshold",
+    "threshold_forgetting",
     "threshold_invariants",
     "threshold_law",
     "threshold_limit",

@@ -167,6 +167,26 @@ def _speed(last: Array, w: Array, b: Array, phi: Array) -> Array:
     return total
 
 
+def threshold_forgetting(time: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, "*T d"]:
+    r"""The amplitude of the last layer, late in training, of a fully disrupted feature: $A_L \simeq (8 R t)^{-1/2}$ at any depth, with $R$
+    of `threshold_speed` where the feature ends, $A_L = 0$.
+
+    The leading term where the last threshold is positive; the next is smaller by $\frac{R'}{R} A_L$, of order $t^{-1/2}$.
+
+    **Arguments:**
+
+    - `time`: $t > 0$, a number or `(T,)`.
+    - `weights`, `thresholds`, `strength`: as in `threshold_law`.
+
+    **Raises:** `ValueError` as `threshold_law`, or for a negative time.
+
+    Theorem: retained-when-vanishing (beyond the paper).
+    """
+    w, b, phi = _check(weights, thresholds, strength)
+    t = _checks.nonnegative("time", time).astype(w.dtype)
+    return (8 * _speed(jnp.zeros_like(phi), w, b, phi) * t[..., None]) ** -0.5
+
+
 def threshold_time(
     last: ArrayLike,
     weights: ArrayLike,

@@ -146,6 +146,30 @@ def vanishing_exponent(depth: int, layer: int) -> float:
     return layer / (4 * depth - 2)
 
 
+def vanishing_transient(time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The next term of the power law of a feature with $c = 0$, relative: $u = 1 / (4 L e\, q^2 s_0^e\, t)$ with $e = 4 - 2/L$.
+
+    Its weight is $s(t) = (4 L e\, q^2 t)^{-1/e} (1 + u)^{-1/e}$, so that $\ln s$ is above its asymptote by no less than
+    $-u / e$, and its slope in $\ln t$ by no more than $u / e$: the series in $u$ alternates.
+
+    **Arguments:**
+
+    - `time`: $t > 0$.
+    - `start`: $s_0 > 0$, the product weight at the start.
+    - `second`: $q > 0$.
+    - `depth`: $L \ge 1$.
+
+    **Returns:** $u$, without a unit; `inf` where one of the first three is zero.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: vanishing-features (beyond the paper).
+    """
+    depth, (t, s, q) = scalars(depth, second, signal="second", time=time, start=start)
+    e = 4 - 2 / depth
+    return 1 / (4 * depth * e * q**2 * s**e * t)
+
+
 @partial(jax.jit, static_argnums=4)
 def _time(weight: Array, start: Array, cross: Array, second: Array, depth: float) -> Array:
     weight, start, cross, second = jnp.broadcast_arrays(weight, start, cross, second)

@@ -83,6 +83,29 @@ def retention_exponent(depth: int, layer: int) -> float:
     return layer / (2 * depth - 2) if depth > 1 else float("inf")
 
 
+def retention_transient(time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+    r"""The next term of the power law of a mode with $a = 0$, relative: $u = 1 / (L e\, q\, s_0^e\, t)$ with $e = 2 - 2/L$.
+
+    Its weight is $s(t) = (L e\, q t)^{-1/e} (1 + u)^{-1/e}$: see `dynamics.vanishing_transient`.
+
+    **Arguments:**
+
+    - `time`: $t > 0$.
+    - `start`: $s_0 > 0$, the product weight at the start.
+    - `second`: $q > 0$.
+    - `depth`: $L \ge 2$.
+
+    **Returns:** $u$, without a unit; `inf` where one of the first three is zero.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: sl-retention (beyond the paper).
+    """
+    depth, (t, s, q) = scalars(_checks.count("depth", depth, 2), second, signal="second", time=time, start=start)
+    e = 2 - 2 / depth
+    return 1 / (depth * e * q * s**e * t)
+
+
 def _root(x: Array) -> Array:
     """The square root, with derivative zero at zero."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
