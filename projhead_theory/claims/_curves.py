@@ -24,7 +24,8 @@ from ._verdict import Verdict
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 SIZES = (4, 8, 12, 17, 24, 34, 48, 68, 96)
 """Up to three times the number of features: no layer that keeps the label needs more than about twice that number."""
-TESTS = 4
+TESTS = 5
+"""Of a network of three layers: two orders, two ratios and a number."""
 
 
 class SignAmongGaussians(AbstractLaw):
@@ -114,29 +115,43 @@ def probe(problem: Labels) -> Curves:
 
 
 def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERROR / TESTS) -> Verdict:
-    r"""Every lower layer beside the last, in two rows each, on the logarithm of the ratio of samples they need for an error of 0.1.
+    r"""Every lower layer beside the last, in two rows each, on the logarithm of the ratio of samples they need for an error of 0.1; and the
+    number itself, where most are needed.
 
     - *order*: by how much the ratio lies on the wrong side of 1 from where the indicator puts it;
-    - *ratio*: how far it is from the ratio in the limit of many samples and features.
+    - *ratio*: how far it is from the ratio in the limit of many samples and features;
+    - *samples*: how far the logarithm of the largest predicted number is from that of the measured one.
 
     *Sampling* is the standard error of the logarithm, from resamples of the seeds, times the quantile of Student's t at the
-    given level. *Finite size*, for the ratio, is one sample at either layer: what the limit leaves out is of relative
-    order $1 / n$. The effect to be seen is the predicted logarithm.
+    given level. *Finite size* is what the limit leaves out, of relative order $1 / n$: one sample of those measured at either layer of a
+    ratio, where most of it cancels, and two of a number. The effect to be seen is the predicted logarithm of a ratio, and half as many
+    samples more.
     """
     curve, depth = measured.curve, len(measured.curve.layers)
     quantile = stats.t.ppf(1 - level / 2, curve.errors.shape[2] - 1)
+    deviation = float(2 * stats.norm.cdf(1) - 1)
     needed = np.asarray(prediction.samples, float)
     complexity = np.asarray(prediction.complexity, float)
+    counted = curve.samples_needed(ERROR, confidence=deviation)
     rows = []
-    for layer in range(depth - 1):
-        found = curve.ratio(depth, layer + 1, ERROR, confidence=float(2 * stats.norm.cdf(1) - 1))
+
+    def logarithm(found: tuple[float, float, float]) -> tuple[float, float]:
+        """Of an estimate, and what sampling may have added to it."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio, sampling = np.log(found.value), quantile * (np.log(found.high) - np.log(found.low)) / 2
+            value, low, high = np.log(found)
+            return (value if np.isfinite(value) else np.nan), quantile * (high - low) / 2
+
+    for layer in range(depth - 1):
+        ratio, sampling = logarithm(curve.ratio(depth, layer + 1, ERROR, confidence=deviation))
         expected = np.log(needed[-1] / needed[layer])
         wrong = max(0.0, -float(ratio * np.sign(complexity[-1] - complexity[layer])))
-        size = 1 / needed[-1] + 1 / needed[layer]
+        size = 1 / counted.value[-1] + 1 / counted.value[layer]
         rows.append((wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio))
         rows.append((abs(ratio - expected), sampling, size, abs(expected), expected, ratio))
+    most = int(np.argmax(needed))
+    number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
+    expected = np.log(needed[most])
+    rows.append((abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number))
     discrepancy, sampling, size, effect, predicted, seen = (
         jnp.asarray(column, prediction.samples.dtype) for column in zip(*rows, strict=True)
     )
@@ -149,8 +164,11 @@ def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERRO
         premises={"label of least or largest weight": measured.extreme},
         settled=measured.settled,
         finite=measured.finite,
-        labels=tuple(f"{what}, layers {layer}, {depth}" for layer in range(1, depth) for what in ("order", "ratio")),
-        what="logarithm of the ratio of samples",
+        labels=(
+            *(f"{what}, layers {layer}, {depth}" for layer in range(1, depth) for what in ("order", "ratio")),
+            f"samples, layer {most + 1}",
+        ),
+        what="logarithm of numbers of samples, and of their ratio",
     )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
 from .._checks import concrete
+from .._spectra import eigh, matmul
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
@@ -22,7 +23,7 @@ from ._verdict import Verdict
 
 DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 500, 16, 400
 AGAIN = 32
-TESTS = 4 * DIM * DEPTH
+TESTS = 4 * DIM * DEPTH + 1
 
 
 class Sampling(eqx.Module):
@@ -116,37 +117,51 @@ def measure(problem: Sampling) -> Scatter:
 
 
 def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMILY_ERROR / TESTS) -> Verdict:
-    r"""Four tests for each weight, each at the given level, with $R$ replicates and $z$ the deviation in standard errors.
+    r"""Four tests for each weight and one for all, each at the given level, with $R$ replicates and $z$ the deviation in standard errors.
 
     - *mean*: $|\bar z|$, beside the normal quantile over $\sqrt R$;
     - *variance*: $|\ln \mathrm{var}(z)|$, beside the quantiles of $\chi^2_{R-1} / (R - 1)$;
     - *shape*: the Kolmogorov-Smirnov distance to the normal law, beside the Dvoretzky-Kiefer-Wolfowitz-Massart bound
       $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every $R$;
     - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs beside the predicted one, $\ln 4$, with quantiles of
-      $F_{R-1, R-1}$.
+      $F_{R-1, R-1}$;
+    - *covariance*: $|\ln(\mathrm{tr}(\Sigma^+ \hat\Sigma) / r)|$, the mean over both sizes of sample, with $r$ the rank of $\Sigma$, the number
+      of entries of a symmetric Gram if there are more weights; beside the quantiles of $\chi^2_k / k$ with $k = 2 r (R - 1)$. The sharpest
+      test of the size of all deviations together.
 
-    What second-order terms add is granted by name: their mean to the first; to the variance four times the square of
+    What second-order terms add is granted by name: their mean to the first; to variances four times the square of
     their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
-    count = scatter.large.shape[0]
-    chi = stats.chi2.ppf([level / 2, 1 - level / 2], count - 1) / (count - 1)
+    count, layers, d = scatter.large.shape
+    free = 2 * min(layers * d, d * (d + 1) // 2) * (count - 1)
+    within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k  # noqa: E731
+    logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))  # noqa: E731
     allowed = (
         stats.norm.ppf(1 - level / 2) / count**0.5,
-        max(-np.log(chi[0]), np.log(chi[1])),
+        logarithm(within(count - 1)),
         (np.log(2 / level) / (2 * count)) ** 0.5,
         np.log(stats.f.ppf(1 - level / 2, count - 1, count - 1)) / 2,
+        logarithm(within(free)),
     )
     return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
 
 
+def _size(covariance: Array, deviations: Float[Array, "R m"], rank: int) -> Array:
+    """The trace of the pseudo-inverse of a covariance with the sample's, over the rank: one on average."""
+    values, vectors, _ = eigh(covariance)
+    along = matmul(deviations - jnp.mean(deviations, axis=0), vectors[:, -rank:])
+    return jnp.sum(along**2 / values[-rank:]) / (rank * (len(deviations) - 1))
+
+
 @eqx.filter_jit
-def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 4"]) -> Verdict:
-    """The four tests, beside what chance is allowed in each."""
+def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 5"]) -> Verdict:
+    """The five tests, beside what chance is allowed in each."""
     large, small = prediction.large, prediction.small
-    count, dtype = scatter.large.shape[0], scatter.large.dtype
+    (count, layers, d), dtype = scatter.large.shape, scatter.large.dtype
     flat = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
     error = flat(large.standard_error)
-    z = (scatter.large - large.weights).reshape(count, -1) / error
+    shifts = (scatter.large - large.weights).reshape(count, -1)
+    z = shifts / error
     deviations = (scatter.small - small.weights).reshape(count, -1)
     m = z.shape[1]
     variance = jnp.var(z, axis=0, ddof=1)
@@ -156,29 +171,42 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
     distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
     rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
     expected = jnp.log(flat(small.standard_error) / error)
+    rank = min(m, d * (d + 1) // 2)
+    together = jnp.log((_size(large.covariance, shifts, rank) + _size(small.covariance, deviations, rank)) / 2)
 
     full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
     first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
-    rows = lambda *parts: jnp.concatenate(parts)  # noqa: E731
-    sampling = jnp.repeat(allowed, m)
-    second = rows(bias, 4 * curve**2, 0.4 * (bias + skewness / 6), 2 * (first_curve**2 + first_bias**2 + curve**2))
-    # What the check must see: a deviation of half a standard error; a factor two in the variance; standard errors off by
-    # two; a scatter that falls as 1/n, or as the fourth root.
-    effect = rows(full(0.5), full(np.log(2)), full(0.16), full(np.log(RATIO) / 4))
-    names = [f"layer {layer + 1}, weight {i + 1}" for layer in range(large.weights.shape[0]) for i in range(large.weights.shape[1])]
-    predicted = rows(full(0), full(0), full(0), expected)
-    measured = rows(jnp.mean(z, axis=0), jnp.log(variance), distance, rate)
+    rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])  # noqa: E731
+    sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
+    square = 4 * curve**2
+    second = rows(
+        bias,
+        square,
+        0.4 * (bias + skewness / 6),
+        2 * (first_curve**2 + first_bias**2 + curve**2),
+        jnp.max(square + 4 * first_curve**2) / 2,
+    )
+    # What the check must see: a deviation of half a standard error; a factor two in the variance of one weight, and a quarter more or less
+    # in that of all; standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
+    effect = rows(full(0.5), full(np.log(2)), full(0.16), full(np.log(RATIO) / 4), np.log(1.25))
+    names = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
+    predicted = rows(full(0), full(0), full(0), expected, 0)
+    measured = rows(jnp.mean(z, axis=0), jnp.log(variance), distance, rate, together)
     return Verdict(
         discrepancy=jnp.abs(measured - predicted),
-        parts={"sampling": sampling, "second order": second, "stationarity": rows(still, 2 * still, still, still)},
+        parts={
+            "sampling": sampling,
+            "second order": second,
+            "stationarity": rows(still, 2 * still, still, still, 2 * jnp.max(still)),
+        },
         effect=effect,
         predicted=predicted[:, None],
         measured=measured[:, None],
         settled=scatter.settled,
-        labels=tuple(f"{test}, {name}" for test in ("mean", "variance", "shape", "rate") for name in names),
+        labels=(*(f"{test}, {name}" for test in ("mean", "variance", "shape", "rate") for name in names), "covariance, all weights"),
         what="statistics of the deviations",
     )
 
