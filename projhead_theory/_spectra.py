@@ -42,46 +42,50 @@ class Spectrum(NamedTuple):
 
 
 def eigh(a: Float[Array, "d d"]) -> Spectrum:
-    r"""The spectrum of a symmetric matrix; that of a diagonal one is read off it.
+    r"""The spectrum of a symmetric matrix.
 
-    `jnp.linalg.eigh` errs by $\epsilon$ times the largest eigenvalue, so that smaller ones have no digits left. The eigenvalues
-    of a diagonal matrix are exact here over the whole range of the dtype.
+    Eigenvalues err by $\epsilon$ times the largest, so that the smallest may have no digits left; those of a diagonal matrix are exact.
     """
-    d = a.shape[-1]
-    diagonal = jnp.diagonal(a)
-    order, plain = jnp.argsort(diagonal), is_diagonal(a)
     values, vectors = jnp.linalg.eigh(a)
-    floor = d * jnp.finfo(a.dtype).eps * jnp.maximum(values[-1], 0)
-    return Spectrum(
-        jnp.where(plain, diagonal[order], values),
-        jnp.where(plain, jnp.eye(d, dtype=a.dtype)[:, order], vectors),
-        jnp.where(plain, 0, floor),
-    )
+    floor = a.shape[-1] * jnp.finfo(a.dtype).eps * jnp.maximum(values[-1], 0)
+    return Spectrum(values, vectors, jnp.where(is_diagonal(a), 0, floor))
 
 
-def _powers(eigenvalues: Array, exponent: Array, rank: Array) -> tuple[Array, Array, Array]:
-    kept = (jnp.arange(eigenvalues.size) >= eigenvalues.size - rank) & (eigenvalues > 0)
+def _powers(eigenvalues: Array, exponent: Array, kept: Array) -> tuple[Array, Array]:
     base = jnp.where(kept, eigenvalues, 1)
-    return jnp.where(kept, base**exponent, 0), jnp.where(kept, exponent * base ** (exponent - 1), 0), kept
+    return jnp.where(kept, base**exponent, 0), jnp.where(kept, exponent * base ** (exponent - 1), 0)
+
+
+def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, Array, Array, Array]:
+    """The power, and what its derivative needs: eigenvalues, eigenvectors, powers and slopes."""
+    d, exponent, rank = a.shape[-1], jnp.asarray(exponent, a.dtype), jnp.asarray(rank)
+    eigenvalues, v = jnp.linalg.eigh(a)
+    values, slopes = _powers(eigenvalues, exponent, (jnp.arange(d) >= d - rank) & (eigenvalues > 0))
+    # A diagonal matrix is its own spectrum, over the whole range of the dtype.
+    own = jnp.diagonal(a)
+    first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
+    above = jnp.sum((own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1)
+    plain = jnp.diag(_powers(own, exponent, (above < rank) & (own > 0))[0])
+    return jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)), eigenvalues, v, values, slopes
 
 
 @jax.custom_jvp
 def psd_power(a: Float[Array, "d d"], exponent: Any, rank: Any) -> Float[Array, "d d"]:
     r"""$\sum_{i \le \text{rank}} \lambda_i^{t} v_i v_i^\top$ over the largest, positive eigenvalues; the others give zero.
 
-    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD truncation.
-    Differentiable in `a` (not in `exponent` or `rank`), wherever the rank-th eigenvalue is separated from the next.
+    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD truncation. Exact, entry by entry,
+    where the matrix is diagonal. Differentiable in `a` (not in `exponent` or `rank`), wherever the rank-th eigenvalue is separated
+    from the next.
     """
-    eigenvalues, v, _ = eigh(a)
-    values, _, _ = _powers(eigenvalues, jnp.asarray(exponent, a.dtype), jnp.asarray(rank))
-    return matmul(v * values, v.T)
+    return _spectral_power(a, exponent, rank)[0]
 
 
 @psd_power.defjvp
 def _psd_power_jvp(primals, tangents):
     a, exponent, rank = primals
-    eigenvalues, v, _ = eigh(a)
-    values, slopes, kept = _powers(eigenvalues, jnp.asarray(exponent, a.dtype), jnp.asarray(rank))
+    power, eigenvalues, v, values, slopes = _spectral_power(a, exponent, rank)
+    d = a.shape[-1]
+    kept = (jnp.arange(d) >= d - jnp.asarray(rank)) & (eigenvalues > 0)
     gap = eigenvalues[:, None] - eigenvalues[None, :]
     # Near a tie the quotient loses all digits; the mean slope is then accurate to second order in the gap.
     near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (jnp.abs(eigenvalues)[:, None] + jnp.abs(eigenvalues)[None, :])
@@ -89,7 +93,7 @@ def _psd_power_jvp(primals, tangents):
     quotient = (values[:, None] - values[None, :]) / jnp.where(gap == 0, 1, gap)
     divided = jnp.where(near, (slopes[:, None] + slopes[None, :]) / 2, quotient)
     inner = matmul(matmul(v.T, symmetric(tangents[0])), v)
-    return matmul(v * values, v.T), matmul(matmul(v, divided * inner), v.T)
+    return power, matmul(matmul(v, divided * inner), v.T)
 
 
 @jax.custom_jvp
@@ -144,69 +148,65 @@ class Whitening(NamedTuple):
     rounding: Float[Array, ""]
 
 
-def whiten(second: Float[Array, "d d"]) -> Whitening:
-    r"""Whitening of a second moment, scaled to unit diagonal first.
-
-    The scaling $S = D S' D$ is an exact symmetry: strengths apart by many decades do not spoil one another, and the range of $S$
-    is $D$ times that of $S'$, whose rank is told by the $d \epsilon$ of its spectrum. Differentiable while the rank stays.
-    """
-    d, eps = second.shape[-1], jnp.finfo(second.dtype).eps
+def _unit_diagonal(second: Array) -> tuple[Array, Array]:
+    """$S'$ with $S = D S' D$ and ones on the diagonal, zeros where there is no variance; and the diagonal of $D$."""
     variance = jnp.diagonal(second)
     present = variance > 0
     stretch = jnp.where(present, jnp.sqrt(jnp.where(present, variance, 1)), 0)
     scale = jnp.where(present, 1 / jnp.where(present, stretch, 1), 0)
-    scaled = jnp.where(jnp.eye(d, dtype=bool), present.astype(second.dtype), scale[:, None] * second * scale[None, :])
-    spread, v, _ = eigh(jax.lax.stop_gradient(scaled))
-    inside = spread > d * eps * spread[-1]
-    rank = jnp.sum(inside)
-    least = jnp.min(jnp.where(inside, spread, spread[-1]))
-    condition = jnp.where(rank > 0, spread[-1] / jnp.where(least > 0, least, 1), 1)
-    inverse = scale[:, None] * psd_power(scaled, -0.5, rank)
-    projector = _range_projector(second, stretch, rank, v[:, ::-1])
-    on_range, turn = _inverse_on_range(*(jax.lax.stop_gradient(x) for x in (stretch, rank, spread[::-1], v[:, ::-1])))
-    # The scaled pseudo-inverse reaches outside the range of a singular S. Its projection has the right derivative, and loses digits.
-    projected = matmul(projector, inverse)
-    inverse = jnp.where(rank < d, on_range + projected - jax.lax.stop_gradient(projected), inverse)
-    return Whitening(
-        inverse=inverse,
-        forward=psd_power(scaled, 0.5, rank) * stretch[None, :],
-        projector=projector,
-        rank=rank,
-        condition=condition,
-        rounding=8 * d * eps * condition * jnp.where(rank < d, turn, 1),
-    )
-
-
-def _basis_of_range(stretch: Array, rank: Array, v: Array) -> tuple[Array, Array]:
-    """Orthonormal columns that span the first `rank` of D V, zero beyond; and R, with D V = Q R, the identity beyond."""
-    # The first columns of Q span the first of D V, whatever the others are.
-    q, r = jnp.linalg.qr(stretch[:, None] * v)
-    chosen = jnp.arange(len(stretch)) < rank
-    return jnp.where(chosen, q, 0), jnp.where(chosen[:, None] & chosen[None, :], r, jnp.eye(len(stretch), dtype=r.dtype))
-
-
-def _inverse_on_range(stretch: Array, rank: Array, spread: Array, v: Array) -> tuple[Array, Array]:
-    r"""$U = Q R^{-\top} \Lambda^{-1/2} V^\top$ for $S = D V \Lambda V^\top D$ and $D V = Q R$, over the range alone; and the condition of
-    $R$ with columns of length one, by which the range is turned.
-    """
-    q, r = _basis_of_range(stretch, rank, v)
-    chosen = jnp.arange(len(stretch)) < rank
-    root = jnp.where(chosen, jnp.where(chosen, spread, 1) ** -0.5, 0)
-    lower = jax.scipy.linalg.solve_triangular(r.T, jnp.eye(len(stretch), dtype=r.dtype), lower=True)
-    length = jnp.sqrt(jnp.sum(r * r, axis=0))
-    turn = frobenius(r / jnp.where(length > 0, length, 1)) * frobenius(lower * length[None, :])
-    return matmul(matmul(q, lower * root[None, :]), v.T), turn
+    scaled = scale[:, None] * second * scale[None, :]
+    return jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled), stretch
 
 
 @jax.custom_jvp
-def _range_projector(second: Array, stretch: Array, rank: Array, v: Array) -> Array:
-    """The projector on the range of S = D S' D, spanned by the first `rank` columns of D V with the eigenvectors V of S'."""
-    q, _ = _basis_of_range(stretch, rank, v)
-    return jnp.where(rank < len(stretch), matmul(q, q.T), jnp.eye(len(stretch), dtype=second.dtype))
+def whiten(second: Float[Array, "d d"]) -> Whitening:
+    r"""Whitening of a second moment, scaled to unit diagonal first.
+
+    The scaling $S = D S' D$ is an exact symmetry: strengths apart by many decades do not spoil one another, and the range of $S$
+    is $D$ times that of $S' = V \Lambda V^\top$, whose rank is told by the $d \epsilon$ of its spectrum. With $D V = Q R$ over the range,
+    $U = Q R^{-\top} \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
+    """
+    d, eps = second.shape[-1], jnp.finfo(second.dtype).eps
+    scaled, stretch = _unit_diagonal(second)
+    spread, v = jnp.linalg.eigh(scaled)
+    spread, v = spread[::-1], v[:, ::-1]
+    inside = spread > d * eps * spread[0]
+    rank = jnp.sum(inside)
+    spread = jnp.where(inside, spread, 1)
+    # The first columns of Q span the first of D V, whatever the others are.
+    q, r = jnp.linalg.qr(stretch[:, None] * v)
+    q, r = jnp.where(inside, q, 0), jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype))
+    lower = jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True)
+    root = jnp.where(inside, jnp.sqrt(spread), 0)
+    # How far from orthogonal the columns of D V are over the range, by which rounding turns it; of full rank it cannot be turned.
+    length = jnp.sqrt(jnp.sum(r * r, axis=0))
+    turn = jnp.where(rank < d, frobenius(r / length) * frobenius(lower * length), 1)
+    condition = jnp.where(rank > 0, spread[0] / jnp.min(spread), 1)
+    eye = jnp.eye(d, dtype=second.dtype)
+    scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)
+    straight = scale[:, None] * v
+    return Whitening(
+        inverse=matmul(jnp.where(rank < d, matmul(q, lower), straight) * jnp.where(inside, 1 / jnp.sqrt(spread), 0), v.T),
+        forward=matmul(v * root, v.T) * stretch,
+        projector=jnp.where(rank < d, matmul(q, q.T), eye),
+        rank=rank,
+        condition=condition,
+        rounding=8 * d * eps * condition * turn,
+    )
 
 
-@_range_projector.defjvp
-def _range_projector_jvp(primals, tangents):
-    second, _, rank, _ = primals
-    moved = jax.jvp(lambda s: psd_power(s, 0.0, rank), (second,), (tangents[0],))[1]
-    return _range_projector(*primals), jnp.where(rank < second.shape[-1], moved, 0)
+@whiten.defjvp
+def _whiten_jvp(primals, tangents):
+    # The symmetric roots of S' and the projector on the range are functions of a spectrum each, of which the tie is none.
+    value = whiten(*primals)
+
+    def smooth(second: Array) -> tuple[Array, Array, Array]:
+        scaled, stretch = _unit_diagonal(second)
+        scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)
+        projector = jnp.where(value.rank < len(second), psd_power(second, 0.0, value.rank), jnp.eye(len(second), dtype=second.dtype))
+        inverse = matmul(projector, scale[:, None] * psd_power(scaled, -0.5, value.rank))
+        return inverse, psd_power(scaled, 0.5, value.rank) * stretch, projector
+
+    moved = jax.jvp(smooth, primals, tangents)[1]
+    still = (jnp.zeros(value.rank.shape, jax.dtypes.float0), jnp.zeros_like(value.condition), jnp.zeros_like(value.rounding))
+    return value, Whitening(*moved, *still)

@@ -54,18 +54,28 @@ def needs(complexity, samples):
 def test_layers_that_rank_as_predicted_hold():
     verdict = judge_curves(needs([10, 20, 50], [12, 20, 40]), curves([12, 20, 40]))
     assert verdict.name == "holds"
-    assert verdict.labels == ("order, layers 1, 3", "ratio, layers 1, 3", "order, layers 2, 3", "ratio, layers 2, 3")
-    np.testing.assert_allclose(verdict.measured[:, 0], np.log([40 / 12, 40 / 12, 2, 2]), atol=0.02)
+    assert verdict.labels == ("order, layers 1, 3", "ratio, layers 1, 3", "order, layers 2, 3", "ratio, layers 2, 3", "samples, layer 3")
+    np.testing.assert_allclose(verdict.measured[:, 0], np.log([40 / 12, 40 / 12, 2, 2, 40]), atol=0.02)
 
 
 @pytest.mark.parametrize(
     ("complexity", "samples", "row"),
-    [([20, 10], [20, 40], "order, layers 1, 2"), ([10, 20], [20, 80], "ratio, layers 1, 2"), ([10, 20], [38, 40], "ratio, layers 1, 2")],
+    [
+        ([20, 10], [20, 40], "order, layers 1, 2"),
+        ([10, 20], [10, 40], "ratio, layers 1, 2"),
+        ([10, 20], [38, 40], "ratio, layers 1, 2"),
+        ([10, 20], [16, 32], "samples, layer 2"),
+        ([10, 20], [25, 50], "samples, layer 2"),
+    ],
 )
-def test_a_wrong_order_or_ratio_is_violated(complexity, samples, row):
-    verdict = judge_curves(needs(complexity, samples), curves([20, 40]))
+def test_a_wrong_order_ratio_or_number_is_violated(complexity, samples, row):
+    """Four fifths and five fourths of the samples as well; what is granted does not grow with what is predicted."""
+    measured = curves([20, 40], scatter=0.01)
+    verdict = judge_curves(needs(complexity, samples), measured)
     assert verdict.name == "violated"
     assert verdict.labels[verdict.worst] == row
+    right = judge_curves(needs([10, 20], [20, 40]), measured)
+    np.testing.assert_array_equal(verdict.parts["finite size"], right.parts["finite size"])
 
 
 def test_layers_too_alike_to_tell_apart_are_undecidable():

@@ -199,6 +199,11 @@ CLAIM = Claim(
     predict=predict,
     measure=find_edges,
     compare=judge_edges,
+    sharpness={
+        "edge of layer #": (5e-12, 0.1),
+        "present in layer #": (7e-13, 0),
+        "frozen above layer #": (0, 0),
+    },
     controls=(
         Control("exchanged", "predicts with the thresholds in the opposite order", predict=_with_reach(exchanged)),
         Control("unscaled", "predicts with b_2 for b_2 / w_2", predict=_with_reach(unscaled)),

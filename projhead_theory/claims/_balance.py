@@ -187,6 +187,9 @@ def conserves(quantity: Quantity = measure.imbalance) -> Claim:
         predict=functools.partial(constant, quantity=quantity),
         measure=train,
         compare=functools.partial(judge_kept, quantity=quantity),
+        sharpness={
+            "layers #, #": (3e-12, 0.01),
+        },
         controls=(
             Control(
                 "weight-decay",
@@ -240,6 +243,9 @@ BALANCING = Claim(
     predict=decaying,
     measure=train,
     compare=judge_kept,
+    sharpness={
+        "layers #, #": (9e-13, 0.005),
+    },
     controls=(
         Control(
             "half-rate",
@@ -389,6 +395,9 @@ DISCRETE = Claim(
     predict=law,
     measure=descend,
     compare=judge_discrete,
+    sharpness={
+        "layers #, #": (1e-10, 0.01),
+    },
     controls=(
         Control("momentum", "trains with momentum 0.9", measure=_with(jax.tree_util.Partial(optax.sgd, momentum=0.9))),
         Control("adam", "trains with Adam", measure=_with(optax.adam)),

@@ -2,14 +2,16 @@
 
 import dataclasses
 import functools
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .._errors import bad
@@ -70,7 +72,9 @@ class Claim:
     alone, a `Measured` unless `compare` takes something else; `controls`; `compare(prediction, measurement)`: a
     `Verdict`; `latex`: the statement as a formula; `hypotheses`; `source`; `search`: functions of a key, one for each
     shape, that draw harder problems for the random search (jit- and vmap-able); `quick`: how many of the problems a
-    quick run tries; `tests`: how many significance tests `compare` makes, each at the keyword `level` it then takes.
+    quick run tries; `tests`: how many significance tests `compare` makes, each at the keyword `level` it then takes; `sharpness`: for each
+    kind of row, its label with `#` for numbers, a ceiling for the tolerance over the effect on any problem, and a floor for the largest
+    discrepancy over the tolerance: a tolerance that outgrows either hides what it should see.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Claim:
     search: tuple[Callable[[PRNGKeyArray], Any], ...] = ()
     quick: int = 2
     tests: int = 0
+    sharpness: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def judge(self, problem: Any) -> Verdict:
         """The verdict on one problem."""
@@ -163,6 +168,27 @@ class ClaimResult:
         return self.worst.verdict.name
 
     @property
+    def blunt(self) -> tuple[str, ...]:
+        """Rows whose tolerance is wider than the claim's `sharpness` allows, in float64; one sentence each."""
+        found: dict[str, tuple[float, float]] = {}
+        for verdict in self.verdicts:
+            here = verdict.on_host
+            with np.errstate(divide="ignore", invalid="ignore"):
+                width = np.where(here.tolerance == 0, 0.0, here.tolerance / here.effect)
+                share = np.where(here.tolerance == 0, np.inf, here.discrepancy / here.tolerance)
+            for label, *ratios in zip(verdict.labels, width.tolist(), share.tolist(), strict=True):
+                kind = re.sub(r"\d+", "#", label)
+                found[kind] = tuple(max(pair) for pair in zip(found.get(kind, (0.0, 0.0)), ratios, strict=True))  # type: ignore[assignment]
+        said = []
+        for kind, (width, share) in found.items():
+            ceiling, floor = self.claim.sharpness.get(kind, (np.inf, 0.0))
+            if not width <= ceiling:
+                said.append(f"{kind}: a tolerance of {width:.1e} of the effect, over {ceiling:g}")
+            if not share >= floor:
+                said.append(f"{kind}: a discrepancy of {share:.1e} of the tolerance, under {floor:g}")
+        return tuple(said)
+
+    @property
     def worst(self) -> Trial:
         """The trial that decides: a violated one if there is any, else one that does not hold, else that nearest to its tolerance."""
 
@@ -193,7 +219,6 @@ class ClaimResult:
 
     def to_xarray(self):
         """Every row of every trial as a labelled `xarray.Dataset`, along one dimension `row`."""
-        import numpy as np
         import xarray
 
         rows = [(t.label, v.labels[i], v, i) for t in self.trials for v in [t.verdict.on_host] for i in range(len(v.labels))]

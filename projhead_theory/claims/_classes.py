@@ -151,6 +151,9 @@ MINIMISER = Claim(
     predict=predict_classes,
     measure=train,
     compare=judge_layers,
+    sharpness={
+        "layer #": (2e-9, 0.09),
+    },
     controls=(
         UNBALANCED,
         Control("equal-classes", "predicts as if all classes were equally likely", predict=_equal_classes),
@@ -228,6 +231,9 @@ MIXED = Claim(
     predict=predict_mixed,
     measure=train,
     compare=judge_layers,
+    sharpness={
+        "layer #": (4e-9, 0.09),
+    },
     controls=(
         UNBALANCED,
         Control(

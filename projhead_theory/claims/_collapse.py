@@ -129,6 +129,9 @@ COLLAPSE = Claim(
     predict=predict_collapse,
     measure=lambda problem: train(problem.task),
     compare=judge_collapse,
+    sharpness={
+        "layer #": (6e-8, 0.03),
+    },
     controls=(
         Control(
             "collapsed",
@@ -245,6 +248,10 @@ RETENTION = Claim(
     predict=fading,
     measure=train_long,
     compare=judge_fading,
+    sharpness={
+        "slope, layer #": (0.2, 0.1),
+        "rate, layer #": (0.3, 0.03),
+    },
     controls=(
         Control("noisy-class", "trains with noise in the class feature, by which the subclass is not lost", measure=_some_noise),
         Control(

@@ -256,6 +256,11 @@ CLAIM = Claim(
     predict=predict,
     measure=probe,
     compare=judge_curves,
+    sharpness={
+        "order, layers #, #": (1, 0),
+        "ratio, layers #, #": (1, 0.07),
+        "samples, layer #": (1, 0.05),
+    },
     controls=(
         Control("reversed-weights", "predicts from weights in the opposite order", predict=_reversed, on=1),
         Control("lowest-always", "predicts that a lower layer is always better", predict=_lowest),

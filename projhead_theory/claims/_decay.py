@@ -167,6 +167,10 @@ MINIMISER = Claim(
     predict=predict,
     measure=train,
     compare=judge_decayed,
+    sharpness={
+        "layer #": (2e-8, 0.003),
+        "objective": (2e-12, 0),
+    },
     controls=(
         Control("no-decay", "trains without the decay", measure=lambda problem, own: train(replace(problem, decay=0 * problem.decay))),
         Control("doubled-decay", "predicts for twice the decay", predict=lambda problem, own: predict(problem, 2 * problem.decay)),
@@ -366,6 +370,11 @@ EXTINCTION = Claim(
     predict=predict_extinction,
     measure=measure_end,
     compare=judge_extinction,
+    sharpness={
+        "decay of the jump": (3e-8, 0.004),
+        "weight just below": (3e-6, 0.002),
+        "weight just above": (0.008, 0.01),
+    },
     controls=(
         Control(
             "spinodal", "predicts the jump where the upper minimum disappears, not where it stops being the lower one", predict=_spinodal

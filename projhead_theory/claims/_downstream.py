@@ -217,6 +217,11 @@ OPTIMAL = Claim(
     predict=predict,
     measure=_train,
     compare=judge_layers_needs,
+    sharpness={
+        "layer #": (4e-9, 0.01),
+        "best layer": (3e-8, 0),
+        "convexity": (3e-7, 0),
+    },
     controls=(
         Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided),
         Control("wrong-exponent", "predicts weights to the power l / L where they are squared", predict=_unsquared),

@@ -199,6 +199,9 @@ TIMES = Claim(
     predict=paths,
     measure=train,
     compare=judge_paths,
+    sharpness={
+        "feature #": (5e-10, 0.006),
+    },
     controls=(
         Control("unaligned-start", "starts along directions between the features", problem=_unequal, measure=_off_axis),
         Control("unbalanced-start", "starts with the same product, but unequal layers", measure=_lopsided),
@@ -381,6 +384,10 @@ ORDER = Claim(
     predict=onsets,
     measure=measure_onsets,
     compare=judge_order,
+    sharpness={
+        "feature #": (2e-4, 0.02),
+        "order": (0.9, 0),
+    },
     controls=(
         Control("by-weight", "predicts that features are learned in the order of their final weights", predict=_by_weight),
         Control("same-time", "predicts that all features are learned at one time", predict=_same_time),
@@ -500,6 +507,10 @@ VANISHING = Claim(
     predict=forgetting,
     measure=train,
     compare=judge_forgetting,
+    sharpness={
+        "slope, layer #": (0.02, 0.1),
+        "path, layer #": (2e-10, 2e-4),
+    },
     controls=(
         Control("not-vanishing", "leaves a thousandth of the signal in the views", measure=_not_vanishing),
         Control("same-rate", "predicts that all layers forget at the rate of the last", predict=_same_rate),

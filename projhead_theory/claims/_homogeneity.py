@@ -132,6 +132,9 @@ def conserves(quantity: Quantity = _columns) -> Claim:
         predict=functools.partial(constant, quantity=quantity),
         measure=train,
         compare=functools.partial(judge_kept, quantity=quantity),
+        sharpness={
+            "layers #, #": (9e-12, 0.01),
+        },
         controls=(
             Control("weight-decay", "trains with weight decay", measure=lambda problem, own: train(problem, problem.decay + 0.05)),
             Control("fixed-thresholds", "trains the weights alone", measure=_with_fixed),
@@ -221,10 +224,11 @@ def judge_steps(prediction: Law, steps: Steps) -> Verdict:
     first, rest = tuple(x[0] for x in steps.kept), tuple(x[1:] for x in steps.kept)
     _, error = jax.lax.scan(follow, first, (steps.gradients, rest))
     size, eps = jnp.max(steps.sizes), jnp.finfo(p.step.dtype).eps
-    # Every step rounds weights and gradients, each by a few units of what it is: with random signs.
+    # Every step rounds weights and gradients by half an epsilon of what they are, with random signs; and a unit's quantity is a sum of so
+    # many squares.
     width = max(x.shape[1] for x in steps.kept)
-    each = 8 * width * eps * steps.sizes
-    rounding = jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + 8 * width * eps * size
+    each = 2 * eps * steps.sizes
+    rounding = jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + 2 * width * eps * size
     # What the check must see: the whole second-order term.
     moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in steps.gradients]) * p.step**2
     count = len(steps.kept)
@@ -263,6 +267,9 @@ DISCRETE = Claim(
     predict=law,
     measure=descend,
     compare=judge_steps,
+    sharpness={
+        "units of layer #": (5e-10, 0.003),
+    },
     controls=(
         Control(
             "momentum",

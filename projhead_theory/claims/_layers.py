@@ -122,6 +122,9 @@ LAW = Claim(
     predict=predict,
     measure=train,
     compare=judge_layers,
+    sharpness={
+        "layer #": (7e-9, 0.09),
+    },
     controls=(
         *SHARED,
         Control("wrong-exponent", "predicts the power l / (L + 1)", predict=with_exponents(lambda level, layers: level / (layers + 1))),
@@ -140,6 +143,9 @@ PROGRESSIVE = Claim(
     predict=predict,
     measure=train,
     compare=judge_spread,
+    sharpness={
+        "layer #": (2e-8, 0.005),
+    },
     controls=(
         *SHARED,
         Control(

@@ -103,6 +103,10 @@ CLAIM = Claim(
     predict=predict,
     measure=train,
     compare=judge_minimiser,
+    sharpness={
+        "last Gram": (2e-9, 0.09),
+        "loss": (2e-11, 0.001),
+    },
     controls=(
         Control("weight-decay", "trains with weight decay, which moves the minimum", measure=_decayed),
         Control(

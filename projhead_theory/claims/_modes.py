@@ -129,6 +129,9 @@ TIMES = Claim(
     predict=paths,
     measure=train,
     compare=judge_paths,
+    sharpness={
+        "feature #": (5e-11, 0.01),
+    },
     controls=(
         Control("unaligned-start", "starts along directions between the modes", problem=_unequal, measure=_off_axis),
         Control("unbalanced-start", "starts with the same product, but unequal layers", measure=_lopsided),
@@ -188,6 +191,10 @@ RETENTION = Claim(
     predict=forgetting,
     measure=train,
     compare=judge_forgetting,
+    sharpness={
+        "slope, layer #": (0.007, 0.1),
+        "path, layer #": (4e-11, 3e-4),
+    },
     controls=(
         Control(
             "some-signal",

@@ -140,6 +140,10 @@ CLAIM = Claim(
     predict=predict,
     measure=descend,
     compare=judge_norm,
+    sharpness={
+        "below the bound": (2e-12, 0),
+        "least norm": (8e-4, 1e-4),
+    },
     controls=(
         Control("stopped-early", "stops the descent half-way and takes it for the least", measure=_stopped),
         Control("wrong-exponent", "predicts the power 2 / (L + 1)", predict=with_power(lambda depth: 2 / (depth + 1))),

@@ -189,6 +189,9 @@ CLAIM = Claim(
     predict=predict_threshold,
     measure=turn,
     compare=judge_threshold,
+    sharpness={
+        "threshold": (4e-8, 0.005),
+    },
     controls=(
         Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_from_lopsided),
         Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),

@@ -17,8 +17,8 @@ from ..theory import dynamics, regression
 from ._claim import Claim, Control
 from ._collapse import RETENTION_RECORDS
 from ._dynamics import RECORDS
-from ._rounding import imbalance_rounding
-from ._runs import Run, flow, local_error
+from ._rounding import DEVIATIONS, imbalance_rounding
+from ._runs import Run, flow
 from ._search import rounded
 from ._tasks import aligned, balanced, replace
 from ._verdict import Verdict
@@ -171,8 +171,9 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     predicted = predicted[:, -1:] if p.kind == "single" else predicted
     measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
     dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
-    # Relative errors of the weights move the read-out by at most 1 / blur^2 times as much, the condition of what is solved.
-    condition = 4 * p.depth / p.blur**2
+    # Relative errors of a Gram, twice those of the weights, move the read-out by at most 1 / blur^2 times as much, the condition of what
+    # is solved.
+    condition = 2 / p.blur**2
     worst = lambda x: jnp.max(jnp.abs(x), axis=1)  # noqa: E731
     share = 0.01 * jnp.ones(len(predicted), dtype)
     # A single output is at its minimum to within its residual gradient; layers then differ by what their start was off balance by.
@@ -180,13 +181,16 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     levels, statistics = range(1, p.depth + 1), ("average", "worst")
     names = tuple(f"{how}, {what}, layer {level}" for how in ("fitted", "refitted") for what in statistics for level in levels)
     steps = jnp.sqrt(run.fine.steps.astype(dtype))
+    # The largest of all rows and times, since one may be small by chance; and where records leave both runs no choice of their steps, what
+    # a step may leave.
+    integration = jnp.max(worst(measured - coarse)) + condition * run.forced_error(p.depth)
     return Verdict(
         discrepancy=worst(measured - predicted),
         parts={
-            "integration": worst(measured - coarse) + condition * local_error(dtype, p.depth),
+            "integration": jnp.full(len(predicted), integration),
             "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
             "stationarity": jnp.full(len(predicted), condition * gradient),
-            "rounding": jnp.full(len(predicted), condition * (256 + 8 * steps) * eps),
+            "rounding": jnp.full(len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps),
         },
         # What the check must see: a hundredth.
         effect=share,
@@ -277,6 +281,12 @@ SHIFT = Claim(
     predict=predict,
     measure=train,
     compare=judge,
+    sharpness={
+        "fitted, average, layer #": (9e-7, 2e-5),
+        "fitted, worst, layer #": (9e-7, 2e-4),
+        "refitted, average, layer #": (9e-7, 0.001),
+        "refitted, worst, layer #": (9e-7, 0.001),
+    },
     controls=(
         Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=_upside_down),
         Control("no-shift", "predicts for a test on the training distribution", predict=_unshifted),
@@ -334,6 +344,12 @@ COARSE = Claim(
     predict=predict,
     measure=train,
     compare=judge,
+    sharpness={
+        "fitted, average, layer #": (5e-8, 0.002),
+        "fitted, worst, layer #": (5e-8, 0.002),
+        "refitted, average, layer #": (5e-8, 0.003),
+        "refitted, worst, layer #": (5e-8, 0.006),
+    },
     controls=(
         Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=_upside_down),
         Control("class-read", "predicts the accuracy with which the class is read", predict=_class_itself),

@@ -196,6 +196,11 @@ MINIMISER = Claim(
     predict=predict_least,
     measure=train_least,
     compare=judge_least,
+    sharpness={
+        "layer #": (6e-9, 0.03),
+        "map": (4e-10, 0.06),
+        "loss": (2e-10, 2e-5),
+    },
     controls=(
         Control("plain-truncation", "predicts that the largest singular values of A S^-1 are kept", predict=_plain_truncation),
         Control("plain-inputs", "predicts as if inputs were uncorrelated and of variance one", predict=_plain_inputs),

@@ -25,11 +25,14 @@ def imbalance_rounding(networks: Network) -> Array:
 def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array) -> Array:
     r"""What rounding does to an imbalance over all the steps of a run.
 
-    Step `t` rounds it by at most $e_t = 8 p \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)^2$. Rounding errors of so many
+    Step `t` rounds every weight by half an epsilon of itself, and its gradient by $p$ times that, so that an imbalance moves by at most
+    $e_t = 2 \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)(\|W_l\|_F + p\, \eta \|G_l\|_F)$. Rounding errors of so many
     steps have random signs (Higham and Mary 2019): their sum is within $6.4 \sqrt{\sum_t e_t^2}$, and never beyond
     $\sum_t e_t$. That is for decays that shrink what is there, $|1 - \eta\gamma| \le 1$: beyond, old errors grow as well.
     """
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))  # noqa: E731
-    sizes = jnp.stack([norm(w)[:-1] + step * norm(g) for w, g in zip(networks.layers, gradients, strict=True)])
-    each = 8 * max(networks.sizes) * jnp.finfo(sizes.dtype).eps * jnp.max(sizes, axis=0) ** 2
+    width = max(networks.sizes)
+    pairs = [(norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)]
+    each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
+    each = each * jnp.finfo(each.dtype).eps
     return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + imbalance_rounding(networks)

@@ -44,6 +44,11 @@ class Run(eqx.Module):
         rounding = imbalance_rounding(self.fine.networks)
         return jnp.asarray([a + rounding for a in apart], rounding.dtype)
 
+    def forced_error(self, depth: int) -> Float[Array, ""]:
+        """`local_error`, where both runs took the same number of steps: records so dense that they left no choice."""
+        dtype = self.fine.times.dtype
+        return jnp.where(self.fine.steps > self.coarse.steps, 0, jnp.asarray(local_error(dtype, depth), dtype))
+
     @property
     def settled(self) -> Bool[Array, ""]:
         return self.fine.ended == Ended.converged

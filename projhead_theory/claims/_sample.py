@@ -125,9 +125,9 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
       $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every $R$;
     - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs beside the predicted one, $\ln 4$, with quantiles of
       $F_{R-1, R-1}$;
-    - *covariance*: $|\ln(\mathrm{tr}(\Sigma^+ \hat\Sigma) / r)|$, the mean over both sizes of sample, with $r$ the rank of $\Sigma$, the number
-      of entries of a symmetric Gram if there are more weights; beside the quantiles of $\chi^2_k / k$ with $k = 2 r (R - 1)$. The sharpest
-      test of the size of all deviations together.
+    - *covariance*: $|\ln(\mathrm{tr}(\Sigma^+ \hat\Sigma) / r)|$, the mean over both sizes of sample, beside the quantiles of
+      $\chi^2_k / k$ with $k = 2 r (R - 1)$; $r$, the rank of $\Sigma$, is the number of weights, or of entries of a symmetric Gram if
+      those are fewer. The sharpest test of the size of all deviations together.
 
     What second-order terms add is granted by name: their mean to the first; to variances four times the square of
     their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
@@ -266,6 +266,13 @@ CLAIM = Claim(
     predict=predict,
     measure=measure,
     compare=judge_scatter,
+    sharpness={
+        "mean, layer #, weight #": (1, 0.07),
+        "variance, layer #, weight #": (1, 0.05),
+        "shape, layer #, weight #": (1, 0.07),
+        "rate, layer #, weight #": (1, 0.07),
+        "covariance, all weights": (1, 0.02),
+    },
     controls=(
         Control("dropped-factor", "predicts half the variance", predict=_scaled(0.5, 0.5)),
         Control("heavy-tails", "draws features of a heavy-tailed law with the same moments", measure=_sparse),

@@ -54,7 +54,7 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     scale = product ** (1 / depth)
     slowest = variance[0] * max(float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3)
     until = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
-    stiff = variance[-1] > STIFF * slowest and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
+    stiff = bool(variance[-1] > STIFF * slowest) and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
 
     def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
         for index in range(restarts):
