@@ -72,7 +72,7 @@ CLAIM = {"name", "statement", "latex", "source", "hypotheses", "holds", "verifie
 }
 ENVIRONMENT = {"projhead_theory", "python", "platform", "jax", "diffrax", "equinox", "optax", "numpy", "device", "backend", "float", "seed"}
 REPORT = {"schema", "claims", "environment", "family_error", "partial", "missing", "all_hold"}
-SEARCH = {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample"}
+SEARCH = {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample", "exact"}
 OUTCOMES = {"holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged"}
 
 

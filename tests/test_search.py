@@ -182,7 +182,7 @@ def test_a_search_is_plain_data():
     result = search(toy(wrong, search=SHAPES), 100, 1)
     data = result.to_dict()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert set(data) == {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample"}
+    assert set(data) == {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample", "exact"}
     assert (data["name"], data["survived"], data["seed"]) == ("toy", False, 1)
     assert data["counterexample"]["numbers"] == {"entries": np.asarray(result.counterexample.problem.entries).tolist()}
 

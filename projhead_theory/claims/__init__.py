@@ -5,7 +5,7 @@ from ._compare import compare
 from ._phase import PhaseCheck, check_phase
 from ._registry import CLAIMS, find, register, search_all, verify
 from ._runs import trained
-from ._search import SearchResult, search, shrink
+from ._search import ExactResult, SearchResult, search, search_both, search_exact, shrink
 from ._suite import check_all, family_level
 from ._verdict import Outcome, Verdict, compare_values, judge
 from ._views import views_claim
@@ -17,6 +17,7 @@ __all__ = [
     "ClaimResult",
     "Control",
     "ControlResult",
+    "ExactResult",
     "Measured",
     "Outcome",
     "PhaseCheck",
@@ -35,6 +36,8 @@ __all__ = [
     "register",
     "search",
     "search_all",
+    "search_both",
+    "search_exact",
     "shrink",
     "trained",
     "verify",

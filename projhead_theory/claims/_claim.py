@@ -74,7 +74,9 @@ class Claim:
     shape, that draw harder problems for the random search (jit- and vmap-able); `quick`: how many of the problems a
     quick run tries; `tests`: how many significance tests `compare` makes, each at the keyword `level` it then takes; `sharpness`: for each
     kind of row, its label with `#` for numbers, a ceiling for the tolerance over the effect on any problem, and a floor for the largest
-    discrepancy over the tolerance: a tolerance that outgrows either hides what it should see.
+    discrepancy over the tolerance: a tolerance that outgrows either hides what it should see; `exact(problem)`: the verdicts on a network
+    set to the closed form itself, and on one of which a weight is off by ten tolerances, and whether those are less than the effect (jit-
+    and vmap-able).
     """
 
     name: str
@@ -91,6 +93,7 @@ class Claim:
     quick: int = 2
     tests: int = 0
     sharpness: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    exact: Callable[[Any], tuple[Verdict, Verdict, Bool[Array, ""]]] | None = None
 
     def judge(self, problem: Any) -> Verdict:
         """The verdict on one problem."""

@@ -1,5 +1,6 @@
 """scl-minimiser and mixed-positives: what supervised contrastive learning weights, and what views among the positives add."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from ..networks import DeepLinear
 from ..problems import Groups, MixedPositives, SupervisedContrastiveProblem
 from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
+from ._exact import try_exact
 from ._layers import PREMISE, judge_layers, with_exponents
 from ._runs import Run, flow
 from ._search import rounded
@@ -163,6 +165,7 @@ MINIMISER = Claim(
         ),
     ),
     search=tuple(_harder_classes(sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))),
+    exact=functools.partial(try_exact, judge_layers, predict_classes),
     quick=1,
 )
 
@@ -244,5 +247,6 @@ MIXED = Claim(
         Control("layers-mixed", "predicts in every layer the mixture of the Grams of both minimisers", predict=_separate),
     ),
     search=tuple(_harder_mixture(depth) for depth in (1, 2)),
+    exact=functools.partial(try_exact, judge_layers, predict_mixed),
     quick=1,
 )

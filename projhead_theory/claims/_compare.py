@@ -9,9 +9,9 @@ from .. import _checks, measure
 from .._spectra import eigh, frobenius, matmul, psd_power, symmetric, whiten
 from .._tolerance import gram_rounding, power_rounding
 from ..networks import Headed
-from ..simulation import Ended, Trajectory, layer_gradients
+from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction, imbalance_bound
-from ._stationary import nearest_stationary
+from ._stationary import nearest_stationary, reported_share
 from ._verdict import Verdict
 
 
@@ -85,10 +85,9 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     carried = jax.vmap(lambda t: frobenius(jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]))(levels)
     # What is left where nothing is learned is, in the layers below, its root.
     left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
-    # A Newton step errs by its square, so twice its length is a bound while it is short. A run is granted no more than it reports: one
-    # of another objective may have stopped where this loss still has a gradient.
-    own = jnp.sqrt(sum(jnp.sum(g * g) for g in layer_gradients(final, moments)))
-    stationarity = 2 * (carried + left) * jnp.where(own > trajectory.gradient_norm[-1], trajectory.gradient_norm[-1] / own, 1)
+    # A Newton step errs by its square, so twice its length is a bound while it is short.
+    share = reported_share(trajectory, moments)
+    stationarity = 2 * (carried + left) * share
 
     # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
     within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
@@ -108,7 +107,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     }
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
     # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
-    turned = frobenius(near.step) / size[-1] > eps ** (1 / 3)
+    turned = share * frobenius(near.step) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)

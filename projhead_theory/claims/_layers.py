@@ -1,6 +1,7 @@
 """layerwise-law and progressive-weighting: what the layers between weight."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..simulation import gradient_descent
 from ..theory import LayerPrediction
 from ._claim import Claim, Control
 from ._compare import compare
+from ._exact import try_exact
 from ._minimiser import PAIR, SEARCHED, TRIPLE, predict, train
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow, in_place_of
@@ -49,7 +51,7 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
 
     top, bottom = extremes(prediction.grams)
     seen_top, seen_bottom = extremes(measure.layer_grams(run.fine.final))
-    predicted, measured = jnp.log(top / bottom), jnp.log(seen_top / seen_bottom)
+    predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
     sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)
     return dataclasses.replace(
@@ -130,6 +132,7 @@ LAW = Claim(
         Control("wrong-exponent", "predicts the power l / (L + 1)", predict=with_exponents(lambda level, layers: level / (layers + 1))),
     ),
     search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
+    exact=functools.partial(try_exact, judge_layers, predict),
 )
 
 PROGRESSIVE = Claim(
@@ -155,4 +158,5 @@ PROGRESSIVE = Claim(
         ),
     ),
     search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
+    exact=functools.partial(try_exact, judge_spread, predict, logarithmic=True),
 )

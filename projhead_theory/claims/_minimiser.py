@@ -1,6 +1,7 @@
 """spectral-minimiser: where gradient flow ends is the closed form."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from ..problems import AdditiveNoise, ContrastiveProblem, Features
 from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
 from ._compare import compare
+from ._exact import try_exact
 from ._runs import Run, flow
 from ._stationary import nearest_stationary
 from ._tasks import DIM, WIDTH, Task, conflict, harder, replace, task
@@ -120,4 +122,5 @@ CLAIM = Claim(
         ),
     ),
     search=tuple(harder(sizes) for sizes in SEARCHED),
+    exact=functools.partial(try_exact, judge_minimiser, predict),
 )

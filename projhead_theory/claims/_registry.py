@@ -26,7 +26,7 @@ from . import (
     _threshold,
 )
 from ._claim import Claim, ClaimResult
-from ._search import SearchResult, search
+from ._search import SearchResult, search_both
 from ._suite import check_all
 
 CLAIMS: dict[str, Claim] = {}
@@ -114,5 +114,5 @@ def verify(
 
 
 def search_all(*names: str, tries: int, seed: int = 0) -> list[SearchResult]:
-    """Search the named claims, or all, for counterexamples: `tries` random problems each."""
-    return [search(claim, tries, seed) for claim in find(names)]
+    """Search the named claims, or all, for counterexamples: `tries` random problems each, and as many that need no training."""
+    return [search_both(claim, tries, seed) for claim in find(names)]

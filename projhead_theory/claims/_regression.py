@@ -8,15 +8,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import losses, measure, theory
-from .._spectra import frobenius, matmul, psd_power
+from .._spectra import Whitening, eigh, frobenius, matmul, whiten
+from .._tolerance import power_rounding
 from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import RegressionMinimiser, imbalance_bound
 from ._claim import Claim, Control
+from ._exact import TOLERANCES, Exact, frames, off, run_of, weight_off
 from ._layers import PREMISE
 from ._rounding import imbalance_rounding
 from ._runs import Run, flow
 from ._search import rounded
+from ._stationary import reported_share
 from ._tasks import balanced, gaussian, replace
 from ._verdict import Verdict
 
@@ -62,37 +65,49 @@ def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run
     return flow(problem.start() if start is None else start, problem.moments, loss=losses.mse)
 
 
-def _left(moments: TargetMoments, matrix: Array, width: int) -> tuple[Array, Array]:
-    r"""How far a nearly stationary map of this rank may be from the minimum, in the metric of the inputs: the size of the residuals of its
-    singular vectors, to which it is the exact truncation (Wedin 1972), and the correlation it keeps last.
+def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: int) -> tuple[Array, Array, Array]:
+    r"""Distance of a nearly stationary map of this rank from the minimum, in the metric of the inputs: the size of the residuals of its
+    singular vectors, to which it is the exact truncation (Wedin 1972). And the correlation it keeps last; and whether the loss still falls
+    from there, since a direction that it does not carry has a larger correlation, or any, if it carries fewer than it may.
     """
-    d = moments.dim
-    z = matmul(matrix, psd_power(moments.second, 0.5, d))
-    off = z - matmul(moments.target, psd_power(moments.second, -0.5, d))
+    z, best = matmul(matrix, whitening.forward.T), matmul(moments.target, whitening.inverse)
+    off = z - best
     u, s, vt = jnp.linalg.svd(z, full_matrices=False)
     residual = jnp.sqrt(jnp.sum(matmul(off, vt[:width].T) ** 2) + jnp.sum(matmul(u[:, :width].T, off) ** 2))
-    return residual, s[width - 1]
+    along = jnp.sum(u * matmul(best, vt.T), axis=0)
+    noise = whitening.rounding * frobenius(best)
+    learned = (jnp.arange(s.size) < width) & (along > noise) & (s > noise) & (s >= along / 2)
+    left, right = jnp.where(learned, u, 0), jnp.where(learned[:, None], vt, 0)
+    rest = best - matmul(left, matmul(u.T, best))
+    rest = rest - matmul(matmul(rest, vt.T), right)
+    least = jnp.where(jnp.sum(learned) == width, jnp.min(jnp.where(learned, s, jnp.inf)), noise)
+    return residual, s[width - 1], jnp.linalg.svd(rest, compute_uv=False)[0] > least
 
 
 @eqx.filter_jit
 def judge_least(prediction: Least, run: Run) -> Verdict:
     """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
     best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
-    depth, eps = best.depth, jnp.finfo(best.matrix.dtype).eps
-    grams, size = measure.layer_grams(network), frobenius(best.grams)
-    residual, last = _left(moments, network.matrix, min(*network.sizes[1:], *moments.target.shape))
+    depth, whitening = best.depth, whiten(moments.second)
+    project = whitening.projector
+    grams = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(network))
+    matrix = matmul(network.matrix, project)
+    size = frobenius(best.grams)
+    size = jnp.where(size > 0, size, 1)
+    residual, last, saddle = _left(moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape))
+    residual = residual * reported_share(run.fine, moments, losses.mse)
     # A residual turns a kept mode towards a dropped one by itself over the gap; twice, for what is of second order.
     inside = 2 * residual * jnp.maximum(1, last / best.gap)
-    spread = jnp.linalg.eigvalsh(moments.second)
-    length = frobenius(best.matrix)
-    moved = inside / jnp.sqrt(spread[0])
-    spectrum = jnp.linalg.eigvalsh(best.grams[-1])
-    least = jnp.take(spectrum, moments.dim - best.kept)
+    length = jnp.where(frobenius(best.matrix) > 0, frobenius(best.matrix), 1)
+    moved = inside * frobenius(whitening.inverse)
+    least = jnp.take(eigh(best.grams[-1]).values, moments.dim - jnp.maximum(best.kept, 1))
     levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
-    magnified = levels * least ** (levels - 1) * 2 * length
-    condition = jnp.max(spread) / spread[0]
-    rounding = depth * (best.rounding + 64 * moments.dim * eps * condition * (1 + last / best.gap))
+    magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
+    # Training rounds as the closed form does; a product of layers, by itself.
+    product = 4 * depth * max(network.sizes) * jnp.finfo(size.dtype).eps
+    rounding = 2 * best.rounding + product
+    rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
     granted = imbalance_rounding(run.fine.start)
     scale = jnp.abs(best.loss) + moments.power / 2
     both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))  # noqa: E731
@@ -101,21 +116,21 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     return Verdict(
         discrepancy=both(
             frobenius(grams - best.grams) / size,
-            frobenius(network.matrix - best.matrix) / length,
+            frobenius(matrix - best.matrix) / length,
             jnp.abs(run.fine.loss[-1] - best.loss) / scale,
         ),
         parts={
             "start": both(imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero),
             "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
             "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
-            "rounding": both(rounding * (spectrum[-1] / least) ** (1 - levels), rounding, rounding),
+            "rounding": both(rounded, rounding, 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 / scale),
         },
         # What the check must see: another layer, another map, and the loss of a network of one mode less.
         effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
         predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
         measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
         premises={"unique minimiser": best.unique, PREMISE: _is_balanced(run, granted)},
-        settled=run.settled,
+        settled=run.settled & ~saddle,
         finite=run.finite,
         labels=(*(f"layer {i}" for i in range(1, depth + 1)), "map", "loss"),
         what="relative discrepancy of the regression minimiser",
@@ -182,7 +197,40 @@ def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
 
 
 def _harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
-    return lambda key: _regression_task(key, sizes, jnp.asarray(0))
+    """Inputs of strengths over up to six decades."""
+
+    def draw(key: PRNGKeyArray) -> RegressionTask:
+        own = _regression_task(key, sizes, jnp.asarray(0))
+        k1, k2, k3 = jax.random.split(key, 3)
+        m, dtype = own.moments, own.scale.dtype
+        decades = jnp.where(jax.random.bernoulli(k1, 0.5), jax.random.uniform(k2, (), dtype, 0, 6), 0)
+        strength = 10.0 ** (decades * jax.random.uniform(k3, (sizes[0],), dtype, -0.5, 0.5))
+        scaled = TargetMoments(m.target * strength, m.second * strength[:, None] * strength[None, :], m.power)
+        return replace(own, moments=scaled, scale=own.scale * jnp.max(strength) ** (-1 / own.depth))
+
+    return draw
+
+
+@eqx.filter_jit
+def _exact(problem: RegressionTask) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
+    """The verdicts on the network of the minimiser itself, and on one of which a weight of a layer is off by ten tolerances."""
+    prediction, sizes = predict_least(problem), problem.sizes
+    best, r = prediction.minimiser, min(problem.sizes)
+    k1, k2, k3 = jax.random.split(problem.key, 3)
+    left, values, _ = jnp.linalg.svd(best.matrix, full_matrices=False)
+    kept = jnp.arange(r) < best.kept
+    values = jnp.where(kept, values[:r], 1)
+    root = jnp.where(kept, values ** (1 / best.depth), 0)
+    # By the map itself, whose columns have all their digits where strengths lie decades apart, as singular vectors do not.
+    right = matmul(best.matrix.T, left[:, :r]) / values
+    own = Exact((right, *frames(k1, sizes, root.dtype)[1:-1], left[:, :r]), jnp.broadcast_to(root, (best.depth, r)))
+    network = own.network
+    first = judge_least(prediction, run_of(network, network, problem.moments, losses.mse))
+    level = jax.random.randint(k2, (), 0, best.depth)
+    change = TOLERANCES * jnp.asarray(first.tolerance)[level]
+    wrong = off(own, level, *weight_off(own, level, change * frobenius(best.grams[level]), k3))
+    second = judge_least(prediction, run_of(network, wrong.network, problem.moments, losses.mse))
+    return first, second, change < first.effect[level]
 
 
 MINIMISER = Claim(
@@ -207,5 +255,6 @@ MINIMISER = Claim(
         Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided_layers),
     ),
     search=tuple(_harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    exact=_exact,
     quick=1,
 )

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -17,16 +17,26 @@ from ._claim import FAMILY_ERROR, Claim, Trial, counterexample_dict
 from ._verdict import NAMES, Outcome
 
 BATCH = 25
+EXACT = 200
+"""Problems that are judged at once, with and without training."""
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchResult:
-    """What a random search of one claim found: how many problems came back as what, and the smallest counterexample."""
+class ExactResult:
+    """What the check of a claim makes of networks set to the closed form, and of those with one weight off by ten tolerances.
+
+    - `outcomes`: of the exact ones.
+    - `off`: of the others, where the exact one holds and ten tolerances are less than the effect.
+    - `false_alarm`: an exact one that is violated.
+    - `missed`: one with a weight off that holds, or cannot be decided.
+    """
 
     claim: Claim
     seed: int
     outcomes: dict[str, int]
-    counterexample: Trial | None
+    off: dict[str, int]
+    false_alarm: Trial | None
+    missed: Trial | None
     seconds: float
 
     @property
@@ -35,7 +45,42 @@ class SearchResult:
 
     @property
     def survived(self) -> bool:
-        return self.counterexample is None
+        return self.false_alarm is None and self.missed is None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.claim.name,
+            "survived": self.survived,
+            "tried": self.tried,
+            "outcomes": self.outcomes,
+            "off": self.off,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            "false_alarm": None if self.false_alarm is None else counterexample_dict(self.false_alarm),
+            "missed": None if self.missed is None else counterexample_dict(self.missed),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What a random search of one claim found: how many problems came back as what, and the smallest counterexample; and `exact`, the same
+    of networks that need no training, if those were tried.
+    """
+
+    claim: Claim
+    seed: int
+    outcomes: dict[str, int]
+    counterexample: Trial | None
+    seconds: float
+    exact: ExactResult | None = None
+
+    @property
+    def tried(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def survived(self) -> bool:
+        return self.counterexample is None and (self.exact is None or self.exact.survived)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -46,6 +91,7 @@ class SearchResult:
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
             "counterexample": None if self.counterexample is None else counterexample_dict(self.counterexample),
+            "exact": None if self.exact is None else self.exact.to_dict(),
         }
 
 
@@ -76,6 +122,64 @@ def search(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], No
             found = shrink(judged, trial)
             break
     return SearchResult(claim, seed, {n: outcomes[n] for n in NAMES if outcomes[n]}, found, time.perf_counter() - begin)
+
+
+Draw = Callable[[Any], Any]
+
+
+def search_both(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None) -> SearchResult:
+    """`search`; and, if the claim has `exact` and nothing was found, `search_exact` on as many problems."""
+    result = search(claim, tries, seed, progress)
+    if claim.exact is None or not result.survived:
+        return result
+    found = search_exact(claim, tries, seed)
+    return dataclasses.replace(result, exact=found, seconds=result.seconds + found.seconds)
+
+
+def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] | None = None) -> ExactResult:
+    """Try the check of a claim on networks that need no training: those of the closed form itself, which it must pass, and those of which
+    one weight is off by ten tolerances, which it must not.
+
+    Cheap, so that tens of thousands of problems take minutes. Stops at the first false alarm, or the first that is missed.
+
+    **Arguments:**
+
+    - `claim`: one that has `exact`.
+    - `tries`: the number of problems, shared among the shapes.
+    - `seed`: every draw follows from it.
+    - `draws`: functions of a key that draw problems, one a shape; by default those of the claim.
+
+    **Raises:** `ValueError` for fewer than one try, or a claim without `exact`.
+    """
+    tries = _checks.count("tries", tries)
+    if claim.exact is None:
+        raise _checks.bad("claim", f"{claim.name}, without `exact`", "a claim whose networks can be set to the closed form")
+    begin, draws = time.perf_counter(), claim.search if draws is None else draws
+    outcomes, off = Counter(), Counter()
+    found: dict[str, Trial | None] = {"false_alarm": None, "missed": None}
+    key = jax.random.fold_in(jax.random.key(seed), 0xE8AC7)
+    for number, draw in enumerate(draws):
+        share = tries // len(draws) + (number < tries % len(draws))
+        both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), claim.exact(p))))
+        for first in range(0, share, EXACT):
+            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), first), EXACT)
+            problems, (own, other, visible) = both(keys)
+            names = [_names(eqx.filter_vmap(lambda v: v.outcome)(v)) for v in (own, other)]
+            for i in range(min(EXACT, share - first)):
+                item = lambda tree, i=i: jax.tree.map(lambda x: x[i] if eqx.is_array(x) else x, tree)  # noqa: E731
+                outcomes[names[0][i]] += 1
+                if names[0][i] == "violated":
+                    found["false_alarm"] = Trial(item(problems), item(own))
+                if names[0][i] == "holds" and bool(visible[i]):
+                    off[names[1][i]] += 1
+                    if names[1][i] in ("holds", "undecidable"):
+                        found["missed"] = Trial(item(problems), item(other))
+            if any(found.values()):
+                break
+        if any(found.values()):
+            break
+    count = lambda c: {n: c[n] for n in NAMES if c[n]}  # noqa: E731
+    return ExactResult(claim, seed, count(outcomes), count(off), found["false_alarm"], found["missed"], time.perf_counter() - begin)
 
 
 def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:

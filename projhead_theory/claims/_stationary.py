@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._spectra import Whitening, eigh, frobenius, matmul, symmetric
-from ..moments import Moments
+from ..losses import AbstractLoss, spectral
+from ..moments import Moments, TargetMoments
+from ..simulation import Trajectory, layer_gradients
 
 
 class Stationary(eqx.Module):
@@ -62,3 +64,13 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
         learned=jnp.sum(learned),
         saddle=further[-1] > jnp.where(full, jnp.min(jnp.where(learned, squares, jnp.inf)), noise),
     )
+
+
+def reported_share(trajectory: Trajectory, moments: Moments | TargetMoments, loss: AbstractLoss = spectral) -> Float[Array, ""]:
+    """The gradient that a run reports over that of its final network, at most one.
+
+    A run is granted no more than it reports: one of another objective may have stopped where this loss still has a gradient.
+    """
+    own = jnp.sqrt(sum(jnp.sum(g * g) for g in layer_gradients(trajectory.final, moments, loss)))
+    reported = trajectory.gradient_norm[-1]
+    return jnp.where(own > reported, reported / jnp.where(own > 0, own, 1), 1)

@@ -82,23 +82,26 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
 
 
 def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
-    """Draws for a random search: strengths over up to six decades, fractions from near zero to one with ties and near-ties,
-    features as they are or mixed by a rotation or a general matrix.
+    """Draws for a random search: strengths over up to twelve decades, a direction without variance or nearly so, fractions from near zero
+    to one with ties and near-ties, features as they are or mixed by a rotation or a general matrix.
     """
     d = sizes[0]
 
     def draw(key: PRNGKeyArray) -> Task:
-        k = jax.random.split(key, 9)
+        k = jax.random.split(key, 12)
         dtype = jnp.result_type(float)
-        decades = jnp.where(jax.random.bernoulli(k[1], 0.5), jax.random.uniform(k[0], (), dtype, 0, 6), 0)
+        decades = jnp.where(jax.random.bernoulli(k[1], 0.5), jax.random.uniform(k[0], (), dtype, 0, 12), 0)
         strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
+        # A matrix of this rank, or just short of it.
+        faint = jnp.where(jax.random.bernoulli(k[9]), 0, 10.0 ** jax.random.uniform(k[10], (), dtype, -9, -3))
+        strength = jnp.where(jax.random.bernoulli(k[8], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength)
         fractions = jax.random.uniform(k[3], (d,), dtype)
         # A tie, or a gap down to where the dtype cannot see it.
         gap = jnp.where(jax.random.bernoulli(k[4]), 0, 10.0 ** jax.random.uniform(k[5], (), dtype, -12, -1))
         tied = jnp.clip(fractions.at[-1].set(fractions[0] - gap), 0, 1) if d > 1 else fractions
         fractions = jnp.where(jax.random.bernoulli(k[6], 0.3), tied, fractions)
         q, r = jnp.linalg.qr(jax.random.normal(k[7], (d, d), dtype))
-        kind = jax.random.randint(k[8], (), 0, 3)
+        kind = jax.random.randint(k[11], (), 0, 3)
         mixing = jnp.where(kind == 0, jnp.eye(d, dtype=dtype), jnp.where(kind == 1, q, matmul(q, jnp.eye(d, dtype=dtype) + r / 4)))
         second = symmetric(matmul(mixing * strength**2, mixing.T))
         cross = symmetric(matmul(mixing * (fractions * strength**2), mixing.T))

@@ -155,7 +155,7 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
             for number, claim in enumerate(chosen):
                 progress.update(task, description=claim.name)
                 show = lambda done, number=number: progress.update(task, completed=number * tries + done)  # noqa: E731
-                results.append(claims.search(claim, tries, seed, show))
+                results.append(claims.search_both(claim, tries, seed, show))
                 # Its programs are of no use to the next, and hold memory mappings, of which a process has only so many.
                 jax.clear_caches()
         except KeyboardInterrupt:
@@ -171,6 +171,10 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
             console.print(
                 f"{result.claim.name}: {result.counterexample.label}: {result.counterexample.verdict}", markup=False, highlight=False
             )
+        for exact in (r.exact for r in results if r.exact is not None):
+            for what, trial in (("false alarm", exact.false_alarm), ("missed", exact.missed)):
+                if trial is not None:
+                    console.print(f"{exact.claim.name}: {what}: {trial.label}: {trial.verdict}", markup=False, highlight=False)
         console.print(f"seed {seed}: {'no counterexample found' if not found else 'refuted: ' + ', '.join(r.claim.name for r in found)}")
     if interrupted:
         print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)

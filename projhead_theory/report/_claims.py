@@ -34,7 +34,7 @@ def claims_report(
 
 
 def search_report(results: Sequence[SearchResult], seed: int, planned: Sequence[str] | None = None) -> dict[str, Any]:
-    """What a random search found. `all_survive`: no counterexample to any planned claim."""
+    """What a random search found. `all_survive`: no counterexample to any planned claim, no false alarm and nothing missed."""
     missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
     return {
         "schema": SCHEMA,
@@ -67,16 +67,21 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
 
 
 def search_table(results: Sequence[SearchResult]) -> Table:
-    """One row a claim: how many random problems came back as what."""
+    """One row a claim: outcomes of random problems; and of networks set to the closed form, and of those with a weight off."""
     table = Table()
     table.add_column("claim", no_wrap=True)
     table.add_column("problems", justify="right")
     table.add_column("outcomes")
     table.add_column("counterexample")
+    listed = lambda outcomes: ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items())  # noqa: E731
+    mark = lambda fine, good, bad: f"[green]{good}[/]" if fine else f"[red]{bad}[/]"  # noqa: E731
     for result in results:
-        outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result.outcomes.items())
-        found = "[green]none[/]" if result.survived else "[red]found[/]"
-        table.add_row(f"[bold]{result.claim.name}[/]", str(result.tried), outcomes, found)
+        found = mark(result.counterexample is None, "none", "found")
+        table.add_row(f"[bold]{result.claim.name}[/]", str(result.tried), listed(result.outcomes), found)
+        if result.exact is not None:
+            e = result.exact
+            table.add_row("  - exact networks", str(e.tried), listed(e.outcomes), mark(e.false_alarm is None, "none", "false alarm"))
+            table.add_row("  - a weight off", str(sum(e.off.values())), listed(e.off), mark(e.missed is None, "none", "missed"))
     return table
 
 
