@@ -207,6 +207,7 @@ def _whiten_jvp(primals, tangents):
         inverse = matmul(projector, scale[:, None] * psd_power(scaled, -0.5, value.rank))
         return inverse, psd_power(scaled, 0.5, value.rank) * stretch, projector
 
-    moved = jax.jvp(smooth, primals, tangents)[1]
-    still = (jnp.zeros(value.rank.shape, jax.dtypes.float0), jnp.zeros_like(value.condition), jnp.zeros_like(value.rounding))
-    return value, Whitening(*moved, *still)
+    inverse, forward, projector = jax.jvp(smooth, primals, tangents)[1]
+    still = jnp.zeros(value.rank.shape, jax.dtypes.float0)
+    moved = Whitening(inverse, forward, projector, still, jnp.zeros_like(value.condition), jnp.zeros_like(value.rounding))
+    return value, moved

@@ -283,7 +283,7 @@ def check(
     controls = []
     for control in claim.controls:
         progress(f"{claim.name}, control {control.name}")
-        controls.append(_control(judged, control, *sides[control.on], trials[control.on].verdict))
+        controls.append(_control(judged, control, sides[control.on], trials[control.on].verdict))
     counterexample = None
     violated = [t for t in trials if t.verdict.name == "violated"]
     if violated:
@@ -305,7 +305,8 @@ def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
     return problems
 
 
-def _control(claim: Claim, control: Control, problem: Any, prediction: Any, measurement: Any, own: Verdict) -> ControlResult:
+def _control(claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Verdict) -> ControlResult:
+    problem, prediction, measurement = side
     same_run = control.problem is None and control.measure is None
     if control.problem is not None:
         problem = control.problem(problem)

@@ -154,13 +154,13 @@ def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] 
     tries = _checks.count("tries", tries)
     if claim.exact is None:
         raise _checks.bad("claim", f"{claim.name}, without `exact`", "a claim whose networks can be set to the closed form")
-    begin, draws = time.perf_counter(), claim.search if draws is None else draws
+    begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
     found: dict[str, Trial | None] = {"false_alarm": None, "missed": None}
     key = jax.random.fold_in(jax.random.key(seed), 0xE8AC7)
     for number, draw in enumerate(draws):
         share = tries // len(draws) + (number < tries % len(draws))
-        both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), claim.exact(p))))
+        both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), exact(p))))
         for first in range(0, share, EXACT):
             keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), first), EXACT)
             problems, (own, other, visible) = both(keys)
