@@ -12,10 +12,22 @@ import pytest
 from jaxtyping import Array, Float
 
 import projhead_theory as pt
-from projhead_theory.claims import CLAIMS, FAMILY_ERROR, Claim, Measured, Trial, compare_values, numbers, search, search_all, shrink
+from projhead_theory.claims import (
+    CLAIMS,
+    FAMILY_ERROR,
+    Claim,
+    Measured,
+    Trial,
+    compare_values,
+    numbers,
+    search,
+    search_all,
+    search_exact,
+    shrink,
+)
 from projhead_theory.claims._layers import with_exponents
 from projhead_theory.claims._norm import with_power
-from projhead_theory.claims._search import BATCH, _tried, rounder
+from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
 from projhead_theory.claims._tasks import Task, harder
 from projhead_theory.moments import Moments
 
@@ -192,6 +204,42 @@ def test_all_named_claims_are_searched(monkeypatch):
         monkeypatch.setitem(CLAIMS, name, dataclasses.replace(toy(predict, search=SHAPES), name=name))
     results = search_all("first", "second", tries=40)
     assert [(r.claim.name, r.survived) for r in results] == [("first", True), ("second", False)]
+
+
+# Networks that need no training
+
+
+def off_by(exact, other, visible=True):
+    """A claim whose networks of the closed form are off by so much beside 1, granted a tenth, and those with a weight off by so much."""
+    judged = lambda change: compare_values(jnp.ones(1), jnp.ones(1) + change, {"rounding": 0.1})  # noqa: E731
+    return toy(right, search=SHAPES, exact=lambda p: (judged(exact), judged(other), jnp.asarray(visible)))
+
+
+def test_a_check_that_tells_networks_of_the_closed_form_from_others_survives():
+    result = search_exact(off_by(0.0, 1.0), 7)
+    assert (result.survived, result.tried, result.outcomes, result.off) == (True, 7, {"holds": 7}, {"violated": 7})
+
+
+def test_false_alarms_and_what_is_missed_are_found():
+    """With the verdict and its problem; what no check could see is not missed."""
+    alarm, missed = search_exact(off_by(0.2, 1.0), 7), search_exact(off_by(0.0, 0.05), 7)
+    assert (alarm.survived, alarm.missed, alarm.false_alarm.verdict.name) == (False, None, "violated")
+    assert (missed.survived, missed.false_alarm, missed.missed.verdict.name) == (False, None, "holds")
+    assert missed.missed.problem.entries.shape == (3,)
+    hidden = search_exact(off_by(0.0, 0.05, visible=False), 7)
+    assert (hidden.survived, hidden.off) == (True, {})
+
+
+@pytest.mark.parametrize("x64", [True, False])
+@pytest.mark.parametrize("name", [name for name, claim in CLAIMS.items() if claim.exact])
+def test_networks_of_the_closed_form_hold_and_those_with_a_weight_off_do_not(name, x64):
+    """One batch of one shape: no false alarm and none missed, in either dtype."""
+    with jax.enable_x64(x64):
+        found = search_exact(CLAIMS[name], EXACT, draws=CLAIMS[name].search[:1])
+    assert found.survived, found.to_dict()
+    assert found.tried == EXACT
+    assert found.outcomes["holds"] >= EXACT / 4
+    assert set(found.off) == {"violated"}
 
 
 # Shrinking
