@@ -158,13 +158,29 @@ def _unit_diagonal(second: Array) -> tuple[Array, Array]:
     return jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled), stretch
 
 
+def _axes(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
+    """Orthonormal axes, as rows, each along what is left of the row of which most is left; zero when nothing is."""
+    d = rows.shape[1]
+
+    def along(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        left, axes = state
+        axis = left[jnp.argmax(jnp.sum(left**2, axis=1))]
+        for _ in range(2):
+            axis = axis - matmul(matmul(axes, axis), axes)
+            size = jnp.linalg.norm(axis)
+            axis = axis / jnp.where(size > 0, size, 1)
+        return left - matmul(left, axis)[:, None] * axis, axes.at[k].set(axis)
+
+    return jax.lax.fori_loop(0, d, along, (rows, jnp.zeros((d, d), rows.dtype)))[1]
+
+
 @jax.custom_jvp
 def whiten(second: Float[Array, "d d"]) -> Whitening:
     r"""Whitening of a second moment, scaled to unit diagonal first.
 
     The scaling $S = D S' D$ is an exact symmetry: strengths apart by many decades do not spoil one another, and the range of $S$
-    is $D$ times that of $S' = V \Lambda V^\top$, whose rank is told by the $d \epsilon$ of its spectrum. With $D V = Q R$ over the range,
-    $U = Q R^{-\top} \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
+    is $D$ times that of $S' = V \Lambda V^\top$, whose rank is told by the $d \epsilon$ of its spectrum. With $D V Z^\top = Q R$ over the
+    range, $Z$ orthogonal, $U = Q R^{-\top} Z \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
     """
     d, eps = second.shape[-1], jnp.finfo(second.dtype).eps
     scaled, stretch = _unit_diagonal(second)
@@ -173,14 +189,19 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     inside = spread > d * eps * spread[0]
     rank = jnp.sum(inside)
     spread = jnp.where(inside, spread, 1)
-    # The first columns of Q span the first of D V, whatever the others are.
-    q, r = jnp.linalg.qr(stretch[:, None] * v)
-    q, r = jnp.where(inside, q, 0), jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype))
-    lower = jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True)
+    # Householder's QR errs in each row by the rounding of that row, if strong rows come first and the axes are turned to them.
+    order = jnp.argsort(-stretch)
+    axes = _axes(jnp.where(inside, stretch[:, None] * v, 0))
+    turned = jnp.where(inside, matmul(v, axes.T), v)
+    # The first columns of Q span the range, the others what is orthogonal to it.
+    q, r = jnp.linalg.qr((stretch[:, None] * turned)[order])
+    q, r = q[jnp.argsort(order)], jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype))
+    away, q = jnp.where(inside, 0, q), jnp.where(inside, q, 0)
+    lower = matmul(jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True), axes)
     root = jnp.where(inside, jnp.sqrt(spread), 0)
-    # How far from orthogonal the columns of D V are over the range, by which rounding turns it; of full rank it cannot be turned.
-    length = jnp.sqrt(jnp.sum(r * r, axis=0))
-    turn = jnp.where(rank < d, frobenius(r / length) * frobenius(lower * length), 1)
+    # An error of each row of D V by its own length moves its pseudoinverse within the range, and out of it.
+    aside = stretch[:, None] * away
+    turn = jnp.where(rank < d, frobenius(stretch[:, None] * matmul(q, lower)) + frobenius(aside) * frobenius(matmul(q, lower)), 1)
     condition = jnp.where(rank > 0, spread[0] / jnp.min(spread), 1)
     eye = jnp.eye(d, dtype=second.dtype)
     scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from .. import _checks, measure
 from .._spectra import eigh, frobenius, matmul, psd_power, symmetric, whiten
 from .._tolerance import gram_rounding, power_rounding
-from ..networks import Headed
+from ..networks import DeepLinear, Headed
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction, imbalance_bound
 from ._stationary import nearest_stationary, reported_share
@@ -59,6 +59,13 @@ def compare(
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
+def on_range(network: DeepLinear, projector: Float[Array, "d d"]) -> DeepLinear:
+    """The network without what its first layer carries outside the range of $S$, which never moves and is not seen by the loss: it counts
+    as imbalance of the rest.
+    """
+    return eqx.tree_at(lambda n: n.layers[0], network, matmul(network.layers[0], projector))
+
+
 @eqx.filter_jit
 def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
     # A run and a prediction may be of two dtypes: each errs by the rounding of its own.
@@ -73,13 +80,13 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     whitening = whitening._replace(rounding=whitening.rounding * (eps / float(jnp.finfo(dtype).eps)))
     project = whitening.projector
     final = trajectory.final
-    measured = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(final))
+    measured = measure.layer_grams(on_range(final, project))
 
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)
     discrepancy = frobenius(measured - grams) / size
 
-    near = nearest_stationary(moments, whitening, matmul(final.matrix, project), min(final.sizes), whitening.rounding)
+    near = nearest_stationary(moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding)
     levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
     last = symmetric(measured[-1])
     carried = jax.vmap(lambda t: frobenius(jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]))(levels)
@@ -89,9 +96,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     share = reported_share(trajectory, moments)
     stationarity = 2 * (carried + left) * share
 
-    # What the first layer carries outside the range never moves and is not seen by the loss: it counts as imbalance of the rest.
-    within = eqx.tree_at(lambda n: n.layers[0], trajectory.start, matmul(trajectory.start.layers[0], project))
-    start = measure.imbalance_norms(within) if imbalance is None else imbalance
+    start = measure.imbalance_norms(on_range(trajectory.start, project)) if imbalance is None else imbalance
     gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
     trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.

@@ -12,11 +12,11 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from .. import measure
-from .._spectra import frobenius, psd_power
+from .._spectra import frobenius, psd_power, whiten
 from ..simulation import gradient_descent
 from ..theory import LayerPrediction
 from ._claim import Claim, Control
-from ._compare import compare
+from ._compare import compare, on_range
 from ._exact import try_exact
 from ._minimiser import PAIR, SEARCHED, TRIPLE, predict, train
 from ._rounding import imbalance_rounding
@@ -31,9 +31,10 @@ PREMISE = "balanced start"
 @eqx.filter_jit
 def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
     """The Grams of all layers, granting a balanced start's rounding and the integration error of the flow."""
-    rounding = imbalance_rounding(run.fine.start)
+    start = on_range(run.fine.start, whiten(prediction.moments.second).projector)
+    rounding = imbalance_rounding(start)
     verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
-    balanced = jnp.all(measure.imbalance_norms(run.fine.start) <= rounding)
+    balanced = jnp.all(measure.imbalance_norms(start) <= rounding)
     return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
 
 
@@ -50,7 +51,7 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor)
 
     top, bottom = extremes(prediction.grams)
-    seen_top, seen_bottom = extremes(measure.layer_grams(run.fine.final))
+    seen_top, seen_bottom = extremes(measure.layer_grams(on_range(run.fine.final, whiten(prediction.moments.second).projector)))
     predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
     sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)

@@ -14,6 +14,7 @@ from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import RegressionMinimiser, imbalance_bound
 from ._claim import Claim, Control
+from ._compare import on_range
 from ._exact import TOLERANCES, Exact, frames, off, run_of, weight_off
 from ._layers import PREMISE
 from ._rounding import imbalance_rounding
@@ -89,9 +90,8 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
     best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
     depth, whitening = best.depth, whiten(moments.second)
-    project = whitening.projector
-    grams = jax.vmap(lambda g: matmul(matmul(project, g), project))(measure.layer_grams(network))
-    matrix = matmul(network.matrix, project)
+    start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
+    grams, matrix = measure.layer_grams(within), within.matrix
     size = frobenius(best.grams)
     size = jnp.where(size > 0, size, 1)
     residual, last, saddle = _left(moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape))
@@ -108,7 +108,7 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     product = 4 * depth * max(network.sizes) * jnp.finfo(size.dtype).eps
     rounding = 2 * best.rounding + product
     rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
-    granted = imbalance_rounding(run.fine.start)
+    granted = imbalance_rounding(start)
     scale = jnp.abs(best.loss) + moments.power / 2
     both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))  # noqa: E731
     zero = jnp.zeros_like(scale)
@@ -129,7 +129,7 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
         effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
         predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
         measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
-        premises={"unique minimiser": best.unique, PREMISE: _is_balanced(run, granted)},
+        premises={"unique minimiser": best.unique, PREMISE: _is_balanced(start, granted)},
         settled=run.settled & ~saddle,
         finite=run.finite,
         labels=(*(f"layer {i}" for i in range(1, depth + 1)), "map", "loss"),
@@ -137,8 +137,8 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     )
 
 
-def _is_balanced(run: Run, granted: Array) -> Bool[Array, ""]:
-    return jnp.all(measure.imbalance_norms(run.fine.start) <= granted)
+def _is_balanced(start: DeepLinear, granted: Array) -> Bool[Array, ""]:
+    return jnp.all(measure.imbalance_norms(start) <= granted)
 
 
 def regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> RegressionTask:
