@@ -31,7 +31,9 @@ def verify(
         str | None, typer.Option(metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d).")
     ] = None,
     depth: Annotated[int, typer.Option(help="With --views: number of layers.")] = 2,
-    width: Annotated[int | None, typer.Option(help="With --views: width of every layer; the rank if not given.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="With --views: width of every layer; by default the directions with signal, at most 8.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Threads; as many as there are cores if not given.")] = None,
     precision: options.Precision = "float64",
 ) -> int:
