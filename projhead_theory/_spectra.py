@@ -18,7 +18,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 
 def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
-    return (a + jnp.swapaxes(a, -1, -2)) / 2
+    return a / 2 + jnp.swapaxes(a, -1, -2) / 2
 
 
 def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
@@ -202,7 +202,7 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     # An error of each row of D V by its own length moves its pseudoinverse within the range, and out of it.
     aside = stretch[:, None] * away
     turn = jnp.where(rank < d, frobenius(stretch[:, None] * matmul(q, lower)) + frobenius(aside) * frobenius(matmul(q, lower)), 1)
-    condition = jnp.where(rank > 0, spread[0] / jnp.min(spread), 1)
+    condition = jnp.where(rank > 0, spread[0] / jnp.min(jnp.where(inside, spread, jnp.inf)), 1)
     eye = jnp.eye(d, dtype=second.dtype)
     scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)
     straight = scale[:, None] * v

@@ -83,6 +83,29 @@ def test_predict_tie_is_flagged(capsys):
     assert "nan" not in out.lower()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "strength", "noise"),
+    [
+        (("--precision", "float32"), (1, 1), (2000, 0.1)),
+        ((), (1, 1), (1e9, 0.1)),
+        ((), (1e-150, 1e150), (1e-150, 1e-150)),
+    ],
+)
+def test_predict_shows_a_weak_feature_beside_a_strong_one(capsys, arguments, strength, noise):
+    """Its weight is neither zero nor that of rounding, at any layer, and it is kept."""
+    given = [word for name, values in (("--strength", strength), ("--noise", noise)) for word in (name, ",".join(map(str, values)))]
+    code, out, _ = run(capsys, "predict", *given, "--depth", "4", *arguments, "--json", "-")
+    data = json.loads(out)
+    phi, sigma = np.array(strength, float), np.array(noise, float)
+    eps = np.finfo(np.float32 if arguments else float).eps
+    # Some roundings, and that of the exponent times ln w < 350.
+    want = [(phi / (phi**2 + sigma**2)) ** (level / 4) for level in (1, 2, 3, 4)]
+    np.testing.assert_allclose(data["weights"], want, rtol=512 * eps)
+    assert (code, data["kept"]) == (0, [0, 1])
+    _, out, _ = run(capsys, "predict", *given, "--depth", "4", *arguments)
+    assert out.count(" yes ") == 2
+
+
 def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
     path = tmp_path / "p.json"
     code, out, _ = run(capsys, "predict", *PROBLEM, "--json", str(path))
@@ -114,6 +137,17 @@ def test_simulate_reproduces_from_its_seed(capsys):
     arguments = ("simulate", *PROBLEM, "--method", "descent", "--steps", "50", "--json", "-")
     first, again, other = (json.loads(run(capsys, *arguments, "--seed", s)[1]) for s in ("3", "3", "4"))
     assert first["measured"] == again["measured"] != other["measured"]
+
+
+def test_simulate_does_not_call_a_saddle_a_violation(capsys):
+    """The weak feature has not been learned when the gradient of the strong one, ten thousand times stronger, has vanished."""
+    strengths = ("--strength", "100,0.01", "--noise", "100,0.01")
+    method = ("--method", "descent", "--steps", "500", "--step", "1e-5", "--scale", "0.01")
+    code, out, _ = run(capsys, "simulate", *strengths, *method, "--depth", "1", "--precision", "float32", "--json", "-")
+    data = json.loads(out)
+    assert (code, data["ended"]) == (0, "converged")
+    assert data["measured"][-1][0] == pytest.approx(0.005, rel=1e-4)
+    assert data["verdict"]["outcome"] == "not_converged", data["verdict"]
 
 
 def test_simulate_divergence_is_exit_2_without_nan(capsys):

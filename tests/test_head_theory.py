@@ -306,6 +306,30 @@ def test_any_other_spectrum_is_emulated_by_no_kappa_and_best_by_least_squares():
     assert float(given_.spread) == pytest.approx(np.exp(np.abs(np.log(ratios / factor)).max()) - 1)
 
 
+def test_two_features_are_emulated_exactly(eps):
+    """Any two weights fall geometrically: the ratio is the root of theirs, and the factor the root of the larger."""
+    for weights in ([1.0, 0.25], [0.25, 1.0], [0.9, 0.8], [3e4, 2e-4]):
+        found = kappa_emulation(cast(weights))
+        large, small = max(weights), min(weights)
+        # The logarithms and their exponential are rounded, by at most |ln w| < 11 roundings each.
+        assert float(found.kappa) == pytest.approx((large / small) ** 0.5, rel=32 * eps)
+        assert float(found.factor) == pytest.approx(large**0.5, rel=32 * eps)
+        assert float(found.spread) <= 32 * eps
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("weights", [[1.0, 0.25], [0.3, 0.7], [2.0, 0.02]])
+def test_no_other_ratio_emulates_two_features_as_well(weights):
+    """Over a fine grid of ratios: the least spread is at the one found."""
+    grid = np.geomspace(1, 20, 20_001)
+    falling = -np.sort(-np.asarray(weights))
+    ratios = np.log(grid)[:, None] * np.arange(2) + np.log(falling) / 2
+    spread = np.expm1(np.abs(ratios - ratios.mean(1, keepdims=True)).max(1))
+    found = kappa_emulation(cast(weights))
+    assert float(found.kappa) == pytest.approx(grid[spread.argmin()], rel=np.log(20) / 20_000)
+    assert float(found.spread) <= spread.min()
+
+
 def test_one_feature_and_equal_weights_need_no_head(eps):
     for weights in ([0.3], [0.7, 0.7]):
         found = kappa_emulation(cast(weights))

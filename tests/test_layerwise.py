@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from projhead_theory import AdditiveNoise, ContrastiveProblem, Features
+from projhead_theory import AdditiveNoise, ContrastiveProblem, Features, Moments
 from projhead_theory.problems import random_moments
 from projhead_theory.theory import layerwise, spectral
 
@@ -78,6 +78,60 @@ def test_a_dropped_feature_has_weight_zero_in_every_layer(eps):
     weights = np.asarray(layerwise(feature_model(), 3, width=2).weights)
     assert (weights[:, 2] <= 64 * eps).all()  # the strongest, with the smallest signal fraction
     assert (weights[:, :2] > 0.1).all()
+
+
+SMALL = [(jnp.float32, 2e3), (jnp.float32, 1e8)] + (jnp.result_type(float) == jnp.float64) * [(jnp.float64, 1e8), (jnp.float64, 1e60)]
+
+
+@pytest.mark.parametrize(("dtype", "noise"), SMALL)
+def test_a_feature_of_small_signal_fraction_has_its_weight_in_every_layer(dtype, noise):
+    """Far below the rounding of the other feature's, which it does not mix with."""
+    sigma, depth = np.array([noise, 0.1]), 4
+    moments = ContrastiveProblem(Features(np.ones(2, dtype)), AdditiveNoise(sigma.astype(dtype))).moments()
+    prediction = layerwise(moments, depth)
+    for level in range(1, depth + 1):
+        # Of eight roundings each the moments, the fraction, the Gram and its power, and of the exponent times ln w < 280.
+        np.testing.assert_allclose(prediction.weights[level - 1], (1 / (1 + sigma**2)) ** (level / depth), rtol=512 * jnp.finfo(dtype).eps)
+    assert (int(prediction.minimiser.kept), int(prediction.minimiser.unresolved)) == (2, 0)
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("phi", [[1e-150, 1e150], [1e150, 1e-150, 1.0]])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_weights_three_hundred_decades_apart(phi, depth):
+    """No entry of any layer underflows beside the others."""
+    phi, sigma = np.array(phi), np.full(len(phi), 1e-150)
+    prediction = layerwise(ContrastiveProblem(Features(phi), AdditiveNoise(sigma)).moments(), depth)
+    last = phi / (phi**2 + sigma**2)
+    for level in range(1, depth + 1):
+        # As above, with ln w < 350.
+        np.testing.assert_allclose(prediction.weights[level - 1], last ** (level / depth), rtol=512 * np.finfo(float).eps)
+    assert (int(prediction.minimiser.kept), int(prediction.minimiser.unresolved)) == (len(phi), 0)
+
+
+@pytest.mark.parametrize(("dtype", "noise"), [(jnp.float32, 1e10), *(jnp.result_type(float) == jnp.float64) * [(jnp.float64, 1e80)]])
+def test_a_weight_whose_square_underflows_is_flagged(dtype, noise):
+    """It shows as zero at layers where the dtype would have it, but not in silence."""
+    moments = ContrastiveProblem(Features(np.ones(2, dtype)), AdditiveNoise(np.array([noise, 1], dtype))).moments()
+    prediction = layerwise(moments, 2)
+    assert (prediction.weights[:, 0] == 0).all()
+    assert int(prediction.minimiser.unresolved) == 1
+
+
+@pytest.mark.parametrize(("dtype", "strength"), [(jnp.float32, 1e-20), *(jnp.result_type(float) == jnp.float64) * [(jnp.float64, 1e-160)]])
+@pytest.mark.parametrize("power", [1, -1])
+def test_strengths_whose_squares_the_dtype_has_not_are_refused(dtype, strength, power):
+    with pytest.raises(ValueError, match=r"^strength: got "):
+        Features(np.array([strength**power, 1], dtype))
+
+
+@pytest.mark.parametrize("dtype", dict(SMALL))
+def test_a_mixed_feature_that_rounding_hides_is_flagged(dtype):
+    """Of a signal fraction of 10 eps, where 8 d eps = 24 are granted to rounding: weight zero, but not in silence."""
+    q = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
+    cross = q * np.array([0.5, 0.3, 10 * jnp.finfo(dtype).eps]) @ q.T
+    minimiser = layerwise(Moments(cross.astype(dtype), np.eye(3, dtype=dtype)), 2).minimiser
+    assert (int(minimiser.kept), int(minimiser.unresolved)) == (2, 1)
 
 
 def test_to_xarray_is_labelled_by_layer():

@@ -10,8 +10,10 @@ import scipy.linalg
 
 import projhead_theory as pt
 from projhead_theory._spectra import psd_power, whiten
-from projhead_theory.claims._stationary import nearest_stationary
+from projhead_theory.claims._stationary import nearest_stationary, reported_share
+from projhead_theory.losses import MeanSquaredError, spectral
 from projhead_theory.problems import random_moments
+from projhead_theory.simulation import Ended, Trajectory, layer_gradients
 
 FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
 
@@ -117,3 +119,54 @@ def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_mi
         turned = turn @ np.asarray(best) @ turn.T
         errors.append(np.linalg.norm(np.asarray(near(moments, jnp.asarray(turned, u.dtype), 2).step) + turned - best))
     assert 3 < errors[0] / errors[1] < 5
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("width", range(1, 5))
+def test_excess_bounds_the_loss_above_the_minimum(width):
+    """It is three squares of the step, of which a turn towards a dropped mode costs the gap over the fraction, and all else one."""
+    for seed in range(4):
+        moments = random_moments(jax.random.key(seed), FRACTIONS, condition=3.0)
+        cross, second = np.asarray(moments.cross), np.asarray(moments.second)
+        loss = lambda m, c=cross, s=second: np.sum((s @ m) * (s @ m).T) - 2 * np.sum(c * m)  # noqa: E731
+        best = np.asarray(stationary(moments, tuple(range(width))))
+        values, vectors = np.linalg.eigh(best)
+        root = (vectors * np.sqrt(np.maximum(values, 0)))[:, -width:].T
+        moved = root + 1e-3 * np.random.default_rng(seed).standard_normal(root.shape)
+        whitening = whiten(moments.second)
+        found = nearest_stationary(moments, whitening, jnp.asarray(moved), width, whitening.rounding)
+        cost = [*np.asarray(FRACTIONS), 0.0]
+        share = float(found.excess) / (loss(moved.T @ moved) - loss(best))
+        # To first order in the distance, 1e-3, which is multiplied by the inverse of a gap of 0.1 at most.
+        assert 0.9 * 3 <= share <= 1.1 * 3 * cost[width - 1] / (cost[width - 1] - (cost[width] if width < 4 else 0))
+
+
+def test_what_is_left_in_a_direction_without_signal_is_not_learned(eps):
+    """Nothing pulls it to zero but itself: it stands apart from the step, with its loss."""
+    moments = pt.Moments(jnp.diag(jnp.asarray([2.0, 0.0, 0.0])), jnp.diag(jnp.asarray([4.0, 1.0, 2.0])))
+    found = near(moments, jnp.diag(jnp.asarray([2.0 / 16.0, 1e-2, 0.0])), 3)
+    np.testing.assert_allclose(found.left, np.diag([0, 1e-2, 0]), atol=64 * eps)
+    assert np.abs(found.step).max() <= 64 * eps
+    assert int(found.learned) == 1
+    assert not found.saddle
+    assert float(found.excess) == pytest.approx(2e-4, rel=1024 * eps / 1e-2)
+
+
+def reporting(network, gradient):
+    """A run that stays at a network and reports a gradient of this norm."""
+    twice, pair = jax.tree.map(lambda w: jnp.stack([w, w]), network), jnp.stack([jnp.asarray(gradient)] * 2)
+    zero = jnp.zeros_like(pair[0])
+    return Trajectory(pair, twice, pair, pair, Ended.converged, zero, jnp.zeros((), int), jnp.stack([zero] * (network.depth - 1)), zero)
+
+
+@pytest.mark.parametrize("loss", [spectral, MeanSquaredError()], ids=["contrastive", "regression"])
+def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
+    """At most all of it: a run of another objective may report more, or none where this one still has a gradient."""
+    pair = jnp.asarray([[0.5, 0.1], [0.1, 0.3]]), jnp.asarray([[1.0, 0.2], [0.2, 0.8]])
+    data = pt.Moments(*pair) if loss is spectral else pt.TargetMoments(*pair)
+    network = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=0.7)
+    own = float(jnp.sqrt(sum(jnp.sum(g**2) for g in layer_gradients(network, data, loss))))
+    for gradient, share in ((0.0, 0.0), (own / 4, 0.25), (own * 2, 1.0), (np.inf, 1.0)):
+        assert float(reported_share(reporting(network, gradient), data, loss)) == pytest.approx(share, rel=16 * eps)
+    still = pt.DeepLinear([jnp.zeros((2, 2))] * 2)
+    assert float(reported_share(reporting(still, 0.0), data, loss)) == 1

@@ -201,6 +201,46 @@ def test_accuracy_on_ill_conditioned_moments_degrades_no_faster_than_the_conditi
     np.testing.assert_allclose(second @ gram @ second, moments.cross, atol=64 * eps * condition * size)
 
 
+def copied(seed, d, r):
+    """Features that reach d inputs, each a whole combination of r features at a strength of its own, over three decades; moments are exact.
+
+    Returns the combinations `(d, r)`, and the features' cross and second moments.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        rows = rng.integers(-4, 5, (d, r)).astype(float)
+        length = np.linalg.norm(rows, axis=1)
+        if length.min() > 0 and np.linalg.cond(rows / length[:, None]) < 10:
+            break
+    second = 2.0 ** rng.integers(-2, 3, r)
+    return 2.0 ** rng.permutation(np.linspace(0, 10, d).round())[:, None] * rows, second * rng.permutation([0.75, 0.5, 0.25])[:r], second
+
+
+@pytest.mark.parametrize(("d", "r"), [(3, 2), (4, 2), (3, 3)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64] if jnp.result_type(float) == jnp.float64 else [jnp.float32])
+def test_rounding_bounds_the_error_of_the_gram_and_not_by_much(d, r, dtype):
+    """Against 50 digits, for second moments of every input and of fewer features than inputs, whose range leans to the strongest."""
+    mpmath = pytest.importorskip("mpmath")
+    shares = []
+    for seed in range(12):
+        reach, cross, second = copied(seed, d, r)
+        moments = Moments((reach * cross @ reach.T).astype(dtype), (reach * second @ reach.T).astype(dtype))
+        for width in range(1, r + 1):
+            result = spectral(moments, width)
+            kept = np.argsort(-cross / second)[:width]
+            with mpmath.workdps(50):
+                a = mpmath.matrix(reach.tolist())
+                back = (a.T * a) ** -1 * a.T
+                squares = [cross[i] / mpmath.mpf(second[i]) ** 2 if i in kept else 0 for i in range(r)]
+                want = back.T * mpmath.diag(squares) * back
+                error = mpmath.mnorm(mpmath.matrix(np.asarray(result.gram, float).tolist()) - want, "f") / mpmath.mnorm(want, "f")
+            shares.append(float(error) / float(result.rounding))
+            assert int(result.kept) == width
+    assert max(shares) <= 1
+    # A first-order bound on the worst of all roundings, of which these are some: a thousand times wider at the most.
+    assert max(shares) > 1e-3
+
+
 @given(st.integers(0, 10**6), st.integers(1, 3), st.floats(1e-3, 1e3))
 def test_minimiser_turns_permutes_and_scales_with_the_data(seed, width, scale):
     moments = random_moments(jax.random.key(seed), FRACTIONS, condition=10.0)

@@ -36,6 +36,8 @@ def predict(
         console.print(reports.prediction_table(report, problem.features.strength.tolist()))
         if not report["unique"]:
             console.print(f"Not unique: width {width} cuts between tied signal fractions; the tied features' weights are undetermined.")
+        if report["unresolved"]:
+            console.print(f"Too small for {precision}: the weights of {report['unresolved']} kept are not zero, though they show as zero.")
         if target is not None:
             console.print(reports.complexity_table(report["downstream"]))
             console.print(reports.complexity_sentence(report["downstream"]), highlight=False)

@@ -177,7 +177,10 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
             for what, trial in (("false alarm", exact.false_alarm), ("missed", exact.missed)):
                 if trial is not None:
                     console.print(f"{exact.claim.name}: {what}: {trial.label}: {trial.verdict}", markup=False, highlight=False)
-        console.print(f"seed {seed}: {'no counterexample found' if not found else 'refuted: ' + ', '.join(r.claim.name for r in found)}")
+        wrong = [r.exact.claim.name for r in results if r.exact is not None and not r.exact.survived]
+        said = {"refuted": [r.claim.name for r in found], "check at fault": wrong}
+        summary = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
+        console.print(f"seed {seed}: {summary or 'no counterexample found'}")
     if interrupted:
         print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
         return 130

@@ -19,7 +19,8 @@ class Features(eqx.Module):
     `"laplace"`, `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not
     given.
 
-    **Raises:** `ValueError` for no features, strengths that are not positive and finite, or a mixing of the wrong shape.
+    **Raises:** `ValueError` for no features, strengths that are not positive and finite, or whose squares, the variances, are not in the
+    dtype; or a mixing of the wrong shape.
     """
 
     strength: Float[Array, " d"]
@@ -30,6 +31,14 @@ class Features(eqx.Module):
         self.strength = _checks.positive("strength", strength)
         if self.strength.ndim != 1 or self.strength.size == 0:
             raise _checks.bad("strength", f"shape {self.strength.shape}", "a non-empty vector, one number a feature")
+        info = jnp.finfo(self.strength.dtype)
+        low, high = float(info.tiny) ** 0.5, float(info.max) ** 0.5
+        _checks.require(
+            "strength",
+            self.strength,
+            lambda v: (v >= low) & (v <= high),
+            f"numbers between {low:.1g} and {high:.1g}, so that {info.dtype} has their squares",
+        )
         self.law = as_law(law)
         self.mixing = None if mixing is None else _checks.floating("mixing", mixing)
         if self.mixing is not None:

@@ -16,7 +16,8 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     """A feature model's prediction, feature by feature.
 
     `weights[l][i]`, None where a tie leaves the weight undetermined; `kept`: the numbers of the features, from 0, that
-    the network keeps for certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is.
+    the network keeps for certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is; `unresolved`: the number of
+    features within the width whose weights show as zero and are not (`SpectralMinimiser`).
 
     **Raises:** `ValueError` if the moments are not diagonal: features are then not what the loss weights.
     """
@@ -36,8 +37,9 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
         "weights": plain(weights),
         "loss": float(prediction.loss),
         "signal_fraction": plain(fraction),
-        "kept": [i for i in range(d) if weights[-1, i] > 0],
+        "kept": sorted(int(i) for i in np.argsort(-fraction, kind="stable")[: int(prediction.minimiser.kept)]),
         "unique": unique,
+        "unresolved": int(prediction.minimiser.unresolved),
     }
 
 

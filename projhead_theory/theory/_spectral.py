@@ -21,8 +21,8 @@ class SpectralMinimiser(eqx.Module):
     - `signal_fraction` `(d,)`: the generalised eigenvalues of $(C, S)$, descending, zero where there is no variance.
     - `modes` `(d, d)`: columns $u_i$ with $C u_i = \lambda_i S u_i$, $u_i^\top S u_i = 1$, so that
       $M^\star = \sum_{\text{kept}} \lambda_i u_i u_i^\top$.
-    - `kept`: the number of modes in $M^\star$; `unresolved`: the number of modes within the width whose signal fraction is not zero, but
-      less than the dtype can tell from zero: they count as zero.
+    - `kept`: the number of modes in $M^\star$; `unresolved`: the number of modes within the width that show as zero and are not: of a
+      signal fraction less than the dtype can tell from zero, or of a weight whose square is.
     - `gap`: $\lambda_p - \max(\lambda_{p+1}, 0)$ (infinite when nothing is cut); `unique`.
     - `fraction_rounding` `(d,)`: the absolute error that the dtype leaves in each signal fraction; `rounding`: the error it leaves in
       `gram`, relative in Frobenius norm.
@@ -102,13 +102,15 @@ def minimise(moments: Moments, width: int | Array) -> SpectralMinimiser:
     kept = jnp.where(unique, jnp.sum(within & resolved), jnp.sum((fractions > fractions[width - 1]) & ~tied))
     gram = symmetric(matmul(matmul(w.inverse, psd_power(t, 1.0, kept)), w.inverse.T))
     gap = jnp.where(cuts, gap, jnp.inf)
+    # The square of a weight may underflow where the weight does not.
+    lost = jnp.where(apart, kept - jnp.sum(jnp.diagonal(gram) > 0), 0)
     return SpectralMinimiser(
         gram=gram,
         loss=-jnp.sum(jnp.where(within, jnp.maximum(fractions, 0), 0) ** 2),
         signal_fraction=jnp.maximum(fractions, 0),
         modes=modes,
         kept=kept,
-        unresolved=jnp.sum(within & ~resolved & (fractions > 0)),
+        unresolved=jnp.sum(within & ~resolved & (fractions > 0)) + lost,
         gap=gap,
         unique=unique,
         fraction_rounding=noise,

@@ -1,0 +1,411 @@
+"""Mutations of the library's own code: each changes one expression, and the tests that should see it must fail.
+
+    python .ci/mutants.py --count 340 --seed 0 --workers 2 --json benchmarks/results/mutants.json
+
+draws mutants from every file evenly, runs the tests of that file on each, in a copy of the package, and lists those that survive.
+`--only FILE` takes the mutants of one file, `--again RESULTS` the survivors of an earlier run.
+"""
+
+import argparse
+import ast
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "projhead_theory"
+
+# The tests that should see a mutant of a file, the nearest first; `claim` stands for the tests of claims, of the names after it.
+TESTS = {
+    "_bisect.py": "test_gradients test_threshold_theory test_margin_theory",
+    "_spectra.py": "test_spectra test_spectral test_compare",
+    "_tolerance.py": "test_spectral test_compare test_oracles",
+    "measure.py": "test_guards test_feature_weights test_spectral claim layerwise-law",
+    "moments.py": "test_moments test_spectra",
+    "losses/*": "test_losses test_probes",
+    "probes/*": "test_probes test_learning_curve",
+    "simulation/_rebalance.py": "test_rebalance test_simulation claim balancedness",
+    "simulation/_absorb.py": "test_heads test_simulation claim head-equivalence",
+    "simulation/*": "test_simulation test_guards test_saddles test_run_errors claim spectral-minimiser",
+    "theory/_balancedness.py": "test_balancedness_theory claim discrete-balancedness",
+    "theory/_decay.py": "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction",
+    "theory/_downstream.py": "test_downstream_theory test_oracles claim optimal-layer",
+    "theory/_exponentials.py": "test_margin_theory test_gradients",
+    "theory/_finite_sample.py": "test_finite_sample claim finite-sample",
+    "theory/_group_accuracy.py": "test_groups test_oracles_brute claim coarse-to-fine",
+    "theory/_heads.py": "test_head_theory claim head-equivalence best-kappa",
+    "theory/_kappa.py": "test_head_theory test_oracles_brute claim kappa-emulation best-kappa",
+    "theory/_layerwise.py": "test_layerwise test_oracles claim layerwise-law",
+    "theory/_margin.py": "test_margin_theory test_gradients claim measured-sample-complexity",
+    "theory/_norm.py": "test_norm claim min-norm",
+    "theory/_phase.py": "test_downstream_theory test_cli_phase",
+    "theory/_pre_or_post.py": "test_downstream_theory test_gradients claim when-pre-wins",
+    "theory/_scalar_flow.py": "test_dynamics test_oracles claim flow-times",
+    "theory/_scalars.py": "test_dynamics test_decay",
+    "theory/_spectral.py": "test_spectral test_guards test_oracles claim spectral-minimiser",
+    "theory/_supervised.py": "test_supervised_theory test_guards claim sl-minimiser",
+    "theory/_supervised_contrastive.py": "test_supervised_theory claim scl-minimiser mixed-positives",
+    "theory/_threshold.py": "test_threshold_theory test_gradients claim threshold-law retained-when-vanishing",
+    "theory/dynamics.py": "test_dynamics test_library_mutants claim vanishing-features",
+    "theory/regression.py": "test_supervised_theory test_library_mutants claim sl-retention",
+    "claims/_absent.py": "claim absent-features",
+    "claims/_balance.py": "claim balancedness discrete-balancedness weight-decay-balancing",
+    "claims/_classes.py": "claim scl-minimiser mixed-positives class-collapse",
+    "claims/_collapse.py": "claim class-collapse",
+    "claims/_compare.py": "test_compare claim spectral-minimiser",
+    "claims/_curves.py": "test_curves_claim",
+    "claims/_decay.py": "test_guards claim weight-decay-minimiser feature-extinction",
+    "claims/_downstream.py": "claim optimal-layer when-pre-wins",
+    "claims/_dynamics.py": "test_guards claim flow-times learning-order vanishing-features",
+    "claims/_exact.py": "test_search",
+    "claims/_heads.py": "test_head_claims claim head-equivalence sorted-matching",
+    "claims/_homogeneity.py": "claim homogeneity discrete-homogeneity",
+    "claims/_kappa.py": "test_head_claims claim kappa-emulation best-kappa",
+    "claims/_layers.py": "claim layerwise-law progressive-weighting",
+    "claims/_minimiser.py": "test_compare claim spectral-minimiser",
+    "claims/_modes.py": "claim sl-times sl-retention flow-times",
+    "claims/_norm.py": "claim min-norm",
+    "claims/_pre_or_post.py": "claim when-pre-wins",
+    "claims/_probed.py": "claim measured-sample-complexity",
+    "claims/_regression.py": "claim sl-minimiser sl-times sl-retention",
+    "claims/_rounding.py": "test_guards claim balancedness discrete-balancedness min-norm",
+    "claims/_runs.py": "test_guards claim spectral-minimiser balancedness",
+    "claims/_sample.py": "claim finite-sample",
+    "claims/_stationary.py": "test_compare claim spectral-minimiser layerwise-law",
+    "claims/_threshold.py": "claim threshold-law retained-when-vanishing",
+    "claims/_verdict.py": "test_claims claim spectral-minimiser",
+}
+
+# Pieces of code that no formula, premise or tolerance lives in.
+ASIDE = re.compile(r"plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
+# Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
+SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot"}
+SYMMETRIC |= {"zip", "isinstance", "asarray", "astype", "result_type", "full", "getattr", "count", "positive", "nonnegative", "bad"}
+COUNTS = {"depth", "level", "layer", "width", "rank", "levels", "l", "L"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One expression of one file replaced by another."""
+
+    file: str
+    line: int
+    column: int
+    operator: str
+    old: str
+    new: str
+    start: int
+    stop: int
+
+
+def text(source: str, node: ast.AST) -> str:
+    return ast.get_source_segment(source, node) or ""
+
+
+def numeric(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)
+
+
+def changes(source: str, node: ast.AST, tolerant: bool):
+    """(operator, expression that replaces this node's)."""
+    old = text(source, node)
+    match node:
+        case ast.BinOp(left, ast.Mult() | ast.Div(), right):
+            yield "factor", f"1.5 * ({old})"
+            mark = "/" if isinstance(node.op, ast.Mult) else "*"
+            yield "factor", f"({text(source, left)}) {mark} ({text(source, right)})"
+        case ast.BinOp(left, ast.Pow(), right):
+            yield "exponent", f"({text(source, left)}) ** (1.5 * ({text(source, right)}))"
+        case ast.BinOp(left, (ast.Add() | ast.Sub()) as op, right):
+            one, two = text(source, left), text(source, right)
+            yield "sign", f"({one}) {'-' if isinstance(op, ast.Add) else '+'} ({two})"
+            yield "dropped term", f"({one})"
+            if isinstance(op, ast.Add):
+                yield "dropped term", f"({two})"
+        case ast.BinOp(left, ast.BitAnd(), right):
+            yield "dropped premise", f"({text(source, left)})"
+            yield "dropped premise", f"({text(source, right)})"
+        case ast.BoolOp(ast.And(), [first, *_]):
+            yield "dropped premise", f"({text(source, first)})"
+        case ast.UnaryOp(ast.USub(), inner) if not numeric(inner):
+            yield "sign", f"({text(source, inner)})"
+        case ast.Attribute(value, "T") | ast.Attribute(value, "mT"):
+            yield "transposed argument", f"({text(source, value)})"
+        case ast.Call(func, [first, second], []) if (
+            text(source, func).split(".")[-1] not in SYMMETRIC and not numeric(first) and not numeric(second)
+        ):
+            yield "transposed argument", f"{text(source, func)}({text(source, second)}, {text(source, first)})"
+        case ast.Name(name, ast.Load()) if name in COUNTS:
+            yield "off-by-one layer", f"({name} + 1)"
+        case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(1))):
+            yield "off-by-one layer", f"{text(source, value)}[-2]"
+        case ast.Subscript(value, ast.Slice(None, upper, None)) if upper is not None:
+            yield "off-by-one layer", f"{text(source, value)}[: ({text(source, upper)}) - 1]"
+        case ast.Compare(left, [ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE() as op], [right]):
+            other = {ast.Gt: "<=", ast.GtE: "<", ast.Lt: ">=", ast.LtE: ">"}[type(op)]
+            yield "comparison", f"({text(source, left)}) {other} ({text(source, right)})"
+    if tolerant:
+        yield "tolerance", f"1000.0 * ({old})"
+
+
+def is_tolerance(parent: ast.AST, child: ast.AST, function: str, file: str) -> bool:
+    """Whether this expression is a part of a tolerance, the value of a function of rounding or error, or a bound on rounding."""
+    if isinstance(parent, ast.Return) and re.search(r"rounding|error|floor|share|stationarity", function):
+        return not file.startswith("losses")
+    return isinstance(parent, ast.keyword) and bool(re.search(r"rounding|floor", parent.arg or "")) and not numeric(child)
+
+
+def mutants_of(path: Path, package: Path) -> list[Mutant]:
+    source, file = path.read_text(), str(path.relative_to(package))
+    offsets = [0]
+    for row in source.splitlines(keepends=True):
+        offsets.append(offsets[-1] + len(row.encode()))
+    found: list[Mutant] = []
+
+    def add(node: ast.AST, tolerant: bool) -> None:
+        for operator, new in changes(source, node, tolerant):
+            start = offsets[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
+            stop = offsets[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+            found.append(Mutant(file, node.lineno, node.col_offset, operator, text(source, node), new, start, stop))  # type: ignore[attr-defined]
+
+    def visit(node: ast.AST, function: str, parts: bool) -> None:
+        match node:
+            case ast.Raise() | ast.JoinedStr() | ast.Assert() | ast.Import() | ast.ImportFrom() | ast.arguments():
+                return
+            case ast.If(body=[ast.Raise(), *_]):
+                return
+            case ast.Call(func) if text(source, func).startswith("_checks."):
+                return
+            case ast.FunctionDef():
+                if ASIDE.search(node.name):
+                    return
+                function = node.name
+                for child in node.body:
+                    visit(child, function, False)
+                return
+            case ast.keyword(arg="label" | "labels" | "what" | "name"):
+                return
+            case ast.AnnAssign():
+                if node.value is not None and function:
+                    visit(node.value, function, parts)
+                return
+        for field, child in ((f, c) for f, value in ast.iter_fields(node) for c in (value if isinstance(value, list) else [value])):
+            if not isinstance(child, ast.AST):
+                continue
+            inside = isinstance(node, ast.keyword) and node.arg == "parts" and isinstance(child, ast.Dict)
+            value = parts and isinstance(node, ast.Dict) and field == "values"
+            if function and isinstance(child, ast.expr):
+                add(child, value or is_tolerance(node, child, function, file))
+            visit(child, function, inside)
+
+    visit(ast.parse(source), "", False)
+    return found
+
+
+def tests_of(file: str) -> str | None:
+    folder = file.split("/")[0] + "/*"
+    return TESTS.get(file) or (TESTS.get(folder) if "/" in file and not Path(file).name.startswith("__") else None)
+
+
+def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant]:
+    """As many from every file as its share of the square root of its mutants, so that short files are not left out; operators in turn."""
+    rng = random.Random(seed)
+    groups = {}
+    for path in sorted(package.rglob("*.py")):
+        file = str(path.relative_to(package))
+        if tests_of(file) and (only is None or file == only):
+            groups[file] = mutants_of(path, package)
+    groups = {file: found for file, found in groups.items() if found}
+    weight = {file: len(found) ** 0.5 for file, found in groups.items()}
+    total, chosen = sum(weight.values()), []
+    for file, found in groups.items():
+        share = max(1, round(count * weight[file] / total))
+        by_operator: dict[str, list[Mutant]] = {}
+        for mutant in rng.sample(found, len(found)):
+            by_operator.setdefault(mutant.operator, []).append(mutant)
+        by_operator = dict(sorted(by_operator.items(), key=lambda item: item[0] != "tolerance"))
+        turns = [m for turn in zip(*(pad(v, len(found)) for v in by_operator.values()), strict=True) for m in turn if m is not None]
+        chosen += turns[:share]
+    return chosen
+
+
+def pad(items: list[Mutant], length: int) -> list[Mutant | None]:
+    return [*items, *[None] * (length - len(items))]
+
+
+def arguments(file: str) -> list[str]:
+    """What Pytest is to run for a mutant of this file."""
+    words = (tests_of(file) or "").split()
+    cut = words.index("claim") if "claim" in words else len(words)
+    chosen = [f"tests/{name}.py" for name in words[:cut] if (ROOT / "tests" / f"{name}.py").exists()]
+    for claim in words[cut + 1 :]:
+        chosen.append(f"tests/test_claims.py::test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]")
+    return chosen
+
+
+# Third parties are imported once and each mutant runs in a fork, before JAX starts its threads.
+SERVER = """import os, sys
+import diffrax, equinox, jax, optax, pytest, scipy.optimize, scipy.stats, sympy
+for line in sys.stdin:
+    where, seconds, log, *args = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if child == 0:
+        import signal
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(int(seconds))
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1); os.dup2(out, 2)
+        os.chdir(where)
+        sys.path.insert(0, where)
+        code = pytest.main(args)
+        sys.stdout.flush()
+        os._exit(int(code))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def run(mutants: list[Mutant], workers: int, seconds: int) -> list[dict]:
+    """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = []
+        for number in range(workers):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+            for name in ("pyproject.toml", "README.md"):
+                shutil.copy(ROOT / name, folder / name)
+            folders.append(folder)
+        environment = os.environ | {
+            "JAX_COMPILATION_CACHE_DIR": str(Path(temporary) / "programs"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CI": "1",
+        }
+        begin, done = time.time(), 0
+        free = list(folders)
+        servers = {
+            f: subprocess.Popen([sys.executable, "-c", SERVER], stdin=-1, stdout=-1, text=True, env=environment, cwd=f) for f in folders
+        }
+
+        def tested(folder: Path, tests: list[str], limit: int) -> tuple[int, list[str]]:
+            log, server = folder / "log", servers[folder]
+            flags = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+            assert server.stdin is not None
+            assert server.stdout is not None
+            print("\t".join([str(folder), str(limit), str(log), *flags, *tests]), file=server.stdin, flush=True)
+            code = int(server.stdout.readline())
+            return code, log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+
+        def plain(tests: tuple[str, ...]) -> str | None:
+            """What fails without any mutation: then no mutant is told from the code as it is."""
+            folder = free.pop()
+            try:
+                code, lines = tested(folder, list(tests), 3600)
+            finally:
+                free.append(folder)
+            print(f"unchanged: {len(tests)} tests and files {'pass' if code == 0 else 'FAIL'}", flush=True)
+            return None if code == 0 else "\n".join(lines[-20:])
+
+        def one(mutant: Mutant) -> dict:
+            nonlocal done
+            folder = free.pop()
+            target = folder / PACKAGE / mutant.file
+            original = target.read_bytes()
+            start = time.time()
+            try:
+                target.write_bytes(original[: mutant.start] + mutant.new.encode() + original[mutant.stop :])
+                code, lines = tested(folder, arguments(mutant.file), seconds)
+                tail = lines[-8:]
+            finally:
+                target.write_bytes(original)
+                free.append(folder)
+            by = next(
+                (row.split(" - ")[0].removeprefix("FAILED ").removeprefix("ERROR ") for row in tail if row.startswith(("FAILED", "ERROR"))),
+                "",
+            )
+            outcome = "survived" if code == 0 else "killed" if code in (1, 2) else "timeout" if code == -14 else f"exit {code}"
+            done += 1
+            left = (time.time() - begin) / done * (len(mutants) - done) / 60
+            print(
+                f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} [{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
+                flush=True,
+            )
+            return {**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)}
+
+        with ThreadPoolExecutor(workers) as pool:
+            tests = list(dict.fromkeys(test for m in mutants for test in arguments(m.file)))
+            broken = [said for said in pool.map(plain, (tuple(tests[i::workers]) for i in range(workers))) if said]
+            if broken:
+                sys.exit("tests fail without any mutation:\n" + "\n".join(broken))
+            begin = time.time()
+            results = list(pool.map(one, mutants))
+        for server in servers.values():
+            server.kill()
+        return results
+
+
+def shown(mutant: Mutant) -> str:
+    return f"{mutant.file}:{mutant.line} {mutant.operator}: {short(mutant.old)} -> {short(mutant.new)}"
+
+
+def short(expression: str) -> str:
+    line = " ".join(expression.split())
+    return line if len(line) <= 70 else line[:67] + "..."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=340)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a file of the package, such as theory/_margin.py")
+    parser.add_argument("--again", type=Path, help="results of an earlier run, whose survivors are run again")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=int, default=400, help="the longest a mutant may run")
+    parser.add_argument("--list", action="store_true", help="print the mutants and run none")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    package = ROOT / PACKAGE
+    if options.again:
+        earlier = [r for r in json.loads(options.again.read_text())["mutants"] if r["outcome"] == "survived"]
+        keys = {(r["file"], r["old"], r["new"]) for r in earlier}
+        chosen = [m for path in sorted(package.rglob("*.py")) for m in mutants_of(path, package) if (m.file, m.old, m.new) in keys]
+    else:
+        chosen = drawn(package, options.count, options.seed, options.only)
+    if options.list:
+        for m in chosen:
+            print(shown(m))
+        print(len(chosen), dict(Counter(m.operator for m in chosen)))
+        return
+    results = run(chosen, options.workers, options.seconds)
+    counts = Counter(r["outcome"] for r in results)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    print(f"{len(results)} mutants: {dict(counts)}; survivors {counts['survived'] / len(results):.1%}")
+    if options.json:
+        record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": results}
+        temporary = options.json.with_suffix(".part")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.replace(options.json)
+
+
+def machine() -> str:
+    model = next(
+        (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), platform.machine()
+    )
+    return f"{model}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()
