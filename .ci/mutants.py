@@ -283,7 +283,8 @@ def run(mutants: list[Mutant], workers: int, seconds: int) -> list[dict]:
             folder = Path(temporary) / str(number)
             folder.mkdir()
             shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-            shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+            for name in ("tests", "examples"):
+                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             for name in ("pyproject.toml", "README.md"):
                 shutil.copy(ROOT / name, folder / name)
             folders.append(folder)
@@ -316,7 +317,7 @@ def run(mutants: list[Mutant], workers: int, seconds: int) -> list[dict]:
                 code, lines = tested(folder, list(tests), 3600)
             finally:
                 free.append(folder)
-            print(f"unchanged: {len(tests)} tests and files {'pass' if code == 0 else 'FAIL'}", flush=True)
+            print(f"unchanged: {'passed' if code == 0 else 'FAILED'} {' '.join(test.split('::')[-1][-60:] for test in tests)}", flush=True)
             return None if code == 0 else "\n".join(lines[-20:])
 
         def one(mutant: Mutant) -> dict:
@@ -346,8 +347,7 @@ def run(mutants: list[Mutant], workers: int, seconds: int) -> list[dict]:
             return {**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)}
 
         with ThreadPoolExecutor(workers) as pool:
-            tests = list(dict.fromkeys(test for m in mutants for test in arguments(m.file)))
-            broken = [said for said in pool.map(plain, (tuple(tests[i::workers]) for i in range(workers))) if said]
+            broken = [said for said in pool.map(plain, dict.fromkeys(tuple(arguments(m.file)) for m in mutants)) if said]
             if broken:
                 sys.exit("tests fail without any mutation:\n" + "\n".join(broken))
             begin = time.time()

@@ -21,6 +21,7 @@ def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
     return a / 2 + jnp.swapaxes(a, -1, -2) / 2
 
 
+@jax.jit
 def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
     """The Frobenius norm, in units of the largest entry: no square overflows or underflows."""
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True, initial=0))
@@ -28,6 +29,7 @@ def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
     return jnp.sqrt(jnp.sum((a / unit) ** 2, axis=(-1, -2))) * unit[..., 0, 0]
 
 
+@jax.jit
 def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
     """Whether every entry off the diagonal is zero."""
     return jnp.all(jnp.where(jnp.eye(a.shape[-1], dtype=bool), 0, a) == 0)
@@ -56,6 +58,7 @@ def _powers(eigenvalues: Array, exponent: Array, kept: Array) -> tuple[Array, Ar
     return jnp.where(kept, base**exponent, 0), jnp.where(kept, exponent * base ** (exponent - 1), 0)
 
 
+@jax.jit
 def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, Array, Array, Array]:
     """The power, and what its derivative needs: eigenvalues, eigenvectors, powers and slopes."""
     d, exponent, rank = a.shape[-1], jnp.asarray(exponent, a.dtype), jnp.asarray(rank)
@@ -218,17 +221,19 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
 
 @whiten.defjvp
 def _whiten_jvp(primals, tangents):
-    # The symmetric roots of S' and the projector on the range are functions of a spectrum each, of which the tie is none.
+    # Of F through the root of S', which is a function of a spectrum; of its pseudoinverse, of constant rank, by Golub and Pereyra (1973).
     value = whiten(*primals)
 
-    def smooth(second: Array) -> tuple[Array, Array, Array]:
+    def root(second: Array) -> Array:
         scaled, stretch = _unit_diagonal(second)
-        scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)
-        projector = jnp.where(value.rank < len(second), psd_power(second, 0.0, value.rank), jnp.eye(len(second), dtype=second.dtype))
-        inverse = matmul(projector, scale[:, None] * psd_power(scaled, -0.5, value.rank))
-        return inverse, psd_power(scaled, 0.5, value.rank) * stretch, projector
+        return psd_power(scaled, 0.5, value.rank) * stretch
 
-    inverse, forward, projector = jax.jvp(smooth, primals, tangents)[1]
+    u, f = value.inverse, value.forward
+    turned = jax.jvp(root, primals, tangents)[1]
+    inward, outward = turned.T - matmul(matmul(turned.T, f), u), turned.T - matmul(value.projector, turned.T)
+    within, singular = -matmul(matmul(u, turned), u), value.rank < len(u)
+    moved = within + jnp.where(singular, matmul(matmul(u, u.T), inward) + matmul(outward, matmul(u.T, u)), 0)
+    projected = jnp.where(singular, matmul(moved, f) + matmul(u, turned), 0)
     still = jnp.zeros(value.rank.shape, jax.dtypes.float0)
-    moved = Whitening(inverse, forward, projector, still, jnp.zeros_like(value.condition), jnp.zeros_like(value.rounding))
-    return value, moved
+    zero = jnp.zeros_like(value.condition)
+    return value, Whitening(moved, turned, projected, still, zero, zero)

@@ -49,7 +49,7 @@ def test_predict_json(capsys):
     code, out, _ = run(capsys, "predict", *PROBLEM, "--depth", "3", "--json", "-")
     data = json.loads(out)
     assert code == 0
-    assert set(data) == {"depth", "weights", "loss", "signal_fraction", "kept", "unique"}
+    assert set(data) == {"depth", "weights", "loss", "signal_fraction", "kept", "unique", "unresolved"}
     phi, sigma = np.array([2, 1, 0.5]), np.array([1, 0.2, 0.3])
     weights = phi / (phi**2 + sigma**2)
     fraction = phi**2 / (phi**2 + sigma**2)

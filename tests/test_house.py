@@ -49,7 +49,8 @@ RULES = {
     "theory sees no training": Rule(("theory",), (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax")),
     "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
     "the objects of both wings see neither": Rule(
-        ("moments", "problems", "networks", "_checks", "_spectra"), (*ours("theory", "simulation", "losses", "probes"), *FRONT)
+        ("moments", "problems", "networks", "_checks", "_spectra", "_tolerance", "_bisect"),
+        (*ours("theory", "simulation", "losses", "probes"), *FRONT),
     ),
     "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
     "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "experiments", "report", "cli")),

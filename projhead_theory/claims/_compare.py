@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks, measure
-from .._spectra import eigh, frobenius, matmul, psd_power, symmetric, whiten
+from .._spectra import eigh, frobenius, matmul, psd_power, symmetric
 from .._tolerance import gram_rounding, power_rounding
 from ..networks import DeepLinear, Headed
 from ..simulation import Ended, Trajectory
@@ -75,9 +75,9 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     eps = float(jnp.finfo(dtypes[0]).eps)
     minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
     depth, d = grams.shape[:2]
-    whitening = whiten(moments.second)
-    # Gradients are rounded as the closed form is, in the dtype of the network, but whether features mix or not.
-    whitening = whitening._replace(rounding=whitening.rounding * (eps / float(jnp.finfo(dtype).eps)))
+    # Gradients are rounded as the closed form is, but in the dtype of the network, and whether features mix or not.
+    coarser = max(eps / float(jnp.finfo(dtypes[1]).eps), 1)
+    whitening = minimiser.whitening._replace(rounding=minimiser.whitening.rounding * coarser)
     project = whitening.projector
     final = trajectory.final
     measured = measure.layer_grams(on_range(final, project))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import measure, theory
-from .._spectra import frobenius, matmul, psd_power, symmetric, whiten
+from .._spectra import frobenius, matmul, psd_power, symmetric
 from .._tolerance import gram_rounding
 from ..moments import Moments
 from ..networks import DeepLinear, DiagonalHead, Headed
@@ -191,10 +191,9 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     minimiser, moments = prediction.minimiser, prediction.moments
     size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
     count = ends.loss.size
-    whitening, width = whiten(moments.second), prediction.width
-    near = [nearest_stationary(moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding) for g in ends.after]
-    displacement = jnp.stack([2 * frobenius(n.step) + frobenius(n.left) for n in near])
-    excess = jnp.stack([n.excess for n in near])
+    whitening, width = minimiser.whitening, prediction.width
+    near = jax.vmap(lambda g: nearest_stationary(moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding))(ends.after)
+    displacement, excess = 2 * frobenius(near.step) + frobenius(near.left), near.excess
     both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
     zero = jnp.zeros_like(ends.loss)
     rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from .. import measure
-from .._spectra import frobenius, psd_power, whiten
+from .._spectra import frobenius, psd_power
 from ..simulation import gradient_descent
 from ..theory import LayerPrediction
 from ._claim import Claim, Control
@@ -31,7 +31,7 @@ PREMISE = "balanced start"
 @eqx.filter_jit
 def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
     """The Grams of all layers, granting a balanced start's rounding and the integration error of the flow."""
-    start = on_range(run.fine.start, whiten(prediction.moments.second).projector)
+    start = on_range(run.fine.start, prediction.minimiser.whitening.projector)
     rounding = imbalance_rounding(start)
     verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
     balanced = jnp.all(measure.imbalance_norms(start) <= rounding)
@@ -51,7 +51,7 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor)
 
     top, bottom = extremes(prediction.grams)
-    seen_top, seen_bottom = extremes(measure.layer_grams(on_range(run.fine.final, whiten(prediction.moments.second).projector)))
+    seen_top, seen_bottom = extremes(measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector)))
     predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
     sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)

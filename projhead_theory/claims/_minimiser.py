@@ -8,7 +8,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from .._spectra import whiten
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
 from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
@@ -40,7 +39,7 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     trajectory = run.fine
     gram = compare(prediction, trajectory)
     minimiser, moments = prediction.minimiser, prediction.moments
-    whitening = whiten(moments.second)
+    whitening = minimiser.whitening
     final = trajectory.final
     excess = nearest_stationary(moments, whitening, final.matrix, min(final.sizes), whitening.rounding).excess
     size = jnp.abs(minimiser.loss)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import losses, measure, theory
-from .._spectra import Whitening, eigh, frobenius, matmul, whiten
+from .._spectra import Whitening, eigh, frobenius, matmul
 from .._tolerance import power_rounding
 from ..moments import TargetMoments
 from ..networks import DeepLinear
@@ -89,7 +89,7 @@ def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: in
 def judge_least(prediction: Least, run: Run) -> Verdict:
     """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
     best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
-    depth, whitening = best.depth, whiten(moments.second)
+    depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
     grams, matrix = measure.layer_grams(within), within.matrix
     size = frobenius(best.grams)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import eigh, is_diagonal, matmul, psd_power, symmetric, whiten
+from .._spectra import Whitening, eigh, is_diagonal, matmul, psd_power, symmetric, whiten
 from .._tolerance import gram_rounding
 from ..moments import Moments
 
@@ -24,6 +24,7 @@ class SpectralMinimiser(eqx.Module):
     - `kept`: the number of modes in $M^\star$; `unresolved`: the number of modes within the width that show as zero and are not: of a
       signal fraction less than the dtype can tell from zero, or of a weight whose square is.
     - `gap`: $\lambda_p - \max(\lambda_{p+1}, 0)$ (infinite when nothing is cut); `unique`.
+    - `whitening`: of $S$, on its range.
     - `fraction_rounding` `(d,)`: the absolute error that the dtype leaves in each signal fraction; `rounding`: the error it leaves in
       `gram`, relative in Frobenius norm.
     """
@@ -36,6 +37,7 @@ class SpectralMinimiser(eqx.Module):
     unresolved: Int[Array, ""]
     gap: Float[Array, ""]
     unique: Bool[Array, ""]
+    whitening: Whitening
     fraction_rounding: Float[Array, " d"]
     rounding: Float[Array, ""]
 
@@ -113,6 +115,7 @@ def minimise(moments: Moments, width: int | Array) -> SpectralMinimiser:
         unresolved=jnp.sum(within & ~resolved & (fractions > 0)) + lost,
         gap=gap,
         unique=unique,
+        whitening=w,
         fraction_rounding=noise,
         rounding=jnp.where(apart, 32 * eps, gram_rounding(gram, w, jnp.where(unique, gap, jnp.inf))),
     )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import frobenius, matmul, psd_power, symmetric, truncation, whiten
+from .._spectra import Whitening, frobenius, matmul, psd_power, symmetric, truncation, whiten
 from ..moments import TargetMoments
 from ._spectral import NonUniqueMinimiserError
 
@@ -18,7 +18,7 @@ class RegressionMinimiser(eqx.Module):
     - `correlations`: the singular values of $A S^{-1/2}$, descending; `kept`: the number of them in $W^\star$; `unresolved`: the number
       within the width that are not zero, but less than the dtype can tell from zero: they count as zero.
     - `gap`: $\rho_p - \rho_{p+1}$ (infinite when nothing is cut); `unique`.
-    - `rounding`: the error that the dtype leaves in `matrix`, relative in Frobenius norm.
+    - `whitening`: of $S$, on its range; `rounding`: the error that the dtype leaves in `matrix`, relative in Frobenius norm.
     """
 
     matrix: Float[Array, "k d"]
@@ -29,6 +29,7 @@ class RegressionMinimiser(eqx.Module):
     unresolved: Int[Array, ""]
     gap: Float[Array, ""]
     unique: Bool[Array, ""]
+    whitening: Whitening
     rounding: Float[Array, ""]
 
     @property
@@ -101,5 +102,6 @@ def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinim
         unresolved=jnp.sum(within & ~resolved & (correlations > 0)),
         gap=jnp.where(cuts, gap, jnp.inf),
         unique=unique,
+        whitening=w,
         rounding=w.rounding * (1 + amplified * everything),
     )
