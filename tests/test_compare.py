@@ -1,5 +1,7 @@
 """A run against a prediction: exact networks over many decades, two dtypes, arguments that do not fit, and the row that decides."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +59,18 @@ def test_a_weak_direction_that_is_not_learned_is_no_end_of_a_run(dtype, ratio):
     for factor in (0.0, 1e-6, 0.1):
         verdict = pt.compare(prediction, still(closed(strength, 2, dtype, factor)))
         assert verdict.name == "not_converged", str(verdict)
+
+
+@pytest.mark.parametrize(("angle", "settled"), [(0.0, True), (0.1, False), (np.pi / 2 - 0.1, False)])
+def test_between_nearly_tied_modes_no_run_has_converged(angle, settled):
+    """A gap of 1/500 of the last kept fraction, though far above the fractions after the tie: a residual does not say which is near."""
+    fractions = jnp.asarray([0.5, 0.499, 1e-4, 1e-4])
+    prediction = pt.theory.layerwise(pt.Moments(jnp.diag(fractions), jnp.eye(4)), 1, width=1)
+    mode = jnp.asarray([[np.cos(angle), np.sin(angle), 0.0, 0.0]])
+    run = still(pt.DeepLinear([jnp.sqrt(fractions[0]) * mode]))
+    # A run that reports no gradient is taken at its word: this one reports all there is.
+    run = dataclasses.replace(run, gradient_norm=jnp.full_like(run.gradient_norm, jnp.inf))
+    assert bool(pt.compare(prediction, run).settled) is settled
 
 
 @pytest.mark.x64

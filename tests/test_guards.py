@@ -1,12 +1,24 @@
 """Guards and error bounds: each sees what it is for, and is not much wider than it need be."""
 
+import dataclasses
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_compare import still
 
 import projhead_theory as pt
+from projhead_theory._spectra import whiten
+from projhead_theory.claims._downstream import judge_logarithms
+from projhead_theory.claims._dynamics import _crossing
+from projhead_theory.claims._heads import _matching, predict_matching, with_pairing
+from projhead_theory.claims._probed import ProbeTask, _pairs
+from projhead_theory.claims._regression import Least, _left, judge_least
+from projhead_theory.claims._rounding import DEVIATIONS, imbalance_rounding, rounding_of_steps
+from projhead_theory.claims._runs import Run, local_error
 from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
@@ -117,3 +129,134 @@ def test_whatever_has_a_direction_keeps_it(axis, eps):
     np.testing.assert_allclose(unit(y * tiny, axis), unit(y, axis), rtol=8 * eps)
     np.testing.assert_array_equal(unit(jnp.full((2, 2), tiny), axis), 0)
     np.testing.assert_array_equal(unit(0 * y, axis), 0)
+
+
+# What two runs, or the records of one, say of their errors
+
+
+def one_layer(*rows):
+    return pt.DeepLinear([jnp.asarray(rows)])
+
+
+def test_the_error_of_a_run_is_its_distance_from_the_coarser_one():
+    """Entry by entry, as long as that is."""
+    run = Run(still(one_layer([1.0, 2.0])), still(one_layer([1.25, 1.5])))
+    np.testing.assert_array_equal(run.error(lambda t: t.final.layers[0]), [[0.25, 0.5]])
+
+
+@pytest.mark.parametrize(("fine", "coarse", "forced"), [(7, 7, True), (6, 7, True), (8, 7, False)])
+def test_runs_in_as_many_steps_are_granted_the_error_of_one(fine, coarse, forced, eps):
+    """Their records left no choice of steps, so their difference says nothing of it."""
+    toy = still(one_layer([1.0]))
+    run = Run(*(dataclasses.replace(toy, steps=jnp.asarray(steps)) for steps in (fine, coarse)))
+    want = local_error(toy.times.dtype, 3) if forced else 0
+    np.testing.assert_allclose(run.forced_error(3), want, rtol=eps)
+
+
+@pytest.mark.x64
+@pytest.mark.parametrize("bend", [-0.4, 0.1, 0.3])
+def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
+    """Records without a third derivative: to first order in the change of slope between records, the bound is wide by a factor of the
+    square root of 27 where the correction is off most.
+    """
+    times = np.linspace(0, 2, 9)
+    width = times[1]
+    exact = 3.5 * width + width / np.sqrt(12)
+    logs = lambda t: jnp.asarray(t + bend * t**2 / 2)  # noqa: E731
+    seen = _crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
+    ratio = float(seen.interpolation[0]) / abs(float(seen.times[0]) - exact)
+    assert ratio == pytest.approx(np.sqrt(27), rel=abs(bend) * width / (1 + bend * exact))
+
+
+@pytest.mark.parametrize("steps", [3, 200])
+def test_rounding_of_steps_is_that_of_each_and_of_the_imbalance_formed(steps, eps):
+    """Their sum where they are few, as they would be at random where they are many, and once what forming an imbalance rounds."""
+    one = pt.DeepLinear([jnp.asarray([[2.0], [0.0]]), jnp.asarray([[0.5, 0.0]])])
+    networks = jax.tree.map(lambda w: jnp.stack([w] * (steps + 1)), one)
+    gradients = [0.5 * jnp.ones((steps, *w.shape)) for w in one.layers]
+    moved = 0.1 * np.sqrt(2) / 2
+    each = 2 * eps * (2 + moved) * (2 + 2 * moved)
+    want = min(steps, DEVIATIONS * np.sqrt(steps)) * each + 8 * 2 * eps * 2**2
+    np.testing.assert_allclose(rounding_of_steps(networks, gradients, jnp.asarray(0.1)), want, rtol=(16 + steps) * eps)
+
+
+# Tolerances of claims
+
+
+def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
+    """The indicator may then be anything: an infinite tolerance, of no part that is not a number."""
+    fractions = jnp.asarray([0.8, 0.01])
+    moments, downstream = pt.Moments(jnp.diag(fractions), jnp.eye(2)), pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0]))
+    run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
+    run = dataclasses.replace(run, noise=1.1 * fractions[1] / 3)
+    verdict = judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream)
+    assert (verdict.name, float(verdict.tolerance[0])) == ("undecidable", np.inf)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
+    """Of all Grams within the tolerance, the worst is the one with the least eigenvalue lowest."""
+    fractions = jnp.asarray([0.8, 0.01])
+    moments, downstream = pt.Moments(jnp.diag(fractions), jnp.eye(2)), pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0]))
+    run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
+    # The tolerance of the last layer is three times the noise.
+    run = dataclasses.replace(run, noise=share * fractions[1] / 3)
+    granted = float(judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream).tolerance[0])
+    lowest = fractions * jnp.asarray([1, 1 - share])
+    needs = [jnp.log(pt.theory.sample_complexity(jnp.diag(x)[None], downstream))[0] for x in (lowest, fractions)]
+    assert float(needs[0] - needs[1]) <= granted
+
+
+def regression(signs):
+    """Moments whose target has singular values 0.9, 0.6 and 0.2 with these signs, in whitened inputs: those of features, if diagonal."""
+    target, second = jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs), jnp.asarray([1.0, 4.0, 0.25])
+    return pt.TargetMoments(jnp.diag(target * jnp.sqrt(second)), jnp.diag(second), jnp.asarray(10.0))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("signs", [(1.0, 1.0, 1.0), (-1.0, -1.0, -1.0), (1.0, -1.0, 0.0)])
+def test_of_all_stationary_maps_only_the_minimum_is_no_saddle(width, signs):
+    """Whatever sign a mode has that is not learned, which its singular vectors do not know."""
+    moments = regression(signs)
+    whitening = whiten(moments.second)
+    full = moments.target @ jnp.linalg.inv(moments.second)
+    signal = [i for i in range(3) if signs[i]]
+    for size in range(width + 1):
+        for chosen in itertools.combinations(signal, size):
+            kept = jnp.zeros(3).at[jnp.asarray(chosen, int)].set(1)
+            *_, saddle = _left(moments, whitening, full * kept, width)
+            assert bool(saddle) is not (chosen == tuple(signal[:width])), chosen
+
+
+def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
+    """Of three layers two, each as large as forming it may round."""
+    moments = regression((1.0, 1.0, 1.0))
+    prediction = Least(regression_minimiser(moments, 3), moments)
+    gram = prediction.minimiser.grams[-1]
+    run = still(pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3, 3)))
+    granted = judge_least(prediction, Run(run, run)).parts["start"][:3]
+    top, total = float(jnp.linalg.norm(gram, 2)) ** (1 / 3), 2 * float(imbalance_rounding(run.start))
+    want = [np.sqrt(2) * total, np.sqrt(2) * total * (2 * top + total), 0]
+    size = jnp.linalg.norm(prediction.minimiser.grams, axis=(1, 2))
+    # Differences of numbers that are some hundred epsilon apart.
+    np.testing.assert_allclose(granted * size, want, rtol=0.05)
+
+
+# Problems and controls of claims
+
+
+def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
+    """What the controls that pair rows otherwise change is the order alone."""
+    problem = _matching(jax.random.key(0), 3, 4, jnp.asarray(0.2), jnp.asarray(0))
+    own = predict_matching(problem)
+    paired = with_pairing(lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second))(problem, own)
+    np.testing.assert_allclose(paired.grams, own.grams, rtol=0, atol=64 * eps * float(jnp.max(own.grams)))
+
+
+@pytest.mark.parametrize(("kind", "cross"), [("classes", 1.0), ("views", 1.25)])
+def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
+    """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views keep and classes do not."""
+    groups = pt.Groups([0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1])
+    number = jnp.asarray(0.2)
+    task = ProbeTask(groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2)
+    np.testing.assert_allclose(_pairs(task).cross, [[cross]], rtol=16 * eps)

@@ -470,6 +470,12 @@ def test_rotation_matters_to_losses_with_preferred_axes(name):
     assert abs(case.value(y, targets) - case.value(y @ rotation(0), targets)) > 1e-3
 
 
+def test_barlow_twins_standardises_a_spread_a_hundred_roundings_of_the_mean_wide(eps):
+    """One output of mean one: its correlation with itself is one, however little it varies beyond the rounding of the mean."""
+    y = 1 + 100 * 64 * eps * jnp.where(jnp.arange(64) % 2, 1.0, -1.0)[:, None]
+    assert float(barlow_twins.batch(y, y)) < 0.1
+
+
 @pytest.mark.parametrize("name", ["info_nce", "nt_xent", "supcon"])
 @given(y=grids, labels=labellings, seed=seeds)
 def test_cosine_losses_do_not_see_the_length_of_any_output(name, y, labels, seed):

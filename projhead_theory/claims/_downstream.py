@@ -75,7 +75,7 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     # Singular vectors of the layer are off by its rounding over its least singular value, the root of the Gram's condition.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny))
-    parts = {name: part * factor for name, part in law.parts.items()}
+    parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
     parts["rounding"] = parts["rounding"] + 64 * prediction.grams.shape[-1] * jnp.finfo(spectra.dtype).eps * condition
     predicted = jnp.log(sample_complexity(prediction.grams, downstream))
     return dataclasses.replace(
