@@ -38,6 +38,7 @@ TESTS = {
     "losses/_loss.py": "test_losses test_simulation claim sl-minimiser",
     "losses/_mean_squared_error.py": "test_losses test_supervised_theory claim sl-minimiser",
     "losses/*": "test_losses",
+    "probes/_group_accuracy.py": "test_groups test_flow_accuracy",
     "probes/*": "test_probes test_learning_curve",
     "simulation/_rebalance.py": "test_rebalance test_simulation claim balancedness",
     "simulation/_absorb.py": "test_heads test_simulation claim head-equivalence",
@@ -91,7 +92,7 @@ TESTS = {
 }
 
 # Pieces of code that no formula, premise or tolerance lives in.
-ASIDE = re.compile(r"plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
+ASIDE = re.compile(r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
 # Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
 SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot"}
 SYMMETRIC |= {"zip", "isinstance", "asarray", "astype", "result_type", "full", "getattr", "count", "positive", "nonnegative", "bad"}

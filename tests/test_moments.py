@@ -221,3 +221,10 @@ def test_one_infinity_in_a_row_of_zeros_is_still_seen():
     x1[2, 0] = np.inf
     with pytest.raises(ValueError, match=r"^views: got a non-finite entry"):
         Moments.from_views(x1, x2)
+
+
+def test_the_range_above_a_tolerance_leaves_out_what_is_below():
+    """Of three variances, those above a millionth of the largest; the default sees all."""
+    moments = Moments(jnp.zeros((3, 3)), jnp.diag(jnp.asarray([1e-8, 1.0, 1e-3])))
+    np.testing.assert_allclose(np.abs(moments.range_basis(1e-6)), [[0, 0], [1, 0], [0, 1]], atol=1e-6)
+    assert moments.range_basis().shape == (3, 3)
