@@ -41,7 +41,7 @@ TESTS = {
     "probes/_group_accuracy.py": "test_groups test_flow_accuracy",
     "probes/*": "test_probes test_learning_curve",
     "simulation/_rebalance.py": "test_rebalance test_simulation claim balancedness",
-    "simulation/_absorb.py": "test_heads test_simulation claim head-equivalence",
+    "simulation/_absorb.py": "test_heads claim homogeneity absent-features",
     "simulation/*": "test_simulation test_guards test_saddles test_run_errors claim spectral-minimiser",
     "theory/_balancedness.py": "test_balancedness_theory claim discrete-balancedness",
     "theory/_decay.py": "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction",

@@ -22,6 +22,7 @@ from projhead_theory.claims._runs import Run, local_error
 from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
+from projhead_theory.simulation._descent import finish
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
@@ -178,6 +179,22 @@ def test_rounding_of_steps_is_that_of_each_and_of_the_imbalance_formed(steps, ep
     each = 2 * eps * (2 + moved) * (2 + 2 * moved)
     want = min(steps, DEVIATIONS * np.sqrt(steps)) * each + 8 * 2 * eps * 2**2
     np.testing.assert_allclose(rounding_of_steps(networks, gradients, jnp.asarray(0.1)), want, rtol=(16 + steps) * eps)
+
+
+def finished(weights, values, norms):
+    """A discrete-time run of one weight, from its two records."""
+    networks = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
+    at, values, norms = jnp.arange(2), jnp.asarray(values), jnp.asarray(norms)
+    return finish(at, networks, values, norms, jnp.zeros(1), jnp.asarray(True), jnp.asarray(1), jnp.asarray(1e-8, values.dtype))
+
+
+def test_a_run_is_judged_by_the_size_of_its_last_network():
+    """Of one that has fallen by six decades."""
+    assert finished([1e6, 1.0], [1.0, 1.0], [1.0, 1e-9]).ended == Ended.converged
+
+
+def test_a_run_whose_loss_is_beyond_the_largest_number_has_diverged():
+    assert finished([1.0, 1.0], [1.0, np.inf], [1.0, 0.5]).ended == Ended.diverged
 
 
 # Tolerances of claims
