@@ -23,6 +23,7 @@ from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
 from projhead_theory.simulation._descent import finish
+from projhead_theory.simulation._stochastic import _gram
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
@@ -179,6 +180,20 @@ def test_rounding_of_steps_is_that_of_each_and_of_the_imbalance_formed(steps, ep
     each = 2 * eps * (2 + moved) * (2 + 2 * moved)
     want = min(steps, DEVIATIONS * np.sqrt(steps)) * each + 8 * 2 * eps * 2**2
     np.testing.assert_allclose(rounding_of_steps(networks, gradients, jnp.asarray(0.1)), want, rtol=(16 + steps) * eps)
+
+
+def test_noise_of_networks_that_are_not_linear_is_of_the_second_moment_of_outputs():
+    """Of the first of both views, over the batch."""
+    network, x = pt.ShallowReLU([jnp.eye(2), jnp.ones((2, 2))]), jnp.asarray([[1.0, 2.0], [3.0, -4.0], [0.5, 0.0]])
+    y = np.asarray(network(x))
+    np.testing.assert_allclose(_gram(network, pt.losses.spectral, pt.Views(x, 2 * x)), y.T @ y / 3, rtol=1e-6)
+
+
+def test_a_flow_records_as_many_moments_as_asked_for():
+    """From the start, geometrically; and the end."""
+    one = jnp.eye(2)
+    times = gradient_flow(pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), until=3.0, record=9).times
+    assert (times.size, float(times[0]), float(times[-1])) == (9 + 1, 0.0, 3.0)
 
 
 def finished(weights, values, norms):
