@@ -54,8 +54,8 @@ def gradient_flow(
 
     **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments`, `TargetMoments` or a problem of a closed
     form (population loss), or `Views` or `Labelled` (the loss of those rows, all of them, fixed); `loss`; `until`: latest time; `decay`:
-    $\gamma \ge 0$; `record`: how many moments to record besides the end, spaced geometrically, or an increasing array of times; `solver`: a Diffrax
-    solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
+    $\gamma \ge 0$; `record`: how many moments to record besides the end, spaced geometrically, or an increasing array of times;
+    `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
     $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$);
     `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), 0 to go on to `until`
     whatever it is; `max_steps`.
