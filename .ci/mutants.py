@@ -152,7 +152,7 @@ def changes(source: str, node: ast.AST, tolerant: bool):
             yield "transposed argument", f"{text(source, func)}({text(source, second)}, {text(source, first)})"
         case ast.Name(name, ast.Load()) if name in COUNTS:
             yield "off-by-one layer", f"({name} + 1)"
-        case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(1))):
+        case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(1))) if not text(source, value).endswith(".shape"):
             yield "off-by-one layer", f"{text(source, value)}[-2]"
         case ast.Subscript(value, ast.Slice(None, upper, None)) if upper is not None:
             yield "off-by-one layer", f"{text(source, value)}[: ({text(source, upper)}) - 1]"
@@ -212,6 +212,8 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
                 scope = True
             case ast.Assign([ast.Name(name)]) if DECIDES.search(name):
                 scope = True
+            case ast.Attribute(ast.Name(), "dtype" | "shape"):
+                return
             case ast.keyword(arg="label" | "labels" | "what" | "name"):
                 return
             case ast.AnnAssign():

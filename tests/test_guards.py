@@ -24,6 +24,7 @@ from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
 from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._stochastic import _gram
+from projhead_theory.simulation._trajectory import standing
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
@@ -206,6 +207,13 @@ def finished(weights, values, norms):
 def test_a_run_is_judged_by_the_size_of_its_last_network():
     """Of one that has fallen by six decades."""
     assert finished([1e6, 1.0], [1.0, 1.0], [1.0, 1e-9]).ended == Ended.converged
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_the_gradient_that_rounding_leaves_is_in_units_of_the_loss(scale, eps):
+    """Ten roundings of the loss over the size of the network, and no less than at the start: nothing more can be told."""
+    gradient, one = jnp.asarray(10 * eps * scale), jnp.asarray(1.0)
+    assert standing(gradient, one, one * scale, gradient, one * scale, jnp.asarray(eps**0.5)) == Ended.rounding
 
 
 def test_a_run_whose_loss_is_beyond_the_largest_number_has_diverged():
