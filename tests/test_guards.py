@@ -124,6 +124,15 @@ def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
     assert np.isinf(complexity(kept + 1e-9 * basis[:, 3]))
 
 
+def test_a_target_that_a_gram_drops_is_lost_however_little_of_it(eps):
+    """Two hundred roundings, of which 24 may be those of the vectors."""
+    complexity = lambda rest: pt.theory.sample_complexity(  # noqa: E731
+        jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None], pt.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest]))
+    )
+    assert np.isinf(complexity(200 * eps)).all()
+    assert np.isfinite(complexity(0.0)).all()
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_whatever_has_a_direction_keeps_it(axis, eps):
     """Above the smallest normal number, where the result is zero, and up to there."""
