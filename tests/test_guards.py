@@ -23,6 +23,7 @@ from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
 from projhead_theory.simulation._descent import finish
+from projhead_theory.simulation._driver import drive
 from projhead_theory.simulation._stochastic import _gram
 from projhead_theory.simulation._trajectory import standing
 from projhead_theory.theory import regression_minimiser, spectral
@@ -204,6 +205,20 @@ def test_a_flow_records_as_many_moments_as_asked_for():
     one = jnp.eye(2)
     times = gradient_flow(pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), until=3.0, record=9).times
     assert (times.size, float(times[0]), float(times[-1])) == (9 + 1, 0.0, 3.0)
+
+
+def test_no_step_is_taken_after_one_that_is_not_finite():
+    """Though every other one is."""
+    ones = pt.DeepLinear([jnp.ones((1, 1))])
+    step = lambda network, state, i: (jax.tree.map(lambda w: jnp.where(i == 2, jnp.inf, w), ones), state)  # noqa: E731
+    recorded, _, alive, last = drive(step, ones, (), jnp.asarray([0, 5]))
+    assert (float(recorded.layers[0][-1, 0, 0]), bool(alive), int(last)) == (3.0, False, 2)
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_threshold_may_be_an_end_of_its_bracket(end, sign):
+    assert abs(float(pt.theory.threshold(lambda x: sign * (x - end), 0.0, 1.0)) - end) <= jnp.finfo(jnp.result_type(float)).eps
 
 
 def finished(weights, values, norms):
