@@ -59,17 +59,18 @@ def _powers(eigenvalues: Array, exponent: Array, kept: Array) -> tuple[Array, Ar
 
 
 @jax.jit
-def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, Array, Array, Array]:
-    """The power, and what its derivative needs: eigenvalues, eigenvectors, powers and slopes."""
+def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """The power, and for its derivative eigenvalues, eigenvectors, those kept, powers and slopes."""
     d, exponent, rank = a.shape[-1], jnp.asarray(exponent, a.dtype), jnp.asarray(rank)
     eigenvalues, v = jnp.linalg.eigh(a)
-    values, slopes = _powers(eigenvalues, exponent, (jnp.arange(d) >= d - rank) & (eigenvalues > 0))
+    kept = (jnp.arange(d) >= d - rank) & (eigenvalues > 0)
+    values, slopes = _powers(eigenvalues, exponent, kept)
     # A diagonal matrix is its own spectrum, over the whole range of the dtype.
     own = jnp.diagonal(a)
     first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
     above = jnp.sum((own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1)
     plain = jnp.diag(_powers(own, exponent, (above < rank) & (own > 0))[0])
-    return jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)), eigenvalues, v, values, slopes
+    return jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)), eigenvalues, v, kept, values, slopes
 
 
 @jax.custom_jvp
@@ -86,9 +87,7 @@ def psd_power(a: Float[Array, "d d"], exponent: Any, rank: Any) -> Float[Array, 
 @psd_power.defjvp
 def _psd_power_jvp(primals, tangents):
     a, exponent, rank = primals
-    power, eigenvalues, v, values, slopes = _spectral_power(a, exponent, rank)
-    d = a.shape[-1]
-    kept = (jnp.arange(d) >= d - jnp.asarray(rank)) & (eigenvalues > 0)
+    power, eigenvalues, v, kept, values, slopes = _spectral_power(a, exponent, rank)
     gap = eigenvalues[:, None] - eigenvalues[None, :]
     # Near a tie the quotient loses all digits; the mean slope is then accurate to second order in the gap.
     near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (jnp.abs(eigenvalues)[:, None] + jnp.abs(eigenvalues)[None, :])
@@ -151,14 +150,14 @@ class Whitening(NamedTuple):
     rounding: Float[Array, ""]
 
 
-def _unit_diagonal(second: Array) -> tuple[Array, Array]:
-    """$S'$ with $S = D S' D$ and ones on the diagonal, zeros where there is no variance; and the diagonal of $D$."""
+def _unit_diagonal(second: Array) -> tuple[Array, Array, Array]:
+    """$S'$ with $S = D S' D$ and ones on the diagonal, zeros where there is no variance; and the diagonals of $D$ and of $D^+$."""
     variance = jnp.diagonal(second)
     present = variance > 0
     stretch = jnp.where(present, jnp.sqrt(jnp.where(present, variance, 1)), 0)
     scale = jnp.where(present, 1 / jnp.where(present, stretch, 1), 0)
     scaled = scale[:, None] * second * scale[None, :]
-    return jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled), stretch
+    return jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled), stretch, scale
 
 
 def _axes(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
@@ -186,7 +185,7 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     range, $Z$ orthogonal, $U = Q R^{-\top} Z \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
     """
     d, eps = second.shape[-1], jnp.finfo(second.dtype).eps
-    scaled, stretch = _unit_diagonal(second)
+    scaled, stretch, scale = _unit_diagonal(second)
     spread, v = jnp.linalg.eigh(scaled)
     spread, v = spread[::-1], v[:, ::-1]
     inside = spread > d * eps * spread[0]
@@ -201,18 +200,16 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     q, r = q[jnp.argsort(order)], jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype))
     away, q = jnp.where(inside, 0, q), jnp.where(inside, q, 0)
     lower = matmul(jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True), axes)
+    lifted = matmul(q, lower)
     root = jnp.where(inside, jnp.sqrt(spread), 0)
     # An error of each row of D V by its own length moves its pseudoinverse within the range, and out of it.
-    aside = stretch[:, None] * away
-    turn = jnp.where(rank < d, frobenius(stretch[:, None] * matmul(q, lower)) + frobenius(aside) * frobenius(matmul(q, lower)), 1)
+    stretched = lambda a: frobenius(stretch[:, None] * a)  # noqa: E731
+    turn = jnp.where(rank < d, stretched(lifted) + stretched(away) * frobenius(lifted), 1)
     condition = jnp.where(rank > 0, spread[0] / jnp.min(jnp.where(inside, spread, jnp.inf)), 1)
-    eye = jnp.eye(d, dtype=second.dtype)
-    scale = jnp.where(stretch > 0, 1 / jnp.where(stretch > 0, stretch, 1), 0)
-    straight = scale[:, None] * v
     return Whitening(
-        inverse=matmul(jnp.where(rank < d, matmul(q, lower), straight) * jnp.where(inside, 1 / jnp.sqrt(spread), 0), v.T),
+        inverse=matmul(jnp.where(rank < d, lifted, scale[:, None] * v) * jnp.where(inside, 1 / jnp.sqrt(spread), 0), v.T),
         forward=matmul(v * root, v.T) * stretch,
-        projector=jnp.where(rank < d, matmul(q, q.T), eye),
+        projector=jnp.where(rank < d, matmul(q, q.T), jnp.eye(d, dtype=second.dtype)),
         rank=rank,
         condition=condition,
         rounding=8 * d * eps * condition * turn,
@@ -225,7 +222,7 @@ def _whiten_jvp(primals, tangents):
     value = whiten(*primals)
 
     def root(second: Array) -> Array:
-        scaled, stretch = _unit_diagonal(second)
+        scaled, stretch, _ = _unit_diagonal(second)
         return psd_power(scaled, 0.5, value.rank) * stretch
 
     u, f = value.inverse, value.forward

@@ -1,7 +1,8 @@
-"""How many random problems the oracles draw: few by default, `PROJHEAD_THEORY_DRAWS` times as many if it is set."""
+"""Random draws of tests: the number that oracles make, few by default, `PROJHEAD_THEORY_DRAWS` times as many if it is set; and matrices."""
 
 import os
 
+import numpy as np
 import pytest
 
 MULTIPLIER = max(1, int(os.environ.get("PROJHEAD_THEORY_DRAWS", "1")))
@@ -15,3 +16,12 @@ def draws(count):
 def by_seed(count):
     """A parameter `seed` for each draw."""
     return pytest.mark.parametrize("seed", range(draws(count)))
+
+
+def whole_rows(rng: np.random.Generator, d: int, r: int) -> np.ndarray:
+    """`(d, r)` whole numbers from -4 to 4, no row zero, of condition below ten once rows are of length one."""
+    while True:
+        rows = rng.integers(-4, 5, (d, r)).astype(float)
+        length = np.linalg.norm(rows, axis=1)
+        if length.min() > 0 and np.linalg.cond(rows / length[:, None]) < 10:
+            return rows

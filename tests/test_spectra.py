@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from draws import whole_rows
 
 from projhead_theory._spectra import psd_power, truncation, whiten
 
@@ -173,11 +174,7 @@ def test_reverse_mode_of_a_truncation_is_the_transpose_of_forward_mode(eps):
 def reached(seed, d, r, decades):
     """Whole combinations of r features at d strengths, powers of two over so many decades, and the features' variances: $S$ is exact."""
     rng = np.random.default_rng(seed)
-    while True:
-        rows = rng.integers(-4, 5, (d, r)).astype(float)
-        length = np.linalg.norm(rows, axis=1)
-        if length.min() > 0 and np.linalg.cond(rows / length[:, None]) < 10:
-            break
+    rows = whole_rows(rng, d, r)
     strengths = 2.0 ** rng.permutation(np.linspace(0, decades * np.log2(10), d).round())
     return strengths[:, None] * rows, 2.0 ** rng.integers(-2, 3, r)
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from draws import whole_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,11 +208,7 @@ def copied(seed, d, r):
     Returns the combinations `(d, r)`, and the features' cross and second moments.
     """
     rng = np.random.default_rng(seed)
-    while True:
-        rows = rng.integers(-4, 5, (d, r)).astype(float)
-        length = np.linalg.norm(rows, axis=1)
-        if length.min() > 0 and np.linalg.cond(rows / length[:, None]) < 10:
-            break
+    rows = whole_rows(rng, d, r)
     second = 2.0 ** rng.integers(-2, 3, r)
     return 2.0 ** rng.permutation(np.linspace(0, 10, d).round())[:, None] * rows, second * rng.permutation([0.75, 0.5, 0.25])[:r], second
 
