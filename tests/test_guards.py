@@ -216,9 +216,11 @@ def test_no_step_is_taken_after_one_that_is_not_finite():
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_a_threshold_may_be_an_end_of_its_bracket(end, sign):
-    assert abs(float(pt.theory.threshold(lambda x: sign * (x - end), 0.0, 1.0)) - end) <= jnp.finfo(jnp.result_type(float)).eps
+@pytest.mark.parametrize("margin", [lambda x, end: x - end, lambda x, end: end - x], ids=["rising", "falling"])
+def test_a_threshold_may_be_an_end_of_its_bracket(end, margin):
+    """Where the margin is zero, of either sign."""
+    found = float(pt.theory.threshold(lambda x: margin(x, end), 0.0, 1.0))
+    assert abs(found - end) <= jnp.finfo(jnp.result_type(float)).eps
 
 
 def finished(weights, values, norms):
