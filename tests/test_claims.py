@@ -751,22 +751,20 @@ def test_the_law_is_tried_on_unequal_widths_below_the_dimension():
     assert {len(s) - 1 for s in sizes} >= {2, 3}
 
 
-# What a small weight decay alone decides lies below the rounding of float32; and what rounding may do to a read-out of little noise is
-# bounded there by more than the hundredth that is to be seen. The verdict says so.
-BEYOND_FLOAT32 = {"sorted-matching", "kappa-emulation", "best-kappa", "coarse-to-fine", "shift"}
+# What a small weight decay alone decides lies below the rounding of float32, or is too small beside it for one of the controls.
+BEYOND_FLOAT32 = {"sorted-matching", "kappa-emulation"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(CLAIMS))
 def test_claim_holds_in_float32(name):
-    """The same outcome, and the same controls caught, with nine digits fewer; or that these digits cannot tell."""
+    """The same outcome, and the same controls caught, with nine digits fewer; or the result says that these digits do not verify it."""
     with jax.enable_x64(False):
         result = check(CLAIMS[name], 0, quick=True)
         assert all(v.discrepancy.dtype == jnp.float32 for v in result.verdicts)
         if name in BEYOND_FLOAT32:
-            names = {v.name for v in result.verdicts}
-            assert "undecidable" in names
-            assert names <= {"undecidable", "holds"}
+            assert {v.name for v in result.verdicts} <= {"undecidable", "holds"}
+            assert not result.verified
         else:
             assert_verified(result)
 

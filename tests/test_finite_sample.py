@@ -42,19 +42,23 @@ def by_hand(cross, second, depth, pairs):
             for t in levels
         ]
     )
-    return slopes @ omega @ slopes.T / pairs, np.einsum("tij,ij->t", hessian, omega) / 2 / pairs
+    bends = hessian @ omega
+    second = np.einsum("tij,uji->tu", bends, bends) / 2 / pairs**2
+    return slopes @ omega @ slopes.T / pairs, np.einsum("tij,ij->t", hessian, omega) / 2 / pairs, second
 
 
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize(("cross", "second"), [(0.3, 0.8), (2.0, 2.5)])
 def test_one_feature_is_as_by_hand(depth, cross, second):
-    """Covariance between all layers to rounding; the mean of the second-order term to the next order in 1/n."""
+    """Covariance between all layers to rounding; mean and covariance of the second-order term to the next order in 1/n."""
     pairs = 10_000
     found = sampling_error(Moments(jnp.array([[cross]]), jnp.array([[second]])), depth, pairs)
-    covariance, bias = by_hand(cross, second, depth, pairs)
+    covariance, bias, quadratic = by_hand(cross, second, depth, pairs)
     np.testing.assert_allclose(found.weights[:, 0], (np.sqrt(cross) / second) ** (np.arange(1, depth + 1) / depth), rtol=1e-13)
     np.testing.assert_allclose(found.covariance, covariance, rtol=1e-11)
     np.testing.assert_allclose(found.bias[:, 0], bias, rtol=20 / pairs)
+    np.testing.assert_allclose(found.second_covariance, quadratic, rtol=40 / pairs)
+    np.testing.assert_allclose(found.curvature[:, 0], np.sqrt(np.diag(quadratic) / np.diag(covariance)), rtol=20 / pairs)
     np.testing.assert_allclose(found.standard_error[:, 0], np.sqrt(np.diag(covariance)), rtol=1e-11)
 
 
@@ -155,7 +159,7 @@ def test_ties_do_not_give_a_nan(fractions):
         for leaf in jax.tree.leaves(found):
             assert np.all(np.isfinite(leaf))
         for i in range(2):
-            covariance, _ = by_hand(fractions[i] * second[i], second[i], DEPTH, 100)
+            covariance, *_ = by_hand(fractions[i] * second[i], second[i], DEPTH, 100)
             own = np.asarray(found.covariance).reshape(DEPTH, 2, DEPTH, 2)[:, i, :, i]
             np.testing.assert_allclose(own, covariance, rtol=1e-7)
 

@@ -125,15 +125,16 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
       $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every $R$;
     - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs beside the predicted one, $\ln 4$, with quantiles of
       $F_{R-1, R-1}$;
-    - *covariance*: $|\ln(\mathrm{tr}(\Sigma^+ \hat\Sigma) / r)|$, the mean over both sizes of sample, beside the quantiles of
-      $\chi^2_k / k$ with $k = 2 r (R - 1)$; $r$, the rank of $\Sigma$, is the number of weights, or of entries of a symmetric Gram if
-      those are fewer. The sharpest test of the size of all deviations together.
+    - *covariance*: $|\ln(\mathrm{tr}(V^\top \hat\Sigma V \Lambda^{-1}) / d)|$ with the $d$ largest eigenvalues $\Lambda$ of $\Sigma$ and
+      their eigenvectors $V$, the mean over both sizes of sample, beside the quantiles of $\chi^2_k / k$ with $k = 2 d (R - 1)$. The
+      sharpest test of the size of all deviations together. All weights are functions of one Gram, those of a layer nearly functions of
+      those of another: along further eigenvectors the first order all but cancels, and the normal law begins at far larger samples.
 
     What second-order terms add is granted by name: their mean to the first; to variances four times the square of
     their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
-    count, layers, d = scatter.large.shape
-    free = 2 * min(layers * d, d * (d + 1) // 2) * (count - 1)
+    count, _, d = scatter.large.shape
+    free = 2 * d * (count - 1)
     within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k  # noqa: E731
     logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))  # noqa: E731
     allowed = (
@@ -146,11 +147,19 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
     return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
 
 
-def _size(covariance: Array, deviations: Float[Array, "R m"], rank: int) -> Array:
-    """The trace of the pseudo-inverse of a covariance with the sample's, over the rank: one on average."""
-    values, vectors, _ = eigh(covariance)
-    along = matmul(deviations - jnp.mean(deviations, axis=0), vectors[:, -rank:])
-    return jnp.sum(along**2 / values[-rank:]) / (rank * (len(deviations) - 1))
+def _strongest(error: SamplingError) -> tuple[Float[Array, " d"], Float[Array, "m d"]]:
+    """Variances and directions of the largest predicted scatter, as many as there are features."""
+    d = error.weights.shape[1]
+    values, vectors, _ = eigh(error.covariance)
+    return values[-d:], vectors[:, -d:]
+
+
+def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array, Array]:
+    """Along those directions, the mean of measured variances over predicted ones; and of second-order variances over predicted ones."""
+    values, vectors = _strongest(error)
+    along = matmul(deviations, vectors)
+    second = jnp.sum(vectors * matmul(error.second_covariance, vectors), axis=0)
+    return jnp.mean(jnp.var(along, axis=0, ddof=1) / values), jnp.mean(second / values)
 
 
 @eqx.filter_jit
@@ -171,23 +180,23 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
     distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
     rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
     expected = jnp.log(flat(small.standard_error) / error)
-    rank = min(m, d * (d + 1) // 2)
-    together = jnp.log((_size(large.covariance, shifts, rank) + _size(small.covariance, deviations, rank)) / 2)
+    sizes, squares = (sum(pair) / 2 for pair in zip(_size(large, shifts), _size(small, deviations), strict=True))
+    together = jnp.log(sizes)
 
     full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
     first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
+    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(_strongest(large)[0][0])
     rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])  # noqa: E731
     sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
-    square = 4 * curve**2
     second = rows(
         bias,
-        square,
+        4 * curve**2,
         0.4 * (bias + skewness / 6),
         2 * (first_curve**2 + first_bias**2 + curve**2),
-        jnp.max(square + 4 * first_curve**2) / 2,
+        4 * squares,
     )
     # What the check must see: a deviation of half a standard error; a factor two in the variance of one weight, and a quarter more or less
     # in that of all; standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
@@ -200,7 +209,7 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
         parts={
             "sampling": sampling,
             "second order": second,
-            "stationarity": rows(still, 2 * still, still, still, 2 * jnp.max(still)),
+            "stationarity": rows(still, 2 * still, still, still, 2 * still_together),
         },
         effect=effect,
         predicted=predicted[:, None],

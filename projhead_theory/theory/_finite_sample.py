@@ -16,19 +16,26 @@ class SamplingError(eqx.Module):
     r"""How the weights of networks trained on $n$ pairs scatter about the population's.
 
     `weights` `(L, k)`: the population's; `covariance` `(L k, L k)`: of the deviations, $O(1/n)$, layer by layer;
-    `bias` `(L, k)`: the mean of the second-order term, $O(1/n)$; `curvature` `(L, k)`: the standard deviation of the
-    second-order term in units of the first, $O(n^{-1/2})$: how far from normal the deviations still are.
+    `bias` `(L, k)`: the mean of the second-order term, $O(1/n)$; `second_covariance` `(L k, L k)`: that term's
+    covariance, $O(n^{-2})$.
     """
 
     weights: Float[Array, "L k"]
     covariance: Float[Array, "m m"]
     bias: Float[Array, "L k"]
-    curvature: Float[Array, "L k"]
+    second_covariance: Float[Array, "m m"]
     pairs: Array
 
     @property
     def standard_error(self) -> Float[Array, "L k"]:
         return jnp.sqrt(jnp.diagonal(self.covariance)).reshape(self.weights.shape)
+
+    @property
+    def curvature(self) -> Float[Array, "L k"]:
+        """The standard deviation of the second-order term in units of the first, $O(n^{-1/2})$: how far from normal weights still are."""
+        error = self.standard_error
+        second = jnp.sqrt(jnp.diagonal(self.second_covariance)).reshape(error.shape)
+        return second / jnp.where(error > 0, error, 1)
 
 
 def sampling_error(
@@ -85,10 +92,8 @@ def _sampling_error(
     hessian = jax.lax.map(lambda step: (slope(step) - slope(-step)) / 2, steps).transpose(1, 2, 0)
     covariance = matmul(jacobian, jacobian.T)
     bias = jnp.trace(hessian, axis1=1, axis2=2) / 2
-    spread = jnp.sqrt(jnp.sum(hessian**2, axis=(1, 2)) / 2)
-    error = jnp.sqrt(jnp.diagonal(covariance))
-    curvature = spread / jnp.where(error > 0, error, 1)
-    return SamplingError(value, covariance, bias.reshape(value.shape), curvature.reshape(value.shape), pairs)
+    bends = hessian.reshape(hessian.shape[0], -1)
+    return SamplingError(value, covariance, bias.reshape(value.shape), matmul(bends, bends.T) / 2, pairs)
 
 
 def _gaussian_factor(moments: Moments) -> Float[Array, "m 2 d d"]:
