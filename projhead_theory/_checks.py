@@ -23,17 +23,22 @@ def concrete(x: Any) -> np.ndarray | None:
         return None
 
 
+def array(value: Any) -> Array:
+    """The value as an array of JAX; NumPy's are copied as they are, where `jnp.asarray` compiles a program for each shape."""
+    return jax.device_put(value) if isinstance(value, np.ndarray) else jnp.asarray(value)
+
+
 def floating(name: str, value: Any) -> Array:
     """Convert to a floating array in the dtype of the input (integers become JAX's default float)."""
     try:
-        array = jnp.asarray(value)
+        x = array(value)
     except (TypeError, ValueError) as error:
         raise bad(name, repr(value), "numbers") from error
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    if jnp.issubdtype(array.dtype, jnp.integer):
-        return array.astype(jnp.result_type(float))
-    raise bad(name, f"dtype {array.dtype}", "real numbers")
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return x.astype(jnp.result_type(float))
+    raise bad(name, f"dtype {x.dtype}", "real numbers")
 
 
 def in_dtype(tree: Any, dtype: Any) -> Any:

@@ -17,8 +17,15 @@ def matmul(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
+@jax.jit
 def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
     return a / 2 + jnp.swapaxes(a, -1, -2) / 2
+
+
+def diagonal(a: Float[Array, "*b d d"]) -> Float[Array, "*b d"]:
+    """The entries on the diagonal, as every (d + 1)-th of all: one step of a program, where `jnp.diagonal` takes forty."""
+    d = a.shape[-1]
+    return jnp.reshape(a, (*a.shape[:-2], d * d))[..., :: d + 1]
 
 
 @jax.jit
@@ -32,7 +39,7 @@ def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
 @jax.jit
 def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
     """Whether every entry off the diagonal is zero."""
-    return jnp.all(jnp.where(jnp.eye(a.shape[-1], dtype=bool), 0, a) == 0)
+    return jnp.all((a == 0) | jnp.eye(a.shape[-1], dtype=bool))
 
 
 class Spectrum(NamedTuple):
@@ -66,7 +73,7 @@ def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, A
     kept = (jnp.arange(d) >= d - rank) & (eigenvalues > 0)
     values, slopes = _powers(eigenvalues, exponent, kept)
     # A diagonal matrix is its own spectrum, over the whole range of the dtype.
-    own = jnp.diagonal(a)
+    own = diagonal(a)
     first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
     above = jnp.sum((own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1)
     plain = jnp.diag(_powers(own, exponent, (above < rank) & (own > 0))[0])
@@ -152,7 +159,7 @@ class Whitening(NamedTuple):
 
 def _unit_diagonal(second: Array) -> tuple[Array, Array, Array]:
     """$S'$ with $S = D S' D$ and ones on the diagonal, zeros where there is no variance; and the diagonals of $D$ and of $D^+$."""
-    variance = jnp.diagonal(second)
+    variance = diagonal(second)
     present = variance > 0
     stretch = jnp.where(present, jnp.sqrt(jnp.where(present, variance, 1)), 0)
     scale = jnp.where(present, 1 / jnp.where(present, stretch, 1), 0)

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import losses, measure
-from .._spectra import frobenius, matmul
+from .._spectra import diagonal, frobenius, matmul
 from ..losses import AbstractLoss
 from ..networks import DeepLinear, LinearNetwork
 from ..problems import AdditiveNoise, ContrastiveProblem, Data, Features, Labelled, Views
@@ -150,7 +150,7 @@ def _harder_training(sizes: tuple[int, ...], decay: bool = False) -> Callable[[P
         k = jax.random.split(key, 4)
         dtype = jnp.result_type(float)
         moments = harder(sizes)(k[0]).moments
-        reach = jnp.max(jnp.diagonal(moments.second))
+        reach = jnp.max(diagonal(moments.second))
         depth = len(sizes) - 1
         scales = 10.0 ** jax.random.uniform(k[1], (depth,), dtype, -2, 0.5)
         # Until the fastest mode has moved: there the imbalance has every chance to.

@@ -72,7 +72,6 @@ def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
 # scl-minimiser
 
 
-@eqx.filter_jit
 def predict_classes(problem: ClassTask) -> LayerPrediction:
     """$S^{-1} C S^{-1}$ with the classes' own cross moment, and its powers; the rest says how near a run is to it."""
     m = problem.moments
@@ -173,12 +172,16 @@ MINIMISER = Claim(
 # mixed-positives
 
 
-@eqx.filter_jit
 def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPrediction:
     """From the mixture of both cross moments; where the subclass is alone, its weight is that of the closed form."""
-    g, a = problem.groups, problem.share if share is None else share
-    class_only, views = (_moments(g, jnp.full_like(a, one)).cross for one in (1, 0))
-    return layerwise(Moments(a * class_only + (1 - a) * views, g.second), problem.depth, throw=False)
+    moments = _mixed(problem.groups, problem.share if share is None else share)
+    return layerwise(moments, problem.depth, throw=False)
+
+
+@eqx.filter_jit
+def _mixed(groups: Groups, share: Array) -> Moments:
+    class_only, views = (_moments(groups, jnp.full_like(share, one)).cross for one in (1, 0))
+    return Moments(share * class_only + (1 - share) * views, groups.second)
 
 
 def mixture(key: PRNGKeyArray, depth: int, share: float, index: int = 0, correlation: float = 0.4) -> ClassTask:
@@ -205,12 +208,16 @@ def _mixed_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
     yield mixture(key, 2, 0.7, 4, 0.0)
 
 
-@eqx.filter_jit
 def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
     """The mixture of the Grams of both minimisers, layer by layer: right in the last, where it is linear in C, and wrong below."""
-    g, a = problem.groups, problem.share
-    both = (layerwise(_moments(g, jnp.full_like(a, one)), problem.depth, throw=False).grams for one in (1, 0))
-    return replace(own, grams=sum(w * grams for w, grams in zip((a, 1 - a), both, strict=True)))
+    a = problem.share
+    both = (predict_mixed(problem, jnp.full_like(a, one)).grams for one in (1, 0))
+    return replace(own, grams=_weighted(a, *both))
+
+
+@jax.jit
+def _weighted(share: Array, first: Array, second: Array) -> Array:
+    return share * first + (1 - share) * second
 
 
 def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks, measure
-from .._spectra import eigh, frobenius, matmul, psd_power, symmetric
+from .._spectra import diagonal, eigh, frobenius, matmul, psd_power, symmetric
 from .._tolerance import gram_rounding, power_rounding
 from ..networks import DeepLinear, Headed
 from ..simulation import Ended, Trajectory
@@ -117,9 +117,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
-    weights = (
-        jnp.diagonal(measured, axis1=1, axis2=2) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
-    )
+    weights = diagonal(measured) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
     return Verdict(
         discrepancy=discrepancy,
         parts=parts,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
 from .. import measure
+from .._spectra import diagonal
 from ..moments import Moments
 from ..networks import LinearNetwork
 from ..probes import HardMargin, LearningCurve, learning_curve
@@ -222,7 +223,7 @@ def _lowest(problem: Labels, own: Needs) -> Needs:
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
     moments, features = problem.moments, problem.downstream.features
-    heaviest = jnp.argmax(jnp.diagonal(layerwise(moments, 1).grams[0]))
+    heaviest = jnp.argmax(diagonal(layerwise(moments, 1).grams[0]))
     return _needs(moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth)
 
 

@@ -328,6 +328,7 @@ def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
         yield _bracketed(cross, second, depth)
 
 
+@eqx.filter_jit
 def _bracketed(cross: Array, second: Array, depth: int) -> Extinction:
     """Brackets that only use the units of a decay: the feature survives a hundredth of them, and not four times."""
     unit = cross * (cross / second**2) ** (1 - 1 / depth)

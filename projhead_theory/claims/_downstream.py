@@ -52,6 +52,7 @@ def predict(problem: Probing) -> Needs:
     return Needs(prediction, complexity_curve(prediction.grams[-1], problem.downstream).layers(problem.task.depth), problem.downstream)
 
 
+@eqx.filter_jit
 def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstream) -> Verdict:
     r"""The verdict on the Grams, its tolerances carried to $\ln \mathrm{SC}_l$ of what was measured.
 

@@ -7,10 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .. import measure, theory
-from .._spectra import frobenius, matmul, psd_power, symmetric
+from .._spectra import diagonal, frobenius, matmul, psd_power, symmetric
 from .._tolerance import gram_rounding
 from ..moments import Moments
 from ..networks import DeepLinear, DiagonalHead, Headed
@@ -101,7 +101,7 @@ def _end(start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Floa
     layer = run.final.layers[0]
     step, inverse, largest = _newton(layer, h, decay, moments)
     # Without weight decay some directions are not determined at all.
-    determined = jnp.all(jnp.diagonal(inverse) > 0)
+    determined = jnp.all(diagonal(inverse) > 0)
     return Ends(
         before=grams[0],
         after=grams[-1],
@@ -199,8 +199,8 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
     # Both losses are sums of squared signal fractions; rounding is absolute in each fraction.
     loss_rounding = 4 * whitening.rounding * jnp.sum(minimiser.signal_fraction)
-    weights = jnp.sqrt(jnp.maximum(jnp.diagonal(ends.seen, axis1=1, axis2=2), 0))
-    wanted = jnp.broadcast_to(jnp.sqrt(jnp.diagonal(minimiser.gram)), weights.shape)
+    weights = jnp.sqrt(jnp.maximum(diagonal(ends.seen), 0))
+    wanted = jnp.broadcast_to(jnp.sqrt(diagonal(minimiser.gram)), weights.shape)
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
     return Verdict(
         discrepancy=both(frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)),
@@ -367,7 +367,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     rate = away[0] / away[1]
     # Of a quotient relative errors add.
     quotient = [QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])]
-    roots = lambda g: jnp.sqrt(jnp.maximum(jnp.diagonal(g, axis1=1, axis2=2), 0))  # noqa: E731
+    roots = lambda g: jnp.sqrt(jnp.maximum(diagonal(g), 0))  # noqa: E731
     wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])  # noqa: E731
     change = frobenius(prediction.grams - prediction.grams[2])
     return Verdict(
@@ -409,12 +409,18 @@ def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
         yield _matching(key, dim, p, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
 
 
+@jax.jit
+def _carried(rows: Float[Array, " p"], order: Int[Array, " d"]) -> Float[Array, " d"]:
+    """The row of each feature, the first one for the first feature of this order."""
+    return jnp.zeros(order.size, rows.dtype).at[order].set(rows[: order.size])
+
+
 def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
     """Rows given to the features in another order: `order` lists the features, the one for the largest row first."""
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
-        rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
+        rows = _carried(p.rows, order(p))
         left = [p.cross - decay / (4 * rows**2) for decay in (*p.decays, jnp.zeros_like(p.decay))]
         return replace(own, grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]))
 
@@ -427,7 +433,7 @@ def with_weights(square: Callable[[Matching, Array, Array], Array]) -> Callable[
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
         order = jnp.argsort(-jnp.sqrt(p.cross) / p.second)
-        rows = jnp.zeros_like(p.cross).at[order].set(p.rows[: p.cross.size])
+        rows = _carried(p.rows, order)
         return replace(own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]))
 
     return wrong

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .. import measure, theory
-from .._spectra import frobenius, matmul
+from .._spectra import diagonal, frobenius, matmul
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..theory import LayerPrediction
@@ -68,7 +68,6 @@ class Alike(eqx.Module):
     factor: Float[Array, ""]
 
 
-@eqx.filter_jit
 def predict_alike(problem: Emulating) -> Alike:
     return Alike(theory.layerwise(problem.fixed.moments, 2, throw=False), problem.factor)
 
@@ -83,7 +82,7 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
     trained = {name: part[0] for name, part in own.parts.items()}
     stationarity, rounding = (x / size for x in left)
     zero = jnp.zeros_like(size)
-    weights = lambda gram: jnp.sqrt(jnp.maximum(jnp.diagonal(gram), 0))  # noqa: E731
+    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))  # noqa: E731
     return Verdict(
         discrepancy=jnp.stack([frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]) / size,
         parts={
@@ -244,7 +243,7 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
     beta = jnp.zeros_like(p.cross).at[p.target].set(1 / p.strength[p.target])
 
     def indicator(gram: Array) -> Array:
-        return jnp.sum(jnp.diagonal(gram) * p.strength**2) * jnp.sum(beta * jnp.linalg.solve(gram, beta))
+        return jnp.sum(diagonal(gram) * p.strength**2) * jnp.sum(beta * jnp.linalg.solve(gram, beta))
 
     values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
     t = jnp.log(p.kappas)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
 from ..theory import LayerPrediction, layerwise
@@ -75,12 +75,17 @@ def _problems(key: PRNGKeyArray) -> Iterator[Task]:
     yield task(key, (4, 5, 5))
 
 
-@eqx.filter_jit
 def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
-    keep = jnp.arange(problem.sizes[0]) < problem.width
     full = layerwise(problem.moments, problem.depth, throw=False)
-    wrong = jnp.where(keep[:, None] & keep[None, :], full.grams, 0)
-    return replace(prediction, grams=wrong, weights=jnp.where(keep, full.weights, 0))
+    grams, weights = _cut(full.grams, full.weights, problem.width)
+    return replace(prediction, grams=grams, weights=weights)
+
+
+@eqx.filter_jit
+def _cut(grams: Array, weights: Array, width: int) -> tuple[Array, Array]:
+    """What the first features alone have."""
+    keep = jnp.arange(weights.shape[-1]) < width
+    return jnp.where(keep[:, None] & keep[None, :], grams, 0), jnp.where(keep, weights, 0)
 
 
 @eqx.filter_jit

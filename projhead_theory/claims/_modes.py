@@ -42,7 +42,7 @@ class ModeTask(eqx.Module):
         return _moments(self.target, self.second)
 
     def start(self) -> DeepLinear:
-        return aligned(jnp.eye(len(self.target), dtype=self.target.dtype), self.start_weight, self.depth)
+        return aligned(None, self.start_weight, self.depth)
 
 
 @eqx.filter_jit

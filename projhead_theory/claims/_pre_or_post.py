@@ -109,7 +109,8 @@ def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) ->
 def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     """The value at which trained networks cross, against the closed form: errors of both indicators, over the slope of the margin."""
     probing, run = found.probing, found.run
-    budget = _budget(probing, run)
+    layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
+    budget = judge_logarithms(layers, run, probing.downstream)
     steep = jnp.abs(found.slope)
     errors: dict[str, Any] = {name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()}
     eps = jnp.finfo(steep.dtype).eps
@@ -128,16 +129,18 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     )
 
 
-@eqx.filter_jit
-def _budget(probing: Probing, run: Run) -> Verdict:
-    return judge_logarithms(layerwise(probing.task.moments, probing.task.depth, throw=False), run, probing.downstream)
-
-
 def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: int) -> Crossing:
     r"""Other features with weights around one, and a target that passes them: of weight up to $1 / (2 \sigma) = 2$ where its
     strength is turned, $1 / \phi = 2$ without noise where its noise is.
     """
-    d = sizes[0]
+    bracket = {"disrupted": (0.05, 1.0), "weak": (0.03, 0.25), "strong": (0.25, 2.0)}[scenario]
+    strength, noise, after, start = _drawn(key, jnp.asarray(index), sizes[0])
+    return Crossing(strength, noise, after, jnp.asarray(bracket, strength.dtype), start, scenario, 1, sizes)
+
+
+@eqx.filter_jit
+def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array, PRNGKeyArray]:
+    """Strengths, noise, strengths downstream, and a key for the start."""
     k1, k2, k3, k4 = jax.random.split(jax.random.fold_in(key, 22_000 + index), 4)
     weight = 2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7)
     fraction = jax.random.uniform(k2, (d,), minval=0.4, maxval=0.9)
@@ -146,9 +149,7 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
     noise = strength * jnp.sqrt(1 / fraction - 1)
     turned = jnp.arange(d) == 1
     strength, noise = jnp.where(turned, 0.5, strength), jnp.where(turned, 0.25, noise)
-    bracket = {"disrupted": (0.05, 1.0), "weak": (0.03, 0.25), "strong": (0.25, 2.0)}[scenario]
-    after = jnp.exp(jax.random.normal(k3, (d,)) / 2)
-    return Crossing(strength, noise, after, jnp.asarray(bracket, strength.dtype), k4, scenario, 1, sizes)
+    return strength, noise, jnp.exp(jax.random.normal(k3, (d,)) / 2), k4
 
 
 def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import losses, measure, theory
-from .._spectra import frobenius, matmul
+from .._spectra import diagonal, frobenius, matmul
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear
 from ..problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
@@ -110,7 +110,7 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
         least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
     v = _basis(p)
-    turned = lambda m: jnp.diagonal(matmul(matmul(v.T, m), v))  # noqa: E731
+    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))  # noqa: E731
     second = turned(p.trained.second)
     if p.kind == "regression":
         target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._spectra import Whitening, eigh, frobenius, matmul, symmetric
+from .._spectra import Whitening, diagonal, eigh, frobenius, matmul, symmetric
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments, TargetMoments
 from ..simulation import Trajectory, layer_gradients
@@ -44,7 +44,7 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
     _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
     squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(sizes**2)
     t = symmetric(matmul(matmul(vt, t), vt.T))
-    along = jnp.diagonal(t)
+    along = diagonal(t)
     learned = (jnp.arange(d) < width) & (along > noise) & (squares > noise) & (squares >= along / 2)
     both, neither = learned[:, None] & learned[None, :], ~learned[:, None] & ~learned[None, :]
     further, z, _ = eigh(jnp.where(neither, t, 0))

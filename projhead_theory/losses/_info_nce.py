@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._spectra import diagonal
 from ._arguments import Number, positive
 from ._loss import AbstractLoss
 from ._similarity import similarity, softmax_over_others, unit
@@ -43,7 +44,7 @@ class InfoNCE(AbstractLoss):
             n, y = y1.shape[0], jnp.concatenate([y1, y2])
             return softmax_over_others(similarity(y, y, self.temperature), jnp.roll(jnp.eye(2 * n, dtype=bool), n, axis=1))
         scores = similarity(y1, y2, self.temperature)
-        log_shares = [jnp.diagonal(jax.nn.log_softmax(scores, axis=axis)) for axis in (1, 0)]
+        log_shares = [diagonal(jax.nn.log_softmax(scores, axis=axis)) for axis in (1, 0)]
         return -(jnp.mean(log_shares[0]) + jnp.mean(log_shares[1])) / 2
 
 

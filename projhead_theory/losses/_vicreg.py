@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import matmul
+from .._spectra import diagonal, matmul
 from ._arguments import Number, nonnegative, positive
 from ._loss import AbstractLoss
 
@@ -46,7 +46,7 @@ class VICReg(AbstractLoss):
         for y in (y1, y2):
             centred = y - jnp.mean(y, axis=0)
             moment = matmul(centred.T, centred) / (n - 1)
-            hinge = jax.nn.relu(target - jnp.sqrt(jnp.diagonal(moment) + epsilon))
+            hinge = jax.nn.relu(target - jnp.sqrt(diagonal(moment) + epsilon))
             apart = jnp.where(jnp.eye(p, dtype=bool), 0, moment)
             total += variance * jnp.mean(hinge) + covariance * jnp.sum(apart**2) / p
         return total

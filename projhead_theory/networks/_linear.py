@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import _checks
-from .._spectra import matmul
+from .._spectra import diagonal, matmul
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -34,7 +34,7 @@ def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Ar
 def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Array:
     """A uniformly random matrix with orthonormal columns (rows >= columns)."""
     q, r = jnp.linalg.qr(jax.random.normal(key, (rows, columns), dtype))
-    return q * jnp.where(jnp.diagonal(r) < 0, -1, 1)
+    return q * jnp.where(diagonal(r) < 0, -1, 1)
 
 
 class DeepLinear(eqx.Module):

@@ -63,7 +63,7 @@ def _data(representations: Any, labels: Any, ndim: int) -> tuple[Array, Array]:
     if x.ndim != ndim or 0 in x.shape:
         raise _checks.bad("representations", f"shape {x.shape}", f"an array {shape} of at least one of each")
     _checks.require("representations", x, np.isfinite, "finite numbers")
-    y = jnp.asarray(labels)
+    y = _checks.array(labels)
     if y.shape != x.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
         raise _checks.bad("labels", f"shape {y.shape}, dtype {y.dtype}", f"whole numbers of shape {x.shape[:-1]}")
     _checks.require("labels", y, lambda v: v >= 0, "whole numbers from 0")

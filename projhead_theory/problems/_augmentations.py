@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import _checks
+from .._spectra import diagonal
 
 
 class AbstractAugmentation(eqx.Module):
@@ -51,7 +52,7 @@ class _Elementwise(AbstractAugmentation):
     def push(self, cross, second):
         mean, square, added = (jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self._statistics())
         scale = mean[:, None] * mean[None, :]
-        extra = (square - mean**2) * jnp.diagonal(second) + added
+        extra = (square - mean**2) * diagonal(second) + added
         return scale * cross, scale * second + jnp.diag(extra)
 
     def check(self, dim):

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import eigh, matmul, symmetric, whiten
+from .._spectra import diagonal, eigh, matmul, symmetric, whiten
 from ..moments import Moments
 from ..problems import Downstream
 from ._exponentials import minimiser
@@ -69,7 +69,7 @@ def _inverse_quadratic_jvp(primals, tangents):
 def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
     r"""$\beta^\top M^- \beta$ and $M^- \beta$, scaled to unit diagonal first, which for $\beta$ in the range changes no value."""
     d, eps = gram.shape[-1], jnp.finfo(gram.dtype).eps
-    size = jnp.diagonal(gram)
+    size = diagonal(gram)
     scale = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** -0.5, 1)
     values, vectors, floor = eigh(gram * scale[:, None] * scale[None, :])
     kept = values > floor
@@ -246,7 +246,7 @@ def feature_weights(moments: Moments, width: int | None = None) -> Float[Array, 
         off = _checks.concrete(matrix * (1 - jnp.eye(moments.dim, dtype=matrix.dtype)))
         if off is not None and off.any():
             raise _checks.bad("moments", f"{name} with entries off the diagonal", "the moments of an unmixed feature model")
-    c, q = jnp.maximum(jnp.diagonal(cross), 0), jnp.diagonal(second)
+    c, q = jnp.maximum(diagonal(cross), 0), diagonal(second)
     there = (c > 0) & (q > 0)
     weights = jnp.where(there, jnp.sqrt(jnp.where(there, c, 1)) / jnp.where(there, q, 1), 0)
     width = moments.dim if width is None else min(_checks.count("width", width), moments.dim)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
-from .._spectra import matmul, symmetric
+from .._spectra import diagonal, matmul, symmetric
 from ..moments import Moments
 from ..problems import Views
 from ._layerwise import layerwise
@@ -28,13 +28,13 @@ class SamplingError(eqx.Module):
 
     @property
     def standard_error(self) -> Float[Array, "L k"]:
-        return jnp.sqrt(jnp.diagonal(self.covariance)).reshape(self.weights.shape)
+        return jnp.sqrt(diagonal(self.covariance)).reshape(self.weights.shape)
 
     @property
     def curvature(self) -> Float[Array, "L k"]:
         """The standard deviation of the second-order term in units of the first, $O(n^{-1/2})$: how far from normal weights still are."""
         error = self.standard_error
-        second = jnp.sqrt(jnp.diagonal(self.second_covariance)).reshape(error.shape)
+        second = jnp.sqrt(diagonal(self.second_covariance)).reshape(error.shape)
         return second / jnp.where(error > 0, error, 1)
 
 

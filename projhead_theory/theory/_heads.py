@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import matmul
+from .._spectra import diagonal, matmul
 from ..moments import Moments
 from ._scalars import scalars
 from ._spectral import SpectralMinimiser, complain, minimise
@@ -117,7 +117,7 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
     # Eigenvalues are known to within the rounding of the largest.
     tied = squares[:-1] - squares[1:] <= minimiser.rounding * squares[:1]
     mixed = tied & kept[1:] & (inverse[:-1] != inverse[1:])
-    seen = jnp.diagonal(gram) if directions is None else jnp.sum(directions * matmul(gram, directions), axis=0)
+    seen = diagonal(gram) if directions is None else jnp.sum(directions * matmul(gram, directions), axis=0)
     return MatchedHead(
         gram=gram,
         weights=jnp.where(seen > 0, jnp.sqrt(jnp.where(seen > 0, seen, 1)), 0),

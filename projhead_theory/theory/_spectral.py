@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import Whitening, eigh, is_diagonal, matmul, psd_power, symmetric, whiten
+from .._spectra import Whitening, diagonal, eigh, is_diagonal, matmul, psd_power, symmetric, whiten
 from .._tolerance import gram_rounding
 from ..moments import Moments
 
@@ -60,7 +60,7 @@ def spectral(moments: Moments, width: int | None = None, *, throw: bool = True) 
     """
     d = moments.dim
     width = d if width is None else min(_checks.count("width", width), d)
-    result = minimise(moments, width)
+    result = minimise(moments, jnp.asarray(width, int))
     if throw:
         complain(result, width)
     return result
@@ -79,8 +79,8 @@ def complain(minimiser: SpectralMinimiser, width: int) -> None:
 
 
 @eqx.filter_jit
-def minimise(moments: Moments, width: int | Array) -> SpectralMinimiser:
-    """`spectral`, at a width from 1 to d that is not checked and may be traced."""
+def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
+    """`spectral`, at a width from 1 to d that is not checked; the same program at every width."""
     cross, second = moments.cross, moments.second
     d, eps = moments.dim, jnp.finfo(second.dtype).eps
     w = whiten(second)
@@ -105,7 +105,7 @@ def minimise(moments: Moments, width: int | Array) -> SpectralMinimiser:
     gram = symmetric(matmul(matmul(w.inverse, psd_power(t, 1.0, kept)), w.inverse.T))
     gap = jnp.where(cuts, gap, jnp.inf)
     # The square of a weight may underflow where the weight does not.
-    lost = jnp.where(apart, kept - jnp.sum(jnp.diagonal(gram) > 0), 0)
+    lost = jnp.where(apart, kept - jnp.sum(diagonal(gram) > 0), 0)
     return SpectralMinimiser(
         gram=gram,
         loss=-jnp.sum(jnp.where(within, jnp.maximum(fractions, 0), 0) ** 2),

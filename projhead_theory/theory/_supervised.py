@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import Whitening, frobenius, matmul, psd_power, symmetric, truncation, whiten
+from .._spectra import Whitening, diagonal, frobenius, matmul, psd_power, symmetric, truncation, whiten
 from ..moments import TargetMoments
 from ._spectral import NonUniqueMinimiserError
 
@@ -39,7 +39,7 @@ class RegressionMinimiser(eqx.Module):
     @property
     def weights(self) -> Float[Array, "L d"]:
         """The weight of each input coordinate at each layer."""
-        squares = jnp.diagonal(self.grams, axis1=-2, axis2=-1)
+        squares = diagonal(self.grams)
         return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 

@@ -1,7 +1,9 @@
 """Supervised contrastive learning: what two classes with subclasses, or any classes at all, leave of each feature in every layer."""
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -22,8 +24,13 @@ def class_minimiser(moments: Moments) -> Float[Array, "d d"]:
 
     Theorem: scl-minimiser (paper section 5).
     """
-    half = jnp.linalg.solve(moments.second, moments.cross)
-    return symmetric(jnp.linalg.solve(moments.second, half.T))
+    return _solved(moments.cross, moments.second)
+
+
+@jax.jit
+def _solved(cross: Array, second: Array) -> Float[Array, "d d"]:
+    half = jnp.linalg.solve(second, cross)
+    return symmetric(jnp.linalg.solve(second, half.T))
 
 
 def subclass_weights(strength: Pair, noise: Pair, correlation: Any, depth: int) -> Float[Array, "L 2"]:
@@ -41,16 +48,22 @@ def subclass_weights(strength: Pair, noise: Pair, correlation: Any, depth: int) 
     Theorem: scl-minimiser, class-collapse (paper section 5).
     """
     phi, sigma, r = _features(strength, noise, correlation)
-    depth = _checks.count("depth", depth)
+    weights, det = _weights(phi, sigma, r, _checks.count("depth", depth))
+    _checks.require("noise", det, lambda v: v > 0, "a second moment with an inverse")
+    return weights
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _weights(phi: Array, sigma: Array, r: Array, depth: int) -> tuple[Float[Array, "L 2"], Float[Array, ""]]:
+    """The weights of all layers, and the determinant of the second moment."""
     (pc, ps), (sc, ss) = phi**2, sigma**2
     rest = ps * (1 - r**2) + ss
-    # The determinant, (phi_c^2 + sigma_c^2)(phi_s^2 + sigma_s^2) - r^2 phi_c^2 phi_s^2, as a sum of what cannot be negative.
+    # (phi_c^2 + sigma_c^2)(phi_s^2 + sigma_s^2) - r^2 phi_c^2 phi_s^2, as a sum of what cannot be negative.
     det = pc * rest + sc * (ps + ss)
-    _checks.require("noise", det, lambda v: v > 0, "a second moment with an inverse")
     u = jnp.stack([phi[0] * rest, r * phi[1] * sc]) / det
     size = jnp.sqrt(jnp.sum(u**2))
     levels = jnp.arange(1, depth + 1, dtype=u.dtype)[:, None] / depth
-    return jnp.abs(u) / size * size**levels
+    return jnp.abs(u) / size * size**levels, det
 
 
 def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
