@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -166,8 +167,10 @@ def changes(source: str, node: ast.AST, tolerant: bool):
 # Of claims, only what decides a verdict: parts of tolerances, errors, premises. What else they hold is problems, runs and controls.
 DECIDES = re.compile(r"rounding|error|stationary|left|share|drift|floor|^off$|^_off|moved|saddle|within|on_range|_compare")
 JUDGED = {"parts", "premises", "settled", "finite"}
-# The constants of a bound on an error are for safety, and its terms are there for the problem on which they are the largest.
+# The constants of a bound on an error are for safety, and its terms are there for the problem on which they are the largest: these
+# operators pass over them, the one that makes a tolerance a thousand times wider does not.
 SAFE = {"factor", "exponent", "dropped term"}
+BOUND = re.compile(r"\beps\b|finfo|\brtol\b|\batol\b|rounding")
 
 
 def is_tolerance(parent: ast.AST, child: ast.AST, function: str, file: str) -> bool:
@@ -187,7 +190,7 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
 
     def add(node: ast.AST, tolerant: bool) -> None:
         for operator, new in changes(source, node, tolerant):
-            if claim and operator in SAFE:
+            if operator in SAFE and (claim or BOUND.search(text(source, node))):
                 continue
             start = offsets[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
             stop = offsets[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
@@ -295,8 +298,11 @@ for line in sys.stdin:
 """
 
 
-def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool) -> list[dict]:
-    """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk."""
+def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep: Callable[[list[dict]], None]) -> list[dict]:
+    """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk.
+
+    `keep` is called with those known so far, after each.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folders = []
         for number in range(workers):
@@ -315,7 +321,7 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool) -> l
             "PYTHONDONTWRITEBYTECODE": "1",
             "CI": "1",
         }
-        begin, done = time.time(), 0
+        begin, done, known = time.time(), 0, []
         free = list(folders)
         servers = {
             f: subprocess.Popen([sys.executable, "-c", SERVER], stdin=-1, stdout=-1, text=True, env=environment, cwd=f) for f in folders
@@ -364,7 +370,9 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool) -> l
                 f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} [{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
                 flush=True,
             )
-            return {**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)}
+            known.append({**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)})
+            keep(known)
+            return known[-1]
 
         with ThreadPoolExecutor(workers) as pool:
             lists = dict.fromkeys(tuple(arguments(m.file)) for m in mutants) if unchanged else ()
@@ -412,19 +420,24 @@ def main() -> None:
             print(shown(m))
         print(len(chosen), dict(Counter(m.operator for m in chosen)))
         return
-    results = run(chosen, options.workers, options.seconds, not options.no_unchanged)
-    if options.again:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    before = json.loads(options.again.read_text())["mutants"] if options.again else []
+
+    def keep(results: list[dict]) -> Counter:
+        """Write what is known, in one move, among the results of the earlier run if there was one."""
         key = lambda r: (r["file"], r["line"], r["column"], r["new"])  # noqa: E731
         now = {key(r): r for r in results}
-        results = [now.get(key(r), r) for r in json.loads(options.again.read_text())["mutants"]]
-    counts = Counter(r["outcome"] for r in results)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
-    print(f"{len(results)} mutants: {dict(counts)}; survivors {counts['survived'] / len(results):.1%}")
-    if options.json:
-        record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": results}
-        temporary = options.json.with_suffix(".part")
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(options.json)
+        merged = [now.get(key(r), r) for r in before] if before else results
+        counts = Counter(r["outcome"] for r in merged)
+        if options.json:
+            record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": merged}
+            temporary = options.json.with_suffix(".part")
+            temporary.write_text(json.dumps(record, indent=1) + "\n")
+            temporary.replace(options.json)
+        return counts
+
+    counts = keep(run(chosen, options.workers, options.seconds, not options.no_unchanged, keep))
+    print(f"{counts.total()} mutants: {dict(counts)}; survivors {counts['survived'] / counts.total():.1%}")
 
 
 def machine() -> str:

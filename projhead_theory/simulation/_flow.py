@@ -143,7 +143,8 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), states)
     norms, sizes = jax.vmap(norm)(gradients), jax.vmap(norm)(states)
     end_time = last_time[-1]
-    reached = jnp.isfinite(recorded_times) & (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
+    # What the solver did not reach it records at infinity.
+    reached = (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
     # If the end itself is lost, fall back on the last recorded state that is finite.
     finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
     index = jnp.maximum(jnp.sum(reached) - 1, 0)

@@ -92,7 +92,7 @@ def _rebalance(network: DeepLinear, rtol: Array, until: Array, max_steps: int) -
         max_steps=max_steps,
         throw=False,
     )
-    end = jax.tree.map(lambda w: w[-1] * unit, solution.ys)
+    end = jax.tree.map(lambda w: w[0] * unit, solution.ys)
     residual = _residual(end)
     size = jnp.sqrt(jnp.maximum(jnp.sum(product**2), jnp.finfo(rtol.dtype).tiny))
     return Rebalanced(end, residual, residual <= 10 * rtol, jnp.sqrt(jnp.sum((end.matrix - product) ** 2)) / size)
