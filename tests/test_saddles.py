@@ -152,6 +152,16 @@ def test_what_is_left_in_a_direction_without_signal_is_not_learned(eps):
     assert float(found.excess) == pytest.approx(2e-4, rel=1024 * eps / 1e-2)
 
 
+@pytest.mark.x64
+@pytest.mark.parametrize(("value", "left"), [(1e-12, 1e-24), (1e-30, 0.0)])
+def test_a_singular_value_below_the_rounding_of_the_largest_is_none(value, left):
+    """A decomposition returns it or zero, as it happens, and the layers below would be granted its root."""
+    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.0])), jnp.eye(2))
+    whitening = whiten(moments.second)
+    found = nearest_stationary(moments, whitening, jnp.diag(jnp.asarray([0.5**0.5, value])), 2, whitening.rounding)
+    np.testing.assert_allclose(found.left, np.diag([0.0, left]), rtol=1e-12)
+
+
 def reporting(network, gradient):
     """A run that stays at a network and reports a gradient of this norm."""
     twice, pair = jax.tree.map(lambda w: jnp.stack([w, w]), network), jnp.stack([jnp.asarray(gradient)] * 2)

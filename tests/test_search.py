@@ -449,3 +449,23 @@ def test_a_false_conjecture_of_a_user_is_refuted():
     claim = Claim("fractions", "Weights are signal fractions.", draw, fraction, train)
     found = search(claim, 5).counterexample
     assert is_round(found.problem.features.strength)
+
+
+def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
+    """A second moment whose least eigenvalue is below the rounding of its entries: the strong inputs magnify that of the network."""
+    cross = [
+        [924.3695582596235, 1230169.039472142, 796093.622390638, 1133082.8162211226],
+        [1230169.039472142, 1637132954.423534, 1059456921.9366083, 1507928714.676001],
+        [796093.622390638, 1059456921.9366083, 685618700.9164665, 975843476.9966562],
+        [1133082.8162211226, 1507928714.676001, 975843476.9966562, 1388921408.2463388],
+    ]
+    second = [
+        [1229.0307053377462, 1635618.0368463318, 1058476.5556764991, 1506533.355974308],
+        [1635618.0368463318, 2176712389.152206, 1408641247.8114893, 2004923977.814242],
+        [1058476.5556764991, 1408641247.8114893, 911590421.8327911, 1297469811.790536],
+        [1506533.355974308, 2004923977.814242, 1297469811.790536, 1846693287.0171742],
+    ]
+    problem = Task(Moments(jnp.asarray(cross), jnp.asarray(second)), jax.random.key(0), jnp.asarray(1.0), (4, 4))
+    verdict, _, _ = CLAIMS["spectral-minimiser"].exact(problem)
+    assert float(verdict.discrepancy[1]) > float(verdict.effect[1])
+    assert verdict.name == "undecidable"

@@ -191,14 +191,14 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     slope_left = 2 * jnp.abs(slope(first, middle) - slope(middle, end))
     rate_left = 2 * jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
     both = lambda a, b: jnp.concatenate([a, b])  # noqa: E731
-    wobble = apart + rounding * (1 + jnp.max(jnp.abs(logs)))
+    rounded = jnp.full(depth, rounding * (1 + jnp.max(jnp.abs(logs))))
     spread = both(jnp.full(depth, 2 / jnp.log(times[end] / times[first])), 2 * powers)
     noise = lambda x: spread * both(x, x)  # noqa: E731
     predicted = both(prediction.slopes, jnp.ones(depth, logs.dtype))
     measured = both(slope(first, end), rate(middle, end) / prediction.rate)
     return Verdict(
         discrepancy=jnp.abs(measured - predicted),
-        parts={"asymptotics": both(slope_left, rate_left), "integration": noise(apart), "rounding": noise(wobble - apart)},
+        parts={"asymptotics": both(slope_left, rate_left), "integration": noise(apart), "rounding": noise(rounded)},
         # What the check must see: the slope of the neighbouring layer; half of the rate.
         effect=both(jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)),
         predicted=predicted[:, None],

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from .._spectra import frobenius
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
 from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
@@ -44,8 +45,11 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     excess = nearest_stationary(moments, whitening, final.matrix, min(final.sizes), whitening.rounding).excess
     size = jnp.abs(minimiser.loss)
     size = jnp.where(size > 0, size, 1)
-    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction.
-    rounding = 4 * whitening.rounding * jnp.sum(minimiser.signal_fraction) / size
+    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction. That of a network is as large for strong
+    # inputs as for weak ones: the strong ones magnify it, where strengths are far apart, and in the loss it is squared besides.
+    eps = jnp.finfo(final.layers[0].dtype).eps
+    spread = 4 * final.depth * max(final.sizes) * eps * frobenius(minimiser.gram) * frobenius(moments.second)
+    rounding = ((4 * whitening.rounding + 2 * spread) * jnp.sum(minimiser.signal_fraction) + spread**2) / size
     gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
     parts["stationarity"] = parts["stationarity"].at[1].set(excess / size)

@@ -42,7 +42,9 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
     d = moments.dim
     t = matmul(matmul(whitening.inverse.T, moments.cross), whitening.inverse)
     _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
-    squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(sizes**2)
+    # A singular value below the rounding of the largest is zero: else its root would widen the tolerance of the layers below.
+    told = sizes > d * jnp.finfo(sizes.dtype).eps * sizes[0]
+    squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(jnp.where(told, sizes, 0) ** 2)
     t = symmetric(matmul(matmul(vt, t), vt.T))
     along = diagonal(t)
     learned = (jnp.arange(d) < width) & (along > noise) & (squares > noise) & (squares >= along / 2)
