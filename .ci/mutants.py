@@ -96,7 +96,20 @@ TESTS = {
 ASIDE = re.compile(r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
 # Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
 SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot"}
-SYMMETRIC |= {"zip", "isinstance", "asarray", "astype", "result_type", "full", "getattr", "count", "positive", "nonnegative", "bad"}
+SYMMETRIC |= {
+    "zip",
+    "isinstance",
+    "asarray",
+    "astype",
+    "result_type",
+    "full",
+    "getattr",
+    "combine",
+    "count",
+    "positive",
+    "nonnegative",
+    "bad",
+}
 COUNTS = {"depth", "level", "layer", "width", "rank", "levels", "l", "L"}
 
 
@@ -263,6 +276,13 @@ def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant
     return chosen
 
 
+def same(earlier: dict, package: Path) -> Mutant | None:
+    """The mutant of an earlier run in the code as it is now, the nearest if there are several; None if its expression is gone."""
+    found = mutants_of(package / earlier["file"], package)
+    alike = [m for m in found if (m.operator, m.old, m.new) == (earlier["operator"], earlier["old"], earlier["new"])]
+    return min(alike, key=lambda m: abs(m.line - earlier["line"]), default=None)
+
+
 def pad(items: list[Mutant], length: int) -> list[Mutant | None]:
     return [*items, *[None] * (length - len(items))]
 
@@ -407,12 +427,10 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    package = ROOT / PACKAGE
+    package, before = ROOT / PACKAGE, []
     if options.again:
-        earlier = [r for r in json.loads(options.again.read_text())["mutants"] if r["outcome"] == "survived"]
-        keys = {(r["file"], r["line"], r["column"], r["new"]) for r in earlier}
-        found = (m for path in sorted(package.rglob("*.py")) for m in mutants_of(path, package))
-        chosen = [m for m in found if (m.file, m.line, m.column, m.new) in keys]
+        before = [r for r in json.loads(options.again.read_text())["mutants"] if r["outcome"] != "survived" or same(r, package)]
+        chosen = [m for m in (same(r, package) for r in before if r["outcome"] == "survived") if m]
     else:
         chosen = drawn(package, options.count, options.seed, options.only)
     if options.list:
@@ -421,13 +439,12 @@ def main() -> None:
         print(len(chosen), dict(Counter(m.operator for m in chosen)))
         return
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
-    before = json.loads(options.again.read_text())["mutants"] if options.again else []
 
     def keep(results: list[dict]) -> Counter:
         """Write what is known, in one move, among the results of the earlier run if there was one."""
-        key = lambda r: (r["file"], r["line"], r["column"], r["new"])  # noqa: E731
+        key = lambda r: (r["file"], r["operator"], r["old"], r["new"])  # noqa: E731
         now = {key(r): r for r in results}
-        merged = [now.get(key(r), r) for r in before] if before else results
+        merged = [now.get(key(r), r) if r["outcome"] == "survived" else r for r in before] if before else results
         counts = Counter(r["outcome"] for r in merged)
         if options.json:
             record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": merged}

@@ -185,7 +185,7 @@ def group_accuracy(network: LinearNetwork, fitted: Groups, tested: Groups, blur:
         spread = matmul(layer * fitted.noise**2, layer.T) + matmul(seen.T, fitted.probability[:, None] * seen)
         added = noise**2 * jnp.trace(spread)
         v = jnp.linalg.solve(
-            spread + jnp.where(added > 0, added, 1) * jnp.eye(len(layer), dtype=noise.dtype),
+            spread + jnp.where(added > 0, added, 1) * jnp.eye(len(spread), dtype=noise.dtype),
             jnp.sum((fitted.probability * side[fitted.labels])[:, None] * seen, axis=0),
         )
         across = jnp.sum((matmul(layer.T, v[:, None])[:, 0] * tested.noise) ** 2) + added * jnp.sum(v**2)

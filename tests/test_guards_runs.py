@@ -1,0 +1,37 @@
+"""Ends of runs and closed forms, on inputs made by hand."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import projhead_theory as pt
+from projhead_theory.simulation import Ended, gradient_flow
+from projhead_theory.simulation._descent import finish
+
+
+@pytest.mark.parametrize("lost", ["loss", "gradient"])
+def test_a_run_ends_before_the_first_record_whose_loss_or_gradient_is_not_finite(lost):
+    """It has diverged, and repeats the last record that is finite."""
+    networks = pt.DeepLinear([jnp.arange(3.0)[:, None, None]])
+    values, norms = jnp.asarray([3.0, 2.0, 1.0]), jnp.asarray([1.0, 1.0, 1.0])
+    if lost == "loss":
+        values = values.at[2].set(jnp.inf)
+    else:
+        norms = norms.at[2].set(jnp.inf)
+    energy = jnp.zeros(2)
+    run = finish(jnp.arange(3), networks, values, norms, energy, jnp.asarray(True), jnp.asarray(2), jnp.asarray(0.1))
+    assert run.ended == Ended.diverged
+    np.testing.assert_array_equal(run.loss, [3.0, 2.0, 2.0])
+    np.testing.assert_array_equal(run.networks.layers[0][:, 0, 0], [0.0, 1.0, 1.0])
+
+
+def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_layers():
+    """Which is at most the absolute and the relative tolerance of the largest number, for each of the numbers: two layers of four."""
+    network = pt.DeepLinear([jnp.diag(jnp.asarray([2.0, 1.0])), jnp.eye(2)])
+    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
+    run = gradient_flow(network, moments, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0)
+    layers = run.networks.layers
+    size = max(float(jnp.sqrt(jnp.sum(w**2, axis=(1, 2))).max()) for w in layers)
+    largest = max(float(jnp.abs(w).max()) for w in layers)
+    local = 8**0.5 * (1e-2 + 1e-3 * largest)
+    np.testing.assert_allclose(run.drift, [2 * 2**0.5 * int(run.steps) * size * local], rtol=1e-5)
