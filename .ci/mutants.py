@@ -43,7 +43,7 @@ TESTS = {
     "probes/*": "test_probes test_learning_curve test_guards_probes",
     "simulation/_rebalance.py": "test_rebalance test_simulation claim balancedness",
     "simulation/_absorb.py": "test_heads claim homogeneity absent-features",
-    "simulation/*": "test_simulation test_guards test_saddles test_run_errors claim spectral-minimiser",
+    "simulation/*": "test_guards_runs test_simulation test_guards test_saddles test_run_errors claim spectral-minimiser",
     "theory/_balancedness.py": "test_balancedness_theory claim discrete-balancedness",
     "theory/_decay.py": "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction",
     "theory/_downstream.py": "test_guards test_downstream_theory test_oracles_brute claim optimal-layer",

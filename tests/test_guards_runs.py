@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 import projhead_theory as pt
+from projhead_theory.losses import spectral
 from projhead_theory.simulation import Ended, gradient_flow
 from projhead_theory.simulation._descent import finish
+from projhead_theory.simulation._objective import objective
+from projhead_theory.simulation._trajectory import standing
 
 
 @pytest.mark.parametrize("lost", ["loss", "gradient"])
@@ -18,8 +21,7 @@ def test_a_run_ends_before_the_first_record_whose_loss_or_gradient_is_not_finite
         values = values.at[2].set(jnp.inf)
     else:
         norms = norms.at[2].set(jnp.inf)
-    energy = jnp.zeros(2)
-    run = finish(jnp.arange(3), networks, values, norms, energy, jnp.asarray(True), jnp.asarray(2), jnp.asarray(0.1))
+    run = finish(jnp.arange(3), networks, values, norms, jnp.zeros(2), jnp.asarray(True), jnp.asarray(2), jnp.asarray(0.1))
     assert run.ended == Ended.diverged
     np.testing.assert_array_equal(run.loss, [3.0, 2.0, 2.0])
     np.testing.assert_array_equal(run.networks.layers[0][:, 0, 0], [0.0, 1.0, 1.0])
@@ -35,3 +37,25 @@ def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_lay
     largest = max(float(jnp.abs(w).max()) for w in layers)
     local = 8**0.5 * (1e-2 + 1e-3 * largest)
     np.testing.assert_allclose(run.drift, [2 * 2**0.5 * int(run.steps) * size * local], rtol=1e-5)
+
+
+def test_the_drift_of_a_descent_is_what_both_neighbours_moved():
+    """Of each pair of layers, from their squared updates."""
+    networks = pt.DeepLinear([jnp.ones((2, 1, 1))] * 3)
+    ones = jnp.ones(2)
+    run = finish(jnp.arange(2), networks, ones, ones, jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray(True), jnp.asarray(1), jnp.asarray(0.1))
+    np.testing.assert_array_equal(run.drift, [3.0, 6.0])
+
+
+def test_a_penalty_is_added_to_the_loss():
+    """Half of the decay times the squares of all weights, 4 + 9 + 1."""
+    network = pt.DeepLinear([jnp.asarray([[2.0, 3.0]]), jnp.asarray([[1.0]])])
+    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
+    np.testing.assert_allclose(objective(network, spectral, moments, jnp.asarray(0.5)) - spectral(network, moments), 0.25 * 14, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("gradient", "ended"), [(0.9e-4, Ended.converged), (1.1e-4, Ended.limit)])
+def test_a_run_converges_where_a_ten_thousandth_of_its_gradient_is_left(gradient, ended):
+    """A saddle it has not left has about that of the start, however small the gradient is beside the loss."""
+    one = jnp.asarray(1.0)
+    assert standing(jnp.asarray(gradient), one, one, one, one, jnp.asarray(0.1)) == ended

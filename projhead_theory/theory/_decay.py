@@ -140,9 +140,9 @@ def _energy(weight: Array, decay: Array, cross: Array, second: Array, depth: int
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _decay_at(cross: Array, second: Array, depth: int, p: float) -> Array:
-    r"""The decay that makes $p$ stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$."""
+    r"""The decay that makes $p$ stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$; $4 c$ at depth 1, where $p$ is zero."""
     if depth == 1:
-        return 4 * (1 - p) * jnp.broadcast_arrays(cross, second)[0]
+        return 4 * jnp.broadcast_arrays(cross, second)[0]
     square = p * saturation(cross, second) ** 2
     there = square > 0
     positive = jnp.where(there, square, 1)
@@ -166,7 +166,7 @@ def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
     limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
     # The limit as given by `decay_limit` counts as within it, however both were rounded.
     ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
-    there = (ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps) & (top > 0)
+    there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
     ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
     if depth == 2:
         return jnp.where(there, 2 / 3**0.5 * top * jnp.cos(jnp.arccos(-ratio) / 3), 0)
