@@ -10,6 +10,7 @@ from .._spectra import diagonal, matmul, symmetric
 from ..moments import Moments
 from ..problems import Views
 from ._layerwise import layerwise
+from ._spectral import spectral
 
 
 class SamplingError(eqx.Module):
@@ -68,7 +69,7 @@ def sampling_error(
     _checks.require("pairs", number, lambda v: v >= 2, "at least two pairs")
     if views is not None and views.dim != moments.dim:
         raise _checks.bad("views", f"dimension {views.dim}", f"the moments' {moments.dim}")
-    layerwise(moments, depth, width=width)
+    spectral(moments, width)
     return _sampling_error(moments, _checks.count("depth", depth), number, width, directions, views)
 
 

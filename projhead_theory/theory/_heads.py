@@ -243,7 +243,7 @@ def _limit(cross: Array, second: Array, rows: Array) -> Array:
     weights = _weights(cross, second)
     order = jnp.argsort(-weights, stable=True)
     w, c, q = weights[order], cross[order], second[order]
-    x = 1 / (4 * (-jnp.sort(-rows)[: w.size]) ** 2)
+    x = 1 / (4 * jnp.sort(-rows)[: w.size] ** 2)
     there = c > 0
     alive = jnp.min(jnp.where(there, c, jnp.inf)) / jnp.max(jnp.where(there, x, 0))
     both = there[1:]

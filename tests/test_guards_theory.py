@@ -1,0 +1,69 @@
+"""Closed forms at their edges: pairings, margins without nuisance, rounding of layers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import projhead_theory as pt
+from projhead_theory._tolerance import power_rounding
+from projhead_theory.theory import decayed_matching, layerwise, margin_error, margin_samples, matching_limit, threshold_weight
+
+pytestmark = pytest.mark.x64
+
+
+def energy(cross, second, rows, decay):
+    """Of features that are carried by these rows, in this order."""
+    return -np.sum((cross - decay / (4 * rows**2)) ** 2 / second**2)
+
+
+@pytest.mark.parametrize("rest", [(), (3.0,)], ids=["two features", "three"])
+def test_an_exchange_of_the_last_two_features_sets_the_limit_of_the_sorted_pairing(rest):
+    """Where both pairings have one energy, by a search for it; the rows in any order."""
+    cross, second = np.append([0.5, 0.54], rest), np.append([1.0, 1.05], [0.5 for _ in rest])
+    rows = np.array([4.0, 2.0, 1.0])[-len(cross) :]
+    order = np.argsort(-np.sqrt(cross) / second)
+    c, q = cross[order], second[order]
+    swapped = rows.copy()
+    swapped[-2:] = rows[[-1, -2]]
+    found = brentq(lambda decay: energy(c, q, rows, decay) - energy(c, q, swapped, decay), 0.1, 1.5, xtol=1e-14)
+    np.testing.assert_allclose(matching_limit(cross, second, jnp.asarray(rows[::-1].copy())), found, rtol=1e-9)
+
+
+def test_a_decayed_feature_is_carried_by_the_row_of_its_rank():
+    """Ranks are those of root c over q: here not those of root q over c."""
+    cross, second, rows, decay = np.array([0.9, 0.2]), np.array([1.0, 0.9]), np.array([2.0, 1.0]), 0.1
+    want = np.sqrt(cross - decay / (4 * rows**2)) / (second * rows)
+    np.testing.assert_allclose(decayed_matching(cross, second, jnp.asarray(rows), decay), want, rtol=1e-12)
+
+
+def test_a_label_alone_needs_no_samples_and_its_need_has_a_derivative():
+    """Without nuisance there is nothing to be divided by."""
+    label = pt.Downstream(jnp.eye(1), jnp.ones(1))
+    value, slope = jax.value_and_grad(lambda g: margin_samples(g, label, 0.1))(jnp.full((1, 1), 2.0))
+    assert float(value) == 0
+    np.testing.assert_array_equal(slope, [[0.0]])
+
+
+def test_the_variance_of_a_label_that_is_traced_is_not_asked_for():
+    """While its second moment is known."""
+    second, target = jnp.diag(jnp.asarray([1.0, 2.0])), jnp.asarray([1.0, 0.0])
+    plain = margin_error(jnp.eye(2), pt.Downstream(second, target), 5)
+    np.testing.assert_allclose(jax.jit(lambda t: margin_error(jnp.eye(2), pt.Downstream(second, t), 5))(target), plain, rtol=1e-12)
+
+
+def test_layers_of_mixed_features_are_granted_the_rounding_of_their_powers_on_top():
+    """Eight roundings a layer, of what the error of M makes of its powers."""
+    moments = pt.Moments(jnp.asarray([[0.5, 0.1], [0.1, 0.3]]), jnp.asarray([[1.0, 0.2], [0.2, 1.0]]))
+    found = layerwise(moments, 3)
+    powers = power_rounding(found.grams, found.minimiser.kept, found.minimiser.rounding)
+    np.testing.assert_allclose(found.rounding[:-1] - powers[:-1], 24 * np.finfo(float).eps, rtol=1e-6)
+
+
+@pytest.mark.parametrize("zero", ["weight", "strength"])
+def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
+    """With a head as deep as the network too, where layers before it weight all features alike."""
+    weights, strength = np.array([1.0, 0.5, 2.0]), np.array([1.0, 0.7, 0.4])
+    more = np.append(weights, float(zero == "strength")), np.append(strength, float(zero == "weight"))
+    np.testing.assert_allclose(threshold_weight(*more, 0, 2, head=2), threshold_weight(weights, strength, 0, 2, head=2), rtol=1e-12)
