@@ -64,6 +64,6 @@ def test_layers_of_mixed_features_are_granted_the_rounding_of_their_powers_on_to
 @pytest.mark.parametrize("zero", ["weight", "strength"])
 def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
     """With a head as deep as the network too, where layers before it weight all features alike."""
-    weights, strength = np.array([1.0, 0.5, 2.0]), np.array([1.0, 0.7, 0.4])
-    more = np.append(weights, float(zero == "strength")), np.append(strength, float(zero == "weight"))
+    weights, strength = jnp.asarray([1.0, 0.5, 2.0]), jnp.asarray([1.0, 0.7, 0.4])
+    more = jnp.append(weights, float(zero == "strength")), jnp.append(strength, float(zero == "weight"))
     np.testing.assert_allclose(threshold_weight(*more, 0, 2, head=2), threshold_weight(weights, strength, 0, 2, head=2), rtol=1e-12)
