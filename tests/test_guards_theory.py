@@ -8,7 +8,16 @@ from scipy.optimize import brentq
 
 import projhead_theory as pt
 from projhead_theory._tolerance import power_rounding
-from projhead_theory.theory import decayed_matching, layerwise, margin_error, margin_samples, matching_limit, threshold_weight
+from projhead_theory.theory import (
+    decayed_matching,
+    layerwise,
+    margin_error,
+    margin_samples,
+    matching_limit,
+    regression_minimiser,
+    spectral,
+    threshold_weight,
+)
 
 pytestmark = pytest.mark.x64
 
@@ -67,3 +76,32 @@ def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
     weights, strength = jnp.asarray([1.0, 0.5, 2.0]), jnp.asarray([1.0, 0.7, 0.4])
     more = jnp.append(weights, float(zero == "strength")), jnp.append(strength, float(zero == "weight"))
     np.testing.assert_allclose(threshold_weight(*more, 0, 2, head=2), threshold_weight(weights, strength, 0, 2, head=2), rtol=1e-12)
+
+
+def test_of_modes_that_tie_at_the_cut_none_is_kept_however_they_are_rounded():
+    """Three that differ by less than the rounding of each, one of which the width cuts off; the larger of them no more than the others."""
+    half = 0.5 * (1 + np.finfo(float).eps * np.array([4, 0, 0]))
+    found = spectral(pt.Moments(jnp.diag(jnp.append(0.9, half)), jnp.eye(4)), 3, throw=False)
+    assert not found.unique
+    assert int(found.kept) == 1
+    np.testing.assert_allclose(found.gram, np.diag([0.9, 0, 0, 0]), atol=1e-15)
+
+
+@pytest.mark.parametrize("mixed", ["cross", "second"])
+def test_fractions_of_mixed_features_err_as_the_whitened_moment_does(mixed):
+    """Whichever of the two moments mixes them; each to its own digits if none does."""
+    plain, other = jnp.diag(jnp.asarray([0.5, 0.3])), jnp.asarray([[0.5, 0.1], [0.1, 0.3]])
+    found = spectral(pt.Moments(other, jnp.eye(2)) if mixed == "cross" else pt.Moments(plain, 2 * other))
+    np.testing.assert_array_equal(found.fraction_rounding, [found.whitening.rounding] * 2)
+    apart = spectral(pt.Moments(plain, jnp.eye(2)))
+    np.testing.assert_allclose(apart.fraction_rounding, 16 * np.finfo(float).eps * np.array([0.5, 0.3]))
+
+
+def test_a_map_that_nothing_is_cut_from_errs_as_both_of_its_factors():
+    """The inverse root, and the whitened map, whose error is as large in all directions."""
+    target, second = np.diag([0.8, 0.1]), np.diag([1.0, 4.0])
+    found = regression_minimiser(pt.TargetMoments(jnp.asarray(target), jnp.asarray(second), 10.0))
+    root = np.diag([1.0, 0.5])
+    everything = np.linalg.norm(target @ root, 2) * np.linalg.norm(root) / np.linalg.norm(target @ root @ root)
+    np.testing.assert_allclose(found.rounding, found.whitening.rounding * (1 + everything), rtol=1e-12)
+    np.testing.assert_allclose(found.weights, [[0.8, 0.025]], rtol=1e-12)

@@ -100,8 +100,7 @@ def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
     gap = fractions[width - 1] - below
     cuts = below > at_cut
     unique = ~(cuts & (gap <= at_cut))
-    tied = jnp.abs(fractions - fractions[width - 1]) <= at_cut
-    kept = jnp.where(unique, jnp.sum(within & resolved), jnp.sum((fractions > fractions[width - 1]) & ~tied))
+    kept = jnp.where(unique, jnp.sum(within & resolved), jnp.sum(fractions - fractions[width - 1] > at_cut))
     gram = symmetric(matmul(matmul(w.inverse, psd_power(t, 1.0, kept)), w.inverse.T))
     gap = jnp.where(cuts, gap, jnp.inf)
     # The square of a weight may underflow where the weight does not.

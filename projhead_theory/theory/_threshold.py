@@ -228,7 +228,7 @@ def threshold_time(
 
     def one(given: Array) -> Array:
         # Beyond the end by more than its rounding.
-        crossed = signal & (jnp.where(below, 1, -1) * (given**2 - rho) > 8 * jnp.finfo(w.dtype).eps * rho)
+        crossed = jnp.where(below, 1, -1) * (given**2 - rho) > 8 * jnp.finfo(w.dtype).eps * rho
         a = jnp.where(crossed, start, given)
         first, span = to(start), to(a) - to(start)
 
