@@ -10,10 +10,12 @@ import projhead_theory as pt
 from projhead_theory._tolerance import power_rounding
 from projhead_theory.theory import (
     decayed_matching,
+    dynamics,
     layerwise,
     margin_error,
     margin_samples,
     matching_limit,
+    regression,
     regression_minimiser,
     spectral,
     threshold_weight,
@@ -105,3 +107,17 @@ def test_a_map_that_nothing_is_cut_from_errs_as_both_of_its_factors():
     everything = np.linalg.norm(target @ root, 2) * np.linalg.norm(root) / np.linalg.norm(target @ root @ root)
     np.testing.assert_allclose(found.rounding, found.whitening.rounding * (1 + everything), rtol=1e-12)
     np.testing.assert_allclose(found.weights, [[0.8, 0.025]], rtol=1e-12)
+
+
+def test_a_transient_is_as_long_as_the_start_is_small():
+    """1 / (4 L e q^2 s^e t), with e = 3 at depth 2 and e = 2 at depth 1."""
+    np.testing.assert_allclose(dynamics.vanishing_transient(10.0, 0.1, 2.0, 2), 1 / (4 * 2 * 3 * 4 * 1e-3 * 10), rtol=1e-12)
+    np.testing.assert_allclose(dynamics.vanishing_transient(10.0, 0.1, 2.0, 1), 1 / (4 * 2 * 4 * 1e-2 * 10), rtol=1e-12)
+
+
+def test_the_end_of_a_mode_is_never_reached_and_leaves_derivatives_finite():
+    """Neither is it from the other side, nor by a mode without variance."""
+    time = lambda weight, start, target, second: regression.time_to_weight(weight, start, target, second, 1)  # noqa: E731
+    for weight, start, target, second in ((0.5, 0.1, 1.0, 2.0), (0.6, 0.1, 1.0, 2.0), (0.5, 0.1, 0.0, 0.0)):
+        assert time(weight, start, target, second) == np.inf
+        assert np.isfinite(jax.grad(time, argnums=(0, 1, 2))(weight, start, target, second)).all()

@@ -177,11 +177,10 @@ def _time(weight: Array, start: Array, cross: Array, second: Array, depth: float
     below = start < top
     onward = jnp.where(below, weight >= start, weight <= start)
     within = (weight > 0) & (start > 0) & (second > 0) & jnp.where(below, weight < top, (weight > top) & (start > top))
-    one = jnp.ones_like(weight)
     early, late = jnp.where(onward, start, weight), jnp.where(onward, weight, start)
     # Where there is no time, an innocent trajectory keeps derivatives finite.
-    early, late = jnp.where(within, early, one), jnp.where(within, late, one)
-    c, q = jnp.where(within, cross, 4 * one), jnp.where(within, second, one)
+    early, late = jnp.where(within, early, 1), jnp.where(within, late, 1)
+    c, q = jnp.where(within, cross, 4), jnp.where(within, second, 1)
     time = flow.elapsed(early, late, c, q, below | ~within, depth)
     back = (weight == 0) & below & (start > 0)
     outside = jnp.where(weight == start, 0, jnp.where(back, -jnp.inf, jnp.inf))
@@ -193,12 +192,11 @@ def _state(time: Array, start: Array, cross: Array, second: Array, depth: float)
     time, start, cross, second = jnp.broadcast_arrays(time, start, cross, second)
     moves = (start > 0) & (second > 0)
     ends = jnp.isposinf(time)
-    one = jnp.ones_like(time)
     weight, gap = flow.state(
         jnp.where(moves & ~ends, time, 0),
-        jnp.where(moves, start, one),
-        jnp.where(moves, cross, 4 * one),
-        jnp.where(moves, second, one),
+        jnp.where(moves, start, 1),
+        jnp.where(moves, cross, 4),
+        jnp.where(moves, second, 1),
         depth,
     )
     signal = cross > 0

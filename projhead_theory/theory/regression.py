@@ -118,8 +118,8 @@ def _time(weight: Array, start: Array, target: Array, second: Array, depth: int)
         return dynamics._time(_root(weight), _root(start), target / 4, _root(second) / 2, half)
     weight, start, target, second = jnp.broadcast_arrays(weight, start, target, second)
     left = target - second * weight
-    # The same side of the end, and not at it; a mode without variance stays where it is.
-    reached = (second > 0) & ((target - second * start) * left > 0)
+    # The same side of the end, and not at it; a mode without variance has no target either, and stays where it is.
+    reached = (target - second * start) * left > 0
     q, gap = jnp.where(reached, second, 1), jnp.where(reached, left, 1)
     time = jnp.log1p(jnp.where(reached, q * (weight - start) / gap, 0)) / q
     return jnp.where(weight == start, 0, jnp.where(reached, time, jnp.inf))
