@@ -235,7 +235,7 @@ def _correction(start: Array, cross: Array, second: Array, depth: int) -> Array:
     comes, small = top > 0, start < top / 2
     one = jnp.ones_like(start)
     # From a small start: the leading term taken out of the formula, not out of the number.
-    c, q = jnp.where(comes, cross, 4 * one), jnp.where(comes, second, one)
+    c, q = jnp.where(comes, cross, 4), jnp.where(comes, second, 1)
     half = flow.saturation(c, q) / 2
     small_start = jnp.where(comes & small & (start > 0), start, half)
     bulk = flow.series(one / 4, jnp.log(half / small_start), 2 / depth * one) / 4
