@@ -95,21 +95,8 @@ TESTS = {
 # Pieces of code that no formula, premise or tolerance lives in.
 ASIDE = re.compile(r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
 # Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
-SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot"}
-SYMMETRIC |= {
-    "zip",
-    "isinstance",
-    "asarray",
-    "astype",
-    "result_type",
-    "full",
-    "getattr",
-    "combine",
-    "count",
-    "positive",
-    "nonnegative",
-    "bad",
-}
+SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot", "combine"}
+SYMMETRIC |= {"zip", "isinstance", "asarray", "astype", "result_type", "full", "getattr", "count", "positive", "nonnegative", "bad"}
 COUNTS = {"depth", "level", "layer", "width", "rank", "levels", "l", "L"}
 
 
@@ -321,7 +308,7 @@ for line in sys.stdin:
 def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep: Callable[[list[dict]], None]) -> list[dict]:
     """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk.
 
-    `keep` is called with those known so far, after each.
+    `keep` is called with the outcomes so far, in the order of the mutants, after each.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folders = []
@@ -341,7 +328,7 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
             "PYTHONDONTWRITEBYTECODE": "1",
             "CI": "1",
         }
-        begin, done, known = time.time(), 0, []
+        begin, done = time.time(), 0
         free = list(folders)
         servers = {
             f: subprocess.Popen([sys.executable, "-c", SERVER], stdin=-1, stdout=-1, text=True, env=environment, cwd=f) for f in folders
@@ -390,17 +377,17 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
                 f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} [{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
                 flush=True,
             )
-            known.append({**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)})
-            keep(known)
-            return known[-1]
+            return {**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)}
 
         with ThreadPoolExecutor(workers) as pool:
             lists = dict.fromkeys(tuple(arguments(m.file)) for m in mutants) if unchanged else ()
             broken = [said for said in pool.map(plain, lists) if said]
             if broken:
                 sys.exit("tests fail without any mutation:\n" + "\n".join(broken))
-            begin = time.time()
-            results = list(pool.map(one, mutants))
+            begin, results = time.time(), []
+            for result in pool.map(one, mutants):
+                results.append(result)
+                keep(results)
         for server in servers.values():
             server.kill()
         return results
@@ -427,10 +414,12 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    package, before = ROOT / PACKAGE, []
+    package, settled, waiting = ROOT / PACKAGE, [], []
     if options.again:
-        before = [r for r in json.loads(options.again.read_text())["mutants"] if r["outcome"] != "survived" or same(r, package)]
-        chosen = [m for m in (same(r, package) for r in before if r["outcome"] == "survived") if m]
+        earlier = json.loads(options.again.read_text())["mutants"]
+        settled = [r for r in earlier if r["outcome"] != "survived"]
+        found = [(r, same(r, package)) for r in earlier if r["outcome"] == "survived"]
+        waiting, chosen = [r for r, m in found if m], [m for _, m in found if m]
     else:
         chosen = drawn(package, options.count, options.seed, options.only)
     if options.list:
@@ -441,10 +430,8 @@ def main() -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
     def keep(results: list[dict]) -> Counter:
-        """Write what is known, in one move, among the results of the earlier run if there was one."""
-        key = lambda r: (r["file"], r["operator"], r["old"], r["new"])  # noqa: E731
-        now = {key(r): r for r in results}
-        merged = [now.get(key(r), r) if r["outcome"] == "survived" else r for r in before] if before else results
+        """Write all outcomes in one move; of an earlier run those that stand, and those not yet run again, too."""
+        merged = sorted([*settled, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"]))
         counts = Counter(r["outcome"] for r in merged)
         if options.json:
             record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": merged}

@@ -1,5 +1,7 @@
 """Errors that the dtype leaves in minimisers and in the layers below them."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -30,3 +32,8 @@ def power_rounding(grams: Float[Array, "L d d"], kept: Int[Array, ""], relative:
     error = relative * size[-1]
     near = jnp.where(2 * error < least, jnp.where(least > 0, least, 1) ** (levels - 1) * error, jnp.inf)
     return jnp.minimum(near, d ** ((1 - levels) / 2) * error**levels) / size
+
+
+def product_rounding(sizes: tuple[int, ...], dtype: Any) -> float:
+    r"""Relative error of a product of layers of these sizes by rounding, $4 L \max_l n_l\, \epsilon$."""
+    return 4 * (len(sizes) - 1) * max(sizes) * float(jnp.finfo(dtype).eps)

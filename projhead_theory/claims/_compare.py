@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .. import _checks, measure
 from .._spectra import diagonal, eigh, frobenius, matmul, psd_power, symmetric
-from .._tolerance import gram_rounding, power_rounding
+from .._tolerance import gram_rounding, power_rounding, product_rounding
 from ..networks import DeepLinear, Headed
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction, imbalance_bound
@@ -108,7 +108,7 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
         "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,
         "stationarity": stationarity / size,
         "noise": flutter / size,
-        "rounding": prediction.rounding + trained + 4 * depth * max(final.sizes) * eps,
+        "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
     }
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
     # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.

@@ -206,7 +206,7 @@ SIDE = 0.02
 def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
     p = problem
-    start = aligned(jnp.ones((1, 1), p.cross.dtype), weight[None], p.depth)
+    start = aligned(weight[None], p.depth)
     moments = Moments(p.cross[None, None], p.second[None, None])
     eps = float(jnp.finfo(p.cross.dtype).eps)
     rtol = factor * eps**0.75

@@ -132,7 +132,7 @@ def between_axes(dtype: Any) -> Float[Array, "d d"]:
 
 def _off_axis(problem: FeatureTask, own: Any) -> Run:
     """A start of the same weights along directions between the features."""
-    start = aligned(between_axes(problem.cross.dtype), problem.start_weight, problem.depth)
+    start = aligned(problem.start_weight, problem.depth, between_axes(problem.cross.dtype))
     return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
 
 

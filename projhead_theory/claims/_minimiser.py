@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from .._spectra import frobenius
+from .._tolerance import product_rounding
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
 from ..theory import LayerPrediction, layerwise
 from ._claim import Claim, Control
@@ -47,8 +48,8 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     size = jnp.where(size > 0, size, 1)
     # Both losses are sums of squared signal fractions; rounding is absolute in each fraction. That of a network is as large for strong
     # inputs as for weak ones: the strong ones magnify it, where strengths are far apart, and in the loss it is squared besides.
-    eps = jnp.finfo(final.layers[0].dtype).eps
-    spread = 4 * final.depth * max(final.sizes) * eps * frobenius(minimiser.gram) * frobenius(moments.second)
+    product = product_rounding(final.sizes, final.layers[0].dtype)
+    spread = product * frobenius(minimiser.gram) * frobenius(moments.second)
     rounding = ((4 * whitening.rounding + 2 * spread) * jnp.sum(minimiser.signal_fraction) + spread**2) / size
     gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
@@ -87,7 +88,7 @@ def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
 
 @eqx.filter_jit
 def _cut(grams: Array, weights: Array, width: int) -> tuple[Array, Array]:
-    """What the first features alone have."""
+    """Grams and weights with nothing but the first features."""
     keep = jnp.arange(weights.shape[-1]) < width
     return jnp.where(keep[:, None] & keep[None, :], grams, 0), jnp.where(keep, weights, 0)
 

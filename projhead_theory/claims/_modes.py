@@ -42,7 +42,7 @@ class ModeTask(eqx.Module):
         return _moments(self.target, self.second)
 
     def start(self) -> DeepLinear:
-        return aligned(None, self.start_weight, self.depth)
+        return aligned(self.start_weight, self.depth)
 
 
 @eqx.filter_jit
@@ -94,7 +94,7 @@ def _unequal(problem: ModeTask) -> ModeTask:
 
 def _off_axis(problem: ModeTask, own: Any) -> Run:
     """A start of the same weights along directions between the modes."""
-    return train(problem, aligned(between_axes(problem.target.dtype), problem.start_weight, problem.depth))
+    return train(problem, aligned(problem.start_weight, problem.depth, between_axes(problem.target.dtype)))
 
 
 def _lopsided(problem: ModeTask, own: Run) -> Run:

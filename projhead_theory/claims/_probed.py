@@ -100,7 +100,7 @@ def _basis(p: ProbeTask) -> Array:
 
 @eqx.filter_jit
 def _aligned(p: ProbeTask) -> DeepLinear:
-    return aligned(_basis(p), jnp.full(p.trained.dim, p.start_weight), p.depth)
+    return aligned(jnp.full(p.trained.dim, p.start_weight), p.depth, _basis(p))
 
 
 @eqx.filter_jit

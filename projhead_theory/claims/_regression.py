@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .. import losses, measure, theory
 from .._spectra import Whitening, eigh, frobenius, matmul
-from .._tolerance import power_rounding
+from .._tolerance import power_rounding, product_rounding
 from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..theory import RegressionMinimiser, imbalance_bound
@@ -105,7 +105,7 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
     # Training rounds as the closed form does; a product of layers, by itself.
-    product = 4 * depth * max(network.sizes) * jnp.finfo(size.dtype).eps
+    product = product_rounding(network.sizes, size.dtype)
     rounding = 2 * best.rounding + product
     rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
     granted = imbalance_rounding(start)

@@ -147,19 +147,16 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
     return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
 
 
-def _strongest(error: SamplingError) -> tuple[Float[Array, " d"], Float[Array, "m d"]]:
-    """Variances and directions of the largest predicted scatter, as many as there are features."""
+def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array, Array, Array]:
+    """Along the directions of the largest predicted scatter, as many as there are features: the mean of measured variances over predicted
+    ones; that of second-order variances over predicted ones; and the least of these.
+    """
     d = error.weights.shape[1]
     values, vectors, _ = eigh(error.covariance)
-    return values[-d:], vectors[:, -d:]
-
-
-def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array, Array]:
-    """Along those directions, the mean of measured variances over predicted ones; and of second-order variances over predicted ones."""
-    values, vectors = _strongest(error)
+    values, vectors = values[-d:], vectors[:, -d:]
     along = matmul(deviations, vectors)
     second = jnp.sum(vectors * matmul(error.second_covariance, vectors), axis=0)
-    return jnp.mean(jnp.var(along, axis=0, ddof=1) / values), jnp.mean(second / values)
+    return jnp.mean(jnp.var(along, axis=0, ddof=1) / values), jnp.mean(second / values), values[0]
 
 
 @eqx.filter_jit
@@ -180,15 +177,15 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
     distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
     rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
     expected = jnp.log(flat(small.standard_error) / error)
-    sizes, squares = (sum(pair) / 2 for pair in zip(_size(large, shifts), _size(small, deviations), strict=True))
-    together = jnp.log(sizes)
+    (size, square, least), (first_size, first_square, _) = _size(large, shifts), _size(small, deviations)
+    together = jnp.log((size + first_size) / 2)
 
     full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
     first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
-    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(_strongest(large)[0][0])
+    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
     rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])  # noqa: E731
     sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
     second = rows(
@@ -196,7 +193,7 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
         4 * curve**2,
         0.4 * (bias + skewness / 6),
         2 * (first_curve**2 + first_bias**2 + curve**2),
-        4 * squares,
+        2 * (square + first_square),
     )
     # What the check must see: a deviation of half a standard error; a factor two in the variance of one weight, and a quarter more or less
     # in that of all; standard errors off by two; a scatter that falls as 1/n, or as the fourth root.

@@ -133,7 +133,7 @@ class FeatureTask(eqx.Module):
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
     def start(self) -> DeepLinear:
-        return aligned(None, self.start_weight, self.depth)
+        return aligned(self.start_weight, self.depth)
 
     def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
         """One layer less, one feature less, rounder numbers."""
@@ -177,8 +177,8 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 
 
 @eqx.filter_jit
-def aligned(directions: Float[Array, "d d"] | None, weights: Float[Array, " d"], depth: int) -> DeepLinear:
-    """A start along these directions, or the axes, compiled once for their number and this depth."""
+def aligned(weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None) -> DeepLinear:
+    """A start along the axes, or these directions, compiled once for their number and this depth."""
     axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
     return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))
 

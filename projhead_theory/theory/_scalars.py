@@ -21,7 +21,7 @@ def scalars(depth: int, cross: Any, second: Any = None, *, signal: str = "cross"
         arrays.append(_checks.nonnegative("second", second))
         c, q = (_checks.concrete(x) for x in arrays[-2:])
         if c is not None and q is not None:
-            idle = jnp.asarray(np.where(q > 0, np.zeros_like(c), c))
+            idle = _checks.array(np.where(q > 0, np.zeros_like(c), c))
             _checks.require(signal, idle, lambda v: v == 0, "0 where the second moment is 0")
     dtype = jnp.result_type(*arrays)
     return depth, [_strong(x, dtype) for x in arrays]
@@ -31,7 +31,7 @@ def _times(name: str, value: Any) -> Array:
     x = _checks.floating(name, value)
     known = _checks.concrete(x)
     if known is not None:
-        finite = jnp.asarray(np.where(np.isposinf(known), np.zeros_like(known), known))
+        finite = _checks.array(np.where(np.isposinf(known), np.zeros_like(known), known))
         _checks.require(name, finite, lambda v: v >= 0, "non-negative numbers")
     return x
 
@@ -41,4 +41,4 @@ def _strong(x: Array, dtype: Any) -> Array:
     if x.dtype == dtype and not x.weak_type:
         return x
     known = _checks.concrete(x)
-    return x.astype(dtype) if known is None else jnp.asarray(known.astype(dtype))
+    return x.astype(dtype) if known is None else _checks.array(known.astype(dtype))
