@@ -24,13 +24,13 @@ def search(name: str, tries: int, seed: int, every: int) -> dict:
     import jax
 
     from projhead_theory.claims import CLAIMS, search_exact
-    from projhead_theory.claims._regression import _harder_regression
+    from projhead_theory.claims._regression import harder_regression
     from projhead_theory.claims._tasks import harder
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
     claim = CLAIMS[name]
-    draw = _harder_regression if name.startswith("sl-") else harder
+    draw = harder_regression if name.startswith("sl-") else harder
     outcomes, off, seconds, found = Counter(), Counter(), 0.0, None
     shapes = SHAPES[::every]
     for number, sizes in enumerate(shapes):

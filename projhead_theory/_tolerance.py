@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ._spectra import Whitening, eigh, frobenius, matmul
+from ._spectra import Whitening, diagonal, eigh, frobenius, matmul
 
 
 def gram_rounding(gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Array, ""]) -> Float[Array, ""]:
@@ -32,6 +32,17 @@ def power_rounding(grams: Float[Array, "L d d"], kept: Int[Array, ""], relative:
     error = relative * size[-1]
     near = jnp.where(2 * error < least, jnp.where(least > 0, least, 1) ** (levels - 1) * error, jnp.inf)
     return jnp.minimum(near, d ** ((1 - levels) / 2) * error**levels) / size
+
+
+def outputs_rounding(product: float, grams: Float[Array, "L d d"], second: Float[Array, "d d"]) -> Float[Array, ""]:
+    r"""Error of $\mathrm{tr}(W S W^\top)$ by rounding, where layers of these Grams are multiplied with the relative error `product`.
+
+    Every column of $W$ has the error $c_j = \|M_L\|^{(L-1)/2L} (M_1)_{jj}^{1/2}$ times `product`, whatever the size of the others; its
+    input has the variance $S_{jj}$. The sum is $\sum_j c_j^2 S_{jj}$.
+    """
+    depth = grams.shape[0]
+    columns = frobenius(grams[-1]) ** ((depth - 1) / depth) * diagonal(grams[0])
+    return product * jnp.sum(columns * diagonal(second))
 
 
 def product_rounding(sizes: tuple[int, ...], dtype: Any) -> float:

@@ -27,9 +27,10 @@ from projhead_theory.claims import (
 )
 from projhead_theory.claims._layers import with_exponents
 from projhead_theory.claims._norm import with_power
+from projhead_theory.claims._regression import RegressionTask
 from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
 from projhead_theory.claims._tasks import Task, harder
-from projhead_theory.moments import Moments
+from projhead_theory.moments import Moments, TargetMoments
 
 pytestmark = pytest.mark.x64
 
@@ -469,3 +470,28 @@ def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
     verdict, _, _ = CLAIMS["spectral-minimiser"].exact(problem)
     assert float(verdict.discrepancy[1]) > float(verdict.effect[1])
     assert verdict.name == "undecidable"
+
+
+def test_a_condition_number_beyond_rounding_is_undecidable():
+    """The least weight of a layer is below the rounding of the largest: its logarithm is known to no precision."""
+    fractions, strengths = jnp.asarray([0.654, 0.881, 0.844, 0.65]), jnp.asarray([0.81, 2.91, 0.26, 1.4e-16])
+    moments = Moments(jnp.diag(fractions * strengths), jnp.diag(strengths))
+    claim = CLAIMS["progressive-weighting"]
+    for seed in range(5):
+        verdict, _, _ = claim.exact(Task(moments, jax.random.key(seed), jnp.asarray(1.0), (4, 5, 5)))
+        assert verdict.name == "undecidable"
+
+
+def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():
+    """In float32, a singular vector by the plain decomposition has an error as large as the column of the strong input."""
+    target = [
+        [-0.0067769531, 15437.053711, -0.0012663528],
+        [0.0109022642, 5954.0610352, -0.0007432569],
+        [-0.078196347, 5770.0161133, 0.0022553941],
+        [0.046714079, 3397.8215332, 7.5587828e-5],
+    ]
+    second = [[0.0128111364, 0.0, 0.0], [0.0, 308954080.0, 0.0], [0.0, 0.0, 1.07689222e-5]]
+    with jax.enable_x64(False):
+        problem = RegressionTask(TargetMoments(target, second, 3.2445), jax.random.key(0), jnp.asarray(1.0), (3, 4))
+        verdict, _, _ = CLAIMS["sl-minimiser"].exact(problem)
+    assert verdict.name == "holds"

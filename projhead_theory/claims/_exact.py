@@ -7,9 +7,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .._spectra import eigh, frobenius, matmul
+from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear
@@ -40,14 +40,31 @@ def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]
     return [jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0] for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)]
 
 
+def singular(matrix: Float[Array, "k d"], kept: Int[Array, ""], r: int) -> tuple[Array, Array, Array]:
+    r"""$U$, $\sigma$ and $V$ of the `r` largest singular values, zero beyond those `kept`.
+
+    Every row of $V$ has the precision of its own size: the columns of `matrix` lie decades apart where strengths do.
+    """
+    # The largest columns first: a triangle that falls off along its diagonal keeps the small ones, which a matrix in any order loses.
+    q, triangle = jnp.linalg.qr(matrix[:, jnp.argsort(-jnp.sum(matrix**2, axis=0))])
+    turned, values, _ = jnp.linalg.svd(triangle, full_matrices=False)
+    left = matmul(q, turned)[:, :r]
+    values = jnp.where(jnp.arange(r) < kept, values[:r], 0)
+    return left, values, matmul(matrix.T, left) / jnp.where(values > 0, values, 1)
+
+
 def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
     """A balanced network of these sizes in random frames, whose last Gram is the predicted one."""
     r, depth = min(sizes), len(sizes) - 1
-    values, vectors, _ = eigh(prediction.grams[-1])
-    kept = jnp.arange(r) < prediction.minimiser.kept
-    squares = jnp.where(kept, jnp.maximum(values[::-1][:r], 0), 0)
-    root = jnp.where(squares > 0, jnp.where(squares > 0, squares, 1) ** (0.5 / depth), 0)
-    return Exact((vectors[:, ::-1][:, :r], *frames(key, sizes, root.dtype)[1:]), jnp.broadcast_to(root, (depth, r)))
+    minimiser = prediction.minimiser
+    modes = minimiser.modes * jnp.sqrt(jnp.maximum(minimiser.signal_fraction, 0))
+    _, values, right = singular(jnp.where(jnp.arange(modes.shape[1]) < minimiser.kept, modes, 0).T, minimiser.kept, r)
+    return Exact((right, *frames(key, sizes, values.dtype)[1:]), roots(values, depth))
+
+
+def roots(values: Float[Array, " r"], depth: int) -> Float[Array, "L r"]:
+    """The singular values of every layer."""
+    return jnp.broadcast_to(jnp.where(values > 0, jnp.where(values > 0, values, 1) ** (1 / depth), 0), (depth, values.size))
 
 
 def off(own: Exact, level: Array, mode: Array, factor: Array) -> Exact:

@@ -11,13 +11,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from .. import measure, theory
 from .._spectra import diagonal, frobenius, matmul, psd_power, symmetric
-from .._tolerance import gram_rounding
+from .._tolerance import gram_rounding, outputs_rounding, product_rounding
 from ..moments import Moments
 from ..networks import DeepLinear, DiagonalHead, Headed
 from ..problems import random_moments
 from ..simulation import Ended, gradient_flow, implicit, layer_gradients
 from ..theory import SpectralMinimiser
 from ._claim import Claim, Control
+from ._minimiser import loss_rounding
 from ._search import rounded
 from ._stationary import nearest_stationary
 from ._tasks import gaussian, replace
@@ -197,8 +198,8 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
     zero = jnp.zeros_like(ends.loss)
     rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
-    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction.
-    loss_rounding = 4 * whitening.rounding * jnp.sum(minimiser.signal_fraction)
+    product = product_rounding((moments.dim, width, width), zero.dtype)
+    in_loss = loss_rounding(minimiser, outputs_rounding(product, minimiser.gram[None], moments.second))
     weights = jnp.sqrt(jnp.maximum(diagonal(ends.seen), 0))
     wanted = jnp.broadcast_to(jnp.sqrt(diagonal(minimiser.gram)), weights.shape)
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
@@ -206,7 +207,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
         discrepancy=both(frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)),
         parts={
             "stationarity": both(displacement, excess),
-            "rounding": both(zero + rounding * size, zero + loss_rounding),
+            "rounding": both(zero + rounding * size, zero + in_loss),
         },
         # What the check must see: all of the Gram; and the best network of one mode less.
         effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),

@@ -53,12 +53,16 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
     top, bottom = extremes(prediction.grams)
     seen_top, seen_bottom = extremes(measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector)))
     predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
-    # Weyl: an error of the Gram moves each eigenvalue by at most its norm.
-    sensitivity = frobenius(prediction.grams) * (1 / top + 1 / bottom)
+    # Weyl: an error of the Gram moves each eigenvalue by at most its norm. Of the least, relative errors add up in the logarithm to
+    # -log(1 - x), which has no bound where they reach the eigenvalue itself.
+    size = frobenius(prediction.grams)
+    lost = jnp.minimum(law.tolerance * size / bottom, 1)
+    magnified = jnp.where(lost > 0, -jnp.log1p(-lost) / jnp.where(lost > 0, lost, 1), 1)
+    sensitivity = size * (1 / top + magnified / bottom)
     return dataclasses.replace(
         law,
         discrepancy=jnp.abs(measured - predicted),
-        parts={name: part * sensitivity for name, part in law.parts.items()},
+        parts={name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
         effect=jnp.full(depth, predicted[0]),
         predicted=predicted[:, None],
         measured=measured[:, None],

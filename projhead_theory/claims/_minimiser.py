@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._spectra import frobenius
-from .._tolerance import product_rounding
+from .._tolerance import outputs_rounding, product_rounding
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
-from ..theory import LayerPrediction, layerwise
+from ..theory import LayerPrediction, SpectralMinimiser, layerwise
 from ._claim import Claim, Control
 from ._compare import compare
 from ._exact import try_exact
@@ -35,6 +34,15 @@ def train(problem: Task) -> Run:
     return flow(problem.start(), problem.moments, stiff=problem.stiff, max_steps=4_000 if problem.stiff else 100_000)
 
 
+def loss_rounding(minimiser: SpectralMinimiser, outputs: Float[Array, ""]) -> Float[Array, ""]:
+    """Rounding of the least loss beside that of a network, the variance of whose outputs is known to `outputs`.
+
+    Both losses are sums of squared signal fractions, and the errors are absolute in each fraction.
+    """
+    total = jnp.sum(minimiser.signal_fraction)
+    return 4 * minimiser.whitening.rounding * total + 2 * outputs * (1 + total) + outputs**2
+
+
 @eqx.filter_jit
 def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     """The last Gram against the closed form, and the loss against its minimum."""
@@ -46,11 +54,8 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     excess = nearest_stationary(moments, whitening, final.matrix, min(final.sizes), whitening.rounding).excess
     size = jnp.abs(minimiser.loss)
     size = jnp.where(size > 0, size, 1)
-    # Both losses are sums of squared signal fractions; rounding is absolute in each fraction. That of a network is as large for strong
-    # inputs as for weak ones: the strong ones magnify it, where strengths are far apart, and in the loss it is squared besides.
-    product = product_rounding(final.sizes, final.layers[0].dtype)
-    spread = product * frobenius(minimiser.gram) * frobenius(moments.second)
-    rounding = ((4 * whitening.rounding + 2 * spread) * jnp.sum(minimiser.signal_fraction) + spread**2) / size
+    outputs = outputs_rounding(product_rounding(final.sizes, final.layers[0].dtype), prediction.grams, moments.second)
+    rounding = loss_rounding(minimiser, outputs) / size
     gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
     parts["stationarity"] = parts["stationarity"].at[1].set(excess / size)

@@ -81,6 +81,34 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
     return Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes)
 
 
+def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
+    """Strengths over up to twelve decades; of some draws one direction has none, or hardly any."""
+    k = jax.random.split(key, 6)
+    dtype = jnp.result_type(float)
+    decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
+    strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
+    faint = jnp.where(jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3))
+    return jnp.where(jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength)
+
+
+def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The values themselves, or with the last of them equal to the first, or below it by a gap down to where the dtype cannot see it."""
+    if values.size == 1:
+        return values
+    k1, k2, k3 = jax.random.split(key, 3)
+    gap = jnp.where(jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1))
+    return jnp.where(jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values)
+
+
+def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
+    """The identity, a rotation, or a general matrix."""
+    k1, k2 = jax.random.split(key)
+    one = jnp.eye(d, dtype=jnp.result_type(float))
+    q, r = jnp.linalg.qr(jax.random.normal(k1, (d, d), one.dtype))
+    kind = jax.random.randint(k2, (), 0, 3)
+    return jnp.where(kind == 0, one, jnp.where(kind == 1, q, matmul(q, one + r / 4)))
+
+
 def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
     """Draws for a random search: strengths over up to twelve decades, a direction without variance or nearly so, fractions from near zero
     to one with ties and near-ties, features as they are or mixed by a rotation or a general matrix.
@@ -88,25 +116,13 @@ def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
     d = sizes[0]
 
     def draw(key: PRNGKeyArray) -> Task:
-        k = jax.random.split(key, 12)
-        dtype = jnp.result_type(float)
-        decades = jnp.where(jax.random.bernoulli(k[1], 0.5), jax.random.uniform(k[0], (), dtype, 0, 12), 0)
-        strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
-        # A matrix of this rank, or just short of it.
-        faint = jnp.where(jax.random.bernoulli(k[9]), 0, 10.0 ** jax.random.uniform(k[10], (), dtype, -9, -3))
-        strength = jnp.where(jax.random.bernoulli(k[8], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength)
-        fractions = jax.random.uniform(k[3], (d,), dtype)
-        # A tie, or a gap down to where the dtype cannot see it.
-        gap = jnp.where(jax.random.bernoulli(k[4]), 0, 10.0 ** jax.random.uniform(k[5], (), dtype, -12, -1))
-        tied = jnp.clip(fractions.at[-1].set(fractions[0] - gap), 0, 1) if d > 1 else fractions
-        fractions = jnp.where(jax.random.bernoulli(k[6], 0.3), tied, fractions)
-        q, r = jnp.linalg.qr(jax.random.normal(k[7], (d, d), dtype))
-        kind = jax.random.randint(k[11], (), 0, 3)
-        mixing = jnp.where(kind == 0, jnp.eye(d, dtype=dtype), jnp.where(kind == 1, q, matmul(q, jnp.eye(d, dtype=dtype) + r / 4)))
-        second = symmetric(matmul(mixing * strength**2, mixing.T))
-        cross = symmetric(matmul(mixing * (fractions * strength**2), mixing.T))
+        k = jax.random.split(key, 4)
+        strength, mixed = spread(k[0], d), mixing(k[1], d)
+        fractions = nearly_tied(k[2], jax.random.uniform(k[3], (d,), strength.dtype))
+        second = symmetric(matmul(mixed * strength**2, mixed.T))
+        cross = symmetric(matmul(mixed * (fractions * strength**2), mixed.T))
         scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return Task(Moments(cross, second), k[0], scale, sizes, stiff=True)
+        return Task(Moments(cross, second), key, scale, sizes, stiff=True)
 
     return draw
 
