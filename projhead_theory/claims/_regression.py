@@ -32,6 +32,7 @@ class RegressionTask(eqx.Module):
     key: PRNGKeyArray
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
+    stiff: bool = eqx.field(static=True, default=False)
 
     @property
     def label(self) -> str:
@@ -63,7 +64,8 @@ def predict_least(problem: RegressionTask) -> Least:
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow of the squared error to stationarity."""
-    return flow(problem.start() if start is None else start, problem.moments, loss=losses.mse)
+    network, steps = problem.start() if start is None else start, 4_000 if problem.stiff else 100_000
+    return flow(network, problem.moments, loss=losses.mse, stiff=problem.stiff, max_steps=steps)
 
 
 def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: int) -> tuple[Array, Array, Array]:
@@ -211,7 +213,7 @@ def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Regres
         target = matmul(matmul(left[:, :n] * correlations, right.T) * strength, mixed.T)
         second = symmetric(matmul(mixed * strength**2, mixed.T))
         scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return RegressionTask(TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes)
+        return RegressionTask(TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes, stiff=True)
 
     return draw
 
