@@ -495,3 +495,10 @@ def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():
         problem = RegressionTask(TargetMoments(target, second, 3.2445), jax.random.key(0), jnp.asarray(1.0), (3, 4))
         verdict, _, _ = CLAIMS["sl-minimiser"].exact(problem)
     assert verdict.name == "holds"
+
+
+def test_targets_that_vary_with_an_input_of_unseen_variance_are_no_counterexample():
+    """A moment of the target along a direction in which the second moment shows nothing: the loss moves with it, the map does not."""
+    moments = TargetMoments([[0.5, 0.0, 1e-9], [0.0, 0.3, -1e-9]], jnp.diag(jnp.asarray([1.0, 1.0, 0.0])))
+    claim = CLAIMS["sl-minimiser"]
+    assert claim.judge(RegressionTask(moments, jax.random.key(0), jnp.asarray(0.5), (3, 2))).name == "holds"

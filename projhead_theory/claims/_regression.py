@@ -110,6 +110,9 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     product = product_rounding(network.sizes, size.dtype)
     rounding = 2 * best.rounding + product
     outputs = outputs_rounding(product, best.grams, moments.second)
+    # Targets may vary with an input whose own variance is less than the dtype can tell from zero.
+    unseen = frobenius(network.matrix - matrix) * frobenius(moments.target - matmul(moments.target, whitening.projector))
+    in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
     rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
     granted = imbalance_rounding(start)
     scale = jnp.abs(best.loss) + moments.power / 2
@@ -126,7 +129,7 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
             "start": both(imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero),
             "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
             "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
-            "rounding": both(rounded, rounding, (4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs) / scale),
+            "rounding": both(rounded, rounding, in_loss / scale),
         },
         # What the check must see: another layer, another map, and the loss of a network of one mode less.
         effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
