@@ -23,10 +23,11 @@ SHAPES = tuple((d, *[width] * next(DEPTHS)) for d in range(1, 5) for width in ra
 def search(name: str, tries: int, seed: int, every: int) -> dict:
     import jax
 
-    from projhead_theory.claims import CLAIMS, search_exact
-    from projhead_theory.claims._regression import harder_regression
-    from projhead_theory.claims._tasks import harder
+    from projhead_theory.claims import search_exact
     from projhead_theory.cli._compiler import for_small_programs
+    from projhead_theory.theorems import CLAIMS
+    from projhead_theory.theorems._common.tasks import harder
+    from projhead_theory.theorems.supervised.sl_minimiser import harder_regression
 
     for_small_programs()
     claim = CLAIMS[name]

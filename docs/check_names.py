@@ -8,7 +8,20 @@ import re
 import sys
 from pathlib import Path
 
-FRONT_DOORS = ("problems", "networks", "losses", "probes", "simulation", "theory", "symbolic", "claims", "experiments", "report", "figures")
+FRONT_DOORS = (
+    "problems",
+    "networks",
+    "losses",
+    "probes",
+    "simulation",
+    "theory",
+    "symbolic",
+    "claims",
+    "theorems",
+    "experiments",
+    "report",
+    "figures",
+)
 PACKAGE = "projhead_theory"
 
 

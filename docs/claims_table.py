@@ -1,6 +1,6 @@
 """Fills the marker `{{ claims }}` of a page with a table of all registered claims, when the documentation is built."""
 
-from projhead_theory.claims import CLAIMS
+from projhead_theory.theorems import CLAIMS
 
 MARKER = "{{ claims }}"
 

@@ -17,10 +17,13 @@ from scipy import stats
 
 import projhead_theory as pt
 from projhead_theory import theory
-from projhead_theory.claims import _probed, check_phase
 from projhead_theory.experiments import feature_sweep
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients, minibatch, stochastic, trained_gradient
+from projhead_theory.theorems import check_phase
+from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.supervised.coarse_to_fine import finely
+from projhead_theory.theorems.supervised.shift import shifted
 from projhead_theory.theory import (
     FeaturePlane,
     Knob,
@@ -714,9 +717,9 @@ def sl_retention(ax):
 
 def coarse_to_fine(ax):
     for colour, (kind, name) in enumerate((("classes", "contrastive"), ("regression", "regression"))):
-        problem = _probed.finely(KEY, kind, 2)
-        predicted = _probed.predict(problem).average[0]
-        run = _probed.train(problem)[1].fine.networks
+        problem = finely(KEY, kind, 2)
+        predicted = _probing.predict(problem).average[0]
+        run = _probing.train(problem)[1].fine.networks
         seen = jax.vmap(lambda n, p=problem: pt.measure.group_accuracy(n, p.fitted[0], p.tested, p.blur))(run)
         accuracy = np.asarray(seen)[:-1] @ np.asarray(problem.tested.probability)
         for layer, style in enumerate(("--", "-")):
@@ -727,9 +730,9 @@ def coarse_to_fine(ax):
 
 
 def shift(ax):
-    problem = _probed.shifted(KEY, "regression", 3)
-    predicted = _probed.predict(problem).worst
-    run = _probed.train(problem)[1].fine.networks
+    problem = shifted(KEY, "regression", 3)
+    predicted = _probing.predict(problem).worst
+    run = _probing.train(problem)[1].fine.networks
     for i, fitted in enumerate(("as trained", "refitted")):
         groups = jax.vmap(lambda n, f=problem.fitted[i]: pt.measure.group_accuracy(n, f, problem.tested, problem.blur))(run)
         seen = np.asarray(groups)[:-1].min(-1)

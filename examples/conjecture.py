@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 import projhead_theory as pt
-from projhead_theory.claims import Claim, Control, check, trained
+from projhead_theory.claims import Claim, Control, check
+from projhead_theory.theorems import trained
 
 jax.config.update("jax_enable_x64", True)
 

@@ -1,5 +1,5 @@
-from . import claims, experiments, figures, losses, measure, probes, problems, report, simulation, symbolic, theory
-from .claims import Outcome, Verdict, compare, verify
+from . import claims, experiments, figures, losses, measure, probes, problems, report, simulation, symbolic, theorems, theory
+from .claims import Outcome, Verdict
 from .moments import Moments, TargetMoments
 from .networks import (
     DeepLinear,
@@ -33,6 +33,7 @@ from .problems import (
     SupervisedProblem,
     Views,
 )
+from .theorems import compare, verify
 
 __all__ = [
     "AdditiveNoise",
@@ -78,6 +79,7 @@ __all__ = [
     "report",
     "simulation",
     "symbolic",
+    "theorems",
     "theory",
     "verify",
 ]

@@ -32,3 +32,14 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object], name
         if isinstance(error, OSError):
             raise _checks.bad(name, f"{path} ({error.strerror})", "a file that can be written") from error
         raise
+
+
+def figure_format(path: str | Path) -> str:
+    """The format of a figure by the ending of its file.
+
+    **Raises:** `ValueError` for an ending other than .png, .svg and .pdf.
+    """
+    kind = Path(path).suffix.lstrip(".").lower()
+    if kind not in ("png", "svg", "pdf"):
+        raise _checks.bad("plot", repr(str(path)), "a file ending in .png, .svg or .pdf")
+    return kind

@@ -31,7 +31,7 @@ def pytest_sessionstart(session):
 
 def _scope(nodeid: str) -> str:
     """What shares compiled programs: the tests of one claim, in whatever module; else a module."""
-    from projhead_theory.claims import CLAIMS
+    from projhead_theory.theorems import CLAIMS
 
     module, *_, name = nodeid.split("::")
     parameter = name.partition("[")[2].removesuffix("]")

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 
 from projhead_theory import theory
 from projhead_theory._spectra import psd_power
-from projhead_theory.claims import _probed
-from projhead_theory.claims._classes import with_last
-from projhead_theory.claims._heads import with_pairing, with_weights
-from projhead_theory.claims._kappa import predict_from, predicting
-from projhead_theory.claims._layers import with_exponents
-from projhead_theory.claims._regression import with_map
-from projhead_theory.claims._tasks import replace
+from projhead_theory.theorems._common.law import with_exponents
+from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.heads.best_kappa import predict_from, predicting
+from projhead_theory.theorems.heads.sorted_matching import with_pairing, with_weights
+from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.supervised.scl_minimiser import with_last
+from projhead_theory.theorems.supervised.sl_minimiser import with_map
 from projhead_theory.theory import layerwise, regression
 
 
@@ -191,7 +191,7 @@ def faded(slope=1.0, rate=1.0) -> Callable[[Any, Any], Any]:
 
 def read(change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """The accuracies of another problem."""
-    return lambda problem, own: replace(own, **{n: getattr(_probed.predict(change(problem)), n) for n in ("average", "worst")})
+    return lambda problem, own: replace(own, **{n: getattr(_probing.predict(change(problem)), n) for n in ("average", "worst")})
 
 
 WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {

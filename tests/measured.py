@@ -13,7 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from projhead_theory.claims import CLAIMS, ClaimResult, check
+from projhead_theory.claims import ClaimResult, check
+from projhead_theory.theorems import CLAIMS
 
 PARTS = Path(__file__).with_name("parts.json")
 

@@ -20,7 +20,6 @@ from measured import PARTS, by_claim, parts_of, side
 import projhead_theory as pt
 from projhead_theory._spectra import psd_power
 from projhead_theory.claims import (
-    CLAIMS,
     FAMILY_ERROR,
     Claim,
     Control,
@@ -30,16 +29,14 @@ from projhead_theory.claims import (
     check,
     compare_values,
     family_level,
-    find,
     judge,
     numbers,
-    register,
-    verify,
-    views_claim,
 )
-from projhead_theory.claims._layers import judge_layers, judge_spread
-from projhead_theory.claims._runs import flow
 from projhead_theory.problems import random_moments
+from projhead_theory.theorems import CLAIMS, find, register, verify, views_claim
+from projhead_theory.theorems._common.law import judge_layers
+from projhead_theory.theorems._common.training import flow
+from projhead_theory.theorems.layers.progressive_weighting import judge_spread
 
 pytestmark = pytest.mark.x64
 
@@ -772,7 +769,8 @@ def test_claim_holds_in_float32(name):
 SCOPED = """
 import jax
 import jax.numpy as jnp
-from projhead_theory.claims import CLAIMS, check
+from projhead_theory.claims import check
+from projhead_theory.theorems import CLAIMS
 
 claim = CLAIMS["min-norm"]
 before = dict(jax.config.values)
@@ -857,8 +855,8 @@ def test_trained_measures_with_the_error_of_its_run():
     start = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
     truth = pt.theory.layerwise(problem.moments(), depth=2).weights[-1]
     quantity = lambda network: pt.measure.layer_weights(network)[-1]  # noqa: E731
-    fine = pt.claims.trained(start, problem.moments(), quantity)
-    loose = pt.claims.trained(start, problem.moments(), quantity, stationarity=1e-4)
+    fine = pt.theorems.trained(start, problem.moments(), quantity)
+    loose = pt.theorems.trained(start, problem.moments(), quantity, stationarity=1e-4)
     for measured in (fine, loose):
         total = sum(measured.errors.values())
         assert bool(measured.settled)
@@ -868,7 +866,7 @@ def test_trained_measures_with_the_error_of_its_run():
     assert np.all(one[1:] > 10 * other[1:])
     # The strongest feature has long settled: all that is granted to it is the tolerance of a step, in two layers.
     np.testing.assert_allclose((one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1)
-    stopped = pt.claims.trained(start, problem.moments(), quantity, until=0.1)
+    stopped = pt.theorems.trained(start, problem.moments(), quantity, until=0.1)
     assert not bool(stopped.settled)
 
 

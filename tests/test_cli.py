@@ -18,8 +18,8 @@ import pytest
 from test_claims import CUBED, toy
 from test_reports import IDLE, validate
 
-from projhead_theory.claims import CLAIMS
 from projhead_theory.cli import main
+from projhead_theory.theorems import CLAIMS
 
 pytestmark = pytest.mark.x64
 
@@ -322,7 +322,7 @@ import pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from test_claims import CUBED, toy
-from projhead_theory.claims import CLAIMS
+from projhead_theory.theorems import CLAIMS
 from projhead_theory.cli import main
 
 def wait(problem):

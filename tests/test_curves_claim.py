@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 from projhead_theory.claims import check
-from projhead_theory.claims._curves import CLAIM, ERROR, SCENARIOS, SIZES, Curves, Needs, SignAmongGaussians, between, judge_curves
 from projhead_theory.probes import LearningCurve
+from projhead_theory.theorems.downstream.measured_sample_complexity import (
+    CLAIM,
+    ERROR,
+    SCENARIOS,
+    SIZES,
+    Curves,
+    Needs,
+    SignAmongGaussians,
+    between,
+    judge_curves,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from projhead_theory import DeepLinear, measure
-from projhead_theory.claims import _downstream, _pre_or_post, check_phase
 from projhead_theory.problems import Downstream
+from projhead_theory.theorems import check_phase
+from projhead_theory.theorems.downstream import optimal_layer
+from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theory import FeaturePlane, Knob, phase_diagram, sample_complexity
-
-CLAIMS = [_downstream.OPTIMAL, _pre_or_post.CLAIM]
 
 
 def cast(x):
@@ -29,9 +29,9 @@ def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_p
         sizes = (d,) * (depth + 1)
 
         def one(key, sizes=sizes):
-            problem = _downstream._featured(key, sizes, jnp.asarray(0))
-            prediction, run = _downstream.predict(problem), _downstream._train(problem)
-            budget = _downstream.judge_logarithms(prediction.layers, run, problem.downstream)
+            problem = optimal_layer._featured(key, sizes, jnp.asarray(0))
+            prediction, run = optimal_layer.predict(problem), optimal_layer._train(problem)
+            budget = judge_logarithms(prediction.layers, run, problem.downstream)
             predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
             band = budget.tolerance[-1] + budget.tolerance[-2]
             return predicted[-1] - predicted[-2], measured[-1] - measured[-2], band, budget.settled

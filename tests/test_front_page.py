@@ -24,6 +24,6 @@ def test_continuous_integration_runs_the_readmes_test_line():
 
 
 def test_readme_names_every_claim():
-    from projhead_theory.claims import CLAIMS
+    from projhead_theory.theorems import CLAIMS
 
     assert all(f"`{name}`" in README for name in CLAIMS)

@@ -12,13 +12,6 @@ from test_compare import still
 
 import projhead_theory as pt
 from projhead_theory._spectra import whiten
-from projhead_theory.claims._downstream import judge_logarithms
-from projhead_theory.claims._dynamics import _crossing
-from projhead_theory.claims._heads import _matching, predict_matching, with_pairing
-from projhead_theory.claims._probed import ProbeTask, _pairs
-from projhead_theory.claims._regression import Least, _left, judge_least
-from projhead_theory.claims._rounding import DEVIATIONS, imbalance_rounding, rounding_of_steps
-from projhead_theory.claims._runs import Run, local_error
 from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
@@ -26,6 +19,13 @@ from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
 from projhead_theory.simulation._stochastic import _gram
 from projhead_theory.simulation._trajectory import standing
+from projhead_theory.theorems._common.rounding import DEVIATIONS, imbalance_rounding, rounding_of_steps
+from projhead_theory.theorems._common.training import Run, local_error
+from projhead_theory.theorems.downstream._probing import judge_logarithms
+from projhead_theory.theorems.dynamics.learning_order import _crossing
+from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
+from projhead_theory.theorems.supervised._probing import ProbeTask, _pairs
+from projhead_theory.theorems.supervised.sl_minimiser import Least, _left, judge_least
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])

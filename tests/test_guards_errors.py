@@ -10,12 +10,13 @@ from test_compare import still
 
 import projhead_theory as pt
 from projhead_theory._spectra import whiten
-from projhead_theory.claims import _probed, _runs
-from projhead_theory.claims._heads import Ends
-from projhead_theory.claims._kappa import Alike, Both, judge_alike
-from projhead_theory.claims._regression import Least, _left, judge_least
-from projhead_theory.claims._runs import Run
 from projhead_theory.simulation import Ended
+from projhead_theory.theorems._common import training
+from projhead_theory.theorems._common.training import Run
+from projhead_theory.theorems.heads._training import Ends
+from projhead_theory.theorems.heads.kappa_emulation import Alike, Both, judge_alike
+from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.supervised.sl_minimiser import Least, _left, judge_least
 from projhead_theory.theory import regression_minimiser
 
 # A fixed head in place of a trained one
@@ -70,11 +71,11 @@ def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
     """
     groups = pt.Groups([0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1])
     number = jnp.asarray(0.5)
-    task = _probed.ProbeTask(groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2)
+    task = _probing.ProbeTask(groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2)
     run = still(pt.DeepLinear([jnp.eye(2), jnp.eye(2)[:1] if kind == "single" else jnp.eye(2)]))
     run = dataclasses.replace(run, gradient_norm=jnp.asarray([1.0, 1e-3]))
     half = jnp.full((2, 1, 2), 0.5)
-    verdict = _probed.judge(_probed.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run)))
+    verdict = _probing.judge(_probing.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run)))
     np.testing.assert_allclose(verdict.parts["stationarity"], np.full(8, granted), rtol=16 * eps)
 
 
@@ -105,9 +106,9 @@ def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width
 def test_two_runs_that_agree_are_granted_the_error_of_a_step(apart, monkeypatch, eps):
     """Besides what parts them: in each of two layers, of a row of length 5, and of one that is zero."""
     ends = [pt.DeepLinear([jnp.eye(2), jnp.asarray([[3.0, 4.0 + off], [0.0, off]])]) for off in (0.0, apart)]
-    monkeypatch.setattr(_runs, "flow", lambda *_: Run(*map(still, ends)))
+    monkeypatch.setattr(training, "flow", lambda *_: Run(*map(still, ends)))
     moments = pt.Moments(jnp.eye(2), jnp.eye(2))
-    measured = _runs.trained(ends[0], moments, lambda network: network.layers[1])
+    measured = training.trained(ends[0], moments, lambda network: network.layers[1])
     np.testing.assert_array_equal(measured.value, ends[0].layers[1])
     row, empty = np.asarray(ends[1].layers[1] - ends[0].layers[1])[:, 1]
     np.testing.assert_allclose(measured.errors["integration"], [row + 2 * 5 * eps**0.75, empty], rtol=16 * eps)

@@ -8,14 +8,14 @@ import pytest
 from test_compare import closed, problem, still
 
 import projhead_theory as pt
-from projhead_theory.claims._balance import judge_kept
-from projhead_theory.claims._collapse import DECADE, RETENTION_RECORDS, Fading, judge_fading
-from projhead_theory.claims._decay import Decayed, Finished, judge_decayed
-from projhead_theory.claims._dynamics import RECORDS, _closer
-from projhead_theory.claims._rounding import DEVIATIONS
-from projhead_theory.claims._runs import Run
-from projhead_theory.claims._tasks import FeatureTask
 from projhead_theory.simulation import Ended
+from projhead_theory.theorems._common.rounding import DEVIATIONS
+from projhead_theory.theorems._common.tasks import FeatureTask
+from projhead_theory.theorems._common.training import RECORDS, Run
+from projhead_theory.theorems.balance._training import judge_kept
+from projhead_theory.theorems.decay.weight_decay_minimiser import Decayed, Finished, judge_decayed
+from projhead_theory.theorems.dynamics.learning_order import _closer
+from projhead_theory.theorems.supervised.subclass_retention import DECADE, RETENTION_RECORDS, Fading, judge_fading
 
 
 def recorded(times, *layers):

@@ -13,10 +13,10 @@ from test_compare import still
 import projhead_theory as pt
 from projhead_theory._spectra import whiten
 from projhead_theory._tolerance import power_rounding
-from projhead_theory.claims import _threshold
-from projhead_theory.claims._runs import Run
 from projhead_theory.losses import FixedPartLoss, HeadedLoss, mse, spectral
 from projhead_theory.measure import GROUPS, feature_weights, group_accuracy, homogeneity
+from projhead_theory.theorems._common.training import Run
+from projhead_theory.theorems.thresholds._training import Orbits, orbit_rounding
 
 # What a network weights
 
@@ -111,6 +111,6 @@ def test_rounding_of_amplitudes_grows_with_the_steps_and_with_what_thresholds_cu
     """Nine steps count as three, beside the one of the law; a threshold cuts at most twice what it leaves below the last layer."""
     column = lambda *x: jnp.asarray(x)[:, None]  # noqa: E731
     weights, thresholds = column(1.0, 1.0), column(1.0, 3.0)
-    orbits = _threshold.Orbits(weights, thresholds, jnp.ones(1), jnp.ones(1), column(1.5, 9.0), (weights, thresholds))
+    orbits = Orbits(weights, thresholds, jnp.ones(1), jnp.ones(1), column(1.5, 9.0), (weights, thresholds))
     run = dataclasses.replace(still(pt.DeepLinear([jnp.eye(1)])), steps=jnp.asarray(9))
-    np.testing.assert_allclose(_threshold._rounding(orbits, Run(run, run)), 64 * (1 + 3) * (1 + 2) * eps, rtol=16 * eps)
+    np.testing.assert_allclose(orbit_rounding(orbits, Run(run, run)), 64 * (1 + 3) * (1 + 2) * eps, rtol=16 * eps)

@@ -10,19 +10,18 @@ from measured import by_claim, side
 
 from projhead_theory import theory
 from projhead_theory._spectra import frobenius
-from projhead_theory.claims import _heads, _kappa
-from projhead_theory.claims._tasks import replace
+from projhead_theory.theorems import CLAIMS, FAMILIES
+from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.heads import _training, best_kappa, sorted_matching
 
 pytestmark = pytest.mark.x64
-
-CLAIMS = {claim.name: claim for claim in (_heads.EQUIVALENCE, _heads.MATCHING, _kappa.EMULATION, _kappa.BEST)}
 
 
 @by_claim(["sorted-matching"])
 def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise(name):
     problem, measured = side(name, 0)
     large = replace(problem, decay=2 * theory.matching_limit(problem.cross, problem.second, problem.rows))
-    verdict = _heads.MATCHING.compare(_heads.predict_matching(large), measured)
+    verdict = sorted_matching.CLAIM.compare(sorted_matching.predict_matching(large), measured)
     assert verdict.name == "premise_failed"
     assert verdict.failed == ("the sorted pairing is the best",)
 
@@ -32,7 +31,7 @@ def test_every_row_is_a_run_under_its_own_head(name):
     """The same as without the others."""
     problem, ends = side(name, 0)
     for i in range(len(problem.rows)):
-        alone = _heads.train(problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
+        alone = _training.train(problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
         np.testing.assert_array_equal(alone.before[0], ends.before[i])
 
 
@@ -40,9 +39,9 @@ def test_every_row_is_a_run_under_its_own_head(name):
 def test_newtons_step_says_how_far_a_run_has_still_to_go(name):
     """To a tenth of it, against the closed form: what is left is of second order. So the tolerance follows the run's own residual."""
     problem, ends = side(name, 0)
-    predicted = _heads.predict_matching(problem)
+    predicted = sorted_matching.predict_matching(problem)
     left = np.asarray(frobenius(ends.before - predicted.grams[:2]))
-    twice, rounding = _heads.off(ends)
+    twice, rounding = sorted_matching.off(ends)
     np.testing.assert_allclose(twice / 2, left, rtol=0.1, atol=float(jnp.max(rounding)))
 
 
@@ -57,7 +56,7 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
         slopes = jnp.broadcast_to(jnp.asarray(a + a.T), ends.before.shape)
         left, rounding = ends.moved(slopes)
         np.testing.assert_allclose(left, 2 * np.abs(np.sum(slopes * gram_step, axis=(1, 2))), rtol=1e-3)
-        whole = _heads.off(ends)[1] * frobenius(slopes)
+        whole = sorted_matching.off(ends)[1] * frobenius(slopes)
         assert np.all(rounding <= whole * (1 + 1e-9))
     # The features' own directions are determined by the loss, what turns them into one another by the weak decay alone.
     own, turning = (problem.basis @ jnp.asarray(m) @ problem.basis.T for m in (np.diag([1.0, 0, 0]), np.eye(3)[:, [1, 0, 2]]))
@@ -71,7 +70,7 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
     p, _ = side(name, 0)
     for order, minimum in ((jnp.argsort(-jnp.sqrt(p.cross) / p.second), True), (jnp.argsort(jnp.sqrt(p.cross) / p.second), False)):
         weights = jnp.sqrt(p.cross[order] - p.decay / (4 * p.rows**2)) / (p.rows * p.second[order])
-        step, inverse, _ = _heads._newton(weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments)
+        step, inverse, _ = _training._newton(weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments)
         assert bool(jnp.all(jnp.diagonal(inverse) > 0)) == minimum
         assert float(jnp.max(jnp.abs(step))) < 1e-9 or not minimum
 
@@ -80,13 +79,13 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
 def test_the_continued_gram_is_that_of_no_decay(name):
     """A straight line through two decays loses nothing: the squared weights are linear in the decay."""
     problem, ends = side(name, 0)
-    none, _ = _heads.continued(ends)
+    none, _ = sorted_matching.continued(ends)
     matched = theory.sorted_matching(problem.moments, problem.rows)
     np.testing.assert_allclose(none, matched.gram, atol=1e-7)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("name", FAMILIES["heads"])
 def test_simpler_problems_hold_as_well(name):
     """What a shrinking search would offer is a problem of the same kind; moments that are none are passed over."""
     problem, _ = side(name, 0)
@@ -101,7 +100,7 @@ def test_the_vertex_of_exponentials_is_found_to_the_fourth_order():
     for spacing in (0.05, 0.01):
         t = want + spacing * (np.arange(5) - 2 + 0.4)
         values = 0.3 * np.exp(4 * t) + 1 + 2.0 * np.exp(-2 * t)
-        errors.append(abs(float(_kappa._least(jnp.asarray(t), jnp.asarray(values))) - want))
+        errors.append(abs(float(best_kappa._least(jnp.asarray(t), jnp.asarray(values))) - want))
     assert errors[0] < 1e-4
     assert 200 < errors[0] / errors[1] < 2000
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 import projhead_theory
+from projhead_theory.theorems import CLAIMS, FAMILIES
 
 NAME = "projhead_theory"
 ROOT = Path(projhead_theory.__file__).parent
@@ -42,7 +43,7 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "experiments", "report", "figures", "cli")
+FRONT = ours("claims", "theorems", "experiments", "report", "figures", "cli")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -53,10 +54,28 @@ RULES = {
         (*ours("theory", "simulation", "losses", "probes"), *FRONT),
     ),
     "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
-    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "experiments", "report", "cli")),
-    "claims see no experiment": Rule(("claims",), ours("experiments")),
-    "claims and experiments do not print": Rule(("claims", "experiments"), ours("report", "cli")),
-    "claims, experiments and probes draw only when asked": Rule(("claims", "experiments", "probes"), ours("figures"), lazy_too=False),
+    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "theorems", "experiments", "report", "cli")),
+    "the engine of claims sees no wing, and nothing that has moments": Rule(
+        ("claims",),
+        ours(
+            *("theory", "simulation", "measure", "probes", "losses", "moments", "problems", "networks"),
+            *("theorems", "experiments", "symbolic", "report", "cli"),
+        ),
+    ),
+    "theorems see no experiment": Rule(("theorems",), ours("experiments")),
+    "experiments see no claim": Rule(("experiments",), ours("claims", "theorems")),
+    "theorems are for the command line, reports and the top": Rule(
+        ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
+    ),
+    "theorems and experiments do not print": Rule(("theorems", "experiments"), ours("report", "cli")),
+    "results draw only when asked": Rule(("claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False),
+    "figures take what they are given": Rule(
+        ("figures",),
+        ours(
+            *("theory", "simulation", "measure", "probes", "losses", "moments", "problems", "networks"),
+            *("claims", "theorems", "experiments", "symbolic", "report", "cli"),
+        ),
+    ),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
     "heavy plotting waits until it is used": Rule(("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True),
     "algebra stays in one folder": Rule(("symbolic",), ("sympy",), outside=True),
@@ -66,7 +85,7 @@ RULES = {
     "no number is computed by algebra": Rule(
         ("theory", "simulation", "losses", "measure", "moments", "problems", "networks", "experiments"), ours("symbolic")
     ),
-    "solvers stay in the simulators": Rule(("simulation", "claims", "cli", "report"), ("diffrax", "optax"), outside=True),
+    "solvers stay in the simulators": Rule(("simulation", "theorems", "cli", "report"), ("diffrax", "optax"), outside=True),
     # A command names an optimiser, and a report states versions; neither may pay for that before it runs.
     "the command line loads solvers when it needs them": Rule(("cli", "report"), ("diffrax", "optax"), lazy_too=False),
 }
@@ -77,6 +96,8 @@ def imports(source: str, package: str) -> list[Import]:
     found = []
 
     def visit(node: ast.AST, lazy: bool) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return  # never run
         lazy = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         if isinstance(node, ast.Import):
             found.extend(Import(alias.name, lazy, node.lineno) for alias in node.names)
@@ -91,6 +112,49 @@ def imports(source: str, package: str) -> list[Import]:
 
     visit(ast.parse(source), False)
     return found
+
+
+def module_of(path: Path) -> str:
+    return ".".join([NAME, *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def graph(files: dict[str, tuple[str, str]]) -> dict[str, set[str]]:
+    """Per module, given its package and source, the modules that it imports, lazily or not. A package that a file lies in is no import."""
+    edges = {}
+    for module, (package, source) in files.items():
+        names = [i.name for i in imports(source, package)]
+        found = {name if name in files else name.rpartition(".")[0] for name in names}
+        edges[module] = {n for n in found & set(files) if n != module and not within(module, n)}
+    return edges
+
+
+def circle(edges: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another, directly or not; the first such circle, none if there is none."""
+    done: set[str] = set()
+
+    def walk(module: str, above: tuple[str, ...]) -> list[str]:
+        if module in above:
+            return [*above[above.index(module) :], module]
+        if module in done:
+            return []
+        for other in sorted(edges[module]):
+            if found := walk(other, (*above, module)):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in edges if (found := walk(module, ()))), [])
+
+
+def strangers(package: str, found: list[Import]) -> list[Import]:
+    """Private names that a file of this package takes from another one; what lies in a private module at the root is for all."""
+    return [
+        i
+        for i in found
+        if within(i.name, NAME)
+        and (private := [k for k, part in enumerate(i.name.split(".")) if part.startswith("_") and not part.startswith("__") and k > 1])
+        and not within(package, ".".join(i.name.split(".")[: private[0]]))
+    ]
 
 
 def within(name: str, module: str) -> bool:
@@ -119,6 +183,44 @@ def test_every_file_keeps_every_import_rule(path):
     assert not broken, "\n".join(broken)
 
 
+def test_no_file_takes_a_private_name_of_another_package():
+    taken = [
+        f"{path}:{i.line} imports {i.name}"
+        for path in FILES
+        for i in strangers(package_of(path), imports(path.read_text(), package_of(path)))
+    ]
+    assert not taken, "\n".join(taken)
+
+
+def test_no_files_import_one_another():
+    """Lazy imports count: they hide a circle and do not open it."""
+    assert not circle(graph({module_of(path): (package_of(path), path.read_text()) for path in FILES}))
+
+
+def test_the_checker_catches_a_circle_and_a_private_name():
+    lazy = {"p.a": ("p", "def f():\n    from .b import x"), "p.b": ("p", "from . import c"), "p.c": ("p", "from .a import f")}
+    assert circle(graph(lazy)) == ["p.a", "p.b", "p.c", "p.a"]
+    assert not circle(graph(lazy | {"p.c": ("p", "if TYPE_CHECKING:\n    from .a import f")}))
+    source = "from ..theory._spectral import spectral\nfrom ..theory import _spectral\nfrom .._checks import bad\nfrom ._sibling import x"
+    assert [i.line for i in strangers(f"{NAME}.losses", imports(source, f"{NAME}.losses"))] == [1, 2]
+
+
+def test_every_theorem_is_in_the_file_of_its_name():
+    folders = [path for path in (ROOT / "theorems").iterdir() if path.is_dir() and not path.name.startswith("_")]
+    files = {(f.name, path.stem.replace("_", "-")) for f in folders for path in f.glob("*.py") if not path.name.startswith("_")}
+    assert files == {(family, name) for family, names in FAMILIES.items() for name in names}
+    assert all(CLAIMS[name].name == name for _, name in files)
+    assert {name for _, name in files} <= {page.stem for page in (ROOT.parent / "docs" / "theorems").glob("*.md")}
+
+
+def test_a_claim_is_loaded_without_those_of_other_families():
+    run_python(
+        f"import sys; from {NAME}.theorems import CLAIMS; CLAIMS['layerwise-law']; "
+        f"loaded = [m for m in sys.modules if m.startswith('{NAME}.theorems.') and m.split('.')[2] in ('heads', 'supervised', 'balance')]; "
+        "assert not loaded, loaded"
+    )
+
+
 def wings_of(unit_files: list[tuple[str, list[Import]]]) -> dict[str, dict[str, list[str]]]:
     """Per unit, the names it imports from theory and from simulation."""
     seen = {}
@@ -137,9 +239,12 @@ def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(both) - shows - {"cli"}
 
 
-def test_only_claims_and_experiments_hold_theory_against_simulation():
+def test_only_theorems_and_experiments_hold_theory_against_simulation():
     """Report and figures may name both wings' result types, to show them, but call neither."""
-    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {"claims", "experiments"}
+    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {
+        "theorems",
+        "experiments",
+    }
 
 
 @pytest.mark.parametrize("unit", ["measure", "figures"])
@@ -171,7 +276,7 @@ def test_the_checker_catches_an_offence_against_every_rule(why):
 
 def test_the_checker_passes_what_no_rule_forbids():
     source = "import jax\nimport jax.numpy as jnp\nfrom ..moments import Moments\nfrom . import _sibling\nimport theory_of_something"
-    for unit in ("theory", "simulation", "claims", "problems"):
+    for unit in ("theory", "simulation", "theorems", "problems"):
         found = imports(source, f"{NAME}.{unit}")
         assert not any(breaches(rule, unit, found) for rule in RULES.values())
 

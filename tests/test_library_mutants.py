@@ -5,7 +5,10 @@ import pytest
 from measured import by_claim, side
 
 from projhead_theory import theory
-from projhead_theory.claims import CLAIMS, FAMILY_ERROR, _curves, _threshold
+from projhead_theory.claims import FAMILY_ERROR
+from projhead_theory.theorems import CLAIMS
+from projhead_theory.theorems.downstream import measured_sample_complexity
+from projhead_theory.theorems.thresholds import retained_when_vanishing
 from projhead_theory.theory import dynamics, regression
 
 pytestmark = pytest.mark.x64
@@ -17,7 +20,7 @@ FORMULAS = {
     "vanishing-features": [(dynamics, "vanishing_exponent", TIMES, TWENTIETH)],
     "sl-retention": [(regression, "retention_exponent", TIMES, TWENTIETH)],
     "retained-when-vanishing": [(theory, "threshold_limit", TIMES, TWENTIETH), (theory, "threshold_forgetting", POWER, TWENTIETH)],
-    "measured-sample-complexity": [(_curves, "margin_samples", TIMES, (0.8, 1.25))],
+    "measured-sample-complexity": [(measured_sample_complexity, "margin_samples", TIMES, (0.8, 1.25))],
 }
 
 
@@ -35,7 +38,7 @@ def test_a_formula_that_is_a_little_off_is_refuted(name, monkeypatch):
     claim = CLAIMS[name].at_level(FAMILY_ERROR / max(count * CLAIMS[name].tests, 1))
     # Compiled predictions would go on with the formula that they were traced with.
     predict = getattr(claim.predict, "__wrapped__", claim.predict)
-    monkeypatch.setattr(_threshold, "predict", _threshold.predict.__wrapped__)
+    monkeypatch.setattr(retained_when_vanishing, "predict", retained_when_vanishing.predict.__wrapped__)
     sides = [side(name, number) for number in range(claim.quick)]
     outcomes = lambda: [claim.compare(predict(problem), measured).name for problem, measured in sides]  # noqa: E731
     assert set(outcomes()) == {"holds"}

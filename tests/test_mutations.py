@@ -11,16 +11,19 @@ from layer_misses import WRONG
 from measured import by_claim, side
 
 from projhead_theory import theory
-from projhead_theory.claims import CLAIMS, FAMILY_ERROR, Claim
-from projhead_theory.claims._balance import conserves, decaying
-from projhead_theory.claims._decay import predict as predict_decayed
-from projhead_theory.claims._dynamics import _at_depth, paths
-from projhead_theory.claims._homogeneity import conserves as keeps
-from projhead_theory.claims._layers import with_exponents
-from projhead_theory.claims._norm import with_power
-from projhead_theory.claims._sample import RATIO, Prediction
-from projhead_theory.claims._tasks import replace
+from projhead_theory.claims import FAMILY_ERROR, Claim
 from projhead_theory.problems import Views
+from projhead_theory.theorems import CLAIMS
+from projhead_theory.theorems._common.law import with_exponents
+from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.balance.balancedness import conserves
+from projhead_theory.theorems.balance.homogeneity import conserves as keeps
+from projhead_theory.theorems.balance.min_norm import with_power
+from projhead_theory.theorems.balance.weight_decay_balancing import decaying
+from projhead_theory.theorems.decay.weight_decay_minimiser import predict as predict_decayed
+from projhead_theory.theorems.dynamics._contrastive import paths
+from projhead_theory.theorems.dynamics.flow_times import _at_depth
+from projhead_theory.theorems.samples.finite_sample import RATIO, Prediction
 from projhead_theory.theory import dynamics
 
 pytestmark = pytest.mark.x64

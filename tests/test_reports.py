@@ -17,8 +17,9 @@ from test_claims import CUBED, Number, seen, toy
 
 import projhead_theory as pt
 from projhead_theory import report
-from projhead_theory.claims import CLAIMS, FAMILY_ERROR, Control, Verdict, check, compare_values, search
+from projhead_theory.claims import FAMILY_ERROR, Control, Verdict, check, compare_values, search
 from projhead_theory.claims._claim import compare_measured
+from projhead_theory.theorems import CLAIMS
 
 pytestmark = pytest.mark.x64
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import projhead_theory as pt
 from projhead_theory import theory
-from projhead_theory.claims._decay import left_to_go
-from projhead_theory.claims._dynamics import _crossing
+from projhead_theory.theorems.decay.weight_decay_minimiser import left_to_go
+from projhead_theory.theorems.dynamics.learning_order import _crossing
 
 CROSS, SECOND = jnp.asarray([0.5, 0.3, 0.2]), jnp.asarray([1.0, 0.4, 0.25])
 MOMENTS = pt.Moments(jnp.diag(CROSS), jnp.diag(SECOND))

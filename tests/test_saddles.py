@@ -10,10 +10,10 @@ import scipy.linalg
 
 import projhead_theory as pt
 from projhead_theory._spectra import psd_power, whiten
-from projhead_theory.claims._stationary import nearest_stationary, reported_share
 from projhead_theory.losses import MeanSquaredError, spectral
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, Trajectory, layer_gradients
+from projhead_theory.theorems._common.stationary import nearest_stationary, reported_share
 
 FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
 

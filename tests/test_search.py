@@ -12,25 +12,14 @@ import pytest
 from jaxtyping import Array, Float
 
 import projhead_theory as pt
-from projhead_theory.claims import (
-    CLAIMS,
-    FAMILY_ERROR,
-    Claim,
-    Measured,
-    Trial,
-    compare_values,
-    numbers,
-    search,
-    search_all,
-    search_exact,
-    shrink,
-)
-from projhead_theory.claims._layers import with_exponents
-from projhead_theory.claims._norm import with_power
-from projhead_theory.claims._regression import RegressionTask
+from projhead_theory.claims import FAMILY_ERROR, Claim, Measured, Trial, compare_values, numbers, search, search_exact, shrink
 from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
-from projhead_theory.claims._tasks import Task, harder
 from projhead_theory.moments import Moments, TargetMoments
+from projhead_theory.theorems import CLAIMS, search_all
+from projhead_theory.theorems._common.law import with_exponents
+from projhead_theory.theorems._common.tasks import Task, harder
+from projhead_theory.theorems.balance.min_norm import with_power
+from projhead_theory.theorems.supervised.sl_minimiser import RegressionTask
 
 pytestmark = pytest.mark.x64
 
@@ -441,7 +430,7 @@ def test_a_false_conjecture_of_a_user_is_refuted():
 
     def train(problem):
         start = pt.DeepLinear.balanced(jax.random.key(0), sizes, scale=0.7)
-        return pt.claims.trained(start, problem.moments(), lambda network: pt.measure.layer_weights(network)[-1])
+        return pt.theorems.trained(start, problem.moments(), lambda network: pt.measure.layer_weights(network)[-1])
 
     def fraction(problem):
         moments = problem.moments()

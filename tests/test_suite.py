@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from test_claims import CUBED, toy
 
-from projhead_theory.claims import Measured, check_all, verify
+from projhead_theory.claims import Measured, check_all
+from projhead_theory.theorems import verify
 
 
 def three():

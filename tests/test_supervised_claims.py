@@ -10,13 +10,15 @@ import pytest
 from measured import by_claim, side
 
 from projhead_theory import measure
-from projhead_theory.claims import CLAIMS, Claim, _classes, _collapse, _modes, _probed, _regression
-from projhead_theory.claims._tasks import replace
+from projhead_theory.theorems import CLAIMS, FAMILIES
+from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.dynamics import _regression
+from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theory import dynamics, regression
 
 pytestmark = pytest.mark.x64
 
-NAMES = [c.name for module in (_classes, _collapse, _regression, _modes, _probed) for c in vars(module).values() if isinstance(c, Claim)]
+NAMES = [*FAMILIES["supervised"], "sl-times", "sl-retention"]
 
 
 def test_all_are_registered():
@@ -35,7 +37,7 @@ def test_minimisers_agree_with_trained_networks_to_a_millionth(name):
 def test_regression_follows_its_closed_form_to_a_hundred_millionth(name):
     problem, run = side(name, 0)
     seen = np.asarray(run.fine.weights())[:-1]
-    np.testing.assert_allclose(seen, _modes.paths(problem), rtol=1e-8)
+    np.testing.assert_allclose(seen, _regression.paths(problem), rtol=1e-8)
 
 
 @by_claim(["sl-retention", "subclass-retention"])
@@ -77,7 +79,7 @@ def test_a_single_output_makes_all_layers_equivalent(name):
 def test_lower_layers_are_read_better_once_the_subclass_weighs_less(name):
     for number in (0, 1):
         problem, _ = side(name, number)
-        accuracy = np.asarray(_probed.predict(problem).average[0])
+        accuracy = np.asarray(_probing.predict(problem).average[0])
         assert accuracy[-1, 0] > accuracy[-1, 1] + 0.05
         assert (np.diff(accuracy[-4:], axis=0) < 0).all()
 
@@ -87,8 +89,8 @@ def test_a_subclass_that_agrees_with_the_class_fails_the_premise(name):
     """Unless the variances given the class agree too."""
     problem, run = side(name, 0)
     correlated = replace(problem.trained, probability=jnp.array([0.4, 0.1, 0.1, 0.4]))
-    verdict = _probed.judge(_probed.predict(replace(problem, trained=correlated)), run)
-    assert verdict.failed == (_probed.COMMUTE,)
+    verdict = _probing.judge(_probing.predict(replace(problem, trained=correlated)), run)
+    assert verdict.failed == (_probing.COMMUTE,)
 
 
 @by_claim(["scl-minimiser", "sl-minimiser", "coarse-to-fine"])

@@ -100,7 +100,7 @@ IMPORTANT = (
 
 
 def test_every_claim_about_a_formula_has_its_statement():
-    from projhead_theory.claims import CLAIMS
+    from projhead_theory.theorems import CLAIMS
 
     assert set(IMPORTANT) <= set(NAMES)
     assert {name for name in CLAIMS if name in IMPORTANT} <= {statement.claim for statement in STATEMENTS.values()}

@@ -1,17 +1,13 @@
-"""Claims: the only place where theory and simulation meet."""
+"""The engine of verification: verdicts, claims with their controls, searches, suites. It knows no theory and no simulation."""
 
-from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, check, numbers
-from ._compare import compare
-from ._phase import PhaseCheck, check_phase
-from ._registry import CLAIMS, find, register, search_all, verify
-from ._runs import trained
-from ._search import ExactResult, SearchResult, search, search_both, search_exact, shrink
+from ._check import check
+from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, compare_measured, numbers
+from ._registry import Registry
+from ._search import ExactResult, SearchResult, rounded, search, search_both, search_exact, shrink
 from ._suite import check_all, family_level
 from ._verdict import Outcome, Verdict, compare_values, judge
-from ._views import views_claim
 
 __all__ = [
-    "CLAIMS",
     "FAMILY_ERROR",
     "Claim",
     "ClaimResult",
@@ -20,26 +16,20 @@ __all__ = [
     "ExactResult",
     "Measured",
     "Outcome",
-    "PhaseCheck",
+    "Registry",
     "SearchResult",
     "Trial",
     "Verdict",
     "check",
     "check_all",
-    "check_phase",
-    "compare",
+    "compare_measured",
     "compare_values",
     "family_level",
-    "find",
     "judge",
     "numbers",
-    "register",
+    "rounded",
     "search",
-    "search_all",
     "search_both",
     "search_exact",
     "shrink",
-    "trained",
-    "verify",
-    "views_claim",
 ]

@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 import jax
 
 from .. import _checks
-from ._claim import FAMILY_ERROR, Claim, ClaimResult, check
+from ._check import check
+from ._claim import FAMILY_ERROR, Claim, ClaimResult
 
 
 def family_level(claims: Sequence[Claim], quick: bool = False) -> float:

@@ -50,9 +50,9 @@ def phase(
     from .. import report, theory
 
     if plot is not None:
-        from ..figures._style import file_kind
+        from .._files import figure_format
 
-        file_kind(plot)
+        figure_format(plot)
     x_knob, x_low, x_high = _axis("x", x, target)
     y_knob, y_low, y_high = _axis("y", y, target)
     features = options.problem(strength, noise, flip, mask).features.strength
@@ -66,7 +66,7 @@ def phase(
     if simulate:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        from ..claims import check_phase
+        from ..theorems import check_phase
 
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:

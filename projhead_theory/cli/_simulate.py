@@ -40,9 +40,9 @@ def simulate(
     from rich.console import Console
 
     from .. import simulation, theory
-    from ..claims import compare
     from ..networks import DeepLinear
     from ..report import comparison_table, trajectory_report, write_json
+    from ..theorems import compare
 
     problem = options.problem(strength, noise, flip, mask, law)
     moments = problem.moments()
@@ -53,10 +53,10 @@ def simulate(
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
-        from ..figures._style import file_kind
+        from .._files import figure_format
 
         # Before the run, not after it.
-        file_kind(plot)
+        figure_format(plot)
 
     quiet = Console(stderr=True)
     begin = time.perf_counter()

@@ -50,11 +50,11 @@ def verify(
         raise options.bad("fuzz", str(fuzz), "at least one problem")
     from rich.console import Console
 
-    from .. import claims, report
+    from .. import report, theorems
 
     console = Console()
     if list_:
-        chosen = claims.find(names or [])
+        chosen = theorems.find(names or [])
         if json is not None:
             report.write_json({"schema": report.SCHEMA, "claims": [_described(claim) for claim in chosen]}, json)
         if json != "-":
@@ -62,7 +62,7 @@ def verify(
                 console.print(f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False)
         return 0
     if views is None:
-        chosen = claims.find(names or [])
+        chosen = theorems.find(names or [])
     else:
         if names:
             raise options.bad("NAME", " ".join(names), "no claim names together with --views")
@@ -70,7 +70,7 @@ def verify(
 
         from ..problems import read_moments
 
-        chosen = [claims.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
+        chosen = [theorems.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
     if fuzz is not None:
         return _search(chosen, fuzz, seed, json, console)
     return _run(chosen, seed, quick, workers, json, html, markdown, console)

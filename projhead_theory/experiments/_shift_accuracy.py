@@ -60,11 +60,15 @@ class ShiftAccuracy(eqx.Module):
         """The least over groups, in closed form."""
         return _over_groups(self.predicted, self.probability)[1]
 
+    def over_starts(self, name: str) -> tuple[Array, Array]:
+        """Mean over starts of `average` or `worst`, and its standard error, each `(R, C, H, T, L)`."""
+        return mean_and_error(getattr(self, name), axis=3)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON: means over starts and their standard errors; what is not finite is None."""
         table = {name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")}
         for name in ("average", "worst"):
-            mean, error = mean_and_error(getattr(self, name), axis=3)
+            mean, error = self.over_starts(name)
             table |= {name: plain(mean), f"{name}_error": plain(error), f"predicted_{name}": plain(getattr(self, f"predicted_{name}"))}
         return table | {"fitted": list(FITTED), "seeds": self.measured.shape[3]}
 

@@ -1,13 +1,16 @@
 """Accuracies per layer over training time, as figures."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _checks
-from ..experiments import ShiftAccuracy, SubclassAccuracy
-from ..experiments._starts import mean_and_error
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..experiments import ShiftAccuracy, SubclassAccuracy
 
 
 def plot_subclass_accuracy(result: SubclassAccuracy, ax: Any = None, width: int | None = None) -> Any:
@@ -36,7 +39,7 @@ def plot_shift_accuracy(result: ShiftAccuracy, ax: Any = None, setting: int = 0)
     ax = axes(ax)
     if not 0 <= setting < len(result.correlation):
         raise _checks.bad("setting", setting, f"a number from 0 to {len(result.correlation) - 1}, one a correlation")
-    mean, error = mean_and_error(result.worst[1, setting], axis=1)
+    mean, error = (x[1, setting] for x in result.over_starts("worst"))
     for i, threshold in enumerate(np.asarray(result.thresholds)):
         closed = np.asarray(result.predicted_worst)[1, setting] if i == 0 else None
         _layers(ax, result.times, closed, mean[i], error[i], "osD^v"[i % 5], f", threshold {threshold:g}")

@@ -1,9 +1,13 @@
 """A learning curve as a figure."""
 
-from typing import Any
+from __future__ import annotations
 
-from ..probes import LearningCurve
+from typing import TYPE_CHECKING, Any
+
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..probes import LearningCurve
 
 
 def plot_learning_curve(curve: LearningCurve, ax: Any = None, confidence: float = 0.95) -> Any:

@@ -1,12 +1,16 @@
 """A phase diagram as a figure."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..claims import PhaseCheck
-from ..theory import PhaseDiagram
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..theorems import PhaseCheck
+    from ..theory import PhaseDiagram
 
 
 def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any = None) -> Any:

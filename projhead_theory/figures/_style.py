@@ -5,8 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from .. import _checks
-from .._files import write_atomically
+from .._files import figure_format, write_atomically
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
@@ -20,19 +19,11 @@ def axes(ax: Any) -> Any:
     return ax
 
 
-def file_kind(path: str | Path) -> str:
-    """The format that a file's ending asks for. Raises `ValueError` for one that is not written."""
-    kind = Path(path).suffix.lstrip(".").lower()
-    if kind not in ("png", "svg", "pdf"):
-        raise _checks.bad("plot", repr(str(path)), "a file ending in .png, .svg or .pdf")
-    return kind
-
-
 def save(ax: Any, path: str | Path) -> None:
     """Save the figure of some axes, atomically; the format follows the ending (png, svg, pdf).
 
     **Raises:** `ValueError` for another ending, or a file that cannot be written.
     """
-    figure, kind = ax.figure, file_kind(path)
+    figure, kind = ax.figure, figure_format(path)
     write_atomically(path, lambda file: figure.savefig(file, format=kind, dpi=200), "plot")
     plt.close(figure)

@@ -1,11 +1,15 @@
 """Feature weights over strength and flip probability, as figures."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments import ConnectedSweep, FeatureSweep
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..experiments import ConnectedSweep, FeatureSweep
 
 SIDES = (("before the head", -2, "--", "s"), ("after the head", -1, "-", "o"))
 

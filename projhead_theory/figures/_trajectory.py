@@ -1,12 +1,16 @@
 """A run as a figure."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..simulation import Trajectory
-from ..theory import LayerPrediction
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..simulation import Trajectory
+    from ..theory import LayerPrediction
 
 
 def plot_trajectory(trajectory: Trajectory, prediction: LayerPrediction | None = None, ax: Any = None) -> Any:

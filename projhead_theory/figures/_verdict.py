@@ -1,12 +1,16 @@
 """A verdict as a figure."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ..claims import Verdict
 from ._style import COLOURS, axes
+
+if TYPE_CHECKING:
+    from ..claims import Verdict
 
 SERIES = 12
 """From so many columns on, a row is a series along them rather than one point of several."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import _checks
-from ..problems._labelled import Targets
+from ..problems import Targets
 from ._arguments import require_labels, require_numbers
 from ._loss import AbstractLoss
 

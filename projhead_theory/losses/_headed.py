@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from ..moments import Moments, TargetMoments
-from ..problems._labelled import Targets
+from ..problems import Targets
 from ._loss import AbstractLoss
 
 

@@ -7,8 +7,7 @@ from jaxtyping import Array, Float
 from .. import _checks
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
-from ..problems import ContrastiveProblem, Data, Labelled, Views
-from ..problems._labelled import Targets
+from ..problems import ContrastiveProblem, Data, Labelled, Targets, Views
 
 # Form -> what it is evaluated on.
 _FORMS = {"population": "Moments", "regression": "TargetMoments", "batch": "Views", "labelled": "Labelled"}

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._spectra import matmul
 from ..moments import TargetMoments
-from ..problems._labelled import Targets
+from ..problems import Targets
 from ._arguments import require_numbers
 from ._loss import AbstractLoss
 

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ..problems._labelled import Targets
+from ..problems import Targets
 from ._arguments import Number, positive, require_labels
 from ._loss import AbstractLoss
 from ._similarity import similarity, softmax_over_others, unit

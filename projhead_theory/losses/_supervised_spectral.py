@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from .._spectra import matmul
 from ..moments import Moments
-from ..problems._labelled import Targets
+from ..problems import Targets
 from ._arguments import require_labels
 from ._loss import AbstractLoss
 from ._spectral import spectral

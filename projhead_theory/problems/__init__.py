@@ -6,7 +6,7 @@ from ._data import Data
 from ._downstream import AbstractLabel, Downstream, DownstreamProblem, LinearLabel, MajorityLabel, SignLabel
 from ._features import Features
 from ._groups import Groups
-from ._labelled import Labelled
+from ._labelled import Labelled, Targets
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
 from ._random import random_moments
@@ -42,6 +42,7 @@ __all__ = [
     "SpikeAndSlab",
     "SupervisedContrastiveProblem",
     "SupervisedProblem",
+    "Targets",
     "Uniform",
     "Views",
     "random_moments",

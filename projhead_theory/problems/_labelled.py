@@ -14,6 +14,7 @@ from ..moments import Moments
 
 # Class labels, or regression targets, or class probabilities.
 Targets = Integer[Array, " n"] | Float[Array, "n k"]
+"""Class numbers, or real targets of `k` outputs."""
 
 
 class Labelled(eqx.Module):

@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from .._plain import plain
-from ..claims import PhaseCheck
+from ..theorems import PhaseCheck
 from ..theory import ComplexityCurve, PhaseDiagram
 from ._cell import cell
 from ._json import environment

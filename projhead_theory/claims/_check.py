@@ -1,0 +1,80 @@
+"""One claim tried on its problems, with its controls."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import bad
+from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Trial
+from ._search import shrink
+from ._verdict import Verdict
+
+
+def check(
+    claim: Claim,
+    seed: int = 0,
+    *,
+    quick: bool = False,
+    level: float | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> ClaimResult:
+    """Run one claim with its controls. Every draw follows from `seed`.
+
+    **Arguments:** `claim`; `seed`; `quick`: try only the claim's first few problems, and those of its controls; `level`:
+    of each significance test, by default such that chance fails any of this claim's with probability `FAMILY_ERROR`;
+    `progress`: called with the name of each problem and control before it runs.
+
+    **Returns:** a `ClaimResult`. If a trial is violated, its problem is shrunk to a small one that still is.
+
+    **Raises:** `ValueError` if the claim has no problems, or a control is to be tried on one that does not exist.
+    """
+    begin = time.perf_counter()
+    problems = _problems(claim, seed, quick)
+    judged = claim.at_level(FAMILY_ERROR / (claim.tests * len(problems)) if level is None and claim.tests else level or 0.0)
+    sides = []
+    for number, problem in enumerate(problems, 1):
+        progress(f"{claim.name}, problem {number} of {len(problems)}")
+        sides.append((problem, claim.predict(problem), claim.measure(problem)))
+    trials = tuple(Trial(problem, judged.compare(prediction, measurement)) for problem, prediction, measurement in sides)
+    controls = []
+    for control in claim.controls:
+        progress(f"{claim.name}, control {control.name}")
+        controls.append(_control(judged, control, sides[control.on], trials[control.on].verdict))
+    counterexample = None
+    violated = [t for t in trials if t.verdict.name == "violated"]
+    if violated:
+        counterexample = shrink(judged, violated[0])
+    return ClaimResult(claim, trials, tuple(controls), time.perf_counter() - begin, counterexample)
+
+
+def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
+    drawn: Iterator[Any] = iter(claim.problems(jax.random.key(seed)))
+    last = max((control.on for control in claim.controls), default=0)
+    problems = list(islice(drawn, max(claim.quick, last + 1)) if quick else drawn)
+    if not problems:
+        raise bad("claim.problems", "none", f"at least one problem to try {claim.name!r} on")
+    for control in claim.controls:
+        if not 0 <= control.on < len(problems):
+            raise bad("control.on", f"{control.on} for {control.name!r}", f"the number of one of the {len(problems)} problems")
+    return problems
+
+
+def _control(claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Verdict) -> ControlResult:
+    problem, prediction, measurement = side
+    same_run = control.problem is None and control.measure is None
+    if control.problem is not None:
+        problem = control.problem(problem)
+        prediction, measurement = claim.predict(problem), None if control.measure else claim.measure(problem)
+    if control.predict is not None:
+        prediction = control.predict(problem, prediction)
+    if control.measure is not None:
+        measurement = control.measure(problem, measurement)
+    verdict = claim.compare(prediction, measurement)
+    if same_run and own.name == "holds":
+        verdict = dataclasses.replace(verdict, settled=jnp.ones((), bool))
+    return ControlResult(control, verdict if control.expects == "premise_failed" else verdict.waived)

@@ -1,0 +1,1 @@
+"""Problems, training and comparisons that theorems of several families share."""

@@ -1,0 +1,132 @@
+"""Comparison of the Grams of a trained linear network with the predicted ones."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ... import _checks, measure
+from ..._spectra import diagonal, eigh, frobenius, matmul, psd_power, symmetric
+from ..._tolerance import gram_rounding, power_rounding, product_rounding
+from ...claims import Verdict
+from ...networks import DeepLinear, Headed
+from ...simulation import Ended, Trajectory
+from ...theory import LayerPrediction, imbalance_bound
+from .stationary import nearest_stationary, reported_share
+
+
+def compare(
+    prediction: LayerPrediction,
+    trajectory: Trajectory,
+    *,
+    imbalance: Float[Array, "..."] | float | None = None,
+    drift: Float[Array, "..."] | float | None = None,
+) -> Verdict:
+    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on
+    the range of $S$.
+
+    The tolerance of layer $l$ is the sum of
+
+    - *stationarity*: the distance of the last Gram from the stationary point next to it, by twice a Newton step from the network's own
+      residual, carried to layer $l$ through the derivative of $M \mapsto M^{l/L}$; no more than the gradient that the run reports allows;
+    - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
+    - *discretisation*: the same for the drift that integration error, or the finite steps of plain gradient descent, can have caused;
+    - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the largest slope of $M \mapsto M^{l/L}$;
+    - *rounding*: of the closed form in its dtype and of training in that of the network, conditioning included.
+
+    **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
+    hypothesis is to be other than what was measured on the start; `drift`: the same for what discretisation may have
+    added. A control grants what the claim grants.
+
+    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram:
+    if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable. A run that ended where
+    the loss still falls along some direction, at a saddle, has not converged.
+
+    **Raises:** `ValueError` if depth, dimension or width differ, or there is a fixed head.
+    """
+    depth, d = prediction.grams.shape[:2]
+    if isinstance(trajectory.networks, Headed):
+        raise _checks.bad("trajectory", "a network under a fixed head", "one whose layers are all trained: the prediction is of those")
+    if trajectory.networks.depth != depth:
+        raise _checks.bad("trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}")
+    if trajectory.networks.sizes[0] != d:
+        raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
+    width = min(trajectory.networks.width, d)
+    if width != prediction.width:
+        sizes = "-".join(map(str, trajectory.networks.sizes))
+        raise _checks.bad("trajectory", f"a network {sizes}, of width {width}", f"the prediction's width {prediction.width}")
+    grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
+    return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
+
+
+def on_range(network: DeepLinear, projector: Float[Array, "d d"]) -> DeepLinear:
+    """The network without what its first layer carries outside the range of $S$, which never moves and is not seen by the loss: it counts
+    as imbalance of the rest.
+    """
+    return eqx.tree_at(lambda n: n.layers[0], network, matmul(network.layers[0], projector))
+
+
+@eqx.filter_jit
+def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
+    # A run and a prediction may be of two dtypes: each errs by the rounding of its own.
+    dtypes = trajectory.networks.layers[0].dtype, prediction.grams.dtype
+    dtype = min(dtypes, key=lambda t: float(jnp.finfo(t).eps))
+    prediction, trajectory, imbalance, drift = _checks.in_dtype((prediction, trajectory, imbalance, drift), dtype)
+    eps = float(jnp.finfo(dtypes[0]).eps)
+    minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
+    depth, d = grams.shape[:2]
+    # Gradients are rounded as the closed form is, but in the dtype of the network, and whether features mix or not.
+    coarser = max(eps / float(jnp.finfo(dtypes[1]).eps), 1)
+    whitening = minimiser.whitening._replace(rounding=minimiser.whitening.rounding * coarser)
+    project = whitening.projector
+    final = trajectory.final
+    measured = measure.layer_grams(on_range(final, project))
+
+    size = frobenius(grams)
+    size = jnp.where(size > 0, size, 1)
+    discrepancy = frobenius(measured - grams) / size
+
+    near = nearest_stationary(moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding)
+    levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
+    last = symmetric(measured[-1])
+    carried = jax.vmap(lambda t: frobenius(jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]))(levels)
+    # What is left where nothing is learned is, in the layers below, its root.
+    left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
+    # A Newton step errs by its square, so twice its length is a bound while it is short.
+    share = reported_share(trajectory, moments)
+    stationarity = 2 * (carried + left) * share
+
+    start = measure.imbalance_norms(on_range(trajectory.start, project)) if imbalance is None else imbalance
+    gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
+    trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
+    # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
+    spectrum = eigh(grams[-1]).values
+    least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
+    flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
+    parts = {
+        "start": imbalance_bound(grams, start) / size,
+        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,
+        "stationarity": stationarity / size,
+        "noise": flutter / size,
+        "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
+    }
+    # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
+    # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
+    turned = share * frobenius(near.step) / size[-1] > eps ** (1 / 3)
+    tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
+    between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
+    effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
+    directions = prediction.directions
+    weights = diagonal(measured) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
+    return Verdict(
+        discrepancy=discrepancy,
+        parts=parts,
+        effect=effect,
+        predicted=prediction.weights,
+        measured=jnp.sqrt(jnp.maximum(weights, 0)),
+        premises={"unique minimiser": minimiser.unique},
+        settled=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
+        finite=~(trajectory.ended == Ended.diverged),
+        labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
+        what="relative Gram discrepancy",
+    )

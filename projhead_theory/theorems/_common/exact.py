@@ -1,0 +1,135 @@
+"""Networks set to the closed form, which every check must pass, and those with one weight off, which it must not."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ..._spectra import frobenius, matmul
+from ...claims import Verdict
+from ...losses import AbstractLoss, spectral
+from ...moments import Moments, TargetMoments
+from ...networks import DeepLinear
+from ...simulation import Ended, Trajectory
+from ...theory import LayerPrediction
+from .training import Run
+
+TOLERANCES = 10.0
+"""How far a weight is off, in tolerances of the exact network."""
+
+Judge = Callable[[LayerPrediction, Run], Verdict]
+
+
+class Exact(eqx.Module):
+    """The layers of a balanced network, as frames and singular values: $W_l = Q_l \\Sigma_l Q_{l-1}^\\top$."""
+
+    frames: tuple[Float[Array, "..."], ...]
+    roots: Float[Array, "L r"]
+
+    @property
+    def network(self) -> DeepLinear:
+        pairs = zip(itertools.pairwise(self.frames), self.roots, strict=True)
+        return DeepLinear([matmul(above * root, below.T) for (below, above), root in pairs])
+
+
+def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]:
+    """Random orthonormal columns for every layer, as many as the network is wide."""
+    r = min(sizes)
+    return [jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0] for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)]
+
+
+def singular(matrix: Float[Array, "k d"], kept: Int[Array, ""], r: int) -> tuple[Array, Array, Array]:
+    r"""$U$, $\sigma$ and $V$ of the `r` largest singular values, zero beyond those `kept`.
+
+    Every row of $V$ has the precision of its own size: the columns of `matrix` lie decades apart where strengths do.
+    """
+    # The largest columns first: a triangle that falls off along its diagonal keeps the small ones, which a matrix in any order loses.
+    q, triangle = jnp.linalg.qr(matrix[:, jnp.argsort(-jnp.sum(matrix**2, axis=0))])
+    turned, values, _ = jnp.linalg.svd(triangle, full_matrices=False)
+    left = matmul(q, turned)[:, :r]
+    values = jnp.where(jnp.arange(r) < kept, values[:r], 0)
+    return left, values, matmul(matrix.T, left) / jnp.where(values > 0, values, 1)
+
+
+def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
+    """A balanced network of these sizes in random frames, whose last Gram is the predicted one."""
+    r, depth = min(sizes), len(sizes) - 1
+    minimiser = prediction.minimiser
+    modes = minimiser.modes * jnp.sqrt(jnp.maximum(minimiser.signal_fraction, 0))
+    _, values, right = singular(jnp.where(jnp.arange(modes.shape[1]) < minimiser.kept, modes, 0).T, minimiser.kept, r)
+    return Exact((right, *frames(key, sizes, values.dtype)[1:]), roots(values, depth))
+
+
+def roots(values: Float[Array, " r"], depth: int) -> Float[Array, "L r"]:
+    """The singular values of every layer."""
+    return jnp.broadcast_to(jnp.where(values > 0, jnp.where(values > 0, values, 1) ** (1 / depth), 0), (depth, values.size))
+
+
+def off(own: Exact, level: Array, mode: Array, factor: Array) -> Exact:
+    """The same with the square of one weight times a factor at one level: at the next one that is taken back."""
+    depth = own.roots.shape[0]
+    scale = jnp.ones_like(own.roots).at[level, mode].set(jnp.sqrt(factor))
+    after = jnp.minimum(level + 1, depth - 1)
+    scale = scale.at[after, mode].multiply(jnp.where(level + 1 < depth, 1 / jnp.sqrt(factor), 1))
+    return eqx.tree_at(lambda e: e.roots, own, own.roots * scale)
+
+
+def weight_off(own: Exact, level: Array, change: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """A weight, and the factor of its square that changes the Gram of a level by so much: any that is then not of another size, or else the
+    largest.
+    """
+    squares = own.roots[0] ** (2 * (level + 1))
+    relative = change / jnp.where(squares > 0, squares, 1)
+    fits = (squares > 0) & (relative < 0.5)
+    choice = jnp.argmax(jnp.where(fits, 1 + jax.random.uniform(key, squares.shape, squares.dtype), squares / (1 + jnp.sum(squares))))
+    return choice, 1 + relative[choice]
+
+
+def run_of(start: DeepLinear, end: DeepLinear, moments: Moments | TargetMoments, loss: AbstractLoss = spectral) -> Run:
+    """A run that says that it has converged, without any gradient left."""
+    zero = jnp.zeros((), end.layers[0].dtype)
+    pair = jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end)
+    trajectory = Trajectory(
+        times=jnp.stack([zero, zero + 1]),
+        networks=pair,
+        loss=jnp.stack([loss(start, moments), loss(end, moments)]),
+        gradient_norm=jnp.stack([zero, zero]),
+        ended=Ended.converged,
+        ended_at=zero + 1,
+        steps=jnp.zeros((), int),
+        drift=jnp.zeros(end.depth - 1, zero.dtype),
+        noise=zero,
+    )
+    return Run(trajectory, trajectory)
+
+
+@eqx.filter_jit
+def try_exact(
+    judge: Judge, predict: Callable[[Any], LayerPrediction], problem: Any, logarithmic: bool = False
+) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
+    """The verdicts on the network of the closed form, and on one of which one weight is off by ten tolerances of that verdict; and whether
+    so much is less than the effect that the check is to see.
+
+    `logarithmic`: whether tolerances are of the logarithm of the condition number of a layer, which its largest weight moves, and not
+    relative to its Gram.
+    """
+    prediction = predict(problem)
+    k1, k2, k3 = jax.random.split(problem.key, 3)
+    own = exact(prediction, problem.sizes, k1)
+    network, depth = own.network, own.roots.shape[0]
+    first = judge(prediction, run_of(network, network, prediction.moments))
+    # A row a layer; or the last layer alone.
+    every = sum(label.startswith("layer") for label in first.labels) == depth
+    level = jax.random.randint(k2, (), 0, depth) if every else jnp.asarray(depth - 1)
+    row = level if every else 0
+    change = TOLERANCES * jnp.asarray(first.tolerance)[row]
+    visible = change < first.effect[row]
+    choice, factor = jnp.asarray(0), jnp.exp(change)
+    if not logarithmic:
+        choice, factor = weight_off(own, level, change * frobenius(prediction.grams[level]), k3)
+    wrong = off(own, level, choice, factor)
+    return first, judge(prediction, run_of(network, wrong.network, prediction.moments)), visible

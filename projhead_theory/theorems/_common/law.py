@@ -1,0 +1,65 @@
+"""The layer-wise law on one problem: prediction, training, and the verdict on the Grams of all layers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ... import measure
+from ..._spectra import psd_power
+from ...claims import Verdict
+from ...theory import LayerPrediction, SpectralMinimiser, layerwise
+from .comparison import compare, on_range
+from .rounding import imbalance_rounding
+from .tasks import Task, replace
+from .training import Run, flow
+
+PREMISE = "balanced start"
+
+
+def predict(problem: Task) -> LayerPrediction:
+    """The closed form of every layer."""
+    return layerwise(problem.moments, problem.depth, width=problem.width, throw=False)
+
+
+def train(problem: Task) -> Run:
+    """Gradient flow to stationarity."""
+    return flow(problem.start(), problem.moments, stiff=problem.stiff, max_steps=4_000 if problem.stiff else 100_000)
+
+
+def loss_rounding(minimiser: SpectralMinimiser, outputs: Float[Array, ""]) -> Float[Array, ""]:
+    """Rounding of the least loss beside that of a network, the variance of whose outputs is known to `outputs`.
+
+    Both losses are sums of squared signal fractions, and the errors are absolute in each fraction.
+    """
+    total = jnp.sum(minimiser.signal_fraction)
+    return 4 * minimiser.whitening.rounding * total + 2 * outputs * (1 + total) + outputs**2
+
+
+@eqx.filter_jit
+def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
+    """The Grams of all layers, granting a balanced start's rounding and the integration error of the flow."""
+    start = on_range(run.fine.start, prediction.minimiser.whitening.projector)
+    rounding = imbalance_rounding(start)
+    verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
+    balanced = jnp.all(measure.imbalance_norms(start) <= rounding)
+    return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
+
+
+def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Any, LayerPrediction], LayerPrediction]:
+    """The prediction with another exponent than l / L for layer l of L."""
+
+    def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
+        return _raised(prediction, exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth))
+
+    return wrong
+
+
+@eqx.filter_jit
+def _raised(prediction: LayerPrediction, levels: Array) -> LayerPrediction:
+    """The last Gram to these powers, as those of the layers."""
+    return replace(prediction, grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels))

@@ -1,0 +1,215 @@
+"""Problems for claims on linear networks. Problems of one shape compile once, whatever their numbers."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..._spectra import matmul, symmetric
+from ...claims import rounded
+from ...moments import Moments
+from ...networks import DeepLinear
+from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
+
+DIM, WIDTH = 6, 4
+
+
+class Task(eqx.Module):
+    """Moments, and a balanced start of a network of these `sizes` that is trained on them.
+
+    `stiff`: whether the flow is better solved implicitly, for strengths decades apart.
+    """
+
+    moments: Moments
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    stiff: bool = eqx.field(static=True, default=False)
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    @property
+    def width(self) -> int:
+        return min(self.sizes[1:])
+
+    @property
+    def label(self) -> str:
+        return f"widths {'-'.join(map(str, self.sizes))}"
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Iterator[Callable[[], "Task"]]:
+        """One layer less, one unit less in every layer, one direction less, rounder numbers."""
+        cross, second, sizes = self.moments.cross, self.moments.second, self.sizes
+        if self.depth > 1:
+            yield lambda: Task(self.moments, self.key, self.scale, sizes[:-1], self.stiff)
+        if self.width > 1:
+            yield lambda: Task(self.moments, self.key, self.scale, (sizes[0], *(w - 1 for w in sizes[1:])), self.stiff)
+        for i in range(sizes[0] if sizes[0] > 1 else 0):
+            keep = jnp.asarray([j for j in range(sizes[0]) if j != i])
+            part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]  # noqa: E731
+            yield lambda part=part: Task(Moments(part(cross), part(second)), self.key, self.scale, (sizes[0] - 1, *sizes[1:]), self.stiff)
+        yield from rounded(lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff))
+
+
+def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
+    """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
+    return _task(key, sizes, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
+    place, jitter = jax.random.split(jax.random.fold_in(key, index))
+    grid = jnp.linspace(0.9, 0.3, sizes[0])
+    fractions = grid + 0.3 / sizes[0] * jax.random.uniform(jitter, (sizes[0],), grid.dtype, -0.5, 0.5)
+    return Task(random_moments(place, fractions, condition=5.0), jax.random.fold_in(key, 1000 + index), jnp.asarray(0.5, grid.dtype), sizes)
+
+
+@eqx.filter_jit
+def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
+    """A feature model whose strongest features carry the most noise, so that strength and signal fraction rank them in opposite orders."""
+    strength = jnp.linspace(2.0, 1.0, sizes[0])
+    moments = ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments()
+    return Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes)
+
+
+def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
+    """Strengths over up to twelve decades; of some draws one direction has none, or hardly any."""
+    k = jax.random.split(key, 6)
+    dtype = jnp.result_type(float)
+    decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
+    strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
+    faint = jnp.where(jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3))
+    return jnp.where(jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength)
+
+
+def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
+    """The values themselves, or with the last of them equal to the first, or below it by a gap down to where the dtype cannot see it."""
+    if values.size == 1:
+        return values
+    k1, k2, k3 = jax.random.split(key, 3)
+    gap = jnp.where(jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1))
+    return jnp.where(jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values)
+
+
+def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
+    """The identity, a rotation, or a general matrix."""
+    k1, k2 = jax.random.split(key)
+    one = jnp.eye(d, dtype=jnp.result_type(float))
+    q, r = jnp.linalg.qr(jax.random.normal(k1, (d, d), one.dtype))
+    kind = jax.random.randint(k2, (), 0, 3)
+    return jnp.where(kind == 0, one, jnp.where(kind == 1, q, matmul(q, one + r / 4)))
+
+
+def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
+    """Draws for a random search: strengths over up to twelve decades, a direction without variance or nearly so, fractions from near zero
+    to one with ties and near-ties, features as they are or mixed by a rotation or a general matrix.
+    """
+    d = sizes[0]
+
+    def draw(key: PRNGKeyArray) -> Task:
+        k = jax.random.split(key, 4)
+        strength, mixed = spread(k[0], d), mixing(k[1], d)
+        fractions = nearly_tied(k[2], jax.random.uniform(k[3], (d,), strength.dtype))
+        second = symmetric(matmul(mixed * strength**2, mixed.T))
+        cross = symmetric(matmul(mixed * (fractions * strength**2), mixed.T))
+        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+        return Task(Moments(cross, second), key, scale, sizes, stiff=True)
+
+    return draw
+
+
+class FeatureTask(eqx.Module):
+    r"""A feature model seen by an aligned balanced network: per feature, cross moment $c_i$, second moment $q_i$ and the
+    product weight at the start; the moments of time at which it is looked at; weight decay.
+    """
+
+    cross: Float[Array, " d"]
+    second: Float[Array, " d"]
+    start_weight: Float[Array, " d"]
+    times: Float[Array, " T"]
+    decay: Float[Array, ""]
+    depth: int = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True, default=100_000)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, {self.cross.shape[0]} features"
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    def start(self) -> DeepLinear:
+        return aligned(self.start_weight, self.depth)
+
+    def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
+        """One layer less, one feature less, rounder numbers."""
+        d = self.cross.shape[0]
+        if self.depth > 1:
+            yield lambda: dataclasses.replace(self, depth=self.depth - 1)
+        for i in range(d if d > 1 else 0):
+            keep = jnp.asarray([j for j in range(d) if j != i])
+            yield lambda keep=keep: dataclasses.replace(
+                self, cross=self.cross[keep], second=self.second[keep], start_weight=self.start_weight[keep]
+            )
+        yield from rounded(lambda r: valid(r(self)))
+
+
+def valid(task: FeatureTask) -> FeatureTask:
+    """The task, if its moments are moments. Raises `ValueError` otherwise."""
+    _ = task.moments
+    return task
+
+
+def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
+    """A problem with rounder numbers, its data only where those are still moments."""
+
+    def one(r: Callable[[Any], Any]) -> Any:
+        data = problem.data
+        return eqx.tree_at(lambda p: p.data, r(problem), Moments(r(data.cross), r(data.second)) if isinstance(data, Moments) else data)
+
+    return rounded(one)
+
+
+def replace(module: Any, **fields: Any) -> Any:
+    """A module with some array fields replaced."""
+    names = list(fields)
+    return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names])
+
+
+@eqx.filter_jit
+def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLinear:
+    """A balanced start, compiled once for these sizes."""
+    return DeepLinear.balanced(key, sizes, scale=scale, dtype=scale.dtype)
+
+
+@eqx.filter_jit
+def aligned(weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None) -> DeepLinear:
+    """A start along the axes, or these directions, compiled once for their number and this depth."""
+    axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
+    return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))
+
+
+@eqx.filter_jit
+def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Array) -> DeepLinear:
+    """A Gaussian start, compiled once for these sizes."""
+    return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
+
+
+@eqx.filter_jit
+def scaled(network: DeepLinear, factors: Float[Array, " L"]) -> DeepLinear:
+    """Every layer times its factor: no longer balanced unless all are equal."""
+    return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
+
+
+def joints(count: int) -> tuple[str, ...]:
+    return tuple(f"layers {a}, {b}" for a, b in itertools.pairwise(range(1, count + 2)))

@@ -1,0 +1,144 @@
+"""Training by gradient flow at two tolerances, and the integration error that follows from them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from ... import measure
+from ..._spectra import frobenius
+from ...claims import Measured
+from ...losses import AbstractLoss, spectral
+from ...networks import Network
+from ...problems import Data
+from ...simulation import Ended, Trajectory, gradient_flow, implicit
+from .rounding import imbalance_rounding
+
+RECORDS = 192
+"""Save times of a flow whose whole course is looked at."""
+
+COARSER = 32
+
+
+class Run(eqx.Module):
+    r"""A run and the same run at a tolerance `COARSER` times as wide.
+
+    The integration error of an adaptive method is proportional to its tolerance, so the difference of the two is about
+    that of the coarse run, and many times that of the fine one: a measured bound, without worst-case sums over steps.
+    """
+
+    fine: Trajectory
+    coarse: Trajectory
+
+    def error(self, quantity: Callable[[Trajectory], Array]) -> Array:
+        """How far apart the two runs are in any quantity, entry by entry."""
+        return jnp.abs(quantity(self.fine) - quantity(self.coarse))
+
+    @property
+    def drift(self) -> Float[Array, " J"]:
+        r"""What integration did to each imbalance: the largest $\|D_l - D_l'\|_F$ over the record, and rounding."""
+        runs = (jax.vmap(measure.imbalance)(t.networks) for t in (self.fine, self.coarse))
+        apart = [jnp.max(frobenius(a - b)) for a, b in zip(*runs, strict=True)]
+        rounding = imbalance_rounding(self.fine.networks)
+        return jnp.asarray([a + rounding for a in apart], rounding.dtype)
+
+    def forced_error(self, depth: int) -> Float[Array, ""]:
+        """`local_error`, where both runs took the same number of steps: records so dense that they left no choice."""
+        dtype = self.fine.times.dtype
+        return jnp.where(self.fine.steps > self.coarse.steps, 0, jnp.asarray(local_error(dtype, depth), dtype))
+
+    @property
+    def settled(self) -> Bool[Array, ""]:
+        return self.fine.ended == Ended.converged
+
+    @property
+    def reached(self) -> Bool[Array, ""]:
+        """Whether both runs got to their end, stationary or not."""
+        return ~((self.fine.ended == Ended.solver_failed) | (self.coarse.ended == Ended.solver_failed))
+
+    @property
+    def finite(self) -> Bool[Array, ""]:
+        return ~((self.fine.ended == Ended.diverged) | (self.coarse.ended == Ended.diverged))
+
+
+def local_error(dtype: Any, depth: int) -> float:
+    """What a single step of a flow may leave in a weight, relative: its tolerance, in every layer. Two runs may agree better by chance."""
+    return depth * float(jnp.finfo(dtype).eps) ** 0.75
+
+
+def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
+    """The steps of this size that are nearest to these moments; where they are too few to tell early moments apart, steps in a row."""
+    at = np.round(np.asarray(times, float) / step).astype(int)
+    order = np.arange(len(at))
+    return np.maximum.accumulate(at - order) + order
+
+
+def even_steps(steps: int, records: int) -> Integer[np.ndarray, " T"]:
+    """The start, and so many steps evenly apart, up to the last one."""
+    return np.round(np.linspace(0, steps, records + 1)).astype(int)
+
+
+@eqx.filter_jit
+def in_place_of(own: Run, trajectory: Trajectory) -> Run:
+    """Another run of the same records in place of the claim's own, granted the integration error of the claim's own and no more."""
+    names = ("networks", "loss", "gradient_norm", "ended")
+    fine = dataclasses.replace(own.fine, **{name: getattr(trajectory, name) for name in names})
+    nearby = jax.tree.map(lambda new, a, b: new + (b - a), trajectory.networks, own.fine.networks, own.coarse.networks)
+    return Run(fine, dataclasses.replace(fine, networks=nearby))
+
+
+def flow(
+    network: Network,
+    data: Data,
+    *,
+    loss: AbstractLoss = spectral,
+    until: Any = 1e6,
+    decay: Any = 0.0,
+    record: Any = 16,
+    stationarity: float | None = None,
+    stiff: bool = False,
+    max_steps: int = 100_000,
+) -> Run:
+    """Gradient flow at the default tolerance and at a coarser one. Arguments as in `simulation.gradient_flow`."""
+    eps = float(jnp.finfo(network.layers[0].dtype).eps)
+    rtol = eps ** (1 / 2 if stiff else 3 / 4)
+
+    def run(factor: float) -> Trajectory:
+        return gradient_flow(
+            network,
+            data,
+            loss=loss,
+            until=until,
+            decay=decay,
+            record=record,
+            solver=implicit() if stiff else None,
+            rtol=factor * rtol,
+            stationarity=None if stationarity is None else factor * stationarity,
+            max_steps=max_steps,
+        )
+
+    return Run(run(1), run(COARSER))
+
+
+def trained(network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any) -> Measured:
+    """Train by gradient flow to stationarity, and measure a quantity of the network: the measurement of a user's own claim.
+
+    **Arguments:** `network`: the start; `data`; `quantity`: network -> `(k,)` or `(k, m)`; `options`: those of
+    `simulation.gradient_flow`.
+
+    **Returns:** a `Measured`. Its *integration* error, stationarity included, is how far the quantity moves when every
+    tolerance is 32 times as wide, and the tolerance of a single step; its *rounding* is what the dtype leaves of a product
+    of so many layers.
+    """
+    run = flow(network, data, **options)
+    fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))
+    rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))  # noqa: E731
+    eps = jnp.finfo(fine.dtype).eps
+    step = local_error(fine.dtype, network.depth) * rows(fine)
+    errors = {"integration": rows(fine - coarse) + step, "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine)}
+    return Measured(fine, errors, settled=run.settled, finite=run.finite)

@@ -1,0 +1,1 @@
+"""Theorems on conserved quantities of neighbouring layers."""

@@ -1,0 +1,94 @@
+"""balancedness: gradient flow conserves the imbalance of neighbouring layers."""
+
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, PRNGKeyArray
+
+from ... import losses, measure
+from ...claims import Claim, Control
+from ...problems import Labelled, Views
+from .._common.tasks import DIM, WIDTH, task
+from ._training import (
+    PAIRS,
+    RECORDS,
+    SIZES,
+    Quantity,
+    Training,
+    class_means,
+    gaussian_features,
+    harder_training,
+    judge_kept,
+    train,
+    training_on,
+    with_optimiser,
+)
+
+
+def constant(problem: Training, quantity: Quantity = measure.imbalance) -> tuple[Array, ...]:
+    """The imbalances of the start, at all times."""
+    return tuple(jnp.broadcast_to(d, (RECORDS + 1, *d.shape)) for d in quantity(problem.start()))
+
+
+def _views(key: PRNGKeyArray) -> Views:
+    return gaussian_features().sample_pairs(jax.random.fold_in(key, 4000), PAIRS)
+
+
+def _targets(key: PRNGKeyArray) -> Labelled:
+    inputs = class_means(key).inputs
+    teacher = jax.random.normal(jax.random.fold_in(key, 6000), (DIM, WIDTH), inputs.dtype)
+    return Labelled(inputs, jnp.sin(inputs @ teacher))
+
+
+def _losses(key: PRNGKeyArray) -> Iterator[Training]:
+    yield training_on(key, losses.spectral, task(key, SIZES).moments)
+    views, classes = _views(key), class_means(key)
+    yield training_on(key, losses.info_nce, views)
+    yield training_on(key, losses.cross_entropy, classes)
+    yield training_on(key, losses.barlow_twins, views)
+    # With the paper's target of 1 an output reaches the hinge, where the loss has a kink, and the flow then slides along it.
+    yield training_on(key, losses.VICReg(target=3.0), views)
+    yield training_on(key, losses.supervised_contrastive, classes)
+    yield training_on(key, losses.mse, _targets(key))
+    yield training_on(key, losses.supervised_spectral, classes)
+    yield training_on(key, losses.spectral, views)
+    yield training_on(key, losses.spectral, task(key, SIZES, 1).moments)
+
+
+def conserves(quantity: Quantity = measure.imbalance) -> Claim:
+    """The claim that gradient flow conserves the imbalances, or another quantity of the network in their place."""
+    return Claim(
+        name="balancedness",
+        statement="Under gradient flow on any differentiable loss of the network's output, every imbalance "
+        "D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
+        latex=r"\frac{d}{dt}\left(W_{l+1}^\top W_{l+1} - W_l W_l^\top\right) = 0",
+        hypotheses=("linear network", "gradient flow", "a differentiable loss of the output", "no weight decay"),
+        source="paper section 3; Arora et al. 2018 for deep linear networks",
+        problems=_losses,
+        predict=functools.partial(constant, quantity=quantity),
+        measure=train,
+        compare=functools.partial(judge_kept, quantity=quantity),
+        sharpness={
+            "layers #, #": (3e-12, 0.01),
+        },
+        controls=(
+            Control(
+                "weight-decay",
+                "trains with weight decay, under which every imbalance decays exponentially",
+                measure=lambda problem, own: train(problem, 0.05),
+            ),
+            Control("adam", "trains with Adam", measure=with_optimiser(optax.adam, 5e-3)),
+            Control("finite-step", "trains by gradient descent with a large step", measure=with_optimiser(optax.sgd, 3e-2)),
+        ),
+        search=(
+            harder_training((3, 2, 4)),
+            harder_training((2, 3, 2, 2)),
+        ),
+        quick=1,
+    )
+
+
+CLAIM = conserves()

@@ -1,0 +1,152 @@
+"""min-norm: balanced layers are the factorisation of least norm."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import measure
+from ...claims import Claim, Control, Verdict, rounded
+from ...networks import DeepLinear
+from ...simulation import Rebalanced, rebalance
+from ...theory import least_norm
+from .._common.tasks import gaussian
+from .._common.training import COARSER
+
+
+class Factorisation(eqx.Module):
+    """A network: one of the many factorisations of its product."""
+
+    network: DeepLinear
+
+    @property
+    def label(self) -> str:
+        return f"widths {'-'.join(map(str, self.network.sizes))}"
+
+    def shrinks(self) -> Iterator[Callable[[], "Factorisation"]]:
+        """One layer less, rounder numbers."""
+        if self.network.depth > 2:
+            yield lambda: Factorisation(DeepLinear(self.network.layers[:-1]))
+        yield from rounded(lambda r: r(self))
+
+
+class Descended(eqx.Module):
+    """The norm before and after it was descended, and what integration may have done to it."""
+
+    before: Float[Array, ""]
+    after: Float[Array, ""]
+    integration: Float[Array, ""]
+    result: Rebalanced
+
+
+@eqx.filter_jit
+def _norm(network: DeepLinear) -> Array:
+    return sum((jnp.sum(w * w) for w in network.layers), jnp.zeros((), network.layers[0].dtype))
+
+
+def descend(problem: Factorisation, until: float = 1e6) -> Descended:
+    """The least norm that descent along the factorisations of the product finds."""
+    network = problem.network
+    rtol = float(jnp.finfo(network.layers[0].dtype).eps) ** 0.75
+    fine, coarse = (rebalance(network, rtol=f * rtol, until=until) for f in (1, COARSER))
+    ends = [_norm(r.network) for r in (fine, coarse)]
+    return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
+
+
+@eqx.filter_jit
+def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
+    r"""Two rows: no factorisation lies below the bound, and descent reaches it.
+
+    Where descent has stopped at imbalances $D_l$, the norm is above the bound by at most $L \sum_l \|D_l\|_1$: for one joint
+    by the inequality of Powers and Stormer, $\|A^{1/2} - B^{1/2}\|_F^2 \le \|A - B\|_1$; for numbers, since an arithmetic mean is
+    above the geometric one by at most what the numbers are apart.
+    """
+    size = jnp.where(prediction > 0, prediction, 1)
+    eps = jnp.finfo(size.dtype).eps
+    zero = jnp.zeros_like(size)
+    network = found.result.network
+    rounding = 64 * sum(network.sizes) * eps
+    apart = network.depth * max(network.sizes) ** 0.5 * jnp.sum(measure.imbalance_norms(network)) / size
+    # The product is kept to within `moved`, and the bound is a root of it: its relative error is at most as large, twice over.
+    integration = found.integration / size + 2 * found.result.moved
+    return Verdict(
+        discrepancy=jnp.stack([jnp.maximum(prediction - found.before, 0), jnp.abs(found.after - prediction)]) / size,
+        parts={
+            "integration": jnp.stack([zero, integration]),
+            "stationarity": jnp.stack([zero, apart]),
+            "rounding": jnp.full(2, rounding, size.dtype),
+        },
+        # What the check must see: what the descent gained over the start.
+        effect=jnp.stack([jnp.ones_like(size), (found.before - found.after) / size]),
+        predicted=jnp.stack([prediction, prediction])[:, None],
+        measured=jnp.stack([found.before, found.after])[:, None],
+        settled=found.result.settled,
+        labels=("below the bound", "least norm"),
+        what="relative norm of the factors",
+    )
+
+
+def predict(problem: Factorisation) -> Float[Array, ""]:
+    return least_norm(problem.network.matrix, problem.network.depth)
+
+
+def _draw(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
+    return Factorisation(gaussian(key, sizes, jnp.ones(len(sizes) - 1)))
+
+
+def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
+    for index, sizes in enumerate(((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))):
+        yield _draw(jax.random.fold_in(key, 12_000 + index), sizes)
+
+
+def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Factorisation]:
+    def draw(key: PRNGKeyArray) -> Factorisation:
+        k1, k2 = jax.random.split(key)
+        scales = 10.0 ** jax.random.uniform(k1, (len(sizes) - 1,), jnp.result_type(float), -1, 1)
+        return Factorisation(DeepLinear.init(k2, sizes, scales))
+
+    return draw
+
+
+def with_power(power: Callable[[int], float], factor: Callable[[int], float] = float) -> Callable[[Factorisation, Array], Array]:
+    """The bound with another power of the singular values than 2 / L, or another factor before the sum than L."""
+
+    @eqx.filter_jit
+    def wrong(problem: Factorisation, own: Array) -> Array:
+        depth = problem.network.depth
+        values = jnp.linalg.svd(problem.network.matrix, compute_uv=False)
+        return factor(depth) * jnp.sum(values ** power(depth))
+
+    return wrong
+
+
+def _stopped(problem: Factorisation, own: Descended) -> Descended:
+    """A norm that has not stopped falling, taken for one that has: granted what the claim's own descent is granted."""
+    return eqx.tree_at(lambda d: d.after, own, descend(problem, until=0.1).after)
+
+
+CLAIM = Claim(
+    name="min-norm",
+    statement="Among all factorisations of a matrix into L layers, the sum of squared norms is at least L times the sum of its singular "
+    "values to the power 2/L, with equality exactly for balanced ones.",
+    latex=r"\min_{W_L \cdots W_1 = W} \sum_l \|W_l\|_F^2 = L \sum_i s_i(W)^{2/L}",
+    hypotheses=("linear network", "inner widths at least the rank"),
+    source="paper section 3, for depth 2; beyond the paper for any depth",
+    problems=_problems,
+    predict=predict,
+    measure=descend,
+    compare=judge_norm,
+    sharpness={
+        "below the bound": (2e-12, 0),
+        "least norm": (8e-4, 1e-4),
+    },
+    controls=(
+        Control("stopped-early", "stops the descent half-way and takes it for the least", measure=_stopped),
+        Control("wrong-exponent", "predicts the power 2 / (L + 1)", predict=with_power(lambda depth: 2 / (depth + 1))),
+        Control("nuclear", "predicts twice the nuclear norm, as at depth two", predict=with_power(lambda depth: 1.0, lambda depth: 2.0)),
+    ),
+    search=(_harder((3, 2, 3)), _harder((2, 3, 3, 2)), _harder((1, 1, 1, 1, 1))),
+    quick=1,
+)

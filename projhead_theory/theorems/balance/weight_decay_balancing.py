@@ -1,0 +1,74 @@
+"""weight-decay-balancing: weight decay removes the imbalance."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PRNGKeyArray
+
+from ... import losses, measure
+from ...claims import Claim, Control
+from ...simulation import gradient_descent
+from ...theory import decayed_imbalance
+from .._common.tasks import task
+from .._common.training import Run, in_place_of, step_numbers
+from ._training import DEPTH, SIZES, Training, class_means, harder_training, judge_kept, train, training_on, with_optimiser
+
+
+def decaying(problem: Training) -> tuple[Array, ...]:
+    """The imbalances of the start, shrinking exponentially."""
+    times, start = jnp.append(problem.times, problem.until), measure.imbalance(problem.start())
+    return jax.vmap(lambda t: decayed_imbalance(start, problem.decay, t))(times)
+
+
+def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
+    for index, decay in enumerate((0.05, 0.2, 0.01)):
+        yield training_on(key, losses.spectral, task(key, SIZES, index).moments, decay)
+    yield training_on(key, losses.cross_entropy, class_means(key), 0.05)
+
+
+def _uneven(step: Array) -> optax.GradientTransformation:
+    """Plain steps with a weight decay of the first layer alone."""
+    first = lambda network: eqx.tree_at(lambda n: n.layers, jax.tree.map(lambda _: False, network), (True,) + (False,) * (DEPTH - 1))  # noqa: E731
+    return optax.chain(optax.add_decayed_weights(0.05, first), optax.sgd(step))
+
+
+def _uneven_decay(problem: Training, own: Run) -> Run:
+    # The flow's own moments of time, in steps; the last is recorded twice there.
+    step, steps = 1e-3, 20_000
+    at = np.append(step_numbers(problem.times, step), steps + 1)
+    trajectory = gradient_descent(
+        problem.start(), problem.data, loss=problem.loss, optimiser=_uneven, step=step, steps=steps + 1, record=at
+    )
+    return in_place_of(own, trajectory)
+
+
+CLAIM = Claim(
+    name="weight-decay-balancing",
+    statement="Under gradient flow with weight decay, every imbalance decays exponentially, at twice the rate of the decay: "
+    "weight decay creates the layer-wise law from any start.",
+    latex=r"D_l(t) = e^{-2\gamma t}\, D_l(0)",
+    hypotheses=("linear network", "gradient flow", "the same weight decay in every layer"),
+    source="beyond the paper",
+    problems=_decayed_problems,
+    predict=decaying,
+    measure=train,
+    compare=judge_kept,
+    sharpness={
+        "layers #, #": (9e-13, 0.005),
+    },
+    controls=(
+        Control(
+            "half-rate",
+            "predicts decay at the rate of the weight decay, not twice that",
+            predict=lambda problem, own: decaying(dataclasses.replace(problem, decay=problem.decay / 2)),
+        ),
+        Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
+        Control("adam", "trains with Adam", measure=with_optimiser(optax.adam, 5e-3)),
+    ),
+    search=(harder_training((3, 2, 4), decay=True), harder_training((2, 3, 2, 2), decay=True)),
+)

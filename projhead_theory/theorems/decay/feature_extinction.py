@@ -1,0 +1,218 @@
+"""feature-extinction: the weight decay at which a feature disappears, and jumps."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ...claims import Claim, Control, Measured, Verdict, compare_measured
+from ...moments import Moments
+from ...simulation import gradient_flow
+from .._common.tasks import aligned
+from .._common.training import COARSER, local_error
+from .weight_decay_minimiser import left_to_go
+
+SIDE = 0.02
+"""How far to either side of the jump, relative, the minimum is looked at."""
+
+
+class Extinction(eqx.Module):
+    """One feature, and the decays between which its end is looked for, from below and from above."""
+
+    cross: Float[Array, ""]
+    second: Float[Array, ""]
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, one feature"
+
+
+def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array, Array]:
+    """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
+    p = problem
+    start = aligned(weight[None], p.depth)
+    moments = Moments(p.cross[None, None], p.second[None, None])
+    eps = float(jnp.finfo(p.cross.dtype).eps)
+    rtol = factor * eps**0.75
+    run = gradient_flow(start, moments, decay=decay, record=2, until=1e5 / p.cross, rtol=rtol, stationarity=10 * rtol)
+    weight = jnp.abs(run.final.matrix[0, 0])
+    share = 2 * p.depth * left_to_go(run.final, moments, decay)[0]
+    return weight, run.loss[-1], jnp.where(weight > 0, share, 0) * weight + local_error(weight.dtype, p.depth) * weight
+
+
+@eqx.filter_jit
+def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
+    """The decay at which the minimum reached from above stops being the lower one, by bisection on trained networks; and
+    the weights of the lower of both minima, the one reached from above and the one from below, on either side of it. And by
+    how much each of the three may be off: half the last bracket, and what training left.
+    """
+    p = problem
+    large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
+    halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
+
+    def lower(decay: Array) -> tuple[Array, Array]:
+        weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(jnp.stack([large, small]))
+        # Beyond the end of the upper minimum both runs end at zero, where rounding alone would rank them.
+        alive = (energies[0] < energies[1]) & (weights[0] > 0.05 * large)
+        ends = jnp.stack([weights, errors])
+        return jnp.where(alive, ends[:, 0], ends[:, 1]), alive
+
+    def step(bracket: tuple[Array, Array], share: Array) -> tuple[tuple[Array, Array], Array]:
+        """Halve the bracket; or, where a share is given, look to that side of it."""
+        a, b = bracket
+        middle = (a + b) / 2
+        end, alive = lower(middle * (1 + share))
+        halve = share == 0
+        return (jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)), end
+
+    shares = jnp.concatenate([jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)])
+    (a, b), ends = jax.lax.scan(step, (p.low, p.high), shares)
+    middle = jnp.stack([a + b, b - a]) / 2
+    value, error = jnp.concatenate([middle[None], ends[-2:]]).T
+    return value, error
+
+
+def measure_extinction(problem: Extinction) -> Measured:
+    """The decay of the jump, and the weights just below and just above it."""
+    runs = [follow_minimum(problem, jnp.asarray(factor, problem.cross.dtype)) for factor in (1, COARSER)]
+    return _found(problem, *runs[0], runs[1][0])
+
+
+@eqx.filter_jit
+def _found(problem: Extinction, fine: Array, error: Array, coarse: Array) -> Measured:
+    eps = jnp.finfo(fine.dtype).eps
+    weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
+    # At the jump the objective is a difference of terms of this size; it changes with the decay at the rate L/2 s^(2/L).
+    terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
+    blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
+    moved = blur / fine[0] * weight
+    errors = {
+        "bisection": jnp.where(jnp.arange(3) == 0, 2 * error, 0),
+        "integration": jnp.abs(fine - coarse),
+        "stationarity": jnp.where(jnp.arange(3) == 0, 0, error),
+        "rounding": jnp.stack([blur, moved, 64 * eps * weight]),
+    }
+    # What the check must see: the decay of the spinodal, an eighth beyond; the jump itself.
+    effect = jnp.stack([fine[0] / 16, weight, weight])
+    return Measured(fine, errors, effect=effect)
+
+
+def measure_vanishing_point(problem: Extinction) -> Measured:
+    """At depth one there is no jump: the squared weight, measured at two decays, is continued in a straight line to zero."""
+    p = problem
+    decays = jnp.stack([p.low, (p.low + p.high) / 2])
+    large = 1.5 * jnp.sqrt(p.cross) / p.second
+    zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)  # noqa: E731
+
+    def ends(factor: int) -> tuple[Array, Array]:
+        """The three values, and by how much what training left may move each."""
+        weights, _, left = jax.vmap(lambda decay: _descend(p, decay, large, factor))(decays)
+        decay, moves = jax.value_and_grad(zero_of)(weights)
+        sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(jnp.asarray([-SIDE, SIDE], decay.dtype))
+        return jnp.append(decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
+
+    (value, left), (coarse, _) = ends(1), ends(COARSER)
+    eps = jnp.finfo(value.dtype).eps
+    errors = {
+        "integration": jnp.abs(value - coarse),
+        "stationarity": left,
+        "rounding": 256 * eps * jnp.stack([value[0], value[1], value[1]]),
+    }
+    return Measured(value, errors, effect=jnp.stack([value[0] / 16, value[1], value[1]]))
+
+
+def measure_end(problem: Extinction) -> Measured:
+    return eqx.filter_jit(measure_vanishing_point)(problem) if problem.depth == 1 else measure_extinction(problem)
+
+
+@eqx.filter_jit
+def predict_extinction(problem: Extinction) -> Float[Array, " 3"]:
+    p = problem
+    decay = theory.extinction_decay(p.cross, p.second, p.depth)
+    below = theory.decay_minimiser(p.cross, p.second, decay * (1 - SIDE), p.depth)
+    above = theory.decay_minimiser(p.cross, p.second, decay * (1 + SIDE), p.depth)
+    return jnp.stack([decay, below, above])
+
+
+def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verdict:
+    verdict = compare_measured(prediction, measured)
+    return dataclasses.replace(
+        verdict,
+        labels=("decay of the jump", "weight just below", "weight just above"),
+        what="relative discrepancy of the extinction",
+    )
+
+
+def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
+    dtype = jnp.result_type(float)
+    for depth, index in ((2, 0), (3, 0), (1, 0), (2, 1), (4, 0)):
+        k1, k2 = jax.random.split(jax.random.fold_in(key, 9000 + index))
+        cross = jax.random.uniform(k1, (), dtype, 0.5, 1.5)
+        second = cross / jax.random.uniform(k2, (), dtype, 0.4, 0.95)
+        yield _bracketed(cross, second, depth)
+
+
+@eqx.filter_jit
+def _bracketed(cross: Array, second: Array, depth: int) -> Extinction:
+    """Brackets that only use the units of a decay: the feature survives a hundredth of them, and not four times."""
+    unit = cross * (cross / second**2) ** (1 - 1 / depth)
+    low = 0.01 if depth > 1 else 1.0
+    return Extinction(cross, second, low * unit, (4.0 if depth > 1 else 3.0) * unit, depth)
+
+
+def _harder_ends(depth: int) -> Callable[[PRNGKeyArray], Extinction]:
+    def draw(key: PRNGKeyArray) -> Extinction:
+        k = jax.random.split(key, 2)
+        dtype = jnp.result_type(float)
+        cross = 10.0 ** jax.random.uniform(k[0], (), dtype, -3, 3)
+        return _bracketed(cross, cross / jax.random.uniform(k[1], (), dtype, 0.02, 1.0), depth)
+
+    return draw
+
+
+def _spinodal(problem: Extinction, own: Array) -> Array:
+    """The decay at which the upper minimum disappears altogether, and the weights on either side of that."""
+    p = problem
+    decay = theory.decay_limit(p.cross, p.second, p.depth)
+    below = theory.decayed_weight(p.cross, p.second, decay * (1 - SIDE), p.depth)
+    return jnp.stack([decay, below, jnp.zeros_like(below)])
+
+
+def _continuous(problem: Extinction, own: Array) -> Array:
+    """No jump: just below extinction the weight is what is left of a square root."""
+    final = jnp.sqrt(problem.cross) / problem.second
+    return jnp.stack([own[0], final * SIDE**0.5, own[2]])
+
+
+CLAIM = Claim(
+    name="feature-extinction",
+    statement="As weight decay grows, the minimum jumps from a positive weight to zero, in all layers at once, at a decay known in "
+    "closed form; at depth one it gets there continuously.",
+    latex=r"\gamma_c(L) = \frac{4c}{2L-1} \left(\frac{(2L-2)\,c}{(2L-1)\,q^2}\right)^{1 - 1/L}",
+    hypotheses=("linear network", "feature model", "width at least the dimension", "global minimum"),
+    source="beyond the paper",
+    problems=_ends,
+    predict=predict_extinction,
+    measure=measure_end,
+    compare=judge_extinction,
+    sharpness={
+        "decay of the jump": (3e-8, 0.004),
+        "weight just below": (3e-6, 0.002),
+        "weight just above": (0.008, 0.01),
+    },
+    controls=(
+        Control(
+            "spinodal", "predicts the jump where the upper minimum disappears, not where it stops being the lower one", predict=_spinodal
+        ),
+        Control("continuous", "predicts a weight that goes to zero without a jump", predict=_continuous),
+    ),
+    search=tuple(_harder_ends(depth) for depth in (1, 2, 3)),
+    quick=1,
+)

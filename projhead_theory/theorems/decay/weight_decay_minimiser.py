@@ -1,0 +1,184 @@
+"""weight-decay-minimiser: weights of features under weight decay."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ...claims import Claim, Control, Verdict
+from ...moments import Moments
+from ...networks import DeepLinear, LinearNetwork
+from ...simulation import layer_gradients
+from .._common.tasks import FeatureTask, replace
+from .._common.training import RECORDS, Run, flow, local_error
+
+DIM = 3
+
+
+class Finished(eqx.Module):
+    """A run to stationarity, and the share by which every layer's weight of each feature still has to change."""
+
+    run: Run
+    share: Float[Array, " d"]
+
+
+@eqx.filter_jit
+def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[Array, " d"]:
+    r"""Newton's step to where each weight is stationary, $\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$, from
+    the run's own gradient $g$ and curvature $H$.
+
+    $u_i$ scales feature $i$ alike in every layer of an aligned network, so its weight at layer $l$ is off by the share
+    $l \tau_i$. Infinite where the objective is not convex along it. A coarser run cannot tell: it may stop just as near.
+    """
+    identity = jnp.eye(moments.dim, dtype=decay.dtype)
+
+    def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(g + decay * w for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True))
+
+    def one(feature: Array) -> Array:
+        along = tuple(w * feature for w in network.layers)
+        dot = lambda a, b: sum(jnp.sum(x * y) for x, y in zip(a, b, strict=True))  # noqa: E731
+        gradient, bend = jax.jvp(slope, (network.layers,), (along,))
+        force, curvature = jnp.abs(dot(gradient, along)), dot(bend, along)
+        return jnp.where(force == 0, 0, jnp.where(curvature > 0, force / curvature, jnp.inf))
+
+    return jax.vmap(one)(identity)
+
+
+def train(problem: FeatureTask) -> Finished:
+    """Gradient flow with weight decay, from large weights, to stationarity."""
+    p = problem
+    run = flow(p.start(), p.moments, decay=p.decay, record=p.times, until=p.times[-1], max_steps=p.max_steps)
+    return Finished(run, left_to_go(run.fine.final, p.moments, p.decay))
+
+
+class Decayed(eqx.Module):
+    """Predicted weights of every feature at every layer, and the least value of the objective."""
+
+    weights: Float[Array, "L d"]
+    objective: Float[Array, ""]
+
+
+@eqx.filter_jit
+def predict(problem: FeatureTask, decay: Array | None = None) -> Decayed:
+    p = problem if decay is None else replace(problem, decay=decay)
+    last = theory.decayed_weight(p.cross, p.second, p.decay, p.depth)
+    energy = jnp.sum(theory.decayed_energy(last, p.cross, p.second, p.decay, p.depth))
+    levels = jnp.arange(1, p.depth + 1, dtype=last.dtype) / p.depth
+    return Decayed(jnp.where(last > 0, jnp.where(last > 0, last, 1) ** levels[:, None], 0), energy)
+
+
+@eqx.filter_jit
+def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
+    """Every layer's weights, relative to that layer's, and the objective."""
+    run, depth = finished.run, prediction.weights.shape[0]
+    measured = run.fine.weights()[-1]
+    size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
+    size = jnp.where(size > 0, size, 1)
+    norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size  # noqa: E731
+    integration = norm(run.error(lambda t: t.weights()[-1])) + local_error(size.dtype, depth) * norm(measured)
+    # A Newton step errs by its square: twice its length is a bound while it is short.
+    levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
+    stationarity = norm(2 * levels * jnp.where(measured > 0, finished.share, 0) * measured)
+    scale = jnp.maximum(jnp.abs(prediction.objective), jnp.finfo(size.dtype).tiny)
+    loss = run.fine.loss[-1]
+    eps = jnp.finfo(size.dtype).eps
+    both = lambda rows, last: jnp.append(rows, jnp.asarray(last, size.dtype))  # noqa: E731
+    # What the check must see: weights, and an objective, without any decay at all being those predicted.
+    return Verdict(
+        discrepancy=both(norm(measured - prediction.weights), jnp.abs(loss - prediction.objective) / scale),
+        parts={
+            "integration": both(integration, run.error(lambda t: t.loss[-1]) / scale),
+            "stationarity": both(stationarity, 0),
+            "rounding": both(jnp.full(depth, 256 * depth * eps), 256 * depth * eps),
+        },
+        effect=both(jnp.ones(depth, size.dtype), 1),
+        predicted=both(jnp.ones_like(size), 0)[:, None] * jnp.concatenate([prediction.weights, prediction.weights[-1:]]),
+        measured=jnp.concatenate([measured, measured[-1:]]),
+        settled=run.settled,
+        finite=run.finite,
+        labels=(*(f"layer {i}" for i in range(1, depth + 1)), "objective"),
+        what="relative discrepancy of the weights under decay",
+    )
+
+
+def _decaying(key: PRNGKeyArray, depth: int, share: float, index: int = 0) -> FeatureTask:
+    """Three features, and a decay that is this share of the largest that the weakest feature's minimum survives."""
+    return _decayed_features(key, depth, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _decayed_features(key: PRNGKeyArray, depth: int, share: Array, index: Array) -> FeatureTask:
+    k1, k2 = jax.random.split(jax.random.fold_in(key, 8000 + index))
+    dtype = jnp.result_type(float)
+    cross = jnp.asarray([1.0, 0.7, 0.4], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.9, 1.1)
+    second = cross / jax.random.uniform(k2, (DIM,), dtype, 0.5, 0.95)
+    decay = share * jnp.min(theory.decay_limit(cross, second, depth))
+    times = jnp.geomspace(1e-2, 1e5, RECORDS, dtype=dtype)
+    return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, decay, depth)
+
+
+def _decayed_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
+    yield _decaying(key, 3, 0.5)
+    yield _decaying(key, 2, 0.6)
+    yield _decaying(key, 1, 0.8)
+    yield _decaying(key, 2, 1.2, 1)  # beyond the end of the weakest feature: it goes extinct, the others stay
+    yield _decaying(key, 3, 0.9, 1)
+    yield _decaying(key, 5, 0.5)
+
+
+def _harder_decaying(depth: int) -> Callable[[PRNGKeyArray], FeatureTask]:
+    def draw(key: PRNGKeyArray) -> FeatureTask:
+        k = jax.random.split(key, 4)
+        dtype = jnp.result_type(float)
+        unit = 10.0 ** jax.random.uniform(k[0], (), dtype, -3, 3)
+        cross = unit * 10.0 ** jax.random.uniform(k[1], (DIM,), dtype, -1, 0)
+        second = cross / jax.random.uniform(k[2], (DIM,), dtype, 0.05, 1.0)
+        limits = theory.decay_limit(cross, second, depth)
+        decay = jnp.min(limits) * 10.0 ** jax.random.uniform(k[3], (), dtype, -3, 0.3)
+        final = jnp.sqrt(cross) / second
+        slowest = jnp.minimum(decay, jnp.min(depth * cross * final ** (2 - 2 / depth)))
+        times = jnp.geomspace(1e-3, 1, RECORDS, dtype=dtype) * 2e3 / slowest
+        return FeatureTask(cross, second, 1.5 * final, times, decay, depth, max_steps=10_000)
+
+    return draw
+
+
+CLAIM = Claim(
+    name="weight-decay-minimiser",
+    statement="With weight decay, each feature ends where -2 c s^2 + q^2 s^4 + (decay L / 2) s^(2/L) is stationary, at the largest such s; "
+    "in every layer it has that weight to the power l/L.",
+    latex=r"\min_s\; -2 c s^2 + q^2 s^4 + \tfrac{\gamma L}{2} s^{2/L}; \qquad "
+    r"L = 1:\ s^2 = \max\left(0, \tfrac{c - \gamma/4}{q^2}\right); \qquad "
+    r"L = 2:\ s = 2\sqrt{\tfrac{c}{3 q^2}} \cos\left(\tfrac13 \arccos\left(-\tfrac{3\sqrt3\,\gamma q}{8 c^{3/2}}\right)\right)",
+    hypotheses=(
+        "linear network",
+        "feature model",
+        "width at least the dimension",
+        "large aligned balanced start",
+        "trained to stationarity",
+    ),
+    source="beyond the paper",
+    problems=_decayed_problems,
+    predict=predict,
+    measure=train,
+    compare=judge_decayed,
+    sharpness={
+        "layer #": (2e-8, 0.003),
+        "objective": (2e-12, 0),
+    },
+    controls=(
+        Control("no-decay", "trains without the decay", measure=lambda problem, own: train(replace(problem, decay=0 * problem.decay))),
+        Control("doubled-decay", "predicts for twice the decay", predict=lambda problem, own: predict(problem, 2 * problem.decay)),
+        Control(
+            "one-weight",
+            "predicts one and the same weight in every layer",
+            predict=lambda problem, own: replace(own, weights=jnp.broadcast_to(own.weights[-1], own.weights.shape)),
+        ),
+    ),
+    search=tuple(_harder_decaying(depth) for depth in (1, 2, 3)),
+    quick=1,
+)

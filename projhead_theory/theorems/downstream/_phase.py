@@ -1,0 +1,140 @@
+"""Phase diagrams held against trained networks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ... import _checks, measure
+from ..._plain import plain
+from ...moments import Moments
+from ...problems import Downstream
+from ...theory import FeaturePlane, PhaseDiagram, layerwise
+from .._common.tasks import Task
+from .._common.training import Run, flow
+from ._probing import judge_logarithms
+
+BATCH = 16
+
+
+class PhaseCheck(eqx.Module):
+    r"""Networks trained at points of a phase diagram. Every array is `(K,)`: `x`, `y`; `predicted` and `measured` margins
+    $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$; `tolerance`, what the two may differ by; `settled`, whether the run converged;
+    `kept`, whether the network keeps the target at all: where it does not, there is nothing to compare.
+    """
+
+    x: Float[Array, " K"]
+    y: Float[Array, " K"]
+    predicted: Float[Array, " K"]
+    measured: Float[Array, " K"]
+    tolerance: Float[Array, " K"]
+    settled: Bool[Array, " K"]
+    kept: Bool[Array, " K"]
+
+    @property
+    def agrees(self) -> Bool[Array, " K"]:
+        """Where the measured margin is within the tolerance of the predicted one."""
+        return self.kept & (jnp.abs(self.measured - self.predicted) <= self.tolerance)
+
+    @property
+    def decided(self) -> Bool[Array, " K"]:
+        """Where the predicted margin exceeds the tolerance, so that the winner can be told."""
+        return self.kept & self.settled & (jnp.abs(self.predicted) > self.tolerance)
+
+    @property
+    def misclassified(self) -> Bool[Array, " K"]:
+        """Where the trained network is on the other side of the boundary than predicted, outside the tolerance band."""
+        return self.decided & (jnp.sign(self.measured) != jnp.sign(self.predicted))
+
+    @property
+    def violated(self) -> Bool[Array, " K"]:
+        """Where a run that converged differs by more than the tolerance, on whichever side of the boundary."""
+        return self.kept & self.settled & ~self.agrees
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python, for JSON."""
+        columns = {name: plain(getattr(self, name)) for name in ("x", "y", "predicted", "measured", "tolerance")}
+        flags = {name: np.asarray(getattr(self, name)).tolist() for name in ("settled", "kept", "agrees", "decided", "misclassified")}
+        return columns | flags
+
+    def to_xarray(self):
+        """The points as a labelled `xarray.Dataset`."""
+        import xarray
+
+        names = ("predicted", "measured", "tolerance", "settled", "kept", "agrees", "decided", "misclassified")
+        return xarray.Dataset(
+            {name: (("point",), jax.device_get(getattr(self, name))) for name in names},
+            coords={"x": ("point", jax.device_get(self.x)), "y": ("point", jax.device_get(self.y))},
+        )
+
+
+def check_phase(diagram: PhaseDiagram, points: int, key: PRNGKeyArray, progress: Callable[[int], None] = lambda done: None) -> PhaseCheck:
+    """Train networks at random points of a phase diagram, and measure on each which side of its head needs fewer labels.
+
+    Balanced networks of width $d$, by gradient flow, in batches that compile once.
+
+    **Arguments:** `diagram`; `points`: how many: every other one uniform over the plane, the others near its boundary, where
+    there is something to get wrong; `key`; `progress`: called with
+    the number of networks trained so far.
+
+    **Raises:** `ValueError` for fewer than one point, a diagram of a network narrower than the features are many, whose
+    indicator no trained network attains exactly, or a head that is the whole network.
+    """
+    points, plane = _checks.count("simulate", points), diagram.plane
+    d = plane.strength.shape[0]
+    if plane.width is not None and plane.width < d:
+        raise _checks.bad("width", plane.width, f"at least {d}, the number of features, to simulate")
+    if diagram.head == diagram.depth:
+        raise _checks.bad("head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate")
+    where, starts = jax.random.split(key)
+    x, y = _places(diagram, points, where)
+    keys = jax.random.split(starts, points)
+    parts = []
+    for first in range(0, points, BATCH):
+        # The last batch is filled up with points of the first, so that all compile once.
+        at = jnp.arange(first, first + BATCH) % points
+        parts.append(_trained(plane, x[at], y[at], keys[at], diagram.depth, diagram.head))
+        progress(min(first + BATCH, points))
+    columns = [jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
+    return PhaseCheck(x, y, *columns)
+
+
+def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """Points of the plane: uniform, and, if it has a boundary, every other one within a twentieth of an axis of that."""
+    k1, k2, k3 = jax.random.split(key, 3)
+    dtype, boundary = diagram.x.dtype, diagram.boundary()
+    low, high = (jnp.stack([diagram.x[i], diagram.y[i]]) for i in (0, -1))
+    anywhere = low + (high - low) * jax.random.uniform(k1, (points, 2), dtype)
+    if len(boundary) == 0:
+        return anywhere[:, 0], anywhere[:, 1]
+    chosen = boundary[jax.random.randint(k2, (points,), 0, len(boundary))]
+    near = jnp.clip(chosen + (high - low) * jax.random.uniform(k3, (points, 2), dtype, -0.05, 0.05), low, high)
+    places = jnp.where((jnp.arange(points) % 2 == 1)[:, None], near, anywhere)
+    return places[:, 0], places[:, 1]
+
+
+@eqx.filter_jit
+def _trained(plane: FeaturePlane, x: Array, y: Array, keys: Array, depth: int, head: int) -> tuple[Array, ...]:
+    d = plane.strength.shape[0]
+
+    def one(x: Array, y: Array, key: Array) -> tuple[Array, ...]:
+        curve = plane(x, y)
+        moments, after = plane.problem(x, y).moments(), plane.downstream_strength(x, y)
+        # A network that loses its target is not compared: it is given something quick to learn, since it may forget for ever.
+        moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
+        scale = 0.5 * jnp.max(plane.strength) ** (-1 / depth)
+        task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
+        run: Run = flow(task.start(), moments, stiff=True, max_steps=4_000)
+        downstream = Downstream(jnp.diag(after**2), jnp.where(jnp.arange(d) == plane.target, 1 / after, 0))
+        budget = judge_logarithms(layerwise(moments, depth, throw=False), run, downstream)
+        logarithms = jnp.log(measure.sample_complexity(run.fine.final, downstream))
+        tolerance = jnp.asarray(budget.tolerance)
+        band = tolerance[-1] + tolerance[-1 - head]
+        kept = ~curve.lost
+        return curve.margin(depth, head), logarithms[-1] - logarithms[-1 - head], band, budget.settled & budget.finite, kept
+
+    return jax.vmap(one)(x, y, keys)

@@ -1,0 +1,87 @@
+"""A downstream task beside a contrastive problem, and the verdict on sample complexities."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ... import measure
+from ..._spectra import frobenius
+from ...claims import Verdict
+from ...networks import DeepLinear
+from ...problems import Downstream
+from ...theory import LayerPrediction, sample_complexity
+from .._common.law import judge_layers
+from .._common.tasks import Task, gaussian
+from .._common.training import RECORDS, Run, flow
+
+
+class Probing(eqx.Module):
+    """A network to train, and what its layers are used for."""
+
+    task: Task
+    downstream: Downstream
+
+    @property
+    def label(self) -> str:
+        return f"{self.task.label}"
+
+    def shrinks(self) -> Iterator[Callable[[], "Probing"]]:
+        """The task's own, as far as the downstream moment goes with them: one layer less."""
+        t = self.task
+        if t.depth > 2:
+            yield lambda: Probing(Task(t.moments, t.key, t.scale, t.sizes[:-1], t.stiff), self.downstream)
+
+
+@eqx.filter_jit
+def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstream) -> Verdict:
+    r"""The verdict on the Grams, its tolerances carried to $\ln \mathrm{SC}_l$ of what was measured.
+
+    A relative error $\epsilon$ of $M_l$ in Frobenius norm moves $\mathrm{tr}(M S')$ by at most $\epsilon \|M\| \|S'\|$, and
+    $\beta^\top M^{-1} \beta$ by at most $\epsilon \|M\| \|M^{-1} \beta\|^2 / (1 - \epsilon \|M\| \|M^{-1}\|)$.
+    """
+    law = judge_layers(prediction, run)
+    relative = jnp.asarray(law.tolerance)
+
+    def sensitivity(gram: Array, relative: Array) -> Array:
+        values, v = jnp.linalg.eigh(gram)
+        least = jnp.maximum(values[0], jnp.finfo(values.dtype).tiny)
+        along = jnp.sum(v * downstream.target[:, None], axis=0)
+        norm = frobenius(gram)
+        steep = jnp.sum((along / jnp.maximum(values, least)) ** 2) / jnp.sum(along**2 / jnp.maximum(values, least))
+        left = 1 - relative * norm / least
+        return norm * (frobenius(downstream.second) / jnp.sum(gram * downstream.second) + steep / jnp.where(left > 0, left, 0))
+
+    factor = jax.vmap(sensitivity)(prediction.grams, relative)
+    measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
+    # Singular vectors of the layer are off by its rounding over its least singular value, the root of the Gram's condition.
+    spectra = jnp.linalg.eigvalsh(prediction.grams)
+    condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny))
+    parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
+    parts["rounding"] = parts["rounding"] + 64 * prediction.grams.shape[-1] * jnp.finfo(spectra.dtype).eps * condition
+    predicted = jnp.log(sample_complexity(prediction.grams, downstream))
+    return dataclasses.replace(
+        law,
+        discrepancy=jnp.abs(measured - predicted),
+        parts=parts,
+        predicted=predicted[:, None],
+        measured=measured[:, None],
+        what="logarithm of the indicator",
+    )
+
+
+def train_probing(problem: Probing, start: DeepLinear) -> Run:
+    """Recorded as often as in the claims on dynamics: the program that trains their networks trains these."""
+    return flow(start, problem.task.moments, record=RECORDS)
+
+
+def lopsided(problem: Task) -> DeepLinear:
+    """A start whose lowest layer is several times larger than the others."""
+    return gaussian(problem.key, problem.sizes, jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype))
+
+
+def train_lopsided(problem: Probing, run: Run) -> Run:
+    return train_probing(problem, lopsided(problem.task))

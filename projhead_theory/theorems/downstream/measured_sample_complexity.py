@@ -1,0 +1,274 @@
+"""measured-sample-complexity: learning curves of probes against the indicator."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+from scipy import stats
+
+from ... import measure
+from ..._spectra import diagonal
+from ...claims import FAMILY_ERROR, Claim, Control, Verdict
+from ...moments import Moments
+from ...networks import LinearNetwork
+from ...probes import HardMargin, LearningCurve, learning_curve
+from ...problems import AbstractLaw, AdditiveNoise, ContrastiveProblem, Downstream, DownstreamProblem, Features, SignLabel
+from ...theory import layerwise, margin_samples, sample_complexity
+from .._common.law import train
+from .._common.tasks import Task, replace
+
+DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
+
+SIZES = (4, 8, 12, 17, 24, 34, 48, 68, 96)
+"""Up to three times the number of features: no layer that keeps the label needs more than about twice that number."""
+
+TESTS = 5
+"""Of a network of three layers: two orders, two ratios and a number."""
+
+SCENARIOS = ("augmentation disrupts the label", "label too weak", "label too strong", "label of largest weight")
+
+
+class SignAmongGaussians(AbstractLaw):
+    """One feature of +1 and -1, all others standard normal: a margin, and nuisance features without one."""
+
+    feature: Integer[Array, ""]
+
+    def sample(self, key, shape, dtype):
+        k1, k2 = jax.random.split(key)
+        sign = jnp.arange(shape[-1]) == self.feature
+        return jnp.where(sign, jax.random.rademacher(k1, shape, dtype), jax.random.normal(k2, shape, dtype))
+
+
+class Labels(eqx.Module):
+    """Features with additive noise that a network is trained on, and the labelled problem that its layers are probed by."""
+
+    contrastive: ContrastiveProblem
+    downstream: DownstreamProblem
+    key: PRNGKeyArray
+    depth: int = eqx.field(static=True)
+    scenario: str = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"{self.scenario}, depth {self.depth}"
+
+    @property
+    def moments(self) -> Moments:
+        return _moments(self.contrastive)
+
+    @property
+    def task(self) -> Task:
+        moments = self.moments
+        return Task(moments, self.key, jnp.asarray(0.5, moments.second.dtype), (moments.dim,) * (self.depth + 1))
+
+
+@eqx.filter_jit
+def _moments(problem: ContrastiveProblem) -> Moments:
+    return problem.moments()
+
+
+class Needs(eqx.Module):
+    """What the theory says of every layer: the indicator, by which layers are ranked, and numbers of samples in the limit of many."""
+
+    complexity: Float[Array, " L"]
+    samples: Float[Array, " L"]
+
+
+class Curves(eqx.Module):
+    """The learning curves of a trained network, and what was measured of it."""
+
+    curve: LearningCurve
+    extreme: Bool[Array, ""]
+    settled: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+def _needs(moments: Moments, downstream: Downstream, depth: int, power: float = 1.0) -> Needs:
+    grams = layerwise(moments, depth).grams
+    if power != 1:
+        values, v = jnp.linalg.eigh(grams)
+        grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
+    return Needs(sample_complexity(grams, downstream), margin_samples(grams, downstream, ERROR))
+
+
+def predict(problem: Labels) -> Needs:
+    return _needs(problem.moments, problem.downstream.moments(), problem.depth)
+
+
+@eqx.filter_jit
+def _extreme(network: LinearNetwork, label: Any) -> Bool[Array, ""]:
+    """Whether no other feature's weight is on both sides of the label's."""
+    weights = measure.layer_weights(network)[-1]
+    others = jnp.where(jnp.arange(weights.size) == label, jnp.nan, weights)
+    return (weights[label] < jnp.nanmin(others)) | (weights[label] > jnp.nanmax(others))
+
+
+def probe(problem: Labels) -> Curves:
+    """Train, and fit hard margins to every layer."""
+    run = train(problem.task)
+    network = run.fine.final
+    key = jax.random.fold_in(problem.key, 1)
+    curve = learning_curve(network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST)
+    label = problem.downstream.label
+    assert isinstance(label, SignLabel)
+    return Curves(curve, _extreme(network, label.feature), run.settled, run.finite)
+
+
+def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERROR / TESTS) -> Verdict:
+    r"""Every lower layer beside the last, in two rows each, on the logarithm of the ratio of samples they need for an error of 0.1; and the
+    number itself, where most are needed.
+
+    - *order*: by how much the ratio lies on the wrong side of 1 from where the indicator puts it;
+    - *ratio*: how far it is from the ratio in the limit of many samples and features;
+    - *samples*: how far the logarithm of the largest predicted number is from that of the measured one.
+
+    *Sampling* is the standard error of the logarithm, from resamples of the seeds, times the quantile of Student's t at the
+    given level. *Finite size* is what the limit leaves out, of relative order $1 / n$: one sample of those measured at either layer of a
+    ratio, where most of it cancels, and two of a number. The effect to be seen is the predicted logarithm of a ratio, and half as many
+    samples more.
+    """
+    curve, depth = measured.curve, len(measured.curve.layers)
+    quantile = stats.t.ppf(1 - level / 2, curve.errors.shape[2] - 1)
+    deviation = float(2 * stats.norm.cdf(1) - 1)
+    needed = np.asarray(prediction.samples, float)
+    complexity = np.asarray(prediction.complexity, float)
+    counted = curve.samples_needed(ERROR, confidence=deviation)
+    rows = []
+
+    def logarithm(found: tuple[float, float, float]) -> tuple[float, float]:
+        """Of an estimate, and what sampling may have added to it."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, low, high = np.log(found)
+            return (value if np.isfinite(value) else np.nan), quantile * (high - low) / 2
+
+    for layer in range(depth - 1):
+        ratio, sampling = logarithm(curve.ratio(depth, layer + 1, ERROR, confidence=deviation))
+        expected = np.log(needed[-1] / needed[layer])
+        wrong = max(0.0, -float(ratio * np.sign(complexity[-1] - complexity[layer])))
+        size = 1 / counted.value[-1] + 1 / counted.value[layer]
+        rows.append((wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio))
+        rows.append((abs(ratio - expected), sampling, size, abs(expected), expected, ratio))
+    most = int(np.argmax(needed))
+    number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
+    expected = np.log(needed[most])
+    rows.append((abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number))
+    discrepancy, sampling, size, effect, predicted, seen = (
+        jnp.asarray(column, prediction.samples.dtype) for column in zip(*rows, strict=True)
+    )
+    return Verdict(
+        discrepancy=discrepancy,
+        parts={"sampling": sampling, "finite size": size},
+        effect=effect,
+        predicted=predicted[:, None],
+        measured=seen[:, None],
+        premises={"label of least or largest weight": measured.extreme},
+        settled=measured.settled,
+        finite=measured.finite,
+        labels=(
+            *(f"{what}, layers {layer}, {depth}" for layer in range(1, depth) for what in ("order", "ratio")),
+            f"samples, layer {most + 1}",
+        ),
+        what="logarithm of numbers of samples, and of their ratio",
+    )
+
+
+@eqx.filter_jit
+def _draw(key: PRNGKeyArray, index: Array, scenario: Array) -> tuple[Array, Array, Array, PRNGKeyArray]:
+    """Strengths and noise in training, strengths downstream, and a key for the network. The label is feature 0."""
+    k = jax.random.split(jax.random.fold_in(key, index), 5)
+    dtype = jnp.result_type(float)
+    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)  # noqa: E731
+    strength, noise = jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))), jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,)))
+    weights = (strength / (strength**2 + noise**2))[1:]
+    share = uniform(k[2], 0.4, 0.55)
+    light, heavy = share * jnp.min(weights), jnp.max(weights) / share
+    # A small weight phi / (phi^2 + sigma^2) comes of much noise, of too small or of too large a strength; a large one of a
+    # small strength and hardly any noise.
+    own = 0.8 / (2 * light)
+    root = jnp.sqrt(1 - 4 * light**2 * own**2)
+    phi = jnp.stack([jnp.ones((), dtype), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy])[scenario]
+    sigma = jnp.stack([jnp.sqrt(1 / light - 1), own, own, 0.3 / heavy])[scenario]
+    strength, noise = strength.at[0].set(phi), noise.at[0].set(sigma)
+    # Downstream, strengths of their own: nuisance features so strong that some samples are needed.
+    relative = jnp.where(scenario == 3, 1.9, 0.7) * uniform(k[3], 0.9, 1.1)
+    return strength, noise, (strength * phi * relative).at[0].set(phi), k[4]
+
+
+def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
+    """Each scenario in turn; three in five of depth 2, Rademacher and Gaussian nuisance features by turns."""
+    for index in range(20):
+        turn, scenario = divmod(index, len(SCENARIOS))
+        # The label of largest weight first: of two problems, one rises with the layer and one falls.
+        scenario = (scenario - 1) % len(SCENARIOS)
+        strength, noise, later, start = _draw(key, jnp.asarray(17_000 + index), jnp.asarray(scenario))
+        law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
+        contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
+        downstream = DownstreamProblem(Features(later, law), SignLabel(0))
+        yield Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
+
+
+def _reversed(problem: Labels, own: Needs) -> Needs:
+    """The Grams of weights in the opposite order."""
+    return _needs(problem.moments, problem.downstream.moments(), problem.depth, power=-1.0)
+
+
+def _lowest(problem: Labels, own: Needs) -> Needs:
+    return replace(own, complexity=jnp.sort(own.complexity))
+
+
+def _other_feature(problem: Labels, own: Needs) -> Needs:
+    """The prediction for the feature of largest weight in place of the label."""
+    moments, features = problem.moments, problem.downstream.features
+    heaviest = jnp.argmax(diagonal(layerwise(moments, 1).grams[0]))
+    return _needs(moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth)
+
+
+def _in_proportion(problem: Labels, own: Needs) -> Needs:
+    """Numbers of samples in the ratio of the indicators, the last layer's as predicted."""
+    return replace(own, samples=own.samples[-1] * own.complexity / own.complexity[-1])
+
+
+def between(problem: Labels) -> Labels:
+    """A label lighter than one strong feature and heavier than all others: the strong one makes the indicator rise with the layer,
+    but takes one sample to deal with; the others, of which there are many, are what samples are needed for.
+    """
+    dtype = problem.contrastive.features.strength.dtype
+    weights, later = (jnp.full(DIM, value, dtype) for value in (0.1, 1.5))
+    weights, later = weights.at[0].set(0.25).at[1].set(0.95), later.at[0].set(1).at[1].set(3)
+    strength = jnp.ones(DIM, dtype)
+    downstream = DownstreamProblem(Features(later), SignLabel(0))
+    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(jnp.sqrt(1 / weights - 1)))
+    return Labels(contrastive, downstream, problem.key, problem.depth, "label in between")
+
+
+CLAIM = Claim(
+    name="measured-sample-complexity",
+    statement="Where the label is the feature of least or of largest weight, the layers of a trained network rank by the samples that a "
+    "separator of largest margin needs as they rank by the sample-complexity indicator; the ratio of these numbers is not that of the "
+    "indicators but that of the limit of many samples and features.",
+    latex=r"\mathrm{SC}_l < \mathrm{SC}_L \iff n_l < n_L, \qquad n_l = D_1(\kappa_l) / \Phi(x_l)",
+    hypotheses=("linear network", "balanced start", "trained to stationarity", "label of least or of largest weight", "no label noise"),
+    source="paper section 3 for the order; beyond the paper for the numbers",
+    problems=_problems,
+    predict=predict,
+    measure=probe,
+    compare=judge_curves,
+    sharpness={
+        "order, layers #, #": (1, 0),
+        "ratio, layers #, #": (1, 0.07),
+        "samples, layer #": (1, 0.05),
+    },
+    controls=(
+        Control("reversed-weights", "predicts from weights in the opposite order", predict=_reversed, on=1),
+        Control("lowest-always", "predicts that a lower layer is always better", predict=_lowest),
+        Control("another-feature", "predicts for the feature of largest weight in place of the label", predict=_other_feature, on=1),
+        Control("label-in-between", "has one feature heavier and many lighter than the label", problem=between, on=1),
+        Control("indicator-ratio", "predicts that numbers of samples are in the ratio of the indicators", predict=_in_proportion, on=1),
+    ),
+    quick=2,
+    tests=TESTS,
+)

@@ -1,0 +1,201 @@
+"""when-pre-wins: the noise from which a layer below the head is better."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import measure
+from ...claims import Claim, Control, Verdict, compare_values
+from ...networks import DeepLinear
+from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
+from ...simulation import Trajectory, gradient_flow
+from ...theory import disruption_threshold, excess_threshold, layerwise, weakness_threshold
+from .._common.tasks import Task
+from .._common.training import Run, flow
+from ._probing import Probing, judge_logarithms, lopsided
+
+THRESHOLDS = {"disrupted": disruption_threshold, "weak": weakness_threshold, "strong": excess_threshold}
+
+
+class Crossing(eqx.Module):
+    r"""A feature model of which one number is turned until pre- and post-projection are equally good.
+
+    `scenario`: `disrupted` turns the noise of the target, `weak` and `strong` its strength, below and above its noise;
+    `bracket`: `(2,)`, the values between which it is turned.
+    """
+
+    strength: Float[Array, " d"]
+    noise: Float[Array, " d"]
+    downstream: Float[Array, " d"]
+    bracket: Float[Array, " 2"]
+    key: PRNGKeyArray
+    scenario: str = eqx.field(static=True)
+    target: int = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"{self.scenario}, widths {'-'.join(map(str, self.sizes))}"
+
+    def at(self, knob: Array) -> Probing:
+        """What is trained and probed where the knob is turned to a value."""
+        return _at(self.strength, self.noise, self.downstream, self.key, knob, self.scenario == "disrupted", self.target, self.sizes)
+
+
+@eqx.filter_jit
+def _at(strength, noise, downstream, key, knob, disrupted: bool, target: int, sizes: tuple[int, ...]) -> Probing:
+    turned = jnp.arange(len(strength)) == target
+    strength, noise = (strength, jnp.where(turned, knob, noise)) if disrupted else (jnp.where(turned, knob, strength), noise)
+    moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
+    scale = jnp.asarray(0.5, strength.dtype)
+    return Probing(Task(moments, key, scale, sizes), Downstream(jnp.diag(downstream**2), jnp.where(turned, 1 / downstream, 0)))
+
+
+class Found(eqx.Module):
+    """Where networks trained along the knob cross: the value, the run there, the slope of its margin, and the margin left over.
+
+    `crosses`: whether the margin had changed sign between the ends of the bracket at all.
+    """
+
+    knob: Float[Array, ""]
+    run: Run
+    probing: Probing
+    slope: Float[Array, ""]
+    left: Float[Array, ""]
+    crosses: bool
+
+
+def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
+    """The closed form of the scenario."""
+    depth = len(problem.sizes) - 1
+    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream)[None]
+
+
+@eqx.filter_jit
+def margin(trajectory: Trajectory, downstream: Downstream, head: int = 1) -> Float[Array, ""]:
+    """The logarithm of the last layer's measured indicator, less that of the layer below the head."""
+    logarithms = jnp.log(measure.sample_complexity(trajectory.final, downstream))
+    return logarithms[-1] - logarithms[-1 - head]
+
+
+def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) -> Found:
+    """Train networks along the knob, by Brent's method, until both sides of the head are equally good."""
+    dtype = problem.strength.dtype
+
+    @functools.cache
+    def at(knob: float) -> float:
+        probing = problem.at(jnp.asarray(knob, dtype))
+        trajectory = gradient_flow(start(probing.task), probing.task.moments, until=1e6, record=16)
+        return float(margin(trajectory, probing.downstream))
+
+    low, high = (float(x) for x in problem.bracket)
+    crosses = at(low) * at(high) < 0
+    found = float(scipy.optimize.brentq(at, low, high, rtol=64 * np.finfo(np.dtype(dtype)).eps)) if crosses else low  # type: ignore[arg-type]
+    near = [found * factor for factor in (0.999, 1.001)]
+    slope = (at(near[1]) - at(near[0])) / (near[1] - near[0])
+    probing = problem.at(jnp.asarray(found, dtype))
+    run = flow(start(probing.task), probing.task.moments)
+    return Found(jnp.asarray(found, dtype), run, probing, jnp.asarray(slope, dtype), jnp.abs(margin(run.fine, probing.downstream)), crosses)
+
+
+def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
+    """The value at which trained networks cross, against the closed form: errors of both indicators, over the slope of the margin."""
+    probing, run = found.probing, found.run
+    layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
+    budget = judge_logarithms(layers, run, probing.downstream)
+    steep = jnp.abs(found.slope)
+    errors: dict[str, Any] = {name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()}
+    eps = jnp.finfo(steep.dtype).eps
+    errors["integration"] = run.error(lambda t: margin(t, probing.downstream)) / steep
+    errors["root-finding"] = found.left / steep + 64 * eps * found.knob
+    value = found.knob if found.crosses else jnp.full_like(found.knob, np.finfo(steep.dtype).max ** 0.5)
+    return compare_values(
+        prediction,
+        value[None],
+        errors,
+        labels=("threshold",),
+        what="relative discrepancy of the threshold",
+        settled=budget.settled,
+        finite=budget.finite,
+        premises=budget.premises,
+    )
+
+
+def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: int) -> Crossing:
+    r"""Other features with weights around one, and a target that passes them: of weight up to $1 / (2 \sigma) = 2$ where its
+    strength is turned, $1 / \phi = 2$ without noise where its noise is.
+    """
+    bracket = {"disrupted": (0.05, 1.0), "weak": (0.03, 0.25), "strong": (0.25, 2.0)}[scenario]
+    strength, noise, after, start = _drawn(key, jnp.asarray(index), sizes[0])
+    return Crossing(strength, noise, after, jnp.asarray(bracket, strength.dtype), start, scenario, 1, sizes)
+
+
+@eqx.filter_jit
+def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array, PRNGKeyArray]:
+    """Strengths, noise, strengths downstream, and a key for the start."""
+    k1, k2, k3, k4 = jax.random.split(jax.random.fold_in(key, 22_000 + index), 4)
+    weight = 2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7)
+    fraction = jax.random.uniform(k2, (d,), minval=0.4, maxval=0.9)
+    # phi / (phi^2 + sigma^2) is the weight and phi^2 / (phi^2 + sigma^2) the signal fraction.
+    strength = fraction / weight
+    noise = strength * jnp.sqrt(1 / fraction - 1)
+    turned = jnp.arange(d) == 1
+    strength, noise = jnp.where(turned, 0.5, strength), jnp.where(turned, 0.25, noise)
+    return strength, noise, jnp.exp(jax.random.normal(k3, (d,)) / 2), k4
+
+
+def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:
+    for index, scenario in enumerate(THRESHOLDS):
+        yield _crossing(key, scenario, (3, 3, 3), index)
+    for index, scenario in enumerate(THRESHOLDS):
+        yield _crossing(key, scenario, (4, 4, 4, 4), 3 + index)
+
+
+def _as_if(problem: Crossing, own: Array, **changed: Any) -> Array:
+    depth = len(problem.sizes) - 1
+    given = {"downstream": problem.downstream, "depth": depth} | changed
+    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, given.pop("depth"), **given)[None]
+
+
+def _deeper(problem: Crossing, own: Array) -> Array:
+    return _as_if(problem, own, depth=len(problem.sizes))
+
+
+def _as_trained(problem: Crossing, own: Array) -> Array:
+    return _as_if(problem, own, downstream=problem.strength)
+
+
+def _from_lopsided(problem: Crossing, own: Found) -> Found:
+    return turn(problem, lopsided)
+
+
+CLAIM = Claim(
+    name="when-pre-wins",
+    statement="The representation before the head is the better one when the augmentation disrupts the useful feature, or when that "
+    "feature is too weak or too strong: beyond thresholds at which its weight is a power mean of the other features' weights.",
+    latex=r"w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2/L}} \right)^{L/2}, \qquad "
+    r"\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}, \qquad "
+    r"\varphi_j^\star = \frac{1 \pm \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}",
+    hypotheses=("linear network", "balanced start", "gradient flow", "width at least the dimension", "trained to stationarity"),
+    source="paper section 3; the closed form for any number of features is beyond the paper",
+    problems=_crossings,
+    predict=predict_threshold,
+    measure=turn,
+    compare=judge_threshold,
+    sharpness={
+        "threshold": (4e-8, 0.005),
+    },
+    controls=(
+        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_from_lopsided),
+        Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),
+        Control("training-strengths", "predicts for downstream strengths like those of training", predict=_as_trained),
+    ),
+    quick=3,
+)

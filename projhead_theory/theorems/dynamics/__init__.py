@@ -1,0 +1,1 @@
+"""Theorems on the course of training, contrastive and by regression."""

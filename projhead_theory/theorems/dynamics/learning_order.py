@@ -1,0 +1,203 @@
+"""learning-order: the times at which features are learned."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ... import measure
+from ...claims import Claim, Control, Verdict
+from ...simulation import Trajectory, gradient_descent
+from ...theory import dynamics
+from .._common.tasks import FeatureTask, replace
+from .._common.training import RECORDS, Run
+from ._contrastive import features, harder_features, log_rounding, log_weights, opposed, train
+
+
+class Order(eqx.Module):
+    """What is predicted of the order of learning: when each weight passes half of its last one; and the leading term of that alone."""
+
+    onset: Float[Array, " d"]
+    leading: Float[Array, " d"]
+
+
+@eqx.filter_jit
+def onsets(problem: FeatureTask) -> Order:
+    p = problem
+    leading = dynamics.onset_time(p.start_weight, p.cross, p.depth)
+    rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
+    # The last weight that a run sees is a little short of the final one, and half of it is passed a little earlier.
+    final = jnp.sqrt(p.cross) / p.second
+    last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
+    passed = lambda weight: dynamics.time_to_weight(weight / 2, p.start_weight, p.cross, p.second, p.depth)  # noqa: E731
+    return Order(leading + rest + (passed(last) - passed(final)), leading)
+
+
+class Onsets(eqx.Module):
+    """When each weight passes half of its last one, and what integration, interpolation and rounding may have moved that by."""
+
+    times: Float[Array, " d"]
+    integration: Float[Array, " d"]
+    interpolation: Float[Array, " d"]
+    rounding: Float[Array, " d"]
+    small: Bool[Array, ""]
+    reached: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+class Crossing(eqx.Module):
+    """The first passage of each level, by a parabola through records: when, by how much that errs, the slope, the records around it."""
+
+    times: Float[Array, "*d"]
+    interpolation: Float[Array, "*d"]
+    slope: Float[Array, "*d"]
+    around: Float[Array, "*d 2"]
+
+
+def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"]) -> Crossing:
+    def one(column: Array, level: Array) -> Crossing:
+        i = jnp.clip(jnp.argmax(column > level), 2, column.shape[0] - 2)
+        slope = (column[i] - column[i - 1]) / (times[i] - times[i - 1])
+        at = times[i - 1] + (level - column[i - 1]) / slope
+        near, when = (jax.lax.dynamic_slice_in_dim(x, i - 2, 4) for x in (column, times))
+        steps = jnp.diff(when)
+        second = 2 * jnp.diff(jnp.diff(near) / steps) / (steps[1:] + steps[:-1])
+        bend = jnp.mean(second)
+        corrected = at - bend / 2 * (at - when[1]) * (at - when[2]) / slope
+        # A chord is off by at most an eighth of the squared step times the second derivative; the parabola, by what that changes from
+        # end to end, twice over, and by what rounding changes it; and the correction, by the share by which the slope changes.
+        chord = steps[1] ** 2 / 8 / slope
+        rounding = 4 * jnp.finfo(column.dtype).eps * jnp.max(jnp.abs(near)) / jnp.min(steps) / (jnp.min(steps) + steps[1])
+        left = chord * (2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope)
+        return Crossing(corrected, left, slope, when[jnp.asarray([0, 3])])
+
+    return jax.vmap(one, in_axes=(1, 0))(logs, levels)
+
+
+@eqx.filter_jit
+def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
+    """The same problem with most of its records close to where the weights pass half of what they end with; and those levels."""
+    logs = log_weights(first)[0][:, -1]
+    levels = logs[-1] - jnp.log(2.0).astype(logs.dtype)
+    brackets = _crossing(problem.times, logs, levels).around
+    d = brackets.shape[0]
+    each = (RECORDS - 1) // d
+    # Features that share a bracket have their records side by side in it, not in the same places.
+    shares = (jnp.arange(each, dtype=levels.dtype) + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]) / each
+    close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
+    times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
+    # Should two coincide all the same, they are put apart by the least that the dtype can tell.
+    apart = 4 * jnp.finfo(times.dtype).eps * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
+    return replace(problem, times=jax.lax.cummax(times - apart) + apart), levels
+
+
+@eqx.filter_jit
+def _onsets(run: Run, levels: Array) -> Onsets:
+    logs, apart = (x[:, -1] for x in log_weights(run))
+    crossing = _crossing(run.fine.times[:-1], logs, levels)
+    small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
+    # The largest error of the path, not the one at the passage: that may be small by chance.
+    integration = jnp.max(apart, axis=0) / crossing.slope
+    rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope
+    return Onsets(crossing.times, integration, crossing.interpolation, rounding, small, run.reached, run.finite)
+
+
+def measure_onsets(problem: FeatureTask) -> Onsets:
+    """Two passes: one to find each onset, one with most of its records close to them."""
+    closer, levels = _closer(problem, train(problem))
+    return _onsets(train(closer), levels)
+
+
+@eqx.filter_jit
+def judge_order(prediction: Order, seen: Onsets) -> Verdict:
+    """Each feature's onset, when its weight passes half of its last one; and the order of all, by the leading term alone."""
+    size, d = prediction.onset, seen.times.shape[0]
+    pairs = max(d * (d - 1) / 2, 1)
+    # Pairs that the leading term ranks, beyond what it leaves out, and that the run ranks otherwise.
+    left_out = jnp.abs(prediction.onset - prediction.leading)
+    ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
+    wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
+    row = lambda x, last: jnp.append(x / size, jnp.asarray(last, size.dtype))  # noqa: E731
+    # What the check must see: onsets as far apart as those of features with twice the cross moment.
+    return Verdict(
+        discrepancy=row(jnp.abs(seen.times - prediction.onset), wrong),
+        parts={
+            "interpolation": row(seen.interpolation, 0),
+            "integration": row(seen.integration, 0),
+            "rounding": row(seen.rounding, 0),
+            "counting": row(jnp.zeros_like(size), 0.5 / pairs),
+        },
+        effect=row(size / 2, 1),
+        predicted=jnp.append(prediction.onset, 0)[:, None],
+        measured=jnp.append(seen.times, wrong)[:, None],
+        premises={"start below half of the final weight": seen.small},
+        settled=seen.reached,
+        finite=seen.finite,
+        labels=(*(f"feature {i}" for i in range(d)), "order"),
+        what="relative onset time",
+    )
+
+
+def _order_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
+    for depth in (3, 2, 1, 5, 4):
+        yield opposed(depth)
+    for depth in (2, 3):
+        yield features(key, depth, 2)
+
+
+@eqx.filter_jit
+def _by_weight(problem: FeatureTask, own: Order) -> Order:
+    """Onsets that go by the final weight: as if features ended in the order in which they begin."""
+    final = jnp.sqrt(problem.cross) / problem.second
+    rank = jnp.argsort(jnp.argsort(-final))
+    return Order(own.onset[rank], own.leading[rank])
+
+
+@eqx.filter_jit
+def _same_time(problem: FeatureTask, own: Order) -> Order:
+    return Order(jnp.full_like(own.onset, jnp.mean(own.onset)), jnp.full_like(own.leading, jnp.mean(own.leading)))
+
+
+def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
+    """Adam moves all entries at one speed: every feature at once."""
+    step = float(problem.times[-1]) / 20_000
+    at = np.arange(0, 20_001, 10)
+    trajectory = gradient_descent(problem.start(), problem.moments, optimiser=optax.adam, step=step, steps=20_000, record=at)
+    return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
+
+
+@eqx.filter_jit
+def _adam_onsets(trajectory: Trajectory, step: Array) -> Onsets:
+    logs = jnp.log(trajectory.weights()[:, -1])
+    seen = _crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
+    none = jnp.zeros_like(seen.times)
+    return Onsets(seen.times, none, seen.interpolation, none, *[jnp.ones((), bool)] * 3)
+
+
+CLAIM = Claim(
+    name="learning-order",
+    statement="From a small aligned start a feature's onset time depends on its cross moment alone: strong features are learned first, "
+    "whatever their final weight.",
+    latex=r"t_i \simeq \frac{s_0^{-(2 - 2/L)}}{4 L\,(2 - 2/L)\, c_i}\ (L \ge 2), \qquad t_i \simeq \frac{1}{8\, c_i\, s_0}\ (L = 2)",
+    hypotheses=("linear network", "feature model", "aligned balanced start", "small start", "gradient flow"),
+    source="beyond the paper",
+    problems=_order_problems,
+    predict=onsets,
+    measure=measure_onsets,
+    compare=judge_order,
+    sharpness={
+        "feature #": (2e-4, 0.02),
+        "order": (0.9, 0),
+    },
+    controls=(
+        Control("by-weight", "predicts that features are learned in the order of their final weights", predict=_by_weight),
+        Control("same-time", "predicts that all features are learned at one time", predict=_same_time),
+        Control("adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps),
+    ),
+    search=tuple(harder_features(depth, 10.0) for depth in (2, 3)),
+    quick=1,
+)

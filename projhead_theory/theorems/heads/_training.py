@@ -1,0 +1,135 @@
+"""Encoders trained under fixed diagonal heads."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ... import measure
+from ..._spectra import diagonal, frobenius, matmul, symmetric
+from ...claims import rounded
+from ...moments import Moments
+from ...networks import DeepLinear, DiagonalHead, Headed
+from ...simulation import Ended, gradient_flow, implicit, layer_gradients
+from .._common.tasks import gaussian, replace
+
+DIM = 3
+
+
+def head(kappa: Array, p: int) -> Float[Array, " p"]:
+    r"""$1, 1/\kappa, \dots, \kappa^{1 - p}$."""
+    return kappa ** -jnp.arange(p, dtype=kappa.dtype)
+
+
+class Ends(eqx.Module):
+    """Ends of training under heads, one row a run: Grams before and after the head, and the loss with its penalty; `seen` are those
+    after the head that a prediction is held against, which a control replaces.
+
+    Of the layer before the head: `layer`; `step`, Newton's from the run's own gradient and curvature; `inverse` of that curvature, of which
+    weight decay makes the least; `force`, what rounding may leave of the gradient. An end that is stationary does not depend on how
+    accurately the way to it was integrated.
+    """
+
+    before: Float[Array, "*k d d"]
+    after: Float[Array, "*k d d"]
+    seen: Float[Array, "*k d d"]
+    loss: Float[Array, "*k"]
+    layer: Float[Array, "*k p d"]
+    step: Float[Array, "*k p d"]
+    inverse: Float[Array, "*k n n"]
+    force: Float[Array, "*k"]
+    settled: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+    def moved(self, slopes: Float[Array, "*k d d"]) -> tuple[Array, Array]:
+        """Errors of a number, one a run, of which `slopes` is the derivative in the Gram before the head: what is left to go, and rounding.
+
+        Both carried along that derivative: directions in which the layer is poorly determined matter as far as the number depends on them.
+        """
+        towards = 2 * matmul(self.layer, slopes)
+        square = jnp.sum(self.step**2, axis=(-1, -2))
+        # A Newton step errs by its square: twice its length is a bound while it is short.
+        left = 2 * jnp.abs(jnp.sum(towards * self.step, axis=(-1, -2))) + 2 * frobenius(slopes) * square
+        flat = towards.reshape(*towards.shape[:-2], -1, 1)
+        return left, self.force * frobenius(matmul(self.inverse, flat))
+
+
+def train(start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]) -> Ends:
+    """Gradient flow of one start under each head with each decay, to stationarity."""
+    # One run after another: any number of them is one program, which all claims on heads of a size share.
+    return _together([_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)])
+
+
+@eqx.filter_jit
+def _together(ends: list[Ends]) -> Ends:
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
+    return dataclasses.replace(stacked, settled=jnp.all(stacked.settled), finite=jnp.all(stacked.finite))
+
+
+@eqx.filter_jit
+def _end(start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]) -> Ends:
+    """One row of `Ends`."""
+    dtype = h.dtype
+    eps = float(jnp.finfo(dtype).eps)
+    # What weight decay alone decides takes a time of its own.
+    until = 1e4 * (1 + 1 / jnp.where(decay > 0, decay, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
+
+    run = gradient_flow(
+        Headed(start, DiagonalHead(h)),
+        moments,
+        decay=decay,
+        until=until,
+        record=2,
+        solver=implicit(),
+        rtol=eps**0.5,
+        stationarity=eps**0.75,
+        max_steps=4_000,
+    )
+    grams = measure.layer_grams(run.final)
+    layer = run.final.layers[0]
+    step, inverse, largest = _newton(layer, h, decay, moments)
+    # Without weight decay some directions are not determined at all.
+    determined = jnp.all(diagonal(inverse) > 0)
+    return Ends(
+        before=grams[0],
+        after=grams[-1],
+        seen=grams[-1],
+        loss=run.loss[-1],
+        layer=layer,
+        step=step,
+        inverse=inverse,
+        # Gradients, chains of a few small products, are rounded at the size of the largest curvature.
+        force=16 * eps * largest * frobenius(layer),
+        settled=(run.ended == Ended.converged) & (determined | (decay == 0)),
+        finite=~(run.ended == Ended.diverged),
+    )
+
+
+def _newton(layer: Array, rows: Array, decay: Array, moments: Moments) -> tuple[Array, Array, Array]:
+    """Newton's step in the layer; the inverse of the curvature over directions in which it is positive; and the largest curvature.
+
+    With weight decay nothing is left that the objective does not decide.
+    """
+
+    def slope(w: Array) -> Array:
+        return layer_gradients(Headed(DeepLinear([w]), DiagonalHead(rows)), moments)[0] + decay * w
+
+    curvature = jax.jacfwd(slope)(layer).reshape(layer.size, layer.size)
+    values, vectors = jnp.linalg.eigh(symmetric(curvature))
+    # One direction that is not determined makes the whole inverse none.
+    usable = (values > 0) & ((values[0] > 0) | (decay == 0))
+    inverse = matmul(vectors * jnp.where(usable, 1 / jnp.where(usable, values, 1), 0), vectors.T)
+    return matmul(inverse, slope(layer).reshape(-1, 1)).reshape(layer.shape), inverse, values[-1]
+
+
+def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
+    """Problems with these fields rounded; the others have to go with one another."""
+    return rounded(lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names}))
+
+
+def draw_start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:
+    return gaussian(key, (dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))

@@ -1,0 +1,223 @@
+"""best-kappa: the ratio of rows of a fixed head that suits a downstream task."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ... import theory
+from ..._spectra import diagonal
+from ...claims import Claim, Control, Verdict
+from ...moments import Moments
+from ...networks import DeepLinear
+from .._common.tasks import gaussian, replace
+from ._training import Ends, head, rounded_fields, train
+from .sorted_matching import LINE, QUARTER, continued
+
+RATIOS, SPACING = 5, 0.05
+
+
+class Downstream(eqx.Module):
+    """A feature model, the strengths of the features downstream and the one that is the label; and the heads that are tried."""
+
+    cross: Float[Array, " d"]
+    second: Float[Array, " d"]
+    strength: Float[Array, " d"]
+    target: Int[Array, ""]
+    kappas: Float[Array, " k"]
+    decay: Float[Array, ""]
+    key: PRNGKeyArray
+
+    @property
+    def label(self) -> str:
+        return f"{self.cross.shape[0]} features, {self.kappas.shape[0]} heads"
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
+        """Rounder numbers."""
+        yield from rounded_fields(self, "cross", "second", "strength", "decay")
+
+
+class Complexities(eqx.Module):
+    """The indicator measured under each head, where it is least in between, and by how much each may be off."""
+
+    values: Float[Array, " k"]
+    best: Float[Array, ""]
+    errors: dict[str, Array]
+    inside: Bool[Array, ""]
+    settled: Bool[Array, ""]
+    finite: Bool[Array, ""]
+
+
+def measure_heads(problem: Downstream) -> Complexities:
+    """Train under every head with two decays, and read the indicator off the Grams continued to none."""
+    start, rows, decays = _tried(problem)
+    return _read(problem, train(start, problem.moments, rows, decays))
+
+
+@eqx.filter_jit
+def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
+    """The start, and heads and decays of all runs."""
+    p, dim = problem, problem.cross.size
+    start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
+    rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
+    return start, rows, jnp.tile(p.decay / jnp.asarray([1, QUARTER], p.decay.dtype), p.kappas.size)
+
+
+@eqx.filter_jit
+def _read(problem: Downstream, ends: Ends) -> Complexities:
+    p, count = problem, problem.kappas.size
+    each = jax.tree.map(lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)), ends)
+    grams, _ = jax.vmap(continued)(each)
+    beta = jnp.zeros_like(p.cross).at[p.target].set(1 / p.strength[p.target])
+
+    def indicator(gram: Array) -> Array:
+        return jnp.sum(diagonal(gram) * p.strength**2) * jnp.sum(beta * jnp.linalg.solve(gram, beta))
+
+    values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
+    t = jnp.log(p.kappas)
+    best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
+    middle = count // 2
+    near = slice(middle - 1, middle + 2)
+    # The continuation is linear in the Grams at both decays.
+    line = jnp.asarray(LINE, t.dtype)
+    carried = each.moved(line[:, None, None] * slopes[:, None])
+    errors = {}
+    for name, x in zip(("stationarity", "rounding"), carried, strict=True):
+        off = jnp.sum(x, axis=1)
+        errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
+    # A parabola through the three in the middle is off by far more than the polynomial through all.
+    errors["interpolation"] = jnp.append(jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near])))
+    return Complexities(values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite)
+
+
+def _least(t: Array, values: Array) -> Array:
+    """Where the polynomial through equidistant values is least, by Newton's method from the least of the parabola in the middle."""
+    step, centre, n = t[1] - t[0], t[t.size // 2], t.size
+    x = jnp.arange(n, dtype=t.dtype) - n // 2
+    coefficients = jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)
+    slope = jnp.polyder(coefficients[::-1])
+    bend = jnp.polyder(slope)
+    m = n // 2
+    at = (values[m - 1] - values[m + 1]) / 2 / (values[m - 1] - 2 * values[m] + values[m + 1])
+    for _ in range(6):
+        at = at - jnp.polyval(slope, at) / jnp.polyval(bend, at)
+    return centre + step * at
+
+
+def predict_best(problem: Downstream) -> Float[Array, " n"]:
+    """The indicator under each head, and the logarithm of the best ratio."""
+    p = problem
+    return predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p)
+
+
+@eqx.filter_jit
+def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
+    """From these weights and strengths: other ones, as controls have them, compile nothing."""
+    # The target is an array, so that another one compiles nothing: features are listed with it first.
+    order = jnp.roll(jnp.arange(weights.size), -p.target)
+    values = theory.head_complexity(p.kappas, weights[order], strength[order], 0)
+    return jnp.append(values, jnp.log(theory.best_kappa(weights[order], strength[order], 0)))
+
+
+@eqx.filter_jit
+def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
+    """The indicator under each head, relative; and the logarithm of the best ratio."""
+    values = prediction[:-1]
+    size = jnp.append(values, 1)
+    measured = jnp.append(seen.values, seen.best)
+    # What the check must see: indicators as different as those of the ends and the middle; and a best ratio of a head, not of none.
+    return Verdict(
+        discrepancy=jnp.abs(measured - prediction) / size,
+        parts={name: part / size for name, part in seen.errors.items()},
+        effect=jnp.append(jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape), jnp.abs(prediction[-1])),
+        predicted=prediction[:, None],
+        measured=measured[:, None],
+        premises={"the best ratio is among those tried": seen.inside},
+        settled=seen.settled,
+        finite=seen.finite,
+        labels=(*(f"head {i}" for i in range(values.size)), "best ratio"),
+        what="relative indicator, and logarithm of the best ratio",
+    )
+
+
+@eqx.filter_jit
+def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
+    """A label of middle rank; the strengths of lighter features such that some head is best; heads on either side of that."""
+    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
+    dtype = jnp.result_type(float)
+    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(k[0], (features,), dtype, 0.95, 1.05)
+    fractions = jax.random.uniform(k[1], (features,), dtype, 0.5, 0.9)
+    target = 1 + jnp.mod(index, features - 2)
+    kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
+    strength = jax.random.uniform(k[3], (features,), dtype, 0.7, 1.4)
+    rates = (jnp.arange(features) - target).astype(dtype)
+    terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
+    ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
+    strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
+    off = jax.random.uniform(k[4], (), dtype, -0.5, 0.5) + jnp.arange(RATIOS, dtype=dtype) - RATIOS // 2
+    kappas = kappa * jnp.exp(SPACING * off)
+    second = fractions / weights**2
+    cross = fractions * second
+    decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], features))
+    turn = jax.random.permutation(k[5], features)
+    return Downstream(cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6])
+
+
+def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
+    for features, index in ((3, 0), (4, 0), (4, 1), (4, 2)):
+        yield _downstream(key, features, jnp.asarray(index))
+
+
+def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
+    """A wrong prediction from the problem and its weights."""
+    return lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second)
+
+
+def _squared(p: Downstream, weights: Array) -> Array:
+    prediction = predict_from(weights, p.strength, replace(p, kappas=p.kappas**2))
+    return prediction.at[-1].divide(2)
+
+
+def _plain(problem: Downstream, own: Complexities) -> Complexities:
+    """Trained without decay, and granted what the claim's own runs are granted."""
+    plain = measure_heads(replace(problem, decay=jnp.zeros_like(problem.decay)))
+    return replace(own, values=plain.values, best=plain.best)
+
+
+CLAIM = Claim(
+    name="best-kappa",
+    statement="Before a fixed head of rows kappa^(-i), the labels needed for a feature are a convex function of ln kappa, known in closed "
+    "form; measured on trained encoders it is least at the predicted kappa.",
+    latex=r"\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\varphi'_i / \varphi'_j)^2",
+    hypotheses=("linear network", "feature model", "weights that differ", "small weight decay", "a label of middle rank"),
+    source="beyond the paper",
+    problems=_downstream_problems,
+    predict=predict_best,
+    measure=measure_heads,
+    compare=judge_best,
+    sharpness={
+        "head #": (4e-11, 0.003),
+        "best ratio": (0.01, 5e-4),
+    },
+    controls=(
+        Control("no-decay", "trains by plain gradient flow, which leaves the pairing to the start", measure=_plain),
+        Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
+        Control(
+            "equal-strengths",
+            "predicts for equal strengths downstream",
+            predict=predicting(lambda p, w: predict_from(w, jnp.ones_like(w), p)),
+        ),
+        Control(
+            "half-the-depth",
+            "predicts from the roots of the weights",
+            predict=predicting(lambda p, w: predict_from(jnp.sqrt(w), p.strength, p)),
+        ),
+    ),
+    quick=1,
+)

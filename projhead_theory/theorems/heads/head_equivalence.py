@@ -1,0 +1,146 @@
+"""head-equivalence: a fixed invertible head changes nothing after the head."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ..._spectra import diagonal, frobenius, psd_power
+from ..._tolerance import gram_rounding, outputs_rounding, product_rounding
+from ...claims import Claim, Control, Verdict
+from ...moments import Moments
+from ...networks import DeepLinear
+from ...problems import random_moments
+from ...theory import SpectralMinimiser
+from .._common.law import loss_rounding
+from .._common.stationary import nearest_stationary
+from .._common.tasks import replace
+from ._training import Ends, draw_start, head, rounded_fields, train
+
+
+class Heads(eqx.Module):
+    """Moments, a start, and the heads under which it is trained; the first is none."""
+
+    moments: Moments
+    key: PRNGKeyArray
+    rows: Float[Array, "k p"]
+
+    @property
+    def label(self) -> str:
+        return f"{self.rows.shape[0]} heads of {self.rows.shape[1]} rows"
+
+    def start(self) -> DeepLinear:
+        return draw_start(self.key, self.rows, self.moments.dim)
+
+    def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
+        """Fewer heads, rounder numbers."""
+        for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
+            yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
+        yield from rounded_fields(self, "rows")
+
+
+def train_heads(problem: Heads) -> Ends:
+    """The same start under every head, without weight decay."""
+    return train(problem.start(), problem.moments, problem.rows, jnp.zeros_like(problem.rows[:, 0]))
+
+
+class Equivalence(eqx.Module):
+    """One minimiser for all heads, with the moments that it was computed from."""
+
+    minimiser: SpectralMinimiser
+    moments: Moments
+    width: int = eqx.field(static=True)
+
+
+def predict_heads(problem: Heads) -> Equivalence:
+    minimiser = theory.headed_minimiser(problem.moments, problem.rows[0], throw=False)
+    return Equivalence(minimiser, problem.moments, min(problem.rows.shape[1], problem.moments.dim))
+
+
+@eqx.filter_jit
+def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
+    """Under every head, the Gram after it and the loss."""
+    minimiser, moments = prediction.minimiser, prediction.moments
+    size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
+    count = ends.loss.size
+    whitening, width = minimiser.whitening, prediction.width
+    near = jax.vmap(lambda g: nearest_stationary(moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding))(ends.after)
+    displacement, excess = 2 * frobenius(near.step) + frobenius(near.left), near.excess
+    both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
+    zero = jnp.zeros_like(ends.loss)
+    rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
+    product = product_rounding((moments.dim, width, width), zero.dtype)
+    in_loss = loss_rounding(minimiser, outputs_rounding(product, minimiser.gram[None], moments.second))
+    weights = jnp.sqrt(jnp.maximum(diagonal(ends.seen), 0))
+    wanted = jnp.broadcast_to(jnp.sqrt(diagonal(minimiser.gram)), weights.shape)
+    last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
+    return Verdict(
+        discrepancy=both(frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)),
+        parts={
+            "stationarity": both(displacement, excess),
+            "rounding": both(zero + rounding * size, zero + in_loss),
+        },
+        # What the check must see: all of the Gram; and the best network of one mode less.
+        effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),
+        predicted=jnp.concatenate([wanted, wanted]),
+        measured=jnp.concatenate([weights, weights]),
+        premises={"unique minimiser": minimiser.unique},
+        settled=ends.settled,
+        finite=ends.finite,
+        labels=tuple(f"{what}, head {i}" for what in ("Gram", "loss") for i in range(count)),
+        what="relative discrepancy after the head",
+    )
+
+
+@eqx.filter_jit
+def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
+    """No head, two reweighting ones, and rows in no order, on moments that do not commute."""
+    k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
+    grid = jnp.linspace(0.9, 0.4, dim)
+    moments = random_moments(k[0], grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5), condition=3.0)
+    kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
+    rows = jnp.concatenate([jax.vmap(lambda kappa: head(kappa, p))(kappas), jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6)])
+    return Heads(moments, k[3], rows)
+
+
+def _heads_problems(key: PRNGKeyArray) -> Iterator[Heads]:
+    for dim, p, index in ((3, 3, 0), (4, 3, 0), (4, 3, 1), (3, 4, 0)):
+        yield _heads(key, dim, p, jnp.asarray(index))
+
+
+def _truncated(problem: Heads, own: Ends) -> Ends:
+    """The last row of every head is zero."""
+    cut = train_heads(replace(problem, rows=problem.rows.at[:, -1].set(0)))
+    return replace(own, seen=cut.after, loss=cut.loss)
+
+
+def _decayed_heads(problem: Heads, own: Ends) -> Ends:
+    decayed = train(problem.start(), problem.moments, problem.rows, jnp.full_like(problem.rows[:, 0], 0.05))
+    return replace(own, seen=decayed.after, loss=decayed.loss)
+
+
+CLAIM = Claim(
+    name="head-equivalence",
+    statement="Under every invertible fixed head training reaches the same minimal loss and the same Gram after the head, those of no "
+    "head at all.",
+    latex=r"\min_W \mathcal{L}(HW) = \min_W \mathcal{L}(W), \qquad W^\top H^2 W = M^\star",
+    hypotheses=("linear network", "invertible diagonal head", "unique minimiser", "no weight decay", "trained to stationarity"),
+    source="the paper",
+    problems=_heads_problems,
+    predict=predict_heads,
+    measure=train_heads,
+    compare=judge_heads,
+    sharpness={
+        "Gram, head #": (6e-11, 0.09),
+        "loss, head #": (3e-12, 0.005),
+    },
+    controls=(
+        Control("truncated", "trains under heads whose last row is zero", measure=_truncated),
+        Control("before-the-head", "measures the Gram before the head", measure=lambda problem, own: replace(own, seen=own.before)),
+        Control("weight-decay", "trains with weight decay, which sees the head", measure=_decayed_heads),
+    ),
+    quick=1,
+)

@@ -1,0 +1,177 @@
+"""kappa-emulation: a fixed reweighting head in place of a trained one."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import measure, theory
+from ..._spectra import diagonal, frobenius, matmul
+from ...claims import Claim, Control, Verdict
+from ...networks import DeepLinear
+from ...theory import LayerPrediction
+from .._common.comparison import compare
+from .._common.tasks import balanced, replace
+from .._common.training import Run, flow
+from ._training import DIM, Ends, head
+from .sorted_matching import Matching, continued, train_matching, undecayed
+
+
+class Emulating(eqx.Module):
+    """A feature model with the fixed head that is to stand in for a trained one, and the factor that is to part their weights."""
+
+    fixed: Matching
+    factor: Float[Array, ""]
+    key: PRNGKeyArray
+
+    @property
+    def label(self) -> str:
+        return self.fixed.label
+
+    def start(self) -> DeepLinear:
+        """The balanced start of the two-layer network."""
+        d = self.fixed.cross.shape[0]
+        return balanced(self.key, (d, d, d), jnp.asarray(0.5, self.factor.dtype))
+
+    def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
+        """No mixing. Rounder numbers would not be those of one head."""
+        yield lambda: replace(self, fixed=replace(self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)))
+
+
+class Both(eqx.Module):
+    """Training under the fixed head with two decays; a two-layer network, trained without; and its Gram below the trained head."""
+
+    fixed: Ends
+    pair: Run
+    lower: Float[Array, "d d"]
+
+
+def train_both(problem: Emulating) -> Both:
+    pair = flow(problem.start(), problem.fixed.moments)
+    return Both(train_matching(problem.fixed), pair, _lower(pair))
+
+
+@eqx.filter_jit
+def _lower(pair: Run) -> Float[Array, "d d"]:
+    return measure.layer_grams(pair.fine.final)[0]
+
+
+class Alike(eqx.Module):
+    """The Gram below a trained head, and the factor of the weights below the fixed one."""
+
+    layers: LayerPrediction
+    factor: Float[Array, ""]
+
+
+def predict_alike(problem: Emulating) -> Alike:
+    return Alike(theory.layerwise(problem.fixed.moments, 2, throw=False), problem.factor)
+
+
+@eqx.filter_jit
+def judge_alike(prediction: Alike, both: Both) -> Verdict:
+    """Two rows: the two trained Grams against one another, and that under the fixed head against the closed form."""
+    square = prediction.factor**2
+    fixed, left = continued(both.fixed)
+    own = compare(prediction.layers, both.pair.fine)
+    size = square * frobenius(prediction.layers.grams[0])
+    trained = {name: part[0] for name, part in own.parts.items()}
+    stationarity, rounding = (x / size for x in left)
+    zero = jnp.zeros_like(size)
+    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))  # noqa: E731
+    return Verdict(
+        discrepancy=jnp.stack([frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]) / size,
+        parts={
+            "stationarity": jnp.stack([stationarity + trained["stationarity"], stationarity]),
+            "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
+            "rounding": jnp.stack([rounding + trained["rounding"], rounding + trained["rounding"]]),
+        },
+        # What the check must see: the difference between the layers below and above the trained head.
+        effect=jnp.stack([own.effect[0], own.effect[0]]),
+        predicted=jnp.stack([prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]),
+        measured=jnp.stack([weights(fixed)] * 2),
+        settled=both.fixed.settled & both.pair.settled,
+        finite=both.fixed.finite & both.pair.finite,
+        labels=("trained head", "closed form"),
+        what="relative Gram discrepancy below the head",
+    )
+
+
+@eqx.filter_jit
+def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
+    """Weights that fall as kappa^(-2 i) under the head of kappa, or any others under the head of their roots; in random position."""
+    k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 6)
+    dtype = jnp.result_type(float)
+    kappa = jax.random.uniform(k[0], (), dtype, 1.25, 1.45)
+    falling = kappa ** (-2 * jnp.arange(DIM, dtype=dtype))
+    # Consecutive ratios that no one kappa has.
+    other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(k[1], (DIM,), dtype, 0.95, 1.05)
+    weights = 0.7 * jnp.where(geometric, falling, other)
+    rows = jnp.where(geometric, head(kappa, DIM), theory.emulating_head(weights))
+    factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
+    fractions = jax.random.uniform(k[2], (DIM,), dtype, 0.5, 0.9)
+    # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
+    second = fractions / weights**2
+    cross = fractions * second
+    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (DIM, DIM), dtype))
+    decay = 0.1 * theory.matching_limit(cross, second, rows)
+    return Emulating(Matching(cross, second, basis, rows, decay, k[4]), factor, k[5])
+
+
+def _emulating_problems(key: PRNGKeyArray) -> Iterator[Emulating]:
+    for index, geometric in enumerate((True, False, True, False)):
+        yield _emulating(key, jnp.asarray(geometric), jnp.asarray(index))
+
+
+def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
+    """Training under another head in place of the claim's own."""
+
+    def wrong(problem: Emulating, own: Both) -> Both:
+        ends = train_matching(replace(problem.fixed, rows=rows(problem)))
+        return replace(own, fixed=replace(own.fixed, before=ends.before))
+
+    return wrong
+
+
+def _any_kappa(problem: Emulating) -> Array:
+    """The best rows kappa^(-i) for weights that do not fall so, scaled so that the factor stays one on average."""
+    p = problem.fixed
+    found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
+    return found.factor * head(found.kappa, DIM)
+
+
+def _flowed(problem: Emulating, own: Both) -> Both:
+    return replace(own, fixed=undecayed(problem.fixed, own.fixed))
+
+
+def _upper(problem: Emulating, own: Both) -> Both:
+    matrix = own.pair.fine.final.matrix
+    return replace(own, lower=matmul(matrix.T, matrix))
+
+
+CLAIM = Claim(
+    name="kappa-emulation",
+    statement="Under the fixed head diag(sqrt w), or under rows kappa^(-i) if weights fall as kappa^(-2 i), the least-norm encoder has the "
+    "Gram that a trained two-layer network has below its head, up to one factor.",
+    latex=r"h_{(i)} = \sqrt{w_{(i)}} \Rightarrow u_{(i)} = \sqrt{w_{(i)}}; \qquad w_{(i)} = w_{(0)} \kappa^{-2i} \Rightarrow "
+    r"\kappa^i w_{(i)} = \sqrt{w_{(0)}} \sqrt{w_{(i)}}",
+    hypotheses=("linear network", "feature model, in any basis", "small weight decay under the fixed head", "balanced start of the other"),
+    source="beyond the paper",
+    problems=_emulating_problems,
+    predict=predict_alike,
+    measure=train_both,
+    compare=judge_alike,
+    sharpness={
+        "trained head": (1e-7, 0.03),
+        "closed form": (6e-8, 0.09),
+    },
+    controls=(
+        Control("squared-kappa", "trains under rows kappa^(-2 i)", measure=_under(lambda p: p.fixed.rows**2)),
+        Control("any-spectrum", "trains under the best rows kappa^(-i) for weights that fall otherwise", measure=_under(_any_kappa), on=1),
+        Control("no-factor", "predicts a factor of one", predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor))),
+        Control("above-the-head", "compares with the two-layer network above its head", measure=_upper),
+        Control("no-decay", "trains the fixed head by plain gradient flow, which leaves the pairing to the start", measure=_flowed),
+    ),
+    quick=2,
+)

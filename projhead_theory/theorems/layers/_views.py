@@ -1,0 +1,91 @@
+"""The layer-wise law on the empirical moments of given views, as a claim."""
+
+import itertools
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from ... import _checks
+from ...claims import Claim, Control
+from ...moments import Moments
+from ...networks import DeepLinear
+from ...theory import LayerPrediction, layerwise
+from .._common.law import judge_layers, with_exponents
+from .._common.training import Run, flow
+
+MOST = 8
+"""Units of a network whose width is not given: weaker directions take long to learn, and are not needed to see the law."""
+
+STIFF, LARGE = 3e3, 600
+"""The ratio of the fastest rate to the slowest from which a flow is solved implicitly; and the number of weights to which it can be."""
+
+
+def views_claim(moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2) -> Claim:
+    r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
+
+    The problem is restricted to the range of $S$ first, an exact symmetry (`Moments.range_basis`). The loss of a linear
+    network over all pairs of the views, a view with itself included, is a function of their empirical moments alone, so
+    training on those is training on the views.
+
+    **Arguments:**
+
+    - `moments`: such as `Moments.from_views(x1, x2)`.
+    - `depth`: the number of layers.
+    - `width`: of every layer; by default the number of directions with a positive signal fraction, at most 8.
+    - `restarts`: the number of random starts.
+
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
+    """
+    depth = _checks.count("depth", depth)
+    inner = moments.restrict()
+    if width is None:
+        width = min(max(int(layerwise(inner, 1, throw=False).minimiser.kept), 1), MOST)
+    width = _checks.count("width", width)
+    prediction = layerwise(inner, depth, width=width)
+    sizes = (inner.dim, *(width,) * depth)
+    variance = np.linalg.eigvalsh(np.asarray(inner.second, float))
+    # Small in the strongest direction, or the loss of the start would dwarf what is left to learn. Weaker ones wait at a saddle for a power
+    # of that, and learn at the rate of their own cross moment.
+    product = 1 / (2 * variance[-1] ** 0.5)
+    scale = product ** (1 / depth)
+    slowest = variance[0] * max(float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3)
+    until = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
+    stiff = bool(variance[-1] > STIFF * slowest) and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
+
+    def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
+        for index in range(restarts):
+            yield DeepLinear.balanced(jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype)
+
+    def train(start: DeepLinear) -> Run:
+        # An implicit solver is given wide tolerances, which are no reason to stop early.
+        end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
+        return flow(start, inner, until=until, stiff=stiff, stationarity=end, max_steps=4_000 if stiff else 100_000)
+
+    def principal_components(start: DeepLinear, own: LayerPrediction) -> LayerPrediction:
+        # In the restricted coordinates the second moment is diagonal, in descending order.
+        top = jnp.arange(inner.dim) < width
+        mask = top[:, None] & top[None, :]
+        inside = Moments(jnp.where(mask, inner.cross, 0), inner.second, pairs=inner.pairs)
+        return eqx.tree_at(lambda p: p.grams, own, layerwise(inside, depth, width=width).grams)
+
+    exponent = with_exponents(lambda level, layers: level / (layers + 1))
+    controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", predict=exponent)]
+    if width < inner.dim:
+        breaks = "predicts that the directions of largest variance are kept, not those of largest signal fraction"
+        controls.append(Control("principal-components", breaks, predict=principal_components))
+    return Claim(
+        name="views",
+        statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments of the given views (rank {inner.dim}).",
+        latex=r"M_l = M_L^{\,l/L}, \qquad M_L = S^{-1/2}\, T_p\, S^{-1/2}",
+        hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
+        source="paper section 3; beyond the paper for non-commuting moments",
+        problems=starts,
+        predict=lambda start: prediction,
+        measure=train,
+        compare=judge_layers,
+        controls=tuple(controls),
+    )

@@ -1,0 +1,291 @@
+"""finite-sample: scatter of weights that are learned from a finite sample."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from scipy import stats
+
+from ..._checks import concrete
+from ..._spectra import eigh, matmul
+from ...claims import FAMILY_ERROR, Claim, Control, Verdict
+from ...moments import Moments
+from ...networks import DeepLinear
+from ...problems import AdditiveNoise, ContrastiveProblem, Features
+from ...simulation import Ended, gradient_flow
+from ...theory import SamplingError, sampling_error
+from .._common.tasks import replace
+from .._common.training import COARSER
+
+DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 500, 16, 400
+
+AGAIN = 32
+
+TESTS = 4 * DIM * DEPTH + 1
+
+
+class Sampling(eqx.Module):
+    """A problem with Gaussian views, networks trained on so many independent samples of it, at two sizes of sample."""
+
+    problem: ContrastiveProblem
+    key: PRNGKeyArray
+    pairs: int = eqx.field(static=True, default=PAIRS)
+    replicates: int = eqx.field(static=True, default=REPLICATES)
+    depth: int = eqx.field(static=True, default=DEPTH)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, {self.replicates} samples of {self.pairs} and of {RATIO * self.pairs} pairs"
+
+
+class Scatter(eqx.Module):
+    """Weights `(R, L, d)` of the networks trained on large and on small samples; `stationarity`: how far those still move."""
+
+    large: Float[Array, "R L d"]
+    small: Float[Array, "R L d"]
+    stationarity: Float[Array, "L d"]
+    settled: Bool[Array, ""]
+
+
+class Prediction(eqx.Module):
+    """The theory of both sizes of sample."""
+
+    large: SamplingError
+    small: SamplingError
+
+
+@eqx.filter_jit
+def predict(problem: Sampling) -> Prediction:
+    moments, sizes = problem.problem.moments(), jnp.asarray([RATIO * problem.pairs, problem.pairs])
+    both = jax.vmap(lambda n: sampling_error(moments, problem.depth, n))(sizes)
+    return Prediction(*(jax.tree.map(lambda x, i=i: x[i], both) for i in range(2)))
+
+
+def _draw(problem: Sampling) -> Moments:
+    """The moments of every sample, the large ones and then the small ones."""
+    n, count = problem.pairs, problem.replicates
+
+    def chunk(key: PRNGKeyArray) -> tuple[Array, Array]:
+        x1, x2 = problem.problem.sample_pairs(key, n)
+        product = x1.T @ x2
+        return (product + product.T) / (2 * n), (x1.T @ x1 + x2.T @ x2) / (2 * n)
+
+    def samples(chunks: Array) -> Array:
+        """The first chunks make large samples, the others are small ones."""
+        large = chunks[: count * RATIO]
+        return jnp.concatenate([jnp.mean(large.reshape(count, RATIO, *large.shape[1:]), axis=1), chunks[count * RATIO :]])
+
+    cross, second = jax.lax.map(chunk, jax.random.split(problem.key, count * (RATIO + 1)))
+    return jax.vmap(Moments)(samples(cross), samples(second))
+
+
+# Millions of draws repay being optimised, even in a process that compiles with little optimisation.
+_draw_alone = jax.jit(_draw, compiler_options={"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": False})
+
+
+@eqx.filter_jit
+def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Array, Array]:
+    """The weights of a network trained on each sample, how far those still move, and whether all converged."""
+    d, dtype = samples.dim, samples.second.dtype
+    start = DeepLinear.balanced(key, (d,) * (depth + 1), scale=jnp.asarray(0.7, dtype), dtype=dtype)
+    # Far below the scatter that is measured, and no finer: there are many runs.
+    rtol = max(1e-7, float(jnp.finfo(dtype).eps) ** 0.75)
+
+    def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
+        run = gradient_flow(start, moments, record=2, until=1e5, rtol=factor * rtol, stationarity=10 * factor * rtol)
+        return run.weights()[-1], run.ended == Ended.converged
+
+    # A few of them again, at a coarser tolerance.
+    again = jax.tree.map(lambda x: jnp.concatenate([x, x[:AGAIN]]), samples)
+    count = samples.second.shape[0]
+    factors = jnp.where(jnp.arange(count + AGAIN) < count, 1, COARSER).astype(dtype)
+    weights, settled = eqx.filter_vmap(train)(again, factors)
+    moved = jnp.sqrt(jnp.mean((weights[count:] - weights[:AGAIN]) ** 2, axis=0))
+    return weights[:count], moved, jnp.all(settled[:count])
+
+
+def measure(problem: Sampling) -> Scatter:
+    """Draw the samples, and train a network on each."""
+    # Within another program that one's options hold.
+    traced = concrete(problem.problem.features.strength) is None
+    draw = _draw if traced else _draw_alone
+    weights, moved, settled = _train(draw(problem), problem.key, problem.depth)
+    count = problem.replicates
+    return Scatter(weights[:count], weights[count:], moved, settled)
+
+
+def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMILY_ERROR / TESTS) -> Verdict:
+    r"""Four tests for each weight and one for all, each at the given level, with $R$ replicates and $z$ the deviation in standard errors.
+
+    - *mean*: $|\bar z|$, beside the normal quantile over $\sqrt R$;
+    - *variance*: $|\ln \mathrm{var}(z)|$, beside the quantiles of $\chi^2_{R-1} / (R - 1)$;
+    - *shape*: the Kolmogorov-Smirnov distance to the normal law, beside the Dvoretzky-Kiefer-Wolfowitz-Massart bound
+      $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every $R$;
+    - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs beside the predicted one, $\ln 4$, with quantiles of
+      $F_{R-1, R-1}$;
+    - *covariance*: $|\ln(\mathrm{tr}(V^\top \hat\Sigma V \Lambda^{-1}) / d)|$ with the $d$ largest eigenvalues $\Lambda$ of $\Sigma$ and
+      their eigenvectors $V$, the mean over both sizes of sample, beside the quantiles of $\chi^2_k / k$ with $k = 2 d (R - 1)$. The
+      sharpest test of the size of all deviations together. All weights are functions of one Gram, those of a layer nearly functions of
+      those of another: along further eigenvectors the first order all but cancels, and the normal law begins at far larger samples.
+
+    What second-order terms add is granted by name: their mean to the first; to variances four times the square of
+    their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
+    """
+    count, _, d = scatter.large.shape
+    free = 2 * d * (count - 1)
+    within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k  # noqa: E731
+    logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))  # noqa: E731
+    allowed = (
+        stats.norm.ppf(1 - level / 2) / count**0.5,
+        logarithm(within(count - 1)),
+        (np.log(2 / level) / (2 * count)) ** 0.5,
+        np.log(stats.f.ppf(1 - level / 2, count - 1, count - 1)) / 2,
+        logarithm(within(free)),
+    )
+    return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
+
+
+def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array, Array, Array]:
+    """Along the directions of the largest predicted scatter, as many as there are features: the mean of measured variances over predicted
+    ones; that of second-order variances over predicted ones; and the least of these.
+    """
+    d = error.weights.shape[1]
+    values, vectors, _ = eigh(error.covariance)
+    values, vectors = values[-d:], vectors[:, -d:]
+    along = matmul(deviations, vectors)
+    second = jnp.sum(vectors * matmul(error.second_covariance, vectors), axis=0)
+    return jnp.mean(jnp.var(along, axis=0, ddof=1) / values), jnp.mean(second / values), values[0]
+
+
+@eqx.filter_jit
+def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 5"]) -> Verdict:
+    """The five tests, beside what chance is allowed in each."""
+    large, small = prediction.large, prediction.small
+    (count, layers, d), dtype = scatter.large.shape, scatter.large.dtype
+    flat = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
+    error = flat(large.standard_error)
+    shifts = (scatter.large - large.weights).reshape(count, -1)
+    z = shifts / error
+    deviations = (scatter.small - small.weights).reshape(count, -1)
+    m = z.shape[1]
+    variance = jnp.var(z, axis=0, ddof=1)
+    ordered = jnp.sort(z, axis=0)
+    below = jax.scipy.stats.norm.cdf(ordered)
+    grid = jnp.arange(count, dtype=dtype)[:, None] / count
+    distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
+    rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
+    expected = jnp.log(flat(small.standard_error) / error)
+    (size, square, least), (first_size, first_square, _) = _size(large, shifts), _size(small, deviations)
+    together = jnp.log((size + first_size) / 2)
+
+    full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
+    bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
+    first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
+    skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
+    still = flat(scatter.stationarity) / error
+    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
+    rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])  # noqa: E731
+    sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
+    second = rows(
+        bias,
+        4 * curve**2,
+        0.4 * (bias + skewness / 6),
+        2 * (first_curve**2 + first_bias**2 + curve**2),
+        2 * (square + first_square),
+    )
+    # What the check must see: a deviation of half a standard error; a factor two in the variance of one weight, and a quarter more or less
+    # in that of all; standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
+    effect = rows(full(0.5), full(np.log(2)), full(0.16), full(np.log(RATIO) / 4), np.log(1.25))
+    names = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
+    predicted = rows(full(0), full(0), full(0), expected, 0)
+    measured = rows(jnp.mean(z, axis=0), jnp.log(variance), distance, rate, together)
+    return Verdict(
+        discrepancy=jnp.abs(measured - predicted),
+        parts={
+            "sampling": sampling,
+            "second order": second,
+            "stationarity": rows(still, 2 * still, still, still, 2 * still_together),
+        },
+        effect=effect,
+        predicted=predicted[:, None],
+        measured=measured[:, None],
+        settled=scatter.settled,
+        labels=(*(f"{test}, {name}" for test in ("mean", "variance", "shape", "rate") for name in names), "covariance, all weights"),
+        what="statistics of the deviations",
+    )
+
+
+@eqx.filter_jit
+def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
+    """Gaussian features of random strengths, rotated, with noise that does not commute with them."""
+    k1, k2, k3 = jax.random.split(key, 3)
+    dtype = jnp.result_type(float)
+    strength = jnp.asarray([1.5, 0.8], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.9, 1.1)
+    mixing, _ = jnp.linalg.qr(jax.random.normal(k2, (DIM, DIM), dtype))
+    noise = jax.random.uniform(k3, (DIM,), dtype, 0.4, 0.7)
+    return ContrastiveProblem(Features(strength, law, mixing=mixing), ambient=AdditiveNoise(noise))
+
+
+def _problems(key: PRNGKeyArray) -> Iterator[Sampling]:
+    for index in range(2):
+        k = jax.random.fold_in(key, 11_000 + index)
+        yield Sampling(_gaussian(k), k)
+
+
+def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Prediction]:
+    """The prediction with its covariances multiplied, at large and at small samples."""
+
+    def wrong(problem: Sampling, own: Prediction) -> Prediction:
+        return Prediction(
+            replace(own.large, covariance=large * own.large.covariance), replace(own.small, covariance=small * own.small.covariance)
+        )
+
+    return wrong
+
+
+def _sparse(problem: Sampling, own: Scatter) -> Scatter:
+    """The same strengths and mixing, of a heavy-tailed law: the moments agree, the fourth ones do not."""
+    return measure(Sampling(_gaussian(problem.key, "spike-and-slab"), problem.key, problem.pairs, problem.replicates, problem.depth))
+
+
+def _harder(key: PRNGKeyArray) -> Sampling:
+    k = jax.random.split(key, 5)
+    dtype = jnp.result_type(float)
+    strength = 10.0 ** jax.random.uniform(k[0], (DIM,), dtype, -0.3, 0.3)
+    mixing, _ = jnp.linalg.qr(jax.random.normal(k[1], (DIM, DIM), dtype))
+    noise = 10.0 ** jax.random.uniform(k[2], (DIM,), dtype, -0.7, 0.1)
+    problem = ContrastiveProblem(Features(strength, "gaussian", mixing=mixing), ambient=AdditiveNoise(noise))
+    # Enough replicates for the levels that thousands of problems leave to each test.
+    return Sampling(problem, k[3], pairs=100, replicates=600, depth=1)
+
+
+CLAIM = Claim(
+    name="finite-sample",
+    statement="The weights of networks trained on n Gaussian pairs scatter about the population's as a normal law, with the covariance "
+    "of the delta method: standard errors fall as n^(-1/2).",
+    latex=r"\sqrt{n}\,\bigl(g(\hat C, \hat S) - g(C, S)\bigr) \to \mathcal{N}(0, J \Omega J^\top)",
+    hypotheses=("linear network", "Gaussian views", "independent pairs", "unique minimiser", "trained to stationarity"),
+    source="beyond the paper",
+    problems=_problems,
+    predict=predict,
+    measure=measure,
+    compare=judge_scatter,
+    sharpness={
+        "mean, layer #, weight #": (1, 0.07),
+        "variance, layer #, weight #": (1, 0.05),
+        "shape, layer #, weight #": (1, 0.07),
+        "rate, layer #, weight #": (1, 0.07),
+        "covariance, all weights": (1, 0.02),
+    },
+    controls=(
+        Control("dropped-factor", "predicts half the variance", predict=_scaled(0.5, 0.5)),
+        Control("heavy-tails", "draws features of a heavy-tailed law with the same moments", measure=_sparse),
+        Control("wrong-rate", "predicts standard errors that fall as 1/n", predict=_scaled(1.0 / RATIO, 1.0)),
+    ),
+    search=(_harder,),
+    quick=1,
+    tests=TESTS,
+)

@@ -1,0 +1,1 @@
+"""Theorems on supervised contrastive learning, regression, and what probes make of the layers."""

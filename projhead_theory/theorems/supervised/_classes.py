@@ -1,0 +1,65 @@
+"""Class problems under the supervised contrastive loss."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ...claims import Control, rounded
+from ...moments import Moments
+from ...networks import DeepLinear
+from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
+from .._common.tasks import balanced, replace, scaled
+from .._common.training import Run, flow
+
+
+class ClassTask(eqx.Module):
+    """Groups in classes, the share of positives drawn from the class, and a balanced start of a network of these `sizes`."""
+
+    groups: Groups
+    share: Float[Array, ""]
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"{self.groups.classes} classes, widths {'-'.join(map(str, self.sizes))}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    @property
+    def moments(self) -> Moments:
+        return moments_of(self.groups, self.share)
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Iterator[Callable[[], "ClassTask"]]:
+        """Rounder means and noise."""
+        g = self.groups
+        return rounded(lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise))))
+
+
+@eqx.filter_jit
+def moments_of(groups: Groups, share: Array) -> Moments:
+    return SupervisedContrastiveProblem(groups, MixedPositives(share)).moments()
+
+
+def train(problem: ClassTask) -> Run:
+    """Gradient flow to stationarity."""
+    return flow(problem.start(), problem.moments)
+
+
+def _lopsided(problem: ClassTask, own: Run) -> Run:
+    above = len(problem.sizes) - 2
+    factors = jnp.asarray([2.0] + [2 ** (-1 / above)] * above, problem.scale.dtype)
+    return flow(scaled(problem.start(), factors), problem.moments)
+
+
+UNBALANCED = Control(
+    "unbalanced-start", "starts with the same product, but a larger lowest layer and smaller ones above", measure=_lopsided
+)

@@ -1,0 +1,212 @@
+"""Group accuracies of probes on a trained network."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ... import losses, measure, theory
+from ..._spectra import diagonal, frobenius, matmul
+from ...claims import Verdict, rounded
+from ...moments import Moments, TargetMoments
+from ...networks import DeepLinear
+from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
+from ...simulation import Trajectory
+from ...theory import dynamics, regression
+from .._common.rounding import DEVIATIONS, imbalance_rounding
+from .._common.tasks import aligned, balanced, replace
+from .._common.training import Run, flow
+
+COMMUTE = "cross and second moment commute"
+
+KINDS = {
+    "classes": "supervised contrastive",
+    "views": "contrastive",
+    "regression": "regression, one output a dimension",
+    "single": "regression, a single output",
+}
+"""What a network is trained on: positives of a class, views, the label as the first of as many outputs as inputs, or as the only one."""
+
+
+class ProbeTask(eqx.Module):
+    """Groups a network is trained on, two distributions a read-out is fitted on, one it is tested on; and when.
+
+    The start is balanced, of the same weight in all directions, aligned with those in which the moments are diagonal; of a single output,
+    balanced in random directions.
+    """
+
+    trained: Groups
+    fitted: tuple[Groups, Groups]
+    tested: Groups
+    start_weight: Float[Array, ""]
+    blur: Float[Array, ""]
+    times: Float[Array, " T"]
+    key: PRNGKeyArray
+    kind: str = eqx.field(static=True)
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"{KINDS[self.kind]}, depth {self.depth}"
+
+    @property
+    def moments(self) -> Moments | TargetMoments:
+        return _moments(self)
+
+    def start(self) -> DeepLinear:
+        d = self.trained.dim
+        if self.kind == "single":
+            return balanced(self.key, (*(d,) * self.depth, 1), self.start_weight)
+        return _aligned(self)
+
+    def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
+        """Rounder noise of the read-out and weights of the start."""
+        return rounded(lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight)))
+
+
+@eqx.filter_jit
+def _moments(p: ProbeTask) -> Moments | TargetMoments:
+    return _pairs(p) if p.kind in ("classes", "views") else _labels(p)
+
+
+def _pairs(p: ProbeTask) -> Moments:
+    share = jnp.full_like(p.blur, 1 if p.kind == "classes" else 0)
+    return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
+
+
+def _labels(p: ProbeTask) -> TargetMoments:
+    g = p.trained
+    first = jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype).at[:, 0].set(jnp.asarray([-1, 1], g.means.dtype))
+    return SupervisedProblem(g, first).moments()
+
+
+def _mean(g: Groups) -> Array:
+    """The moment of the label and the input."""
+    return matmul((g.probability * (2 * g.labels - 1).astype(g.means.dtype))[None, :], g.means)[0]
+
+
+def _basis(p: ProbeTask) -> Array:
+    """The eigenvectors of the second moment, that of the label first."""
+    _, v = jnp.linalg.eigh(p.trained.second)
+    along = matmul(_mean(p.trained)[None, :], v)[0]
+    order = jnp.argsort(-jnp.abs(along))
+    return v[:, order] * jnp.where(along[order] < 0, -1, 1)
+
+
+@eqx.filter_jit
+def _aligned(p: ProbeTask) -> DeepLinear:
+    return aligned(jnp.full(p.trained.dim, p.start_weight), p.depth, _basis(p))
+
+
+@eqx.filter_jit
+def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
+    """Of every layer at every time."""
+    if p.kind == "single":
+        least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
+        return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
+    v = _basis(p)
+    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))  # noqa: E731
+    second = turned(p.trained.second)
+    if p.kind == "regression":
+        target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
+        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)  # noqa: E731
+    else:
+        # What does not commute is left out, and the premise says so.
+        cross = jnp.maximum(turned(_pairs(p).cross), 0)
+        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
+        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)  # noqa: E731
+    weights = jnp.swapaxes(jax.vmap(one)(p.times), 1, 2)
+    return matmul(v * weights[:, :, None, :] ** 2, v.T)
+
+
+class Accuracies(eqx.Module):
+    """Average and worst accuracy, `(F, T, L)` for the `F` distributions a read-out is fitted on; whether the moments commute."""
+
+    average: Float[Array, "F T L"]
+    worst: Float[Array, "F T L"]
+    commute: Bool[Array, ""]
+
+
+@eqx.filter_jit
+def predict(problem: ProbeTask) -> Accuracies:
+    p, grams = problem, _grams(problem)
+    found = [jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams) for f in p.fitted]
+    m = _moments(p)
+    signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
+    apart = matmul(signal, m.second) - matmul(m.second, signal)
+    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(m.second)
+    average, worst = (jnp.stack([getattr(a, name) for a in found]) for name in ("average", "worst"))
+    return Accuracies(average, worst, commute | (p.kind == "single"))
+
+
+def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
+    """The run, to the last time; of a single output, to stationarity."""
+    p = problem
+    loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
+    if p.kind == "single":
+        return p, flow(p.start(), p.moments, loss=loss)
+    return p, flow(p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0)
+
+
+@eqx.filter_jit
+def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
+    """One row for each read-out, statistic and layer: accuracies over time."""
+    p, run = trained
+
+    def seen(trajectory: Trajectory) -> Array:
+        networks = trajectory.networks
+        cut = (lambda w: w[-1:]) if p.kind == "single" else (lambda w: w[:-1])
+        groups = [jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(jax.tree.map(cut, networks)) for f in p.fitted]
+        present = p.tested.probability > 0
+        both = [(matmul(g, p.tested.probability[:, None])[..., 0], jnp.min(jnp.where(present, g, 1), axis=-1)) for g in groups]
+        return jnp.stack([x for pair in both for x in pair])
+
+    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])  # noqa: E731
+    predicted = rows(jnp.stack([prediction.average, prediction.worst], axis=1).reshape(-1, *prediction.average.shape[1:]))
+    predicted = predicted[:, -1:] if p.kind == "single" else predicted
+    measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
+    dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
+    # Relative errors of a Gram, twice those of the weights, move the read-out by at most 1 / blur^2 times as much, the condition of what
+    # is solved.
+    condition = 2 / p.blur**2
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)  # noqa: E731
+    share = 0.01 * jnp.ones(len(predicted), dtype)
+    # A single output is at its minimum to within its residual gradient; layers then differ by what their start was off balance by.
+    gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0] if p.kind == "single" else jnp.zeros((), dtype)
+    levels, statistics = range(1, p.depth + 1), ("average", "worst")
+    names = tuple(f"{how}, {what}, layer {level}" for how in ("fitted", "refitted") for what in statistics for level in levels)
+    steps = jnp.sqrt(run.fine.steps.astype(dtype))
+    # The largest of all rows and times, since one may be small by chance; and where records leave both runs no choice of their steps, what
+    # a step may leave.
+    integration = jnp.max(worst(measured - coarse)) + condition * run.forced_error(p.depth)
+    return Verdict(
+        discrepancy=worst(measured - predicted),
+        parts={
+            "integration": jnp.full(len(predicted), integration),
+            "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
+            "stationarity": jnp.full(len(predicted), condition * gradient),
+            "rounding": jnp.full(len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps),
+        },
+        # What the check must see: a hundredth.
+        effect=share,
+        predicted=predicted,
+        measured=measured,
+        premises={COMMUTE: prediction.commute},
+        settled=run.settled if p.kind == "single" else run.reached,
+        finite=run.finite,
+        labels=names,
+        what="accuracy of a read-out",
+    )
+
+
+@eqx.filter_jit
+def with_layers(own: Accuracies, order: Array) -> Accuracies:
+    """The accuracies of other layers."""
+    return replace(own, average=own.average[..., order], worst=own.worst[..., order])
+
+
+@eqx.filter_jit
+def upside_down(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return with_layers(own, jnp.arange(problem.depth)[::-1])

@@ -1,0 +1,108 @@
+"""class-collapse: the weight of a subclass feature, layer by layer."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ...claims import Claim, Control, Verdict
+from ...theory import LayerPrediction, layerwise
+from .._common.law import PREMISE, judge_layers
+from .._common.tasks import replace
+from .._common.training import Run
+from ._classes import ClassTask, train
+from ._subclasses import Collapse, draw_collapse, drawn
+
+
+class Layers(eqx.Module):
+    """Predicted weights of class and subclass in every layer, and the whole of the layers, for what a run may be off by."""
+
+    weights: Float[Array, "L 2"]
+    layers: LayerPrediction
+
+
+def predict_collapse(problem: Collapse) -> Layers:
+    p, t = problem, problem.task
+    return _layers_of(t, theory.subclass_weights(p.strength, p.noise, p.correlation, p.depth))
+
+
+@eqx.filter_jit
+def _layers_of(task: ClassTask, weights: Array) -> Layers:
+    return Layers(weights, layerwise(task.moments, task.depth, width=1, throw=False))
+
+
+@eqx.filter_jit
+def judge_collapse(prediction: Layers, run: Run) -> Verdict:
+    """Weight of the subclass relative to that of the class, layer by layer."""
+    law = judge_layers(prediction.layers, run)
+    seen = run.fine.weights()[-1]
+    predicted, measured = (w[:, 1] / w[:, 0] for w in (prediction.weights, seen))
+    # The Gram is of rank one: its relative error, twice, is how far its direction may have turned, and by that the tangent of the angle.
+    # All layers are multiples of the first row: what is granted to the last goes for each.
+    turn = 2 * (1 + predicted**2)
+    return dataclasses.replace(
+        law,
+        discrepancy=jnp.abs(measured - predicted),
+        parts={name: part[-1] * turn for name, part in law.parts.items()},
+        # What the check must see: a hundredth of equal weights.
+        effect=jnp.full_like(predicted, 0.01),
+        predicted=prediction.weights,
+        measured=seen,
+        what="weight of the subclass over that of the class",
+    )
+
+
+def _collapse_problems(key: PRNGKeyArray) -> Iterator[Collapse]:
+    yield draw_collapse(key, 0.0, 0.6, 0)
+    yield draw_collapse(key, 0.8, 0.5, 1)
+    yield draw_collapse(key, 0.8, 0.0, 2)
+    yield draw_collapse(key, 0.5, -0.7, 3)
+    yield draw_collapse(key, 0.0, -0.9, 4, 2)
+
+
+def _less_below(problem: Collapse, own: Layers) -> Layers:
+    """As if the ratio of two weights at layer l were that of the last to the power l / L, as it is of features that do not collapse."""
+    ratio = own.weights[-1, 1] / own.weights[-1, 0]
+    levels = jnp.arange(1, problem.depth + 1, dtype=ratio.dtype) / problem.depth
+    return replace(own, weights=own.weights.at[:, 1].set(own.weights[:, 0] * ratio**levels))
+
+
+def _harder_collapse(key: PRNGKeyArray) -> Collapse:
+    k1, k2, k3 = jax.random.split(key, 3)
+    dtype = jnp.result_type(float)
+    noise = jnp.where(jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), dtype, 0.05, 1.5))
+    return drawn(key, noise, jax.random.uniform(k2, (), dtype, -0.95, 0.95), jnp.asarray(0), 2)
+
+
+CLAIM = Claim(
+    name="class-collapse",
+    statement="Trained on two classes to the minimum, a linear network gives a subclass feature the weight r phi_s sigma_c^2 over "
+    "phi_c (phi_s^2 (1 - r^2) + sigma_s^2) relative to the class feature, in every layer alike: none at all, in any layer, if the class "
+    "feature has no noise or the subclass is independent of it.",
+    latex=r"\frac{\|W_{l:1} e_s\|}{\|W_{l:1} e_c\|} = \frac{|r|\, \phi_s \sigma_c^2}{\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2)} "
+    r"\ \text{ for all } l",
+    hypotheses=("linear network", "two balanced classes", "width one", PREMISE, "trained to stationarity"),
+    source="paper section 5; that no layer is spared, beyond the paper",
+    problems=_collapse_problems,
+    predict=predict_collapse,
+    measure=lambda problem: train(problem.task),
+    compare=judge_collapse,
+    sharpness={
+        "layer #": (6e-8, 0.03),
+    },
+    controls=(
+        Control(
+            "collapsed",
+            "predicts that the subclass collapses where the class feature has noise",
+            predict=lambda problem, own: replace(own, weights=own.weights.at[:, 1].set(0)),
+            on=1,
+        ),
+        Control("kept-below", "predicts that lower layers weight the subclass less unequally", predict=_less_below, on=1),
+    ),
+    search=(_harder_collapse,),
+    quick=2,
+)

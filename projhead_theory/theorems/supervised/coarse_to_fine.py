@@ -1,0 +1,78 @@
+"""coarse-to-fine: accuracies of probes of subclasses on every layer."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ...claims import Claim, Control
+from ...problems import Groups
+from .._common.tasks import replace
+from ._probing import Accuracies, ProbeTask, judge, predict, train, upside_down
+from .subclass_retention import RETENTION_RECORDS
+
+
+@eqx.filter_jit
+def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+    """A class, and an independent subclass that is read off: fitted on the training distribution, and where subclasses are unbalanced."""
+    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
+    dtype = jnp.result_type(float)
+    strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
+    noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
+    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))  # noqa: E731
+    # As many moments of time as other claims record, whose programs then train these networks as well.
+    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
+    start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
+    fitted = (signs(0.0).read(1), signs(0.5).read(1))
+    return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
+
+
+def finely(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
+    return _fine(key, kind, depth, jnp.asarray(index))
+
+
+def _fine_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
+    yield finely(key, "classes", 2)
+    yield finely(key, "regression", 2)
+    yield finely(key, "classes", 3)
+    yield finely(key, "regression", 3)
+    yield finely(key, "classes", 2, 1)
+
+
+def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return predict(replace(problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)))
+
+
+CLAIM = Claim(
+    name="coarse-to-fine",
+    statement="Trained on classes, by positives of a class or by regression, a network loses an independent subclass as a power of time, "
+    "and the accuracy with which it is read off a layer falls with it, later in lower layers: once the subclass weighs less than the "
+    "class, it is read better there than above.",
+    latex=r"\mathrm{acc}_l(t) = \Phi\Big(\tfrac{\phi_s}{\sqrt{\sigma_s^2 + \tau_l^2 / s(t)^{2l/L}}}\Big), \qquad "
+    r"s(t) \sim t^{-1/(4 - 2/L)} \text{ or } t^{-1/(2 - 2/L)}",
+    hypotheses=("linear network", "subclass independent of the class", "aligned balanced start", "gradient flow", "read-out with noise"),
+    source="paper section 5; in closed form, beyond the paper",
+    problems=_fine_problems,
+    predict=predict,
+    measure=train,
+    compare=judge,
+    sharpness={
+        "fitted, average, layer #": (5e-8, 0.002),
+        "fitted, worst, layer #": (5e-8, 0.002),
+        "refitted, average, layer #": (5e-8, 0.003),
+        "refitted, worst, layer #": (5e-8, 0.006),
+    },
+    controls=(
+        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=upside_down),
+        Control("class-read", "predicts the accuracy with which the class is read", predict=_class_itself),
+        Control(
+            "no-training",
+            "predicts that layers stay as they start",
+            predict=lambda problem, own: predict(replace(problem, times=1e-6 * problem.times)),
+        ),
+    ),
+    search=(lambda key: _fine(key, "classes", 2, jnp.asarray(0)), lambda key: _fine(key, "regression", 2, jnp.asarray(0))),
+    quick=1,
+)

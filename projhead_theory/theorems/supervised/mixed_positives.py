@@ -1,0 +1,105 @@
+"""mixed-positives: positives of the class and of the sample in any proportion."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ...claims import Claim, Control
+from ...moments import Moments
+from ...problems import Groups
+from ...theory import LayerPrediction, layerwise
+from .._common.exact import try_exact
+from .._common.law import PREMISE, judge_layers
+from .._common.tasks import replace
+from ._classes import UNBALANCED, ClassTask, moments_of, train
+
+
+def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPrediction:
+    """From the mixture of both cross moments; where the subclass is alone, its weight is that of the closed form."""
+    moments = _mixed(problem.groups, problem.share if share is None else share)
+    return layerwise(moments, problem.depth, throw=False)
+
+
+@eqx.filter_jit
+def _mixed(groups: Groups, share: Array) -> Moments:
+    class_only, views = (moments_of(groups, jnp.full_like(share, one)).cross for one in (1, 0))
+    return Moments(share * class_only + (1 - share) * views, groups.second)
+
+
+def mixture(key: PRNGKeyArray, depth: int, share: float, index: int = 0, correlation: float = 0.4) -> ClassTask:
+    """A class, a subclass and a third feature, with this share of positives from the class."""
+    number = lambda x: jnp.asarray(x, jnp.result_type(float))  # noqa: E731
+    return _mixture(key, depth, number(share), number(correlation), jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _mixture(key: PRNGKeyArray, depth: int, share: Array, correlation: Array, index: Array) -> ClassTask:
+    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 18_000 + index), 3)
+    dtype = share.dtype
+    strength = jnp.asarray([1.4, 1.0, 0.7], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
+    noise = jnp.asarray([0.6, 0.4, 0.3], dtype) * jax.random.uniform(k2, (3,), dtype, 0.9, 1.1)
+    groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5], dtype))
+    return ClassTask(groups, share, k3, jnp.asarray(0.7, dtype), (3,) * (depth + 1))
+
+
+def _mixed_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
+    yield mixture(key, 2, 0.6)
+    yield mixture(key, 3, 0.8)
+    for index, share in enumerate((0.2, 0.9, 0.97), 1):
+        yield mixture(key, 2, share, index)
+    yield mixture(key, 2, 0.7, 4, 0.0)
+
+
+def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+    """The mixture of the Grams of both minimisers, layer by layer: right in the last, where it is linear in C, and wrong below."""
+    a = problem.share
+    both = (predict_mixed(problem, jnp.full_like(a, one)).grams for one in (1, 0))
+    return replace(own, grams=_weighted(a, *both))
+
+
+@jax.jit
+def _weighted(share: Array, first: Array, second: Array) -> Array:
+    return share * first + (1 - share) * second
+
+
+def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:
+    def draw(key: PRNGKeyArray) -> ClassTask:
+        k1, k2 = jax.random.split(key)
+        dtype = jnp.result_type(float)
+        share, r = jax.random.uniform(k1, (), dtype, 0, 0.98), jax.random.uniform(k2, (), dtype, -0.9, 0.9)
+        return _mixture(key, depth, share, r, jnp.asarray(0))
+
+    return draw
+
+
+CLAIM = Claim(
+    name="mixed-positives",
+    statement="Where a positive is drawn from the class with probability a and is another view otherwise, the cross moment is the mixture "
+    "of both, and all closed forms apply: an independent subclass has weight (sqrt(1 - a) phi/(phi^2 + sigma^2))^(l/L) at layer l.",
+    latex=r"C = a\, C_{\mathrm{class}} + (1 - a)\, C_{\mathrm{view}}, \qquad w_s = \sqrt{1 - a}\, \frac{\phi_s}{\phi_s^2 + \sigma_s^2}",
+    hypotheses=("linear network", "a below 1", PREMISE, "gradient flow", "trained to stationarity"),
+    source="beyond the paper",
+    problems=_mixed_problems,
+    predict=predict_mixed,
+    measure=train,
+    compare=judge_layers,
+    sharpness={
+        "layer #": (4e-9, 0.09),
+    },
+    controls=(
+        UNBALANCED,
+        Control(
+            "share-squared",
+            "predicts for a share a^2, as if each of a pair were drawn for itself",
+            predict=lambda problem, own: replace(own, grams=predict_mixed(problem, problem.share**2).grams),
+        ),
+        Control("layers-mixed", "predicts in every layer the mixture of the Grams of both minimisers", predict=_separate),
+    ),
+    search=tuple(_harder_mixture(depth) for depth in (1, 2)),
+    exact=functools.partial(try_exact, judge_layers, predict_mixed),
+    quick=1,
+)

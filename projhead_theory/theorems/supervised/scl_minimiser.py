@@ -1,0 +1,112 @@
+"""scl-minimiser: the layer-wise law on the moments of classes."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ... import theory
+from ..._spectra import psd_power
+from ...claims import Claim, Control
+from ...problems import Groups
+from ...theory import LayerPrediction, layerwise
+from .._common.exact import try_exact
+from .._common.law import PREMISE, judge_layers, with_exponents
+from .._common.tasks import replace
+from ._classes import UNBALANCED, ClassTask, train
+
+
+@eqx.filter_jit
+def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
+    """The prediction with another last Gram, and the powers of it below."""
+    levels = jnp.arange(1, prediction.depth + 1, dtype=gram.dtype) / prediction.depth
+    return replace(prediction, grams=jax.vmap(lambda t: psd_power(gram, t, prediction.minimiser.kept))(levels))
+
+
+def predict_classes(problem: ClassTask) -> LayerPrediction:
+    """$S^{-1} C S^{-1}$ with the classes' own cross moment, and its powers; the rest says how near a run is to it."""
+    m = problem.moments
+    return with_last(layerwise(m, problem.depth, width=min(problem.sizes[1:]), throw=False), theory.class_minimiser(m))
+
+
+def classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> ClassTask:
+    """As many classes as the network is wide, of unequal probability and two groups each, in random position."""
+    return _classes(key, sizes, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> ClassTask:
+    k = jax.random.split(jax.random.fold_in(key, 17_000 + index), 4)
+    dtype = jnp.result_type(float)
+    d, count = sizes[0], min(sizes[1:])
+    centre, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, count), dtype))
+    centre = centre.T * jnp.linspace(2.0, 1.0, count, dtype=dtype)[:, None]
+    apart = 0.7 * jax.random.normal(k[1], (count, 1, d), dtype) * jnp.asarray([[[1.0], [-1.0]]], dtype)
+    share = jnp.linspace(1.5, 0.5, count, dtype=dtype) / count
+    noise = jax.random.uniform(k[2], (d,), dtype, 0.5, 1.0)
+    means = (centre[:, None] + apart).reshape(2 * count, d)
+    groups = Groups(jnp.repeat(share / 2, 2), means, noise, jnp.repeat(jnp.arange(count), 2), count)
+    one = jnp.ones((), dtype)
+    return ClassTask(groups, one, k[3], one / 2, sizes)
+
+
+def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
+    yield classes(key, (6, 4, 4, 4))
+    yield classes(key, (5, 3, 3))
+    yield classes(key, (4, 2))
+    yield classes(key, (3, 1, 1))
+    yield classes(key, (6, 4, 5))
+    for index in (1, 2):
+        yield classes(key, (5, 3, 3), index)
+
+
+@eqx.filter_jit
+def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+    """As if views shared their noise: the spread of the group means for the second moment, on its range."""
+    m = problem.moments
+    inner = problem.groups.between + 0.1 * jnp.eye(m.dim, dtype=m.second.dtype)
+    half = jnp.linalg.solve(inner, m.cross)
+    return with_last(own, jnp.linalg.solve(inner, half.T))
+
+
+@eqx.filter_jit
+def _equal_classes(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+    """As if all classes were equally likely."""
+    g, m = problem.groups, problem.moments
+    half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)
+    return with_last(own, jnp.linalg.solve(m.second, half.T))
+
+
+def _harder_classes(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], ClassTask]:
+    return lambda key: _classes(key, sizes, jnp.asarray(0))
+
+
+CLAIM = Claim(
+    name="scl-minimiser",
+    statement="Supervised contrastive learning, whose positives are two inputs of one class, ends at M = S^(-1) C S^(-1) with "
+    "C = sum_k pi_k mu_k mu_k^T, which spans the discriminant directions of the classes; layer l has the Gram M^(l/L).",
+    latex=r"M^\star = S^{-1} \Big(\sum_k \pi_k \mu_k \mu_k^\top\Big) S^{-1}, \qquad M_l = (M^\star)^{l/L}",
+    hypotheses=("linear network", "width the rank of C", PREMISE, "gradient flow", "trained to stationarity"),
+    source="paper section 5; beyond the paper for any number of classes and depth",
+    problems=_class_problems,
+    predict=predict_classes,
+    measure=train,
+    compare=judge_layers,
+    sharpness={
+        "layer #": (2e-9, 0.09),
+    },
+    controls=(
+        UNBALANCED,
+        Control("equal-classes", "predicts as if all classes were equally likely", predict=_equal_classes),
+        Control("no-noise", "predicts from the spread of the group means alone", predict=_noiseless),
+        Control(
+            "one-gram", "predicts one and the same Gram in every layer", predict=with_exponents(lambda level, depth: jnp.ones_like(level))
+        ),
+    ),
+    search=tuple(_harder_classes(sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))),
+    exact=functools.partial(try_exact, judge_layers, predict_classes),
+    quick=1,
+)

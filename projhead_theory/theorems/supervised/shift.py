@@ -1,0 +1,93 @@
+"""shift: accuracies of probes under a shift of the correlation between features."""
+
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ...claims import Claim, Control
+from ...problems import Groups
+from .._common.tasks import replace
+from .._common.training import RECORDS
+from ._probing import COMMUTE, Accuracies, ProbeTask, judge, predict, train, upside_down
+
+TRAINING, TEST = (0.9, 0.8), (-0.4, -0.3)
+"""How far background and co-occurring object agree with the label in training, and in test."""
+
+
+@eqx.filter_jit
+def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+    """A core, a background and an object. Noise is such that the moments commute: the same variance given the label in all features, or, of
+    views, the same noise.
+    """
+    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
+    dtype = jnp.result_type(float)
+    strength = jnp.asarray([1.0, 1.2, 1.1], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
+    training, test = jnp.asarray(TRAINING, dtype), jnp.asarray(TEST, dtype)
+    variance = jax.random.uniform(k2, (), dtype, 0.6, 0.8)
+    explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
+    noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
+    signs = lambda r: Groups.signs(strength, noise, r)  # noqa: E731
+    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=dtype)
+    start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
+    return ProbeTask(signs(training), (signs(training), signs(0 * training)), signs(test), start, blur, times, k3, kind, depth)
+
+
+def shifted(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
+    return _shifted(key, kind, depth, jnp.asarray(index))
+
+
+def _shift_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
+    yield shifted(key, "regression", 3)
+    yield shifted(key, "single", 2)
+    yield shifted(key, "views", 2)
+    yield shifted(key, "classes", 2)
+    yield shifted(key, "regression", 2)
+    yield shifted(key, "regression", 2, 1)
+
+
+def _unshifted(problem: ProbeTask, own: Accuracies) -> Accuracies:
+    return predict(replace(problem, tested=problem.trained))
+
+
+@eqx.filter_jit
+def _uneven(p: ProbeTask) -> ProbeTask:
+    """More noise in the core, so that the label is no eigenvector any more."""
+    louder = lambda g: replace(g, noise=g.noise.at[0].mul(1.5))  # noqa: E731
+    return replace(p, trained=louder(p.trained), fitted=tuple(louder(g) for g in p.fitted), tested=louder(p.tested))
+
+
+@eqx.filter_jit
+def _drawn_shift(key: PRNGKeyArray, kind: str, depth: int) -> ProbeTask:
+    return _shifted(key, kind, depth, jnp.asarray(0))
+
+
+CLAIM = Claim(
+    name="shift",
+    statement="Average and worst-group accuracy on a shifted distribution, of a read-out of any layer at any time, follow from the layers' "
+    "closed-form Grams. Of a network that regresses the label, lower layers serve a read-out that is refitted where no feature is "
+    "spurious, at any finite time; a single output makes all layers equivalent.",
+    latex=r"\mathrm{acc}_g = \Phi\Big(\tfrac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \Sigma \beta + \tau^2 |v|^2}}\Big), \quad "
+    r"\beta = M_l^{1/2} v,\ v = (M_l^{1/2} S M_l^{1/2} + \tau^2)^{-1} M_l^{1/2} a",
+    hypotheses=("linear network", COMMUTE, "aligned balanced start", "gradient flow", "read-out with noise"),
+    source="paper section 5; in closed form, and where it does not help, beyond the paper",
+    problems=_shift_problems,
+    predict=predict,
+    measure=train,
+    compare=judge,
+    sharpness={
+        "fitted, average, layer #": (9e-7, 2e-5),
+        "fitted, worst, layer #": (9e-7, 2e-4),
+        "refitted, average, layer #": (9e-7, 0.001),
+        "refitted, worst, layer #": (9e-7, 0.001),
+    },
+    controls=(
+        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=upside_down),
+        Control("no-shift", "predicts for a test on the training distribution", predict=_unshifted),
+        Control("uneven-noise", "more noise in the core: moments do not commute", problem=_uneven, expects="premise_failed"),
+    ),
+    search=(lambda key: _drawn_shift(key, "regression", 2),),
+    quick=1,
+)

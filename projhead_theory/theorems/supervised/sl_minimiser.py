@@ -1,0 +1,263 @@
+"""sl-minimiser: the map and the layers that regression ends at."""
+
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ... import losses, measure, theory
+from ..._spectra import Whitening, eigh, frobenius, matmul, symmetric
+from ..._tolerance import outputs_rounding, power_rounding, product_rounding
+from ...claims import Claim, Control, Verdict, rounded
+from ...moments import TargetMoments
+from ...networks import DeepLinear
+from ...theory import RegressionMinimiser, imbalance_bound
+from .._common.comparison import on_range
+from .._common.exact import TOLERANCES, Exact, frames, off, roots, run_of, singular, weight_off
+from .._common.law import PREMISE
+from .._common.rounding import imbalance_rounding
+from .._common.stationary import reported_share
+from .._common.tasks import balanced, gaussian, mixing, nearly_tied, replace, spread
+from .._common.training import Run, flow
+
+
+class RegressionTask(eqx.Module):
+    """Moments of inputs and targets, and a balanced start of a network of these `sizes` that is trained on them."""
+
+    moments: TargetMoments
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    stiff: bool = eqx.field(static=True, default=False)
+
+    @property
+    def label(self) -> str:
+        return f"widths {'-'.join(map(str, self.sizes))}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
+        """Rounder targets."""
+        return rounded(lambda r: replace(self, moments=TargetMoments(r(self.moments.target), self.moments.second)))
+
+
+class Least(eqx.Module):
+    """The predicted minimiser, and the moments it is that of."""
+
+    minimiser: RegressionMinimiser
+    moments: TargetMoments
+
+
+def predict_least(problem: RegressionTask) -> Least:
+    width = min(problem.sizes[1:])
+    return Least(theory.regression_minimiser(problem.moments, problem.depth, width, throw=False), problem.moments)
+
+
+def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
+    """Gradient flow of the squared error to stationarity."""
+    network, steps = problem.start() if start is None else start, 4_000 if problem.stiff else 100_000
+    return flow(network, problem.moments, loss=losses.mse, stiff=problem.stiff, max_steps=steps)
+
+
+def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: int) -> tuple[Array, Array, Array]:
+    r"""Distance of a nearly stationary map of this rank from the minimum, in the metric of the inputs: the size of the residuals of its
+    singular vectors, to which it is the exact truncation (Wedin 1972). And the correlation it keeps last; and whether the loss still falls
+    from there, since a direction that it does not carry has a larger correlation, or any, if it carries fewer than it may.
+    """
+    z, best = matmul(matrix, whitening.forward.T), matmul(moments.target, whitening.inverse)
+    off = z - best
+    u, s, vt = jnp.linalg.svd(z, full_matrices=False)
+    residual = jnp.sqrt(jnp.sum(matmul(off, vt[:width].T) ** 2) + jnp.sum(matmul(u[:, :width].T, off) ** 2))
+    along = jnp.sum(u * matmul(best, vt.T), axis=0)
+    noise = whitening.rounding * frobenius(best)
+    learned = (jnp.arange(s.size) < width) & (along > noise) & (s > noise) & (s >= along / 2)
+    left, right = jnp.where(learned, u, 0), jnp.where(learned[:, None], vt, 0)
+    rest = best - matmul(left, matmul(u.T, best))
+    rest = rest - matmul(matmul(rest, vt.T), right)
+    least = jnp.where(jnp.sum(learned) == width, jnp.min(jnp.where(learned, s, jnp.inf)), noise)
+    return residual, s[width - 1], jnp.linalg.svd(rest, compute_uv=False)[0] > least
+
+
+@eqx.filter_jit
+def judge_least(prediction: Least, run: Run) -> Verdict:
+    """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
+    best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
+    depth, whitening = best.depth, best.whitening
+    start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
+    grams, matrix = measure.layer_grams(within), within.matrix
+    size = frobenius(best.grams)
+    size = jnp.where(size > 0, size, 1)
+    residual, last, saddle = _left(moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape))
+    residual = residual * reported_share(run.fine, moments, losses.mse)
+    # A residual turns a kept mode towards a dropped one by itself over the gap; twice, for what is of second order.
+    inside = 2 * residual * jnp.maximum(1, last / best.gap)
+    length = jnp.where(frobenius(best.matrix) > 0, frobenius(best.matrix), 1)
+    moved = inside * frobenius(whitening.inverse)
+    least = jnp.take(eigh(best.grams[-1]).values, moments.dim - jnp.maximum(best.kept, 1))
+    levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
+    # A root of M magnifies the relative error of its smallest kept eigenvalue.
+    magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
+    # Training rounds as the closed form does; a product of layers, by itself.
+    product = product_rounding(network.sizes, size.dtype)
+    rounding = 2 * best.rounding + product
+    outputs = outputs_rounding(product, best.grams, moments.second)
+    # Targets may vary with an input whose own variance is less than the dtype can tell from zero.
+    unseen = frobenius(network.matrix - matrix) * frobenius(moments.target - matmul(moments.target, whitening.projector))
+    in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
+    rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
+    granted = imbalance_rounding(start)
+    scale = jnp.abs(best.loss) + moments.power / 2
+    both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))  # noqa: E731
+    zero = jnp.zeros_like(scale)
+    between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
+    return Verdict(
+        discrepancy=both(
+            frobenius(grams - best.grams) / size,
+            frobenius(matrix - best.matrix) / length,
+            jnp.abs(run.fine.loss[-1] - best.loss) / scale,
+        ),
+        parts={
+            "start": both(imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero),
+            "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
+            "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
+            "rounding": both(rounded, rounding, in_loss / scale),
+        },
+        # What the check must see: another layer, another map, and the loss of a network of one mode less.
+        effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
+        predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
+        measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
+        premises={"unique minimiser": best.unique, PREMISE: _is_balanced(start, granted)},
+        settled=run.settled & ~saddle,
+        finite=run.finite,
+        labels=(*(f"layer {i}" for i in range(1, depth + 1)), "map", "loss"),
+        what="relative discrepancy of the regression minimiser",
+    )
+
+
+def _is_balanced(start: DeepLinear, granted: Array) -> Bool[Array, ""]:
+    return jnp.all(measure.imbalance_norms(start) <= granted)
+
+
+def regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> RegressionTask:
+    """Inputs and targets in random position: nothing commutes. The correlations are well apart."""
+    return _regression_task(key, sizes, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> RegressionTask:
+    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 4)
+    dtype = jnp.result_type(float)
+    d, outputs = sizes[0], sizes[-1]
+    v, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, d), dtype))
+    root = matmul(v * jnp.geomspace(1.5, 0.7, d, dtype=dtype), v.T)
+    left, _ = jnp.linalg.qr(jax.random.normal(k[1], (outputs, outputs), dtype))
+    right, _ = jnp.linalg.qr(jax.random.normal(k[2], (d, min(d, outputs)), dtype))
+    n = min(d, outputs)
+    correlations = jnp.linspace(1.2, 0.4, n, dtype=dtype) * jax.random.uniform(k[3], (n,), dtype, 0.95, 1.05)
+    target = matmul(matmul(left[:, :n] * correlations, right.T), root)
+    power = 1.1 * jnp.sum(correlations**2)
+    return RegressionTask(TargetMoments(target, matmul(root, root), power), k[3], jnp.asarray(0.5, dtype), sizes)
+
+
+def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
+    yield regression_task(key, (5, 2, 3))
+    yield regression_task(key, (5, 4, 4, 3))
+    yield regression_task(key, (5, 3))
+    yield regression_task(key, (5, 2, 4, 3), 1)
+    yield regression_task(key, (5, 2, 3), 1)
+    yield regression_task(key, (4, 4, 1))
+
+
+def _plain_truncation(problem: RegressionTask, own: Least) -> Least:
+    """The largest singular values of A S^-1 kept, as if all inputs varied alike."""
+    return with_map(problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T)
+
+
+def _plain_inputs(problem: RegressionTask, own: Least) -> Least:
+    return with_map(problem, own, problem.moments.target)
+
+
+@eqx.filter_jit
+def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
+    """The prediction with the best approximation of another map, and its balanced layers."""
+    p = min(problem.sizes[1:])
+    u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
+    matrix = matmul(u[:, :p] * s[:p], vt[:p])
+    levels = range(1, problem.depth + 1)
+    grams = jnp.stack([matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels])
+    return replace(own, minimiser=replace(own.minimiser, matrix=matrix, grams=grams))
+
+
+def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
+    scales = jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype)
+    return train_least(problem, gaussian(problem.key, problem.sizes, scales))
+
+
+def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
+    """As `harder`: correlations with ties and near-ties, inputs of strengths over up to twelve decades, as they are or mixed."""
+    d, outputs = sizes[0], sizes[-1]
+    n = min(d, outputs)
+
+    def draw(key: PRNGKeyArray) -> RegressionTask:
+        k = jax.random.split(key, 6)
+        strength, mixed = spread(k[0], d), mixing(k[1], d)
+        correlations = nearly_tied(k[2], jax.random.uniform(k[3], (n,), strength.dtype, 0.05, 1.5))
+        left, _ = jnp.linalg.qr(jax.random.normal(k[4], (outputs, outputs), strength.dtype))
+        right, _ = jnp.linalg.qr(jax.random.normal(k[5], (d, n), strength.dtype))
+        target = matmul(matmul(left[:, :n] * correlations, right.T) * strength, mixed.T)
+        second = symmetric(matmul(mixed * strength**2, mixed.T))
+        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+        return RegressionTask(TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes, stiff=True)
+
+    return draw
+
+
+@eqx.filter_jit
+def _exact(problem: RegressionTask) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
+    """The verdicts on the network of the minimiser itself, and on one of which a weight of a layer is off by ten tolerances."""
+    prediction, sizes = predict_least(problem), problem.sizes
+    best, r = prediction.minimiser, min(problem.sizes)
+    k1, k2, k3 = jax.random.split(problem.key, 3)
+    left, values, right = singular(best.matrix, best.kept, r)
+    own = Exact((right, *frames(k1, sizes, values.dtype)[1:-1], left), roots(values, best.depth))
+    network = own.network
+    first = judge_least(prediction, run_of(network, network, problem.moments, losses.mse))
+    level = jax.random.randint(k2, (), 0, best.depth)
+    change = TOLERANCES * jnp.asarray(first.tolerance)[level]
+    wrong = off(own, level, *weight_off(own, level, change * frobenius(best.grams[level]), k3))
+    second = judge_least(prediction, run_of(network, wrong.network, problem.moments, losses.mse))
+    return first, second, change < first.effect[level]
+
+
+CLAIM = Claim(
+    name="sl-minimiser",
+    statement="Regression over linear networks of smallest width p ends at W = (A S^(-1/2))_p S^(-1/2), which is A S^(-1) where the rank "
+    "allows; balanced layers have the Grams (W^T W)^(l/L).",
+    latex=r"W^\star = (A S^{-1/2})_p\, S^{-1/2}, \qquad M_l = (W^{\star\top} W^\star)^{l/L}",
+    hypotheses=("linear network", "squared error", PREMISE, "unique minimiser", "gradient flow", "trained to stationarity"),
+    source="paper section 5; beyond the paper for bounded width and any depth",
+    problems=_least_problems,
+    predict=predict_least,
+    measure=train_least,
+    compare=judge_least,
+    sharpness={
+        "layer #": (6e-9, 0.03),
+        "map": (4e-10, 0.06),
+        "loss": (2e-10, 2e-5),
+    },
+    controls=(
+        Control("plain-truncation", "predicts that the largest singular values of A S^-1 are kept", predict=_plain_truncation),
+        Control("plain-inputs", "predicts as if inputs were uncorrelated and of variance one", predict=_plain_inputs),
+        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided_layers),
+    ),
+    search=tuple(harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    exact=_exact,
+    quick=1,
+)

@@ -1,0 +1,1 @@
+"""Theorems on networks with thresholds."""

@@ -1,0 +1,155 @@
+"""Diagonal networks with thresholds, and orbits of the amplitudes of one feature."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ...claims import rounded
+from ...networks import ThresholdedDiagonal
+from ...problems import ContrastiveProblem, Features, SignFlip
+from .._common.training import Run, flow, local_error
+
+DIM, RECORDS = 4, 64
+
+Function = Callable[..., Array]
+
+Start = tuple[Array, Array]
+
+
+class ThresholdTask(eqx.Module):
+    """Features of some strengths with sign flips, a diagonal network with thresholds, and the times at which it is looked at."""
+
+    strength: Float[Array, " d"]
+    flips: Float[Array, " d"]
+    weights: Float[Array, "L d"]
+    thresholds: Float[Array, "L d"]
+    times: Float[Array, " T"]
+
+    @property
+    def depth(self) -> int:
+        return self.weights.shape[-2]
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, {self.strength.shape[-1]} features"
+
+    @property
+    def rho(self) -> Float[Array, " d"]:
+        return (1 - 2 * self.flips) ** 2
+
+    @property
+    def contrastive(self) -> ContrastiveProblem:
+        return ContrastiveProblem(Features(self.strength), SignFlip(self.flips))
+
+    def start(self) -> ThresholdedDiagonal:
+        return ThresholdedDiagonal(self.weights, self.thresholds)
+
+    def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
+        """One feature less, rounder numbers."""
+        d = self.strength.shape[0]
+        for i in range(d if d > 1 else 0):
+            keep = jnp.asarray([j for j in range(d) if j != i])
+            features = {name: getattr(self, name)[..., keep] for name in ("strength", "flips", "weights", "thresholds")}
+            yield lambda features=features: dataclasses.replace(self, **features)
+        yield from rounded(lambda r: r(self))
+
+
+class Orbits(eqx.Module):
+    """What is predicted of the features of a start: the amplitudes of all layers at each of the last; when; and in the end.
+
+    `assumed`: the weights and thresholds whose law the amplitudes are held against, those of the start unless a control says otherwise.
+    """
+
+    weights: Float[Array, "L d"]
+    thresholds: Float[Array, "L d"]
+    strength: Float[Array, " d"]
+    rho: Float[Array, " d"]
+    limit: Float[Array, "L d"]
+    assumed: tuple[Float[Array, "L d"], Float[Array, "L d"]]
+    law: Function = eqx.field(static=True, default=theory.threshold_law)
+    time: Function = eqx.field(static=True, default=theory.threshold_time)
+
+
+@eqx.filter_jit
+def predict(problem: ThresholdTask) -> Orbits:
+    p = problem
+    limit = theory.threshold_limit(p.weights, p.thresholds, p.strength, p.rho)
+    return Orbits(p.weights, p.thresholds, p.strength, p.rho, limit, (p.weights, p.thresholds))
+
+
+def train(problem: ThresholdTask) -> Run:
+    """Gradient flow of the exact population loss to the last time, recorded at all of them."""
+    p = problem
+    return flow(p.start(), p.contrastive, until=p.times[-1], record=p.times, stationarity=0.0)
+
+
+def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:
+    """Of every layer at every recorded moment, in both runs."""
+    fine, coarse = (t.each(lambda n: n.amplitudes(strength))[:-1] for t in (run.fine, run.coarse))
+    return fine, coarse
+
+
+def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
+    """When the last amplitude is what it is, relative to when it was seen, while that can be told; and the error of integration.
+
+    Close to its end an amplitude says little of the time: the records at which it is within a thousandth of it are left out.
+    """
+    times = run.fine.times[:-1, None]
+    fine, coarse = (a[:, -1] for a in amplitudes_of(run, orbits.strength))
+    moving = (jnp.abs(fine**2 - orbits.rho) > 2e-3 * orbits.rho) & (times > times[-1] * 1e-6)
+
+    def when(last: Array) -> Array:
+        # Where the flow never leads, the prediction is off by all of the time.
+        time = orbits.time(last, orbits.weights, orbits.thresholds, orbits.strength, orbits.rho)
+        return jnp.where(jnp.isnan(time), 0, time)
+
+    early, late = when(fine), when(coarse)
+    worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))  # noqa: E731
+    return worst(early - times), worst(early - late) + 1e3 * local_error(fine.dtype, 1)
+
+
+def orbit_rounding(orbits: Orbits, run: Run) -> Array:
+    """Relative, in an amplitude that is what a threshold leaves of more, and in the law solved for it."""
+    inside = jnp.max(orbits.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
+    steps = jnp.sqrt(run.fine.steps.astype(inside.dtype))
+    return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
+
+
+def task(key: PRNGKeyArray, depth: int, index: int = 0) -> ThresholdTask:
+    """Active features of unequal weights, layer by layer; thresholds in the first two layers and the last."""
+    return _task(key, depth, jnp.asarray(index))
+
+
+@eqx.filter_jit
+def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
+    k = jax.random.split(jax.random.fold_in(key, 11_000 + index), 4)
+    dtype = jnp.result_type(float)
+    strength = jax.random.uniform(k[0], (DIM,), dtype, 0.7, 2.0)
+    flips = jax.random.uniform(k[1], (DIM,), dtype, 0.0, 0.25)
+    thresholds = jax.random.uniform(k[2], (depth, DIM), dtype, 0.05, 0.3)
+    thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
+    # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than what it will end with.
+    shares = jax.random.uniform(k[3], (depth, DIM), dtype, 0.4, 0.9)
+    amplitudes = jnp.concatenate([jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]) * jnp.where(
+        jnp.arange(depth + 1)[:, None] < depth, strength, 1
+    )
+    weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
+    times = jnp.geomspace(1e-3, 40.0, RECORDS, dtype=dtype)
+    return ThresholdTask(strength, flips, weights, thresholds, times)
+
+
+@eqx.filter_jit
+def equal_weights(p: ThresholdTask) -> Start:
+    """A start of equal weights."""
+    return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
+
+
+@eqx.filter_jit
+def without_thresholds(p: ThresholdTask) -> Start:
+    """Weights without thresholds that give the same amplitudes in the start."""
+    return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)

@@ -1,0 +1,159 @@
+"""retained-when-vanishing: amplitudes below a last layer that loses a feature."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ... import theory
+from ...claims import Claim, Control, Verdict
+from .._common.tasks import replace
+from .._common.training import Run, local_error
+from ._training import (
+    RECORDS,
+    Orbits,
+    ThresholdTask,
+    amplitudes_of,
+    equal_weights,
+    orbit_rounding,
+    predict,
+    task,
+    train,
+    when_seen,
+    without_thresholds,
+)
+
+
+class Retained(eqx.Module):
+    """What is predicted of features without signal; `slope`: of the last amplitude, in logarithms; and what the next terms of the expansion
+    in time add to the amplitudes below and to that slope.
+    """
+
+    orbits: Orbits
+    slope: Float[Array, ""]
+    left: Float[Array, "J d"]
+    slope_left: Float[Array, ""]
+
+
+def _two_decades(times: Array) -> Array:
+    """The record from which two decades of time lead to the last one."""
+    return jnp.argmin(jnp.abs(jnp.log(times * 100 / times[-1])))
+
+
+@eqx.filter_jit
+def predict_retained(problem: ThresholdTask) -> Retained:
+    p, orbits = problem, predict(problem)
+    start = (p.weights, p.thresholds, p.strength)
+    zero, one = jnp.zeros_like(p.strength), jnp.ones_like(p.strength)
+    ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
+    last = theory.threshold_forgetting(ends, *start)
+    decades = jnp.log(ends[1] / ends[0])
+    slope = jnp.log(last[1] / last[0]) / decades
+    # The amplitudes below grow with the last one, and so does R, by which 1 / A^2 = 8 R t + 16 R' A t with A of the leading term. Next
+    # terms, twice over for those beyond.
+    _, below = jax.jvp(lambda a: theory.threshold_law(a, *start), (zero,), (one,))
+    speed, growth = jax.jvp(lambda a: theory.threshold_speed(a, *start), (zero,), (one,))
+    slope_left = jnp.abs(growth / speed) * (last[0] - last[1]) / decades
+    return Retained(orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left))
+
+
+@eqx.filter_jit
+def judge_retained(prediction: Retained, run: Run) -> Verdict:
+    """The amplitudes below the last layer in the end; how the last one falls, over the last two decades of time; and when."""
+    p = prediction.orbits
+    fine, coarse = amplitudes_of(run, p.strength)
+    times = run.fine.times[:-1]
+    i = _two_decades(times)
+    depth = fine.shape[1]
+    size = jnp.sqrt(jnp.sum(p.limit[:-1] ** 2, axis=1))
+    norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=-1)) / size  # noqa: E731
+    slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])  # noqa: E731
+    largest = lambda x: jnp.max(jnp.abs(x))  # noqa: E731
+    late, when_integration = when_seen(p, run)
+    rounding = orbit_rounding(p, run)
+    rows = lambda first, *rest: jnp.concatenate([first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])])  # noqa: E731
+    ones = jnp.ones(depth - 1, fine.dtype)
+    integration = norm(fine[-1, :-1] - coarse[-1, :-1]) + local_error(size.dtype, depth)
+    return Verdict(
+        discrepancy=rows(norm(fine[-1, :-1] - p.limit[:-1]), largest(slope(fine) - prediction.slope), late),
+        parts={
+            "asymptotics": rows(norm(prediction.left), prediction.slope_left, 0),
+            "integration": rows(integration, largest(slope(fine) - slope(coarse)), when_integration),
+            "rounding": rows(ones * rounding, 16 * rounding, 1e3 * rounding),
+        },
+        # What the check must see: amplitudes that vanish; the slope of a linear network's last layer; times twice as late.
+        effect=rows(ones, 0.5 - 1 / (4 - 2 / depth), 0.5),
+        predicted=rows(ones, prediction.slope, 0)[:, None],
+        measured=rows(norm(fine[-1, :-1]), jnp.mean(slope(fine)), late)[:, None],
+        settled=run.reached,
+        finite=run.finite,
+        labels=(*(f"layer {i}" for i in range(1, depth)), "slope", "time"),
+        what="amplitudes of a disrupted feature",
+    )
+
+
+def _vanishing(problem: ThresholdTask) -> ThresholdTask:
+    """The same features, none of which any two views share."""
+    times = jnp.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)
+    return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
+
+
+def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
+    for depth, index in ((2, 10), (3, 10), (2, 11), (4, 10)):
+        yield _vanishing(task(key, depth, index))
+
+
+@eqx.filter_jit
+def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
+    """What equal weights keep."""
+    limit = theory.threshold_law(jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength)
+    return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
+
+
+def _linear_slope(problem: ThresholdTask, own: Retained) -> Retained:
+    return replace(own, slope=jnp.asarray(-1 / (4 - 2 / problem.depth), own.slope.dtype))
+
+
+def _without_thresholds(problem: ThresholdTask, own: Run) -> Run:
+    """Linear layers that start with the same amplitudes."""
+    weights, thresholds = without_thresholds(problem)
+    return train(dataclasses.replace(problem, weights=weights, thresholds=thresholds))
+
+
+def _some_signal(problem: ThresholdTask, own: Run) -> Run:
+    return train(dataclasses.replace(problem, flips=problem.flips - 0.005))
+
+
+CLAIM = Claim(
+    name="retained-when-vanishing",
+    statement="A feature that the augmentation fully disrupts vanishes after the last layer, as t^(-1/2) at any depth, but is kept below: "
+    "A_1 tends to sqrt(phi b_2) in two layers that start with equal weights, and to what the threshold law says from any start.",
+    latex=r"\rho = 0:\quad A_L \simeq (8 R t)^{-1/2} \to 0, \qquad A_1 \to \sqrt{\varphi\, b_2} > 0",
+    hypotheses=(
+        "diagonal network with fixed thresholds",
+        "a positive threshold in the last layer",
+        "views share no sign",
+        "active feature",
+        "gradient flow",
+    ),
+    source="beyond the paper",
+    problems=_vanishing_problems,
+    predict=predict_retained,
+    measure=train,
+    compare=judge_retained,
+    sharpness={
+        "layer #": (0.006, 0.09),
+        "slope": (0.3, 0.09),
+        "time": (3e-8, 8e-4),
+    },
+    controls=(
+        Control("no-thresholds", "trains linear layers, which lose the feature everywhere", measure=_without_thresholds),
+        Control("some-signal", "lets two views share one sign in ten thousand", measure=_some_signal),
+        Control("balanced", "predicts what equal weights keep, from unequal ones", predict=_of_equal_weights),
+        Control("linear-slope", "predicts that the last layer forgets as that of a linear network does", predict=_linear_slope),
+    ),
+    quick=1,
+)
