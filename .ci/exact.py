@@ -45,17 +45,34 @@ def search(name: str, tries: int, seed: int, every: int) -> dict:
             found = result.to_dict()
             break
         jax.clear_caches()
-    return {"name": name, "outcomes": outcomes, "off": off, "seconds": round(seconds, 1), "found": found}
+    return {
+        "name": name,
+        "outcomes": outcomes,
+        "off": off,
+        "seconds": round(seconds, 1),
+        "found": found,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tries", type=int, default=100_000, help="networks, over all claims and both dtypes")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--tries", type=int, default=100_000, help="networks, over all claims and both dtypes"
+    )
     parser.add_argument("--claims", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=1, help="take one shape of so many: each compiles for itself")
+    parser.add_argument(
+        "--every", type=int, default=1, help="take one shape of so many: each compiles for itself"
+    )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", nargs=2, metavar=("CLAIM", "TRIES"), help="one claim in the dtype of this process, printed as JSON")
+    parser.add_argument(
+        "--one",
+        nargs=2,
+        metavar=("CLAIM", "TRIES"),
+        help="one claim in the dtype of this process, printed as JSON",
+    )
     options = parser.parse_args()
     if options.one:
         print(json.dumps(search(options.one[0], int(options.one[1]), options.seed, options.every)))
@@ -64,14 +81,43 @@ def main() -> None:
     for dtype, x64 in (("float64", "1"), ("float32", "0")):
         for name in options.claims:
             share = str(-(-options.tries // (2 * len(options.claims))))
-            command = [sys.executable, __file__, "--seed", str(options.seed), "--every", str(options.every), "--one", name, share]
-            output = subprocess.run(command, env=os.environ | {"JAX_ENABLE_X64": x64}, stdout=subprocess.PIPE, text=True, check=True).stdout
+            command = [
+                sys.executable,
+                __file__,
+                "--seed",
+                str(options.seed),
+                "--every",
+                str(options.every),
+                "--one",
+                name,
+                share,
+            ]
+            output = subprocess.run(
+                command,
+                env=os.environ | {"JAX_ENABLE_X64": x64},
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            ).stdout
             results[f"{name}, {dtype}"] = json.loads(output)
-    total, off = (sum((Counter(r[key]) for r in results.values()), Counter()) for key in ("outcomes", "off"))
-    print(f"{sum(total.values())} networks of the closed form: {dict(total)}; {sum(off.values())} with a weight off: {dict(off)}")
+    total, off = (
+        sum((Counter(r[key]) for r in results.values()), Counter()) for key in ("outcomes", "off")
+    )
+    print(
+        f"{sum(total.values())} networks of the closed form: {dict(total)}; {sum(off.values())} with a weight off: {dict(off)}"
+    )
     if options.json:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-        record = {"commit": commit, "seed": options.seed, "shapes": SHAPES[:: options.every], "exact": total, "off": off, "claims": results}
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip()
+        record = {
+            "commit": commit,
+            "seed": options.seed,
+            "shapes": SHAPES[:: options.every],
+            "exact": total,
+            "off": off,
+            "claims": results,
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n")
     sys.exit(any(r["found"] for r in results.values()))
 

@@ -117,10 +117,37 @@ TESTS = {
 }
 
 # Pieces of code that no formula, premise or tolerance lives in.
-ASIDE = re.compile(r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw")
+ASIDE = re.compile(
+    r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw"
+)
 # Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
-SYMMETRIC = {"maximum", "minimum", "max", "min", "logical_and", "logical_or", "isclose", "allclose", "add", "hypot", "dot", "combine"}
-SYMMETRIC |= {"zip", "isinstance", "asarray", "astype", "result_type", "full", "getattr", "count", "positive", "nonnegative", "bad"}
+SYMMETRIC = {
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "logical_and",
+    "logical_or",
+    "isclose",
+    "allclose",
+    "add",
+    "hypot",
+    "dot",
+    "combine",
+}
+SYMMETRIC |= {
+    "zip",
+    "isinstance",
+    "asarray",
+    "astype",
+    "result_type",
+    "full",
+    "getattr",
+    "count",
+    "positive",
+    "nonnegative",
+    "bad",
+}
 COUNTS = {"depth", "level", "layer", "width", "rank", "levels", "l", "L"}
 
 
@@ -172,12 +199,19 @@ def changes(source: str, node: ast.AST, tolerant: bool):
         case ast.Attribute(value, "T") | ast.Attribute(value, "mT"):
             yield "transposed argument", f"({text(source, value)})"
         case ast.Call(func, [first, second], []) if (
-            text(source, func).split(".")[-1] not in SYMMETRIC and not numeric(first) and not numeric(second)
+            text(source, func).split(".")[-1] not in SYMMETRIC
+            and not numeric(first)
+            and not numeric(second)
         ):
-            yield "transposed argument", f"{text(source, func)}({text(source, second)}, {text(source, first)})"
+            yield (
+                "transposed argument",
+                f"{text(source, func)}({text(source, second)}, {text(source, first)})",
+            )
         case ast.Name(name, ast.Load()) if name in COUNTS:
             yield "off-by-one layer", f"({name} + 1)"
-        case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(1))) if not text(source, value).endswith(".shape"):
+        case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(1))) if not text(
+            source, value
+        ).endswith(".shape"):
             yield "off-by-one layer", f"{text(source, value)}[-2]"
         case ast.Subscript(value, ast.Slice(None, upper, None)) if upper is not None:
             yield "off-by-one layer", f"{text(source, value)}[: ({text(source, upper)}) - 1]"
@@ -189,7 +223,9 @@ def changes(source: str, node: ast.AST, tolerant: bool):
 
 
 # Of claims, only what decides a verdict: parts of tolerances, errors, premises. What else they hold is problems, runs and controls.
-DECIDES = re.compile(r"rounding|error|stationary|left|share|drift|floor|^off$|^_off|moved|saddle|within|on_range|_compare")
+DECIDES = re.compile(
+    r"rounding|error|stationary|left|share|drift|floor|^off$|^_off|moved|saddle|within|on_range|_compare"
+)
 JUDGED = {"parts", "premises", "settled", "finite"}
 # The constants of a bound on an error are for safety, and its terms are there for the problem on which they are the largest: these
 # operators pass over them, the one that makes a tolerance a thousand times wider does not.
@@ -199,9 +235,15 @@ BOUND = re.compile(r"\beps\b|finfo|\brtol\b|\batol\b|rounding")
 
 def is_tolerance(parent: ast.AST, child: ast.AST, function: str, file: str) -> bool:
     """Whether this expression is a part of a tolerance, the value of a function of rounding or error, or a bound on rounding."""
-    if isinstance(parent, ast.Return) and re.search(r"rounding|error|floor|share|stationarity", function):
+    if isinstance(parent, ast.Return) and re.search(
+        r"rounding|error|floor|share|stationarity", function
+    ):
         return not file.startswith("losses")
-    return isinstance(parent, ast.keyword) and bool(re.search(r"rounding|floor", parent.arg or "")) and not numeric(child)
+    return (
+        isinstance(parent, ast.keyword)
+        and bool(re.search(r"rounding|floor", parent.arg or ""))
+        and not numeric(child)
+    )
 
 
 def mutants_of(path: Path, package: Path) -> list[Mutant]:
@@ -218,11 +260,29 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
                 continue
             start = offsets[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
             stop = offsets[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
-            found.append(Mutant(file, node.lineno, node.col_offset, operator, text(source, node), new, start, stop))  # type: ignore[attr-defined]
+            found.append(
+                Mutant(
+                    file,
+                    node.lineno,
+                    node.col_offset,
+                    operator,
+                    text(source, node),
+                    new,
+                    start,
+                    stop,
+                )
+            )  # type: ignore[attr-defined]
 
     def visit(node: ast.AST, function: str, parts: bool, scope: bool) -> None:
         match node:
-            case ast.Raise() | ast.JoinedStr() | ast.Assert() | ast.Import() | ast.ImportFrom() | ast.arguments():
+            case (
+                ast.Raise()
+                | ast.JoinedStr()
+                | ast.Assert()
+                | ast.Import()
+                | ast.ImportFrom()
+                | ast.arguments()
+            ):
                 return
             case ast.If(body=[ast.Raise(), *_]):
                 return
@@ -247,10 +307,18 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
                 if node.value is not None and function:
                     visit(node.value, function, parts, scope)
                 return
-        for field, child in ((f, c) for f, value in ast.iter_fields(node) for c in (value if isinstance(value, list) else [value])):
+        for field, child in (
+            (f, c)
+            for f, value in ast.iter_fields(node)
+            for c in (value if isinstance(value, list) else [value])
+        ):
             if not isinstance(child, ast.AST):
                 continue
-            inside = isinstance(node, ast.keyword) and node.arg == "parts" and isinstance(child, ast.Dict)
+            inside = (
+                isinstance(node, ast.keyword)
+                and node.arg == "parts"
+                and isinstance(child, ast.Dict)
+            )
             value = parts and isinstance(node, ast.Dict) and field == "values"
             if function and scope and isinstance(child, ast.expr):
                 add(child, value or is_tolerance(node, child, function, file))
@@ -262,7 +330,9 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
 
 def tests_of(file: str) -> str | None:
     folder = file.split("/")[0] + "/*"
-    return TESTS.get(file) or (TESTS.get(folder) if "/" in file and not Path(file).name.startswith("__") else None)
+    return TESTS.get(file) or (
+        TESTS.get(folder) if "/" in file and not Path(file).name.startswith("__") else None
+    )
 
 
 def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant]:
@@ -282,7 +352,12 @@ def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant
         for mutant in rng.sample(found, len(found)):
             by_operator.setdefault(mutant.operator, []).append(mutant)
         by_operator = dict(sorted(by_operator.items(), key=lambda item: item[0] != "tolerance"))
-        turns = [m for turn in zip(*(pad(v, len(found)) for v in by_operator.values()), strict=True) for m in turn if m is not None]
+        turns = [
+            m
+            for turn in zip(*(pad(v, len(found)) for v in by_operator.values()), strict=True)
+            for m in turn
+            if m is not None
+        ]
         chosen += turns[:share]
     return chosen
 
@@ -290,7 +365,11 @@ def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant
 def same(earlier: dict, package: Path) -> Mutant | None:
     """The mutant of an earlier run in the code as it is now, the nearest if there are several; None if its expression is gone."""
     found = mutants_of(package / earlier["file"], package)
-    alike = [m for m in found if (m.operator, m.old, m.new) == (earlier["operator"], earlier["old"], earlier["new"])]
+    alike = [
+        m
+        for m in found
+        if (m.operator, m.old, m.new) == (earlier["operator"], earlier["old"], earlier["new"])
+    ]
     return min(alike, key=lambda m: abs(m.line - earlier["line"]), default=None)
 
 
@@ -302,9 +381,13 @@ def arguments(file: str) -> list[str]:
     """What Pytest is to run for a mutant of this file."""
     words = (tests_of(file) or "").split()
     cut = words.index("claim") if "claim" in words else len(words)
-    chosen = [f"tests/{name}.py" for name in words[:cut] if (ROOT / "tests" / f"{name}.py").exists()]
+    chosen = [
+        f"tests/{name}.py" for name in words[:cut] if (ROOT / "tests" / f"{name}.py").exists()
+    ]
     for claim in words[cut + 1 :]:
-        chosen.append(f"tests/test_claims.py::test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]")
+        chosen.append(
+            f"tests/test_claims.py::test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]"
+        )
     return chosen
 
 
@@ -329,7 +412,13 @@ for line in sys.stdin:
 """
 
 
-def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep: Callable[[list[dict]], None]) -> list[dict]:
+def run(
+    mutants: list[Mutant],
+    workers: int,
+    seconds: int,
+    unchanged: bool,
+    keep: Callable[[list[dict]], None],
+) -> list[dict]:
     """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk.
 
     `keep` is called with the outcomes so far, in the order of the mutants, after each.
@@ -339,9 +428,13 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
         for number in range(workers):
             folder = Path(temporary) / str(number)
             folder.mkdir()
-            shutil.copytree(ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+            )
             for name in ("tests", "examples"):
-                shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+                )
             for name in ("pyproject.toml", "README.md"):
                 shutil.copy(ROOT / name, folder / name)
             folders.append(folder)
@@ -355,17 +448,40 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
         begin, done = time.time(), 0
         free = list(folders)
         servers = {
-            f: subprocess.Popen([sys.executable, "-c", SERVER], stdin=-1, stdout=-1, text=True, env=environment, cwd=f) for f in folders
+            f: subprocess.Popen(
+                [sys.executable, "-c", SERVER],
+                stdin=-1,
+                stdout=-1,
+                text=True,
+                env=environment,
+                cwd=f,
+            )
+            for f in folders
         }
 
         def tested(folder: Path, tests: list[str], limit: int) -> tuple[int, list[str]]:
             log, server = folder / "log", servers[folder]
-            flags = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+            flags = [
+                "-x",
+                "-q",
+                "-n0",
+                "-p",
+                "no:cacheprovider",
+                "--no-header",
+                "-W",
+                "ignore::pytest.PytestAssertRewriteWarning",
+            ]
             assert server.stdin is not None
             assert server.stdout is not None
-            print("\t".join([str(folder), str(limit), str(log), *flags, *tests]), file=server.stdin, flush=True)
+            print(
+                "\t".join([str(folder), str(limit), str(log), *flags, *tests]),
+                file=server.stdin,
+                flush=True,
+            )
             code = int(server.stdout.readline())
-            return code, log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+            return code, log.read_text(
+                errors="replace"
+            ).strip().splitlines() if log.exists() else []
 
         def plain(tests: tuple[str, ...]) -> str | None:
             """What fails without any mutation: then no mutant is told from the code as it is."""
@@ -374,7 +490,10 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
                 code, lines = tested(folder, list(tests), 3600)
             finally:
                 free.append(folder)
-            print(f"unchanged: {'passed' if code == 0 else 'FAILED'} {' '.join(test.split('::')[-1][-60:] for test in tests)}", flush=True)
+            print(
+                f"unchanged: {'passed' if code == 0 else 'FAILED'} {' '.join(test.split('::')[-1][-60:] for test in tests)}",
+                flush=True,
+            )
             return None if code == 0 else "\n".join(lines[-20:])
 
         def one(mutant: Mutant) -> dict:
@@ -384,24 +503,43 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
             original = target.read_bytes()
             start = time.time()
             try:
-                target.write_bytes(original[: mutant.start] + mutant.new.encode() + original[mutant.stop :])
+                target.write_bytes(
+                    original[: mutant.start] + mutant.new.encode() + original[mutant.stop :]
+                )
                 code, lines = tested(folder, arguments(mutant.file), seconds)
                 tail = lines
             finally:
                 target.write_bytes(original)
                 free.append(folder)
             by = next(
-                (row.split(" - ")[0].removeprefix("FAILED ").removeprefix("ERROR ") for row in tail if row.startswith(("FAILED", "ERROR"))),
+                (
+                    row.split(" - ")[0].removeprefix("FAILED ").removeprefix("ERROR ")
+                    for row in tail
+                    if row.startswith(("FAILED", "ERROR"))
+                ),
                 "",
             )
-            outcome = "survived" if code == 0 else "killed" if code in (1, 2) else "timeout" if code == -14 else f"exit {code}"
+            outcome = (
+                "survived"
+                if code == 0
+                else "killed"
+                if code in (1, 2)
+                else "timeout"
+                if code == -14
+                else f"exit {code}"
+            )
             done += 1
             left = (time.time() - begin) / done * (len(mutants) - done) / 60
             print(
                 f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} [{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
                 flush=True,
             )
-            return {**asdict(mutant), "outcome": outcome, "by": by, "seconds": round(time.time() - start, 1)}
+            return {
+                **asdict(mutant),
+                "outcome": outcome,
+                "by": by,
+                "seconds": round(time.time() - start, 1),
+            }
 
         with ThreadPoolExecutor(workers) as pool:
             lists = dict.fromkeys(tuple(arguments(m.file)) for m in mutants) if unchanged else ()
@@ -418,7 +556,9 @@ def run(mutants: list[Mutant], workers: int, seconds: int, unchanged: bool, keep
 
 
 def shown(mutant: Mutant) -> str:
-    return f"{mutant.file}:{mutant.line} {mutant.operator}: {short(mutant.old)} -> {short(mutant.new)}"
+    return (
+        f"{mutant.file}:{mutant.line} {mutant.operator}: {short(mutant.old)} -> {short(mutant.new)}"
+    )
 
 
 def short(expression: str) -> str:
@@ -427,14 +567,22 @@ def short(expression: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=340)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="a file of the package, such as theory/_margin.py")
-    parser.add_argument("--again", type=Path, help="results of an earlier run, whose survivors are run again")
+    parser.add_argument(
+        "--again", type=Path, help="results of an earlier run, whose survivors are run again"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=int, default=400, help="the longest a mutant may run")
-    parser.add_argument("--no-unchanged", action="store_true", help="do not first run the tests on the code as it is")
+    parser.add_argument(
+        "--no-unchanged",
+        action="store_true",
+        help="do not first run the tests on the code as it is",
+    )
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -451,26 +599,43 @@ def main() -> None:
             print(shown(m))
         print(len(chosen), dict(Counter(m.operator for m in chosen)))
         return
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
+    ).stdout.strip()
 
     def keep(results: list[dict]) -> Counter:
         """Write all outcomes in one move; of an earlier run those that stand, and those not yet run again, too."""
-        merged = sorted([*settled, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"]))
+        merged = sorted(
+            [*settled, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"])
+        )
         counts = Counter(r["outcome"] for r in merged)
         if options.json:
-            record = {"commit": commit, "machine": machine(), "seed": options.seed, "outcomes": counts, "mutants": merged}
+            record = {
+                "commit": commit,
+                "machine": machine(),
+                "seed": options.seed,
+                "outcomes": counts,
+                "mutants": merged,
+            }
             temporary = options.json.with_suffix(".part")
             temporary.write_text(json.dumps(record, indent=1) + "\n")
             temporary.replace(options.json)
         return counts
 
     counts = keep(run(chosen, options.workers, options.seconds, not options.no_unchanged, keep))
-    print(f"{counts.total()} mutants: {dict(counts)}; survivors {counts['survived'] / counts.total():.1%}")
+    print(
+        f"{counts.total()} mutants: {dict(counts)}; survivors {counts['survived'] / counts.total():.1%}"
+    )
 
 
 def machine() -> str:
     model = next(
-        (row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in row), platform.machine()
+        (
+            row.split(":")[1].strip()
+            for row in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in row
+        ),
+        platform.machine(),
     )
     return f"{model}, {os.cpu_count()} cores"
 

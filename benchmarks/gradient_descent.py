@@ -51,7 +51,9 @@ def problems(count, dtype):
     fractions = jnp.linspace(0.9, 0.2, DIM, dtype=dtype)
     draw = jax.vmap(lambda key: pt.problems.random_moments(key, fractions, condition=5.0))
     start = jax.vmap(lambda key: pt.DeepLinear.init(key, (DIM, DIM, DIM), scale=0.3, dtype=dtype))
-    return start(jax.random.split(jax.random.key(0), count)), draw(jax.random.split(jax.random.key(1), count))
+    return start(jax.random.split(jax.random.key(0), count)), draw(
+        jax.random.split(jax.random.key(1), count)
+    )
 
 
 def library(networks, moments, steps, chunk=None):
@@ -88,7 +90,10 @@ def batched_numpy(layers, cross, second, steps):
             w = w2 @ w1
             ws = w @ second
             outer = 4 * ((ws @ w.swapaxes(1, 2)) @ ws - w @ cross)
-            w1, w2 = w1 - STEP * (w2.swapaxes(1, 2) @ outer), w2 - STEP * (outer @ w1.swapaxes(1, 2))
+            w1, w2 = (
+                w1 - STEP * (w2.swapaxes(1, 2) @ outer),
+                w2 - STEP * (outer @ w1.swapaxes(1, 2)),
+            )
         return w1, w2
 
     return run
@@ -149,14 +154,18 @@ def looped_torch(layers, cross, second, steps):
 def disagreement(ends, reference):
     """The largest difference of two ends, relative to the largest weight."""
     largest = max(np.abs(w).max() for w in reference)
-    return float(max(np.abs(np.asarray(a) - b).max() for a, b in zip(ends, reference, strict=True)) / largest)
+    return float(
+        max(np.abs(np.asarray(a) - b).max() for a, b in zip(ends, reference, strict=True)) / largest
+    )
 
 
 def processor():
     """The processor's name and how many cores this process may use."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        name = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -165,14 +174,20 @@ def processor():
 
 def surroundings():
     """Where the figures were measured."""
-    packages = ["projhead_theory", "jax", "jaxlib", "equinox", "optax", "numpy"] + (["torch"] if torch else [])
+    packages = ["projhead_theory", "jax", "jaxlib", "equinox", "optax", "numpy"] + (
+        ["torch"] if torch else []
+    )
     versions = {"python": platform.python_version()}
     for name in packages:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = getattr(sys.modules.get(name), "__version__", "unknown")
-    device = {"platform": jax.default_backend(), "jax": jax.devices()[0].device_kind, "processor": processor()}
+    device = {
+        "platform": jax.default_backend(),
+        "jax": jax.devices()[0].device_kind,
+        "processor": processor(),
+    }
     if torch:
         device["torch"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     threads = {"torch": torch.get_num_threads() if torch else None}
@@ -207,12 +222,20 @@ def measure(dtype, repeats, count, steps, few, few_steps):
 
     # A step rounds each weight by a few epsilon times the inner dimension; over the run the errors at most add up, near enough.
     tolerance = 16 * steps * DIM * float(np.finfo(dtype).eps)
-    reference, short = runs["numpy, batched"][0](), batched_numpy(*([w[:few] for w in layers], cross[:few], second[:few]), few_steps)()
-    apart = {name: disagreement(go(), short if "looped" in name else reference) for name, (go, _) in runs.items()}
+    reference, short = (
+        runs["numpy, batched"][0](),
+        batched_numpy(*([w[:few] for w in layers], cross[:few], second[:few]), few_steps)(),
+    )
+    apart = {
+        name: disagreement(go(), short if "looped" in name else reference)
+        for name, (go, _) in runs.items()
+    }
     moved = disagreement(layers, reference)
     for name, value in apart.items():
         if not value <= tolerance:
-            raise SystemExit(f"{name} ends elsewhere: {value:.1e} apart, more than rounding ({tolerance:.1e}); nothing was timed")
+            raise SystemExit(
+                f"{name} ends elsewhere: {value:.1e} apart, more than rounding ({tolerance:.1e}); nothing was timed"
+            )
 
     seconds = {name: [] for name in runs}
     for _ in range(repeats):
@@ -224,12 +247,22 @@ def measure(dtype, repeats, count, steps, few, few_steps):
     results = {}
     for name, (_, work) in runs.items():
         rates = [work / s for s in seconds[name]]
-        ratios = [a / b for a, b in zip(rates, (count * steps / s for s in seconds[LIBRARY]), strict=True)]
+        ratios = [
+            a / b for a, b in zip(rates, (count * steps / s for s in seconds[LIBRARY]), strict=True)
+        ]
         results[name] = {
             "problem_steps": work,
             "seconds": seconds[name],
-            "problem_steps_per_second": {"median": statistics.median(rates), "min": min(rates), "max": max(rates)},
-            "ratio_to_library": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
+            "problem_steps_per_second": {
+                "median": statistics.median(rates),
+                "min": min(rates),
+                "max": max(rates),
+            },
+            "ratio_to_library": {
+                "median": statistics.median(ratios),
+                "min": min(ratios),
+                "max": max(ratios),
+            },
             "relative_difference_of_weights": apart[name],
         }
     return {
@@ -278,7 +311,9 @@ def write(report, target):
         return
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, prefix=target.name, suffix=".part", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=target.parent, prefix=target.name, suffix=".part", delete=False
+    ) as file:
         file.write(text)
     try:
         os.chmod(file.name, 0o644)
@@ -290,10 +325,16 @@ def write(report, target):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1].replace("\n", " "))
-    parser.add_argument("--quick", action="store_true", help="fewer problems and steps: does it run, not how fast")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there as JSON; - for standard output")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer problems and steps: does it run, not how fast"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there as JSON; - for standard output"
+    )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    parser.add_argument("--repeats", type=int, help="timed runs of each (default 7, or 2 with --quick)")
+    parser.add_argument(
+        "--repeats", type=int, help="timed runs of each (default 7, or 2 with --quick)"
+    )
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", options.dtype == "float64")
     repeats = (2 if options.quick else 7) if options.repeats is None else options.repeats

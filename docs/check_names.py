@@ -27,7 +27,11 @@ PACKAGE = "projhead_theory"
 
 def public():
     """Every public name, once, under the module whose front door lists it."""
-    names = {f"{module}.{name}" for module in FRONT_DOORS for name in importlib.import_module(f"{PACKAGE}.{module}").__all__}
+    names = {
+        f"{module}.{name}"
+        for module in FRONT_DOORS
+        for name in importlib.import_module(f"{PACKAGE}.{module}").__all__
+    }
     leaves = {name.rsplit(".", 1)[1] for name in names}
     # What the top exports and no front door does lives in a module of its own.
     top = importlib.import_module(PACKAGE)
@@ -51,13 +55,22 @@ def main():
     entries = re.findall(rf"^::: {PACKAGE}\.(\S+)$", pages, re.MULTILINE)
     names = public()
     complaints = [f"{name}: no entry in docs/api" for name in sorted(names - set(entries))]
-    complaints += [f"{name}: an entry in docs/api, but not public" for name in sorted(set(entries) - names)]
-    complaints += [f"{name}: more than one entry in docs/api" for name in sorted({e for e in entries if entries.count(e) > 1})]
+    complaints += [
+        f"{name}: an entry in docs/api, but not public" for name in sorted(set(entries) - names)
+    ]
+    complaints += [
+        f"{name}: more than one entry in docs/api"
+        for name in sorted({e for e in entries if entries.count(e) > 1})
+    ]
     for name in sorted(names):
         module, leaf = name.rsplit(".", 1)
         value = getattr(importlib.import_module(f"{PACKAGE}.{module}"), leaf)
         # A docstring of its own, not that of a base class; instances are described by their class.
-        owner = value if isinstance(value, type) or hasattr(value, "__code__") else getattr(value, "__wrapped__", type(value))
+        owner = (
+            value
+            if isinstance(value, type) or hasattr(value, "__code__")
+            else getattr(value, "__wrapped__", type(value))
+        )
         doc = vars(owner).get("__doc__") if isinstance(owner, type) else owner.__doc__
         if not (doc or "").strip():
             complaints.append(f"{name}: no docstring")

@@ -10,7 +10,9 @@ def table() -> str:
     for claim in CLAIMS.values():
         controls = ", ".join(f"`{c.name}`" for c in claim.controls)
         formula = claim.latex.replace("|", "\\vert ").replace("\\\\vert ", "\\Vert ")
-        rows.append(f"| [`{claim.name}`](theorems/{claim.name}.md) | {claim.statement}<br>${formula}$ | {controls} | {claim.source} |")
+        rows.append(
+            f"| [`{claim.name}`](theorems/{claim.name}.md) | {claim.statement}<br>${formula}$ | {controls} | {claim.source} |"
+        )
     return "\n".join(rows)
 
 

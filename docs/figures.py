@@ -19,7 +19,15 @@ import projhead_theory as pt
 from projhead_theory import theory
 from projhead_theory.experiments import feature_sweep
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import gradient_descent, gradient_flow, implicit, layer_gradients, minibatch, stochastic, trained_gradient
+from projhead_theory.simulation import (
+    gradient_descent,
+    gradient_flow,
+    implicit,
+    layer_gradients,
+    minibatch,
+    stochastic,
+    trained_gradient,
+)
 from projhead_theory.theorems import check_phase
 from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theorems.supervised.coarse_to_fine import finely
@@ -72,25 +80,43 @@ def spectral_minimiser(ax):
     ax.plot(fine, fine / (fine**2 + noise**2), label=r"$\phi / (\phi^2 + \sigma^2)$")
     strength = np.geomspace(0.25, 3.5, 9)
     problem = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(noise))
-    run = gradient_flow(pt.DeepLinear.balanced(KEY, (9, 9), 0.5), problem.moments(), until=1e6, record=2)
+    run = gradient_flow(
+        pt.DeepLinear.balanced(KEY, (9, 9), 0.5), problem.moments(), until=1e6, record=2
+    )
     ax.plot(strength, pt.measure.layer_weights(run.final)[-1], "o", label="trained, depth 1")
-    run = gradient_flow(pt.DeepLinear.balanced(KEY, (9, 9, 9), 0.7), problem.moments(), until=1e6, record=2)
+    run = gradient_flow(
+        pt.DeepLinear.balanced(KEY, (9, 9, 9), 0.7), problem.moments(), until=1e6, record=2
+    )
     ax.plot(strength, pt.measure.layer_weights(run.final)[-1], "x", label="trained, depth 2")
     ax.axvline(noise, color="0.7", lw=0.8)
-    ax.set(xscale="log", xlabel=r"strength $\phi$ (noise $\sigma$ at the grey line)", ylabel="weight in the last layer")
+    ax.set(
+        xscale="log",
+        xlabel=r"strength $\phi$ (noise $\sigma$ at the grey line)",
+        ylabel="weight in the last layer",
+    )
     plain_ticks(ax, [0.2, 0.5, 1, 2, 4])
 
 
 def layerwise_law(ax):
-    problem = pt.ContrastiveProblem(pt.Features([2.0, 1.2, 0.8, 0.5]), pt.AdditiveNoise([1.6, 0.5, 0.25, 0.1]))
+    problem = pt.ContrastiveProblem(
+        pt.Features([2.0, 1.2, 0.8, 0.5]), pt.AdditiveNoise([1.6, 0.5, 0.25, 0.1])
+    )
     prediction = layerwise(problem.moments(), 3)
-    run = gradient_flow(pt.DeepLinear.balanced(KEY, (4,) * 4, 0.7), problem.moments(), until=1e6, record=2)
+    run = gradient_flow(
+        pt.DeepLinear.balanced(KEY, (4,) * 4, 0.7), problem.moments(), until=1e6, record=2
+    )
     measured = pt.measure.layer_weights(run.final)
     for i in range(4):
         w = float(prediction.weights[-1, i])
         (line,) = ax.plot([0, 3], [1, w], label=f"feature {i + 1}")
         ax.plot([1, 2, 3], measured[:, i], "o", color=line.get_color())
-    ax.set(yscale="log", xlabel="layer", ylabel="weight of the feature", xticks=[0, 1, 2, 3], xticklabels=["input", "1", "2", "3"])
+    ax.set(
+        yscale="log",
+        xlabel="layer",
+        ylabel="weight of the feature",
+        xticks=[0, 1, 2, 3],
+        xticklabels=["input", "1", "2", "3"],
+    )
 
 
 def progressive_weighting(ax):
@@ -98,7 +124,9 @@ def progressive_weighting(ax):
     for depth in (1, 2, 3, 4):
         prediction = layerwise(data, depth)
         top = float(jnp.log(jnp.linalg.cond(prediction.grams[-1])))
-        run = gradient_flow(pt.DeepLinear.balanced(KEY, (4,) * (depth + 1), 0.8), data, until=1e6, record=2)
+        run = gradient_flow(
+            pt.DeepLinear.balanced(KEY, (4,) * (depth + 1), 0.8), data, until=1e6, record=2
+        )
         measured = [np.log(np.linalg.cond(g)) for g in pt.measure.layer_grams(run.final)]
         (line,) = ax.plot([0, depth], [0, top], label=f"depth {depth}")
         ax.plot(range(1, depth + 1), measured, "o", color=line.get_color())
@@ -112,9 +140,20 @@ def balancedness(ax):
     for decay, marker in ((0.0, "o"), (0.1, "x")):
         run = gradient_flow(start, moments(), until=10.0, decay=decay, record=times)
         for level in range(2):
-            (line,) = ax.plot(times, first[level] * jnp.exp(-2 * decay * times), color=f"C{level}", ls="-" if decay == 0 else "--")
+            (line,) = ax.plot(
+                times,
+                first[level] * jnp.exp(-2 * decay * times),
+                color=f"C{level}",
+                ls="-" if decay == 0 else "--",
+            )
             label = f"$\\|D_{level + 1}\\|$, " + ("no decay" if decay == 0 else "decay 0.1")
-            ax.plot(run.times[:13], run.imbalance[:13, level], marker, color=line.get_color(), label=label)
+            ax.plot(
+                run.times[:13],
+                run.imbalance[:13, level],
+                marker,
+                color=line.get_color(),
+                label=label,
+            )
     ax.set(yscale="log", xlabel="time of the flow", ylabel="imbalance")
 
 
@@ -124,9 +163,17 @@ def discrete_balancedness(ax):
     record = jnp.arange(steps + 1)
     plain = gradient_descent(start, data, step=step, steps=steps, record=record)
     momentum = gradient_descent(
-        start, data, step=step / 10, steps=steps, record=record, optimiser=jax.tree_util.Partial(optax.sgd, momentum=0.9)
+        start,
+        data,
+        step=step / 10,
+        steps=steps,
+        record=record,
+        optimiser=jax.tree_util.Partial(optax.sgd, momentum=0.9),
     )
-    for run, eta, color, name in ((plain, step, "C0", "plain"), (momentum, step / 10, "C1", "momentum")):
+    for run, eta, color, name in (
+        (plain, step, "C0", "plain"),
+        (momentum, step / 10, "C1", "momentum"),
+    ):
         gradients = jax.jit(jax.vmap(lambda network: layer_gradients(network, data)))(run.networks)
         predicted, norms = pt.measure.imbalance(start), []
         for t in range(steps):
@@ -134,7 +181,13 @@ def discrete_balancedness(ax):
             norms.append(norm(predicted[0]))
         ax.plot(range(1, steps + 1), norms, color=color, label=f"law, {name}")
         shown = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-        ax.plot(shown, run.imbalance[np.array(shown), 0], "o" if name == "plain" else "x", color=color, label=f"trained, {name}")
+        ax.plot(
+            shown,
+            run.imbalance[np.array(shown), 0],
+            "o" if name == "plain" else "x",
+            color=color,
+            label=f"trained, {name}",
+        )
     ax.set(xscale="log", yscale="log", xlabel="step", ylabel=r"imbalance $\|D_1\|$")
 
 
@@ -153,7 +206,12 @@ def imbalance_bound_figure(ax):
         bounds.append(float(imbalance_bound(prediction.grams, size)[0]))
     ax.plot(sizes, bounds, label=r"bound, $\sqrt{2}\,\|D_1\|$")
     ax.plot(sizes, gaps, "o", label="trained")
-    ax.set(xscale="log", yscale="log", xlabel=r"imbalance of the start $\|D_1\|$", ylabel=r"$\|M_1 - M_2^{1/2}\|$")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"imbalance of the start $\|D_1\|$",
+        ylabel=r"$\|M_1 - M_2^{1/2}\|$",
+    )
 
 
 def unbalanced_grams_figure(ax):
@@ -163,7 +221,10 @@ def unbalanced_grams_figure(ax):
     for step in steps:
         run = gradient_descent(start, data, step=float(step), steps=int(60 / step), record=2)
         grams, network = pt.measure.layer_grams(run.final), run.final
-        pulled = [w.T @ d @ w for w, d in zip(network.products(), pt.measure.imbalance(network), strict=False)]
+        pulled = [
+            w.T @ d @ w
+            for w, d in zip(network.products(), pt.measure.imbalance(network), strict=False)
+        ]
         corrected = unbalanced_grams(grams[-1], pulled)
         gaps.append(norm(grams[0] - root(grams[1], 0.5)))
         predicted.append(norm(corrected[0] - root(grams[1], 0.5)))
@@ -197,32 +258,50 @@ def finite_sample(ax):
     """Left: deviations in standard errors against normal quantiles. Right: their scatter against the number of pairs."""
     replicates, sizes, depth = 200, (250, 1000, 4000, 16000), 2
     mixing = np.array([[0.8, -0.6], [0.6, 0.8]])
-    problem = pt.ContrastiveProblem(pt.Features([1.5, 0.8], "gaussian", mixing=mixing), ambient=pt.AdditiveNoise([0.5, 0.6]))
+    problem = pt.ContrastiveProblem(
+        pt.Features([1.5, 0.8], "gaussian", mixing=mixing), ambient=pt.AdditiveNoise([0.5, 0.6])
+    )
     start = pt.DeepLinear.balanced(KEY, (2, 2, 2), 0.7)
 
     @jax.jit
     def weights(samples):
-        flow = lambda m: gradient_flow(start, m, until=1e5, record=2, rtol=1e-7, stationarity=1e-6)  # noqa: E731
+        flow = lambda m: gradient_flow(start, m, until=1e5, record=2, rtol=1e-7, stationarity=1e-6)
         return jax.vmap(lambda m: flow(m).weights()[-1])(samples)
 
     seen = []
     for index, pairs in enumerate(sizes):
         keys = jax.random.split(jax.random.fold_in(KEY, index), replicates)
-        samples = jax.jit(lambda keys, n=pairs: jax.lax.map(lambda key: empirical_moments(problem, key, n), keys))(keys)
+        samples = jax.jit(
+            lambda keys, n=pairs: jax.lax.map(lambda key: empirical_moments(problem, key, n), keys)
+        )(keys)
         seen.append(np.asarray(weights(samples)))
     theory = [pt.theory.sampling_error(problem.moments(), depth, pairs) for pairs in sizes]
     right = split(ax)
-    z = np.sort((seen[-1] - np.asarray(theory[-1].weights)) / np.asarray(theory[-1].standard_error), axis=0)
+    z = np.sort(
+        (seen[-1] - np.asarray(theory[-1].weights)) / np.asarray(theory[-1].standard_error), axis=0
+    )
     quantiles = stats.norm.ppf((np.arange(replicates) + 0.5) / replicates)
     ax.plot(quantiles, quantiles, color="0.3", label="normal law")
     for layer in range(depth):
         for i in range(2):
             color, name = f"C{2 * layer + i}", f"layer {layer + 1}, weight {i + 1}"
-            ax.plot(quantiles[::4], z[::4, layer, i], "o", color=color, ms=3, label=f"trained, {name}")
-            right.plot(sizes, [float(t.standard_error[layer, i]) for t in theory], color=color, label=f"theory, {name}")
+            ax.plot(
+                quantiles[::4], z[::4, layer, i], "o", color=color, ms=3, label=f"trained, {name}"
+            )
+            right.plot(
+                sizes,
+                [float(t.standard_error[layer, i]) for t in theory],
+                color=color,
+                label=f"theory, {name}",
+            )
             right.plot(sizes, [s[:, layer, i].std(ddof=1) for s in seen], "o", color=color)
-    ax.set(xlabel="quantile of the normal law", ylabel=f"deviation in standard errors, {sizes[-1]} pairs")
-    right.set(xscale="log", yscale="log", xlabel="pairs $n$", ylabel="standard deviation of the weight")
+    ax.set(
+        xlabel="quantile of the normal law",
+        ylabel=f"deviation in standard errors, {sizes[-1]} pairs",
+    )
+    right.set(
+        xscale="log", yscale="log", xlabel="pairs $n$", ylabel="standard deviation of the weight"
+    )
     plain_ticks(right, sizes)
     right.legend(frameon=False, fontsize=8)
 
@@ -248,7 +327,13 @@ def flow_times(ax):
     for i in range(3):
         predicted = dynamics.layer_weights(fine, start, cross[i], second[i], depth)
         for layer, style, marker in ((2, "-", "o"), (1, "--", "x")):
-            name = f"feature {i + 1}, layer {layer}" if i == 0 else f"feature {i + 1}" if layer == 2 else None
+            name = (
+                f"feature {i + 1}, layer {layer}"
+                if i == 0
+                else f"feature {i + 1}"
+                if layer == 2
+                else None
+            )
             ax.plot(fine, predicted[:, layer - 1], style, color=f"C{i}", label=name)
             ax.plot(run.times[:-1:4], measured[::4, layer - 1, i], marker, color=f"C{i}", ms=4)
     ax.set(xlabel="time of the flow", ylabel="weight of the feature")
@@ -260,16 +345,45 @@ def learning_order(ax):
     data, cross, second = feature_model(strength, 1.2 * strength**1.5)
     final = jnp.sqrt(cross) / second
     for depth, start in ((2, 0.003), (3, 0.003)):
-        until = 1.3 * float(jnp.max(dynamics.time_to_weight(final / 2, start, cross, second, depth)))
-        run = gradient_flow(aligned([start] * 7, depth), data, until=until, record=jnp.linspace(0, until, 4000), stationarity=0)
+        until = 1.3 * float(
+            jnp.max(dynamics.time_to_weight(final / 2, start, cross, second, depth))
+        )
+        run = gradient_flow(
+            aligned([start] * 7, depth),
+            data,
+            until=until,
+            record=jnp.linspace(0, until, 4000),
+            stationarity=0,
+        )
         paths, times = np.asarray(run.weights()[:-1, -1]), np.asarray(run.times[:-1])
-        onset = [np.interp(w / 2, path, times) for w, path in zip(np.asarray(final), paths.T, strict=True)]
+        onset = [
+            np.interp(w / 2, path, times)
+            for w, path in zip(np.asarray(final), paths.T, strict=True)
+        ]
         color = f"C{depth - 2}"
         fine = np.geomspace(cross.min(), cross.max(), 50)
-        ax.plot(fine, dynamics.onset_time(start, fine, depth), color=color, label=f"leading order, depth {depth}")
-        ax.plot(cross, dynamics.time_to_weight(final / 2, start, cross, second, depth), ":", color=color, label=f"exact, depth {depth}")
-        ax.plot(cross, onset, "o" if depth == 2 else "x", color=color, label=f"trained, depth {depth}")
-    ax.set(xscale="log", yscale="log", xlabel="cross moment $c$", ylabel="time to half the final weight")
+        ax.plot(
+            fine,
+            dynamics.onset_time(start, fine, depth),
+            color=color,
+            label=f"leading order, depth {depth}",
+        )
+        ax.plot(
+            cross,
+            dynamics.time_to_weight(final / 2, start, cross, second, depth),
+            ":",
+            color=color,
+            label=f"exact, depth {depth}",
+        )
+        ax.plot(
+            cross, onset, "o" if depth == 2 else "x", color=color, label=f"trained, depth {depth}"
+        )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="cross moment $c$",
+        ylabel="time to half the final weight",
+    )
     plain_ticks(ax, [0.5, 1, 2, 3])
 
 
@@ -277,26 +391,48 @@ def vanishing_features(ax):
     depth, until = 3, 1e4
     problem = pt.ContrastiveProblem(pt.Features([1.0]), pt.SignFlip(0.5))
     fine = jnp.geomspace(1e-3, until, 200)
-    run = gradient_flow(aligned([1.0], depth), problem.moments(), until=until, record=jnp.geomspace(1e-3, until, 15), stationarity=0)
+    run = gradient_flow(
+        aligned([1.0], depth),
+        problem.moments(),
+        until=until,
+        record=jnp.geomspace(1e-3, until, 15),
+        stationarity=0,
+    )
     predicted = dynamics.layer_weights(fine, 1.0, 0.0, 1.0, depth)
     for layer in range(1, depth + 1):
         power = dynamics.vanishing_exponent(depth, layer)
-        ax.plot(fine, predicted[:, layer - 1], color=f"C{layer}", label=f"layer {layer}, $t^{{-{power:.2g}}}$ in the end")
+        ax.plot(
+            fine,
+            predicted[:, layer - 1],
+            color=f"C{layer}",
+            label=f"layer {layer}, $t^{{-{power:.2g}}}$ in the end",
+        )
         ax.plot(run.times[:-1], run.weights()[:-1, layer - 1, 0], "o", color=f"C{layer}")
-    ax.set(xscale="log", yscale="log", xlabel="time of the flow", ylabel="weight of a feature with $c = 0$")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="time of the flow",
+        ylabel="weight of a feature with $c = 0$",
+    )
 
 
 def decayed_runs(depth, decays, cross, second):
     """Trained from the weight without decay, which is in the basin of the upper minimum."""
     data = pt.Moments(cross * jnp.eye(1), second * jnp.eye(1))
     start = aligned([cross**0.5 / second], depth)
-    return [gradient_flow(start, data, until=1e5, decay=float(decay), record=2).final.matrix[0, 0] for decay in decays]
+    return [
+        gradient_flow(start, data, until=1e5, decay=float(decay), record=2).final.matrix[0, 0]
+        for decay in decays
+    ]
 
 
 def weight_decay_minimiser(ax):
     cross, second = 1.0, 1.2
     for depth in (1, 2, 3, 5):
-        limit, extinct = float(decay_limit(cross, second, depth)), float(extinction_decay(cross, second, depth))
+        limit, extinct = (
+            float(decay_limit(cross, second, depth)),
+            float(extinction_decay(cross, second, depth)),
+        )
         fine = np.linspace(0, limit, 400)
         weight = np.asarray(decayed_weight(cross, second, fine, depth))
         (line,) = ax.plot(fine[fine <= extinct], weight[fine <= extinct], label=f"depth {depth}")
@@ -313,12 +449,18 @@ def feature_extinction(ax):
         limit = float(decay_limit(cross, second, depth))
         fine = np.linspace(0, limit, 400)
         (line,) = ax.plot(
-            fine, decayed_energy(decayed_weight(cross, second, fine, depth), cross, second, fine, depth), label=f"depth {depth}"
+            fine,
+            decayed_energy(decayed_weight(cross, second, fine, depth), cross, second, fine, depth),
+            label=f"depth {depth}",
         )
-        ax.plot(float(extinction_decay(cross, second, depth)), 0, "|", color=line.get_color(), ms=14)
+        ax.plot(
+            float(extinction_decay(cross, second, depth)), 0, "|", color=line.get_color(), ms=14
+        )
         shown = np.linspace(0.05, 0.95, 7) * limit
         weights = jnp.stack(decayed_runs(depth, shown, cross, second))
-        ax.plot(shown, decayed_energy(weights, cross, second, shown, depth), "o", color=line.get_color())
+        ax.plot(
+            shown, decayed_energy(weights, cross, second, shown, depth), "o", color=line.get_color()
+        )
     ax.axhline(0, color="0.7", lw=0.8)
     ax.set(xlabel=r"weight decay $\gamma$ (bars: extinction)", ylabel="energy of the feature")
 
@@ -331,14 +473,24 @@ def min_norm(ax):
         k1, k2 = jax.random.split(key)
         scales = jnp.exp(0.5 * jax.random.normal(k1, (3,)))
         start = pt.DeepLinear.unbalanced(k2, sizes, [float(s) for s in scales])
-        end = gradient_flow(start, data, until=1e4, decay=0.1 * float(jnp.exp(jax.random.normal(k1))), record=2).final
+        end = gradient_flow(
+            start, data, until=1e4, decay=0.1 * float(jnp.exp(jax.random.normal(k1))), record=2
+        ).final
         for network, points in ((start, before), (end, after)):
-            points.append((float(least_norm(network.matrix, 3)), float(sum(jnp.sum(w**2) for w in network.layers))))
+            points.append(
+                (
+                    float(least_norm(network.matrix, 3)),
+                    float(sum(jnp.sum(w**2) for w in network.layers)),
+                )
+            )
     line = np.array([min(x for x, _ in before + after), max(x for x, _ in before + after)])
     ax.plot(line, line, label=r"least, $L \sum s_i^{2/L}$")
     ax.plot(*np.array(before).T, "o", label="starts")
     ax.plot(*np.array(after).T, "x", label="trained with weight decay")
-    ax.set(xlabel=r"$L \sum_i s_i(W)^{2/L}$ of the product", ylabel=r"$\sum_l \|W_l\|_F^2$ of the layers")
+    ax.set(
+        xlabel=r"$L \sum_i s_i(W)^{2/L}$ of the product",
+        ylabel=r"$\sum_l \|W_l\|_F^2$ of the layers",
+    )
 
 
 def weight_decay_balancing(ax):
@@ -350,12 +502,31 @@ def weight_decay_balancing(ax):
         seen = jnp.linspace(0, until, 13)
         run = gradient_flow(start, data, until=until, decay=decay, record=seen, stationarity=0)
         ax.plot(
-            decay * seen, decayed_imbalance([first * jnp.ones(13)], decay, seen)[0] / first, color="0.6", label="law" if i == 0 else None
+            decay * seen,
+            decayed_imbalance([first * jnp.ones(13)], decay, seen)[0] / first,
+            color="0.6",
+            label="law" if i == 0 else None,
         )
-        ax.plot(decay * seen, run.imbalance[:13, 0] / first, "ox+"[i], color=f"C{i}", label=f"imbalance, decay {decay}")
+        ax.plot(
+            decay * seen,
+            run.imbalance[:13, 0] / first,
+            "ox+"[i],
+            color=f"C{i}",
+            label=f"imbalance, decay {decay}",
+        )
         gaps = [norm(g[0] - root(g[1], 0.5)) / norm(root(g[1], 0.5)) for g in run.grams[:13]]
-        ax.plot(decay * seen, gaps, "--", color=f"C{i}", label="gap of the Gram to the layer-wise law" if i == 2 else None)
-    ax.set(yscale="log", xlabel=r"decay times time, $\gamma t$", ylabel="imbalance, relative to the start; gap")
+        ax.plot(
+            decay * seen,
+            gaps,
+            "--",
+            color=f"C{i}",
+            label="gap of the Gram to the layer-wise law" if i == 2 else None,
+        )
+    ax.set(
+        yscale="log",
+        xlabel=r"decay times time, $\gamma t$",
+        ylabel="imbalance, relative to the start; gap",
+    )
 
 
 def optimal_layer(ax):
@@ -367,12 +538,21 @@ def optimal_layer(ax):
         curve = feature_complexity(feature_weights(data), strength, j)
         ax.plot(fine, curve(fine), color=f"C{j}", label=f"label: {name}")
         ax.plot(float(curve.best), float(curve.least), "k|", ms=12)
-        downstream = pt.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(3)[j] / strength[j])
+        downstream = pt.Downstream(
+            jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(3)[j] / strength[j]
+        )
         for depth, marker in ((2, "o"), (3, "s"), (5, "^")):
             run = gradient_flow(pt.DeepLinear.balanced(KEY, (3,) * (depth + 1), 0.5), data)
             seen = pt.measure.sample_complexity(run.final, downstream)
             label = f"trained, depth {depth}" if j == 0 else None
-            ax.plot(np.arange(1, depth + 1) / depth, seen, marker, color=f"C{j}", mfc="none", label=label)
+            ax.plot(
+                np.arange(1, depth + 1) / depth,
+                seen,
+                marker,
+                color=f"C{j}",
+                mfc="none",
+                label=label,
+            )
     ax.set(yscale="log", xlabel=r"layer, $\tau = l / L$ (bars: the best)", ylabel="indicator")
 
 
@@ -401,7 +581,12 @@ def head_equivalence(ax):
         "two rows of four": pt.TruncationHead(2),
     }
     for (name, head), style in zip(heads.items(), ("-", "-", "-", "-", "--"), strict=True):
-        run = gradient_flow(pt.Headed(start, head), data, until=1e3, record=np.append(0, np.geomspace(0.01, 1e3, 200)))
+        run = gradient_flow(
+            pt.Headed(start, head),
+            data,
+            until=1e3,
+            record=np.append(0, np.geomspace(0.01, 1e3, 200)),
+        )
         ax.plot(run.times[1:], run.loss[1:], style, label=name)
     for width in (4, 2):
         ax.axhline(float(theory.spectral(data, width).loss), color="0.6", lw=0.8)
@@ -417,17 +602,38 @@ def sorted_matching(ax):
     fine = np.geomspace(2e-3, 2, 200)
     closed = np.asarray([theory.decayed_matching(cross, second, rows, decay) for decay in fine])
     decays = np.geomspace(4e-3, 1.2, 8)
-    ends = [gradient_flow(pt.Headed(start, pt.DiagonalHead(rows)), data, decay=d, until=1e5, record=2).final for d in decays]
+    ends = [
+        gradient_flow(
+            pt.Headed(start, pt.DiagonalHead(rows)), data, decay=d, until=1e5, record=2
+        ).final
+        for d in decays
+    ]
     seen = np.asarray([pt.measure.layer_weights(end)[0] for end in ends])
     plain = gradient_flow(pt.Headed(start, pt.DiagonalHead(rows)), data, until=1e5, record=2).final
     for i in range(3):
         c, q = float(cross[i]), float(second[i])
-        ax.plot(fine, closed[:, i], color=f"C{i}", label=f"$c = {c:g}$, $q = {q:g}$, $w = {c**0.5 / q:.2f}$")
-        ax.plot(decays, seen[:, i], "o", color=f"C{i}", mfc="none", label="trained with decay" if i == 0 else None)
+        ax.plot(
+            fine,
+            closed[:, i],
+            color=f"C{i}",
+            label=f"$c = {c:g}$, $q = {q:g}$, $w = {c**0.5 / q:.2f}$",
+        )
+        ax.plot(
+            decays,
+            seen[:, i],
+            "o",
+            color=f"C{i}",
+            mfc="none",
+            label="trained with decay" if i == 0 else None,
+        )
         left = pt.measure.layer_weights(plain)[0][i]
         ax.plot(1e-3, left, "x", color=f"C{i}", label="trained without" if i == 0 else None)
     ax.axvline(float(theory.matching_limit(cross, second, rows)), color="0.7", lw=0.8)
-    ax.set(xscale="log", xlabel=r"weight decay $\gamma$ (grey: up to where sorting is best)", ylabel="weight before the head")
+    ax.set(
+        xscale="log",
+        xlabel=r"weight decay $\gamma$ (grey: up to where sorting is best)",
+        ylabel="weight before the head",
+    )
 
 
 def kappa_emulation(ax):
@@ -438,17 +644,38 @@ def kappa_emulation(ax):
     rank = np.arange(4)
 
     def below(network, decay):
-        return pt.measure.layer_weights(gradient_flow(network, data, decay=decay, until=1e6, record=2).final)[0]
+        return pt.measure.layer_weights(
+            gradient_flow(network, data, decay=decay, until=1e6, record=2).final
+        )[0]
 
     ax.plot(rank, weights, color="0.6", label="after the head")
     ax.plot(rank, jnp.sqrt(weights), color="C0", label=r"$\sqrt{w}$")
-    ax.plot(rank, below(pt.DeepLinear.balanced(KEY, (4, 4, 4), 0.5), 0.0), "o", color="C0", mfc="none", label="trained head")
+    ax.plot(
+        rank,
+        below(pt.DeepLinear.balanced(KEY, (4, 4, 4), 0.5), 0.0),
+        "o",
+        color="C0",
+        mfc="none",
+        label="trained head",
+    )
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
-    ax.plot(rank, below(pt.Headed(start, pt.DiagonalHead(theory.emulating_head(weights))), 1e-4), "x", color="C0", label="fixed head")
+    ax.plot(
+        rank,
+        below(pt.Headed(start, pt.DiagonalHead(theory.emulating_head(weights))), 1e-4),
+        "x",
+        color="C0",
+        label="fixed head",
+    )
     found = theory.kappa_emulation(weights)
     for i, kappa in enumerate((1.1, float(found.kappa), 1.6), start=1):
         best = " (the best)" if i == 2 else ""
-        ax.plot(rank, weights * kappa**rank, "--", color=f"C{i}", label=rf"rows $\kappa^{{-i}}$, $\kappa = {kappa:.2f}${best}")
+        ax.plot(
+            rank,
+            weights * kappa**rank,
+            "--",
+            color=f"C{i}",
+            label=rf"rows $\kappa^{{-i}}$, $\kappa = {kappa:.2f}${best}",
+        )
         ax.plot(rank, below(pt.Headed(start, pt.ReweightingHead(kappa)), 1e-4), "x", color=f"C{i}")
     ax.set(xticks=rank, xlabel="rank of the feature", ylabel="weight", yscale="log", ylim=(0.15, 2))
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
@@ -463,17 +690,44 @@ def best_kappa(ax):
     data = pt.Moments(jnp.diag(cross), jnp.diag(second))
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     fine, tried = np.geomspace(0.9, 2.4, 200), np.geomspace(1, 2.2, 5)
-    patient = {"decay": 1e-4, "until": 1e7, "record": 2, "solver": implicit(), "stationarity": 1e-10}
-    runs = [gradient_flow(pt.Headed(start, pt.ReweightingHead(k)), data, **patient).final for k in tried]
+    patient = {
+        "decay": 1e-4,
+        "until": 1e7,
+        "record": 2,
+        "solver": implicit(),
+        "stationarity": 1e-10,
+    }
+    runs = [
+        gradient_flow(pt.Headed(start, pt.ReweightingHead(k)), data, **patient).final for k in tried
+    ]
     for j in range(4):
-        ax.plot(fine, theory.head_complexity(fine, weights, strength, j), color=f"C{j}", label=f"label of rank {j}")
+        ax.plot(
+            fine,
+            theory.head_complexity(fine, weights, strength, j),
+            color=f"C{j}",
+            label=f"label of rank {j}",
+        )
         downstream = pt.Downstream(jnp.diag(strength**2), jnp.eye(4)[j] / strength[j])
         seen = [pt.measure.sample_complexity(run, downstream)[0] for run in runs]
-        ax.plot(tried, seen, "o", color=f"C{j}", mfc="none", label="trained encoders" if j == 0 else None)
+        ax.plot(
+            tried,
+            seen,
+            "o",
+            color=f"C{j}",
+            mfc="none",
+            label="trained encoders" if j == 0 else None,
+        )
         best = theory.best_kappa(weights, strength, j)
         if jnp.isfinite(best):
-            ax.plot(float(best), float(theory.head_complexity(best, weights, strength, j)), "k|", ms=12)
-    ax.set(xscale="log", yscale="log", xlabel=r"ratio of rows $\kappa$ (bars: the best)", ylabel="indicator")
+            ax.plot(
+                float(best), float(theory.head_complexity(best, weights, strength, j)), "k|", ms=12
+            )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"ratio of rows $\kappa$ (bars: the best)",
+        ylabel="indicator",
+    )
     plain_ticks(ax, [1, 1.2, 1.5, 2])
 
 
@@ -489,17 +743,27 @@ def measured_sample_complexity(ax):
         if name == "in between":
             others = np.where(np.arange(d - 1) < 1, 0.25, 1.8)
             strength[1] = 4.0
-        data = pt.ContrastiveProblem(pt.Features(np.ones(d)), pt.AdditiveNoise(np.append(noise, others))).moments()
+        data = pt.ContrastiveProblem(
+            pt.Features(np.ones(d)), pt.AdditiveNoise(np.append(noise, others))
+        ).moments()
         run = gradient_flow(pt.DeepLinear.balanced(KEY, (d, d, d), 0.5), data, until=1e5, record=2)
         downstream = pt.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(d)[0])
         grams = pt.measure.layer_grams(run.final)
-        limit = jax.vmap(lambda n, g=grams, t=downstream: theory.margin_error(g, t, n))(jnp.asarray(fine))
+        limit = jax.vmap(lambda n, g=grams, t=downstream: theory.margin_error(g, t, n))(
+            jnp.asarray(fine)
+        )
         z = rng.standard_normal((draws, sizes[-1], d)) * strength
         z[:, :, 0] = np.where(rng.random((draws, sizes[-1])) < 0.5, -1, 1)
         z[:, 0, 0], z[:, 1, 0] = 1, -1
         for layer, style in enumerate(("-", "--")):
             features = root(grams[layer], 0.5)
-            ax.plot(fine, limit[:, layer], style, color=f"C{colour}", label=f"{name}, {('pre', 'post')[layer]}-projection")
+            ax.plot(
+                fine,
+                limit[:, layer],
+                style,
+                color=f"C{colour}",
+                label=f"{name}, {('pre', 'post')[layer]}-projection",
+            )
             errors = []
             for n in sizes:
                 labels = (z[:, :n, 0] > 0).astype(int)
@@ -509,7 +773,14 @@ def measured_sample_complexity(ax):
                 errors.append(stats.norm.cdf(-v[:, 0] / np.maximum(across, 1e-300)).mean())
             ax.plot(sizes, errors, "ox"[layer], color=f"C{colour}", mfc="none")
     ax.axhline(0.1, color="0.7", lw=0.8)
-    ax.set(xscale="log", yscale="log", xlim=(3.5, 700), ylim=(4e-3, 0.6), xlabel="number of samples", ylabel="error (lines: the limit)")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlim=(3.5, 700),
+        ylim=(4e-3, 0.6),
+        xlabel="number of samples",
+        ylabel="error (lines: the limit)",
+    )
     plain_ticks(ax, [5, 10, 20, 50, 100])
 
 
@@ -524,14 +795,22 @@ def threshold_law_figure(ax):
     phi = jnp.array([1.0, 1.6, 0.8])
     weights = jnp.array([[0.7, 0.8, 1.3], [0.6, 0.4, 0.5]])
     thresholds = jnp.array([[0.1, 0.2, 0.1], [0.2, 0.1, 0.3]])
-    run = thresholded(weights, thresholds, phi, jnp.array([0.05, 0.15, 0.1]), jnp.geomspace(1e-2, 10, 24))
+    run = thresholded(
+        weights, thresholds, phi, jnp.array([0.05, 0.15, 0.1]), jnp.geomspace(1e-2, 10, 24)
+    )
     seen = run.each(lambda n: n.amplitudes(phi))
     for i in range(3):
         last = jnp.linspace(seen[0, 1, i], seen[-1, 1, i], 60)[:, None] * jnp.ones(3)
         line = theory.threshold_law(last, weights, thresholds, phi)[:, 0, i]
         ax.plot(last[:, i], line, label=f"strength {float(phi[i]):g}")
         ax.plot(seen[:, 1, i], seen[:, 0, i], "o", color=f"C{i}")
-        ax.plot(last[:, i], jnp.sqrt(phi[i] * last[:, i]), ":", color=f"C{i}", label="linear, from equal weights" if i == 0 else None)
+        ax.plot(
+            last[:, i],
+            jnp.sqrt(phi[i] * last[:, i]),
+            ":",
+            color=f"C{i}",
+            label="linear, from equal weights" if i == 0 else None,
+        )
     ax.set(xlabel="amplitude after the last layer", ylabel="amplitude after the first")
 
 
@@ -540,14 +819,24 @@ def absent_features_figure(ax):
     fine = np.linspace(0.01, 1.2, 400)
     phi = jnp.linspace(0.05, 1.2, 24)
     ones = jnp.ones_like(phi)
-    run = thresholded(jnp.stack([w[0] * ones, w[1] * ones]), jnp.stack([b[0] * ones, b[1] * ones]), phi, 0.1 * ones, jnp.array([1.0, 40.0]))
+    run = thresholded(
+        jnp.stack([w[0] * ones, w[1] * ones]),
+        jnp.stack([b[0] * ones, b[1] * ones]),
+        phi,
+        0.1 * ones,
+        jnp.array([1.0, 40.0]),
+    )
     seen = run.final.amplitudes(phi)
     columns = [np.full((1, 400), x) for x in (*w, *b)]
-    ends = theory.threshold_limit(np.concatenate(columns[:2]), np.concatenate(columns[2:]), fine, np.full(400, 0.64))
+    ends = theory.threshold_limit(
+        np.concatenate(columns[:2]), np.concatenate(columns[2:]), fine, np.full(400, 0.64)
+    )
     for level in range(2):
         ax.plot(fine, ends[level], label=f"layer {level + 1}")
         ax.plot(phi, seen[level], "o", color=f"C{level}")
-    for edge in theory.threshold_reach(np.concatenate(columns[:2]), np.concatenate(columns[2:]))[:, 0]:
+    for edge in theory.threshold_reach(np.concatenate(columns[:2]), np.concatenate(columns[2:]))[
+        :, 0
+    ]:
         ax.axvline(float(edge), color="0.7", lw=0.8)
     ax.set(xlabel=r"strength $\phi$ (grey: the edges)", ylabel="amplitude after training")
 
@@ -568,9 +857,20 @@ def retained_when_vanishing(ax):
     for i, name in enumerate(("threshold 0.2", "no threshold")):
         for level in range(2):
             keep = (when[:, i] > 0.05) & (when[:, i] < 1e5)
-            ax.plot(when[keep, i], law[keep, level, i], f"C{i}", ls="-" if level else "--", label=f"layer {level + 1}, {name}")
+            ax.plot(
+                when[keep, i],
+                law[keep, level, i],
+                f"C{i}",
+                ls="-" if level else "--",
+                label=f"layer {level + 1}, {name}",
+            )
             ax.plot(times, seen[:, level, i], "o" if level else "x", color=f"C{i}")
-    ax.set(xscale="log", yscale="log", xlabel="time of the flow", ylabel="amplitude of a feature without signal")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="time of the flow",
+        ylabel="amplitude of a feature without signal",
+    )
 
 
 def homogeneity_figure(ax):
@@ -580,9 +880,21 @@ def homogeneity_figure(ax):
         run = thresholded(weights, thresholds, phi, jnp.array([0.1]), times, trained=trained)
         w, b = run.networks.weights[:-1, :, 0], run.networks.thresholds[:-1, :, 0]
         name = "trained" if trained else "fixed"
-        ax.plot(times, w[:, 0] ** 2 + b[:, 0] ** 2 - w[:, 1] ** 2, marker, color="C0", label=rf"$w_1^2 + b_1^2 - w_2^2$, thresholds {name}")
+        ax.plot(
+            times,
+            w[:, 0] ** 2 + b[:, 0] ** 2 - w[:, 1] ** 2,
+            marker,
+            color="C0",
+            label=rf"$w_1^2 + b_1^2 - w_2^2$, thresholds {name}",
+        )
         amplitude = (w[:, 0] * phi - b[:, 0]) / phi
-        ax.plot(times, amplitude**2 - w[:, 1] ** 2, marker, color="C1", label=rf"$(A_1/\phi)^2 - w_2^2$, thresholds {name}")
+        ax.plot(
+            times,
+            amplitude**2 - w[:, 1] ** 2,
+            marker,
+            color="C1",
+            label=rf"$(A_1/\phi)^2 - w_2^2$, thresholds {name}",
+        )
     for value, colour in ((0.64 + 0.04 - 0.36, "C0"), (0.36 - 0.36, "C1")):
         ax.axhline(value, color=colour)
     ax.set(xlabel="time of the flow", ylabel="conserved, or not", ylim=(-0.05, 0.85))
@@ -592,7 +904,9 @@ def discrete_homogeneity(ax):
     steps, rate = 300, 0.01
     problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise(0.4))
     start = pt.ShallowReLU.init(KEY, (3, 4, 3), 0.8, slope=0.2)
-    run = stochastic(start, problem, key=KEY, step=rate, steps=steps, batch=16, record=np.arange(steps + 1))
+    run = stochastic(
+        start, problem, key=KEY, step=rate, steps=steps, batch=16, record=np.arange(steps + 1)
+    )
     measured = np.asarray(jax.vmap(pt.measure.homogeneity)(run.networks)[0])
 
     def one(item):
@@ -625,7 +939,13 @@ def scl_minimiser(ax):
     seen = np.stack([class_run(pair_of(correlation=r), (2, 1, 1), 0.7) for r in tried])
     for i, feature in enumerate(("class", "subclass")):
         for layer, style in enumerate(("--", "-")):
-            ax.plot(fine, lines[:, layer, i], style, color=f"C{i}", label=f"{feature}, {('pre', 'post')[layer]}-projection")
+            ax.plot(
+                fine,
+                lines[:, layer, i],
+                style,
+                color=f"C{i}",
+                label=f"{feature}, {('pre', 'post')[layer]}-projection",
+            )
             ax.plot(tried, seen[:, layer, i], "ox"[layer], color=f"C{i}", mfc="none")
     ax.set(xlabel="correlation of the subclass with the class", ylabel="weight")
 
@@ -633,20 +953,30 @@ def scl_minimiser(ax):
 def class_collapse(ax):
     fine, tried = np.linspace(0, 1.5, 60), np.linspace(0, 1.4, 6)
     for i, r in enumerate((0.0, 0.4, 0.8)):
-        lines = np.stack([theory.subclass_weights([1.5, 1.2], [sigma, 0.5], r, 3)[0] for sigma in fine])
+        lines = np.stack(
+            [theory.subclass_weights([1.5, 1.2], [sigma, 0.5], r, 3)[0] for sigma in fine]
+        )
         ax.plot(fine, lines[:, 1] / lines[:, 0], color=f"C{i}", label=f"correlation {r}")
         seen = np.stack([class_run(pair_of((sigma, 0.5), r), (2, 1, 1, 1), 0.7) for sigma in tried])
         for layer, marker in enumerate("ox+"):
             ax.plot(tried, seen[:, layer, 1] / seen[:, layer, 0], marker, color=f"C{i}", mfc="none")
     for layer, marker in enumerate("ox+", 1):
         ax.plot([], [], marker, color="0.4", mfc="none", label=f"trained, layer {layer}")
-    ax.set(xlabel=r"noise of the class feature $\sigma_c$", ylabel="subclass over class, in each layer")
+    ax.set(
+        xlabel=r"noise of the class feature $\sigma_c$", ylabel="subclass over class, in each layer"
+    )
 
 
 def subclass_retention(ax):
     data = pt.SupervisedContrastiveProblem(pair_of((0.0, 0.5), 0.6)).moments()
     times = jnp.geomspace(0.01, 1000, 26)
-    run = gradient_flow(pt.DeepLinear.balanced(KEY, (2, 2, 2, 2), 1.0), data, until=1000.0, record=times, stationarity=0.0)
+    run = gradient_flow(
+        pt.DeepLinear.balanced(KEY, (2, 2, 2, 2), 1.0),
+        data,
+        until=1000.0,
+        record=times,
+        stationarity=0.0,
+    )
     seen, late = np.asarray(run.weights())[:-1, :, 1], np.geomspace(0.5, 1000, 50)
     law = theory.collapsing_weight(late, data, jnp.array([0.0, 1.0]), 3)
     for layer in range(3):
@@ -663,9 +993,15 @@ def mixed_positives(ax):
         seen = np.stack([class_run(groups, (2,) * (depth + 1), 0.8, a)[:, 1] for a in tried])
         for layer in range(depth):
             color = f"C{layer if depth == 2 else layer + 2}"
-            ax.plot(fine, lines[:, layer], style, color=color, label=f"depth {depth}, layer {layer + 1}")
+            ax.plot(
+                fine, lines[:, layer], style, color=color, label=f"depth {depth}, layer {layer + 1}"
+            )
             ax.plot(tried, seen[:, layer], marker, color=color, mfc="none")
-    ax.set(xlabel="share of positives drawn from the class", ylabel="weight of the subclass", ylim=(0, None))
+    ax.set(
+        xlabel="share of positives drawn from the class",
+        ylabel="weight of the subclass",
+        ylim=(0, None),
+    )
 
 
 def sl_minimiser(ax):
@@ -674,13 +1010,32 @@ def sl_minimiser(ax):
     y = x @ rng.standard_normal((5, 3)) + rng.standard_normal((60, 3))
     data = pt.TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).mean(0).sum())
     for i, depth in enumerate((1, 2, 3, 4)):
-        last = np.linalg.eigvalsh(theory.regression_minimiser(data, depth).grams[-1])[::-1][:3] ** 0.5
-        run = gradient_flow(pt.DeepLinear.balanced(KEY, (5, *(3,) * depth), 0.7), data, loss=pt.losses.mse, until=1e5, record=2).final
+        last = (
+            np.linalg.eigvalsh(theory.regression_minimiser(data, depth).grams[-1])[::-1][:3] ** 0.5
+        )
+        run = gradient_flow(
+            pt.DeepLinear.balanced(KEY, (5, *(3,) * depth), 0.7),
+            data,
+            loss=pt.losses.mse,
+            until=1e5,
+            record=2,
+        ).final
         seen = [np.linalg.svd(w, compute_uv=False)[:3] for w in run.products()]
         for mode in (0, 2):
             levels = np.linspace(0, depth, 30)
-            ax.plot(levels, last[mode] ** (levels / depth), color=f"C{i}", label=f"depth {depth}" if mode == 0 else None)
-            ax.plot(range(1, depth + 1), [s[mode] for s in seen], "ox"[mode // 2], color=f"C{i}", mfc="none")
+            ax.plot(
+                levels,
+                last[mode] ** (levels / depth),
+                color=f"C{i}",
+                label=f"depth {depth}" if mode == 0 else None,
+            )
+            ax.plot(
+                range(1, depth + 1),
+                [s[mode] for s in seen],
+                "ox"[mode // 2],
+                color=f"C{i}",
+                mfc="none",
+            )
     ax.set(xlabel="layer", ylabel="extreme singular values", yscale="log", xticks=range(5))
 
 
@@ -693,7 +1048,11 @@ def aligned_regression(target, second, start, depth, times):
 
 
 def sl_times(ax):
-    target, second, start = jnp.array([1.0, 0.6, 0.3]), jnp.array([0.8, 0.3, 0.4]), jnp.full(3, 1e-3)
+    target, second, start = (
+        jnp.array([1.0, 0.6, 0.3]),
+        jnp.array([0.8, 0.3, 0.4]),
+        jnp.full(3, 1e-3),
+    )
     fine, times = np.linspace(0.01, 16, 300), np.linspace(0.5, 16, 20)
     seen = aligned_regression(target, second, start, 2, times)
     lines = theory.regression.layer_weights(fine[:, None], start, target, second, 2)
@@ -707,23 +1066,37 @@ def sl_times(ax):
 
 def sl_retention(ax):
     times, fine = np.geomspace(0.01, 1e4, 25), np.geomspace(0.01, 1e4, 100)
-    seen = aligned_regression(jnp.array([1.0, 0.0]), jnp.array([0.8, 1.0]), jnp.array([1.0, 1.0]), 3, times)
+    seen = aligned_regression(
+        jnp.array([1.0, 0.0]), jnp.array([0.8, 1.0]), jnp.array([1.0, 1.0]), 3, times
+    )
     lines = theory.regression.layer_weights(fine, 1.0, 0.0, 1.0, 3)
     for layer in range(3):
-        (line,) = ax.plot(fine, lines[:, layer], label=rf"layer {layer + 1}, to $t^{{-{layer + 1}/4}}$")
+        (line,) = ax.plot(
+            fine, lines[:, layer], label=rf"layer {layer + 1}, to $t^{{-{layer + 1}/4}}$"
+        )
         ax.plot(times, seen[:, layer, 1], "o", color=line.get_color(), mfc="none")
     ax.set(xscale="log", yscale="log", xlabel="time", ylabel="weight of a mode without signal")
 
 
 def coarse_to_fine(ax):
-    for colour, (kind, name) in enumerate((("classes", "contrastive"), ("regression", "regression"))):
+    for colour, (kind, name) in enumerate(
+        (("classes", "contrastive"), ("regression", "regression"))
+    ):
         problem = finely(KEY, kind, 2)
         predicted = _probing.predict(problem).average[0]
         run = _probing.train(problem)[1].fine.networks
-        seen = jax.vmap(lambda n, p=problem: pt.measure.group_accuracy(n, p.fitted[0], p.tested, p.blur))(run)
+        seen = jax.vmap(
+            lambda n, p=problem: pt.measure.group_accuracy(n, p.fitted[0], p.tested, p.blur)
+        )(run)
         accuracy = np.asarray(seen)[:-1] @ np.asarray(problem.tested.probability)
         for layer, style in enumerate(("--", "-")):
-            ax.plot(problem.times, predicted[:, layer], style, color=f"C{colour}", label=f"{name}, layer {layer + 1}")
+            ax.plot(
+                problem.times,
+                predicted[:, layer],
+                style,
+                color=f"C{colour}",
+                label=f"{name}, layer {layer + 1}",
+            )
             ax.plot(problem.times, accuracy[:, layer], "ox"[layer], color=f"C{colour}", mfc="none")
     ax.axhline(0.5, color="0.7", lw=0.8)
     ax.set(xscale="log", xlabel="training time", ylabel="accuracy of reading the subclass")
@@ -734,12 +1107,24 @@ def shift(ax):
     predicted = _probing.predict(problem).worst
     run = _probing.train(problem)[1].fine.networks
     for i, fitted in enumerate(("as trained", "refitted")):
-        groups = jax.vmap(lambda n, f=problem.fitted[i]: pt.measure.group_accuracy(n, f, problem.tested, problem.blur))(run)
+        groups = jax.vmap(
+            lambda n, f=problem.fitted[i]: pt.measure.group_accuracy(
+                n, f, problem.tested, problem.blur
+            )
+        )(run)
         seen = np.asarray(groups)[:-1].min(-1)
         for layer, style in enumerate((":", "--", "-")):
-            ax.plot(problem.times, predicted[i, :, layer], style, color=f"C{i}", label=f"{fitted}, layer {layer + 1}")
+            ax.plot(
+                problem.times,
+                predicted[i, :, layer],
+                style,
+                color=f"C{i}",
+                label=f"{fitted}, layer {layer + 1}",
+            )
             ax.plot(problem.times[::16], seen[::16, layer], "o", color=f"C{i}", mfc="none", ms=4)
-    ax.set(xscale="log", xlabel="training time", ylabel="accuracy on the worst group", ylim=(0, 1.0))
+    ax.set(
+        xscale="log", xlabel="training time", ylabel="accuracy on the worst group", ylim=(0, 1.0)
+    )
 
 
 FIGURES = {
@@ -787,7 +1172,15 @@ def main(names):
     jax.config.update("jax_enable_x64", True)
     mpl.use("svg")
     # Identifiers from a fixed salt and no date: the same run writes the same bytes.
-    mpl.rcParams.update({"svg.hashsalt": "projhead", "svg.fonttype": "none", "font.size": 9, "lines.markersize": 5, "lines.linewidth": 1.2})
+    mpl.rcParams.update(
+        {
+            "svg.hashsalt": "projhead",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "lines.markersize": 5,
+            "lines.linewidth": 1.2,
+        }
+    )
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         raise SystemExit(f"figure: got {unknown[0]!r}; want one of {', '.join(FIGURES)}")

@@ -26,7 +26,9 @@ def main(quick, file):
     groups = pt.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
     depths, widths, seeds = ((2,), (2,), 3) if quick else ((2, 3, 4), (1, 2, 8), 8)
     results = []
-    print(f"accuracy at times {', '.join(f'{t:g}' for t in TIMES)}: predicted | random starts (largest standard error)")
+    print(
+        f"accuracy at times {', '.join(f'{t:g}' for t in TIMES)}: predicted | random starts (largest standard error)"
+    )
     for depth in depths:
         for loss in ("contrastive", "regression"):
             options = {"key": jax.random.key(0), "loss": loss, "depth": depth, "seeds": seeds}
@@ -34,15 +36,22 @@ def main(quick, file):
             results.append({"depth": depth, "loss": loss} | result.to_dict())
             for i, width in enumerate(widths):
                 for layer in range(depth):
-                    cells = [" ".join(f"{x:.3f}" for x in table[i, :, layer]) for table in (result.predicted, result.mean)]
+                    cells = [
+                        " ".join(f"{x:.3f}" for x in table[i, :, layer])
+                        for table in (result.predicted, result.mean)
+                    ]
                     error = np.asarray(result.error)[i, :, layer].max()
-                    print(f"depth {depth}, {loss:11s}, width {width}, layer {layer + 1}: {' | '.join(cells)} ({error:.3f})")
+                    print(
+                        f"depth {depth}, {loss:11s}, width {width}, layer {layer + 1}: {' | '.join(cells)} ({error:.3f})"
+                    )
     if file:
         pt.report.write_json({"results": results}, file)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()

@@ -47,8 +47,14 @@ root_law = Claim(
     predict=lambda problem: jnp.sqrt(last_weights(problem)),
     measure=lambda problem: train(problem, lambda network: pt.measure.layer_weights(network)[0]),
     controls=(
-        Control("same-weight", "predicts the final weight itself", predict=lambda problem, own: own**2),
-        Control("after-the-head", "measures after the head", measure=lambda problem, own: train(problem, after_the_head)),
+        Control(
+            "same-weight", "predicts the final weight itself", predict=lambda problem, own: own**2
+        ),
+        Control(
+            "after-the-head",
+            "measures after the head",
+            measure=lambda problem, own: train(problem, after_the_head),
+        ),
     ),
 )
 
@@ -80,7 +86,9 @@ def main():
         print(f"{result.claim.name}: {result.outcome}, verified: {result.verified}")
         print("   ", result.worst.verdict)
         for control in result.controls:
-            print(f"    control {control.control.name}: {'caught' if control.caught else 'not caught'}")
+            print(
+                f"    control {control.control.name}: {'caught' if control.caught else 'not caught'}"
+            )
         if result.counterexample is not None:
             print("    refuted by", pt.claims.numbers(result.counterexample.problem))
     if arguments.html:

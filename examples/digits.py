@@ -28,21 +28,30 @@ def view(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="depth 2 only, on fewer views")
     parser.add_argument("--output", metavar="FILE.npz", help="keep the views in this file")
-    parser.add_argument("--copies", type=int, default=10, help="pairs of views an image (default 10)")
+    parser.add_argument(
+        "--copies", type=int, default=10, help="pairs of views an image (default 10)"
+    )
     parser.add_argument("--width", type=int, default=5, help="width of every layer (default 5)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        print("digits.py: scikit-learn is not installed; want: pip install scikit-learn", file=sys.stderr)
+        print(
+            "digits.py: scikit-learn is not installed; want: pip install scikit-learn",
+            file=sys.stderr,
+        )
         return 2
 
     images = load_digits().images / 16
-    images = np.repeat(images - images.mean(axis=0), 1 if arguments.quick else arguments.copies, axis=0)
+    images = np.repeat(
+        images - images.mean(axis=0), 1 if arguments.quick else arguments.copies, axis=0
+    )
     rng = np.random.default_rng(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(arguments.output or f"{folder}/digits.npz")
@@ -50,8 +59,19 @@ def main() -> int:
         print(f"{len(images)} pairs of views of {images[0].size} pixels in {path.name}", flush=True)
         status = 0
         for depth in (2,) if arguments.quick else (2, 3):
-            command = ["verify", "--views", str(path), "--depth", str(depth), "--width", str(arguments.width)]
-            status = max(status, subprocess.run([sys.executable, "-m", "projhead_theory.cli", *command]).returncode)
+            command = [
+                "verify",
+                "--views",
+                str(path),
+                "--depth",
+                str(depth),
+                "--width",
+                str(arguments.width),
+            ]
+            status = max(
+                status,
+                subprocess.run([sys.executable, "-m", "projhead_theory.cli", *command]).returncode,
+            )
     return status
 
 

@@ -23,7 +23,9 @@ def main() -> None:
     )
     moments = problem.moments()
     prediction = pt.theory.layerwise(moments, depth=2)
-    network = pt.DeepLinear.init(jax.random.key(0), sizes=(3, 3, 3), scale=1e-1 if arguments.quick else 1e-2)
+    network = pt.DeepLinear.init(
+        jax.random.key(0), sizes=(3, 3, 3), scale=1e-1 if arguments.quick else 1e-2
+    )
     trajectory = pt.simulation.gradient_flow(network, moments, loss=pt.losses.spectral)
     verdict = pt.compare(prediction, trajectory)
     print(verdict)

@@ -61,7 +61,9 @@ def end(cross, second, kappa, scale, key):
     return run.final.layers[0], jnp.abs(run.loss[-1] - least) < 1e-6 * jnp.abs(least)
 
 
-train = eqx.filter_jit(jax.vmap(jax.vmap(end, in_axes=(None, None, None, None, 0)), in_axes=(0, 0, None, None, 0)))
+train = eqx.filter_jit(
+    jax.vmap(jax.vmap(end, in_axes=(None, None, None, None, 0)), in_axes=(0, 0, None, None, 0))
+)
 
 
 def tournament(cross, second, rows):
@@ -93,7 +95,11 @@ def spilling(cross, second, rows):
     """
     a, b = by(cross)[:2]
     fraction, share = cross / second, (rows[1] / rows[0]) ** 2
-    kept = 1 - cross[b] / cross[a] + (fraction[a] - fraction[b]) / (share * fraction[b]) * (1 - share * cross[b] / cross[a])
+    kept = (
+        1
+        - cross[b] / cross[a]
+        + (fraction[a] - fraction[b]) / (share * fraction[b]) * (1 - share * cross[b] / cross[a])
+    )
     return min(1 - share, kept)
 
 
@@ -111,7 +117,10 @@ def measure(count, starts, kappas, scales, key):
     for kappa in kappas:
         rows, spill, powers = kappa ** -np.arange(FEATURES, dtype=float), [], []
         for scale in scales:
-            layers, reached = (np.asarray(x) for x in train(cross, second, jnp.asarray(kappa), jnp.asarray(scale), keys))
+            layers, reached = (
+                np.asarray(x)
+                for x in train(cross, second, jnp.asarray(kappa), jnp.asarray(scale), keys)
+            )
             ways = {"weight": 0, "cross_moment": 0, "signal_fraction": 0, "tournament": 0}
             distance, spilt, runs = [], [], 0
             for i, j in zip(*np.nonzero(reached), strict=True):
@@ -134,18 +143,37 @@ def measure(count, starts, kappas, scales, key):
                     spilt.append(np.log(np.abs(layer[1, first] / layer[0, first])))
                     powers.append(spilling(c[i], q[i], rows))
             spill.append(np.mean(spilt) if spilt else np.nan)
-            entry = {"kappa": kappa, "scale": scale, "runs": runs, "left_out": int(reached.size - runs)}
+            entry = {
+                "kappa": kappa,
+                "scale": scale,
+                "runs": runs,
+                "left_out": int(reached.size - runs),
+            }
             entry |= {f"by_{name}": n / max(runs, 1) for name, n in ways.items()}
-            table.append(entry | {"distance": float(np.median(distance)), "within_1_percent": float(np.mean(np.less(distance, 0.01)))})
+            table.append(
+                entry
+                | {
+                    "distance": float(np.median(distance)),
+                    "within_1_percent": float(np.mean(np.less(distance, 0.01))),
+                }
+            )
         power = float(np.polyfit(np.log(scales[-2:]), spill[-2:], 1)[0])
         for entry in table[-len(scales) :]:
-            entry |= {"power": power, "predicted_power": float(np.mean(powers)) if powers else np.nan, "simple_power": 1 - kappa**-2}
+            entry |= {
+                "power": power,
+                "predicted_power": float(np.mean(powers)) if powers else np.nan,
+                "simple_power": 1 - kappa**-2,
+            }
     return table
 
 
 def main():
-    options = argparse.ArgumentParser(description="How often plain gradient flow pairs the rows of a fixed head with features as sorted.")
-    options.add_argument("--quick", action="store_true", help="few problems, two ratios, two scales")
+    options = argparse.ArgumentParser(
+        description="How often plain gradient flow pairs the rows of a fixed head with features as sorted."
+    )
+    options.add_argument(
+        "--quick", action="store_true", help="few problems, two ratios, two scales"
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--json", metavar="FILE", help="write the table; - for standard output")
     arguments = options.parse_args()

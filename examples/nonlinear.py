@@ -28,22 +28,35 @@ def start(key):
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description="Absent above, present below: fully connected networks with thresholds.")
+    parser = argparse.ArgumentParser(
+        description="Absent above, present below: fully connected networks with thresholds."
+    )
     parser.add_argument("--quick", action="store_true", help="fewer settings and steps")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args(arguments)
     strengths, steps = ((0.1, 0.4), 200) if options.quick else ((0.1, 0.2, 0.4, 0.8), 800)
-    sweep = connected_sweep(start, strengths, (0.0, 0.5), key=jax.random.key(0), seeds=20, steps=steps)
+    sweep = connected_sweep(
+        start, strengths, (0.0, 0.5), key=jax.random.key(0), seeds=20, steps=steps
+    )
     (low, high), reach = sweep.limits, sweep.reach
-    print(f"20 seeds, {steps} steps; diagonal prediction: layer 1 shows strengths above {reach[0]:.3f}, layer 2 above {reach[1]:.3f}")
-    print("strength  flips   below (share of strong)            above (share of strong)            diagonal, in the end")
+    print(
+        f"20 seeds, {steps} steps; diagonal prediction: layer 1 shows strengths above {reach[0]:.3f}, layer 2 above {reach[1]:.3f}"
+    )
+    print(
+        "strength  flips   below (share of strong)            above (share of strong)            diagonal, in the end"
+    )
     for j, flips in enumerate(sweep.flips):
         for i, strength in enumerate(sweep.strength):
             found, told = sweep.verdict[:, i, j], sweep.foretold[:, i, j]
             numbers = zip(found, sweep.share[:, i, j], low[:, i, j], high[:, i, j], strict=True)
-            cells = [f"{word:8s} {share:9.1e} [{least:8.1e}, {most:8.1e}]" for word, share, least, most in numbers]
+            cells = [
+                f"{word:8s} {share:9.1e} [{least:8.1e}, {most:8.1e}]"
+                for word, share, least, most in numbers
+            ]
             contradicted = any(f not in ("open", t) for f, t in zip(found, told, strict=True))
-            print(f"{strength:8.2f} {flips:6.2f}   {'   '.join(cells)}   {', '.join(told)}{'  <- contradicted' if contradicted else ''}")
+            print(
+                f"{strength:8.2f} {flips:6.2f}   {'   '.join(cells)}   {', '.join(told)}{'  <- contradicted' if contradicted else ''}"
+            )
     if options.json:
         pt.report.write_json({"steps": steps} | sweep.to_dict(), options.json)
 

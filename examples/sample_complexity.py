@@ -58,12 +58,23 @@ def measured(rng, layers, law):
     for (i, layer), (k, n) in itertools.product(enumerate(layers), enumerate(sizes)):
         if k and errors[i, k - 1].mean() < 0.03:
             continue
-        readout = HardMargin().fit_many(z[:, :n] * layer, (z[:, :n, 0] > 0).astype(int), throw=False)
+        readout = HardMargin().fit_many(
+            z[:, :n] * layer, (z[:, :n, 0] > 0).astype(int), throw=False
+        )
         v = np.asarray(readout.weights)[:, 0] * layer
         across = np.maximum(np.linalg.norm(v[:, 1:], axis=1), 1e-300)
-        found = stats.norm.cdf(-v[:, 0] / across) if law == "gaussian" else ((v @ test.T > 0) != (test[:, 0] > 0)).mean(1)
+        found = (
+            stats.norm.cdf(-v[:, 0] / across)
+            if law == "gaussian"
+            else ((v @ test.T > 0) != (test[:, 0] > 0)).mean(1)
+        )
         errors[i, k] = np.where(np.asarray(readout.status == Status.fitted), found, 0.5)
-    return LearningCurve(sizes, errors, np.zeros(errors.shape[:2]), tuple(f"layer {i + 1}" for i in range(len(layers))))
+    return LearningCurve(
+        sizes,
+        errors,
+        np.zeros(errors.shape[:2]),
+        tuple(f"layer {i + 1}" for i in range(len(layers))),
+    )
 
 
 def predictions(layers):
@@ -81,13 +92,19 @@ def predictions(layers):
 def agreement(problems):
     """Over pairs of layers, and on the best layer where 97.5 per cent of resamples agree which that is: one row a prediction."""
     pairs = [
-        np.asarray([[np.log(x[b] / x[a]) for x in (p["n"], *p["said"].values())] for a, b in p["pairs"]]).reshape(-1, 4) for p in problems
+        np.asarray(
+            [[np.log(x[b] / x[a]) for x in (p["n"], *p["said"].values())] for a, b in p["pairs"]]
+        ).reshape(-1, 4)
+        for p in problems
     ]
     rng, every = np.random.default_rng(0), np.concatenate(pairs)
     clear = [p for p in problems if p["share"] > 0.975]
     for k, key in enumerate(("indicator", "squares", "limit"), 1):
-        tau = lambda x, k=k: stats.kendalltau(x[:, 0], x[:, k])[0]  # noqa: E731
-        again = [tau(np.concatenate([pairs[i] for i in rng.integers(0, len(pairs), len(pairs))])) for _ in range(300)]
+        tau = lambda x, k=k: stats.kendalltau(x[:, 0], x[:, k])[0]
+        again = [
+            tau(np.concatenate([pairs[i] for i in rng.integers(0, len(pairs), len(pairs))]))
+            for _ in range(300)
+        ]
         low, high = np.nanquantile(again, [0.025, 0.975])
         yield {
             "prediction": key,
@@ -112,16 +129,34 @@ def study(law, count, seed):
         needed = curve.samples_needed(ERROR).value
         inside = (needed > curve.sizes[0]) & np.isfinite(needed)
         gaps[len(weights)] += list(np.log(needed[inside] / said["limit"][inside]))
-        chosen = [(a, b) for a, b in itertools.combinations(range(depth), 2) if inside[a] and inside[b]]
-        rank = "lightest" if weights[0] == weights.min() else "heaviest" if weights[0] == weights.max() else "between"
+        chosen = [
+            (a, b) for a, b in itertools.combinations(range(depth), 2) if inside[a] and inside[b]
+        ]
+        rank = (
+            "lightest"
+            if weights[0] == weights.min()
+            else "heaviest"
+            if weights[0] == weights.max()
+            else "between"
+        )
         if chosen:
-            problems.append({"n": needed, "said": said, "pairs": chosen, "rank": rank, "share": curve.fewest(ERROR).share})
+            problems.append(
+                {
+                    "n": needed,
+                    "said": said,
+                    "pairs": chosen,
+                    "rank": rank,
+                    "share": curve.fewest(ERROR).share,
+                }
+            )
     return problems, gaps
 
 
 def main():
     jax.config.update("jax_enable_x64", True)
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--problems", type=int, default=150, help="random problems of each law")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--quick", action="store_true", help="8 problems")
@@ -141,7 +176,9 @@ def main():
                     file=out,
                 )
         above = {d: round(float(np.mean(g)), 3) for d, g in gaps.items() if g}
-        print(f"{law:10s} measured above the limit, mean log by number of features:", above, file=out)
+        print(
+            f"{law:10s} measured above the limit, mean log by number of features:", above, file=out
+        )
     if arguments.json == "-":
         json.dump(rows, sys.stdout, indent=1)
     elif arguments.json:

@@ -30,7 +30,9 @@ def main(quick, file):
     correlations = [[r, r - 0.1] for r in ((0.9,) if quick else (0.7, 0.8, 0.9, 0.95))]
     thresholds, seeds = ((0.0,), 2) if quick else ((0.0, 0.05, 0.2), 8)
     results = []
-    print("accuracy of each layer, lowest first: measured average, worst | closed form from an aligned start: average, worst")
+    print(
+        "accuracy of each layer, lowest first: measured average, worst | closed form from an aligned start: average, worst"
+    )
     for depth, outputs in ((2, 3),) if quick else ((2, 3), (2, 1), (3, 3), (4, 3)):
         options = {"key": jax.random.key(0), "depth": depth, "outputs": outputs, "seeds": seeds}
         result = shift_accuracy(correlations, thresholds, TIMES, **options)
@@ -40,7 +42,9 @@ def main(quick, file):
             for j, threshold in enumerate(thresholds):
                 for k, name in enumerate(("as trained", "refitted")):
                     for t, time in enumerate(TIMES):
-                        closed = show(result.predicted_average[k, i, t], result.predicted_worst[k, i, t])
+                        closed = show(
+                            result.predicted_average[k, i, t], result.predicted_worst[k, i, t]
+                        )
                         beside = f" | {closed}" if threshold == 0 and outputs == 3 else ""
                         head = f"depth {depth}, outputs {outputs}, correlation {r:.2f}, threshold {threshold:g}, {name:10s}, time {time:3g}"
                         print(f"{head}: {show(average[k, i, j, t], worst[k, i, j, t])}{beside}")
@@ -49,7 +53,9 @@ def main(quick, file):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()

@@ -1,4 +1,17 @@
-from . import claims, experiments, figures, losses, measure, probes, problems, report, simulation, symbolic, theorems, theory
+from . import (
+    claims,
+    experiments,
+    figures,
+    losses,
+    measure,
+    probes,
+    problems,
+    report,
+    simulation,
+    symbolic,
+    theorems,
+    theory,
+)
 from .claims import Outcome, Verdict
 from .moments import Moments, TargetMoments
 from .networks import (

@@ -11,7 +11,11 @@ Function = Callable[[Array], Array]
 
 
 def bisect(
-    rising: Function, low: Float[Array, "..."], high: Float[Array, "..."], steps: int, search: Function | None = None
+    rising: Function,
+    low: Float[Array, "..."],
+    high: Float[Array, "..."],
+    steps: int,
+    search: Function | None = None,
 ) -> Float[Array, "..."]:
     r"""The root of a rising function between two numbers, entry by entry.
 
@@ -34,7 +38,12 @@ def bisect(
             above = sought(middle) > 0
             return jnp.where(above, ends[0], middle), jnp.where(above, middle, ends[1])
 
-        first, last = jax.lax.fori_loop(0, steps, halve, (jnp.broadcast_to(low, guess.shape), jnp.broadcast_to(high, guess.shape)))
+        first, last = jax.lax.fori_loop(
+            0,
+            steps,
+            halve,
+            (jnp.broadcast_to(low, guess.shape), jnp.broadcast_to(high, guess.shape)),
+        )
         return (first + last) / 2
 
     def tangent(slope_of: Function, y: Array) -> Array:

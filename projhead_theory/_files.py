@@ -9,7 +9,9 @@ from typing import BinaryIO
 from . import _checks
 
 
-def write_atomically(path: str | Path, write: Callable[[BinaryIO], object], name: str = "path") -> None:
+def write_atomically(
+    path: str | Path, write: Callable[[BinaryIO], object], name: str = "path"
+) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one step: a reader never sees half a file.
 
     **Raises:** `ValueError` naming the argument `name` if the file cannot be written there.
@@ -18,7 +20,9 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object], name
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise _checks.bad(name, f"{path} ({error.strerror})", "a file in a folder that can be written to") from error
+        raise _checks.bad(
+            name, f"{path} ({error.strerror})", "a file in a folder that can be written to"
+        ) from error
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -30,7 +34,9 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object], name
     except BaseException as error:
         os.unlink(temporary)
         if isinstance(error, OSError):
-            raise _checks.bad(name, f"{path} ({error.strerror})", "a file that can be written") from error
+            raise _checks.bad(
+                name, f"{path} ({error.strerror})", "a file that can be written"
+            ) from error
         raise
 
 

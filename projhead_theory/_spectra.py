@@ -66,7 +66,9 @@ def _powers(eigenvalues: Array, exponent: Array, kept: Array) -> tuple[Array, Ar
 
 
 @jax.jit
-def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, Array, Array, Array, Array]:
+def _spectral_power(
+    a: Array, exponent: Any, rank: Any
+) -> tuple[Array, Array, Array, Array, Array, Array]:
     """The power, and for its derivative eigenvalues, eigenvectors, those kept, powers and slopes."""
     d, exponent, rank = a.shape[-1], jnp.asarray(exponent, a.dtype), jnp.asarray(rank)
     eigenvalues, v = jnp.linalg.eigh(a)
@@ -75,9 +77,18 @@ def _spectral_power(a: Array, exponent: Any, rank: Any) -> tuple[Array, Array, A
     # A diagonal matrix is its own spectrum, over the whole range of the dtype.
     own = diagonal(a)
     first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
-    above = jnp.sum((own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1)
+    above = jnp.sum(
+        (own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1
+    )
     plain = jnp.diag(_powers(own, exponent, (above < rank) & (own > 0))[0])
-    return jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)), eigenvalues, v, kept, values, slopes
+    return (
+        jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)),
+        eigenvalues,
+        v,
+        kept,
+        values,
+        slopes,
+    )
 
 
 @jax.custom_jvp
@@ -97,7 +108,9 @@ def _psd_power_jvp(primals, tangents):
     power, eigenvalues, v, kept, values, slopes = _spectral_power(a, exponent, rank)
     gap = eigenvalues[:, None] - eigenvalues[None, :]
     # Near a tie the quotient loses all digits; the mean slope is then accurate to second order in the gap.
-    near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (jnp.abs(eigenvalues)[:, None] + jnp.abs(eigenvalues)[None, :])
+    near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (
+        jnp.abs(eigenvalues)[:, None] + jnp.abs(eigenvalues)[None, :]
+    )
     near = near & (kept[:, None] == kept[None, :])
     quotient = (values[:, None] - values[None, :]) / jnp.where(gap == 0, 1, gap)
     divided = jnp.where(near, (slopes[:, None] + slopes[None, :]) / 2, quotient)
@@ -125,7 +138,7 @@ def _truncation_jvp(primals, tangents):
     kept = jnp.arange(s.size) < rank
     values = jnp.where(kept, s, 0)
     same = kept[:, None] == kept[None, :]
-    quotient = lambda change, gap: change / jnp.where(gap == 0, 1, gap)  # noqa: E731
+    quotient = lambda change, gap: change / jnp.where(gap == 0, 1, gap)
     straight = quotient(values[:, None] - values[None, :], s[:, None] - s[None, :])
     straight = jnp.where(same, kept[:, None].astype(a.dtype), straight)
     across = quotient(values[:, None] + values[None, :], s[:, None] + s[None, :])
@@ -164,7 +177,11 @@ def _unit_diagonal(second: Array) -> tuple[Array, Array, Array]:
     stretch = jnp.where(present, jnp.sqrt(jnp.where(present, variance, 1)), 0)
     scale = jnp.where(present, 1 / jnp.where(present, stretch, 1), 0)
     scaled = scale[:, None] * second * scale[None, :]
-    return jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled), stretch, scale
+    return (
+        jnp.where(jnp.eye(len(second), dtype=bool), present.astype(second.dtype), scaled),
+        stretch,
+        scale,
+    )
 
 
 def _axes(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
@@ -204,17 +221,26 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     turned = jnp.where(inside, matmul(v, axes.T), v)
     # The first columns of Q span the range, the others what is orthogonal to it.
     q, r = jnp.linalg.qr((stretch[:, None] * turned)[order])
-    q, r = q[jnp.argsort(order)], jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype))
+    q, r = (
+        q[jnp.argsort(order)],
+        jnp.where(inside[:, None] & inside[None, :], r, jnp.eye(d, dtype=r.dtype)),
+    )
     away, q = jnp.where(inside, 0, q), jnp.where(inside, q, 0)
-    lower = matmul(jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True), axes)
+    lower = matmul(
+        jax.scipy.linalg.solve_triangular(r.T, jnp.eye(d, dtype=r.dtype), lower=True), axes
+    )
     lifted = matmul(q, lower)
     root = jnp.where(inside, jnp.sqrt(spread), 0)
     # An error of each row of D V by its own length moves its pseudoinverse within the range, and out of it.
-    stretched = lambda a: frobenius(stretch[:, None] * a)  # noqa: E731
+    stretched = lambda a: frobenius(stretch[:, None] * a)
     turn = jnp.where(rank < d, stretched(lifted) + stretched(away) * frobenius(lifted), 1)
     condition = jnp.where(rank > 0, spread[0] / jnp.min(jnp.where(inside, spread, jnp.inf)), 1)
     return Whitening(
-        inverse=matmul(jnp.where(rank < d, lifted, scale[:, None] * v) * jnp.where(inside, 1 / jnp.sqrt(spread), 0), v.T),
+        inverse=matmul(
+            jnp.where(rank < d, lifted, scale[:, None] * v)
+            * jnp.where(inside, 1 / jnp.sqrt(spread), 0),
+            v.T,
+        ),
         forward=matmul(v * root, v.T) * stretch,
         projector=jnp.where(rank < d, matmul(q, q.T), jnp.eye(d, dtype=second.dtype)),
         rank=rank,
@@ -234,9 +260,14 @@ def _whiten_jvp(primals, tangents):
 
     u, f = value.inverse, value.forward
     turned = jax.jvp(root, primals, tangents)[1]
-    inward, outward = turned.T - matmul(matmul(turned.T, f), u), turned.T - matmul(value.projector, turned.T)
+    inward, outward = (
+        turned.T - matmul(matmul(turned.T, f), u),
+        turned.T - matmul(value.projector, turned.T),
+    )
     within, singular = -matmul(matmul(u, turned), u), value.rank < len(u)
-    moved = within + jnp.where(singular, matmul(matmul(u, u.T), inward) + matmul(outward, matmul(u.T, u)), 0)
+    moved = within + jnp.where(
+        singular, matmul(matmul(u, u.T), inward) + matmul(outward, matmul(u.T, u)), 0
+    )
     projected = jnp.where(singular, matmul(moved, f) + matmul(u, turned), 0)
     still = jnp.zeros(value.rank.shape, jax.dtypes.float0)
     zero = jnp.zeros_like(value.condition)

@@ -9,7 +9,9 @@ from jaxtyping import Array, Float, Int
 from ._spectra import Whitening, diagonal, eigh, frobenius, matmul
 
 
-def gram_rounding(gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Array, ""]) -> Float[Array, ""]:
+def gram_rounding(
+    gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Array, ""]
+) -> Float[Array, ""]:
     r"""Relative error of $U T_p U^\top$ by rounding: twice that of $U$; and that of $T_p$, which the gap at the cut amplifies, as large on
     all of $U U^\top = S^+$.
     """
@@ -18,7 +20,9 @@ def gram_rounding(gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Ar
     return whitening.rounding * (2 + (1 + 1 / gap) * everything / jnp.where(size > 0, size, 1))
 
 
-def power_rounding(grams: Float[Array, "L d d"], kept: Int[Array, ""], relative: Float[Array, ""]) -> Float[Array, " L"]:
+def power_rounding(
+    grams: Float[Array, "L d d"], kept: Int[Array, ""], relative: Float[Array, ""]
+) -> Float[Array, " L"]:
     r"""Relative errors of $M^{l/L}$ by one of $M$, in Frobenius norm, where $M$ has `kept` positive eigenvalues.
 
     With $\delta$ the absolute error of $M$ and $\mu$ its least eigenvalue, $\mu^{t-1} \delta$ is a bound to first order, while $\delta$ is
@@ -30,11 +34,15 @@ def power_rounding(grams: Float[Array, "L d d"], kept: Int[Array, ""], relative:
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)
     error = relative * size[-1]
-    near = jnp.where(2 * error < least, jnp.where(least > 0, least, 1) ** (levels - 1) * error, jnp.inf)
+    near = jnp.where(
+        2 * error < least, jnp.where(least > 0, least, 1) ** (levels - 1) * error, jnp.inf
+    )
     return jnp.minimum(near, d ** ((1 - levels) / 2) * error**levels) / size
 
 
-def outputs_rounding(product: float, grams: Float[Array, "L d d"], second: Float[Array, "d d"]) -> Float[Array, ""]:
+def outputs_rounding(
+    product: float, grams: Float[Array, "L d d"], second: Float[Array, "d d"]
+) -> Float[Array, ""]:
     r"""Error of $\mathrm{tr}(W S W^\top)$ by rounding, where layers of these Grams are multiplied with the relative error `product`.
 
     Every column of $W$ has the error $c_j = \|M_L\|^{(L-1)/2L} (M_1)_{jj}^{1/2}$ times `product`, whatever the size of the others; its

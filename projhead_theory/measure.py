@@ -7,7 +7,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from . import _checks
 from ._spectra import frobenius, matmul, whiten
-from .networks import DeepLinear, Headed, LinearNetwork, Network, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
+from .networks import (
+    DeepLinear,
+    Headed,
+    LinearNetwork,
+    Network,
+    ShallowReLU,
+    ShallowThresholded,
+    ThresholdedDiagonal,
+)
 from .problems import ContrastiveProblem, Downstream, Groups, Rademacher
 
 
@@ -16,7 +24,9 @@ def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
     return jnp.stack([matmul(w.T, w) for w in network.products()])
 
 
-def layer_weights(network: LinearNetwork, directions: Float[Array, "d k"] | None = None) -> Float[Array, "L k"]:
+def layer_weights(
+    network: LinearNetwork, directions: Float[Array, "d k"] | None = None
+) -> Float[Array, "L k"]:
     r"""Weight of each feature direction at each layer, $\|W_{l:1} v_i\|$; the coordinate axes if no directions are given."""
     products = network.products()
     images = products if directions is None else [matmul(w, directions) for w in products]
@@ -44,7 +54,9 @@ def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[A
     **Raises:** `ValueError` if the dimensions differ.
     """
     if network.sizes[0] != downstream.dim:
-        raise _checks.bad("downstream", f"dimension {downstream.dim}", f"the network's inputs, {network.sizes[0]}")
+        raise _checks.bad(
+            "downstream", f"dimension {downstream.dim}", f"the network's inputs, {network.sizes[0]}"
+        )
     p = whiten(downstream.second).projector
     target = matmul(p, downstream.target[:, None])[:, 0]
     products = network.products()
@@ -73,7 +85,11 @@ def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
     if isinstance(network, ThresholdedDiagonal):
         cuts = tuple(network.thresholds) if network.trained else ()
     else:
-        cuts = network.thresholds if isinstance(network, ShallowThresholded) and network.trained else ()
+        cuts = (
+            network.thresholds
+            if isinstance(network, ShallowThresholded) and network.trained
+            else ()
+        )
     result = []
     for level, (below, above) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
         kept = jnp.sum(below**2, axis=1) - jnp.sum(above**2, axis=0)
@@ -97,7 +113,11 @@ GROUPS = 32
 
 
 def feature_weights(
-    network: Network, problem: ContrastiveProblem, *, key: PRNGKeyArray | None = None, samples: int = 2**14
+    network: Network,
+    problem: ContrastiveProblem,
+    *,
+    key: PRNGKeyArray | None = None,
+    samples: int = 2**14,
 ) -> FeatureWeights:
     r"""The weight of each feature $u_i = \varphi_i z_i$ in each layer $r_l$, on natural inputs: the size of the best linear prediction of
     the layer from the feature, $\|E[r_l z_i]\| / \varphi_i$.
@@ -113,7 +133,11 @@ def feature_weights(
     **Raises:** `ValueError` for inputs of another dimension, or if an estimate needs a key.
     """
     if network.sizes[0] != problem.dim:
-        raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's inputs, {network.sizes[0]}")
+        raise _checks.bad(
+            "problem",
+            f"inputs of dimension {problem.dim}",
+            f"the network's inputs, {network.sizes[0]}",
+        )
     features = problem.features
     phi = features.strength
     two_valued = isinstance(features.law, Rademacher) and features.mixing is None
@@ -121,19 +145,26 @@ def feature_weights(
         gain = network.amplitudes(phi) / phi
         return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), (gain > 0).astype(gain.dtype))
     if isinstance(network, DeepLinear | Headed):
-        mixing = jnp.eye(features.dim, dtype=phi.dtype) if features.mixing is None else features.mixing
+        mixing = (
+            jnp.eye(features.dim, dtype=phi.dtype) if features.mixing is None else features.mixing
+        )
         images = [matmul(w, mixing) for w in network.products()]
         gain = jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
         readout = jnp.stack([_explained(w * phi, matmul(w * phi**2, w.T)) for w in images])
         return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), readout)
     if key is None:
         raise _checks.bad("key", "None", "a PRNG key: of this network the weights are estimated")
-    return _estimated(network, problem, key, _checks.count("samples", samples, 2 * GROUPS) // GROUPS)
+    return _estimated(
+        network, problem, key, _checks.count("samples", samples, 2 * GROUPS) // GROUPS
+    )
 
 
 @eqx.filter_jit
 def _estimated(
-    network: ShallowReLU | ShallowThresholded | ThresholdedDiagonal, problem: ContrastiveProblem, key: PRNGKeyArray, each: int
+    network: ShallowReLU | ShallowThresholded | ThresholdedDiagonal,
+    problem: ContrastiveProblem,
+    key: PRNGKeyArray,
+    each: int,
 ) -> FeatureWeights:
     features = problem.features
     phi = features.strength
@@ -146,11 +177,13 @@ def _estimated(
     rows = []
     for means, seconds in jax.lax.map(group, jax.random.split(key, GROUPS)):
         # Over pairs of different groups, of all of them and of all but one.
-        pairs = lambda total, own, n: (jnp.sum(total**2, axis=-2) - own) / (n * (n - 1))  # noqa: E731
+        pairs = lambda total, own, n: (jnp.sum(total**2, axis=-2) - own) / (n * (n - 1))
         own, total = jnp.sum(means**2, axis=1), jnp.sum(means, axis=0)
         square = pairs(total, jnp.sum(own, axis=0), GROUPS) / phi**2
         without = pairs(total - means, jnp.sum(own, axis=0) - own, GROUPS - 1) / phi**2
-        error = jnp.sqrt((GROUPS - 1) / GROUPS * jnp.sum((without - jnp.mean(without, axis=0)) ** 2, axis=0))
+        error = jnp.sqrt(
+            (GROUPS - 1) / GROUPS * jnp.sum((without - jnp.mean(without, axis=0)) ** 2, axis=0)
+        )
         readout = _explained(jnp.mean(means, axis=0), jnp.mean(seconds, axis=0))
         rows.append((jnp.sqrt(jnp.maximum(square, 0)), square, error, readout))
     return FeatureWeights(*(jnp.stack(column) for column in zip(*rows, strict=True)))
@@ -161,10 +194,14 @@ def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float
     values, v = jnp.linalg.eigh(second)
     kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
     along = matmul(v.T, cross)
-    return jnp.sum(jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0)
+    return jnp.sum(
+        jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0
+    )
 
 
-def group_accuracy(network: LinearNetwork, fitted: Groups, tested: Groups, blur: Float[Array, ""] | float = 0.1) -> Float[Array, "L G"]:
+def group_accuracy(
+    network: LinearNetwork, fitted: Groups, tested: Groups, blur: Float[Array, ""] | float = 0.1
+) -> Float[Array, "L G"]:
     r"""Accuracy on each group of `tested` of the least-squares read-out of each layer, fitted on the two classes of `fitted` when every
     coordinate of the layer is read with Gaussian noise of `blur` times the root mean square length of the layer.
 
@@ -177,18 +214,28 @@ def group_accuracy(network: LinearNetwork, fitted: Groups, tested: Groups, blur:
         if groups.classes != 2:
             raise _checks.bad(name, f"{groups.classes} classes", "two classes")
         if groups.dim != network.sizes[0]:
-            raise _checks.bad(name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}")
+            raise _checks.bad(
+                name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}"
+            )
     side = jnp.asarray([-1, 1], noise.dtype)
     rows = []
     for layer in network.products():
         seen, shown = matmul(fitted.means, layer.T), matmul(tested.means, layer.T)
-        spread = matmul(layer * fitted.noise**2, layer.T) + matmul(seen.T, fitted.probability[:, None] * seen)
+        spread = matmul(layer * fitted.noise**2, layer.T) + matmul(
+            seen.T, fitted.probability[:, None] * seen
+        )
         added = noise**2 * jnp.trace(spread)
         v = jnp.linalg.solve(
             spread + jnp.where(added > 0, added, 1) * jnp.eye(len(spread), dtype=noise.dtype),
             jnp.sum((fitted.probability * side[fitted.labels])[:, None] * seen, axis=0),
         )
-        across = jnp.sum((matmul(layer.T, v[:, None])[:, 0] * tested.noise) ** 2) + added * jnp.sum(v**2)
+        across = jnp.sum((matmul(layer.T, v[:, None])[:, 0] * tested.noise) ** 2) + added * jnp.sum(
+            v**2
+        )
         scores = side[tested.labels] * matmul(shown, v[:, None])[:, 0]
-        rows.append(jax.scipy.stats.norm.cdf(jnp.where(across > 0, scores / jnp.sqrt(jnp.where(across > 0, across, 1)), 0)))
+        rows.append(
+            jax.scipy.stats.norm.cdf(
+                jnp.where(across > 0, scores / jnp.sqrt(jnp.where(across > 0, across, 1)), 0)
+            )
+        )
     return jnp.stack(rows)

@@ -17,7 +17,9 @@ matplotlib.use("Agg")
 
 # JAX compiles on the first example of each shape, so a deadline for one example would measure the compiler.
 hypothesis.settings.register_profile("local", deadline=None, max_examples=25)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, max_examples=25, derandomize=True, database=None
+)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -26,7 +28,9 @@ def pytest_sessionstart(session):
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
-    jax.config.update("jax_disable_most_optimizations", session.config.option.markexpr == "not slow")
+    jax.config.update(
+        "jax_disable_most_optimizations", session.config.option.markexpr == "not slow"
+    )
 
 
 def _scope(nodeid: str) -> str:
@@ -69,7 +73,11 @@ def pytest_runtest_teardown(item, nextitem):
     """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares them leaves none beyond a third of that,
     nor does a slow test, which may compile as much as all of these.
     """
-    if nextitem is None or "slow" in item.keywords or _scope(item.nodeid) != _scope(nextitem.nodeid):
+    if (
+        nextitem is None
+        or "slow" in item.keywords
+        or _scope(item.nodeid) != _scope(nextitem.nodeid)
+    ):
         _forget()
 
 

@@ -23,7 +23,9 @@ def complexity_of(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
     def wrong(problem, own):
         after, grams = problem.downstream, own.layers.grams
-        return replace(own, complexity=jnp.stack([change(gram, after.second, after.target) for gram in grams]))
+        return replace(
+            own, complexity=jnp.stack([change(gram, after.second, after.target) for gram in grams])
+        )
 
     return wrong
 
@@ -36,16 +38,25 @@ def norm(gram, target):
     return target @ jnp.linalg.solve(gram, target)
 
 
-def crossing(weight: Callable[..., Any], solved: Callable[..., Any] | None = None) -> Callable[[Any, Any], Any]:
+def crossing(
+    weight: Callable[..., Any], solved: Callable[..., Any] | None = None
+) -> Callable[[Any, Any], Any]:
     """The threshold from another weight of the target, or, of that weight, by another solution of phi / (phi^2 + sigma^2) = w."""
 
     def wrong(problem, own):
         others = jnp.arange(len(problem.strength)) != problem.target
-        w, after = (problem.strength / (problem.strength**2 + problem.noise**2))[others], problem.downstream[others]
+        w, after = (
+            (problem.strength / (problem.strength**2 + problem.noise**2))[others],
+            problem.downstream[others],
+        )
         star = weight(w, after, 1 / (len(problem.sizes) - 1))
         phi, sigma = problem.strength[problem.target], problem.noise[problem.target]
         root = jnp.sqrt(jnp.maximum(1 - (2 * star * sigma) ** 2, 0))
-        values = {"disrupted": jnp.sqrt(phi / star - phi**2), "weak": (1 - root) / (2 * star), "strong": (1 + root) / (2 * star)}
+        values = {
+            "disrupted": jnp.sqrt(phi / star - phi**2),
+            "weak": (1 - root) / (2 * star),
+            "strong": (1 + root) / (2 * star),
+        }
         value = values[problem.scenario] if solved is None else solved(star, phi, sigma)
         return jnp.asarray(value, own.dtype)[None]
 
@@ -54,7 +65,9 @@ def crossing(weight: Callable[..., Any], solved: Callable[..., Any] | None = Non
 
 def mean_weight(w, after, share, upper=2.0, lower=2.0, square=2.0, power=0.5):
     """The power mean of the other weights, with other powers than those of the statement."""
-    return (jnp.sum(after**square * w**upper) / jnp.sum(after**square * w ** (lower - 2 * share))) ** (power / share)
+    return (
+        jnp.sum(after**square * w**upper) / jnp.sum(after**square * w ** (lower - 2 * share))
+    ) ** (power / share)
 
 
 def squares(problem, power):
@@ -73,7 +86,10 @@ def layers_to(power: float) -> Callable[[Any, Any], Any]:
 
     def wrong(problem, own):
         values, v = jnp.linalg.eigh(own.layers.grams[-1])
-        return replace(own, layers=replace(own.layers, grams=own.layers.grams.at[0].set((v * values**power) @ v.T)))
+        return replace(
+            own,
+            layers=replace(own.layers, grams=own.layers.grams.at[0].set((v * values**power) @ v.T)),
+        )
 
     return wrong
 
@@ -85,7 +101,7 @@ def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
         ranks = jnp.argsort(jnp.argsort(-weights))
         rates = power((ranks - ranks[p.target]).astype(weights.dtype))
         terms = (weights * p.strength / weights[p.target] / p.strength[p.target]) ** 2
-        value = lambda t: jnp.sum(terms * jnp.exp(rates * t[..., None]), axis=-1)  # noqa: E731
+        value = lambda t: jnp.sum(terms * jnp.exp(rates * t[..., None]), axis=-1)
         grid = jnp.linspace(0, 3, 3001, dtype=weights.dtype)
         return jnp.append(value(jnp.log(p.kappas)), grid[jnp.argmin(value(grid))])
 
@@ -97,7 +113,11 @@ def first_amplitude(conserved: Callable[..., Any]) -> Callable[..., Any]:
 
     def law(last, w, b, phi):
         start = w[0] * phi - b[0]
-        kept, low, high = conserved(start, w[1], phi), jnp.full_like(last, 1e-3), jnp.full_like(last, 1e3)
+        kept, low, high = (
+            conserved(start, w[1], phi),
+            jnp.full_like(last, 1e-3),
+            jnp.full_like(last, 1e3),
+        )
         for _ in range(60):
             middle = jnp.sqrt(low * high)
             more = conserved(middle, (last + b[1]) / middle, phi) > kept
@@ -129,7 +149,9 @@ def class_gram(change: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any], A
 
 def kept(first: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """Another amplitude that the first layer keeps of a disrupted feature."""
-    return lambda p, own: dataclasses.replace(own, orbits=dataclasses.replace(own.orbits, limit=own.orbits.limit.at[0].set(first(p))))
+    return lambda p, own: dataclasses.replace(
+        own, orbits=dataclasses.replace(own.orbits, limit=own.orbits.limit.at[0].set(first(p)))
+    )
 
 
 def sloping(slope: float) -> Callable[[Any, Any], Any]:
@@ -141,7 +163,9 @@ def reaching(reach: Callable[..., Any]) -> Callable[[Any, Any], Any]:
 
 
 def stepping(**fields: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda problem, own: replace(own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()})
+    return lambda problem, own: replace(
+        own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()}
+    )
 
 
 def pair_weights(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -170,7 +194,9 @@ def projected(problem, share):
     """The cross moment of positives of this share, by sums over groups."""
     g = problem.groups
     inside = (g.labels[:, None] == g.labels[None, :]) / g.class_probability[g.labels]
-    pairs = share * g.probability[:, None] * inside * g.probability + (1 - share) * jnp.diag(g.probability)
+    pairs = share * g.probability[:, None] * inside * g.probability + (1 - share) * jnp.diag(
+        g.probability
+    )
     return g.means.T @ pairs @ g.means
 
 
@@ -191,54 +217,84 @@ def faded(slope=1.0, rate=1.0) -> Callable[[Any, Any], Any]:
 
 def read(change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """The accuracies of another problem."""
-    return lambda problem, own: replace(own, **{n: getattr(_probing.predict(change(problem)), n) for n in ("average", "worst")})
+    return lambda problem, own: replace(
+        own, **{n: getattr(_probing.predict(change(problem)), n) for n in ("average", "worst")}
+    )
 
 
 WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     "optimal-layer": {
         "radius not squared": complexity_of(lambda m, s, b: jnp.sqrt(radius(m, s)) * norm(m, b)),
         "margin not squared": complexity_of(lambda m, s, b: radius(m, s) * jnp.sqrt(norm(m, b))),
-        "root of the downstream moment": complexity_of(lambda m, s, b: radius(m, psd_power(s, 0.5, len(s))) * norm(m, b)),
+        "root of the downstream moment": complexity_of(
+            lambda m, s, b: radius(m, psd_power(s, 0.5, len(s))) * norm(m, b)
+        ),
         "the Gram squared": complexity_of(lambda m, s, b: radius(m @ m, s) * norm(m, b)),
         "the Gram for its inverse": complexity_of(lambda m, s, b: radius(m, s) * (b @ m @ b)),
         "isotropic inputs": complexity_of(lambda m, s, b: jnp.trace(m) * norm(m, b)),
         "the radius alone": complexity_of(lambda m, s, b: radius(m, s)),
-        "the next layer": lambda problem, own: replace(own, complexity=jnp.roll(own.complexity, -1)),
+        "the next layer": lambda problem, own: replace(
+            own, complexity=jnp.roll(own.complexity, -1)
+        ),
     },
     "when-pre-wins": {
         "the mean of the other weights": crossing(lambda w, after, share: jnp.mean(w)),
         "strengths not squared": crossing(lambda *x: mean_weight(*x, square=1.0)),
         "weights not squared": crossing(lambda *x: mean_weight(*x, upper=1.0, lower=1.0)),
         "the power L for L / 2": crossing(lambda *x: mean_weight(*x, power=1.0)),
-        "noise for its square": crossing(mean_weight, lambda w, phi, sigma: jnp.abs(phi / w - phi**2)),
+        "noise for its square": crossing(
+            mean_weight, lambda w, phi, sigma: jnp.abs(phi / w - phi**2)
+        ),
         "strength of largest weight": crossing(mean_weight, lambda w, phi, sigma: sigma),
     },
     "measured-sample-complexity": {
         "1 / SC": lambda problem, own: replace(own, complexity=1 / own.complexity),
         "n / SC": lambda problem, own: replace(own, complexity=own.samples / own.complexity),
         "n is SC": lambda problem, own: replace(own, samples=own.complexity),
-        "n is the sum of squared variances": lambda problem, own: replace(own, samples=squares(problem, 2)),
+        "n is the sum of squared variances": lambda problem, own: replace(
+            own, samples=squares(problem, 2)
+        ),
         "n is the sum of variances": lambda problem, own: replace(own, samples=squares(problem, 1)),
         "n squared": lambda problem, own: replace(own, samples=own.samples**2 / 20),
         "root of n": lambda problem, own: replace(own, samples=5 * own.samples**0.5),
     },
     "head-equivalence": {
-        "one mode less": minimiser_of(lambda p, own: theory.spectral(p.moments, min(p.rows.shape[1], p.moments.dim) - 1, throw=False)),
+        "one mode less": minimiser_of(
+            lambda p, own: theory.spectral(
+                p.moments, min(p.rows.shape[1], p.moments.dim) - 1, throw=False
+            )
+        ),
         "twice the Gram": minimiser_of(lambda p, own: replace(own, gram=2 * own.gram)),
         "signal fractions not squared": minimiser_of(
-            lambda p, own: replace(own, loss=-jnp.sum(own.signal_fraction[: min(p.rows.shape[1], p.moments.dim)]))
+            lambda p, own: replace(
+                own, loss=-jnp.sum(own.signal_fraction[: min(p.rows.shape[1], p.moments.dim)])
+            )
         ),
         "the Gram seen through a head": minimiser_of(lambda p, own: theory_gram(p, own)),
     },
     "sorted-matching": {
-        "kappa^(i / 2) for kappa^i": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h * p.second**2)),
-        "h^-4 for h^-2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second) ** 2),
-        "h times w": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) * (h / p.second) ** 2),
-        "half the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (8 * h**2)) / (h * p.second) ** 2),
-        "h for h^2 in the deviation": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h)) / (h * p.second) ** 2),
+        "kappa^(i / 2) for kappa^i": with_weights(
+            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h * p.second**2)
+        ),
+        "h^-4 for h^-2": with_weights(
+            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second) ** 2
+        ),
+        "h times w": with_weights(
+            lambda p, h, decay: (p.cross - decay / (4 * h**2)) * (h / p.second) ** 2
+        ),
+        "half the deviation": with_weights(
+            lambda p, h, decay: (p.cross - decay / (8 * h**2)) / (h * p.second) ** 2
+        ),
+        "h for h^2 in the deviation": with_weights(
+            lambda p, h, decay: (p.cross - decay / (4 * h)) / (h * p.second) ** 2
+        ),
         "no deviation": with_weights(lambda p, h, decay: p.cross / (h * p.second) ** 2),
-        "a deviation of the second order": with_weights(lambda p, h, decay: (p.cross - decay**2 / (4 * h**2)) / (h * p.second) ** 2),
-        "q for q^2": with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second)),
+        "a deviation of the second order": with_weights(
+            lambda p, h, decay: (p.cross - decay**2 / (4 * h**2)) / (h * p.second) ** 2
+        ),
+        "q for q^2": with_weights(
+            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second)
+        ),
         "sorted by second moment": with_pairing(lambda p: jnp.argsort(-p.second)),
     },
     "kappa-emulation": {
@@ -272,13 +328,20 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "slope -1": sloping(-1.0),
         "slope -1/4": sloping(-0.25),
         "16 for 8": lambda problem, own: dataclasses.replace(
-            own, orbits=dataclasses.replace(own.orbits, time=lambda *x: theory.threshold_time(*x) / 2)
+            own,
+            orbits=dataclasses.replace(own.orbits, time=lambda *x: theory.threshold_time(*x) / 2),
         ),
     },
     "absent-features": {
-        "w_2 for its inverse": reaching(lambda w, b: jnp.stack([b[0], b[0] + b[1] * jnp.abs(w[1])]) / jnp.abs(w[0])),
-        "b_1 / w_1 left out": reaching(lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), b[1] / jnp.abs(w[0] * w[1])])),
-        "b_1 by both weights": reaching(lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), (b[0] + b[1]) / jnp.abs(w[0] * w[1])])),
+        "w_2 for its inverse": reaching(
+            lambda w, b: jnp.stack([b[0], b[0] + b[1] * jnp.abs(w[1])]) / jnp.abs(w[0])
+        ),
+        "b_1 / w_1 left out": reaching(
+            lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), b[1] / jnp.abs(w[0] * w[1])])
+        ),
+        "b_1 by both weights": reaching(
+            lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), (b[0] + b[1]) / jnp.abs(w[0] * w[1])])
+        ),
         "w_1^2": reaching(lambda w, b: theory.threshold_reach(w, b) / jnp.abs(w[0])),
         "half of b_2": reaching(lambda w, b: theory.threshold_reach(w, b.at[1].divide(2))),
     },
@@ -286,21 +349,31 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "eta for eta^2": stepping(second=lambda own: 1 / own.step),
         "minus for plus": stepping(second=lambda own: -1.0),
         "half the second order": stepping(second=lambda own: 0.5),
-        "1 - eta gamma, not squared": stepping(decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step),
+        "1 - eta gamma, not squared": stepping(
+            decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step
+        ),
         "no shrinking": stepping(decay=lambda own: 0.0),
     },
     "scl-minimiser": {
-        "S^-1/2 for S^-1": class_gram(lambda g, c, s: psd_power(s, -0.5, len(s)) @ c @ psd_power(s, -0.5, len(s))),
+        "S^-1/2 for S^-1": class_gram(
+            lambda g, c, s: psd_power(s, -0.5, len(s)) @ c @ psd_power(s, -0.5, len(s))
+        ),
         "the class means alone": class_gram(lambda g, c, s: c),
         "S^-1 on one side": class_gram(lambda g, c, s: jnp.linalg.solve(s, c)),
-        "the groups for the classes": class_gram(lambda g, c, s: jnp.linalg.solve(s, jnp.linalg.solve(s, g.between).T)),
+        "the groups for the classes": class_gram(
+            lambda g, c, s: jnp.linalg.solve(s, jnp.linalg.solve(s, g.between).T)
+        ),
         "(l / L)^2": with_exponents(lambda level, depth: (level / depth) ** 2),
     },
     "class-collapse": {
-        "sigma_s for sigma_c": pair_weights(lambda pc, ps, sc, ss, r: r * ps * ss**2 / (pc * (ps**2 * (1 - r**2) + sc**2))),
+        "sigma_s for sigma_c": pair_weights(
+            lambda pc, ps, sc, ss, r: r * ps * ss**2 / (pc * (ps**2 * (1 - r**2) + sc**2))
+        ),
         "the class means": pair_weights(lambda pc, ps, sc, ss, r: r * ps / pc),
         "no correlation needed": pair_weights(lambda pc, ps, sc, ss, r: ps / (ps**2 + ss**2)),
-        "noise of the subclass left out": pair_weights(lambda pc, ps, sc, ss, r: r * ps * (sc**2 + ss**2) / (pc * ps**2)),
+        "noise of the subclass left out": pair_weights(
+            lambda pc, ps, sc, ss, r: r * ps * (sc**2 + ss**2) / (pc * ps**2)
+        ),
     },
     "subclass-retention": {
         "the exponents of regression": faded(slope=3.0),
@@ -318,21 +391,31 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
     },
     "sl-minimiser": {
         "A": lambda p, own: with_map(p, own, p.moments.target),
-        "A S^-1/2": lambda p, own: with_map(p, own, p.moments.target @ psd_power(p.moments.second, -0.5, p.moments.dim)),
+        "A S^-1/2": lambda p, own: with_map(
+            p, own, p.moments.target @ psd_power(p.moments.second, -0.5, p.moments.dim)
+        ),
         "A S": lambda p, own: with_map(p, own, p.moments.target @ p.moments.second),
-        "A S^-1, its largest kept": lambda p, own: with_map(p, own, jnp.linalg.solve(p.moments.second, p.moments.target.T).T),
-        "half the loss": lambda p, own: replace(own, minimiser=replace(own.minimiser, loss=own.minimiser.loss / 2)),
+        "A S^-1, its largest kept": lambda p, own: with_map(
+            p, own, jnp.linalg.solve(p.moments.second, p.moments.target.T).T
+        ),
+        "half the loss": lambda p, own: replace(
+            own, minimiser=replace(own.minimiser, loss=own.minimiser.loss / 2)
+        ),
     },
     "sl-times": {
         "twice the time": mode_paths(lambda t, a, q: (2 * t, a, q)),
         "q for q^2": mode_paths(lambda t, a, q: (t, a, q**2)),
         "L left out": mode_paths(lambda t, a, q: (t / 3, a, q)),
         "half the target": mode_paths(lambda t, a, q: (t, a / 2, q)),
-        "one and the same weight in all layers": lambda p, own: jnp.broadcast_to(own[:, -1:], own.shape),
+        "one and the same weight in all layers": lambda p, own: jnp.broadcast_to(
+            own[:, -1:], own.shape
+        ),
     },
     "sl-retention": {
         "the exponent of the spectral loss": lambda p, own: replace(own, slopes=own.slopes / 3),
-        "the same slope in all layers": lambda p, own: replace(own, slopes=jnp.full_like(own.slopes, own.slopes[0])),
+        "the same slope in all layers": lambda p, own: replace(
+            own, slopes=jnp.full_like(own.slopes, own.slopes[0])
+        ),
         "twice the exponents": lambda p, own: replace(own, slopes=2 * own.slopes),
         "half the logarithm": lambda p, own: replace(own, logs=own.logs / 2),
     },
@@ -341,18 +424,24 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "blur squared": read(lambda p: replace(p, blur=p.blur**2)),
         "twice the time": read(lambda p: replace(p, times=2 * p.times)),
         "a start twice as large": read(lambda p: replace(p, start_weight=2 * p.start_weight)),
-        "the worst for the average": lambda p, own: replace(own, average=own.worst, worst=own.average),
+        "the worst for the average": lambda p, own: replace(
+            own, average=own.worst, worst=own.average
+        ),
     },
     "shift": {
         "twice the blur": read(lambda p: replace(p, blur=2 * p.blur)),
         "twice the time": read(lambda p: replace(p, times=2 * p.times)),
         "read-outs swapped": read(lambda p: replace(p, fitted=p.fitted[::-1])),
         "tested where the read-out is refitted": read(lambda p: replace(p, tested=p.fitted[1])),
-        "the worst for the average": lambda p, own: replace(own, average=own.worst, worst=own.average),
+        "the worst for the average": lambda p, own: replace(
+            own, average=own.worst, worst=own.average
+        ),
     },
 }
 
 
 def theory_gram(problem, own):
     """What sorting gives before the second head."""
-    return replace(own, gram=theory.sorted_matching(problem.moments, problem.rows[1], throw=False).gram)
+    return replace(
+        own, gram=theory.sorted_matching(problem.moments, problem.rows[1], throw=False).gram
+    )

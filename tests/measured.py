@@ -38,7 +38,9 @@ def parts_of(result: ClaimResult) -> dict[str, float]:
     for verdict in result.verdicts:
         for name, part in verdict.parts.items():
             effect = np.asarray(verdict.effect, float)
-            share = np.max(np.asarray(part, float) / np.where(effect > 0, effect, np.inf), initial=0)
+            share = np.max(
+                np.asarray(part, float) / np.where(effect > 0, effect, np.inf), initial=0
+            )
             largest[name] = max(largest.get(name, 0.0), float(share))
     return largest
 
@@ -50,7 +52,10 @@ def _record() -> None:
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_disable_most_optimizations", True)
     parts = {
-        name: {k: float(f"{v:.3g}") for k, v in sorted(parts_of(check(claim, 0, quick=True)).items())} for name, claim in CLAIMS.items()
+        name: {
+            k: float(f"{v:.3g}") for k, v in sorted(parts_of(check(claim, 0, quick=True)).items())
+        }
+        for name, claim in CLAIMS.items()
     }
     PARTS.write_text(json.dumps(parts, indent=1) + "\n")
 

@@ -52,7 +52,9 @@ def agree(exact, sampled, eps):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_exact_moments_agree_with_sampled_ones(name, law, setting, eps):
     mixing, ambient = SETTINGS[setting]
-    problem = ContrastiveProblem(Features(PHI, DENSE.get(law, law), mixing), AUGMENTATIONS[name], ambient)
+    problem = ContrastiveProblem(
+        Features(PHI, DENSE.get(law, law), mixing), AUGMENTATIONS[name], ambient
+    )
     agree(problem.moments(), problem.sample_pairs(jax.random.key(3), 2**13).moments(), eps)
 
 
@@ -69,10 +71,22 @@ CLOSED = {
     "noise": (AdditiveNoise(P), PHI**2, PHI**2 + P**2),
     "flip": (SignFlip(P), PHI**2 * (1 - 2 * P) ** 2, PHI**2),
     "mask": (Mask(P), PHI**2 * (1 - P) ** 2, PHI**2 * (1 - P)),
-    "rescale": (Rescale(-P, 1 + P), PHI**2 * 0.25, PHI**2 * (P**2 - P * (1 + P) + (1 + P) ** 2) / 3),
+    "rescale": (
+        Rescale(-P, 1 + P),
+        PHI**2 * 0.25,
+        PHI**2 * (P**2 - P * (1 + P) + (1 + P) ** 2) / 3,
+    ),
     # Noise added before a mask is masked with the rest; noise added after it is not.
-    "noise then mask": (Compose(AdditiveNoise(0.7), Mask(P)), PHI**2 * (1 - P) ** 2, (PHI**2 + 0.49) * (1 - P)),
-    "mask then noise": (Compose(Mask(P), AdditiveNoise(0.7)), PHI**2 * (1 - P) ** 2, PHI**2 * (1 - P) + 0.49),
+    "noise then mask": (
+        Compose(AdditiveNoise(0.7), Mask(P)),
+        PHI**2 * (1 - P) ** 2,
+        (PHI**2 + 0.49) * (1 - P),
+    ),
+    "mask then noise": (
+        Compose(Mask(P), AdditiveNoise(0.7)),
+        PHI**2 * (1 - P) ** 2,
+        PHI**2 * (1 - P) + 0.49,
+    ),
     "noise twice": (Compose(AdditiveNoise(0.3), AdditiveNoise(0.4)), PHI**2, PHI**2 + 0.25),
 }
 
@@ -114,7 +128,8 @@ def test_an_augmentation_of_strength_zero_changes_nothing(name):
 def test_composition_is_associative_in_moments(eps):
     a, b, c = Mask(P), AdditiveNoise(0.3), Rescale(0.5, 2.0)
     problems = [
-        ContrastiveProblem(Features(PHI), parts) for parts in (Compose(a, Compose(b, c)), Compose(Compose(a, b), c), Compose(a, b, c))
+        ContrastiveProblem(Features(PHI), parts)
+        for parts in (Compose(a, Compose(b, c)), Compose(Compose(a, b), c), Compose(a, b, c))
     ]
     first, *others = [p.moments() for p in problems]
     for other in others:
@@ -165,15 +180,30 @@ def problem(augmentation, **more):
 
 BAD = {
     "no key": (lambda: problem(Custom(_masked)).moments(), "key: got None"),
-    "one sample": (lambda: problem(Custom(_masked)).moments(key=jax.random.key(0), samples=1), "samples: got 1"),
+    "one sample": (
+        lambda: problem(Custom(_masked)).moments(key=jax.random.key(0), samples=1),
+        "samples: got 1",
+    ),
     "one pair": (lambda: problem(Mask(0.1)).sample_pairs(jax.random.key(0), 1), "n: got 1"),
-    "noise length": (lambda: problem(AdditiveNoise([1.0, 2.0])), "scale: got 2 numbers; want one number, or 3"),
+    "noise length": (
+        lambda: problem(AdditiveNoise([1.0, 2.0])),
+        "scale: got 2 numbers; want one number, or 3",
+    ),
     "flip length": (lambda: problem(SignFlip([0.1] * 4)), "probability: got 4"),
     "mask length": (lambda: problem(Mask([0.1] * 2)), "probability: got 2"),
     "rescale length": (lambda: problem(Rescale([0.1, 0.2], 1.0)), "low: got 2"),
-    "composed length": (lambda: problem(Compose(Mask(0.1), Compose(AdditiveNoise([1.0, 2.0])))), "scale: got 2"),
-    "ambient length": (lambda: ContrastiveProblem(Features(PHI, mixing=MIXING), ambient=AdditiveNoise(PHI)), "scale: got 3 numbers.* 5"),
-    "custom shape": (lambda: problem(Custom(lambda key, x: x[:2])), r"function: got a view of shape \(2,\)"),
+    "composed length": (
+        lambda: problem(Compose(Mask(0.1), Compose(AdditiveNoise([1.0, 2.0])))),
+        "scale: got 2",
+    ),
+    "ambient length": (
+        lambda: ContrastiveProblem(Features(PHI, mixing=MIXING), ambient=AdditiveNoise(PHI)),
+        "scale: got 3 numbers.* 5",
+    ),
+    "custom shape": (
+        lambda: problem(Custom(lambda key, x: x[:2])),
+        r"function: got a view of shape \(2,\)",
+    ),
     "negative noise": (lambda: AdditiveNoise([0.5, -0.5]), "scale: got -0.5 at index 1"),
     "nan noise": (lambda: AdditiveNoise(float("nan")), "scale: got nan"),
     "flip above one": (lambda: SignFlip(1.1), "probability: got 1.1"),
@@ -193,7 +223,10 @@ def test_bad_input_is_named(case):
 
 @pytest.mark.usefixtures("untyped")
 def test_a_bare_function_in_a_composition_is_named():
-    with pytest.raises(ValueError, match=r"^Compose: got function; want augmentations \(wrap a function in Custom\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Compose: got function; want augmentations \(wrap a function in Custom\)",
+    ):
         Compose(Mask(0.1), _masked)
 
 
@@ -206,7 +239,11 @@ parts = st.one_of(
 )
 
 
-@given(st.lists(parts, max_size=4), st.lists(parts.filter(lambda a: not isinstance(a, SignFlip)), max_size=2), st.integers(0, 99))
+@given(
+    st.lists(parts, max_size=4),
+    st.lists(parts.filter(lambda a: not isinstance(a, SignFlip)), max_size=2),
+    st.integers(0, 99),
+)
 def test_cross_moment_lies_between_zero_and_the_second_moment(inner, outer, seed):
     rng = np.random.default_rng(seed)
     features = Features(10.0 ** rng.uniform(-2, 1, 3), mixing=rng.standard_normal((4, 3)))

@@ -42,9 +42,13 @@ def test_one_step_of_descent_changes_the_imbalance_exactly_as_stated(sizes, step
     layers = [rng.standard_normal((m, n)) for n, m in itertools.pairwise(sizes)]
     gradients = chain(layers, rng.standard_normal((sizes[-1], sizes[0])))
     moved = [w - step * (g + decay * w) for w, g in zip(layers, gradients, strict=True)]
-    predicted = discrete_imbalance([cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], step, decay)
+    predicted = discrete_imbalance(
+        [cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], step, decay
+    )
     assert len(predicted) == len(sizes) - 2
-    size = max((w**2).sum() for w in [*layers, *moved]) + step**2 * max((g**2).sum() for g in gradients)
+    size = max((w**2).sum() for w in [*layers, *moved]) + step**2 * max(
+        (g**2).sum() for g in gradients
+    )
     for seen, want in zip(predicted, imbalance(moved), strict=True):
         np.testing.assert_allclose(seen, want, atol=16 * max(sizes) * eps * size)
 
@@ -53,13 +57,17 @@ def test_gradients_that_are_of_no_common_loss_break_the_law():
     """Control: independent random layer gradients leave a first-order change that the formula does not have."""
     rng = np.random.default_rng(0)
     layers, gradients = rng.standard_normal((2, 2, 3, 3))
-    predicted = discrete_imbalance([cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], 0.1)
+    predicted = discrete_imbalance(
+        [cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], 0.1
+    )
     moved = [w - 0.1 * g for w, g in zip(layers, gradients, strict=True)]
     assert np.abs(predicted[0] - imbalance(moved)[0]).max() > 0.1
 
 
 def test_wrong_number_of_gradients_is_named():
-    with pytest.raises(ValueError, match=r"^gradients: got 2 layers; want 3: one more than imbalances"):
+    with pytest.raises(
+        ValueError, match=r"^gradients: got 2 layers; want 3: one more than imbalances"
+    ):
         discrete_imbalance([jnp.eye(2)] * 2, [jnp.eye(2)] * 2, 0.1)
 
 
@@ -74,7 +82,11 @@ def law_grams(layers, rank):
     depth = len(layers)
     _, s, vt = np.linalg.svd(products(layers)[-1])
     root, v = s[:rank] ** (2 / depth), vt[:rank].T
-    return np.stack([v * root**level @ v.T for level in range(1, depth + 1)]), root.min(), root.max()
+    return (
+        np.stack([v * root**level @ v.T for level in range(1, depth + 1)]),
+        root.min(),
+        root.max(),
+    )
 
 
 def sweep(seed, count, conditions=(1, 1e2, 1e4)):
@@ -87,7 +99,10 @@ def sweep(seed, count, conditions=(1, 1e2, 1e4)):
         spectrum = rng.choice(conditions) ** -rng.uniform(0, 0.5, rank)
         layers = balanced(rng, sizes, spectrum)
         amount = 10.0 ** rng.uniform(-8, 0.5)
-        yield [w + amount * rng.standard_normal(w.shape) * (rng.random() < 0.5) for w in layers], rank
+        yield (
+            [w + amount * rng.standard_normal(w.shape) * (rng.random() < 0.5) for w in layers],
+            rank,
+        )
 
 
 def ratios(layers, rank, eps):
@@ -101,9 +116,16 @@ def ratios(layers, rank, eps):
     product = np.prod([np.linalg.norm(w, 2) for w in layers])
     depth = len(layers)
     rounding = (
-        64 * eps * (product * max(least, 1e-300) ** (1 - depth / 2) * max(most, 1) ** depth + np.linalg.norm(seen, axis=(1, 2)).max())
+        64
+        * eps
+        * (
+            product * max(least, 1e-300) ** (1 - depth / 2) * max(most, 1) ** depth
+            + np.linalg.norm(seen, axis=(1, 2)).max()
+        )
     )
-    return np.maximum(distance - rounding, 0)[:-1] / np.maximum(bound[:-1], 1e-300), norms.max() / least
+    return np.maximum(distance - rounding, 0)[:-1] / np.maximum(
+        bound[:-1], 1e-300
+    ), norms.max() / least
 
 
 @pytest.mark.x64
@@ -137,7 +159,9 @@ def test_bound_is_within_a_factor_of_the_truth(eps):
 
 
 def test_a_balanced_network_is_allowed_no_deviation():
-    grams, _, _ = law_grams(balanced(np.random.default_rng(0), (3, 3, 3), np.array([1.0, 0.5, 0.2])), 3)
+    grams, _, _ = law_grams(
+        balanced(np.random.default_rng(0), (3, 3, 3), np.array([1.0, 0.5, 0.2])), 3
+    )
     np.testing.assert_array_equal(imbalance_bound(cast(grams), jnp.zeros(1)), np.zeros(2))
 
 
@@ -175,5 +199,7 @@ def test_without_imbalance_the_grams_are_those_of_the_law(eps):
 def test_numpy_and_library_agree_on_what_imbalance_is(eps):
     rng = np.random.default_rng(2)
     layers = [rng.standard_normal((m, n)) for n, m in itertools.pairwise((3, 4, 2, 3))]
-    for seen, want in zip(measure.imbalance(DeepLinear([cast(w) for w in layers])), imbalance(layers), strict=True):
+    for seen, want in zip(
+        measure.imbalance(DeepLinear([cast(w) for w in layers])), imbalance(layers), strict=True
+    ):
         np.testing.assert_allclose(seen, want, atol=256 * eps)

@@ -67,7 +67,10 @@ def run(both):
 def near_miss(prediction):
     """The prediction with the power l / (L + 1)."""
     last, depth = prediction.grams[-1], prediction.depth
-    powers = [psd_power(last, level / (depth + 1), prediction.minimiser.kept) for level in range(1, depth + 1)]
+    powers = [
+        psd_power(last, level / (depth + 1), prediction.minimiser.kept)
+        for level in range(1, depth + 1)
+    ]
     return eqx.tree_at(lambda p: p.grams, prediction, jnp.stack(powers))
 
 
@@ -76,13 +79,17 @@ def verdict(discrepancy, tolerance, effect, **rest):
     one = jnp.ones((1, 1))
     parts = tolerance if isinstance(tolerance, dict) else {"part": tolerance}
     premises = {name: jnp.asarray(value) for name, value in rest.pop("premises", {}).items()}
-    row = lambda x: jnp.array([x])  # noqa: E731
+    row = lambda x: jnp.array([x])
     parts = {name: row(value) for name, value in parts.items()}
-    return Verdict(row(discrepancy), parts, row(effect), one, one, premises, labels=("row 1",), **rest)
+    return Verdict(
+        row(discrepancy), parts, row(effect), one, one, premises, labels=("row 1",), **rest
+    )
 
 
 def outcome(discrepancy, tolerance, effect, **premises):
-    item = judge(jnp.array([discrepancy]), {"part": jnp.array([tolerance])}, jnp.array([effect]), **premises)
+    item = judge(
+        jnp.array([discrepancy]), {"part": jnp.array([tolerance])}, jnp.array([effect]), **premises
+    )
     names = ("holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged")
     return next(n for n in names if bool(item == getattr(pt.Outcome, n)))
 
@@ -143,7 +150,10 @@ def test_waiving_premises_leaves_the_comparison():
 def test_undecidable_says_what_would_decide_it():
     """The remedy is for the widest part of the tolerance, in the row that blurs most; only then is there one in the JSON."""
     v = verdict(0.1, {"rounding": 0.01, "stationarity": 0.19}, 0.15)
-    assert v.remedy == "an effect of 1.5e-01 needs less stationarity: a longer run, or a smaller stationarity"
+    assert (
+        v.remedy
+        == "an effect of 1.5e-01 needs less stationarity: a longer run, or a smaller stationarity"
+    )
     assert str(v).startswith(f"undecidable ({v.remedy}): ")
     assert v.to_dict()["remedy"] == v.remedy
     assert "a smaller friction error" in verdict(0.1, {"friction": 0.2}, 0.15).remedy
@@ -163,33 +173,66 @@ def test_zero_beside_zero_holds():
 
 def test_the_worst_row_decides():
     """The row of the largest discrepancy in units of its own tolerance, not of the largest discrepancy."""
-    v = compare_values(jnp.ones(3), jnp.array([1.5, 1.2, 1.0]), {"error": jnp.array([1.0, 0.1, 1.0])}, effect=2.0)
+    v = compare_values(
+        jnp.ones(3), jnp.array([1.5, 1.2, 1.0]), {"error": jnp.array([1.0, 0.1, 1.0])}, effect=2.0
+    )
     assert (v.worst, v.name) == (1, "violated")
     assert str(v).endswith("worst at row 2")
-    blurred = compare_values(jnp.ones(3), jnp.ones(3), {"error": jnp.array([0.1, 0.2, 0.9])}, effect=jnp.array([0.01, 1.0, 1.0]))
+    blurred = compare_values(
+        jnp.ones(3),
+        jnp.ones(3),
+        {"error": jnp.array([0.1, 0.2, 0.9])},
+        effect=jnp.array([0.01, 1.0, 1.0]),
+    )
     assert (blurred.worst, blurred.name) == (0, "undecidable")
 
 
 def test_compare_values_is_relative_to_the_prediction():
     """Euclidean norm of each row over the prediction's; errors and effect, given absolute, in the same units; defaults for the rest."""
-    v = compare_values(jnp.array([[3.0, 4.0], [0.0, 0.0]]), jnp.array([[3.0, 4.5], [0.0, 0.1]]), {"a": 0.25, "b": jnp.array([0.5, 0.2])})
+    v = compare_values(
+        jnp.array([[3.0, 4.0], [0.0, 0.0]]),
+        jnp.array([[3.0, 4.5], [0.0, 0.1]]),
+        {"a": 0.25, "b": jnp.array([0.5, 0.2])},
+    )
     np.testing.assert_allclose(v.discrepancy, [0.1, 0.1])
     np.testing.assert_allclose(v.parts["a"], [0.05, 0.25])
     np.testing.assert_allclose(v.parts["b"], [0.1, 0.2])
     np.testing.assert_allclose(v.effect, [1.0, 1.0])
     assert (v.labels, v.what, v.name) == (("row 1", "row 2"), "relative discrepancy", "holds")
-    flat = compare_values(jnp.array([2.0]), jnp.array([3.0]), {"a": 0.1}, effect=0.5, labels=("x",), what="y", premises={"p": True})
-    assert (flat.predicted.shape, flat.labels, flat.what, flat.name) == ((1, 1), ("x",), "y", "violated")
+    flat = compare_values(
+        jnp.array([2.0]),
+        jnp.array([3.0]),
+        {"a": 0.1},
+        effect=0.5,
+        labels=("x",),
+        what="y",
+        premises={"p": True},
+    )
+    assert (flat.predicted.shape, flat.labels, flat.what, flat.name) == (
+        (1, 1),
+        ("x",),
+        "y",
+        "violated",
+    )
     np.testing.assert_allclose([flat.discrepancy[0], flat.effect[0]], [0.5, 0.25])
-    assert compare_values(jnp.ones(1), jnp.ones(1), {"a": 0.1}, settled=False, finite=False).name == "diverged"
+    assert (
+        compare_values(jnp.ones(1), jnp.ones(1), {"a": 0.1}, settled=False, finite=False).name
+        == "diverged"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ((1.0, 1.0, {"a": 0.1}), r"^predicted: got shape \(\); want \(k,\) or \(k, m\)"),
-        ((np.ones((1, 1, 1)), np.ones((1, 1, 1)), {"a": 0.1}), r"^predicted: got shape \(1, 1, 1\)"),
-        ((np.ones(2), np.ones(3), {"a": 0.1}), r"^measured: got shape \(3,\); want the prediction's \(2,\)"),
+        (
+            (np.ones((1, 1, 1)), np.ones((1, 1, 1)), {"a": 0.1}),
+            r"^predicted: got shape \(1, 1, 1\)",
+        ),
+        (
+            (np.ones(2), np.ones(3), {"a": 0.1}),
+            r"^measured: got shape \(3,\); want the prediction's \(2,\)",
+        ),
         ((np.ones(2), np.ones(2), {}), r"^errors: got none; want at least one"),
     ],
 )
@@ -220,7 +263,10 @@ def test_unconverged_run_is_not_a_refutation(run):
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.05)
     for until in (0.1, 1.0, 10.0):
-        v = pt.compare(prediction, pt.simulation.gradient_flow(network, prediction.moments, until=until, record=16))
+        v = pt.compare(
+            prediction,
+            pt.simulation.gradient_flow(network, prediction.moments, until=until, record=16),
+        )
         assert v.name in ("not_converged", "undecidable"), str(v)
 
 
@@ -229,7 +275,9 @@ def test_stationarity_tolerance_covers_a_loose_stop(run):
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.5)
     for stationarity in (1e-3, 1e-5, 1e-7):
-        trajectory = pt.simulation.gradient_flow(network, prediction.moments, stationarity=stationarity, record=16)
+        trajectory = pt.simulation.gradient_flow(
+            network, prediction.moments, stationarity=stationarity, record=16
+        )
         v = pt.compare(prediction, trajectory)
         assert v.name == "holds", str(v)
         assert float(v.tolerance[-1]) < 20 * float(v.discrepancy[-1])
@@ -245,7 +293,9 @@ def test_a_run_at_a_saddle_has_not_converged(run):
     values, vectors = jnp.linalg.eigh(gram)
     saddle = pt.DeepLinear.aligned(vectors[:, 1:], jnp.sqrt(values[1:]), (4, 3, 3))
     count = len(trajectory.times)
-    stuck = eqx.tree_at(lambda t: t.networks, trajectory, jax.tree.map(lambda w: jnp.stack([w] * count), saddle))
+    stuck = eqx.tree_at(
+        lambda t: t.networks, trajectory, jax.tree.map(lambda w: jnp.stack([w] * count), saddle)
+    )
     verdict = pt.compare(prediction, stuck)
     assert verdict.name == "not_converged"
     assert float(verdict.discrepancy[-1]) > 100 * float(verdict.tolerance[-1])
@@ -270,7 +320,9 @@ def test_equal_weights_cannot_tell_layers_apart():
     """Where all weights are one, every exponent predicts the same: undecidable, not a success."""
     moments = pt.Moments(jnp.eye(3), jnp.eye(3))
     network = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.5)
-    v = pt.compare(pt.theory.layerwise(moments, 2), pt.simulation.gradient_flow(network, moments, record=16))
+    v = pt.compare(
+        pt.theory.layerwise(moments, 2), pt.simulation.gradient_flow(network, moments, record=16)
+    )
     assert v.name == "undecidable"
 
 
@@ -285,13 +337,17 @@ def test_tied_cut_fails_a_premise():
 def test_diverged_run_is_said(run):
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(0), (4, 3, 3), scale=0.5)
-    trajectory = pt.simulation.gradient_descent(network, prediction.moments, step=10.0, steps=100, record=16)
+    trajectory = pt.simulation.gradient_descent(
+        network, prediction.moments, step=10.0, steps=100, record=16
+    )
     assert pt.compare(prediction, trajectory).name == "diverged"
 
 
 def test_compare_checks_shapes(run):
     prediction, trajectory = run
-    with pytest.raises(ValueError, match=r"^trajectory: got depth 2; want the prediction's depth 3"):
+    with pytest.raises(
+        ValueError, match=r"^trajectory: got depth 2; want the prediction's depth 3"
+    ):
         pt.compare(pt.theory.layerwise(prediction.moments, 3), trajectory)
     with pytest.raises(ValueError, match=r"^trajectory: got inputs of dimension 4"):
         pt.compare(pt.theory.layerwise(pt.Moments(jnp.eye(2), jnp.eye(2)), 2), trajectory)
@@ -373,9 +429,18 @@ CUBED = Control("cubed", "predicts the cube", predict=lambda problem, own: own *
 def test_a_claim_holds_and_says_where():
     """Every problem is tried, a quick run tries the first few; the result names the problem that came nearest to its tolerance."""
     result = check(toy(CUBED))
-    assert (result.holds, result.verified, result.outcome, result.counterexample) == (True, True, "holds", None)
+    assert (result.holds, result.verified, result.outcome, result.counterexample) == (
+        True,
+        True,
+        "holds",
+        None,
+    )
     assert result.trials[0].label == "the number 2"
-    assert (len(result.trials), len(check(toy(), quick=True).trials), len(check(toy(quick=3), quick=True).trials)) == (4, 2, 3)
+    assert (
+        len(result.trials),
+        len(check(toy(), quick=True).trials),
+        len(check(toy(quick=3), quick=True).trials),
+    ) == (4, 2, 3)
     assert result.worst in result.trials
     assert result.seconds > 0
 
@@ -392,7 +457,10 @@ def test_a_control_that_cannot_fail_is_reported():
     result = check(toy(CUBED, idle))
     assert [c.caught for c in result.controls] == [True, False]
     assert (result.holds, result.verified) == (True, False)
-    assert [(c["caught"], c["outcome"]) for c in result.to_dict()["controls"]] == [(True, "violated"), (False, "holds")]
+    assert [(c["caught"], c["outcome"]) for c in result.to_dict()["controls"]] == [
+        (True, "violated"),
+        (False, "holds"),
+    ]
 
 
 def test_a_control_replaces_one_thing():
@@ -418,8 +486,16 @@ def test_a_control_replaces_one_thing():
         Control("problem and predict", "", problem=problem, predict=predict),
     )
     result = check(toy(*controls), quick=True)
-    assert calls == [("problem", 2.0), ("predict", 2.0, 4.0), ("measure", 2.0, 4.0), ("problem", 2.0), ("predict", 3.0, 9.0)]
-    both = [(float(c.verdict.predicted[0, 0]), float(c.verdict.measured[0, 0])) for c in result.controls]
+    assert calls == [
+        ("problem", 2.0),
+        ("predict", 2.0, 4.0),
+        ("measure", 2.0, 4.0),
+        ("problem", 2.0),
+        ("predict", 3.0, 9.0),
+    ]
+    both = [
+        (float(c.verdict.predicted[0, 0]), float(c.verdict.measured[0, 0])) for c in result.controls
+    ]
     assert both == [(9.0, 9.0), (5.0, 4.0), (4.0, 2.0), (10.0, 9.0)]
     assert [c.caught for c in result.controls] == [False, True, True, True]
 
@@ -441,8 +517,8 @@ def test_a_control_needs_its_problem():
 
 def test_a_premise_is_waived_for_a_control_unless_it_is_what_the_control_breaks():
     """A control that breaks a premise on purpose must fail the comparison; one that expects `premise_failed` must fail the premise."""
-    broken = lambda p, own: seen(2 * p.value**2, premises={"even": False})  # noqa: E731
-    still_right = lambda p, own: seen(p.value**2, premises={"even": False})  # noqa: E731
+    broken = lambda p, own: seen(2 * p.value**2, premises={"even": False})
+    still_right = lambda p, own: seen(p.value**2, premises={"even": False})
     result = check(
         toy(
             Control("broken", "", measure=broken),
@@ -452,7 +528,12 @@ def test_a_premise_is_waived_for_a_control_unless_it_is_what_the_control_breaks(
         ),
         quick=True,
     )
-    assert [c.verdict.name for c in result.controls] == ["violated", "premise_failed", "holds", "premise_failed"]
+    assert [c.verdict.name for c in result.controls] == [
+        "violated",
+        "premise_failed",
+        "holds",
+        "premise_failed",
+    ]
     assert [c.caught for c in result.controls] == [True, True, False, True]
 
 
@@ -464,19 +545,27 @@ def test_a_false_claim_is_violated_with_a_counterexample():
     found = result.counterexample
     assert found.verdict.name == "violated"
     assert float(found.problem.value) == round(float(found.problem.value))
-    assert result.to_dict()["counterexample"]["numbers"] == numbers(found.problem) == {"value": float(found.problem.value)}
+    assert (
+        result.to_dict()["counterexample"]["numbers"]
+        == numbers(found.problem)
+        == {"value": float(found.problem.value)}
+    )
 
 
 def test_a_violation_outranks_what_else_is_wrong():
     """A failed premise or a run that did not converge does not hide a violation elsewhere."""
-    measure = lambda p: seen(p.value**2 + jnp.where(p.value == 2, 0, 1), premises={"p": p.value > 1.5})  # noqa: E731
-    numbered = lambda key: iter([Number(jnp.asarray(x)) for x in (2.0, 1.0, 3.0)])  # noqa: E731
+    measure = lambda p: seen(
+        p.value**2 + jnp.where(p.value == 2, 0, 1), premises={"p": p.value > 1.5}
+    )
+    numbered = lambda key: iter([Number(jnp.asarray(x)) for x in (2.0, 1.0, 3.0)])
     result = check(toy(problems=numbered, measure=measure))
     assert [v.name for v in result.verdicts] == ["holds", "premise_failed", "violated"]
     assert (result.outcome, result.worst.label) == ("violated", "the number 3")
 
 
-@pytest.mark.parametrize(("name", "rest"), [("not_converged", {"settled": False}), ("diverged", {"finite": False})])
+@pytest.mark.parametrize(
+    ("name", "rest"), [("not_converged", {"settled": False}), ("diverged", {"finite": False})]
+)
 def test_what_a_measurement_says_of_its_run_reaches_the_verdict(name, rest):
     result = check(toy(CUBED, measure=lambda p: seen(p.value, **rest)), quick=True)
     assert [v.name for v in result.verdicts] == [name] * 2
@@ -485,18 +574,25 @@ def test_what_a_measurement_says_of_its_run_reaches_the_verdict(name, rest):
 
 def test_a_measurement_may_say_what_must_be_seen():
     """An effect below the tolerance is undecidable: too blunt a measurement is no success."""
-    assert check(toy(measure=lambda p: seen(p.value**2, effect=1e-10)), quick=True).outcome == "undecidable"
-    assert check(toy(measure=lambda p: seen(p.value**2, effect=1e-8)), quick=True).outcome == "holds"
+    assert (
+        check(toy(measure=lambda p: seen(p.value**2, effect=1e-10)), quick=True).outcome
+        == "undecidable"
+    )
+    assert (
+        check(toy(measure=lambda p: seen(p.value**2, effect=1e-8)), quick=True).outcome == "holds"
+    )
 
 
 def test_a_claim_without_problems_is_refused():
-    with pytest.raises(ValueError, match=r"^claim\.problems: got none; want at least one problem to try 'toy' on"):
+    with pytest.raises(
+        ValueError, match=r"^claim\.problems: got none; want at least one problem to try 'toy' on"
+    ):
         check(toy(problems=lambda key: iter(())))
 
 
 def test_a_check_follows_from_its_seed():
     """One seed, one result, to the last bit; another seed, other random problems, and the same fixed ones."""
-    values = lambda seed: [float(t.problem.value) for t in check(toy(), seed).trials]  # noqa: E731
+    values = lambda seed: [float(t.problem.value) for t in check(toy(), seed).trials]
     assert values(5) == values(5)
     assert values(5)[0] == values(6)[0] == 2.0
     assert not set(values(5)[1:]) & set(values(6)[1:])
@@ -516,7 +612,10 @@ def test_a_result_is_plain_data():
 
 
 def test_unknown_claim_suggests_the_nearest():
-    with pytest.raises(ValueError, match=r"^claim: got 'layerwise-lwa', which is unknown; did you mean 'layerwise-law'\?"):
+    with pytest.raises(
+        ValueError,
+        match=r"^claim: got 'layerwise-lwa', which is unknown; did you mean 'layerwise-law'\?",
+    ):
         find(["layerwise-lwa"])
     assert [c.name for c in find(["balancedness", "balancedness"])] == ["balancedness"]
     assert len(find()) == len(CLAIMS)
@@ -654,14 +753,18 @@ def test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing(n
     assert first.blunt == ()
     recorded, eps = json.loads(PARTS.read_text())[name], np.finfo(float).eps
     # What is measured on a run, such as a step's error near rounding, differs from machine to machine by less.
-    assert {part: size for part, size in parts_of(first).items() if size > 30 * max(recorded[part], eps)} == {}
+    assert {
+        part: size for part, size in parts_of(first).items() if size > 30 * max(recorded[part], eps)
+    } == {}
     second, names = compiling(lambda: check(CLAIMS[name], 3, quick=True))
     assert_verified(second)
     assert names == []
 
 
 def test_a_comparison_with_other_numbers_compiles_nothing():
-    compare = lambda error, effect: compare_values(jnp.ones((2, 3)), jnp.zeros((2, 3)), {"error": error}, effect=effect)  # noqa: E731
+    compare = lambda error, effect: compare_values(
+        jnp.ones((2, 3)), jnp.zeros((2, 3)), {"error": error}, effect=effect
+    )
     compare(0.1, 2.0)
     other, names = compiling(lambda: compare(0.2, 3.0))
     assert names == []
@@ -695,9 +798,13 @@ def test_claim_holds_for_other_seeds(name):
 def test_problems_follow_from_the_seed(name):
     """Bit for bit; and another seed gives others, but for the learning order, whose first problems are fixed."""
     claim = CLAIMS[name]
-    first, again, other = (list(islice(claim.problems(jax.random.key(s)), claim.quick)) for s in (0, 0, 6))
+    first, again, other = (
+        list(islice(claim.problems(jax.random.key(s)), claim.quick)) for s in (0, 0, 6)
+    )
     assert eqx.tree_equal(*([numbers(p) for p in problems] for problems in (first, again)))
-    assert (name == "learning-order") != any(numbers(a) != numbers(b) for a, b in zip(first, other, strict=True))
+    assert (name == "learning-order") != any(
+        numbers(a) != numbers(b) for a, b in zip(first, other, strict=True)
+    )
 
 
 def test_a_trained_claim_is_reproduced_from_its_seed():
@@ -741,7 +848,9 @@ def test_balancedness_is_tried_on_seven_losses():
 
 def test_the_law_is_tried_on_unequal_widths_below_the_dimension():
     """And at more than one depth; an expanding layer too."""
-    problems = eqx.filter_eval_shape(lambda key: list(CLAIMS["layerwise-law"].problems(key)), jax.random.key(0))
+    problems = eqx.filter_eval_shape(
+        lambda key: list(CLAIMS["layerwise-law"].problems(key)), jax.random.key(0)
+    )
     sizes = [p.sizes for p in problems]
     assert any(len(set(s[1:])) > 1 and s[-1] > min(s[1:]) for s in sizes)
     assert any(min(s) < s[0] for s in sizes)
@@ -789,14 +898,19 @@ assert result.verified
 
 def test_float64_in_a_scope_leaves_nothing_behind():
     """A claim runs in float64 inside the scope; afterwards every setting of JAX is as before, and the claim holds in float32 too."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", SCOPED], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCOPED], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_verdict_read_outside_its_scope_says_the_same():
     """Results of float64 are results of float64, wherever they are read or reported: here a discrepancy that float32 takes for zero."""
     with jax.enable_x64(True):
-        result = check(toy(measure=lambda p: Measured(p.value[None] ** 2 * (1 + 1e-60), {"none": 0.0})), quick=True)
+        result = check(
+            toy(measure=lambda p: Measured(p.value[None] ** 2 * (1 + 1e-60), {"none": 0.0})),
+            quick=True,
+        )
         before = result.outcome
         tiny = dataclasses.replace(result.trials[0].verdict, discrepancy=jnp.array([1e-60]))
         assert tiny.name == "violated"
@@ -854,7 +968,7 @@ def test_trained_measures_with_the_error_of_its_run():
     problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0, 0.5]), pt.AdditiveNoise([1.0, 0.2, 0.1]))
     start = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
     truth = pt.theory.layerwise(problem.moments(), depth=2).weights[-1]
-    quantity = lambda network: pt.measure.layer_weights(network)[-1]  # noqa: E731
+    quantity = lambda network: pt.measure.layer_weights(network)[-1]
     fine = pt.theorems.trained(start, problem.moments(), quantity)
     loose = pt.theorems.trained(start, problem.moments(), quantity, stationarity=1e-4)
     for measured in (fine, loose):
@@ -865,7 +979,9 @@ def test_trained_measures_with_the_error_of_its_run():
     one, other = (np.asarray(m.errors["integration"]) for m in (loose, fine))
     assert np.all(one[1:] > 10 * other[1:])
     # The strongest feature has long settled: all that is granted to it is the tolerance of a step, in two layers.
-    np.testing.assert_allclose((one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1)
+    np.testing.assert_allclose(
+        (one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1
+    )
     stopped = pt.theorems.trained(start, problem.moments(), quantity, until=0.1)
     assert not bool(stopped.settled)
 
@@ -875,11 +991,16 @@ def test_claim_on_views():
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((5, 5))
     signal = rng.standard_normal((400, 3)) * [2.0, 1.5, 1.0]
-    views = [np.pad(signal, ((0, 0), (0, 2))) @ mix + 0.7 * rng.standard_normal((400, 5)) for _ in range(2)]
+    views = [
+        np.pad(signal, ((0, 0), (0, 2))) @ mix + 0.7 * rng.standard_normal((400, 5))
+        for _ in range(2)
+    ]
     moments = pt.Moments.from_views(*views)
     for depth in (1, 2):
         result = check(views_claim(moments, depth, width=2))
-        assert result.verified, f"{result.worst}, {[(c.control.name, str(c.verdict)) for c in result.controls]}"
+        assert result.verified, (
+            f"{result.worst}, {[(c.control.name, str(c.verdict)) for c in result.controls]}"
+        )
 
 
 def test_claim_on_views_of_deficient_rank():

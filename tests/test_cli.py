@@ -49,11 +49,21 @@ def test_predict_json(capsys):
     code, out, _ = run(capsys, "predict", *PROBLEM, "--depth", "3", "--json", "-")
     data = json.loads(out)
     assert code == 0
-    assert set(data) == {"depth", "weights", "loss", "signal_fraction", "kept", "unique", "unresolved"}
+    assert set(data) == {
+        "depth",
+        "weights",
+        "loss",
+        "signal_fraction",
+        "kept",
+        "unique",
+        "unresolved",
+    }
     phi, sigma = np.array([2, 1, 0.5]), np.array([1, 0.2, 0.3])
     weights = phi / (phi**2 + sigma**2)
     fraction = phi**2 / (phi**2 + sigma**2)
-    np.testing.assert_allclose(data["weights"], [weights ** (level / 3) for level in (1, 2, 3)], rtol=1e-12)
+    np.testing.assert_allclose(
+        data["weights"], [weights ** (level / 3) for level in (1, 2, 3)], rtol=1e-12
+    )
     np.testing.assert_allclose(data["signal_fraction"], fraction, rtol=1e-12)
     assert data["loss"] == pytest.approx(-(fraction**2).sum(), rel=1e-12)
     assert (data["kept"], data["unique"], data["depth"]) == ([0, 1, 2], True, 3)
@@ -66,19 +76,45 @@ def test_predict_keeps_the_largest_signal_fractions(capsys):
 
 def test_predict_flip_and_mask(capsys):
     """Sign flips and masks enter through c and q; a fully disrupted feature has weight zero."""
-    _, out, _ = run(capsys, "predict", "--strength", "2,1", "--flip", "0.25,0.5", "--mask", "0.5,0", "--json", "-")
+    _, out, _ = run(
+        capsys,
+        "predict",
+        "--strength",
+        "2,1",
+        "--flip",
+        "0.25,0.5",
+        "--mask",
+        "0.5,0",
+        "--json",
+        "-",
+    )
     data = json.loads(out)
-    np.testing.assert_allclose(data["weights"][-1], [np.sqrt(4 * 0.25 * 0.25) / (4 * 0.5), 0], atol=1e-12)
+    np.testing.assert_allclose(
+        data["weights"][-1], [np.sqrt(4 * 0.25 * 0.25) / (4 * 0.5), 0], atol=1e-12
+    )
     assert data["kept"] == [0]
 
 
 def test_predict_tie_is_flagged(capsys):
     """A width that cuts a tie gives no arbitrary answer: undetermined weights are null, and the table says so."""
-    code, out, _ = run(capsys, "predict", "--strength", "2,1,1", "--noise", "1,0.1,0.1", "--width", "1", "--json", "-")
+    code, out, _ = run(
+        capsys,
+        "predict",
+        "--strength",
+        "2,1,1",
+        "--noise",
+        "1,0.1,0.1",
+        "--width",
+        "1",
+        "--json",
+        "-",
+    )
     data = json.loads(out)
     assert (code, data["unique"], data["kept"]) == (0, False, [])
     assert data["weights"][-1] == [0.0, None, None]
-    _, out, _ = run(capsys, "predict", "--strength", "2,1,1", "--noise", "1,0.1,0.1", "--width", "1")
+    _, out, _ = run(
+        capsys, "predict", "--strength", "2,1,1", "--noise", "1,0.1,0.1", "--width", "1"
+    )
     assert "Not unique" in out
     assert "nan" not in out.lower()
 
@@ -93,7 +129,11 @@ def test_predict_tie_is_flagged(capsys):
 )
 def test_predict_shows_a_weak_feature_beside_a_strong_one(capsys, arguments, strength, noise):
     """Its weight is neither zero nor that of rounding, at any layer, and it is kept."""
-    given = [word for name, values in (("--strength", strength), ("--noise", noise)) for word in (name, ",".join(map(str, values)))]
+    given = [
+        word
+        for name, values in (("--strength", strength), ("--noise", noise))
+        for word in (name, ",".join(map(str, values)))
+    ]
     code, out, _ = run(capsys, "predict", *given, "--depth", "4", *arguments, "--json", "-")
     data = json.loads(out)
     phi, sigma = np.array(strength, float), np.array(noise, float)
@@ -119,9 +159,24 @@ def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
 def test_simulate(capsys, tmp_path, method):
     """Each method trains, agrees with the prediction, and leaves a JSON file and a figure."""
     out_file, figure = tmp_path / "s.json", tmp_path / "s.png"
-    extra = {"flow": [], "descent": ["--steps", "20000", "--step", "0.005"], "stochastic": ["--steps", "6000", "--step", "0.003"]}[method]
+    extra = {
+        "flow": [],
+        "descent": ["--steps", "20000", "--step", "0.005"],
+        "stochastic": ["--steps", "6000", "--step", "0.003"],
+    }[method]
     code, out, _ = run(
-        capsys, "simulate", *PROBLEM, "--method", method, "--scale", "0.7", *extra, "--json", str(out_file), "--plot", str(figure)
+        capsys,
+        "simulate",
+        *PROBLEM,
+        "--method",
+        method,
+        "--scale",
+        "0.7",
+        *extra,
+        "--json",
+        str(out_file),
+        "--plot",
+        str(figure),
     )
     data = json.loads(out_file.read_text())
     assert code == 0
@@ -135,7 +190,9 @@ def test_simulate(capsys, tmp_path, method):
 
 def test_simulate_reproduces_from_its_seed(capsys):
     arguments = ("simulate", *PROBLEM, "--method", "descent", "--steps", "50", "--json", "-")
-    first, again, other = (json.loads(run(capsys, *arguments, "--seed", s)[1]) for s in ("3", "3", "4"))
+    first, again, other = (
+        json.loads(run(capsys, *arguments, "--seed", s)[1]) for s in ("3", "3", "4")
+    )
     assert first["measured"] == again["measured"] != other["measured"]
 
 
@@ -143,7 +200,18 @@ def test_simulate_does_not_call_a_saddle_a_violation(capsys):
     """The weak feature has not been learned when the gradient of the strong one, ten thousand times stronger, has vanished."""
     strengths = ("--strength", "100,0.01", "--noise", "100,0.01")
     method = ("--method", "descent", "--steps", "500", "--step", "1e-5", "--scale", "0.01")
-    code, out, _ = run(capsys, "simulate", *strengths, *method, "--depth", "1", "--precision", "float32", "--json", "-")
+    code, out, _ = run(
+        capsys,
+        "simulate",
+        *strengths,
+        *method,
+        "--depth",
+        "1",
+        "--precision",
+        "float32",
+        "--json",
+        "-",
+    )
     data = json.loads(out)
     assert (code, data["ended"]) == (0, "converged")
     assert data["measured"][-1][0] == pytest.approx(0.005, rel=1e-4)
@@ -152,9 +220,23 @@ def test_simulate_does_not_call_a_saddle_a_violation(capsys):
 
 def test_simulate_divergence_is_exit_2_without_nan(capsys):
     """The step it happened at, the last finite state, and no NaN anywhere."""
-    code, out, err = run(capsys, "simulate", *PROBLEM, "--method", "descent", "--step", "5", "--scale", "1", "--json", "-")
+    code, out, err = run(
+        capsys,
+        "simulate",
+        *PROBLEM,
+        "--method",
+        "descent",
+        "--step",
+        "5",
+        "--scale",
+        "1",
+        "--json",
+        "-",
+    )
     assert code == 2
-    assert re.search(r"diverged: it is not finite after step \d+; the last finite state recorded has loss", err)
+    assert re.search(
+        r"diverged: it is not finite after step \d+; the last finite state recorded has loss", err
+    )
     assert "nan" not in (out + err).lower()
     assert json.loads(out)["ended"] == "diverged"
 
@@ -173,9 +255,15 @@ def test_verify_list(capsys, tmp_path):
     for item in data["claims"]:
         claim = CLAIMS[item["name"]]
         assert set(item) == {"name", "statement", "latex", "hypotheses", "source", "controls"}
-        assert (item["statement"], item["latex"], item["source"]) == (claim.statement, claim.latex, claim.source)
+        assert (item["statement"], item["latex"], item["source"]) == (
+            claim.statement,
+            claim.latex,
+            claim.source,
+        )
         assert item["hypotheses"] == list(claim.hypotheses)
-        assert item["controls"] == [{"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls]
+        assert item["controls"] == [
+            {"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls
+        ]
     path = tmp_path / "list.json"
     code, out, _ = run(capsys, "verify", "--list", "min-norm", "--json", str(path))
     assert (code, out.count("\n")) == (0, out.rstrip().count("\n") + 1)
@@ -188,12 +276,18 @@ def test_verify_writes_every_kind_of_report(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(CLAIMS, "toy", toy(CUBED, dataclasses.replace(CUBED, name="cubed again")))
     paths = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "markdown")}
     files = [word for kind, path in paths.items() for word in (f"--{kind}", str(path))]
-    code, out, _ = run(capsys, "verify", "weight-decay-minimiser", "toy", "--quick", "--seed", "5", *files)
+    code, out, _ = run(
+        capsys, "verify", "weight-decay-minimiser", "toy", "--quick", "--seed", "5", *files
+    )
     assert code == 0
     assert sorted(tmp_path.iterdir()) == sorted(paths.values())
     data = json.loads(paths["json"].read_text())
     validate(data)
-    assert (data["all_hold"], data["environment"]["seed"], data["environment"]["quick"]) == (True, 5, True)
+    assert (data["all_hold"], data["environment"]["seed"], data["environment"]["quick"]) == (
+        True,
+        5,
+        True,
+    )
     assert data["environment"]["float"] == "float64"
     assert [c["name"] for c in data["claims"]] == ["weight-decay-minimiser", "toy"]
     for claim in data["claims"]:
@@ -225,7 +319,12 @@ def test_verify_json_is_alone_on_standard_output(capsys, library):
     code, out, _ = run(capsys, "verify", "--json", "-")
     data = json.loads(out)
     validate(data)
-    assert (code, data["all_hold"], data["environment"]["quick"], data["environment"]["seed"]) == (0, True, False, 0)
+    assert (code, data["all_hold"], data["environment"]["quick"], data["environment"]["seed"]) == (
+        0,
+        True,
+        False,
+        0,
+    )
     assert len(data["claims"][0]["verdicts"]) == 4
 
 
@@ -281,7 +380,10 @@ def test_verify_fuzz(capsys, library, tmp_path):
     assert "seed 2: refuted: wrong" in out
     data = json.loads(path.read_text())
     assert (data["all_survive"], data["partial"], data["environment"]["seed"]) == (False, False, 2)
-    assert [(s["name"], s["survived"], s["tried"]) for s in data["search"]] == [("right", True, 3), ("wrong", False, 1)]
+    assert [(s["name"], s["survived"], s["tried"]) for s in data["search"]] == [
+        ("right", True, 3),
+        ("wrong", False, 1),
+    ]
     code, out, _ = run(capsys, "verify", "right", "--fuzz", "3")
     assert (code, "seed 0: no counterexample found" in out) == (0, True)
 
@@ -313,7 +415,10 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_run(capsys, library
     for place in places:
         code, out, err = run(capsys, "verify", f"--{kind}", str(place))
         assert (code, out) == (2, "")
-        assert err == f"projhead: {kind}: got {str(place)!r}; want a file in a folder that can be written to\n"
+        assert (
+            err
+            == f"projhead: {kind}: got {str(place)!r}; want a file in a folder that can be written to\n"
+        )
 
 
 SLOW = """
@@ -339,7 +444,13 @@ main({arguments!r})
 def interrupted(folder, *arguments):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim."""
     program = SLOW.format(tests=str(Path(__file__).parent), arguments=["verify", *arguments])
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         for _ in range(1200):
             if (folder / "begun").exists() or process.poll() is not None:
@@ -363,12 +474,18 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
     data = json.loads((tmp_path / "json").read_text())
     validate(data)
     assert [c["name"] for c in data["claims"]] == ["first"]
-    assert (data["partial"], data["missing"], data["all_hold"]) == (True, ["second", "third"], False)
+    assert (data["partial"], data["missing"], data["all_hold"]) == (
+        True,
+        ["second", "third"],
+        False,
+    )
     assert data["claims"][0]["verified"] is True
     assert "interrupted before second, third" in out
     assert "interrupted before second, third" in (tmp_path / "html").read_text()
     assert "interrupted before second, third" in (tmp_path / "markdown").read_text()
-    assert err.rstrip().endswith("projhead: interrupted; what was done is reported, and says that it is partial")
+    assert err.rstrip().endswith(
+        "projhead: interrupted; what was done is reported, and says that it is partial"
+    )
     assert "Traceback" not in err
 
 
@@ -388,7 +505,11 @@ def test_an_interrupted_search_is_reported_as_partial(tmp_path):
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     assert [s["name"] for s in data["search"]] == ["first"]
-    assert (data["partial"], data["missing"], data["all_survive"]) == (True, ["second", "third"], False)
+    assert (data["partial"], data["missing"], data["all_survive"]) == (
+        True,
+        ["second", "third"],
+        False,
+    )
 
 
 @pytest.fixture
@@ -396,12 +517,18 @@ def views(tmp_path):
     rng = np.random.default_rng(0)
     base = rng.standard_normal((500, 4)) * [2, 1.5, 1, 0.7]
     path = tmp_path / "views.npz"
-    np.savez(path, x1=base + 0.5 * rng.standard_normal(base.shape), x2=base + 0.5 * rng.standard_normal(base.shape))
+    np.savez(
+        path,
+        x1=base + 0.5 * rng.standard_normal(base.shape),
+        x2=base + 0.5 * rng.standard_normal(base.shape),
+    )
     return path
 
 
 def test_verify_views(capsys, views):
-    code, out, _ = run(capsys, "verify", "--views", str(views), "--depth", "2", "--width", "2", "--json", "-")
+    code, out, _ = run(
+        capsys, "verify", "--views", str(views), "--depth", "2", "--width", "2", "--json", "-"
+    )
     data = json.loads(out)
     assert code == 0
     assert data["all_hold"] is True
@@ -427,13 +554,25 @@ class Trap:
         (lambda p: p.write_bytes(b"not a zip") and p, "cannot be read"),
         (lambda p: save(p, x1=np.zeros((3, 2))), "without an array x2"),
         (lambda p: save(p, x1=np.zeros((3, 2)), x2=np.zeros((4, 2))), "want equal shapes"),
-        (lambda p: save(p, x1=np.zeros((1, 2)), x2=np.zeros((1, 2))), "got 1 rows; want at least two rows"),
-        (lambda p: save(p, x1=np.zeros((0, 2)), x2=np.zeros((0, 2))), "got 0 rows; want at least two rows"),
+        (
+            lambda p: save(p, x1=np.zeros((1, 2)), x2=np.zeros((1, 2))),
+            "got 1 rows; want at least two rows",
+        ),
+        (
+            lambda p: save(p, x1=np.zeros((0, 2)), x2=np.zeros((0, 2))),
+            "got 0 rows; want at least two rows",
+        ),
         (lambda p: save(p, x1=np.zeros(3), x2=np.zeros(3)), "of shape"),
         (lambda p: save(p, x1=np.full((3, 2), np.nan), x2=np.zeros((3, 2))), "non-finite entry"),
-        (lambda p: save(p, x1=np.array([["a"]] * 3), x2=np.array([["a"]] * 3)), "want real numbers"),
+        (
+            lambda p: save(p, x1=np.array([["a"]] * 3), x2=np.array([["a"]] * 3)),
+            "want real numbers",
+        ),
         (lambda p: save(p, x1=np.zeros((3, 2)), x2=np.zeros((3, 2))), "the zero matrix"),
-        (lambda p: save(p, x1=np.array([[Trap()]] * 3, object), x2=np.zeros((3, 1))), "pickled objects, which are never loaded"),
+        (
+            lambda p: save(p, x1=np.array([[Trap()]] * 3, object), x2=np.zeros((3, 1))),
+            "pickled objects, which are never loaded",
+        ),
     ],
 )
 def test_bad_views_are_one_clear_line(capsys, tmp_path, monkeypatch, make, says):
@@ -476,28 +615,52 @@ def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
         (["predict", "--strength", "nan,1"], "strength: got nan"),
         (["predict", "--strength", "1,inf"], "strength: got inf"),
         (["predict", "--strength", "2,1", "--noise", "1"], "noise: got 1 numbers (1); want 2"),
-        (["predict", "--strength", "2,1", "--noise", "1,-1"], "noise: got -1.0 at index 1; want non-negative"),
-        (["predict", "--strength", "2,1", "--flip", "0.1,1.5"], "flip: got 1.5 at index 1; want probabilities in [0, 1]"),
+        (
+            ["predict", "--strength", "2,1", "--noise", "1,-1"],
+            "noise: got -1.0 at index 1; want non-negative",
+        ),
+        (
+            ["predict", "--strength", "2,1", "--flip", "0.1,1.5"],
+            "flip: got 1.5 at index 1; want probabilities in [0, 1]",
+        ),
         (["predict", "--strength", "2,1", "--mask", "-0.1,0"], "mask: got -0.1"),
         (["predict", "--strength", "2,1", "--depth", "0"], "depth: got 0"),
         (["predict", "--strength", "2,1", "--depth", "two"], "--depth"),
         (["predict", "--strength", "2,1", "--width", "0"], "width: got 0"),
-        (["predict", "--strength", "2,1", "--json", "/nonexistent/x.json"], "json: got /nonexistent/x.json"),
+        (
+            ["predict", "--strength", "2,1", "--json", "/nonexistent/x.json"],
+            "json: got /nonexistent/x.json",
+        ),
         (["predict", "--strength", "2,1", "--precision", "half"], "precision: got 'half'"),
-        (["simulate", "--strength", "2,1", "--method", "magic"], "method: got 'magic'; want one of flow, descent, stochastic"),
+        (
+            ["simulate", "--strength", "2,1", "--method", "magic"],
+            "method: got 'magic'; want one of flow, descent, stochastic",
+        ),
         (["simulate", "--strength", "2,1", "--law", "cauchy"], "law: got 'cauchy'"),
         (["simulate", "--strength", "2,1", "--start", "zero"], "start: got 'zero'"),
-        (["simulate", "--strength", "2,1", "--step", "-1", "--method", "descent"], "step: got -1.0"),
+        (
+            ["simulate", "--strength", "2,1", "--step", "-1", "--method", "descent"],
+            "step: got -1.0",
+        ),
         (["simulate", "--strength", "2,1", "--plot", "x.doc"], "plot: got 'x.doc'"),
-        (["simulate", "--strength", "2,1", "--method", "descent", "--optimiser", "lion"], "optimiser: got 'lion'"),
+        (
+            ["simulate", "--strength", "2,1", "--method", "descent", "--optimiser", "lion"],
+            "optimiser: got 'lion'",
+        ),
         (["verify", "layerwise"], "did you mean 'layerwise-law'?"),
         (["verify", "layerwise-law", "--views", "x.npz"], "NAME: got layerwise-law"),
         (["verify", "--list", "layerwise"], "did you mean 'layerwise-law'?"),
         (["verify", "--fuzz", "0"], "fuzz: got 0; want at least one problem"),
         (["verify", "--fuzz", "-3"], "fuzz: got -3"),
         (["verify", "--fuzz", "many"], "--fuzz"),
-        (["verify", "--fuzz", "3", "--quick"], "fuzz: got --html, --markdown, --quick, --views or --workers beside it"),
-        (["verify", "--fuzz", "3", "--workers", "2"], "fuzz: got --html, --markdown, --quick, --views or --workers beside it"),
+        (
+            ["verify", "--fuzz", "3", "--quick"],
+            "fuzz: got --html, --markdown, --quick, --views or --workers beside it",
+        ),
+        (
+            ["verify", "--fuzz", "3", "--workers", "2"],
+            "fuzz: got --html, --markdown, --quick, --views or --workers beside it",
+        ),
         (["verify", "--workers", "0"], "workers: got 0; want at least one thread"),
         (["verify", "--fuzz", "3", "--html", "x.html"], "want --fuzz with --json alone"),
         (["verify", "--fuzz", "3", "--markdown", "x.md"], "want --fuzz with --json alone"),

@@ -34,12 +34,20 @@ def test_predict_says_that_a_target_is_lost(capsys):
     assert code == 0
     assert report["lost"] is True
     assert report["sample_complexity"] == [None, None]
-    assert report["best"] is report["best_layer"] is report["pre_beats_post"] is report["margin"] is None
+    assert (
+        report["best"]
+        is report["best_layer"]
+        is report["pre_beats_post"]
+        is report["margin"]
+        is None
+    )
     assert "is lost" in run(capsys, "predict", *PROBLEM, "--width", "1", "--target", "0")[1]
 
 
 def test_predict_takes_downstream_strengths_and_a_head_of_more_layers(capsys):
-    report = lambda *more: json.loads(run(capsys, "predict", *PROBLEM, "--depth", "4", "--target", "1", *more, "--json", "-")[1])  # noqa: E731
+    report = lambda *more: json.loads(
+        run(capsys, "predict", *PROBLEM, "--depth", "4", "--target", "1", *more, "--json", "-")[1]
+    )
     same, other, deep = report(), report("--downstream", "9,1,0.1"), report("--head", "3")
     assert same["downstream"]["sample_complexity"] != other["downstream"]["sample_complexity"]
     complexity = deep["downstream"]["sample_complexity"]
@@ -63,7 +71,17 @@ def test_phase_writes_the_grid_its_boundary_and_a_figure(capsys, tmp_path):
 
 def test_phase_trains_networks_on_the_plane(capsys, tmp_path):
     data = tmp_path / "phase.json"
-    code, out, _ = run(capsys, "phase", *PLANE, "--simulate", "5", "--json", str(data), "--plot", str(tmp_path / "phase.png"))
+    code, out, _ = run(
+        capsys,
+        "phase",
+        *PLANE,
+        "--simulate",
+        "5",
+        "--json",
+        str(data),
+        "--plot",
+        str(tmp_path / "phase.png"),
+    )
     simulated = json.loads(data.read_text())["simulated"]
     assert code == 0
     assert "trained networks" in out
@@ -78,7 +96,11 @@ def test_phase_exit_1_if_a_trained_network_is_on_the_other_side(capsys, monkeypa
     from projhead_theory import claims
 
     right = claims.check_phase
-    monkeypatch.setattr(claims, "check_phase", lambda *a: eqx.tree_at(lambda c: c.measured, right(*a), replace_fn=lambda m: -m))
+    monkeypatch.setattr(
+        claims,
+        "check_phase",
+        lambda *a: eqx.tree_at(lambda c: c.measured, right(*a), replace_fn=lambda m: -m),
+    )
     assert run(capsys, "phase", *PLANE, "--simulate", "4")[0] == 1
 
 
@@ -88,8 +110,14 @@ def test_phase_exit_1_if_a_trained_network_is_on_the_other_side(capsys, monkeypa
         (["predict", *PROBLEM, "--target", "3"], "target: got 3; want"),
         (["predict", *PROBLEM, "--target", "0", "--head", "3"], "head: got 3; want"),
         (["predict", *PROBLEM, "--downstream", "1,1,1"], "downstream: got"),
-        (["predict", *PROBLEM, "--target", "0", "--downstream", "1,1"], "downstream: got 2 numbers"),
-        (["predict", "--strength", "1,1", "--noise", "0.1,0.1", "--width", "1", "--target", "0"], "width: got 1; want"),
+        (
+            ["predict", *PROBLEM, "--target", "0", "--downstream", "1,1"],
+            "downstream: got 2 numbers",
+        ),
+        (
+            ["predict", "--strength", "1,1", "--noise", "0.1,0.1", "--width", "1", "--target", "0"],
+            "width: got 1; want",
+        ),
         (["phase", *PLANE, "--x", "noise:0"], "x: got 'noise:0'; want"),
         (["phase", *PLANE, "--x", "noise:1:0"], "x: got 'noise:1:0'; want"),
         (["phase", *PLANE, "--x", "colour:0:1"], "knob: got 'colour'; want"),

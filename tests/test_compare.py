@@ -12,13 +12,18 @@ from projhead_theory.claims import compare_values
 from projhead_theory.simulation import Ended, Trajectory
 
 X64 = jnp.result_type(float) == jnp.float64
-APART = [(jnp.float32, 2e3), (jnp.float32, 1e4), (jnp.float32, 1e8)] + X64 * [(jnp.float64, 5e7), (jnp.float64, 1e12)]
+APART = [(jnp.float32, 2e3), (jnp.float32, 1e4), (jnp.float32, 1e8)] + X64 * [
+    (jnp.float64, 5e7),
+    (jnp.float64, 1e12),
+]
 
 
 def problem(strength, dtype):
     """A feature model with noise of like size on every feature."""
     phi = np.asarray(strength, dtype)
-    return pt.ContrastiveProblem(pt.Features(phi), pt.AdditiveNoise(phi * np.linspace(0.5, 1, len(phi)).astype(dtype))).moments()
+    return pt.ContrastiveProblem(
+        pt.Features(phi), pt.AdditiveNoise(phi * np.linspace(0.5, 1, len(phi)).astype(dtype))
+    ).moments()
 
 
 def closed(strength, depth, dtype, factor=1.0):
@@ -34,7 +39,17 @@ def still(network):
     zero = jnp.zeros((), network.layers[0].dtype)
     twice = jax.tree.map(lambda w: jnp.stack([w, w]), network)
     pair = jnp.stack([zero, zero])
-    return Trajectory(pair, twice, pair, pair, Ended.converged, zero, jnp.zeros((), int), jnp.zeros(network.depth - 1, zero.dtype), zero)
+    return Trajectory(
+        pair,
+        twice,
+        pair,
+        pair,
+        Ended.converged,
+        zero,
+        jnp.zeros((), int),
+        jnp.zeros(network.depth - 1, zero.dtype),
+        zero,
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -48,7 +63,10 @@ def test_the_closed_form_holds_at_strengths_decades_apart(dtype, ratio, depth):
     tolerance = float(verdict.tolerance[-1])
     # Of eight roundings a feature, of the condition of S scaled to unit diagonal, which is one here.
     assert tolerance < 1e3 * depth * jnp.finfo(dtype).eps
-    assert pt.compare(prediction, still(closed(strength, depth, dtype, 1 + 10 * tolerance))).name == "violated"
+    assert (
+        pt.compare(prediction, still(closed(strength, depth, dtype, 1 + 10 * tolerance))).name
+        == "violated"
+    )
 
 
 @pytest.mark.parametrize(("dtype", "ratio"), APART)
@@ -61,7 +79,9 @@ def test_a_weak_direction_that_is_not_learned_is_no_end_of_a_run(dtype, ratio):
         assert verdict.name == "not_converged", str(verdict)
 
 
-@pytest.mark.parametrize(("angle", "settled"), [(0.0, True), (0.1, False), (np.pi / 2 - 0.1, False)])
+@pytest.mark.parametrize(
+    ("angle", "settled"), [(0.0, True), (0.1, False), (np.pi / 2 - 0.1, False)]
+)
 def test_between_nearly_tied_modes_no_run_has_converged(angle, settled):
     """A gap of 1/500 of the last kept fraction, though far above the fractions after the tie: a residual does not say which is near."""
     fractions = jnp.asarray([0.5, 0.499, 1e-4, 1e-4])
@@ -74,13 +94,17 @@ def test_between_nearly_tied_modes_no_run_has_converged(angle, settled):
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize(("ours", "theirs"), [(jnp.float32, jnp.float64), (jnp.float64, jnp.float32)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(jnp.float32, jnp.float64), (jnp.float64, jnp.float32)]
+)
 def test_a_prediction_and_a_network_of_two_dtypes(ours, theirs):
     """They are compared in the finer dtype, to the rounding of the coarser."""
     strength, coarse = [2.0, 1.0, 0.5], float(jnp.finfo(jnp.float32).eps)
     rounding = {}
     for own, other in ((ours, theirs), (jnp.float32, jnp.float32), (jnp.float64, jnp.float64)):
-        verdict = pt.compare(pt.theory.layerwise(problem(strength, own), 2), still(closed(strength, 2, other)))
+        verdict = pt.compare(
+            pt.theory.layerwise(problem(strength, own), 2), still(closed(strength, 2, other))
+        )
         assert verdict.name == "holds", str(verdict)
         rounding[own, other] = float(verdict.parts["rounding"][-1])
     assert coarse < rounding[ours, theirs] <= rounding[jnp.float32, jnp.float32]
@@ -88,7 +112,9 @@ def test_a_prediction_and_a_network_of_two_dtypes(ours, theirs):
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize(("ours", "theirs"), [(jnp.float32, jnp.float64), (jnp.float64, jnp.float32)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(jnp.float32, jnp.float64), (jnp.float64, jnp.float32)]
+)
 def test_a_network_is_trained_in_its_own_dtype(ours, theirs):
     """On moments of another one."""
     moments = problem([1.0, 0.8], ours)
@@ -99,13 +125,18 @@ def test_a_network_is_trained_in_its_own_dtype(ours, theirs):
     assert float(run.loss[-1]) == pytest.approx(best, rel=1e-3)
 
 
-@pytest.mark.parametrize(("width", "sizes"), [(3, (3, 2, 3)), (3, (3, 1, 4)), (2, (3, 3, 3)), (1, (3, 2, 2))])
+@pytest.mark.parametrize(
+    ("width", "sizes"), [(3, (3, 2, 3)), (3, (3, 1, 4)), (2, (3, 3, 3)), (1, (3, 2, 2))]
+)
 def test_a_prediction_of_another_width_is_refused(width, sizes):
-    prediction = pt.theory.layerwise(problem([2.0, 1.0, 0.5], jnp.result_type(float)), 2, width=width)
+    prediction = pt.theory.layerwise(
+        problem([2.0, 1.0, 0.5], jnp.result_type(float)), 2, width=width
+    )
     run = still(pt.DeepLinear.balanced(jax.random.key(0), sizes))
     shown = "-".join(map(str, sizes))
     with pytest.raises(
-        ValueError, match=rf"^trajectory: got a network {shown}, of width {min(sizes)}; want the prediction's width {width}"
+        ValueError,
+        match=rf"^trajectory: got a network {shown}, of width {min(sizes)}; want the prediction's width {width}",
     ):
         pt.compare(prediction, run)
 
@@ -115,7 +146,9 @@ def test_a_width_beyond_the_dimension_is_the_dimension():
     moments = problem([2.0, 1.0], jnp.result_type(float))
     for width, sizes in ((None, (2, 4, 5)), (7, (2, 2, 2)), (7, (2, 3, 9))):
         run = still(pt.DeepLinear.balanced(jax.random.key(0), sizes))
-        assert pt.compare(pt.theory.layerwise(moments, 2, width=width), run).discrepancy.shape == (2,)
+        assert pt.compare(pt.theory.layerwise(moments, 2, width=width), run).discrepancy.shape == (
+            2,
+        )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +164,10 @@ def test_a_width_beyond_the_dimension_is_the_dimension():
 def test_the_row_that_decides_is_found_without_a_warning(measured, errors, effect, row):
     """Where nothing is granted, nothing must be seen, or a number is not finite. Warnings are errors here."""
     verdict = compare_values(
-        np.ones(2), np.array(measured), {"error": np.array(errors)}, effect=None if effect is None else np.array(effect)
+        np.ones(2),
+        np.array(measured),
+        {"error": np.array(errors)},
+        effect=None if effect is None else np.array(effect),
     )
     assert verdict.worst == row
     assert verdict.labels[row] in str(verdict)

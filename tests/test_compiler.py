@@ -17,14 +17,20 @@ OTHERS = "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_enable_concurrency_
     [
         ("0.6.0", "", f"{EMITTERS} {OTHERS}"),
         ("0.10.2", "--xla_dump_to=x", f"--xla_dump_to=x {EMITTERS} {OTHERS}"),
-        ("0.9.0.1", "--xla_cpu_use_fusion_emitters=true", f"--xla_cpu_use_fusion_emitters=true {OTHERS}"),
+        (
+            "0.9.0.1",
+            "--xla_cpu_use_fusion_emitters=true",
+            f"--xla_cpu_use_fusion_emitters=true {OTHERS}",
+        ),
         ("0.9.0.1", f"{EMITTERS} {OTHERS}", f"{EMITTERS} {OTHERS}"),
         ("0.5.3", "", ""),
         ("0.11.0", "", ""),
         ("1.0.0", "--xla_dump_to=x", "--xla_dump_to=x"),
     ],
 )
-def test_flags_are_set_for_known_releases_unless_the_user_has_set_them(monkeypatch, release, before, after):
+def test_flags_are_set_for_known_releases_unless_the_user_has_set_them(
+    monkeypatch, release, before, after
+):
     monkeypatch.setenv("XLA_FLAGS", before)
     monkeypatch.setattr(_compiler, "version", lambda package: release)
     _compiler.for_small_programs()
@@ -34,7 +40,7 @@ def test_flags_are_set_for_known_releases_unless_the_user_has_set_them(monkeypat
 @pytest.mark.parametrize("collected", [True, False])
 def test_optimisations_and_collections_are_back_after_a_light_run_even_if_it_fails(collected):
     seen = []
-    state = lambda: (jax.config.read("jax_disable_most_optimizations"), gc.isenabled())  # noqa: E731
+    state = lambda: (jax.config.read("jax_disable_most_optimizations"), gc.isenabled())
 
     def fail():
         seen.append(state())

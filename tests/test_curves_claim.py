@@ -31,7 +31,9 @@ def result():
 @pytest.mark.x64
 def test_holds_in_every_scenario_and_every_control_is_caught(result):
     assert {t.problem.scenario for t in result.trials} == set(SCENARIOS)
-    assert result.verified, [str(t.verdict) for t in result.trials] + [c.to_dict() for c in result.controls]
+    assert result.verified, [str(t.verdict) for t in result.trials] + [
+        c.to_dict() for c in result.controls
+    ]
 
 
 @pytest.mark.slow
@@ -51,9 +53,16 @@ def test_for_a_label_in_between_the_indicator_ranks_layers_wrongly_and_the_limit
 def curves(needed, scatter=0.02, extreme=True, seeds=48):
     """Layers whose error falls through 0.1 at these numbers of samples, each seed at its own."""
     shift = scatter * np.random.default_rng(0).standard_normal((1, 1, seeds))
-    logs = np.log(np.asarray(SIZES))[None, :, None] - np.log(np.asarray(needed, float))[:, None, None]
+    logs = (
+        np.log(np.asarray(SIZES))[None, :, None] - np.log(np.asarray(needed, float))[:, None, None]
+    )
     errors = np.clip(ERROR - 0.1 * logs + shift, 0, 0.5)
-    curve = LearningCurve(np.asarray(SIZES), errors, np.zeros(errors.shape[:2]), tuple(f"layer {i + 1}" for i in range(len(errors))))
+    curve = LearningCurve(
+        np.asarray(SIZES),
+        errors,
+        np.zeros(errors.shape[:2]),
+        tuple(f"layer {i + 1}" for i in range(len(errors))),
+    )
     return Curves(curve, jnp.asarray(extreme), jnp.asarray(True), jnp.asarray(True))
 
 
@@ -64,8 +73,16 @@ def needs(complexity, samples):
 def test_layers_that_rank_as_predicted_hold():
     verdict = judge_curves(needs([10, 20, 50], [12, 20, 40]), curves([12, 20, 40]))
     assert verdict.name == "holds"
-    assert verdict.labels == ("order, layers 1, 3", "ratio, layers 1, 3", "order, layers 2, 3", "ratio, layers 2, 3", "samples, layer 3")
-    np.testing.assert_allclose(verdict.measured[:, 0], np.log([40 / 12, 40 / 12, 2, 2, 40]), atol=0.02)
+    assert verdict.labels == (
+        "order, layers 1, 3",
+        "ratio, layers 1, 3",
+        "order, layers 2, 3",
+        "ratio, layers 2, 3",
+        "samples, layer 3",
+    )
+    np.testing.assert_allclose(
+        verdict.measured[:, 0], np.log([40 / 12, 40 / 12, 2, 2, 40]), atol=0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +111,10 @@ def test_layers_too_alike_to_tell_apart_are_undecidable():
 
 
 def test_a_label_between_others_fails_the_premise():
-    assert judge_curves(needs([10, 20], [20, 40]), curves([20, 40], extreme=False)).name == "premise_failed"
+    assert (
+        judge_curves(needs([10, 20], [20, 40]), curves([20, 40], extreme=False)).name
+        == "premise_failed"
+    )
 
 
 def test_an_error_that_is_never_reached_is_no_agreement():
@@ -102,13 +122,20 @@ def test_an_error_that_is_never_reached_is_no_agreement():
 
 
 def test_sampling_is_wider_at_a_stricter_level():
-    wide, narrow = (judge_curves(needs([10, 20], [20, 40]), curves([20, 40]), level=level) for level in (1e-6, 1e-2))
+    wide, narrow = (
+        judge_curves(needs([10, 20], [20, 40]), curves([20, 40]), level=level)
+        for level in (1e-6, 1e-2)
+    )
     assert (np.asarray(wide.parts["sampling"]) > 1.5 * np.asarray(narrow.parts["sampling"])).all()
     np.testing.assert_array_equal(wide.parts["finite size"], narrow.parts["finite size"])
 
 
 def test_law_has_one_sign_among_normal_features():
-    z = np.asarray(SignAmongGaussians(jnp.asarray(1)).sample(jax.random.key(0), (4096, 3), jnp.result_type(float)))
+    z = np.asarray(
+        SignAmongGaussians(jnp.asarray(1)).sample(
+            jax.random.key(0), (4096, 3), jnp.result_type(float)
+        )
+    )
     assert set(z[:, 1]) == {-1.0, 1.0}
     assert (np.abs(z.mean(0)) < 5 / 64).all()
     assert (np.abs(z.var(0) - 1) < 5 * 2**0.5 / 64).all()
@@ -122,6 +149,10 @@ def test_problems_span_the_scenarios():
     for p in drawn:
         features, noise = p.contrastive.features.strength, p.contrastive.augmentation.scale
         weights = np.asarray(features / (features**2 + noise**2))
-        extreme = weights[1:].max() < weights[0] if p.scenario == SCENARIOS[3] else weights[0] < weights[1:].min()
+        extreme = (
+            weights[1:].max() < weights[0]
+            if p.scenario == SCENARIOS[3]
+            else weights[0] < weights[1:].min()
+        )
         assert extreme
     assert dataclasses.replace(drawn[0]).label == "label of largest weight, depth 2"

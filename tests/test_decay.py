@@ -34,16 +34,27 @@ def largest_stationary_point(c, q, decay, depth):
     """At forty digits: in w = s^(2/L), 4 q^2 w^(2L-1) - 4 c w^(L-1) + decay is a polynomial, and its largest root is the minimum."""
     with mpmath.workdps(40):
         polynomial = [mpmath.mpf(0)] * (2 * depth)
-        polynomial[0], polynomial[depth], polynomial[-1] = 4 * mpmath.mpf(q) ** 2, -4 * mpmath.mpf(c), mpmath.mpf(decay)
+        polynomial[0], polynomial[depth], polynomial[-1] = (
+            4 * mpmath.mpf(q) ** 2,
+            -4 * mpmath.mpf(c),
+            mpmath.mpf(decay),
+        )
         if depth == 1:
             polynomial = [4 * mpmath.mpf(q) ** 2, mpmath.mpf(decay) - 4 * mpmath.mpf(c)]
         roots = mpmath.polyroots(polynomial, maxsteps=500, extraprec=400)
-        real = [mpmath.re(w) for w in roots if abs(mpmath.im(w)) < mpmath.mpf(10) ** -25 and mpmath.re(w) > 0]
+        real = [
+            mpmath.re(w)
+            for w in roots
+            if abs(mpmath.im(w)) < mpmath.mpf(10) ** -25 and mpmath.re(w) > 0
+        ]
         return float(max(real) ** (mpmath.mpf(depth) / 2)) if real else 0.0
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize(("depth", "c", "q"), [(depth, *model) for depth in (1, 2, 3, 4) for model in MODELS] + [(6, 0.7, 1.3)])
+@pytest.mark.parametrize(
+    ("depth", "c", "q"),
+    [(depth, *model) for depth in (1, 2, 3, 4) for model in MODELS] + [(6, 0.7, 1.3)],
+)
 def test_weight_is_the_largest_root_of_the_stationary_polynomial(depth, c, q, eps):
     """To a few roundings, and more only where the root itself moves: by its slope in the decay, infinite at the limit."""
     limit = float(decay_limit(c, q, depth))
@@ -59,7 +70,9 @@ def test_weight_is_the_largest_root_of_the_stationary_polynomial(depth, c, q, ep
 def test_without_decay_it_is_the_spectral_minimiser(depth, eps):
     c, q = np.array(MODELS).T
     for function in (decayed_weight, decay_minimiser):
-        np.testing.assert_allclose(function(cast(c), cast(q), 0.0, depth), np.sqrt(c) / q, rtol=8 * eps)
+        np.testing.assert_allclose(
+            function(cast(c), cast(q), 0.0, depth), np.sqrt(c) / q, rtol=8 * eps
+        )
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -69,8 +82,12 @@ def test_energy_is_the_loss_and_penalty_of_an_aligned_network(depth, eps):
     moments = problem.moments()
     weights, decay = cast([0.2, 0.9, 0.4]), 0.3
     network = pt.DeepLinear.aligned(jnp.eye(3), weights, (3,) * (depth + 1))
-    want = pt.losses.spectral.population(network.matrix, moments) + decay / 2 * sum(jnp.sum(w**2) for w in network.layers)
-    seen = decayed_energy(weights, jnp.diagonal(moments.cross), jnp.diagonal(moments.second), decay, depth).sum()
+    want = pt.losses.spectral.population(network.matrix, moments) + decay / 2 * sum(
+        jnp.sum(w**2) for w in network.layers
+    )
+    seen = decayed_energy(
+        weights, jnp.diagonal(moments.cross), jnp.diagonal(moments.second), decay, depth
+    ).sum()
     np.testing.assert_allclose(seen, want, rtol=64 * eps, atol=64 * eps)
 
 
@@ -82,18 +99,31 @@ def test_no_weight_on_a_grid_or_refined_from_it_has_less_energy(c, q, depth):
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 2, 4000)]) * np.sqrt(c) / q
     for share in (0.0, 0.3, 0.9, 0.999, 1.001, 1.3, 4.0):
         decay = share * float(extinction_decay(c, q, depth))
-        energy = lambda s, decay=decay: -2 * c * s**2 + q**2 * s**4 + decay * depth / 2 * s ** (2 / depth)  # noqa: E731
+        energy = lambda s, decay=decay: (
+            -2 * c * s**2 + q**2 * s**4 + decay * depth / 2 * s ** (2 / depth)
+        )
         best = grid[np.argmin(energy(grid))]
         if best > 0:
             around = scipy.optimize.minimize_scalar(
-                energy, bounds=(0.99 * best, 1.01 * best), method="bounded", options={"xatol": 1e-12 * best}
+                energy,
+                bounds=(0.99 * best, 1.01 * best),
+                method="bounded",
+                options={"xatol": 1e-12 * best},
             )
             best = around.x
         seen = float(decay_minimiser(c, q, decay, depth))
         # A minimum is found by its energy to the root of its rounding.
         assert seen == pytest.approx(best, rel=1e-6, abs=1e-12)
-        assert float(decayed_energy(seen, c, q, decay, depth)) <= energy(grid).min() + 1e-14 * c**2 / q**2
-        np.testing.assert_allclose(decayed_energy(grid, c, q, decay, depth), energy(grid), rtol=1e-12, atol=1e-13 * c**2 / q**2)
+        assert (
+            float(decayed_energy(seen, c, q, decay, depth))
+            <= energy(grid).min() + 1e-14 * c**2 / q**2
+        )
+        np.testing.assert_allclose(
+            decayed_energy(grid, c, q, decay, depth),
+            energy(grid),
+            rtol=1e-12,
+            atol=1e-13 * c**2 / q**2,
+        )
 
 
 @pytest.mark.x64
@@ -112,9 +142,13 @@ def test_at_extinction_two_minima_are_as_good_and_the_weight_jumps(depth):
     else:
         assert before == pytest.approx(weight, rel=1e-8)
         assert weight > 0.8 * np.sqrt(c) / q
-        assert float(decayed_weight(c, q, decay * (1 + 1e-9), depth)) == pytest.approx(weight, rel=1e-8)
+        assert float(decayed_weight(c, q, decay * (1 + 1e-9), depth)) == pytest.approx(
+            weight, rel=1e-8
+        )
         # What the controls claim is told apart: the spinodal is at a larger decay, and no continuous curve ends here.
-        assert decay / float(decay_limit(c, q, depth)) == pytest.approx(2 ** (1 - 1 / depth) / depth)
+        assert decay / float(decay_limit(c, q, depth)) == pytest.approx(
+            2 ** (1 - 1 / depth) / depth
+        )
         assert decay < 0.95 * float(decay_limit(c, q, depth))
 
 
@@ -143,7 +177,9 @@ def test_depth_two_is_the_trigonometric_formula_and_its_limits_are_those_stated(
     assert float(extinction_decay(c, q, 2)) == pytest.approx(2 * (2 * c / 3) ** 1.5 / q, rel=1e-14)
     assert float(extinction_decay(c, q, 1)) == pytest.approx(4 * c, rel=1e-14)
     decay = 0.3
-    want = 2 * (c / (3 * q**2)) ** 0.5 * np.cos(np.arccos(-3 * 3**0.5 * decay * q / (8 * c**1.5)) / 3)
+    want = (
+        2 * (c / (3 * q**2)) ** 0.5 * np.cos(np.arccos(-3 * 3**0.5 * decay * q / (8 * c**1.5)) / 3)
+    )
     assert float(decayed_weight(c, q, decay, 2)) == pytest.approx(want, rel=1e-14)
 
 
@@ -158,16 +194,23 @@ def test_weight_has_the_derivatives_of_a_stationary_point(depth):
         return -4 * c * s + 4 * q**2 * s**3 + decay * s ** (2 / depth - 1)
 
     def along(x, u):
-        line = lambda h: slope(x + h * u)  # noqa: E731
+        line = lambda h: slope(x + h * u)
         return jax.jvp(lambda h: jax.jvp(line, (h,), (1.0,))[1], (0.0,), (1.0,))
 
-    points = [(0.7, 1.3, share * float(decay_limit(0.7, 1.3, depth))) for share in (0.0, 0.1, 0.5, 0.9)]
-    first, second = jax.jit(jax.vmap(along, (0, None)))(np.array(points), np.array([0.3, -0.5, 0.7]))
+    points = [
+        (0.7, 1.3, share * float(decay_limit(0.7, 1.3, depth))) for share in (0.0, 0.1, 0.5, 0.9)
+    ]
+    first, second = jax.jit(jax.vmap(along, (0, None)))(
+        np.array(points), np.array([0.3, -0.5, 0.7])
+    )
     np.testing.assert_allclose(first, 0, atol=1e-13)
     np.testing.assert_allclose(second, 0, atol=1e-12)
     gradient = jax.grad(decayed_weight, 2)(0.7, 1.3, points[2][2], depth)
     h = 1e-5
-    numeric = (decayed_weight(0.7, 1.3, points[2][2] + h, depth) - decayed_weight(0.7, 1.3, points[2][2] - h, depth)) / (2 * h)
+    numeric = (
+        decayed_weight(0.7, 1.3, points[2][2] + h, depth)
+        - decayed_weight(0.7, 1.3, points[2][2] - h, depth)
+    ) / (2 * h)
     assert float(gradient) == pytest.approx(float(numeric), rel=1e-6)
 
 
@@ -176,12 +219,24 @@ def test_features_without_signal_or_variance_have_no_weight(depth):
     for c, q in ((0.0, 1.0), (0.0, 0.0)):
         for decay in (0.0, 0.5):
             x = (c, q, decay)
-            for value in (decayed_weight(*x, depth), decay_minimiser(*x, depth), decay_limit(c, q, depth), extinction_decay(c, q, depth)):
+            for value in (
+                decayed_weight(*x, depth),
+                decay_minimiser(*x, depth),
+                decay_limit(c, q, depth),
+                extinction_decay(c, q, depth),
+            ):
                 assert float(value) == 0
             assert float(extinction_weight(c, q, depth)) == 0
-            slopes = jax.grad(lambda *x: decayed_weight(*x, depth) + extinction_decay(x[0], x[1], depth), (0, 1, 2))(*x)
+            slopes = jax.grad(
+                lambda *x: decayed_weight(*x, depth) + extinction_decay(x[0], x[1], depth),
+                (0, 1, 2),
+            )(*x)
             assert np.isfinite(slopes).all()
-    beyond = jax.grad(lambda decay: decay_minimiser(1.0, 1.0, decay, depth) + decayed_weight(1.0, 1.0, decay, depth))(9.0)
+    beyond = jax.grad(
+        lambda decay: (
+            decay_minimiser(1.0, 1.0, decay, depth) + decayed_weight(1.0, 1.0, decay, depth)
+        )
+    )(9.0)
     assert float(beyond) == 0
 
 
@@ -207,10 +262,18 @@ def test_decay_shrinks_the_weight_by_a_bounded_factor_whatever_the_units(c, q, s
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 3])
 def test_mapped_jitted_and_float32_agree(depth, eps):
-    c, q, decay = np.array([0.7, 0.1, 0.0, 2.0]), np.array([1.3, 2.0, 1.0, 3.0]), np.array([0.1, 0.5, 0.2, 0.0])
+    c, q, decay = (
+        np.array([0.7, 0.1, 0.0, 2.0]),
+        np.array([1.3, 2.0, 1.0, 3.0]),
+        np.array([0.1, 0.5, 0.2, 0.0]),
+    )
     whole = decay_minimiser(c, q, decay, depth)
-    np.testing.assert_allclose(jax.jit(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps)
-    np.testing.assert_allclose(jax.vmap(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps)
+    np.testing.assert_allclose(
+        jax.jit(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps
+    )
+    np.testing.assert_allclose(
+        jax.vmap(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps
+    )
     narrow = decay_minimiser(*(x.astype(np.float32) for x in (c, q, decay)), depth)
     assert narrow.dtype == jnp.float32
     np.testing.assert_allclose(narrow, whole, rtol=1e-6)
@@ -225,9 +288,13 @@ def flow_of_two_layers(decays, end):
     def field(_, y):
         first, second = y.reshape(2, 3, 3)
         error = second @ first - target
-        return -np.stack([second.T @ error + decays[0] * first, error @ first.T + decays[1] * second]).ravel()
+        return -np.stack(
+            [second.T @ error + decays[0] * first, error @ first.T + decays[1] * second]
+        ).ravel()
 
-    run = scipy.integrate.solve_ivp(field, (0, end), start.ravel(), method="DOP853", rtol=1e-11, atol=1e-12)
+    run = scipy.integrate.solve_ivp(
+        field, (0, end), start.ravel(), method="DOP853", rtol=1e-11, atol=1e-12
+    )
     layers = run.y.T.reshape(-1, 2, 3, 3)[[0, -1]]
     return [b.T @ b - a @ a.T for a, b in layers]
 
@@ -246,17 +313,32 @@ def test_imbalance_decays_at_twice_the_rate_for_a_loss_that_is_not_ours():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: decayed_energy(-1.0, 1.0, 1.0, 0.1, 2), r"^weight: got -1\.0; want non-negative finite numbers"),
+        (
+            lambda: decayed_energy(-1.0, 1.0, 1.0, 0.1, 2),
+            r"^weight: got -1\.0; want non-negative finite numbers",
+        ),
         (lambda: decayed_weight(-1.0, 1.0, 0.1, 2), r"^cross: got -1\.0; want non-negative"),
         (lambda: decayed_weight(1.0, -1.0, 0.1, 2), r"^second: got -1\.0; want non-negative"),
-        (lambda: decayed_weight(1.0, 0.0, 0.1, 2), r"^cross: got 1\.0; want 0 where the second moment is 0"),
-        (lambda: decay_minimiser(1.0, 1.0, [0.1, -0.5], 2), r"^decay: got -0\.5 at index 1; want non-negative"),
+        (
+            lambda: decayed_weight(1.0, 0.0, 0.1, 2),
+            r"^cross: got 1\.0; want 0 where the second moment is 0",
+        ),
+        (
+            lambda: decay_minimiser(1.0, 1.0, [0.1, -0.5], 2),
+            r"^decay: got -0\.5 at index 1; want non-negative",
+        ),
         (lambda: decay_minimiser(1.0, 1.0, 0.1, 0), r"^depth: got 0; want a whole number >= 1"),
         (lambda: decay_limit(1.0, 1.0, -2), r"^depth: got -2; want a whole number >= 1"),
         (lambda: extinction_decay(np.nan, 1.0, 2), r"^cross: got nan; want non-negative"),
         (lambda: extinction_weight(1.0, np.inf, 2), r"^second: got inf; want non-negative"),
-        (lambda: decayed_imbalance([jnp.eye(2)], -0.5, 1.0), r"^decay: got -0\.5; want non-negative"),
-        (lambda: decayed_imbalance([jnp.eye(2)], 0.1, -1.0), r"^time: got -1\.0; want non-negative"),
+        (
+            lambda: decayed_imbalance([jnp.eye(2)], -0.5, 1.0),
+            r"^decay: got -0\.5; want non-negative",
+        ),
+        (
+            lambda: decayed_imbalance([jnp.eye(2)], 0.1, -1.0),
+            r"^time: got -1\.0; want non-negative",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_named(call, message, untyped):

@@ -25,7 +25,9 @@ def cast(x):
 def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_problems():
     """From 2 to 32 features and 2 to 5 layers; the indicator is measured on the layers themselves, by their singular values."""
     decided = 0
-    for number, (d, depth) in enumerate([(2, 2), (3, 5), (5, 3), (8, 4), (12, 2), (16, 3), (24, 2), (32, 2)]):
+    for number, (d, depth) in enumerate(
+        [(2, 2), (3, 5), (5, 3), (8, 4), (12, 2), (16, 3), (24, 2), (32, 2)]
+    ):
         sizes = (d,) * (depth + 1)
 
         def one(key, sizes=sizes):
@@ -38,7 +40,9 @@ def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_p
 
         keys = jax.random.split(jax.random.key(number), 25)
         # One after the other: nothing is gained by a batch in which all wait for the slowest.
-        predicted, measured, band, settled = (np.asarray(x) for x in eqx.filter_jit(lambda k, one=one: jax.lax.map(one, k))(keys))
+        predicted, measured, band, settled = (
+            np.asarray(x) for x in eqx.filter_jit(lambda k, one=one: jax.lax.map(one, k))(keys)
+        )
         assert settled.all(), (d, depth)
         assert (np.abs(measured - predicted) <= band).all(), (d, depth)
         clear = np.abs(predicted) > band
@@ -64,7 +68,12 @@ def test_a_layer_without_the_target_has_no_separator():
         downstream = Downstream(jnp.eye(3, dtype=cast(1.0).dtype), cast(np.eye(3)[j]))
         seen = measure.sample_complexity(dropped, downstream)
         assert np.isinf(np.asarray(seen)).tolist() == lost
-        assert np.isinf(np.asarray(sample_complexity(measure.layer_grams(dropped), downstream))).tolist() == lost
+        assert (
+            np.isinf(
+                np.asarray(sample_complexity(measure.layer_grams(dropped), downstream))
+            ).tolist()
+            == lost
+        )
     with pytest.raises(ValueError, match=r"^downstream: got .*; want "):
         measure.sample_complexity(dropped, Downstream(np.eye(2), [1.0, 0.0]))
 
@@ -77,7 +86,14 @@ def test_where_inputs_do_not_vary_the_separator_is_free():
 
 
 def diagram(**options):
-    plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, cast([1.5, 1.0, 0.6]), cast([1.0, 0.2, 0.3]), **options)
+    plane = FeaturePlane(
+        Knob("noise", 1),
+        Knob("strength", 1),
+        1,
+        cast([1.5, 1.0, 0.6]),
+        cast([1.0, 0.2, 0.3]),
+        **options,
+    )
     return phase_diagram(plane, jnp.linspace(0, 1.5, 24), jnp.linspace(0.2, 2, 24), 2)
 
 
@@ -104,7 +120,9 @@ def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
     plane = FeaturePlane(Knob("flip", 0), Knob("noise", 1), 0, cast([1.0, 1.0]), cast([0.3, 0.3]))
     lost = phase_diagram(plane, cast([0.5]), cast([0.1, 0.5]), 2)
     result = check_phase(lost, 2, jax.random.key(0))
-    assert not bool(result.kept.any() | result.agrees.any() | result.misclassified.any() | result.violated.any())
+    assert not bool(
+        result.kept.any() | result.agrees.any() | result.misclassified.any() | result.violated.any()
+    )
     assert json.dumps(result.to_dict(), allow_nan=False)
     assert result.to_xarray()["kept"].shape == (2,)
 
@@ -114,7 +132,12 @@ def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
     [
         (lambda: check_phase(diagram(), 0, jax.random.key(0)), "simulate"),
         (lambda: check_phase(diagram(width=2), 4, jax.random.key(0)), "width"),
-        (lambda: check_phase(phase_diagram(diagram().plane, [0.1], [1.0], 2, 2), 4, jax.random.key(0)), "head"),
+        (
+            lambda: check_phase(
+                phase_diagram(diagram().plane, [0.1], [1.0], 2, 2), 4, jax.random.key(0)
+            ),
+            "head",
+        ),
     ],
 )
 def test_bad_input_is_named(call, names):

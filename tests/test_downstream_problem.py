@@ -9,7 +9,11 @@ from projhead_theory import DownstreamProblem, Features
 from projhead_theory.problems import Labelled, LinearLabel, MajorityLabel, SignLabel
 
 STRENGTH = [2.0, 1.0, 0.5, 1.5]
-LABELS = {"sign": SignLabel(2), "linear": LinearLabel([0.5, -1.0, 0.0, 0.7]), "majority": MajorityLabel([0, 3, 1])}
+LABELS = {
+    "sign": SignLabel(2),
+    "linear": LinearLabel([0.5, -1.0, 0.0, 0.7]),
+    "majority": MajorityLabel([0, 3, 1]),
+}
 
 
 def mixing(rows=4, seed=0):
@@ -31,7 +35,11 @@ def test_labels_are_those_of_the_features():
     """Sign, linear function and majority, written out in NumPy."""
     for name, label in LABELS.items():
         x, y = drawn(problem(label, "gaussian"))
-        want = {"sign": x[:, 2], "linear": x @ [0.5, -1.0, 0.0, 0.7], "majority": np.sign(x[:, [0, 1, 3]]).sum(1)}[name]
+        want = {
+            "sign": x[:, 2],
+            "linear": x @ [0.5, -1.0, 0.0, 0.7],
+            "majority": np.sign(x[:, [0, 1, 3]]).sum(1),
+        }[name]
         np.testing.assert_array_equal(y, want > 0)
         assert np.issubdtype(y.dtype, np.integer)
 
@@ -94,7 +102,11 @@ def test_dtype_is_that_of_the_strengths():
     """Float32 stays float32, under strict promotion."""
     features = Features(np.asarray(STRENGTH, np.float32), mixing=mixing().astype(np.float32))
     for label in LABELS.values():
-        p = DownstreamProblem(features, jax.tree.map(lambda v: v.astype(jnp.float32) if v.dtype == float else v, label), 0.1)
+        p = DownstreamProblem(
+            features,
+            jax.tree.map(lambda v: v.astype(jnp.float32) if v.dtype == float else v, label),
+            0.1,
+        )
         assert p.sample(jax.random.key(0), 3).inputs.dtype == jnp.float32
         assert p.moments().target.dtype == p.moments().second.dtype == jnp.float32
 
@@ -104,10 +116,16 @@ def test_problems_can_be_mapped_over():
 
     @jax.jit
     def sample(feature, noise):
-        return problem(SignLabel(feature), label_noise=noise, mixing=mixing()).sample(jax.random.key(0), 8).targets
+        return (
+            problem(SignLabel(feature), label_noise=noise, mixing=mixing())
+            .sample(jax.random.key(0), 8)
+            .targets
+        )
 
     each = jax.vmap(sample)(jnp.arange(4), jnp.zeros(4))
-    np.testing.assert_array_equal(each, [drawn(problem(SignLabel(j), mixing=mixing()), 8)[1] for j in range(4)])
+    np.testing.assert_array_equal(
+        each, [drawn(problem(SignLabel(j), mixing=mixing()), 8)[1] for j in range(4)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,18 +136,36 @@ def test_problems_can_be_mapped_over():
         (lambda: problem(SignLabel(4)), r"^feature: got 4; want below 4, the number of features"),
         (lambda: MajorityLabel([]), r"^indices: got \[\]; want a list of whole numbers"),
         (lambda: MajorityLabel(np.zeros(0, int)), r"^indices: got 0 features; want an odd number"),
-        (lambda: MajorityLabel([0, 1]), r"^indices: got 2 features; want an odd number of features"),
+        (
+            lambda: MajorityLabel([0, 1]),
+            r"^indices: got 2 features; want an odd number of features",
+        ),
         (lambda: MajorityLabel([0, 1, 1]), r"^indices: got \[0, 1, 1\]; want different features"),
         (lambda: problem(MajorityLabel([0, 1, 7])), r"^indices: got 7 at index 2; want below 4"),
         (lambda: LinearLabel([0.0, 0.0]), r"^coefficients: got only zeros"),
         (lambda: LinearLabel([[1.0]]), r"^coefficients: got shape \(1, 1\); want a vector"),
-        (lambda: LinearLabel([1.0, float("nan")]), r"^coefficients: got nan at index 1; want finite"),
+        (
+            lambda: LinearLabel([1.0, float("nan")]),
+            r"^coefficients: got nan at index 1; want finite",
+        ),
         (lambda: problem(LinearLabel([1.0, 2.0])), r"^coefficients: got 2 numbers; want 4"),
-        (lambda: problem(SignLabel(0), label_noise=0.75), r"^label_noise: got 0\.75; want a probability in \[0, 1/2\]"),
+        (
+            lambda: problem(SignLabel(0), label_noise=0.75),
+            r"^label_noise: got 0\.75; want a probability in \[0, 1/2\]",
+        ),
         (lambda: problem(SignLabel(0), label_noise=-0.25), r"^label_noise: got -0\.25"),
-        (lambda: problem(SignLabel(0), label_noise=[0.1, 0.2]), r"^label_noise: got shape \(2,\); want one number"),
-        (lambda: problem(SignLabel(0), mixing=mixing(3)).moments(), r"^mixing: got rank 3; want 4 independent columns"),
-        (lambda: problem(SignLabel(0)).sample(jax.random.key(0), 1), r"^n: got 1; want a whole number >= 2"),
+        (
+            lambda: problem(SignLabel(0), label_noise=[0.1, 0.2]),
+            r"^label_noise: got shape \(2,\); want one number",
+        ),
+        (
+            lambda: problem(SignLabel(0), mixing=mixing(3)).moments(),
+            r"^mixing: got rank 3; want 4 independent columns",
+        ),
+        (
+            lambda: problem(SignLabel(0)).sample(jax.random.key(0), 1),
+            r"^n: got 1; want a whole number >= 2",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_named(make, message):

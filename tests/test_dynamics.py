@@ -95,8 +95,13 @@ def test_time_is_the_hypergeometric_formula_at_fifty_digits(depth, eps):
     s, s0 = TOP * np.array(PAIRS).T
     with mpmath.workdps(50 + 110):
         want = [float(exact_time(a, b, C, Q, depth)) for a, b in zip(s, s0, strict=True)]
-        gaps = [float(abs(1 - (mpf(Q) * max(a, b, key=lambda x: -abs(x - TOP))) ** 2 / mpf(C))) for a, b in zip(s, s0, strict=True)]
-    check(lanes(dynamics.time_to_weight, s, s0, C, Q, depth), want, 8 * eps * (1 + 1 / np.array(gaps)))
+        gaps = [
+            float(abs(1 - (mpf(Q) * max(a, b, key=lambda x: -abs(x - TOP))) ** 2 / mpf(C)))
+            for a, b in zip(s, s0, strict=True)
+        ]
+    check(
+        lanes(dynamics.time_to_weight, s, s0, C, Q, depth), want, 8 * eps * (1 + 1 / np.array(gaps))
+    )
 
 
 @pytest.mark.x64
@@ -116,14 +121,27 @@ def test_time_is_elementary_at_small_depths(depth):
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_weight_is_the_inverse_at_fifty_digits(depth, eps):
     """The weight after the rounded exact time, as accurate as the time it is given allows: its roundings times |t ds/dt / s|."""
-    s, s0 = TOP * np.array([pair for pair in PAIRS if abs(pair[0] - 1) < abs(pair[1] - 1) and max(abs(pair[0] - 1), 1) < 1e7]).T
+    s, s0 = (
+        TOP
+        * np.array(
+            [
+                pair
+                for pair in PAIRS
+                if abs(pair[0] - 1) < abs(pair[1] - 1) and max(abs(pair[0] - 1), 1) < 1e7
+            ]
+        ).T
+    )
     with mpmath.workdps(50 + 110):
         t = np.array([float(exact_time(a, b, C, Q, depth)) for a, b in zip(s, s0, strict=True)])
     condition = np.abs(t * speed(s, C, Q, depth) / s)
     # Where the time leaves no digit open the slope at the end does not bound the error: from 1e-100 only the early times count.
     clear = condition < 1e3
     assert clear.sum() > 20
-    check(lanes(dynamics.weight_at_time, t, s0, C, Q, depth)[clear], s[clear], 8 * eps * (2 + condition[clear]))
+    check(
+        lanes(dynamics.weight_at_time, t, s0, C, Q, depth)[clear],
+        s[clear],
+        8 * eps * (2 + condition[clear]),
+    )
 
 
 @pytest.mark.x64
@@ -135,7 +153,9 @@ def test_gap_is_accurate_down_to_the_smallest_numbers(depth, eps):
         gaps = sign * 10.0 ** np.array([-1, -8, -17, -300])
         with mpmath.workdps(330):
             top = mpmath.sqrt(mpf(C)) / mpf(Q)
-            times = [float(exact_time(top * mpmath.sqrt(1 - mpf(g)), start, C, Q, depth)) for g in gaps]
+            times = [
+                float(exact_time(top * mpmath.sqrt(1 - mpf(g)), start, C, Q, depth)) for g in gaps
+            ]
         seen = lanes(dynamics.saturation_gap, times, start, C, Q, depth)
         check(seen, gaps, 8 * eps * (2 + rate * np.array(times)))
 
@@ -144,9 +164,20 @@ def test_gap_is_accurate_down_to_the_smallest_numbers(depth, eps):
 @pytest.mark.parametrize("depth", [1, 2, 6, 50])
 def test_time_of_the_weight_at_a_time_is_that_time(depth, eps):
     """Starts over eighteen decades, times from almost nothing to saturation, dense about the split of the formula."""
-    start = TOP * np.concatenate([10.0 ** np.linspace(-12, -0.001, 60), 10.0 ** np.linspace(0.001, 6, 60)])[:, None]
-    middle = np.where(start < TOP, np.maximum(TOP / 2**0.5, (start + TOP) / 2), np.minimum(TOP * 2**0.5, (start + TOP) / 2))
-    share = np.concatenate([[1e-14, 1e-6], 10.0 ** np.linspace(-3, 1, 15), np.linspace(0.97, 1.03, 5)])
+    start = (
+        TOP
+        * np.concatenate([10.0 ** np.linspace(-12, -0.001, 60), 10.0 ** np.linspace(0.001, 6, 60)])[
+            :, None
+        ]
+    )
+    middle = np.where(
+        start < TOP,
+        np.maximum(TOP / 2**0.5, (start + TOP) / 2),
+        np.minimum(TOP * 2**0.5, (start + TOP) / 2),
+    )
+    share = np.concatenate(
+        [[1e-14, 1e-6], 10.0 ** np.linspace(-3, 1, 15), np.linspace(0.97, 1.03, 5)]
+    )
     times = lanes(dynamics.time_to_weight, middle, start, C, Q, depth)[:, None] * share
     times, start = times.ravel(), np.broadcast_to(start, times.shape).ravel()
     s = lanes(dynamics.weight_at_time, times, start, C, Q, depth)
@@ -161,7 +192,10 @@ def test_time_of_the_weight_at_a_time_is_that_time(depth, eps):
 
 @pytest.mark.x64
 @pytest.mark.parametrize("method", ["DOP853", "Radau"])
-@pytest.mark.parametrize(("depth", "start", "cross"), [(1, 0.02, C), (2, 0.01, C), (3, 2.0, C), (5, 0.1, C), (3, 0.8, 0.0)])
+@pytest.mark.parametrize(
+    ("depth", "start", "cross"),
+    [(1, 0.02, C), (2, 0.01, C), (3, 2.0, C), (5, 0.1, C), (3, 0.8, 0.0)],
+)
 def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, method):
     """Gradient flow of the loss of one feature in its L layer weights, integrated by SciPy, which knows no closed form."""
 
@@ -171,11 +205,19 @@ def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, metho
         return np.array([-slope * np.prod(np.delete(u, i)) for i in range(depth)])
 
     scale = 8 * depth * C * TOP ** (2 - 2 / depth)
-    end = 3 / scale + (lanes(dynamics.time_to_weight, TOP / 2, start, C, Q, depth)[0] if start < TOP / 2 else 0)
+    end = 3 / scale + (
+        lanes(dynamics.time_to_weight, TOP / 2, start, C, Q, depth)[0] if start < TOP / 2 else 0
+    )
     times = np.linspace(0, end, 9)
     tolerance = 1e-12 if method == "DOP853" else 1e-9
     run = scipy.integrate.solve_ivp(
-        field, (0, end), np.full(depth, start ** (1 / depth)), method=method, t_eval=times, rtol=tolerance, atol=1e-3 * tolerance
+        field,
+        (0, end),
+        np.full(depth, start ** (1 / depth)),
+        method=method,
+        t_eval=times,
+        rtol=tolerance,
+        atol=1e-3 * tolerance,
     )
     layers = np.cumprod(run.y, axis=0).T
     # Local errors of the integration grow with the weight itself, at most by the ratio of the speeds at the end and the start.
@@ -191,10 +233,14 @@ def test_feature_without_signal_decays_by_a_power_law(depth, start, eps):
     e = 4 - 2 / depth
     t = np.concatenate([[0.0], np.geomspace(1e-6, 1e12, 19)])
     want = (start**-e + 4 * depth * e * Q**2 * t) ** (-1 / e)
-    np.testing.assert_allclose(lanes(dynamics.weight_at_time, t, start, 0.0, Q, depth), want, rtol=64 * eps)
+    np.testing.assert_allclose(
+        lanes(dynamics.weight_at_time, t, start, 0.0, Q, depth), want, rtol=64 * eps
+    )
     back = lanes(dynamics.time_to_weight, want[1:], start, 0.0, Q, depth)
     # The weight, rounded, has the time only to within a rounding of itself over its speed.
-    assert (np.abs(back - t[1:]) <= 64 * eps * (t + np.abs(want / speed(want, 0.0, Q, depth)))[1:]).all()
+    assert (
+        np.abs(back - t[1:]) <= 64 * eps * (t + np.abs(want / speed(want, 0.0, Q, depth)))[1:]
+    ).all()
 
 
 @pytest.mark.x64
@@ -205,7 +251,9 @@ def test_lower_layers_forget_more_slowly_by_the_vanishing_exponent(depth):
     slopes = -np.log(late[1] / late[0]) / np.log(100)
     want = [dynamics.vanishing_exponent(depth, layer) for layer in range(1, depth + 1)]
     np.testing.assert_allclose(slopes, want, rtol=1e-9)
-    np.testing.assert_allclose(want, [layer / depth / (4 - 2 / depth) for layer in range(1, depth + 1)])
+    np.testing.assert_allclose(
+        want, [layer / depth / (4 - 2 / depth) for layer in range(1, depth + 1)]
+    )
 
 
 def test_vanishing_exponents_at_depth_two_are_a_third_and_a_sixth():
@@ -230,31 +278,56 @@ def first_and_second(function, points):
     """Both derivatives of `function(x, ...)` at each point along each direction, from one compilation."""
 
     def along(x, u):
-        line = lambda h: function(*(x + h * u))  # noqa: E731
-        slope = lambda h: jax.jvp(line, (h,), (1.0,))[1]  # noqa: E731
+        line = lambda h: function(*(x + h * u))
+        slope = lambda h: jax.jvp(line, (h,), (1.0,))[1]
         return jax.jvp(slope, (0.0,), (1.0,))
 
-    return jax.jit(jax.vmap(jax.vmap(along, (None, 0)), (0, None)))(np.array(points, float), DIRECTIONS)
+    return jax.jit(jax.vmap(jax.vmap(along, (None, 0)), (0, None)))(
+        np.array(points, float), DIRECTIONS
+    )
 
 
 @pytest.mark.x64
 def test_time_has_the_derivatives_of_the_formula(eps):
     """First and second derivatives in weight, start, c and q, against fifty digits: through each branch, short and long, both ways."""
-    points = [(0.3, 0.3 * (1 - 1e-9)), (0.95, 1e-2), (0.99, 0.9), (0.2, 0.9), (1.05, 3.0), (3.0, 2.0)]
+    points = [
+        (0.3, 0.3 * (1 - 1e-9)),
+        (0.95, 1e-2),
+        (0.99, 0.9),
+        (0.2, 0.9),
+        (1.05, 3.0),
+        (3.0, 2.0),
+    ]
     points, depth = [(TOP * s, TOP * s0, C, Q) for s, s0 in points], 3
     first, second = first_and_second(lambda *x: dynamics.time_to_weight(*x, depth), points)
     with mpmath.workdps(50):
         for i, (point, slopes, curves) in enumerate(zip(points, first, second, strict=True)):
 
             def exact(u, order, point=point):
-                return float(mpmath.diff(lambda h: exact_time(*(x + h * mpf(k) for x, k in zip(point, u, strict=True)), depth), 0, order))
+                return float(
+                    mpmath.diff(
+                        lambda h: exact_time(
+                            *(x + h * mpf(k) for x, k in zip(point, u, strict=True)), depth
+                        ),
+                        0,
+                        order,
+                    )
+                )
 
             # Each derivative loses to rounding of the gap, 1/50 at the least, once more than the one before it. Terms of the two ends, of
             # opposite signs, may cancel in a direction that moves both.
             want = [exact(u, 1) for u in DIRECTIONS]
-            np.testing.assert_allclose(slopes, want, rtol=8 * eps * 50, atol=8 * eps * np.abs(want).max(), err_msg=str(i))
+            np.testing.assert_allclose(
+                slopes, want, rtol=8 * eps * 50, atol=8 * eps * np.abs(want).max(), err_msg=str(i)
+            )
             want = [exact(u, 2) for u in DIRECTIONS]
-            np.testing.assert_allclose(curves, want, rtol=8 * eps * 50**2, atol=8 * eps * np.abs(want).max(), err_msg=str(i))
+            np.testing.assert_allclose(
+                curves,
+                want,
+                rtol=8 * eps * 50**2,
+                atol=8 * eps * np.abs(want).max(),
+                err_msg=str(i),
+            )
 
 
 @pytest.mark.x64
@@ -276,7 +349,9 @@ def test_weight_has_the_derivatives_of_an_inverse():
 
     first, second = first_and_second(identity, [(*p, Q) for p in points])
     # What cancels is up to 1e3 in the first and 1e6 in the second derivatives.
-    np.testing.assert_allclose(first, DIRECTIONS[None, :, 0] * np.ones((len(points), 1)), atol=1e-10)
+    np.testing.assert_allclose(
+        first, DIRECTIONS[None, :, 0] * np.ones((len(points), 1)), atol=1e-10
+    )
     np.testing.assert_allclose(second, 0, atol=1e-7)
 
 
@@ -289,13 +364,22 @@ def test_first_derivatives_obey_the_equation_and_its_symmetries(depth, eps):
         t = float(dynamics.time_to_weight(s, s0, C, Q, depth))
         by_s, by_s0, by_c, by_q = slopes_of_time(depth)(cast([s, s0, C, Q]))
         # The speed near saturation has lost as much as a gap of 1/50 takes.
-        np.testing.assert_allclose([by_s, by_s0], [1 / speed(s, C, Q, depth), -1 / speed(s0, C, Q, depth)], rtol=8 * eps * 50)
+        np.testing.assert_allclose(
+            [by_s, by_s0],
+            [1 / speed(s, C, Q, depth), -1 / speed(s0, C, Q, depth)],
+            rtol=8 * eps * 50,
+        )
         np.testing.assert_allclose(C * by_c + Q / 2 * by_q, -t, rtol=64 * eps * 50)
         scaled = (2 - 2 / depth) * C * by_c + (4 - 2 / depth) * Q / 2 * by_q
         np.testing.assert_allclose(s * by_s + s0 * by_s0, scaled, rtol=64 * eps * 50)
         weight = everything(depth)(cast([t, s0, C, Q]))[0]
         np.testing.assert_allclose(weight[0], speed(s, C, Q, depth), rtol=1e-11)
-        np.testing.assert_allclose(weight[1:], -speed(s, C, Q, depth) * np.array([by_s0, by_c, by_q]), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            weight[1:],
+            -speed(s, C, Q, depth) * np.array([by_s0, by_c, by_q]),
+            rtol=1e-9,
+            atol=1e-12,
+        )
 
 
 @pytest.mark.x64
@@ -308,7 +392,9 @@ def test_gap_and_weight_have_consistent_derivatives():
         np.testing.assert_allclose(gap, want, rtol=1e-9, atol=1e-12)
     gap = float(dynamics.saturation_gap(80.0, 0.5, C, Q, 2))
     assert 0 < gap < 1e-100
-    assert everything(2)(cast([80.0, 0.5, C, Q]))[1, 0] / gap == pytest.approx(-16 * C * TOP, rel=1e-12)
+    assert everything(2)(cast([80.0, 0.5, C, Q]))[1, 0] / gap == pytest.approx(
+        -16 * C * TOP, rel=1e-12
+    )
 
 
 @pytest.mark.x64
@@ -364,7 +450,9 @@ def test_time_at_and_beyond_fixed_points(weight, start, cross, second, want, dep
         (0.0, 3.0, 0.0, 1.0, 3.0, -INF),
     ],
 )
-def test_weight_and_gap_at_fixed_points_and_the_ends_of_time(time, start, cross, second, weight, gap, depth, eps):
+def test_weight_and_gap_at_fixed_points_and_the_ends_of_time(
+    time, start, cross, second, weight, gap, depth, eps
+):
     x = (time, start, cross, second)
     assert float(dynamics.weight_at_time(*x, depth)) == pytest.approx(weight, rel=4 * eps)
     assert float(dynamics.saturation_gap(*x, depth)) == pytest.approx(gap, rel=4 * eps)
@@ -373,7 +461,7 @@ def test_weight_and_gap_at_fixed_points_and_the_ends_of_time(time, start, cross,
 
 def test_the_derivative_in_the_start_at_zero_and_at_saturation():
     """Linearised flow: at zero it grows like exp(4ct) at depth 1 and not at all at depth 2; at saturation it closes like the gap."""
-    slope = lambda depth, *x: float(everything(depth)(cast(x))[0, 1])  # noqa: E731
+    slope = lambda depth, *x: float(everything(depth)(cast(x))[0, 1])
     assert slope(1, 1.0, 0.0, 0.5, 1.0) == pytest.approx(np.exp(2.0), rel=1e-5)
     assert slope(2, 1.0, 0.0, 0.5, 1.0) == pytest.approx(1, rel=1e-5)
     assert slope(2, 0.2, 0.5, 1.0, 2.0) == pytest.approx(np.exp(-8 * 2 * 0.5 * 0.2), rel=1e-5)
@@ -382,26 +470,50 @@ def test_the_derivative_in_the_start_at_zero_and_at_saturation():
 positive = st.floats(-2, 2).map(lambda x: 10.0**x)
 
 
-@given(s0=positive, c=positive, q=positive, t=positive, k=positive, depth=st.sampled_from([1, 2, 3]))
+@given(
+    s0=positive, c=positive, q=positive, t=positive, k=positive, depth=st.sampled_from([1, 2, 3])
+)
 def test_time_and_weight_may_be_measured_in_any_units(s0, c, q, t, k, depth):
     """(c, q^2) times k runs k times faster; weights times k with (c, q^2) divided by k^(2-2/L) and k^(4-2/L) run the same."""
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     s = float(dynamics.weight_at_time(t, s0, c, q, depth))
     a = 2 - 2 / depth
     # What rounding of rescaled arguments moves is as much as that of the time, and its logarithmic slope in s is bounded by this.
-    slack = 256 * eps * (1 + t * abs(speed(s, c, q, depth)) / s + abs(t * speed(s0, c, q, depth) / s0))
-    assert float(dynamics.weight_at_time(t / k, s0, k * c, k**0.5 * q, depth)) == pytest.approx(s, rel=slack)
+    slack = (
+        256 * eps * (1 + t * abs(speed(s, c, q, depth)) / s + abs(t * speed(s0, c, q, depth) / s0))
+    )
+    assert float(dynamics.weight_at_time(t / k, s0, k * c, k**0.5 * q, depth)) == pytest.approx(
+        s, rel=slack
+    )
     seen = float(dynamics.weight_at_time(t, k * s0, k**-a * c, k ** (-a / 2 - 1) * q, depth)) / k
     assert seen == pytest.approx(s, rel=slack)
 
 
-@given(s0=positive, c=positive, q=positive, first=positive, then=positive, depth=st.sampled_from([1, 2, 3]))
+@given(
+    s0=positive,
+    c=positive,
+    q=positive,
+    first=positive,
+    then=positive,
+    depth=st.sampled_from([1, 2, 3]),
+)
 def test_a_run_may_be_interrupted(s0, c, q, first, then, depth):
     """Restarting from the weight at some time goes on as if nothing had happened; the weight is monotone and stays on its side."""
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
-    middle, end = (float(dynamics.weight_at_time(t, s0, c, q, depth)) for t in (first, first + then))
+    middle, end = (
+        float(dynamics.weight_at_time(t, s0, c, q, depth)) for t in (first, first + then)
+    )
     resumed = float(dynamics.weight_at_time(then, middle, c, q, depth))
-    slack = 256 * eps * (1 + sum(abs(t * speed(x, c, q, depth)) / x for x in (s0, middle, end) for t in (first, then)))
+    slack = (
+        256
+        * eps
+        * (
+            1
+            + sum(
+                abs(t * speed(x, c, q, depth)) / x for x in (s0, middle, end) for t in (first, then)
+            )
+        )
+    )
     assert resumed == pytest.approx(end, rel=slack)
     top = c**0.5 / q
     up = 1 if s0 < top else -1
@@ -412,9 +524,13 @@ def test_a_run_may_be_interrupted(s0, c, q, first, then, depth):
 
 
 def test_jit_vmap_and_broadcasting_do_not_matter(eps):
-    time, start, cross = cast(np.geomspace(0.01, 30, 5))[:, None], cast([0.01, 0.5, 2.0]), cast([0.7, 0.0, 1.2])
+    time, start, cross = (
+        cast(np.geomspace(0.01, 30, 5))[:, None],
+        cast([0.01, 0.5, 2.0]),
+        cast([0.7, 0.0, 1.2]),
+    )
 
-    function = lambda t, s, c: dynamics.layer_weights(t, s, c, 1.3, 2)  # noqa: E731
+    function = lambda t, s, c: dynamics.layer_weights(t, s, c, 1.3, 2)
     whole = function(time, start, cross)
     assert whole.shape == (5, 3, 2)
     np.testing.assert_allclose(jax.jit(function)(time, start, cross), whole, rtol=64 * eps)
@@ -426,7 +542,11 @@ def test_jit_vmap_and_broadcasting_do_not_matter(eps):
 @pytest.mark.x64
 def test_float32_stays_float32_and_is_as_accurate_as_it_can_be():
     f32, depth = float(jnp.finfo(jnp.float32).eps), 5
-    places = [(a, b) for a, b in PAIRS if min(a, b) > 1e-6 and max(a, b) < 1e6 and min(abs(a - 1), abs(b - 1)) > 1e-6 and a != b]
+    places = [
+        (a, b)
+        for a, b in PAIRS
+        if min(a, b) > 1e-6 and max(a, b) < 1e6 and min(abs(a - 1), abs(b - 1)) > 1e-6 and a != b
+    ]
     s, s0 = (TOP * np.array(places).T).astype(np.float32)
     # The same numbers, in twice the digits.
     moments = np.float32(C), np.float32(Q)
@@ -440,7 +560,12 @@ def test_float32_stays_float32_and_is_as_accurate_as_it_can_be():
     later = np.asarray(time) > 0
     weight = dynamics.weight_at_time(time[later], s0[later], *moments, depth)
     assert weight.dtype == jnp.float32
-    exact = lanes(dynamics.weight_at_time, np.asarray(time, np.float64)[later], *(x[later] if x.ndim else x for x in wide[1:]), depth)
+    exact = lanes(
+        dynamics.weight_at_time,
+        np.asarray(time, np.float64)[later],
+        *(x[later] if x.ndim else x for x in wide[1:]),
+        depth,
+    )
     condition = np.abs(np.asarray(time)[later] * speed(exact, *wide[2:], depth) / exact)
     clear = condition < 1e3
     check(np.asarray(weight)[clear], exact[clear], 8 * f32 * (2 + condition[clear]))
@@ -451,7 +576,9 @@ def test_new_numbers_compile_nothing_new(monkeypatch):
     traces = []
     for name in ("elapsed", "state"):
         inner = getattr(_scalar_flow, name)
-        monkeypatch.setattr(_scalar_flow, name, lambda *x, inner=inner, name=name: traces.append(name) or inner(*x))
+        monkeypatch.setattr(
+            _scalar_flow, name, lambda *x, inner=inner, name=name: traces.append(name) or inner(*x)
+        )
     for k in range(1, 5):
         start = cast(np.full(7, 0.01 * k))
         dynamics.time_to_weight(0.1 * k, start, 0.5 * k, 1.5, 2)
@@ -469,8 +596,15 @@ def test_onset_and_its_correction_add_up_to_the_time_to_half_the_final_weight(de
     with mpmath.workdps(300):
         power = 2 - mpf(2) / depth
         half = mpmath.sqrt(mpf(C)) / mpf(Q) / 2
-        onset = [-mpmath.log(mpf(s)) / (4 * mpf(C)) if depth == 1 else mpf(s) ** -power / (8 * (depth - 1) * mpf(C)) for s in starts]
-        want = [float(exact_time(half, s, C, Q, depth) - o) for s, o in zip(starts, onset, strict=True)]
+        onset = [
+            -mpmath.log(mpf(s)) / (4 * mpf(C))
+            if depth == 1
+            else mpf(s) ** -power / (8 * (depth - 1) * mpf(C))
+            for s in starts
+        ]
+        want = [
+            float(exact_time(half, s, C, Q, depth) - o) for s, o in zip(starts, onset, strict=True)
+        ]
     check(dynamics.onset_time(starts, C, depth), [float(o) for o in onset], 8 * eps)
     check(seen, want, 128 * eps)
     if depth > 1:
@@ -503,23 +637,56 @@ def test_without_signal_or_start_onset_never_comes():
 
 def test_layers_carry_roots_of_the_weight_at_all_times(eps):
     times = cast([0.0, 0.5, 2.0, INF])
-    weight, layers = (lanes(function, times, 0.05, C, Q, 3) for function in (dynamics.weight_at_time, dynamics.layer_weights))
+    weight, layers = (
+        lanes(function, times, 0.05, C, Q, 3)
+        for function in (dynamics.weight_at_time, dynamics.layer_weights)
+    )
     np.testing.assert_allclose(layers, weight[:, None] ** (np.arange(1, 4) / 3), rtol=16 * eps)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dynamics.time_to_weight(-1.0, 1.0, 1.0, 1.0, 2), r"^weight: got -1\.0; want non-negative finite numbers"),
-        (lambda: dynamics.time_to_weight(1.0, np.array([1.0, INF]), 1.0, 1.0, 2), r"^start: got inf at index 1; want non-negative"),
-        (lambda: dynamics.time_to_weight(1.0, 1.0, -0.5, 1.0, 2), r"^cross: got -0\.5; want non-negative"),
-        (lambda: dynamics.time_to_weight(1.0, 1.0, 1.0, np.nan, 2), r"^second: got nan; want non-negative"),
-        (lambda: dynamics.time_to_weight(1.0, 1.0, 1.0, 0.0, 2), r"^cross: got 1\.0; want 0 where the second moment is 0"),
-        (lambda: dynamics.weight_at_time(-1.0, 1.0, 1.0, 1.0, 2), r"^time: got -1\.0; want non-negative numbers"),
-        (lambda: dynamics.weight_at_time(np.nan, 1.0, 1.0, 1.0, 2), r"^time: got nan; want non-negative numbers"),
-        (lambda: dynamics.saturation_gap(1.0, -1.0, 1.0, 1.0, 2), r"^start: got -1\.0; want non-negative finite"),
-        (lambda: dynamics.weight_at_time(1.0, 1.0, 1.0, 1.0, 0), r"^depth: got 0; want a whole number >= 1"),
-        (lambda: dynamics.layer_weights(1.0, 1.0, 1.0, 1.0, -1), r"^depth: got -1; want a whole number >= 1"),
+        (
+            lambda: dynamics.time_to_weight(-1.0, 1.0, 1.0, 1.0, 2),
+            r"^weight: got -1\.0; want non-negative finite numbers",
+        ),
+        (
+            lambda: dynamics.time_to_weight(1.0, np.array([1.0, INF]), 1.0, 1.0, 2),
+            r"^start: got inf at index 1; want non-negative",
+        ),
+        (
+            lambda: dynamics.time_to_weight(1.0, 1.0, -0.5, 1.0, 2),
+            r"^cross: got -0\.5; want non-negative",
+        ),
+        (
+            lambda: dynamics.time_to_weight(1.0, 1.0, 1.0, np.nan, 2),
+            r"^second: got nan; want non-negative",
+        ),
+        (
+            lambda: dynamics.time_to_weight(1.0, 1.0, 1.0, 0.0, 2),
+            r"^cross: got 1\.0; want 0 where the second moment is 0",
+        ),
+        (
+            lambda: dynamics.weight_at_time(-1.0, 1.0, 1.0, 1.0, 2),
+            r"^time: got -1\.0; want non-negative numbers",
+        ),
+        (
+            lambda: dynamics.weight_at_time(np.nan, 1.0, 1.0, 1.0, 2),
+            r"^time: got nan; want non-negative numbers",
+        ),
+        (
+            lambda: dynamics.saturation_gap(1.0, -1.0, 1.0, 1.0, 2),
+            r"^start: got -1\.0; want non-negative finite",
+        ),
+        (
+            lambda: dynamics.weight_at_time(1.0, 1.0, 1.0, 1.0, 0),
+            r"^depth: got 0; want a whole number >= 1",
+        ),
+        (
+            lambda: dynamics.layer_weights(1.0, 1.0, 1.0, 1.0, -1),
+            r"^depth: got -1; want a whole number >= 1",
+        ),
         (lambda: dynamics.onset_time(-0.5, 1.0, 2), r"^start: got -0\.5; want non-negative"),
         (lambda: dynamics.onset_correction(0.1, 1.0, 0.0, 2), r"^cross: got 1\.0; want 0 where"),
         (lambda: dynamics.vanishing_exponent(0, 1), r"^depth: got 0; want a whole number >= 1"),

@@ -33,7 +33,9 @@ TIMES = (500.0, 1000.0, 2000.0)
 
 
 def diagonal(weights=WEIGHTS, thresholds=THRESHOLDS, trained=False):
-    return pt.ThresholdedDiagonal(np.array(weights)[:, None], np.array(thresholds)[:, None], trained)
+    return pt.ThresholdedDiagonal(
+        np.array(weights)[:, None], np.array(thresholds)[:, None], trained
+    )
 
 
 def linear(key):
@@ -51,7 +53,17 @@ def connected():
 
 
 def connect(key=KEY, at_once=None):
-    return connected_sweep(linear, (0.2, 0.8), (0.0, 0.5), key=key, seeds=3, strong=[1.0], steps=40, batch=16, at_once=at_once)
+    return connected_sweep(
+        linear,
+        (0.2, 0.8),
+        (0.0, 0.5),
+        key=key,
+        seeds=3,
+        strong=[1.0],
+        steps=40,
+        batch=16,
+        at_once=at_once,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +84,9 @@ def shift():
 def test_diagonal_networks_end_where_the_closed_form_says(sweep, eps):
     """With signal, every layer; and nothing differs between a probability and its complement."""
     signal = np.array(FLIPS) != 0.5
-    np.testing.assert_allclose(sweep.measured[..., signal], sweep.predicted[..., signal], atol=eps**0.5)
+    np.testing.assert_allclose(
+        sweep.measured[..., signal], sweep.predicted[..., signal], atol=eps**0.5
+    )
     np.testing.assert_allclose(sweep.measured[..., 1], sweep.measured[..., 3], atol=eps**0.5)
 
 
@@ -94,7 +108,9 @@ def test_the_window_is_where_the_edges_are(sweep):
     """A layer shows a feature, after training, if and only if its strength is beyond that layer's edge: exactly zero within."""
     shown = np.array(STRENGTH)[None, :] > np.asarray(sweep.reach)[:, None]
     assert shown.sum(axis=1).tolist() == [4, 2]
-    np.testing.assert_array_equal(np.asarray(sweep.measured) > 0, np.broadcast_to(shown[..., None], sweep.measured.shape))
+    np.testing.assert_array_equal(
+        np.asarray(sweep.measured) > 0, np.broadcast_to(shown[..., None], sweep.measured.shape)
+    )
 
 
 @pytest.mark.slow
@@ -105,7 +121,9 @@ def test_where_there_is_no_closed_form_the_last_layer_still_has_one(trained, eps
     start = diagonal((1.0, 0.9, 0.8, 0.9), (0.1, 0.1, 0.05, 0.1), trained)
     result = feature_sweep(start, (0.2, 0.3, 1.1), (0.0, 0.9))
     predicted = np.asarray(result.predicted)
-    np.testing.assert_array_equal(np.isnan(predicted[:, :, 0]), np.array([[0, 0, 1]] * 3 + [[0, 0, 0]], bool))
+    np.testing.assert_array_equal(
+        np.isnan(predicted[:, :, 0]), np.array([[0, 0, 1]] * 3 + [[0, 0, 0]], bool)
+    )
     known = ~np.isnan(predicted)
     np.testing.assert_allclose(np.asarray(result.measured)[known], predicted[known], atol=eps**0.5)
 
@@ -123,7 +141,10 @@ def test_training_never_touches_the_unseen_direction(connected):
     """In the first layer of a linear network its weight is that of the start, which is the same in all settings, bit for bit; that of the
     weak feature is not.
     """
-    unseen, weak = np.asarray(connected.squares)[0, ..., 2], np.asarray(connected.squares)[0, ..., 1]
+    unseen, weak = (
+        np.asarray(connected.squares)[0, ..., 2],
+        np.asarray(connected.squares)[0, ..., 1],
+    )
     np.testing.assert_array_equal(unseen, np.broadcast_to(unseen[:1, :1], unseen.shape))
     assert (weak != weak[:1, :1]).any()
 
@@ -145,7 +166,16 @@ def test_batches_of_runs_are_the_runs(connected, eps):
     """In batches of five of twelve runs, up to the order of sums in each of the 40 steps."""
     lines = []
     result = connected_sweep(
-        linear, (0.2, 0.8), (0.0, 0.5), key=KEY, seeds=3, strong=[1.0], steps=40, batch=16, at_once=5, progress=lines.append
+        linear,
+        (0.2, 0.8),
+        (0.0, 0.5),
+        key=KEY,
+        seeds=3,
+        strong=[1.0],
+        steps=40,
+        batch=16,
+        at_once=5,
+        progress=lines.append,
     )
     np.testing.assert_allclose(result.squares, connected.squares, rtol=1e4 * eps)
     assert lines == ["5 of 12 runs", "10 of 12 runs", "12 of 12 runs"]
@@ -160,35 +190,52 @@ def test_verdicts_by_hand():
     squares[..., 1] = 0.5 + mean[:, None, None] + scatter[:, None, None] * rng.normal(size=10)
     squares[0, 3, 0, 4] = np.nan
     zeros = jnp.zeros((2, 4, 1))
-    result = ConnectedSweep(jnp.ones(4), jnp.zeros(1), jnp.asarray(squares), zeros, jnp.zeros(2), 1e-3, 0.01)
-    assert result.verdict[:, :, 0].tolist() == [["present", "absent", "open", "open"], ["present", "absent", "open", "present"]]
-    dead = ConnectedSweep(jnp.ones(4), jnp.zeros(1), jnp.zeros((2, 4, 1, 10, 3)), zeros, jnp.zeros(2), 1e-3, 0.01)
+    result = ConnectedSweep(
+        jnp.ones(4), jnp.zeros(1), jnp.asarray(squares), zeros, jnp.zeros(2), 1e-3, 0.01
+    )
+    assert result.verdict[:, :, 0].tolist() == [
+        ["present", "absent", "open", "open"],
+        ["present", "absent", "open", "present"],
+    ]
+    dead = ConnectedSweep(
+        jnp.ones(4), jnp.zeros(1), jnp.zeros((2, 4, 1, 10, 3)), zeros, jnp.zeros(2), 1e-3, 0.01
+    )
     assert (dead.verdict == "open").all()
     low, high = result.limits
     np.testing.assert_allclose((low + high)[:, :3] / 2, result.share[:, :3])
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize(("depth", "loss"), [(2, "contrastive"), (2, "regression"), (3, "regression"), (4, "contrastive")])
+@pytest.mark.parametrize(
+    ("depth", "loss"),
+    [(2, "contrastive"), (2, "regression"), (3, "regression"), (4, "contrastive")],
+)
 def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
     """Layers integrated as matrices by SciPy, to 1e-10 a step, in groups whose moments commute, and are not diagonal."""
     groups = _commuting()
     second, mean = np.asarray(groups.second), np.asarray(groups.class_means[1])
     vectors = np.linalg.eigh(second - 10 * np.outer(mean, mean))[1]
     times, d = np.array([0.5, 2.0, 8.0]), 3
-    layers = [np.diag(np.full(d, 0.4 ** (1 / depth))) @ vectors.T, *(np.diag(np.full(d, 0.4 ** (1 / depth))) for _ in range(depth - 1))]
+    layers = [
+        np.diag(np.full(d, 0.4 ** (1 / depth))) @ vectors.T,
+        *(np.diag(np.full(d, 0.4 ** (1 / depth))) for _ in range(depth - 1)),
+    ]
     # Targets along the first output that the aligned start gives the class.
     target = vectors.T @ np.outer(mean / np.linalg.norm(mean), mean)
-    chain = lambda factors: functools.reduce(lambda a, b: b @ a, factors, np.eye(d))  # noqa: E731
+    chain = lambda factors: functools.reduce(lambda a, b: b @ a, factors, np.eye(d))
 
     def flow(_, flat):
         w = flat.reshape(depth, d, d)
         end = chain(w)
         contrast = -4 * end @ np.outer(mean, mean) + 4 * end @ second @ end.T @ end @ second
         slope = contrast if loss == "contrastive" else end @ second - target
-        return -np.concatenate([(chain(w[i + 1 :]).T @ slope @ chain(w[:i]).T).ravel() for i in range(depth)])
+        return -np.concatenate(
+            [(chain(w[i + 1 :]).T @ slope @ chain(w[:i]).T).ravel() for i in range(depth)]
+        )
 
-    run = integrate.solve_ivp(flow, (0, times[-1]), np.ravel(layers), "DOP853", times, rtol=1e-10, atol=1e-12)
+    run = integrate.solve_ivp(
+        flow, (0, times[-1]), np.ravel(layers), "DOP853", times, rtol=1e-10, atol=1e-12
+    )
     grams = aligned_grams(jnp.asarray(times), groups, jnp.asarray(0.4), depth, loss)
     for t in range(len(times)):
         w = run.y[:, t].reshape(depth, d, d)
@@ -204,7 +251,13 @@ def _commuting():
     return pt.Groups.signs(strength, noise, r)
 
 
-@pytest.mark.parametrize("groups", [pt.Groups.signs([1.0, 1.2], 0.5, [0.5]), pt.Groups([0.5, 0.5], [[1.0, 0.0], [-0.5, 0.0]], 0.3, [1, 0])])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pt.Groups.signs([1.0, 1.2], 0.5, [0.5]),
+        pt.Groups([0.5, 0.5], [[1.0, 0.0], [-0.5, 0.0]], 0.3, [1, 0]),
+    ],
+)
 def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite(groups):
     assert np.isnan(aligned_grams(jnp.ones(1), groups, jnp.asarray(0.5), 2, "contrastive")).all()
 
@@ -223,10 +276,14 @@ def test_narrow_and_wide_layers(loss):
     predicted, late in training, also at depth 3.
     """
     lines = []
-    result = subclass_accuracy(GROUPS, TIMES, (1, 5), key=KEY, loss=loss, depth=3, seeds=2, progress=lines.append)
+    result = subclass_accuracy(
+        GROUPS, TIMES, (1, 5), key=KEY, loss=loss, depth=3, seeds=2, progress=lines.append
+    )
     assert np.isnan(result.predicted[0]).all()
     eps = np.finfo(result.measured.dtype).eps
-    np.testing.assert_allclose(result.measured[0], np.broadcast_to(result.measured[0, ..., :1], (2, 3, 3)), atol=1e3 * eps)
+    np.testing.assert_allclose(
+        result.measured[0], np.broadcast_to(result.measured[0, ..., :1], (2, 3, 3)), atol=1e3 * eps
+    )
     predicted, seen = np.asarray(result.predicted)[1], np.asarray(result.measured)[1, :, 1]
     assert ((predicted[2] < seen) & (seen < predicted[0])).all()
     assert lines == ["width 1: 1 of 2", "width 5: 2 of 2"]
@@ -239,7 +296,16 @@ def test_a_tiny_threshold_is_none():
     groups.
     """
     lines = []
-    shift = shift_accuracy([0.9, 0.8], (0.0, 1e-9), (1e-6,), key=KEY, seeds=3, step=1e-6, samples=1024, progress=lines.append)
+    shift = shift_accuracy(
+        [0.9, 0.8],
+        (0.0, 1e-9),
+        (1e-6,),
+        key=KEY,
+        seeds=3,
+        step=1e-6,
+        samples=1024,
+        progress=lines.append,
+    )
     assert lines == ["linear networks", "6 of 6 runs"]
     exact, sampled = (np.asarray(shift.measured)[:, :, i] for i in (0, 1))
     assert np.abs(exact - sampled).max() < 6 / 1024**0.5
@@ -264,11 +330,16 @@ def test_under_shift_late_in_training(eps):
     """
     times = (20.0, 40.0, 80.0)
     result = shift_accuracy([[0.9, 0.8]], [0.0], times, key=KEY, seeds=2)
-    predicted, seen = np.asarray(result.predicted_average)[1, 0], np.asarray(result.average)[1, 0, 0, :, 1]
+    predicted, seen = (
+        np.asarray(result.predicted_average)[1, 0],
+        np.asarray(result.average)[1, 0, 0, :, 1],
+    )
     assert ((predicted[2] < seen) & (seen < predicted[0])).all()
     single = shift_accuracy([[0.9, 0.8]], [0.0], times, key=KEY, outputs=1, seeds=2)
     assert np.isnan(single.predicted).all()
-    np.testing.assert_allclose(single.measured[..., 0, :], single.measured[..., 1, :], atol=eps**0.5)
+    np.testing.assert_allclose(
+        single.measured[..., 0, :], single.measured[..., 1, :], atol=eps**0.5
+    )
 
 
 # Read-outs from samples.
@@ -279,9 +350,13 @@ def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
     groups = pt.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])
     network = pt.DeepLinear.init(KEY, (3, 4, 2), 0.7)
     exact = eqx.filter_jit(group_accuracy)(network, groups.training, groups.test, 0.3)
-    seen = pt.probes.group_accuracy(network, groups.training, groups.test, 0.3, key=KEY, samples=2048, repeats=32)
+    seen = pt.probes.group_accuracy(
+        network, groups.training, groups.test, 0.3, key=KEY, samples=2048, repeats=32
+    )
     assert (np.abs(seen.groups - exact) < 6 * seen.groups_error + 3 / 2048).all()
-    assert (np.abs(seen.average - exact @ groups.test.probability) < 6 * seen.average_error + 3 / 2048).all()
+    assert (
+        np.abs(seen.average - exact @ groups.test.probability) < 6 * seen.average_error + 3 / 2048
+    ).all()
     assert (np.abs(seen.worst - exact.min(axis=1)) < 6 * seen.worst_error + 3 / 2048).all()
     assert (np.asarray(seen.groups_error) < 0.02).all()
 
@@ -295,12 +370,20 @@ def test_three_classes_of_a_network_with_thresholds_against_another_library():
     groups = pt.Groups(probability, rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2])
     network = pt.ShallowThresholded.init(KEY, (4, 6, 5, 3), 0.6, (0.2, 0.1, 100.0), final=True)
     blur, n = 0.2, 100_000
-    seen = pt.probes.group_accuracy(network, groups, groups, blur, key=KEY, samples=2048, repeats=32)
+    seen = pt.probes.group_accuracy(
+        network, groups, groups, blur, key=KEY, samples=2048, repeats=32
+    )
     means, noise, labels = (np.asarray(x) for x in (groups.means, groups.noise, groups.labels))
-    draw = lambda g: jnp.asarray((means[g] + noise * rng.normal(size=(len(g), 4))).astype(means.dtype))  # noqa: E731
+    draw = lambda g: jnp.asarray(
+        (means[g] + noise * rng.normal(size=(len(g), 4))).astype(means.dtype)
+    )
     fitted, asked = rng.choice(5, n, p=probability), np.repeat(np.arange(5), n // 5)
     np.testing.assert_allclose(seen.groups[-1], 1 / 3, rtol=1e-6)
-    pairs = zip(network.representations(draw(fitted))[:-1], network.representations(draw(asked))[:-1], strict=True)
+    pairs = zip(
+        network.representations(draw(fitted))[:-1],
+        network.representations(draw(asked))[:-1],
+        strict=True,
+    )
     for layer, (r, shown) in enumerate(pairs):
         r, shown = np.asarray(r), np.asarray(shown)
         variance = blur**2 * (r**2).sum(1).mean()
@@ -319,15 +402,31 @@ def test_results_as_labelled_arrays(sweep, connected, subclass, shift):
         "sweep": {"layer": 2, "strength": 5, "flips": 4},
         "connected": {"layer": 2, "strength": 2, "flips": 2, "seed": 3, "direction": 3},
         "subclass": {"width": 1, "time": 3, "layer": 2, "seed": 3},
-        "shift": {"fitted": 2, "setting": 2, "threshold": 1, "seed": 3, "time": 1, "layer": 2, "group": 8, "spurious": 2},
+        "shift": {
+            "fitted": 2,
+            "setting": 2,
+            "threshold": 1,
+            "seed": 3,
+            "time": 1,
+            "layer": 2,
+            "group": 8,
+            "spurious": 2,
+        },
     }
-    for name, result in (("sweep", sweep), ("connected", connected), ("subclass", subclass), ("shift", shift)):
+    for name, result in (
+        ("sweep", sweep),
+        ("connected", connected),
+        ("subclass", subclass),
+        ("shift", shift),
+    ):
         data = result.to_xarray()
         assert dict(data.sizes) == sizes[name]
         assert set(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
     weights = sweep.to_xarray()["measured"].sel(layer=2, flips=0.9).values
     np.testing.assert_array_equal(weights, sweep.measured[1, :, 3])
-    np.testing.assert_array_equal(shift.to_xarray()["worst"].sel(fitted="balanced", threshold=0).values, shift.worst[1, :, 0])
+    np.testing.assert_array_equal(
+        shift.to_xarray()["worst"].sel(fitted="balanced", threshold=0).values, shift.worst[1, :, 0]
+    )
 
 
 def test_results_as_figures(sweep, connected, subclass, shift, tmp_path):
@@ -363,14 +462,23 @@ THREE = GROUPS.relabel([0, 1, 2, 2])
         (lambda: SWEEP([], [0.1]), "strength: got shape"),
         (lambda: SWEEP([1.0], [1.1]), "flips: got 1.1"),
         (lambda: SWEEP([1.0], []), "flips: got shape"),
-        (lambda: feature_sweep(diagonal((1.0,), (0.1,)), [1.0], [0.1]), "start: got weights of shape"),
+        (
+            lambda: feature_sweep(diagonal((1.0,), (0.1,)), [1.0], [0.1]),
+            "start: got weights of shape",
+        ),
         (lambda: CONNECTED(linear, [1.0], [0.1], seeds=3), "start: got 3 inputs, 2 layers"),
-        (lambda: CONNECTED(lambda k: pt.DeepLinear.init(k, (4, 2)), [1.0], [0.1], seeds=3), "start: got 4 inputs, 1 layers"),
+        (
+            lambda: CONNECTED(lambda k: pt.DeepLinear.init(k, (4, 2)), [1.0], [0.1], seeds=3),
+            "start: got 4 inputs, 1 layers",
+        ),
         (lambda: CONNECTED(linear, [-1.0], [0.1]), "strength: got -1"),
         (lambda: CONNECTED(linear, [1.0], [0.1], seeds=1), "seeds: got 1"),
         (lambda: CONNECTED(linear, [1.0], [0.1], level=0.0), "level: got 0"),
         (lambda: CONNECTED(linear, [1.0], [0.1], strong_flips=[0.1]), "strong_flips: got shape"),
-        (lambda: CONNECTED(linear, [1.0], [0.1], strong=[1.0], seeds=3, at_once=0), "at_once: got 0"),
+        (
+            lambda: CONNECTED(linear, [1.0], [0.1], strong=[1.0], seeds=3, at_once=0),
+            "at_once: got 0",
+        ),
         (lambda: SUBCLASS(THREE, [1.0], [2]), "groups: got 3 classes"),
         (lambda: SUBCLASS(GROUPS, [2.0, 1.0], [2]), "times: got times out of order"),
         (lambda: SUBCLASS(GROUPS, [], [2]), "times: got shape"),
@@ -404,14 +512,26 @@ def test_bad_arguments_are_named(call, message):
 def test_means_over_starts_and_groups_by_hand():
     """The standard error is that of a mean; the worst group is one that occurs."""
     starts = jnp.array([0.5, 0.7, 0.9, 0.7])
-    subclass = SubclassAccuracy(jnp.ones(1), jnp.array([2]), jnp.ones((1, 1, 1)), starts.reshape(1, 4, 1, 1))
+    subclass = SubclassAccuracy(
+        jnp.ones(1), jnp.array([2]), jnp.ones((1, 1, 1)), starts.reshape(1, 4, 1, 1)
+    )
     np.testing.assert_allclose(subclass.mean, 0.7, rtol=1e-6)
     np.testing.assert_allclose(subclass.error, np.sqrt(0.08 / 3 / 4), rtol=1e-6)
     # Two correlations; of two groups, one never occurs in the second.
     probability = jnp.array([[0.25, 0.75], [0.0, 1.0]])
     groups = jnp.array([[[0.2, 0.8]], [[0.1, 0.6]]])[None]
     measured = groups[:, :, None, None]
-    shift = ShiftAccuracy(jnp.ones((2, 1)), jnp.zeros(1), jnp.ones(1), probability, groups[..., None, :], measured[..., None, :])
-    for average, worst in ((shift.average, shift.worst), (shift.predicted_average, shift.predicted_worst)):
+    shift = ShiftAccuracy(
+        jnp.ones((2, 1)),
+        jnp.zeros(1),
+        jnp.ones(1),
+        probability,
+        groups[..., None, :],
+        measured[..., None, :],
+    )
+    for average, worst in (
+        (shift.average, shift.worst),
+        (shift.predicted_average, shift.predicted_worst),
+    ):
         np.testing.assert_allclose(np.ravel(average), [0.65, 0.6], rtol=1e-6)
         np.testing.assert_allclose(np.ravel(worst), [0.2, 0.6], rtol=1e-6)

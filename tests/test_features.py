@@ -48,8 +48,12 @@ def test_mixing_embeds_each_feature_along_its_column(eps):
     u = features.sample(jax.random.key(0), 7)
     assert features.dim == 3
     assert features.ambient_dim == 5
-    np.testing.assert_allclose(features.embed(u), np.asarray(u) @ mixing.T, atol=32 * eps * np.abs(mixing).max())
-    np.testing.assert_allclose(features.directions, mixing / np.linalg.norm(mixing, axis=0), atol=8 * eps)
+    np.testing.assert_allclose(
+        features.embed(u), np.asarray(u) @ mixing.T, atol=32 * eps * np.abs(mixing).max()
+    )
+    np.testing.assert_allclose(
+        features.directions, mixing / np.linalg.norm(mixing, axis=0), atol=8 * eps
+    )
 
 
 def test_without_mixing_input_is_the_features():
@@ -80,7 +84,10 @@ BAD = {
     "not numbers": (lambda: Features(["one"]), "strength: "),
     "complex": (lambda: Features([1j]), "strength: "),
     "law": (lambda: Features([1.0], "cauchy"), "law: got 'cauchy'; want one of rademacher"),
-    "mixing columns": (lambda: Features([1.0, 2.0], mixing=np.eye(3)), r"mixing: got shape \(3, 3\)"),
+    "mixing columns": (
+        lambda: Features([1.0, 2.0], mixing=np.eye(3)),
+        r"mixing: got shape \(3, 3\)",
+    ),
     "mixing vector": (lambda: Features([1.0, 2.0], mixing=[1.0, 2.0]), "mixing: "),
     "mixing nan": (lambda: Features([1.0], mixing=[[float("nan")]]), "mixing: got nan"),
     "density zero": (lambda: SpikeAndSlab(0.0), "density: "),

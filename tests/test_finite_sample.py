@@ -20,7 +20,9 @@ DEPTH = 2
 def problem():
     """Gaussian views whose moments do not commute."""
     mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))
-    return ContrastiveProblem(Features([1.5, 0.8], "gaussian", mixing=mixing), ambient=AdditiveNoise([0.5, 0.7]))
+    return ContrastiveProblem(
+        Features([1.5, 0.8], "gaussian", mixing=mixing), ambient=AdditiveNoise([0.5, 0.7])
+    )
 
 
 def by_hand(cross, second, depth, pairs):
@@ -38,13 +40,23 @@ def by_hand(cross, second, depth, pairs):
     # Second derivatives of w^t = c^(t/2) q^-t.
     hessian = np.array(
         [
-            weight**t * np.array([[t / 2 * (t / 2 - 1) / c**2, -t * t / 2 / (c * q)], [-t * t / 2 / (c * q), t * (t + 1) / q**2]])
+            weight**t
+            * np.array(
+                [
+                    [t / 2 * (t / 2 - 1) / c**2, -t * t / 2 / (c * q)],
+                    [-t * t / 2 / (c * q), t * (t + 1) / q**2],
+                ]
+            )
             for t in levels
         ]
     )
     bends = hessian @ omega
     second = np.einsum("tij,uji->tu", bends, bends) / 2 / pairs**2
-    return slopes @ omega @ slopes.T / pairs, np.einsum("tij,ij->t", hessian, omega) / 2 / pairs, second
+    return (
+        slopes @ omega @ slopes.T / pairs,
+        np.einsum("tij,ij->t", hessian, omega) / 2 / pairs,
+        second,
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -54,11 +66,17 @@ def test_one_feature_is_as_by_hand(depth, cross, second):
     pairs = 10_000
     found = sampling_error(Moments(jnp.array([[cross]]), jnp.array([[second]])), depth, pairs)
     covariance, bias, quadratic = by_hand(cross, second, depth, pairs)
-    np.testing.assert_allclose(found.weights[:, 0], (np.sqrt(cross) / second) ** (np.arange(1, depth + 1) / depth), rtol=1e-13)
+    np.testing.assert_allclose(
+        found.weights[:, 0],
+        (np.sqrt(cross) / second) ** (np.arange(1, depth + 1) / depth),
+        rtol=1e-13,
+    )
     np.testing.assert_allclose(found.covariance, covariance, rtol=1e-11)
     np.testing.assert_allclose(found.bias[:, 0], bias, rtol=20 / pairs)
     np.testing.assert_allclose(found.second_covariance, quadratic, rtol=40 / pairs)
-    np.testing.assert_allclose(found.curvature[:, 0], np.sqrt(np.diag(quadratic) / np.diag(covariance)), rtol=20 / pairs)
+    np.testing.assert_allclose(
+        found.curvature[:, 0], np.sqrt(np.diag(quadratic) / np.diag(covariance)), rtol=20 / pairs
+    )
     np.testing.assert_allclose(found.standard_error[:, 0], np.sqrt(np.diag(covariance)), rtol=1e-11)
 
 
@@ -84,7 +102,9 @@ def test_brute_force_agrees(problem):
     found = sampling_error(problem.moments(), DEPTH, pairs)
     moments = problem.moments()
     joint = np.block([[moments.second, moments.cross], [moments.cross, moments.second]])
-    draws = np.random.default_rng(1).multivariate_normal(np.zeros(4), joint, (replicates, pairs), method="cholesky")
+    draws = np.random.default_rng(1).multivariate_normal(
+        np.zeros(4), joint, (replicates, pairs), method="cholesky"
+    )
     weights = closed_form(draws[..., :2], draws[..., 2:])
     covariance = np.cov(weights.T)
     sigma = np.sqrt(np.diag(found.covariance))
@@ -108,17 +128,29 @@ def test_a_sample_of_views_gives_the_same(problem):
     found = sampling_error(problem.moments(), DEPTH, 1000, views=views)
     sigma = np.sqrt(np.diag(exact.covariance))
     # A fourth moment of normal numbers scatters by about sqrt(96) of its square.
-    assert np.all(np.abs(found.covariance - exact.covariance) < 50 / count**0.5 * np.outer(sigma, sigma))
+    assert np.all(
+        np.abs(found.covariance - exact.covariance) < 50 / count**0.5 * np.outer(sigma, sigma)
+    )
     np.testing.assert_allclose(found.weights, exact.weights, rtol=1e-13)
-    np.testing.assert_allclose(found.bias, exact.bias, atol=0.2 * float(jnp.max(jnp.abs(exact.bias))))
+    np.testing.assert_allclose(
+        found.bias, exact.bias, atol=0.2 * float(jnp.max(jnp.abs(exact.bias)))
+    )
     np.testing.assert_allclose(found.curvature, exact.curvature, rtol=0.1)
 
 
 def test_views_that_are_not_gaussian_scatter_otherwise():
     """Of equal moments; a feature that is always one or minus one, with noise, has less to scatter than a Gaussian of its size."""
-    laws = [ContrastiveProblem(Features([1.0], law), AdditiveNoise([0.5])) for law in ("gaussian", "rademacher")]
+    laws = [
+        ContrastiveProblem(Features([1.0], law), AdditiveNoise([0.5]))
+        for law in ("gaussian", "rademacher")
+    ]
     assert laws[0].moments().second == laws[1].moments().second
-    errors = [sampling_error(p.moments(), 1, 100, views=p.sample_pairs(jax.random.key(1), 50_000)).standard_error.item() for p in laws]
+    errors = [
+        sampling_error(
+            p.moments(), 1, 100, views=p.sample_pairs(jax.random.key(1), 50_000)
+        ).standard_error.item()
+        for p in laws
+    ]
     gaussian = sampling_error(laws[0].moments(), 1, 100).standard_error.item()
     assert errors[0] == pytest.approx(gaussian, rel=0.03)
     assert errors[1] < 0.9 * gaussian
@@ -154,7 +186,9 @@ def test_a_covariance_is_one(problem):
 def test_ties_do_not_give_a_nan(fractions):
     """Equal signal fractions, views that are all signal, features alike in everything: eigenvectors have no derivative, weights do."""
     for second in ((1.0, 1.0), (2.0, 0.5)):
-        moments = Moments(jnp.diag(jnp.array(fractions) * jnp.array(second)), jnp.diag(jnp.array(second)))
+        moments = Moments(
+            jnp.diag(jnp.array(fractions) * jnp.array(second)), jnp.diag(jnp.array(second))
+        )
         found = sampling_error(moments, DEPTH, 100)
         for leaf in jax.tree.leaves(found):
             assert np.all(np.isfinite(leaf))
@@ -179,7 +213,9 @@ def test_directions_and_width(problem):
     order = np.array([1, 0, 3, 2])
     np.testing.assert_allclose(axes.covariance, plain.covariance[order][:, order], rtol=1e-10)
     narrow = sampling_error(moments, DEPTH, 100, width=1)
-    np.testing.assert_allclose(narrow.weights, layerwise(moments, DEPTH, width=1).weights, rtol=1e-14)
+    np.testing.assert_allclose(
+        narrow.weights, layerwise(moments, DEPTH, width=1).weights, rtol=1e-14
+    )
     assert np.linalg.norm(narrow.weights) < np.linalg.norm(plain.weights)
     assert np.all(np.isfinite(narrow.covariance))
 
@@ -187,7 +223,9 @@ def test_directions_and_width(problem):
 def test_other_numbers_give_the_same_through_jit(problem):
     """The number of pairs may be traced."""
     direct = sampling_error(problem.moments(), DEPTH, 300)
-    traced = jax.jit(lambda n: sampling_error(problem.moments(), DEPTH, n).covariance)(jnp.asarray(300))
+    traced = jax.jit(lambda n: sampling_error(problem.moments(), DEPTH, n).covariance)(
+        jnp.asarray(300)
+    )
     np.testing.assert_allclose(traced, direct.covariance, rtol=1e-12)
 
 

@@ -17,7 +17,9 @@ FRACTIONS = np.linspace(0.92, 0.24, DIM)
 def discrepancies(prediction, trajectory):
     """Relative Gram discrepancy of every layer, and the gap to the minimal loss."""
     grams = trajectory.grams[-1]
-    relative = jnp.linalg.norm(grams - prediction.grams, axis=(1, 2)) / jnp.linalg.norm(prediction.grams, axis=(1, 2))
+    relative = jnp.linalg.norm(grams - prediction.grams, axis=(1, 2)) / jnp.linalg.norm(
+        prediction.grams, axis=(1, 2)
+    )
     return np.asarray(relative), abs(float(trajectory.loss[-1] - prediction.loss))
 
 
@@ -27,7 +29,20 @@ def slow(*values):
 
 @pytest.mark.parametrize(
     ("width", "depth"),
-    [(8, 1), (3, 2), (12, 2), (8, 3), (3, 4), slow(3, 1), slow(12, 1), slow(8, 2), slow(3, 3), slow(12, 3), slow(8, 4), slow(12, 4)],
+    [
+        (8, 1),
+        (3, 2),
+        (12, 2),
+        (8, 3),
+        (3, 4),
+        slow(3, 1),
+        slow(12, 1),
+        slow(8, 2),
+        slow(3, 3),
+        slow(12, 3),
+        slow(8, 4),
+        slow(12, 4),
+    ],
 )
 def test_balanced_start(width, depth):
     """From an exactly balanced start, all Grams to 1e-5 and the loss to 1e-9, and a verdict with a tolerance that tells layers apart."""
@@ -50,8 +65,12 @@ def test_gaussian_start(width):
     moments = random_moments(jax.random.key(width), FRACTIONS)
     prediction = pt.theory.layerwise(moments, 2, width=width)
     network = pt.DeepLinear.init(jax.random.key(2), (DIM, width, width), scale=1e-3)
-    trajectory = pt.simulation.gradient_flow(network, moments, solver=pt.simulation.implicit(), until=1e10, record=8)
-    assert bool(trajectory.ended == pt.simulation.Ended.converged), pt.simulation.Ended[trajectory.ended]
+    trajectory = pt.simulation.gradient_flow(
+        network, moments, solver=pt.simulation.implicit(), until=1e10, record=8
+    )
+    assert bool(trajectory.ended == pt.simulation.Ended.converged), pt.simulation.Ended[
+        trajectory.ended
+    ]
     relative, gap = discrepancies(prediction, trajectory)
     assert relative.max() <= 1e-5
     assert gap <= 1e-9
@@ -84,9 +103,13 @@ def test_singular_second_moment_is_compared_on_its_range():
     prediction = pt.theory.layerwise(moments, 2, width=3)
     outside = jnp.eye(6) - frame @ frame.T
     # What lies outside the range does not move: not at all but for rounding of S.
-    np.testing.assert_allclose(trajectory.final.layers[0] @ outside, network.layers[0] @ outside, atol=1e-10)
+    np.testing.assert_allclose(
+        trajectory.final.layers[0] @ outside, network.layers[0] @ outside, atol=1e-10
+    )
     # Of the start only what lies in the range counts; the rest unbalances it, and the verdict grants as much.
     assert float(pt.measure.imbalance_norms(restricted)[0]) > 0.01
     assert pt.compare(prediction, trajectory).name in ("holds", "undecidable")
-    within = pt.simulation.gradient_flow(pt.DeepLinear.balanced(jax.random.key(6), (4, 3, 3), scale=0.5), moments.restrict())
+    within = pt.simulation.gradient_flow(
+        pt.DeepLinear.balanced(jax.random.key(6), (4, 3, 3), scale=0.5), moments.restrict()
+    )
     assert pt.compare(pt.theory.layerwise(moments.restrict(), 2, width=3), within).name == "holds"

@@ -15,13 +15,19 @@ pytestmark = pytest.mark.x64
 W = np.array([[1.1, 0.9, 1.5], [0.8, 1.2, 1.0], [1.0, 0.7, 1.2], [0.9, 1.1, 0.8]])
 CUTS = np.array([[0.1, 0.2, 0.05], [0.05, 0.1, 0.2], [0.0, 0.0, 0.0], [0.02, 0.1, 0.1]])
 PHI, RHO = np.array([1.0, 1.4, 0.8]), np.array([0.16, 0.3, 0.25])
-MIXED = np.array([[1.0, 0.3, -0.2, 0.1], [0.2, 0.8, 0.4, 0.0], [-0.1, 0.5, 1.2, 0.3], [0.4, 0.0, -0.3, 0.9]])
+MIXED = np.array(
+    [[1.0, 0.3, -0.2, 0.1], [0.2, 0.8, 0.4, 0.0], [-0.1, 0.5, 1.2, 0.3], [0.4, 0.0, -0.3, 0.9]]
+)
 STRENGTH = np.array([0.8, 1.3, 0.6, 1.0])
 
 
 def thresholded(depth, end=None):
     """The start of a thresholded network; and an amplitude of its last layer, half of the way to an end if there is one."""
-    given = {"weights": W[:depth], "thresholds": np.array([CUTS[0], *CUTS[1 : depth - 1], CUTS[3]]), "strength": PHI}
+    given = {
+        "weights": W[:depth],
+        "thresholds": np.array([CUTS[0], *CUTS[1 : depth - 1], CUTS[3]]),
+        "strength": PHI,
+    }
     last = PHI
     for weight, cut in zip(given["weights"], given["thresholds"], strict=True):
         last = weight * last - cut
@@ -44,7 +50,9 @@ def regression(width, depth=2):
     """Map, layers, weights and loss of the minimiser of regression."""
 
     def value(target, second):
-        found = theory.regression_minimiser(TargetMoments(target, (second + second.T) / 2, 100.0), depth, width)
+        found = theory.regression_minimiser(
+            TargetMoments(target, (second + second.T) / 2, 100.0), depth, width
+        )
         return found.matrix, found.grams, found.weights, found.loss
 
     return value
@@ -72,17 +80,40 @@ def crossing(noise, strength):
     return theory.threshold(gap, jnp.asarray(0.8), jnp.asarray(9.0))
 
 
-SECOND = np.array([[1.5, 0.3, -0.2, 0.1], [0.3, 0.9, 0.1, 0.0], [-0.2, 0.1, 0.7, 0.2], [0.1, 0.0, 0.2, 1.1]])
+SECOND = np.array(
+    [[1.5, 0.3, -0.2, 0.1], [0.3, 0.9, 0.1, 0.0], [-0.2, 0.1, 0.7, 0.2], [0.1, 0.0, 0.2, 1.1]]
+)
 CASES = {
-    "margin samples": (margin(theory.margin_samples), {"layer": MIXED, "strength": STRENGTH, "given": 0.15}),
-    "margin samples, tied": (margin(theory.margin_samples), {"layer": np.eye(4), "strength": np.ones(4), "given": 0.2}),
-    "margin error": (margin(theory.margin_error), {"layer": MIXED, "strength": STRENGTH, "given": 2.5}),
+    "margin samples": (
+        margin(theory.margin_samples),
+        {"layer": MIXED, "strength": STRENGTH, "given": 0.15},
+    ),
+    "margin samples, tied": (
+        margin(theory.margin_samples),
+        {"layer": np.eye(4), "strength": np.ones(4), "given": 0.2},
+    ),
+    "margin error": (
+        margin(theory.margin_error),
+        {"layer": MIXED, "strength": STRENGTH, "given": 2.5},
+    ),
     **{f"threshold law, depth {n}": (theory.threshold_law, thresholded(n)) for n in (2, 3, 4)},
     **{f"threshold limit, depth {n}": (limit, thresholded(n) | {"rho": RHO}) for n in (2, 4)},
     **{f"threshold speed, depth {n}": (theory.threshold_speed, thresholded(n)) for n in (2, 4)},
-    **{f"threshold time, depth {n}": (theory.threshold_time, thresholded(n, np.sqrt(RHO)) | {"rho": RHO}) for n in (2, 4)},
-    "threshold time, no signal": (lambda **given: theory.threshold_time(**given, rho=jnp.zeros(3)), thresholded(2)),
-    "threshold of a margin": (crossing, {"noise": np.array([0.3, 0.3, 0.5]), "strength": np.array([1.0, 1.0, 0.6])}),
+    **{
+        f"threshold time, depth {n}": (
+            theory.threshold_time,
+            thresholded(n, np.sqrt(RHO)) | {"rho": RHO},
+        )
+        for n in (2, 4)
+    },
+    "threshold time, no signal": (
+        lambda **given: theory.threshold_time(**given, rho=jnp.zeros(3)),
+        thresholded(2),
+    ),
+    "threshold of a margin": (
+        crossing,
+        {"noise": np.array([0.3, 0.3, 0.5]), "strength": np.array([1.0, 1.0, 0.6])},
+    ),
     "best layer": (
         lambda weights, strength: theory.feature_complexity(weights, strength, 1).best,
         {"weights": np.array([1.5, 0.9, 0.4]), "strength": np.array([0.7, 1.0, 1.6])},
@@ -117,11 +148,11 @@ def test_gradient_is_that_of_central_differences(name):
     function, given = CASES[name]
     point, restore = ravel_pytree(jax.tree.map(jnp.asarray, given))
     direction = jnp.asarray(np.random.default_rng(1).standard_normal(point.size))
-    at = lambda h: graded(function)(restore(point + h * direction))  # noqa: E731
+    at = lambda h: graded(function)(restore(point + h * direction))
     own, gradient = at(0.0)
     slope = float(jnp.vdot(ravel_pytree(gradient)[0], direction))
 
-    difference = lambda h: float(at(h)[0] - at(-h)[0]) / (2 * h)  # noqa: E731
+    difference = lambda h: float(at(h)[0] - at(-h)[0]) / (2 * h)
     h = 1e-3
     wide, narrow = difference(h), difference(h / 2)
     # The error of the narrow difference is a third of its distance from the wide one, to leading order, and the rounding of the

@@ -25,7 +25,12 @@ MANY = 200_000
 def three():
     """Three classes of unequal probability, five groups."""
     rng = np.random.default_rng(0)
-    return Groups([0.1, 0.2, 0.25, 0.3, 0.15], rng.standard_normal((5, 4)), [0.5, 0.0, 1.0, 0.3], [0, 1, 1, 2, 2])
+    return Groups(
+        [0.1, 0.2, 0.25, 0.3, 0.15],
+        rng.standard_normal((5, 4)),
+        [0.5, 0.0, 1.0, 0.3],
+        [0, 1, 1, 2, 2],
+    )
 
 
 def within(value, want, samples, scale=1.0):
@@ -38,9 +43,13 @@ def test_moments_of_pairs_of_a_class_are_those_of_samples():
     g = three()
     moments = SupervisedContrastiveProblem(g).moments()
     p, m, labels = (np.asarray(x) for x in (g.probability, g.means, g.labels))
-    cross = sum(np.outer(x := p[labels == k] @ m[labels == k], x) / p[labels == k].sum() for k in range(3))
+    cross = sum(
+        np.outer(x := p[labels == k] @ m[labels == k], x) / p[labels == k].sum() for k in range(3)
+    )
     np.testing.assert_allclose(moments.cross, cross, atol=1e-6)
-    np.testing.assert_allclose(moments.second, (m.T * p) @ m + np.diag([0.25, 0.0, 1.0, 0.09]), atol=1e-6)
+    np.testing.assert_allclose(
+        moments.second, (m.T * p) @ m + np.diag([0.25, 0.0, 1.0, 0.09]), atol=1e-6
+    )
     assert np.linalg.matrix_rank(np.asarray(moments.cross), tol=1e-5) == 3
     seen = SupervisedContrastiveProblem(g).sample_pairs(KEY, MANY).moments()
     assert (np.abs(seen.cross - moments.cross) < 6 * seen.cross_error + 1e-7).all()
@@ -51,7 +60,9 @@ def test_moments_of_pairs_of_a_class_are_those_of_samples():
 def test_mixed_positives_have_the_mixture_of_both_cross_moments(share):
     g = Groups.signs([1.0, 0.8], [0.4, 0.6], [0.5], balance=0.3)
     problem = SupervisedContrastiveProblem(g, MixedPositives(share))
-    classes, views = (SupervisedContrastiveProblem(g, MixedPositives(a)).moments().cross for a in (1.0, 0.0))
+    classes, views = (
+        SupervisedContrastiveProblem(g, MixedPositives(a)).moments().cross for a in (1.0, 0.0)
+    )
     moments = problem.moments()
     np.testing.assert_allclose(moments.cross, share * classes + (1 - share) * views, atol=1e-6)
     seen = problem.sample_pairs(KEY, MANY).moments()
@@ -67,7 +78,12 @@ def test_signs_have_the_stated_correlations_given_the_class():
     label = np.asarray(g.labels)[np.asarray(group)]
     within(label.mean(), 0.2, MANY, 0.4)
     within(np.asarray(x)[label == 1].mean(0), [2.0, 0.6, -0.45], 0.2 * MANY, 1.1)
-    within((np.asarray(x)[label == 0] - np.asarray(g.means[group])[label == 0]).std(0), [0.3] * 3, 0.8 * MANY, 0.3)
+    within(
+        (np.asarray(x)[label == 0] - np.asarray(g.means[group])[label == 0]).std(0),
+        [0.3] * 3,
+        0.8 * MANY,
+        0.3,
+    )
 
 
 def test_a_perfect_correlation_leaves_groups_without_probability():
@@ -98,7 +114,11 @@ def test_population_squared_error_is_that_of_all_rows():
     moments = TargetMoments(y.T @ x / 20, x.T @ x / 20, (y**2).sum() / 20)
     network = DeepLinear.init(KEY, (3, 4, 2))
     np.testing.assert_allclose(mse(network, moments), mse(network, Labelled(x, y)), rtol=1e-5)
-    for a, b in zip(layer_gradients(network, moments, mse), layer_gradients(network, Labelled(x, y), mse), strict=True):
+    for a, b in zip(
+        layer_gradients(network, moments, mse),
+        layer_gradients(network, Labelled(x, y), mse),
+        strict=True,
+    ):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
@@ -134,7 +154,9 @@ def test_groups_pass_through_jit_without_recompiling():
 
 
 def test_float32_stays_float32():
-    g = Groups.signs(jnp.ones(2, jnp.float32), jnp.float32(0.1), jnp.array([0.5], jnp.float32), jnp.float32(0.5))
+    g = Groups.signs(
+        jnp.ones(2, jnp.float32), jnp.float32(0.1), jnp.array([0.5], jnp.float32), jnp.float32(0.5)
+    )
     problem = SupervisedContrastiveProblem(g, MixedPositives(jnp.float32(0.5)))
     assert problem.moments().cross.dtype == jnp.float32
     assert problem.sample_pairs(KEY, 4).first.dtype == jnp.float32
@@ -143,33 +165,90 @@ def test_float32_stays_float32():
 
 HALF = [0.5, 0.5]
 BAD = {
-    "probabilities that do not sum to one": (lambda: Groups([0.5, 0.4], np.eye(2), 0.1, [0, 1]), r"probability: got a sum of 0.9"),
-    "a negative probability": (lambda: Groups([1.5, -0.5], np.eye(2), 0.1, [0, 1]), "probability: got 1.5 at index 0"),
-    "an empty class": (lambda: Groups(HALF, np.eye(2), 0.1, [0, 2]), "labels: got class 1 without any probability"),
-    "a class without probability": (lambda: Groups([1.0, 0.0], np.eye(2), 0.1, [0, 1]), "labels: got class 1 without"),
-    "a label out of range": (lambda: Groups(HALF, np.eye(2), 0.1, [0, 2], 2), "labels: got 2 at index 1; want whole numbers from 0 to 1"),
-    "a negative label": (lambda: Groups(HALF, np.eye(2), 0.1, [0, -1], 2), "labels: got -1 at index 1"),
-    "labels that are no integers": (lambda: Groups(HALF, np.eye(2), 0.1, [0.0, 1.0]), "labels: got shape"),
+    "probabilities that do not sum to one": (
+        lambda: Groups([0.5, 0.4], np.eye(2), 0.1, [0, 1]),
+        r"probability: got a sum of 0.9",
+    ),
+    "a negative probability": (
+        lambda: Groups([1.5, -0.5], np.eye(2), 0.1, [0, 1]),
+        "probability: got 1.5 at index 0",
+    ),
+    "an empty class": (
+        lambda: Groups(HALF, np.eye(2), 0.1, [0, 2]),
+        "labels: got class 1 without any probability",
+    ),
+    "a class without probability": (
+        lambda: Groups([1.0, 0.0], np.eye(2), 0.1, [0, 1]),
+        "labels: got class 1 without",
+    ),
+    "a label out of range": (
+        lambda: Groups(HALF, np.eye(2), 0.1, [0, 2], 2),
+        "labels: got 2 at index 1; want whole numbers from 0 to 1",
+    ),
+    "a negative label": (
+        lambda: Groups(HALF, np.eye(2), 0.1, [0, -1], 2),
+        "labels: got -1 at index 1",
+    ),
+    "labels that are no integers": (
+        lambda: Groups(HALF, np.eye(2), 0.1, [0.0, 1.0]),
+        "labels: got shape",
+    ),
     "means of another number": (lambda: Groups(HALF, np.eye(3), 0.1, [0, 1]), "means: got shape"),
     "negative noise": (lambda: Groups(HALF, np.eye(2), -0.1, [0, 1]), "noise: got -0.1"),
-    "noise of another number": (lambda: Groups(HALF, np.eye(2), [0.1] * 3, [0, 1]), "noise: got shape"),
-    "a correlation beyond one": (lambda: Groups.signs([1.0, 1.0], 0.1, [1.5]), r"correlation: got 1.5 at index 0; want correlations in"),
-    "too few correlations": (lambda: Groups.signs([1.0, 1.0], 0.1), "correlation: got 0 numbers; want 1"),
+    "noise of another number": (
+        lambda: Groups(HALF, np.eye(2), [0.1] * 3, [0, 1]),
+        "noise: got shape",
+    ),
+    "a correlation beyond one": (
+        lambda: Groups.signs([1.0, 1.0], 0.1, [1.5]),
+        r"correlation: got 1.5 at index 0; want correlations in",
+    ),
+    "too few correlations": (
+        lambda: Groups.signs([1.0, 1.0], 0.1),
+        "correlation: got 0 numbers; want 1",
+    ),
     "one class alone": (lambda: Groups.signs([1.0], 0.1, balance=1.0), "balance: got 1.0"),
     "a strength of zero": (lambda: Groups.signs([0.0], 0.1), "strength: got 0.0"),
     "mixing beyond one": (lambda: MixedPositives(1.2), "share: got 1.2"),
     "several mixings": (lambda: MixedPositives([0.1, 0.2]), "share: got shape"),
-    "targets of another number": (lambda: SupervisedProblem(three(), np.ones((2, 1))), r"targets: got shape \(2, 1\)"),
+    "targets of another number": (
+        lambda: SupervisedProblem(three(), np.ones((2, 1))),
+        r"targets: got shape \(2, 1\)",
+    ),
     "no such feature": (lambda: three().read(4), "feature: got 4"),
-    "a feature of one sign": (lambda: Groups(HALF, [[1.0], [2.0]], 0.1, [0, 1]).read(0), "labels: got class 0 without"),
-    "a shift beyond one": (lambda: ShiftProblem([1.0, 1.0], 0.1, [0.5], [-1.1]), "correlation: got -1.1"),
-    "a shift of another number": (lambda: ShiftProblem([1.0, 1.0], 0.1, [0.5], [0.1, 0.1]), "correlation: got 2 numbers"),
-    "target moments of another width": (lambda: TargetMoments(np.ones((1, 3)), np.eye(2)), "target: got shape"),
-    "a target where nothing varies": (lambda: TargetMoments([[1.0, 1.0]], np.diag([1.0, 0.0]), 5.0), "target: got a moment 1"),
+    "a feature of one sign": (
+        lambda: Groups(HALF, [[1.0], [2.0]], 0.1, [0, 1]).read(0),
+        "labels: got class 0 without",
+    ),
+    "a shift beyond one": (
+        lambda: ShiftProblem([1.0, 1.0], 0.1, [0.5], [-1.1]),
+        "correlation: got -1.1",
+    ),
+    "a shift of another number": (
+        lambda: ShiftProblem([1.0, 1.0], 0.1, [0.5], [0.1, 0.1]),
+        "correlation: got 2 numbers",
+    ),
+    "target moments of another width": (
+        lambda: TargetMoments(np.ones((1, 3)), np.eye(2)),
+        "target: got shape",
+    ),
+    "a target where nothing varies": (
+        lambda: TargetMoments([[1.0, 1.0]], np.diag([1.0, 0.0]), 5.0),
+        "target: got a moment 1",
+    ),
     "too little power": (lambda: TargetMoments([[1.0, 1.0]], np.eye(2), 1.0), "power: got 1"),
-    "a second moment that is none": (lambda: TargetMoments([[1.0, 1.0]], np.diag([1.0, -1.0])), "second: got least eigenvalue -1"),
-    "another number of outputs": (lambda: mse(DeepLinear([np.eye(2)]), TargetMoments([[1.0, 1.0]], np.eye(2))), "data: got targets"),
-    "a loss without targets": (lambda: spectral(DeepLinear([np.eye(2)]), TargetMoments(np.eye(2), np.eye(2))), "data: got TargetMoments"),
+    "a second moment that is none": (
+        lambda: TargetMoments([[1.0, 1.0]], np.diag([1.0, -1.0])),
+        "second: got least eigenvalue -1",
+    ),
+    "another number of outputs": (
+        lambda: mse(DeepLinear([np.eye(2)]), TargetMoments([[1.0, 1.0]], np.eye(2))),
+        "data: got targets",
+    ),
+    "a loss without targets": (
+        lambda: spectral(DeepLinear([np.eye(2)]), TargetMoments(np.eye(2), np.eye(2))),
+        "data: got TargetMoments",
+    ),
 }
 
 

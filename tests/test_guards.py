@@ -19,7 +19,11 @@ from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
 from projhead_theory.simulation._stochastic import _gram
 from projhead_theory.simulation._trajectory import standing
-from projhead_theory.theorems._common.rounding import DEVIATIONS, imbalance_rounding, rounding_of_steps
+from projhead_theory.theorems._common.rounding import (
+    DEVIATIONS,
+    imbalance_rounding,
+    rounding_of_steps,
+)
 from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theorems.dynamics.learning_order import _crossing
@@ -52,7 +56,9 @@ def test_noise_of_a_stochastic_run_is_that_of_the_last_half_of_its_grams(eps):
     problem = pt.ContrastiveProblem(pt.Features([1.0] * 3), pt.AdditiveNoise(0.3))
     network = pt.DeepLinear.init(jax.random.key(0), (3, 3, 2))
     with jax.numpy_dtype_promotion("standard"):
-        run = stochastic(network, problem, key=jax.random.key(1), step=1e-2, steps=80, batch=8, record=9)
+        run = stochastic(
+            network, problem, key=jax.random.key(1), step=1e-2, steps=80, batch=8, record=9
+        )
     tail = np.asarray(run.grams)[4:, -1]
     want = np.sqrt(((tail - tail.mean(0)) ** 2).sum((1, 2)).mean())
     # Of Grams that differ by less than their size, to the rounding of that size.
@@ -86,7 +92,9 @@ def of_targets(moments):
 
 
 def targets(key, second):
-    return pt.TargetMoments(jax.random.normal(key, (3, len(second))) @ second, second, jnp.asarray(100.0))
+    return pt.TargetMoments(
+        jax.random.normal(key, (3, len(second))) @ second, second, jnp.asarray(100.0)
+    )
 
 
 @pytest.mark.x64
@@ -118,8 +126,12 @@ def test_rounding_of_features_that_do_not_mix_is_a_few_epsilon():
 def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
     """A billionth is far more than rounding; and rounding, of a layer of condition 1e4 in a random frame, is no loss."""
     basis, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
-    network = pt.DeepLinear([*[jnp.eye(4)] * (depth - 1), jnp.asarray(np.diag([1, 1e-2, 1e-4]) @ basis[:, :3].T)])
-    complexity = lambda target: float(pt.measure.sample_complexity(network, pt.Downstream(np.eye(4), target))[-1])  # noqa: E731
+    network = pt.DeepLinear(
+        [*[jnp.eye(4)] * (depth - 1), jnp.asarray(np.diag([1, 1e-2, 1e-4]) @ basis[:, :3].T)]
+    )
+    complexity = lambda target: float(
+        pt.measure.sample_complexity(network, pt.Downstream(np.eye(4), target))[-1]
+    )
     kept = basis[:, :3].sum(1)
     assert np.isfinite(complexity(kept))
     assert np.isinf(complexity(kept + 1e-9 * basis[:, 3]))
@@ -127,8 +139,9 @@ def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
 
 def test_a_target_that_a_gram_drops_is_lost_however_little_of_it(eps):
     """Two hundred roundings, of which 24 may be those of the vectors."""
-    complexity = lambda rest: pt.theory.sample_complexity(  # noqa: E731
-        jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None], pt.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest]))
+    complexity = lambda rest: pt.theory.sample_complexity(
+        jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None],
+        pt.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
     )
     assert np.isinf(complexity(200 * eps)).all()
     assert np.isfinite(complexity(0.0)).all()
@@ -175,7 +188,7 @@ def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
     times = np.linspace(0, 2, 9)
     width = times[1]
     exact = 3.5 * width + width / np.sqrt(12)
-    logs = lambda t: jnp.asarray(t + bend * t**2 / 2)  # noqa: E731
+    logs = lambda t: jnp.asarray(t + bend * t**2 / 2)
     seen = _crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
     ratio = float(seen.interpolation[0]) / abs(float(seen.times[0]) - exact)
     assert ratio == pytest.approx(np.sqrt(27), rel=abs(bend) * width / (1 + bend * exact))
@@ -190,33 +203,47 @@ def test_rounding_of_steps_is_that_of_each_and_of_the_imbalance_formed(steps, ep
     moved = 0.1 * np.sqrt(2) / 2
     each = 2 * eps * (2 + moved) * (2 + 2 * moved)
     want = min(steps, DEVIATIONS * np.sqrt(steps)) * each + 8 * 2 * eps * 2**2
-    np.testing.assert_allclose(rounding_of_steps(networks, gradients, jnp.asarray(0.1)), want, rtol=(16 + steps) * eps)
+    np.testing.assert_allclose(
+        rounding_of_steps(networks, gradients, jnp.asarray(0.1)), want, rtol=(16 + steps) * eps
+    )
 
 
 def test_noise_of_networks_that_are_not_linear_is_of_the_second_moment_of_outputs():
     """Of the first of both views, over the batch."""
-    network, x = pt.ShallowReLU([jnp.eye(2), jnp.ones((2, 2))]), jnp.asarray([[1.0, 2.0], [3.0, -4.0], [0.5, 0.0]])
+    network, x = (
+        pt.ShallowReLU([jnp.eye(2), jnp.ones((2, 2))]),
+        jnp.asarray([[1.0, 2.0], [3.0, -4.0], [0.5, 0.0]]),
+    )
     y = np.asarray(network(x))
-    np.testing.assert_allclose(_gram(network, pt.losses.spectral, pt.Views(x, 2 * x)), y.T @ y / 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        _gram(network, pt.losses.spectral, pt.Views(x, 2 * x)), y.T @ y / 3, rtol=1e-6
+    )
 
 
 def test_a_flow_records_as_many_moments_as_asked_for():
     """From the start, geometrically; and the end."""
     one = jnp.eye(2)
-    times = gradient_flow(pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), until=3.0, record=9).times
+    times = gradient_flow(
+        pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), until=3.0, record=9
+    ).times
     assert (times.size, float(times[0]), float(times[-1])) == (9 + 1, 0.0, 3.0)
 
 
 def test_no_step_is_taken_after_one_that_is_not_finite():
     """Though every other one is."""
     ones = pt.DeepLinear([jnp.ones((1, 1))])
-    step = lambda network, state, i: (jax.tree.map(lambda w: jnp.where(i == 2, jnp.inf, w), ones), state)  # noqa: E731
+    step = lambda network, state, i: (
+        jax.tree.map(lambda w: jnp.where(i == 2, jnp.inf, w), ones),
+        state,
+    )
     recorded, _, alive, last = drive(step, ones, (), jnp.asarray([0, 5]))
     assert (float(recorded.layers[0][-1, 0, 0]), bool(alive), int(last)) == (3.0, False, 2)
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])
-@pytest.mark.parametrize("margin", [lambda x, end: x - end, lambda x, end: end - x], ids=["rising", "falling"])
+@pytest.mark.parametrize(
+    "margin", [lambda x, end: x - end, lambda x, end: end - x], ids=["rising", "falling"]
+)
 def test_a_threshold_may_be_an_end_of_its_bracket(end, margin):
     """Where the margin is zero, of either sign."""
     found = float(pt.theory.threshold(lambda x: margin(x, end), 0.0, 1.0))
@@ -227,7 +254,16 @@ def finished(weights, values, norms):
     """A discrete-time run of one weight, from its two records."""
     networks = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
     at, values, norms = jnp.arange(2), jnp.asarray(values), jnp.asarray(norms)
-    return finish(at, networks, values, norms, jnp.zeros(1), jnp.asarray(True), jnp.asarray(1), jnp.asarray(1e-8, values.dtype))
+    return finish(
+        at,
+        networks,
+        values,
+        norms,
+        jnp.zeros(1),
+        jnp.asarray(True),
+        jnp.asarray(1),
+        jnp.asarray(1e-8, values.dtype),
+    )
 
 
 def test_a_run_is_judged_by_the_size_of_its_last_network():
@@ -239,7 +275,10 @@ def test_a_run_is_judged_by_the_size_of_its_last_network():
 def test_the_gradient_that_rounding_leaves_is_in_units_of_the_loss(scale, eps):
     """Ten roundings of the loss over the size of the network, and no less than at the start: nothing more can be told."""
     gradient, one = jnp.asarray(10 * eps * scale), jnp.asarray(1.0)
-    assert standing(gradient, one, one * scale, gradient, one * scale, jnp.asarray(eps**0.5)) == Ended.rounding
+    assert (
+        standing(gradient, one, one * scale, gradient, one * scale, jnp.asarray(eps**0.5))
+        == Ended.rounding
+    )
 
 
 def test_a_run_whose_loss_is_beyond_the_largest_number_has_diverged():
@@ -252,7 +291,10 @@ def test_a_run_whose_loss_is_beyond_the_largest_number_has_diverged():
 def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
     """The indicator may then be anything: an infinite tolerance, of no part that is not a number."""
     fractions = jnp.asarray([0.8, 0.01])
-    moments, downstream = pt.Moments(jnp.diag(fractions), jnp.eye(2)), pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0]))
+    moments, downstream = (
+        pt.Moments(jnp.diag(fractions), jnp.eye(2)),
+        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+    )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     run = dataclasses.replace(run, noise=1.1 * fractions[1] / 3)
     verdict = judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream)
@@ -263,20 +305,33 @@ def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
 def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
     """Of all Grams within the tolerance, the worst is the one with the least eigenvalue lowest."""
     fractions = jnp.asarray([0.8, 0.01])
-    moments, downstream = pt.Moments(jnp.diag(fractions), jnp.eye(2)), pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0]))
+    moments, downstream = (
+        pt.Moments(jnp.diag(fractions), jnp.eye(2)),
+        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+    )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     # The tolerance of the last layer is three times the noise.
     run = dataclasses.replace(run, noise=share * fractions[1] / 3)
-    granted = float(judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream).tolerance[0])
+    granted = float(
+        judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream).tolerance[0]
+    )
     lowest = fractions * jnp.asarray([1, 1 - share])
-    needs = [jnp.log(pt.theory.sample_complexity(jnp.diag(x)[None], downstream))[0] for x in (lowest, fractions)]
+    needs = [
+        jnp.log(pt.theory.sample_complexity(jnp.diag(x)[None], downstream))[0]
+        for x in (lowest, fractions)
+    ]
     assert float(needs[0] - needs[1]) <= granted
 
 
 def regression(signs):
     """Moments whose target has singular values 0.9, 0.6 and 0.2 with these signs, in whitened inputs: those of features, if diagonal."""
-    target, second = jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs), jnp.asarray([1.0, 4.0, 0.25])
-    return pt.TargetMoments(jnp.diag(target * jnp.sqrt(second)), jnp.diag(second), jnp.asarray(10.0))
+    target, second = (
+        jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs),
+        jnp.asarray([1.0, 4.0, 0.25]),
+    )
+    return pt.TargetMoments(
+        jnp.diag(target * jnp.sqrt(second)), jnp.diag(second), jnp.asarray(10.0)
+    )
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
@@ -301,7 +356,10 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
     gram = prediction.minimiser.grams[-1]
     run = still(pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3, 3)))
     granted = judge_least(prediction, Run(run, run)).parts["start"][:3]
-    top, total = float(jnp.linalg.norm(gram, 2)) ** (1 / 3), 2 * float(imbalance_rounding(run.start))
+    top, total = (
+        float(jnp.linalg.norm(gram, 2)) ** (1 / 3),
+        2 * float(imbalance_rounding(run.start)),
+    )
     want = [np.sqrt(2) * total, np.sqrt(2) * total * (2 * top + total), 0]
     size = jnp.linalg.norm(prediction.minimiser.grams, axis=(1, 2))
     # Differences of numbers that are some hundred epsilon apart.
@@ -316,7 +374,9 @@ def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
     problem = _matching(jax.random.key(0), 3, 4, jnp.asarray(0.2), jnp.asarray(0))
     own = predict_matching(problem)
     paired = with_pairing(lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second))(problem, own)
-    np.testing.assert_allclose(paired.grams, own.grams, rtol=0, atol=64 * eps * float(jnp.max(own.grams)))
+    np.testing.assert_allclose(
+        paired.grams, own.grams, rtol=0, atol=64 * eps * float(jnp.max(own.grams))
+    )
 
 
 @pytest.mark.parametrize(("kind", "cross"), [("classes", 1.0), ("views", 1.25)])
@@ -324,5 +384,7 @@ def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
     """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views keep and classes do not."""
     groups = pt.Groups([0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1])
     number = jnp.asarray(0.2)
-    task = ProbeTask(groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2)
+    task = ProbeTask(
+        groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
+    )
     np.testing.assert_allclose(_pairs(task).cross, [[cross]], rtol=16 * eps)

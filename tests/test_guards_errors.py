@@ -30,14 +30,29 @@ def both(*, miss=1.0, force=0.0, fixed=True, pair=True):
     to be. Each end has a layer of norm 5 and an inverse of its curvature of norm 2, or 6 at the smaller decay.
     """
     run = still(pt.DeepLinear([jnp.asarray(np.sqrt(LOWER))] * 2))
-    run = dataclasses.replace(run, ended=Ended.where(jnp.asarray(pair), Ended.converged, Ended.limit))
-    twice = lambda x: jnp.stack([jnp.asarray(x, run.loss.dtype)] * 2)  # noqa: E731
+    run = dataclasses.replace(
+        run, ended=Ended.where(jnp.asarray(pair), Ended.converged, Ended.limit)
+    )
+    twice = lambda x: jnp.stack([jnp.asarray(x, run.loss.dtype)] * 2)
     gram = twice(miss * FACTOR**2 * LOWER)
     inverse = twice(np.eye(4)) * jnp.asarray([1.0, 3.0], gram.dtype)[:, None, None]
     layer, step = twice([[3.0, 0.0], [0.0, 4.0]]), twice(np.zeros((2, 2)))
-    ends = Ends(gram, gram, gram, twice(0.0), layer, step, inverse, twice(force), jnp.asarray(fixed), jnp.asarray(True))
+    ends = Ends(
+        gram,
+        gram,
+        gram,
+        twice(0.0),
+        layer,
+        step,
+        inverse,
+        twice(force),
+        jnp.asarray(fixed),
+        jnp.asarray(True),
+    )
     moments = pt.Moments(jnp.asarray(LOWER**2), jnp.eye(2))
-    return Alike(pt.theory.layerwise(moments, 2), jnp.asarray(FACTOR)), Both(ends, Run(run, run), jnp.asarray(LOWER))
+    return Alike(pt.theory.layerwise(moments, 2), jnp.asarray(FACTOR)), Both(
+        ends, Run(run, run), jnp.asarray(LOWER)
+    )
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -71,11 +86,15 @@ def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
     """
     groups = pt.Groups([0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1])
     number = jnp.asarray(0.5)
-    task = _probing.ProbeTask(groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2)
+    task = _probing.ProbeTask(
+        groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
+    )
     run = still(pt.DeepLinear([jnp.eye(2), jnp.eye(2)[:1] if kind == "single" else jnp.eye(2)]))
     run = dataclasses.replace(run, gradient_norm=jnp.asarray([1.0, 1e-3]))
     half = jnp.full((2, 1, 2), 0.5)
-    verdict = _probing.judge(_probing.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run)))
+    verdict = _probing.judge(
+        _probing.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run))
+    )
     np.testing.assert_allclose(verdict.parts["stationarity"], np.full(8, granted), rtol=16 * eps)
 
 
@@ -105,10 +124,15 @@ def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width
 @pytest.mark.parametrize("apart", [0.0, 1e-6])
 def test_two_runs_that_agree_are_granted_the_error_of_a_step(apart, monkeypatch, eps):
     """Besides what parts them: in each of two layers, of a row of length 5, and of one that is zero."""
-    ends = [pt.DeepLinear([jnp.eye(2), jnp.asarray([[3.0, 4.0 + off], [0.0, off]])]) for off in (0.0, apart)]
+    ends = [
+        pt.DeepLinear([jnp.eye(2), jnp.asarray([[3.0, 4.0 + off], [0.0, off]])])
+        for off in (0.0, apart)
+    ]
     monkeypatch.setattr(training, "flow", lambda *_: Run(*map(still, ends)))
     moments = pt.Moments(jnp.eye(2), jnp.eye(2))
     measured = training.trained(ends[0], moments, lambda network: network.layers[1])
     np.testing.assert_array_equal(measured.value, ends[0].layers[1])
     row, empty = np.asarray(ends[1].layers[1] - ends[0].layers[1])[:, 1]
-    np.testing.assert_allclose(measured.errors["integration"], [row + 2 * 5 * eps**0.75, empty], rtol=16 * eps)
+    np.testing.assert_allclose(
+        measured.errors["integration"], [row + 2 * 5 * eps**0.75, empty], rtol=16 * eps
+    )

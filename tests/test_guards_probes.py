@@ -30,7 +30,9 @@ def test_noise_of_a_read_out_is_the_blur_times_the_size_of_the_layer(blur):
     seen = group_accuracy(exact([[3.0]]), line, line, blur, key=KEY)
     right = norm.cdf(1 / blur)
     # Six standard errors of as many answers as are drawn for a group.
-    np.testing.assert_allclose(seen.groups, np.full((1, 2), right), atol=6 * (right * (1 - right) / (2048 * 8)) ** 0.5)
+    np.testing.assert_allclose(
+        seen.groups, np.full((1, 2), right), atol=6 * (right * (1 - right) / (2048 * 8)) ** 0.5
+    )
 
 
 def test_read_out_is_least_squares_with_a_ridge_of_the_size_of_its_noise():
@@ -57,7 +59,10 @@ def test_standard_errors_of_two_read_outs_are_half_their_difference():
     network, each = pt.DeepLinear.init(KEY, (3, 3, 2)), 50
     seen = group_accuracy(network, groups, groups, 0.7, key=KEY, samples=8 * each, repeats=2)
     assert (np.asarray(seen.groups_error) > 0).sum() > 10
-    for mean, error, answers in ((seen.groups, seen.groups_error, each), (seen.average, seen.average_error, 8 * each)):
+    for mean, error, answers in (
+        (seen.groups, seen.groups_error, each),
+        (seen.average, seen.average_error, 8 * each),
+    ):
         for either in (mean + error, mean - error):
             right = np.asarray(either) * answers
             np.testing.assert_allclose(right, right.round(), atol=1e-3)
@@ -78,7 +83,9 @@ def test_a_margin_is_sought_in_as_many_coordinates_as_the_fewer_of_samples_and_d
     if basis is None:
         np.testing.assert_array_equal(z, x)
     else:
-        np.testing.assert_allclose(np.swapaxes(basis, 1, 2) @ basis, np.broadcast_to(np.eye(n), (4, n, n)), atol=1e-14)
+        np.testing.assert_allclose(
+            np.swapaxes(basis, 1, 2) @ basis, np.broadcast_to(np.eye(n), (4, n, n)), atol=1e-14
+        )
         np.testing.assert_allclose(z @ np.swapaxes(basis, 1, 2), x, atol=1e-14)
 
 

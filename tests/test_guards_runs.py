@@ -21,7 +21,16 @@ def test_a_run_ends_before_the_first_record_whose_loss_or_gradient_is_not_finite
         values = values.at[2].set(jnp.inf)
     else:
         norms = norms.at[2].set(jnp.inf)
-    run = finish(jnp.arange(3), networks, values, norms, jnp.zeros(2), jnp.asarray(True), jnp.asarray(2), jnp.asarray(0.1))
+    run = finish(
+        jnp.arange(3),
+        networks,
+        values,
+        norms,
+        jnp.zeros(2),
+        jnp.asarray(True),
+        jnp.asarray(2),
+        jnp.asarray(0.1),
+    )
     assert run.ended == Ended.diverged
     np.testing.assert_array_equal(run.loss, [3.0, 2.0, 2.0])
     np.testing.assert_array_equal(run.networks.layers[0][:, 0, 0], [0.0, 1.0, 1.0])
@@ -31,7 +40,9 @@ def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_lay
     """Which is at most the absolute and the relative tolerance of the largest number, for each of the numbers: two layers of four."""
     network = pt.DeepLinear([jnp.diag(jnp.asarray([2.0, 1.0])), jnp.eye(2)])
     moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
-    run = gradient_flow(network, moments, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0)
+    run = gradient_flow(
+        network, moments, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0
+    )
     layers = run.networks.layers
     size = max(float(jnp.sqrt(jnp.sum(w**2, axis=(1, 2))).max()) for w in layers)
     largest = max(float(jnp.abs(w).max()) for w in layers)
@@ -43,7 +54,16 @@ def test_the_drift_of_a_descent_is_what_both_neighbours_moved():
     """Of each pair of layers, from their squared updates."""
     networks = pt.DeepLinear([jnp.ones((2, 1, 1))] * 3)
     ones = jnp.ones(2)
-    run = finish(jnp.arange(2), networks, ones, ones, jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray(True), jnp.asarray(1), jnp.asarray(0.1))
+    run = finish(
+        jnp.arange(2),
+        networks,
+        ones,
+        ones,
+        jnp.asarray([1.0, 2.0, 4.0]),
+        jnp.asarray(True),
+        jnp.asarray(1),
+        jnp.asarray(0.1),
+    )
     np.testing.assert_array_equal(run.drift, [3.0, 6.0])
 
 
@@ -51,7 +71,11 @@ def test_a_penalty_is_added_to_the_loss():
     """Half of the decay times the squares of all weights, 4 + 9 + 1."""
     network = pt.DeepLinear([jnp.asarray([[2.0, 3.0]]), jnp.asarray([[1.0]])])
     moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
-    np.testing.assert_allclose(objective(network, spectral, moments, jnp.asarray(0.5)) - spectral(network, moments), 0.25 * 14, rtol=1e-5)
+    np.testing.assert_allclose(
+        objective(network, spectral, moments, jnp.asarray(0.5)) - spectral(network, moments),
+        0.25 * 14,
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(("gradient", "ended"), [(0.9e-4, Ended.converged), (1.1e-4, Ended.limit)])

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.x64
 @by_claim(["sorted-matching"])
 def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise(name):
     problem, measured = side(name, 0)
-    large = replace(problem, decay=2 * theory.matching_limit(problem.cross, problem.second, problem.rows))
+    large = replace(
+        problem, decay=2 * theory.matching_limit(problem.cross, problem.second, problem.rows)
+    )
     verdict = sorted_matching.CLAIM.compare(sorted_matching.predict_matching(large), measured)
     assert verdict.name == "premise_failed"
     assert verdict.failed == ("the sorted pairing is the best",)
@@ -31,7 +33,9 @@ def test_every_row_is_a_run_under_its_own_head(name):
     """The same as without the others."""
     problem, ends = side(name, 0)
     for i in range(len(problem.rows)):
-        alone = _training.train(problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
+        alone = _training.train(
+            problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1)
+        )
         np.testing.assert_array_equal(alone.before[0], ends.before[i])
 
 
@@ -55,11 +59,16 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
         a = np.random.default_rng(seed).standard_normal((3, 3))
         slopes = jnp.broadcast_to(jnp.asarray(a + a.T), ends.before.shape)
         left, rounding = ends.moved(slopes)
-        np.testing.assert_allclose(left, 2 * np.abs(np.sum(slopes * gram_step, axis=(1, 2))), rtol=1e-3)
+        np.testing.assert_allclose(
+            left, 2 * np.abs(np.sum(slopes * gram_step, axis=(1, 2))), rtol=1e-3
+        )
         whole = sorted_matching.off(ends)[1] * frobenius(slopes)
         assert np.all(rounding <= whole * (1 + 1e-9))
     # The features' own directions are determined by the loss, what turns them into one another by the weak decay alone.
-    own, turning = (problem.basis @ jnp.asarray(m) @ problem.basis.T for m in (np.diag([1.0, 0, 0]), np.eye(3)[:, [1, 0, 2]]))
+    own, turning = (
+        problem.basis @ jnp.asarray(m) @ problem.basis.T
+        for m in (np.diag([1.0, 0, 0]), np.eye(3)[:, [1, 0, 2]])
+    )
     sizes = [ends.moved(jnp.broadcast_to(m, ends.before.shape))[1][0] for m in (own, turning)]
     assert sizes[1] > 3 * sizes[0]
 
@@ -68,9 +77,14 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
 def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
     """Newton's step is zero there, and the curvature says that training has not ended: a run that stays is not settled."""
     p, _ = side(name, 0)
-    for order, minimum in ((jnp.argsort(-jnp.sqrt(p.cross) / p.second), True), (jnp.argsort(jnp.sqrt(p.cross) / p.second), False)):
+    for order, minimum in (
+        (jnp.argsort(-jnp.sqrt(p.cross) / p.second), True),
+        (jnp.argsort(jnp.sqrt(p.cross) / p.second), False),
+    ):
         weights = jnp.sqrt(p.cross[order] - p.decay / (4 * p.rows**2)) / (p.rows * p.second[order])
-        step, inverse, _ = _training._newton(weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments)
+        step, inverse, _ = _training._newton(
+            weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments
+        )
         assert bool(jnp.all(jnp.diagonal(inverse) > 0)) == minimum
         assert float(jnp.max(jnp.abs(step))) < 1e-9 or not minimum
 
@@ -116,8 +130,16 @@ def test_the_tournament_of_the_example_has_the_limits_that_are_stated():
     rng = np.random.default_rng(0)
     for _ in range(20):
         cross, fraction = rng.uniform(0.2, 1, 3), rng.uniform(0.2, 0.95, 3)
-        assert example.tournament(cross, cross / fraction, 1e4 ** -np.arange(3.0)) == example.by(fraction)
+        assert example.tournament(cross, cross / fraction, 1e4 ** -np.arange(3.0)) == example.by(
+            fraction
+        )
         fraction = np.sort(fraction)[np.argsort(np.argsort(cross))]
         for kappa in (1.05, 1.5, 4.0):
-            assert example.tournament(cross, cross / fraction, kappa ** -np.arange(3.0)) == example.by(cross)
-            assert 0 < example.spilling(cross, cross / fraction, kappa ** -np.arange(3.0)) <= 1 - kappa**-2
+            assert example.tournament(
+                cross, cross / fraction, kappa ** -np.arange(3.0)
+            ) == example.by(cross)
+            assert (
+                0
+                < example.spilling(cross, cross / fraction, kappa ** -np.arange(3.0))
+                <= 1 - kappa**-2
+            )

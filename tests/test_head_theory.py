@@ -58,7 +58,9 @@ def objective(moments, rows, decay=0.0):
         f = h[:, None] * w
         inner = f @ s @ f.T
         gradient = h[:, None] * 4 * (inner @ f @ s - f @ c) + decay * w
-        return -2 * np.sum((f @ c) * f) + np.sum(inner**2) + decay / 2 * np.sum(w**2), gradient.ravel()
+        return -2 * np.sum((f @ c) * f) + np.sum(inner**2) + decay / 2 * np.sum(
+            w**2
+        ), gradient.ravel()
 
     return value
 
@@ -66,7 +68,11 @@ def objective(moments, rows, decay=0.0):
 def descend(moments, rows, seed, decay=0.0):
     start = np.random.default_rng(seed).standard_normal(np.asarray(rows).size * moments.dim)
     found = scipy.optimize.minimize(
-        objective(moments, rows, decay), start, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5000}
+        objective(moments, rows, decay),
+        start,
+        jac=True,
+        method="BFGS",
+        options={"gtol": 1e-11, "maxiter": 5000},
     )
     return found.fun, found.x.reshape(-1, moments.dim)
 
@@ -75,7 +81,16 @@ def descend(moments, rows, seed, decay=0.0):
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize("rows", [[1.0, 1.0, 1.0], [1.0, 0.5, 0.25], [0.1, 3.0, 0.7], [1.0, 0.0, 2.0], [1.0, 0.8, 0.6, 0.4, 0.2]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [1.0, 1.0, 1.0],
+        [1.0, 0.5, 0.25],
+        [0.1, 3.0, 0.7],
+        [1.0, 0.0, 2.0],
+        [1.0, 0.8, 0.6, 0.4, 0.2],
+    ],
+)
 def test_no_search_under_a_head_goes_below_and_all_end_at_one_gram(moments, rows):
     """SciPy's BFGS over the encoder, from three starts, for invertible heads, one that is not, and more rows than dimensions."""
     rows = cast(rows)
@@ -87,7 +102,9 @@ def test_no_search_under_a_head_goes_below_and_all_end_at_one_gram(moments, rows
         np.testing.assert_allclose(f.T @ f, predicted.gram, atol=1e-4)
 
 
-@pytest.mark.parametrize("rows", [[1.0, 0.5, 0.1], [1.0, 0.0, 0.1], [0.0, 0.0, 3.0], [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]])
+@pytest.mark.parametrize(
+    "rows", [[1.0, 0.5, 0.1], [1.0, 0.0, 0.1], [0.0, 0.0, 3.0], [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]]
+)
 def test_only_the_number_of_positive_rows_counts(moments, rows):
     width = min(int(np.count_nonzero(rows)), 4)
     headed, plain = headed_minimiser(moments, cast(rows)), spectral(moments, width)
@@ -100,7 +117,10 @@ def test_only_the_number_of_positive_rows_counts(moments, rows):
 
 def test_a_cut_through_a_tie_is_an_error_or_a_flag():
     tied = features([0.5, 0.5, 0.2], [1.0, 1.0, 1.0])
-    with pytest.raises(NonUniqueMinimiserError, match=r"^width: got 1, which cuts between the tied signal fractions 1 and 2"):
+    with pytest.raises(
+        NonUniqueMinimiserError,
+        match=r"^width: got 1, which cuts between the tied signal fractions 1 and 2",
+    ):
         headed_minimiser(tied, cast([1.0, 0.0]))
     with pytest.raises(NonUniqueMinimiserError):
         sorted_matching(tied, cast([1.0, 0.0]))
@@ -111,27 +131,44 @@ def test_a_cut_through_a_tie_is_an_error_or_a_flag():
 
 
 @pytest.mark.parametrize(
-    "rows", [[1.0, 0.5, 0.25, 0.125], [0.2, 3.0, 0.7, 1.0], [1.0, 0.5, 0.25], [1.0, 0.0, 0.3], [1.0, 0.8, 0.6, 0.4, 0.2, 0.1]]
+    "rows",
+    [
+        [1.0, 0.5, 0.25, 0.125],
+        [0.2, 3.0, 0.7, 1.0],
+        [1.0, 0.5, 0.25],
+        [1.0, 0.0, 0.3],
+        [1.0, 0.8, 0.6, 0.4, 0.2, 0.1],
+    ],
 )
-def test_the_matched_encoder_has_the_least_loss_and_no_pairing_or_turn_has_less_norm(moments, rows, eps):
+def test_the_matched_encoder_has_the_least_loss_and_no_pairing_or_turn_has_less_norm(
+    moments, rows, eps
+):
     """Every pairing of modes with rows, and random orthogonal maps, for p below, at and above d, rows in any order, one row zero."""
     rows = cast(rows)
     matched, head = sorted_matching(moments, rows), np.asarray(rows)
     layer = np.asarray(matched.layer, np.float64)
     after = head[:, None] * layer
-    np.testing.assert_allclose(after.T @ after, headed_minimiser(moments, rows).gram, atol=1e3 * eps)
-    np.testing.assert_allclose(layer.T @ layer, matched.gram, atol=1e3 * eps / head[head > 0].min() ** 2)
+    np.testing.assert_allclose(
+        after.T @ after, headed_minimiser(moments, rows).gram, atol=1e3 * eps
+    )
+    np.testing.assert_allclose(
+        layer.T @ layer, matched.gram, atol=1e3 * eps / head[head > 0].min() ** 2
+    )
     assert float(matched.squared_norm) == pytest.approx((layer**2).sum(), rel=1e3 * eps)
     np.testing.assert_allclose(matched.weights, np.sqrt((layer**2).sum(0)), rtol=1e4 * eps)
     assert bool(matched.unique)
     w, positive = np.asarray(matched.after), head[head > 0]
     w = w[w > 1e-6]
-    norms = [((w / np.array(chosen)) ** 2).sum() for chosen in itertools.permutations(positive, w.size)]
+    norms = [
+        ((w / np.array(chosen)) ** 2).sum() for chosen in itertools.permutations(positive, w.size)
+    ]
     assert min(norms) == pytest.approx(float(matched.squared_norm), rel=1e3 * eps)
     rng = np.random.default_rng(0)
     for _ in range(50):
         q = np.linalg.qr(rng.standard_normal((positive.size,) * 2))[0][:, : w.size]
-        assert ((q * w / positive[:, None]) ** 2).sum() >= float(matched.squared_norm) * (1 - 1e3 * eps)
+        assert ((q * w / positive[:, None]) ** 2).sum() >= float(matched.squared_norm) * (
+            1 - 1e3 * eps
+        )
 
 
 def test_rank_i_has_weight_kappa_to_the_i_times_its_own(eps):
@@ -141,7 +178,9 @@ def test_rank_i_has_weight_kappa_to_the_i_times_its_own(eps):
     want = np.empty(3)
     want[order] = WEIGHTS[order] * kappa ** np.arange(3)
     np.testing.assert_allclose(matched.weights, want, rtol=1e3 * eps)
-    np.testing.assert_allclose(matched_weights(cast(WEIGHTS), powers(kappa, 3)), want, rtol=1e3 * eps)
+    np.testing.assert_allclose(
+        matched_weights(cast(WEIGHTS), powers(kappa, 3)), want, rtol=1e3 * eps
+    )
     np.testing.assert_allclose(matched.gram, np.diag(want**2), atol=1e3 * eps)
     np.testing.assert_array_equal(matched.rows, [0, 1, 2])
 
@@ -154,9 +193,15 @@ def test_matching_does_not_see_the_order_of_rows_or_features_and_knows_units(see
     weights, rows, unit = rng.uniform(0.1, 3, 4), rng.uniform(0.1, 3, 5), 10.0**scale
     turn, swap = rng.permutation(5), rng.permutation(4)
     base = np.asarray(matched_weights(cast(weights), cast(rows)))
-    np.testing.assert_allclose(matched_weights(cast(weights), cast(rows[turn])), base, rtol=16 * eps)
-    np.testing.assert_allclose(matched_weights(cast(weights[swap]), cast(rows)), base[swap], rtol=16 * eps)
-    np.testing.assert_allclose(matched_weights(cast(weights), cast(unit * rows)), base / unit, rtol=16 * eps)
+    np.testing.assert_allclose(
+        matched_weights(cast(weights), cast(rows[turn])), base, rtol=16 * eps
+    )
+    np.testing.assert_allclose(
+        matched_weights(cast(weights[swap]), cast(rows)), base[swap], rtol=16 * eps
+    )
+    np.testing.assert_allclose(
+        matched_weights(cast(weights), cast(unit * rows)), base / unit, rtol=16 * eps
+    )
 
 
 def test_tied_weights_on_rows_that_differ_are_flagged_on_equal_rows_not():
@@ -184,17 +229,27 @@ def test_the_gram_has_the_derivative_that_finite_differences_have(moments):
     direction = random_moments(jax.random.key(5), FRACTIONS[::-1].copy()).cross
 
     def gram(t, rows):
-        return sorted_matching(Moments(moments.cross + t * direction, moments.second), rows, throw=False).gram
+        return sorted_matching(
+            Moments(moments.cross + t * direction, moments.second), rows, throw=False
+        ).gram
 
     _, slope = jax.jvp(lambda t: gram(t, rows), (0.0,), (1.0,))
     np.testing.assert_allclose(slope, (gram(1e-6, rows) - gram(-1e-6, rows)) / 2e-6, atol=1e-6)
     _, slope = jax.jvp(lambda k: gram(0.0, k ** -jnp.arange(4.0)), (1.6,), (1.0,))
-    np.testing.assert_allclose(slope, (gram(0.0, powers(1.6 + 1e-6, 4)) - gram(0.0, powers(1.6 - 1e-6, 4))) / 2e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        slope,
+        (gram(0.0, powers(1.6 + 1e-6, 4)) - gram(0.0, powers(1.6 - 1e-6, 4))) / 2e-6,
+        atol=1e-6,
+    )
 
 
 def test_jit_vmap_and_the_labelled_data_set(moments, eps):
     kappas = cast([1.0, 1.5, 2.0])
-    batch = jax.jit(jax.vmap(lambda k: sorted_matching(moments, k ** -jnp.arange(4, dtype=k.dtype), throw=False)))(kappas)
+    batch = jax.jit(
+        jax.vmap(
+            lambda k: sorted_matching(moments, k ** -jnp.arange(4, dtype=k.dtype), throw=False)
+        )
+    )(kappas)
     one = sorted_matching(moments, powers(1.5, 4))
     np.testing.assert_allclose(batch.gram[1], one.gram, atol=1e3 * eps)
     data = one.to_xarray()
@@ -229,7 +284,9 @@ def test_the_deviation_is_linear_in_the_decay_until_a_feature_is_extinct(eps):
     np.testing.assert_allclose(base, (WEIGHTS / h) ** 2, rtol=64 * eps)
     for decay in (1e-2, 4e-2):
         left = base - np.asarray(decayed_matching(CROSS, SECOND, rows, decay)) ** 2
-        np.testing.assert_allclose(left, decay / (4 * h**4 * SECOND**2), rtol=1e-2 if eps > 1e-10 else 1e-9)
+        np.testing.assert_allclose(
+            left, decay / (4 * h**4 * SECOND**2), rtol=1e-2 if eps > 1e-10 else 1e-9
+        )
     end = 4 * h**2 * CROSS
     for i in range(3):
         assert float(decayed_matching(CROSS, SECOND, rows, end[i] * 0.999)[i]) > 0
@@ -251,7 +308,9 @@ def test_below_the_limit_no_assignment_beats_the_sorted_one(seed, share):
     energy = energies(cross, second, rows, decay)
     order = np.argsort(-np.sqrt(cross) / second)
     least = energy[scipy.optimize.linear_sum_assignment(energy)].sum()
-    assert energy[np.arange(d), order].sum() <= least + 1e-5 * abs(least) * (1 if jnp.result_type(float) == jnp.float32 else 1e-7)
+    assert energy[np.arange(d), order].sum() <= least + 1e-5 * abs(least) * (
+        1 if jnp.result_type(float) == jnp.float32 else 1e-7
+    )
 
 
 def test_beyond_the_limit_another_pairing_may_be_better():
@@ -259,7 +318,9 @@ def test_beyond_the_limit_another_pairing_may_be_better():
     cross, second, rows = np.array([0.3, 1.0]), np.array([0.5, 1.0]), np.array([1.0, 0.6])
     limit = float(matching_limit(cross, second, cast(rows)))
     x = 1 / (4 * rows**2)
-    assert limit == pytest.approx(min(2 * (0.3 / 0.25 - 1) / (x.sum() * (4 - 1)), 0.3 / x[1]), rel=1e-5)
+    assert limit == pytest.approx(
+        min(2 * (0.3 / 0.25 - 1) / (x.sum() * (4 - 1)), 0.3 / x[1]), rel=1e-5
+    )
     for decay, best in ((0.99 * limit, [0, 1]), (1.01 * limit, [1, 0])):
         energy = energies(cross, second, rows, decay)
         np.testing.assert_array_equal(scipy.optimize.linear_sum_assignment(energy)[1], best)
@@ -271,10 +332,13 @@ def test_beyond_the_limit_another_pairing_may_be_better():
 def test_the_emulating_head_gives_the_gram_below_a_trained_head(moments, eps):
     """In matrices, for any spectrum: the root of the Gram after the head, which is the layer-wise law's at half depth."""
     lower = layerwise(moments, 2)
-    matched = sorted_matching(moments, emulating_head(jnp.sqrt(jnp.linalg.eigvalsh(lower.grams[-1]))))
+    matched = sorted_matching(
+        moments, emulating_head(jnp.sqrt(jnp.linalg.eigvalsh(lower.grams[-1])))
+    )
     np.testing.assert_allclose(matched.gram, lower.grams[0], atol=1e4 * eps)
     assert float(matched.squared_norm) == pytest.approx(
-        float(theory.least_norm(spectral(moments).gram, 1)) ** 0 * float(jnp.trace(lower.grams[0])), rel=1e3 * eps
+        float(theory.least_norm(spectral(moments).gram, 1)) ** 0 * float(jnp.trace(lower.grams[0])),
+        rel=1e3 * eps,
     )
 
 
@@ -297,7 +361,9 @@ def test_any_other_spectrum_is_emulated_by_no_kappa_and_best_by_least_squares():
     def roughness(k):
         return np.var(np.log(k) * np.arange(3) + np.log(weights) / 2)
 
-    best = scipy.optimize.minimize_scalar(roughness, bounds=(1, 5), method="bounded", options={"xatol": 1e-9}).x
+    best = scipy.optimize.minimize_scalar(
+        roughness, bounds=(1, 5), method="bounded", options={"xatol": 1e-9}
+    ).x
     assert float(found.kappa) == pytest.approx(best, rel=1e-6)
     given_ = kappa_emulation(cast(weights), 1.2)
     ratios = 1.2 ** np.arange(3) * np.sqrt(weights)
@@ -350,7 +416,9 @@ def brute(weights, strength, j, low=0.0, high=8.0):
         beta = np.eye(len(weights))[j] / strength[j]
         return np.trace(gram @ np.diag(strength**2)) * (beta @ np.linalg.inv(gram) @ beta)
 
-    found = scipy.optimize.minimize_scalar(indicator, bounds=(low, high), method="bounded", options={"xatol": 1e-12})
+    found = scipy.optimize.minimize_scalar(
+        indicator, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
+    )
     return found.x, indicator
 
 
@@ -365,7 +433,9 @@ def test_best_kappa_is_what_a_search_finds(seed):
     t, indicator = brute(weights, strength, j, -4)
     mine = float(best_kappa(cast(weights), strength, j, low=np.exp(-4.0)))
     assert np.log(mine) == pytest.approx(t, abs=3e-7)
-    assert float(head_complexity(mine, cast(weights), strength, j)) == pytest.approx(indicator(np.log(mine)), rel=1e-12)
+    assert float(head_complexity(mine, cast(weights), strength, j)) == pytest.approx(
+        indicator(np.log(mine)), rel=1e-12
+    )
     ranks = np.argsort(np.argsort(-weights)) - np.argsort(np.argsort(-weights))[j]
     terms = np.exp(2 * ranks * np.log(mine)) * (weights * strength / weights[j] / strength[j]) ** 2
     if -4 < np.log(mine) < 8:
@@ -406,19 +476,27 @@ def test_units_and_the_order_of_features_do_not_matter(seed, a, b):
     j = int(np.argsort(-weights)[1])
     base = float(best_kappa(cast(weights), strength, j))
     tolerance = 1e-4 if jnp.result_type(float) == jnp.float32 else 1e-12
-    assert float(best_kappa(cast(10**a * weights), 10**b * strength, j)) == pytest.approx(base, rel=tolerance)
-    assert float(best_kappa(cast(weights[swap]), strength[swap], int(np.flatnonzero(swap == j)[0]))) == pytest.approx(base, rel=tolerance)
+    assert float(best_kappa(cast(10**a * weights), 10**b * strength, j)) == pytest.approx(
+        base, rel=tolerance
+    )
+    assert float(
+        best_kappa(cast(weights[swap]), strength[swap], int(np.flatnonzero(swap == j)[0]))
+    ) == pytest.approx(base, rel=tolerance)
 
 
 @pytest.mark.x64
 def test_best_kappa_has_the_derivative_that_finite_differences_have():
     weights, strength = cast([1.0, 0.6, 0.5, 0.2]), cast([1.0, 0.9, 0.7, 1.6])
     for which, at in (("weights", weights), ("strength", strength)):
-        f = lambda x, which=which: best_kappa(x, strength, 2) if which == "weights" else best_kappa(weights, x, 2)  # noqa: E731
+        f = lambda x, which=which: (
+            best_kappa(x, strength, 2) if which == "weights" else best_kappa(weights, x, 2)
+        )
         slope = jax.grad(f)(at)
         for i in range(4):
             h = 1e-6 * np.eye(4)[i]
-            assert float(slope[i]) == pytest.approx(float(f(at + h) - f(at - h)) / 2e-6, rel=1e-6, abs=1e-8)
+            assert float(slope[i]) == pytest.approx(
+                float(f(at + h) - f(at - h)) / 2e-6, rel=1e-6, abs=1e-8
+            )
 
 
 def test_the_indicator_of_a_head_is_that_of_the_matched_gram(eps):
@@ -428,40 +506,86 @@ def test_the_indicator_of_a_head_is_that_of_the_matched_gram(eps):
     for kappa in (1.0, 1.4, 3.0):
         gram = sorted_matching(features(), powers(kappa, 3)).gram
         mine = float(head_complexity(kappa, cast(WEIGHTS), strength, 1))
-        assert mine == pytest.approx(float(theory.sample_complexity(gram, downstream)), rel=1e4 * eps)
+        assert mine == pytest.approx(
+            float(theory.sample_complexity(gram, downstream)), rel=1e4 * eps
+        )
     many = head_complexity(cast([[1.0, 1.4], [3.0, 5.0]]), cast(WEIGHTS), strength, 1)
     assert many.shape == (2, 2)
     assert float(many[1, 0]) == pytest.approx(mine, rel=64 * eps)
 
 
 def test_vmap_over_targets_strengths(eps):
-    weights, strengths = cast([1.0, 0.6, 0.2]), cast(np.random.default_rng(0).uniform(0.5, 2, (4, 3)))
+    weights, strengths = (
+        cast([1.0, 0.6, 0.2]),
+        cast(np.random.default_rng(0).uniform(0.5, 2, (4, 3))),
+    )
     many = jax.vmap(lambda s: best_kappa(weights, s, 1))(strengths)
-    np.testing.assert_allclose(many, [float(best_kappa(weights, s, 1)) for s in strengths], rtol=64 * eps)
+    np.testing.assert_allclose(
+        many, [float(best_kappa(weights, s, 1)) for s in strengths], rtol=64 * eps
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: headed_minimiser(features(), cast([0.0, 0.0])), r"^rows: got zeros alone; want at least one positive row"),
+        (
+            lambda: headed_minimiser(features(), cast([0.0, 0.0])),
+            r"^rows: got zeros alone; want at least one positive row",
+        ),
         (lambda: headed_minimiser(features(), cast([1.0, -1.0])), r"^rows: got -1.0 at index 1"),
-        (lambda: sorted_matching(features(), cast(1.0)), r"^rows: got shape \(\); want a non-empty vector"),
-        (lambda: matched_weights(cast([1.0, 0.5]), cast([1.0, 0.0])), r"^rows: got 1 positive rows; want at least 2"),
+        (
+            lambda: sorted_matching(features(), cast(1.0)),
+            r"^rows: got shape \(\); want a non-empty vector",
+        ),
+        (
+            lambda: matched_weights(cast([1.0, 0.5]), cast([1.0, 0.0])),
+            r"^rows: got 1 positive rows; want at least 2",
+        ),
         (lambda: matched_weights(cast([1.0, np.nan]), cast([1.0, 1.0])), r"^weights: got nan"),
-        (lambda: decayed_matching(CROSS, SECOND, cast([1.0, 0.5]), 0.1), r"^rows: got 2 positive rows; want at least 3"),
+        (
+            lambda: decayed_matching(CROSS, SECOND, cast([1.0, 0.5]), 0.1),
+            r"^rows: got 2 positive rows; want at least 3",
+        ),
         (lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), -0.1), r"^decay: got -0.1"),
-        (lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), [0.1, 0.2]), r"^decay: got shape \(2,\); want one number"),
-        (lambda: decayed_matching(1.0, 2.0, powers(2.0, 3), 0.1), r"^cross: got shape \(\) beside \(\) of second"),
-        (lambda: matching_limit([1.0], [0.0], powers(2.0, 3)), r"^cross: got 1.0.*want 0 where the second moment is 0"),
+        (
+            lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), [0.1, 0.2]),
+            r"^decay: got shape \(2,\); want one number",
+        ),
+        (
+            lambda: decayed_matching(1.0, 2.0, powers(2.0, 3), 0.1),
+            r"^cross: got shape \(\) beside \(\) of second",
+        ),
+        (
+            lambda: matching_limit([1.0], [0.0], powers(2.0, 3)),
+            r"^cross: got 1.0.*want 0 where the second moment is 0",
+        ),
         (lambda: emulating_head(cast([-1.0])), r"^weights: got -1.0"),
         (lambda: kappa_emulation(cast([1.0, 0.0])), r"^weights: got 0.0 at index 1; want positive"),
         (lambda: kappa_emulation(cast([1.0, 0.5]), 0.0), r"^kappa: got 0.0; want positive"),
-        (lambda: best_kappa(cast([1.0, 0.5, 0.5]), np.ones(3), 0), r"^weights: got 0.5 twice; want weights that differ"),
-        (lambda: best_kappa(cast([1.0, 0.5]), np.ones(3), 0), r"^strength: got shape \(3,\); want \(2,\)"),
-        (lambda: best_kappa(cast([1.0, 0.5]), np.ones(2), 2), r"^target: got 2; want the number of a feature, from 0 to 1"),
-        (lambda: best_kappa(cast([1.0, 0.5]), np.array([1.0, 0.0]), 1), r"^strength: got 0.0; want a positive strength of the target"),
-        (lambda: best_kappa(cast([1.0, 0.5]), np.ones(2), 1, low=2.0, high=1.5), r"^high: got 1.5; want at least low, 2.0"),
-        (lambda: head_complexity(0.0, cast([1.0, 0.5]), np.ones(2), 1), r"^kappa: got 0.0; want positive"),
+        (
+            lambda: best_kappa(cast([1.0, 0.5, 0.5]), np.ones(3), 0),
+            r"^weights: got 0.5 twice; want weights that differ",
+        ),
+        (
+            lambda: best_kappa(cast([1.0, 0.5]), np.ones(3), 0),
+            r"^strength: got shape \(3,\); want \(2,\)",
+        ),
+        (
+            lambda: best_kappa(cast([1.0, 0.5]), np.ones(2), 2),
+            r"^target: got 2; want the number of a feature, from 0 to 1",
+        ),
+        (
+            lambda: best_kappa(cast([1.0, 0.5]), np.array([1.0, 0.0]), 1),
+            r"^strength: got 0.0; want a positive strength of the target",
+        ),
+        (
+            lambda: best_kappa(cast([1.0, 0.5]), np.ones(2), 1, low=2.0, high=1.5),
+            r"^high: got 1.5; want at least low, 2.0",
+        ),
+        (
+            lambda: head_complexity(0.0, cast([1.0, 0.5]), np.ones(2), 1),
+            r"^kappa: got 0.0; want positive",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_named(call, message, untyped):
@@ -473,7 +597,20 @@ def test_arguments_out_of_range_are_named(call, message, untyped):
 def test_the_dtype_of_the_input_is_kept(dtype):
     m = Moments(jnp.diag(jnp.asarray(CROSS, dtype)), jnp.diag(jnp.asarray(SECOND, dtype)))
     rows, w = jnp.asarray([1.0, 0.5, 0.25], dtype), jnp.asarray(WEIGHTS, dtype)
-    c, q, one = jnp.asarray(CROSS, dtype), jnp.asarray(SECOND, dtype), jnp.asarray([1.0, 2.0, 3.0], dtype)
-    seen = [sorted_matching(m, rows).gram, matched_weights(w, rows), decayed_matching(c, q, rows, jnp.asarray(0.1, dtype))]
-    seen += [emulating_head(w), kappa_emulation(w).kappa, best_kappa(w, one, 1), head_complexity(2.0, w, one, 1)]
+    c, q, one = (
+        jnp.asarray(CROSS, dtype),
+        jnp.asarray(SECOND, dtype),
+        jnp.asarray([1.0, 2.0, 3.0], dtype),
+    )
+    seen = [
+        sorted_matching(m, rows).gram,
+        matched_weights(w, rows),
+        decayed_matching(c, q, rows, jnp.asarray(0.1, dtype)),
+    ]
+    seen += [
+        emulating_head(w),
+        kappa_emulation(w).kappa,
+        best_kappa(w, one, 1),
+        head_complexity(2.0, w, one, 1),
+    ]
     assert {x.dtype for x in seen} == {jnp.dtype(dtype)}

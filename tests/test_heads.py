@@ -16,9 +16,22 @@ from hypothesis import strategies as st
 import projhead_theory as pt
 from projhead_theory import measure
 from projhead_theory.losses import HeadedLoss, InfoNCE, info_nce, mse, spectral
-from projhead_theory.networks import DeepLinear, DiagonalHead, Headed, ReweightingHead, TruncationHead, participation_ratio
+from projhead_theory.networks import (
+    DeepLinear,
+    DiagonalHead,
+    Headed,
+    ReweightingHead,
+    TruncationHead,
+    participation_ratio,
+)
 from projhead_theory.problems import Labelled, Views, random_moments
-from projhead_theory.simulation import gradient_descent, gradient_flow, layer_gradients, minibatch, stochastic
+from projhead_theory.simulation import (
+    gradient_descent,
+    gradient_flow,
+    layer_gradients,
+    minibatch,
+    stochastic,
+)
 
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
 SIZES = (4, 3, 3)
@@ -63,7 +76,9 @@ def test_kappa_below_one_lists_the_rows_backwards(eps):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.x64)])
-@pytest.mark.parametrize("head", [ReweightingHead(1.5), DiagonalHead([1.0, 0.5, 0.0]), TruncationHead(2)])
+@pytest.mark.parametrize(
+    "head", [ReweightingHead(1.5), DiagonalHead([1.0, 0.5, 0.0]), TruncationHead(2)]
+)
 def test_rows_come_in_the_dtype_asked_for(head, dtype):
     assert head.diagonal(3, dtype).dtype == dtype
     network = DeepLinear.init(jax.random.key(0), (4, 3), dtype=dtype)
@@ -76,7 +91,9 @@ def test_rows_come_in_the_dtype_asked_for(head, dtype):
 def test_rows_beyond_the_dtype_are_errors_that_say_what_would_do(kappa, p):
     """The width and kappa that the message names do pass, and one more row does not."""
     head, word = ReweightingHead(kappa), "underflows" if kappa > 1 else "overflows"
-    with pytest.raises(ValueError, match=rf"^kappa: got .* at width {p}, .* {word} float32; want at (most|least) ") as error:
+    with pytest.raises(
+        ValueError, match=rf"^kappa: got .* at width {p}, .* {word} float32; want at (most|least) "
+    ) as error:
         head.diagonal(p, jnp.float32)
     _, _, wanted = str(error.value).partition("want at ")
     bound, widest = float(wanted.split()[1]), int(wanted.split()[-1])
@@ -94,7 +111,9 @@ def test_rows_beyond_the_dtype_are_errors_that_say_what_would_do(kappa, p):
 
 @pytest.mark.x64
 def test_what_underflows_float32_may_do_in_float64():
-    assert float(ReweightingHead(1.05).diagonal(2048, jnp.float64)[-1]) == pytest.approx(1.05**-2047, rel=1e-11)
+    assert float(ReweightingHead(1.05).diagonal(2048, jnp.float64)[-1]) == pytest.approx(
+        1.05**-2047, rel=1e-11
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,14 +128,29 @@ def test_what_underflows_float32_may_do_in_float64():
         (lambda: DiagonalHead([1.0, -1.0]), r"^weights: got -1.0 at index 1; want non-negative"),
         (lambda: DiagonalHead([np.nan]), r"^weights: got nan"),
         (lambda: DiagonalHead([np.inf]), r"^weights: got inf"),
-        (lambda: DiagonalHead([0.0, 0.0]), r"^weights: got zeros alone; want at least one positive weight"),
+        (
+            lambda: DiagonalHead([0.0, 0.0]),
+            r"^weights: got zeros alone; want at least one positive weight",
+        ),
         (lambda: DiagonalHead(1.0), r"^weights: got shape \(\); want one weight for each row"),
-        (lambda: DiagonalHead([1.0, 2.0]).diagonal(3), r"^weights: got 2 weights; want 3, the width of the encoder"),
+        (
+            lambda: DiagonalHead([1.0, 2.0]).diagonal(3),
+            r"^weights: got 2 weights; want 3, the width of the encoder",
+        ),
         (lambda: TruncationHead(0), r"^keep: got 0; want a whole number >= 1"),
-        (lambda: TruncationHead(4).diagonal(3), r"^keep: got 4; want at most 3, the width of the encoder"),
-        (lambda: Headed(DeepLinear.init(jax.random.key(0), SIZES), DiagonalHead([1.0])), r"^weights: got 1 weights; want 3"),
+        (
+            lambda: TruncationHead(4).diagonal(3),
+            r"^keep: got 4; want at most 3, the width of the encoder",
+        ),
+        (
+            lambda: Headed(DeepLinear.init(jax.random.key(0), SIZES), DiagonalHead([1.0])),
+            r"^weights: got 1 weights; want 3",
+        ),
         (lambda: ReweightingHead(2.0).participation_ratio(0), r"^p: got 0; want"),
-        (lambda: participation_ratio(jnp.zeros(3)), r"^weights: got 0.0.*want at least one positive weight"),
+        (
+            lambda: participation_ratio(jnp.zeros(3)),
+            r"^weights: got 0.0.*want at least one positive weight",
+        ),
     ],
 )
 def test_mistakes_are_named(call, message, untyped):
@@ -128,7 +162,12 @@ def test_mistakes_are_named(call, message, untyped):
 def test_positive_weights_that_underflow_a_dtype_are_errors_zeros_are_not():
     DiagonalHead([1.0, 0.0]).diagonal(2, jnp.float32)
     for weight in (1e-60, 1e60):
-        with pytest.raises(ValueError, match=rf"^weights: got {weight:.6g}, which leaves the range of float32".replace("+", r"\+")):
+        with pytest.raises(
+            ValueError,
+            match=rf"^weights: got {weight:.6g}, which leaves the range of float32".replace(
+                "+", r"\+"
+            ),
+        ):
             DiagonalHead([1.0, weight]).diagonal(2, jnp.float32)
 
 
@@ -141,9 +180,13 @@ def test_participation_ratio_is_the_closed_form(kappa, p, eps):
         want = float(sum(squares) ** 2 / sum(s**2 for s in squares))
     # kappa, rounded, is off by an eps, which is more of its logarithm the closer it is to one.
     slope = max(1, 1 / abs(np.log(kappa))) if kappa != 1 else 1
-    assert float(ReweightingHead(kappa).participation_ratio(p)) == pytest.approx(want, rel=64 * slope * eps)
+    assert float(ReweightingHead(kappa).participation_ratio(p)) == pytest.approx(
+        want, rel=64 * slope * eps
+    )
     if p <= 7:
-        assert float(participation_ratio(ReweightingHead(kappa).diagonal(p))) == pytest.approx(want, rel=1e3 * eps)
+        assert float(participation_ratio(ReweightingHead(kappa).diagonal(p))) == pytest.approx(
+            want, rel=1e3 * eps
+        )
 
 
 def test_participation_ratio_at_its_limits(eps):
@@ -168,13 +211,19 @@ def test_a_headed_network_is_its_encoder_and_the_rows(encoder, moments, eps):
     assert [w.shape for w in headed.products()] == [(3, 4)] * 3
     assert (headed.depth, headed.sizes, headed.width) == (2, SIZES, 3)
     x = jax.random.normal(jax.random.key(2), (5, 4), below.dtype)
-    np.testing.assert_allclose(headed(x), np.asarray(x) @ np.asarray(headed.matrix).T, atol=64 * eps)
+    np.testing.assert_allclose(
+        headed(x), np.asarray(x) @ np.asarray(headed.matrix).T, atol=64 * eps
+    )
     grams = measure.layer_grams(headed)
     np.testing.assert_allclose(grams[:2], measure.layer_grams(encoder), atol=8 * eps)
-    np.testing.assert_allclose(grams[2], np.asarray(headed.matrix).T @ np.asarray(headed.matrix), atol=8 * eps)
+    np.testing.assert_allclose(
+        grams[2], np.asarray(headed.matrix).T @ np.asarray(headed.matrix), atol=8 * eps
+    )
     for mine, theirs in zip(measure.imbalance(headed), measure.imbalance(encoder), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert float(spectral(headed, moments)) == pytest.approx(float(spectral(DeepLinear([*encoder.layers, jnp.diag(headed.rows)]), moments)))
+    assert float(spectral(headed, moments)) == pytest.approx(
+        float(spectral(DeepLinear([*encoder.layers, jnp.diag(headed.rows)]), moments))
+    )
 
 
 def test_the_absorbed_loss_is_the_loss_of_the_whole_in_every_form(encoder, moments):
@@ -182,8 +231,15 @@ def test_the_absorbed_loss_is_the_loss_of_the_whole_in_every_form(encoder, momen
     dtype = headed.rows.dtype
     x1, x2 = jax.random.normal(jax.random.key(2), (2, 6, 4), dtype)
     labelled = Labelled(x1, jax.random.normal(jax.random.key(3), (6, 3), dtype))
-    for loss, data in ((spectral, moments), (spectral, Views(x1, x2)), (info_nce, Views(x1, x2)), (mse, labelled)):
-        assert float(HeadedLoss(loss, headed.rows)(encoder, data)) == pytest.approx(float(loss(headed, data)), rel=1e-5)
+    for loss, data in (
+        (spectral, moments),
+        (spectral, Views(x1, x2)),
+        (info_nce, Views(x1, x2)),
+        (mse, labelled),
+    ):
+        assert float(HeadedLoss(loss, headed.rows)(encoder, data)) == pytest.approx(
+            float(loss(headed, data)), rel=1e-5
+        )
     with pytest.raises(ValueError, match=r"^data: got Moments, for InfoNCE"):
         HeadedLoss(InfoNCE(), headed.rows)(encoder, moments)
 
@@ -199,7 +255,9 @@ def frozen(encoder, head):
 def test_descent_trains_the_encoder_and_leaves_the_head(encoder, moments, eps):
     """Every step is one of gradient descent on the first two of three layers, written out by hand, decay on those two alone."""
     head, step, decay = ReweightingHead(1.5), 0.02, 0.1
-    trajectory = gradient_descent(Headed(encoder, head), moments, step=step, steps=100, decay=decay, record=5)
+    trajectory = gradient_descent(
+        Headed(encoder, head), moments, step=step, steps=100, decay=decay, record=5
+    )
     c, s = np.asarray(moments.cross), np.asarray(moments.second)
     w1, w2, h = frozen(encoder, head)
     for _ in range(100):
@@ -212,15 +270,21 @@ def test_descent_trains_the_encoder_and_leaves_the_head(encoder, moments, eps):
     # The penalty, and the gradient norm, are those of the encoder.
     final = trajectory.final
     penalty = decay / 2 * sum((w**2).sum() for w in (w1, w2))
-    assert float(trajectory.loss[-1]) == pytest.approx(float(spectral(final, moments)) + penalty, rel=1e-5)
+    assert float(trajectory.loss[-1]) == pytest.approx(
+        float(spectral(final, moments)) + penalty, rel=1e-5
+    )
     g = [g + decay * w for g, w in zip(layer_gradients(final, moments), final.layers, strict=True)]
-    assert float(trajectory.gradient_norm[-1]) == pytest.approx(float(np.sqrt(sum((x**2).sum() for x in map(np.asarray, g)))), rel=1e-4)
+    assert float(trajectory.gradient_norm[-1]) == pytest.approx(
+        float(np.sqrt(sum((x**2).sum() for x in map(np.asarray, g)))), rel=1e-4
+    )
 
 
 def test_layer_gradients_are_those_of_the_whole(encoder, moments, eps):
     """Against automatic differentiation of the loss of the headed network."""
     headed = Headed(encoder, ReweightingHead(1.5))
-    whole = jax.grad(lambda layers: spectral(Headed(DeepLinear(layers), headed.head), moments))(encoder.layers)
+    whole = jax.grad(lambda layers: spectral(Headed(DeepLinear(layers), headed.head), moments))(
+        encoder.layers
+    )
     for mine, theirs in zip(layer_gradients(headed, moments), whole, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e3 * eps)
 
@@ -233,8 +297,14 @@ def test_the_record_of_a_headed_run_is_whole(encoder, moments, eps):
     assert run.networks.head.kappa.shape == run.times.shape
     assert isinstance(run.final, Headed)
     np.testing.assert_array_equal(run.start.matrix, headed.matrix)
-    assert (run.weights().shape, run.grams.shape, run.imbalance.shape) == ((6, 3, 4), (6, 3, 4, 4), (6, 1))
-    np.testing.assert_allclose(run.grams[-1][-1], run.final.matrix.T @ run.final.matrix, atol=64 * eps)
+    assert (run.weights().shape, run.grams.shape, run.imbalance.shape) == (
+        (6, 3, 4),
+        (6, 3, 4, 4),
+        (6, 1),
+    )
+    np.testing.assert_allclose(
+        run.grams[-1][-1], run.final.matrix.T @ run.final.matrix, atol=64 * eps
+    )
     # The trained layers conserve their imbalance under the head as under none.
     np.testing.assert_allclose(run.imbalance[:, 0], run.imbalance[0, 0], atol=float(run.drift[0]))
     data = run.to_xarray()
@@ -242,9 +312,13 @@ def test_the_record_of_a_headed_run_is_whole(encoder, moments, eps):
     assert data.imbalance.shape == (6, 1)
 
 
-@pytest.mark.parametrize("head", [ReweightingHead(1.0), DiagonalHead([1.0, 1.0, 1.0]), TruncationHead(3)])
+@pytest.mark.parametrize(
+    "head", [ReweightingHead(1.0), DiagonalHead([1.0, 1.0, 1.0]), TruncationHead(3)]
+)
 def test_a_head_of_ones_is_no_head(head, encoder, moments):
-    plain, headed = (gradient_descent(n, moments, steps=20, record=3) for n in (encoder, Headed(encoder, head)))
+    plain, headed = (
+        gradient_descent(n, moments, steps=20, record=3) for n in (encoder, Headed(encoder, head))
+    )
     for mine, theirs in zip(headed.networks.layers, plain.networks.layers, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -252,7 +326,10 @@ def test_a_head_of_ones_is_no_head(head, encoder, moments):
 def test_hidden_rows_never_move_by_flow_and_decay_away(moments, eps):
     encoder = DeepLinear.init(jax.random.key(1), (4, 3))
     headed = Headed(encoder, TruncationHead(2))
-    free, decayed = (gradient_flow(headed, moments, until=1.0, decay=decay, record=[1.0]).final.layers[0] for decay in (0.0, 0.5))
+    free, decayed = (
+        gradient_flow(headed, moments, until=1.0, decay=decay, record=[1.0]).final.layers[0]
+        for decay in (0.0, 0.5)
+    )
     np.testing.assert_array_equal(free[2], encoder.layers[0][2])
     np.testing.assert_allclose(decayed[2], encoder.layers[0][2] * np.exp(-0.5), rtol=eps**0.6)
 
@@ -262,13 +339,25 @@ def test_batches_and_labels_train_under_a_head_too(eps):
     dtype = jnp.result_type(float)
     encoder, head = DeepLinear.init(jax.random.key(1), (4, 3), scale=0.3), ReweightingHead(2.0)
     x1, x2 = jax.random.normal(jax.random.key(2), (2, 32, 4), dtype)
-    views, labelled = Views(x1, x2), Labelled(x1, jax.random.normal(jax.random.key(3), (32, 3), dtype))
+    views, labelled = (
+        Views(x1, x2),
+        Labelled(x1, jax.random.normal(jax.random.key(3), (32, 3), dtype)),
+    )
     headed, key = Headed(encoder, head), jax.random.key(4)
     for loss, data in ((spectral, views), (mse, labelled)):
-        slope = jax.jit(jax.grad(lambda w, batch, loss=loss: loss(Headed(DeepLinear([w]), head), batch)))
-        full = gradient_descent(headed, data, loss=loss, step=0.01, steps=3, record=2).final.layers[0]
-        few = stochastic(headed, data, key=key, loss=loss, step=0.01, steps=3, batch=8, record=2).final.layers[0]
-        for seen, batches in ((full, [data] * 3), (few, [minibatch(data, key, i, 8) for i in range(3)])):
+        slope = jax.jit(
+            jax.grad(lambda w, batch, loss=loss: loss(Headed(DeepLinear([w]), head), batch))
+        )
+        full = gradient_descent(headed, data, loss=loss, step=0.01, steps=3, record=2).final.layers[
+            0
+        ]
+        few = stochastic(
+            headed, data, key=key, loss=loss, step=0.01, steps=3, batch=8, record=2
+        ).final.layers[0]
+        for seen, batches in (
+            (full, [data] * 3),
+            (few, [minibatch(data, key, i, 8) for i in range(3)]),
+        ):
             w = encoder.layers[0]
             for batch in batches:
                 w = w - 0.01 * slope(w, batch)
@@ -293,10 +382,17 @@ def test_another_kappa_or_another_head_compiles_nothing(train, encoder, moments)
     run = {
         "flow": lambda n: gradient_flow(n, moments, loss=Counted(), until=0.5, record=3),
         "descent": lambda n: gradient_descent(n, moments, loss=Counted(), steps=4, record=2),
-        "stochastic": lambda n: stochastic(n, problem, key=jax.random.key(0), loss=Counted(), steps=4, batch=8, record=2),
+        "stochastic": lambda n: stochastic(
+            n, problem, key=jax.random.key(0), loss=Counted(), steps=4, batch=8, record=2
+        ),
     }[train]
     ends, counts = [], []
-    for head in (ReweightingHead(1.5), ReweightingHead(2.5), DiagonalHead([1.0, 0.3, 0.2]), TruncationHead(2)):
+    for head in (
+        ReweightingHead(1.5),
+        ReweightingHead(2.5),
+        DiagonalHead([1.0, 0.3, 0.2]),
+        TruncationHead(2),
+    ):
         ends.append(np.asarray(run(Headed(encoder, head)).final.encoder.matrix))
         counts.append(traces["now"])
     assert counts[0] > 0
@@ -320,14 +416,19 @@ def test_a_sweep_of_kappas_is_a_vmap(encoder, moments, eps):
 
 def test_an_optimiser_with_a_memory_sees_the_encoder_alone(encoder, moments):
     with jax.numpy_dtype_promotion("standard"):
-        run = gradient_descent(Headed(encoder, ReweightingHead(1.5)), moments, optimiser=optax.adam, steps=10, record=2)
+        run = gradient_descent(
+            Headed(encoder, ReweightingHead(1.5)), moments, optimiser=optax.adam, steps=10, record=2
+        )
     assert float(run.final.head.kappa) == 1.5
     assert float(run.loss[-1]) < float(run.loss[0])
 
 
 def test_compare_refuses_a_network_under_a_fixed_head(encoder, moments):
     run = gradient_descent(Headed(encoder, ReweightingHead(1.5)), moments, steps=1, record=2)
-    with pytest.raises(ValueError, match=r"^trajectory: got a network under a fixed head; want one whose layers are all trained"):
+    with pytest.raises(
+        ValueError,
+        match=r"^trajectory: got a network under a fixed head; want one whose layers are all trained",
+    ):
         pt.compare(pt.theory.layerwise(moments, 2, width=3), run)
 
 

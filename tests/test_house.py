@@ -47,18 +47,35 @@ FRONT = ours("claims", "theorems", "experiments", "report", "figures", "cli")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
-    "theory sees no training": Rule(("theory",), (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax")),
+    "theory sees no training": Rule(
+        ("theory",),
+        (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax"),
+    ),
     "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
     "the objects of both wings see neither": Rule(
         ("moments", "problems", "networks", "_checks", "_spectra", "_tolerance", "_bisect"),
         (*ours("theory", "simulation", "losses", "probes"), *FRONT),
     ),
-    "losses and measurements see no wing": Rule(("losses", "measure"), (*ours("theory", "simulation"), *FRONT)),
-    "probes see no wing": Rule(("probes",), ours("theory", "simulation", "claims", "theorems", "experiments", "report", "cli")),
+    "losses and measurements see no wing": Rule(
+        ("losses", "measure"), (*ours("theory", "simulation"), *FRONT)
+    ),
+    "probes see no wing": Rule(
+        ("probes",),
+        ours("theory", "simulation", "claims", "theorems", "experiments", "report", "cli"),
+    ),
     "the engine of claims sees no wing, and nothing that has moments": Rule(
         ("claims",),
         ours(
-            *("theory", "simulation", "measure", "probes", "losses", "moments", "problems", "networks"),
+            *(
+                "theory",
+                "simulation",
+                "measure",
+                "probes",
+                "losses",
+                "moments",
+                "problems",
+                "networks",
+            ),
             *("theorems", "experiments", "symbolic", "report", "cli"),
         ),
     ),
@@ -67,27 +84,62 @@ RULES = {
     "theorems are for the command line, reports and the top": Rule(
         ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
     ),
-    "theorems and experiments do not print": Rule(("theorems", "experiments"), ours("report", "cli")),
-    "results draw only when asked": Rule(("claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False),
+    "theorems and experiments do not print": Rule(
+        ("theorems", "experiments"), ours("report", "cli")
+    ),
+    "results draw only when asked": Rule(
+        ("claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False
+    ),
     "figures take what they are given": Rule(
         ("figures",),
         ours(
-            *("theory", "simulation", "measure", "probes", "losses", "moments", "problems", "networks"),
+            *(
+                "theory",
+                "simulation",
+                "measure",
+                "probes",
+                "losses",
+                "moments",
+                "problems",
+                "networks",
+            ),
             *("claims", "theorems", "experiments", "symbolic", "report", "cli"),
         ),
     ),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
-    "heavy plotting waits until it is used": Rule(("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True),
+    "heavy plotting waits until it is used": Rule(
+        ("figures",), ("matplotlib", "xarray"), lazy_too=False, outside=True
+    ),
     "algebra stays in one folder": Rule(("symbolic",), ("sympy",), outside=True),
     "algebra proves formulas and runs nothing": Rule(
-        ("symbolic",), ("jax", "equinox", *ours("moments", "problems", "networks", "theory", "simulation", "losses", "measure"), *FRONT)
+        ("symbolic",),
+        (
+            "jax",
+            "equinox",
+            *ours("moments", "problems", "networks", "theory", "simulation", "losses", "measure"),
+            *FRONT,
+        ),
     ),
     "no number is computed by algebra": Rule(
-        ("theory", "simulation", "losses", "measure", "moments", "problems", "networks", "experiments"), ours("symbolic")
+        (
+            "theory",
+            "simulation",
+            "losses",
+            "measure",
+            "moments",
+            "problems",
+            "networks",
+            "experiments",
+        ),
+        ours("symbolic"),
     ),
-    "solvers stay in the simulators": Rule(("simulation", "theorems", "cli", "report"), ("diffrax", "optax"), outside=True),
+    "solvers stay in the simulators": Rule(
+        ("simulation", "theorems", "cli", "report"), ("diffrax", "optax"), outside=True
+    ),
     # A command names an optimiser, and a report states versions; neither may pay for that before it runs.
-    "the command line loads solvers when it needs them": Rule(("cli", "report"), ("diffrax", "optax"), lazy_too=False),
+    "the command line loads solvers when it needs them": Rule(
+        ("cli", "report"), ("diffrax", "optax"), lazy_too=False
+    ),
 }
 
 
@@ -102,7 +154,9 @@ def imports(source: str, package: str) -> list[Import]:
         if isinstance(node, ast.Import):
             found.extend(Import(alias.name, lazy, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            above = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             base = ".".join([*above, *([node.module] if node.module else [])])
             found.extend(Import(f"{base}.{alias.name}", lazy, node.lineno) for alias in node.names)
         elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("jax."):
@@ -152,7 +206,13 @@ def strangers(package: str, found: list[Import]) -> list[Import]:
         i
         for i in found
         if within(i.name, NAME)
-        and (private := [k for k, part in enumerate(i.name.split(".")) if part.startswith("_") and not part.startswith("__") and k > 1])
+        and (
+            private := [
+                k
+                for k, part in enumerate(i.name.split("."))
+                if part.startswith("_") and not part.startswith("__") and k > 1
+            ]
+        )
         and not within(package, ".".join(i.name.split(".")[: private[0]]))
     ]
 
@@ -164,7 +224,12 @@ def within(name: str, module: str) -> bool:
 def breaches(rule: Rule, unit: str, found: list[Import]) -> list[Import]:
     if not rule.applies(unit):
         return []
-    return [i for i in found if (rule.lazy_too or not i.lazy) and any(within(i.name, module) for module in rule.forbidden)]
+    return [
+        i
+        for i in found
+        if (rule.lazy_too or not i.lazy)
+        and any(within(i.name, module) for module in rule.forbidden)
+    ]
 
 
 def unit_of(path: Path) -> str:
@@ -179,7 +244,11 @@ def package_of(path: Path) -> str:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_file_keeps_every_import_rule(path):
     found = imports(path.read_text(), package_of(path))
-    broken = [f"{path.name}:{i.line} imports {i.name}: {why}" for why, rule in RULES.items() for i in breaches(rule, unit_of(path), found)]
+    broken = [
+        f"{path.name}:{i.line} imports {i.name}: {why}"
+        for why, rule in RULES.items()
+        for i in breaches(rule, unit_of(path), found)
+    ]
     assert not broken, "\n".join(broken)
 
 
@@ -194,23 +263,43 @@ def test_no_file_takes_a_private_name_of_another_package():
 
 def test_no_files_import_one_another():
     """Lazy imports count: they hide a circle and do not open it."""
-    assert not circle(graph({module_of(path): (package_of(path), path.read_text()) for path in FILES}))
+    assert not circle(
+        graph({module_of(path): (package_of(path), path.read_text()) for path in FILES})
+    )
 
 
 def test_the_checker_catches_a_circle_and_a_private_name():
-    lazy = {"p.a": ("p", "def f():\n    from .b import x"), "p.b": ("p", "from . import c"), "p.c": ("p", "from .a import f")}
+    lazy = {
+        "p.a": ("p", "def f():\n    from .b import x"),
+        "p.b": ("p", "from . import c"),
+        "p.c": ("p", "from .a import f"),
+    }
     assert circle(graph(lazy)) == ["p.a", "p.b", "p.c", "p.a"]
     assert not circle(graph(lazy | {"p.c": ("p", "if TYPE_CHECKING:\n    from .a import f")}))
     source = "from ..theory._spectral import spectral\nfrom ..theory import _spectral\nfrom .._checks import bad\nfrom ._sibling import x"
-    assert [i.line for i in strangers(f"{NAME}.losses", imports(source, f"{NAME}.losses"))] == [1, 2]
+    assert [i.line for i in strangers(f"{NAME}.losses", imports(source, f"{NAME}.losses"))] == [
+        1,
+        2,
+    ]
 
 
 def test_every_theorem_is_in_the_file_of_its_name():
-    folders = [path for path in (ROOT / "theorems").iterdir() if path.is_dir() and not path.name.startswith("_")]
-    files = {(f.name, path.stem.replace("_", "-")) for f in folders for path in f.glob("*.py") if not path.name.startswith("_")}
+    folders = [
+        path
+        for path in (ROOT / "theorems").iterdir()
+        if path.is_dir() and not path.name.startswith("_")
+    ]
+    files = {
+        (f.name, path.stem.replace("_", "-"))
+        for f in folders
+        for path in f.glob("*.py")
+        if not path.name.startswith("_")
+    }
     assert files == {(family, name) for family, names in FAMILIES.items() for name in names}
     assert all(CLAIMS[name].name == name for _, name in files)
-    assert {name for _, name in files} <= {page.stem for page in (ROOT.parent / "docs" / "theorems").glob("*.md")}
+    assert {name for _, name in files} <= {
+        page.stem for page in (ROOT.parent / "docs" / "theorems").glob("*.md")
+    }
 
 
 def test_a_claim_is_loaded_without_those_of_other_families():
@@ -234,14 +323,24 @@ def wings_of(unit_files: list[tuple[str, list[Import]]]) -> dict[str, dict[str, 
 
 def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
     """Units that use both wings: all but `cli`, the user's stand-in, and those that take no more than types to show."""
-    both = {unit: [n for names in wings.values() for n in names] for unit, wings in seen.items() if len(wings) == 2}
-    shows = {u for u, names in both.items() if u in ("report", "figures") and all(n.rpartition(".")[2][0].isupper() for n in names)}
+    both = {
+        unit: [n for names in wings.values() for n in names]
+        for unit, wings in seen.items()
+        if len(wings) == 2
+    }
+    shows = {
+        u
+        for u, names in both.items()
+        if u in ("report", "figures") and all(n.rpartition(".")[2][0].isupper() for n in names)
+    }
     return set(both) - shows - {"cli"}
 
 
 def test_only_theorems_and_experiments_hold_theory_against_simulation():
     """Report and figures may name both wings' result types, to show them, but call neither."""
-    assert meddlers(wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])) == {
+    assert meddlers(
+        wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])
+    ) == {
         "theorems",
         "experiments",
     }
@@ -261,11 +360,20 @@ def test_the_checker_catches_an_offence_against_every_rule(why):
     package = f"{NAME}.{unit}"
     for name in rule.forbidden:
         parent, _, leaf = name.rpartition(".")
-        offences = [f"import {name}", f"from {name} import x", f"if True:\n    import {name} as y", f"class A:\n    from {name} import x"]
+        offences = [
+            f"import {name}",
+            f"from {name} import x",
+            f"if True:\n    import {name} as y",
+            f"class A:\n    from {name} import x",
+        ]
         if parent:
             offences.append(f"from {parent} import {leaf}")
         if parent == NAME:
-            offences += [f"from .. import {leaf}", f"from ..{leaf} import x", f"from ..{leaf}._deep import x"]
+            offences += [
+                f"from .. import {leaf}",
+                f"from ..{leaf} import x",
+                f"from ..{leaf}._deep import x",
+            ]
         if parent == "jax":
             offences.append(f"import jax\njax.{leaf}.x")
         for source in offences:
@@ -283,13 +391,20 @@ def test_the_checker_passes_what_no_rule_forbids():
 
 def run_python(source: str, **environment: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT.parent, env=os.environ | environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", source],
+        cwd=ROOT.parent,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
 
 
 def test_importing_the_package_does_not_import_jax():
-    run_python(f"import sys, {NAME}; heavy = set(sys.modules) & {{'jax', 'equinox', 'matplotlib', 'numpy'}}; assert not heavy, heavy")
+    run_python(
+        f"import sys, {NAME}; heavy = set(sys.modules) & {{'jax', 'equinox', 'matplotlib', 'numpy'}}; assert not heavy, heavy"
+    )
 
 
 @pytest.mark.parametrize("x64", ["0", "1"])

@@ -29,13 +29,25 @@ def problem(feature=0, law="gaussian", **options):
 
 def run(net=None, task=None, probe=None, sizes=SIZES, seed=0, **options):
     probe = NearestMean() if probe is None else probe
-    return learning_curve(net or network(), task or problem(), probe, sizes, key=jax.random.key(seed), **(OPTIONS | options))
+    return learning_curve(
+        net or network(),
+        task or problem(),
+        probe,
+        sizes,
+        key=jax.random.key(seed),
+        **(OPTIONS | options),
+    )
 
 
 def curve(errors, sizes=(4, 16, 64)):
     """A curve whose seeds have exactly these errors `(L, S, R)`."""
     errors = np.asarray(errors, float)
-    return LearningCurve(np.asarray(sizes), errors, np.zeros(errors.shape[:2]), tuple(f"layer {i + 1}" for i in range(len(errors))))
+    return LearningCurve(
+        np.asarray(sizes),
+        errors,
+        np.zeros(errors.shape[:2]),
+        tuple(f"layer {i + 1}" for i in range(len(errors))),
+    )
 
 
 @pytest.mark.parametrize("probe", [Ridge(0.1), HardMargin()])
@@ -70,7 +82,10 @@ def test_a_sample_of_one_class_or_without_a_separator_counts_as_a_guess():
     got = run(task=problem(label_noise=0.4), probe=HardMargin(), sizes=(2, 40))
     assert (got.infeasible[:, 1] == 1).all()
     assert (got.errors[:, 1] == 0.5).all()
-    one_class = [len({*np.asarray(problem().sample(jax.random.split(k)[0], 12).targets[:2]).tolist()}) < 2 for k in _keys()]
+    one_class = [
+        len({*np.asarray(problem().sample(jax.random.split(k)[0], 12).targets[:2]).tolist()}) < 2
+        for k in _keys()
+    ]
     np.testing.assert_array_equal(run().infeasible[:, 0], np.mean(one_class))
 
 
@@ -113,7 +128,9 @@ def test_an_interrupted_run_is_taken_up_where_it_was_left(tmp_path):
             return super().solve(x, labels, classes)
 
     with np.load(path) as file:
-        np.testing.assert_array_equal(np.isnan(file["readouts"]).any(axis=(0, 2, 3)), [False, False, True])
+        np.testing.assert_array_equal(
+            np.isnan(file["readouts"]).any(axis=(0, 2, 3)), [False, False, True]
+        )
     steps = []
     resumed = run(checkpoint=path, progress=lambda done, total: steps.append(done))
     assert steps == [1, 2, 3]
@@ -143,7 +160,9 @@ def test_an_interrupted_run_is_taken_up_where_it_was_left(tmp_path):
 def test_a_checkpoint_of_other_arguments_is_refused(tmp_path, change):
     path = tmp_path / "curve.npz"
     run(checkpoint=path)
-    with pytest.raises(ValueError, match=r"^checkpoint: got .*curve\.npz, which belongs to other arguments; want"):
+    with pytest.raises(
+        ValueError, match=r"^checkpoint: got .*curve\.npz, which belongs to other arguments; want"
+    ):
         run(checkpoint=path, **change)
 
 
@@ -162,7 +181,11 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(tmp_path, content):
 
 def test_samples_needed_are_read_off_the_curve():
     """Linear in the error over the logarithm of the number: half-way between 4 and 16 lies 8."""
-    got = curve(np.broadcast_to([[[0.4], [0.2], [0.0]], [[0.4], [0.4], [0.3]], [[0.2], [0.1], [0.0]]], (3, 3, 5))).samples_needed(0.3)
+    got = curve(
+        np.broadcast_to(
+            [[[0.4], [0.2], [0.0]], [[0.4], [0.4], [0.3]], [[0.2], [0.1], [0.0]]], (3, 3, 5)
+        )
+    ).samples_needed(0.3)
     np.testing.assert_allclose(got.value, [8, 64, 4])
     np.testing.assert_allclose(got.low, [8, 64, 0])
     np.testing.assert_allclose(got.high, [8, 64, 4])
@@ -181,7 +204,12 @@ def test_curves_are_made_monotone_by_the_nearest_decreasing_one(seed, count):
     y = np.random.default_rng(seed).random(count)
     steps = np.tril(np.ones((count, count)))
     steps[:, 1:] *= -1
-    want = steps @ scipy.optimize.lsq_linear(steps, y, (np.r_[-np.inf, np.zeros(count - 1)], np.inf), tol=1e-14).x
+    want = (
+        steps
+        @ scipy.optimize.lsq_linear(
+            steps, y, (np.r_[-np.inf, np.zeros(count - 1)], np.inf), tol=1e-14
+        ).x
+    )
     from projhead_theory.probes._curve import _decreasing
 
     np.testing.assert_allclose(_decreasing(y[None])[0], want, atol=1e-6)
@@ -203,7 +231,9 @@ def test_pairing_resolves_what_separate_bands_do_not():
     assert best.share == 1
     backwards = got.ratio(1, 2, 0.2)
     np.testing.assert_allclose(
-        [backwards.value, backwards.low, backwards.high], [1 / ratio.value, 1 / ratio.high, 1 / ratio.low], rtol=0.01
+        [backwards.value, backwards.low, backwards.high],
+        [1 / ratio.value, 1 / ratio.high, 1 / ratio.low],
+        rtol=0.01,
     )
 
 
@@ -264,8 +294,14 @@ def test_labelled_and_plotted(tmp_path):
             lambda: run(task=DownstreamProblem(Features([1.0, 2.0]), SignLabel(0))),
             r"^problem: got inputs of dimension 2; want the network's 6",
         ),
-        (lambda: noisy(0.1).samples_needed(0.5), r"^error: got 0\.5; want an error between 0 and 1/2"),
-        (lambda: noisy(0.1).samples_needed(0.2, 1.0), r"^confidence: got 1\.0; want a number between 0 and 1"),
+        (
+            lambda: noisy(0.1).samples_needed(0.5),
+            r"^error: got 0\.5; want an error between 0 and 1/2",
+        ),
+        (
+            lambda: noisy(0.1).samples_needed(0.2, 1.0),
+            r"^confidence: got 1\.0; want a number between 0 and 1",
+        ),
         (lambda: noisy(0.1).ratio(3, 1, 0.2), r"^layer_a: got 3; want a layer from 1 to 2"),
         (lambda: noisy(0.1).ratio(1, 0, 0.2), r"^layer_b: got 0; want a whole number >= 1"),
     ],

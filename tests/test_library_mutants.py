@@ -19,8 +19,13 @@ TWENTIETH = (0.95, 1.05)
 FORMULAS = {
     "vanishing-features": [(dynamics, "vanishing_exponent", TIMES, TWENTIETH)],
     "sl-retention": [(regression, "retention_exponent", TIMES, TWENTIETH)],
-    "retained-when-vanishing": [(theory, "threshold_limit", TIMES, TWENTIETH), (theory, "threshold_forgetting", POWER, TWENTIETH)],
-    "measured-sample-complexity": [(measured_sample_complexity, "margin_samples", TIMES, (0.8, 1.25))],
+    "retained-when-vanishing": [
+        (theory, "threshold_limit", TIMES, TWENTIETH),
+        (theory, "threshold_forgetting", POWER, TWENTIETH),
+    ],
+    "measured-sample-complexity": [
+        (measured_sample_complexity, "margin_samples", TIMES, (0.8, 1.25))
+    ],
 }
 
 
@@ -38,16 +43,26 @@ def test_a_formula_that_is_a_little_off_is_refuted(name, monkeypatch):
     claim = CLAIMS[name].at_level(FAMILY_ERROR / max(count * CLAIMS[name].tests, 1))
     # Compiled predictions would go on with the formula that they were traced with.
     predict = getattr(claim.predict, "__wrapped__", claim.predict)
-    monkeypatch.setattr(retained_when_vanishing, "predict", retained_when_vanishing.predict.__wrapped__)
+    monkeypatch.setattr(
+        retained_when_vanishing, "predict", retained_when_vanishing.predict.__wrapped__
+    )
     sides = [side(name, number) for number in range(claim.quick)]
-    outcomes = lambda: [claim.compare(predict(problem), measured).name for problem, measured in sides]  # noqa: E731
+    outcomes = lambda: [
+        claim.compare(predict(problem), measured).name for problem, measured in sides
+    ]
     assert set(outcomes()) == {"holds"}
     survived = []
     for module, formula, change, factors in FORMULAS[name]:
         own = getattr(module, formula)
         for factor in factors:
             with monkeypatch.context() as patch:
-                patch.setattr(module, formula, lambda *given, own=own, change=change, factor=factor: change(own(*given), factor))
+                patch.setattr(
+                    module,
+                    formula,
+                    lambda *given, own=own, change=change, factor=factor: change(
+                        own(*given), factor
+                    ),
+                )
                 if "violated" not in outcomes():
                     survived.append((formula, factor))
     assert not survived

@@ -48,7 +48,14 @@ from projhead_theory.losses import (
     vicreg,
 )
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import Ended, gradient_descent, gradient_flow, layer_gradients, minibatch, stochastic
+from projhead_theory.simulation import (
+    Ended,
+    gradient_descent,
+    gradient_flow,
+    layer_gradients,
+    minibatch,
+    stochastic,
+)
 
 SHAPES = [(3, 3), (2, 4), (5, 2), (1, 1)]
 
@@ -65,12 +72,20 @@ def case(shape):
 
 
 def of(moments):
-    return lambda w, cross, second: spectral.population(w, eqx.tree_at(lambda m: (m.cross, m.second), moments, (cross, second)))
+    return lambda w, cross, second: spectral.population(
+        w, eqx.tree_at(lambda m: (m.cross, m.second), moments, (cross, second))
+    )
 
 
 def slack(w, moments, eps):
     """Rounding of a quartic in W: eps times its largest term, for each of about d^2 p terms."""
-    return 64 * eps * w.size * max(1, float(jnp.sum(w * w)) ** 2) * max(1, float(jnp.max(jnp.abs(moments.second))) ** 2)
+    return (
+        64
+        * eps
+        * w.size
+        * max(1, float(jnp.sum(w * w)) ** 2)
+        * max(1, float(jnp.max(jnp.abs(moments.second))) ** 2)
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -85,7 +100,9 @@ def test_population_loss_is_the_formula(shape, eps):
 def test_custom_derivative_is_that_of_the_formula_in_all_arguments(shape, eps):
     w, moments = case(shape)
     arguments = (w, moments.cross, moments.second)
-    gradients, wanted = (jax.jit(jax.grad(f, argnums=(0, 1, 2)))(*arguments) for f in (of(moments), oracle))
+    gradients, wanted = (
+        jax.jit(jax.grad(f, argnums=(0, 1, 2)))(*arguments) for f in (of(moments), oracle)
+    )
     for seen, want in zip(gradients, wanted, strict=True):
         np.testing.assert_allclose(seen, want, atol=4 * slack(w, moments, eps))
 
@@ -114,14 +131,19 @@ def test_custom_derivative_agrees_with_finite_differences(argument, eps):
 
     h = eps ** (1 / 3)  # balances the h^2 of a central difference with the eps / h of rounding
     slope = jnp.vdot(jax.grad(of(moments), argnums=argument)(*arguments), direction)
-    assert abs((along(h) - along(-h)) / (2 * h) - slope) <= 100 * slack(w, moments, 1.0) / (64 * w.size) * h**2
+    assert (
+        abs((along(h) - along(-h)) / (2 * h) - slope)
+        <= 100 * slack(w, moments, 1.0) / (64 * w.size) * h**2
+    )
 
 
 @pytest.mark.parametrize("sizes", [(3, 2), (3, 4, 2), (3, 2, 3, 1)])
 def test_gradients_of_all_layers_are_those_of_the_formula(sizes, eps):
     network, (_, moments) = DeepLinear.init(jax.random.key(1), sizes), case((3, 3))
     seen = jax.grad(spectral)(network, moments).layers
-    wanted = jax.grad(lambda layers: oracle(DeepLinear(layers).matrix, moments.cross, moments.second))(network.layers)
+    wanted = jax.grad(
+        lambda layers: oracle(DeepLinear(layers).matrix, moments.cross, moments.second)
+    )(network.layers)
     for a, b in zip(seen, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=1024 * eps * max(1, float(jnp.max(jnp.abs(b)))))
 
@@ -129,15 +151,23 @@ def test_gradients_of_all_layers_are_those_of_the_formula(sizes, eps):
 def double_loop(y1, y2, diagonal=False):
     n = len(y1)
     positive = sum(float(y1[i] @ y2[i]) for i in range(n))
-    rest = sum(float(y1[i] @ y2[j]) ** 2 for i, j in itertools.product(range(n), repeat=2) if diagonal or i != j)
+    rest = sum(
+        float(y1[i] @ y2[j]) ** 2
+        for i, j in itertools.product(range(n), repeat=2)
+        if diagonal or i != j
+    )
     return -2 * positive / n + rest / (n * n if diagonal else n * (n - 1))
 
 
 @pytest.mark.parametrize(("n", "p"), [(2, 1), (2, 3), (7, 2), (20, 5)])
 def test_batch_loss_is_the_double_loop_without_its_diagonal(n, p, eps):
-    y1, y2 = jnp.asarray(np.random.default_rng(n).standard_normal((2, n, p)), jnp.result_type(float))
+    y1, y2 = jnp.asarray(
+        np.random.default_rng(n).standard_normal((2, n, p)), jnp.result_type(float)
+    )
     # The loop's n^2 squares are also what the fast form adds and cancels.
-    size = double_loop(np.abs(np.asarray(y1)), np.abs(np.asarray(y2)), diagonal=True) + 2 * float(jnp.sum(jnp.abs(y1 * y2)))
+    size = double_loop(np.abs(np.asarray(y1)), np.abs(np.asarray(y2)), diagonal=True) + 2 * float(
+        jnp.sum(jnp.abs(y1 * y2))
+    )
     tolerance = 8 * n * p * eps * (abs(size) + float(jnp.sum(y1 * y1) * jnp.sum(y2 * y2)) / n)
     assert abs(spectral.batch(y1, y2) - double_loop(np.asarray(y1), np.asarray(y2))) <= tolerance
 
@@ -153,9 +183,13 @@ def test_batch_loss_is_unbiased_and_the_diagonal_would_not_be():
     def draw(key):
         views = problem.sample_pairs(key, n)
         y1, y2 = network(views.first), network(views.second)
-        return spectral(network, views), -2 * jnp.mean(jnp.sum(y1 * y2, 1)) + jnp.mean((y1 @ y2.T) ** 2)
+        return spectral(network, views), -2 * jnp.mean(jnp.sum(y1 * y2, 1)) + jnp.mean(
+            (y1 @ y2.T) ** 2
+        )
 
-    values, biased = (np.asarray(v, np.float64) for v in draw(jax.random.split(jax.random.key(1), batches)))
+    values, biased = (
+        np.asarray(v, np.float64) for v in draw(jax.random.split(jax.random.key(1), batches))
+    )
     population = float(spectral(network, problem.moments()))
     assert abs(values.mean() - population) <= 5 * values.std(ddof=1) / batches**0.5
     assert abs(biased.mean() - population) > 5 * biased.std(ddof=1) / batches**0.5
@@ -166,7 +200,11 @@ def test_batch_loss_does_not_depend_on_order_nor_on_which_view_is_first_nor_on_r
     order = jax.random.permutation(jax.random.key(1), 9)
     turn = jnp.linalg.qr(jax.random.normal(jax.random.key(2), (3, 3)))[0]
     value = spectral.batch(y1, y2)
-    for other in (spectral.batch(y1[order], y2[order]), spectral.batch(y2, y1), spectral.batch(y1 @ turn, y2 @ turn)):
+    for other in (
+        spectral.batch(y1[order], y2[order]),
+        spectral.batch(y2, y1),
+        spectral.batch(y1 @ turn, y2 @ turn),
+    ):
         assert abs(other - value) <= 256 * eps * float(jnp.sum(y1 * y1) * jnp.sum(y2 * y2)) / 72
 
 
@@ -235,16 +273,28 @@ def barlow_loops(y1, y2, off_diagonal=5e-3):
     n, p = y1.shape
     z1, z2 = ((y - y.mean(0)) / y.std(0) for y in (y1, y2))
     c = [[sum(z1[b, i] * z2[b, j] for b in range(n)) / n for j in range(p)] for i in range(p)]
-    return sum((1 - c[i][i]) ** 2 if i == j else off_diagonal * c[i][j] ** 2 for i in range(p) for j in range(p))
+    return sum(
+        (1 - c[i][i]) ** 2 if i == j else off_diagonal * c[i][j] ** 2
+        for i in range(p)
+        for j in range(p)
+    )
 
 
 def vicreg_loops(y1, y2, weights=(25.0, 25.0, 1.0), target=1.0, epsilon=1e-4):
     n, p = y1.shape
     total = weights[0] * sum(np.sum((y1[b] - y2[b]) ** 2) for b in range(n)) / n
     for y in (y1, y2):
-        total += weights[1] * sum(max(0.0, target - np.sqrt(y[:, j].var(ddof=1) + epsilon)) for j in range(p)) / p
+        total += (
+            weights[1]
+            * sum(max(0.0, target - np.sqrt(y[:, j].var(ddof=1) + epsilon)) for j in range(p))
+            / p
+        )
         covariance = np.cov(y.T).reshape(p, p)
-        total += weights[2] * sum(covariance[i, j] ** 2 for i in range(p) for j in range(p) if i != j) / p
+        total += (
+            weights[2]
+            * sum(covariance[i, j] ** 2 for i in range(p) for j in range(p) if i != j)
+            / p
+        )
     return total
 
 
@@ -254,26 +304,40 @@ def supcon_loops(y, labels, temperature=0.1, similarity=cosine):
         scores = {a: similarity(y[i], y[a]) / temperature for a in range(n) if a != i}
         positives = [a for a in scores if labels[a] == labels[i]]
         if positives:
-            losses.append(-sum(log_softmax(scores.values(), scores[a]) for a in positives) / len(positives))
+            losses.append(
+                -sum(log_softmax(scores.values(), scores[a]) for a in positives) / len(positives)
+            )
     return sum(losses) / len(losses) if losses else 0.0
 
 
 def supervised_spectral_loops(y, labels):
     n = len(y)
-    anchors = [[y[i] @ y[j] for j in range(n) if j != i and labels[j] == labels[i]] for i in range(n)]
+    anchors = [
+        [y[i] @ y[j] for j in range(n) if j != i and labels[j] == labels[i]] for i in range(n)
+    ]
     means = [np.mean(products) for products in anchors if products]
-    repulsion = sum((y[i] @ y[j]) ** 2 for i, j in itertools.permutations(range(n), 2)) / (n * (n - 1))
+    repulsion = sum((y[i] @ y[j]) ** 2 for i, j in itertools.permutations(range(n), 2)) / (
+        n * (n - 1)
+    )
     return -2 * (np.mean(means) if means else 0.0) + repulsion
 
 
 def mse_loops(y, targets):
-    return sum((a - t) ** 2 for row, aim in zip(y, targets, strict=True) for a, t in zip(row, aim, strict=True)) / (2 * len(y))
+    return sum(
+        (a - t) ** 2
+        for row, aim in zip(y, targets, strict=True)
+        for a, t in zip(row, aim, strict=True)
+    ) / (2 * len(y))
 
 
 def cross_entropy_loops(y, targets):
     if targets.ndim == 1:
         targets = np.eye(y.shape[1])[targets]
-    return -sum(t * log_softmax(row, a) for row, aim in zip(y, targets, strict=True) for a, t in zip(row, aim, strict=True)) / len(y)
+    return -sum(
+        t * log_softmax(row, a)
+        for row, aim in zip(y, targets, strict=True)
+        for a, t in zip(row, aim, strict=True)
+    ) / len(y)
 
 
 @dataclasses.dataclass(eq=False)
@@ -311,17 +375,27 @@ def partial(loops, **settings):
 
 CASES = {
     "info_nce": Case(info_nce, info_nce_loops, "views"),
-    "info_nce warm inner": Case(InfoNCE(2.0, normalise=False), partial(info_nce_loops, temperature=2.0, similarity=np.dot), "views"),
-    "nt_xent": Case(InfoNCE(0.5, within_views=True), partial(nt_xent_loops, temperature=0.5), "views"),
+    "info_nce warm inner": Case(
+        InfoNCE(2.0, normalise=False),
+        partial(info_nce_loops, temperature=2.0, similarity=np.dot),
+        "views",
+    ),
+    "nt_xent": Case(
+        InfoNCE(0.5, within_views=True), partial(nt_xent_loops, temperature=0.5), "views"
+    ),
     "barlow_twins": Case(barlow_twins, barlow_loops, "views"),
     "barlow_twins heavy": Case(BarlowTwins(2), partial(barlow_loops, off_diagonal=2), "views"),
     "vicreg": Case(vicreg, vicreg_loops, "views"),
     "vicreg other": Case(
-        VICReg(1, 2, 3, target=0.5, epsilon=0.1), partial(vicreg_loops, weights=(1, 2, 3), target=0.5, epsilon=0.1), "views"
+        VICReg(1, 2, 3, target=0.5, epsilon=0.1),
+        partial(vicreg_loops, weights=(1, 2, 3), target=0.5, epsilon=0.1),
+        "views",
     ),
     "supcon": Case(supervised_contrastive, supcon_loops, "labels"),
     "supcon warm inner": Case(
-        SupervisedContrastive(2.0, normalise=False), partial(supcon_loops, temperature=2.0, similarity=np.dot), "labels"
+        SupervisedContrastive(2.0, normalise=False),
+        partial(supcon_loops, temperature=2.0, similarity=np.dot),
+        "labels",
     ),
     "supervised_spectral": Case(supervised_spectral, supervised_spectral_loops, "labels"),
     "mse": Case(mse, mse_loops, "numbers"),
@@ -345,7 +419,12 @@ def rounding(eps, y):
 
 def arrays(*values):
     """As JAX arrays, in the default float or whole; None as it is."""
-    return [None if v is None else jnp.asarray(v, jnp.result_type(int if v.dtype.kind in "iu" else float)) for v in values]
+    return [
+        None
+        if v is None
+        else jnp.asarray(v, jnp.result_type(int if v.dtype.kind in "iu" else float))
+        for v in values
+    ]
 
 
 @each_case
@@ -398,7 +477,9 @@ def torch_losses(torch):
     }
 
 
-@pytest.mark.parametrize("name", ["info_nce", "nt_xent", "barlow_twins", "mse", "cross_entropy", "cross_entropy soft"])
+@pytest.mark.parametrize(
+    "name", ["info_nce", "nt_xent", "barlow_twins", "mse", "cross_entropy", "cross_entropy soft"]
+)
 def test_value_and_gradient_are_those_of_torch(name, eps):
     torch = pytest.importorskip("torch")
     case, y = CASES[name], outputs(6, 3, seed=2)
@@ -423,7 +504,10 @@ EPS = float(jnp.finfo(jnp.result_type(float)).eps)
 
 def agree(case, y, targets, other, other_targets, size=1.0):
     """16 more for the division by a temperature of 0.1; `size` for how much larger what cancels is."""
-    assert abs(case.value(y, targets) - case.value(other, other_targets)) <= 16 * rounding(EPS, y) * size
+    assert (
+        abs(case.value(y, targets) - case.value(other, other_targets))
+        <= 16 * rounding(EPS, y) * size
+    )
 
 
 def with_targets(case, labels):
@@ -442,7 +526,14 @@ def rotation(seed):
     return np.linalg.qr(np.random.default_rng(seed).standard_normal((P, P)))[0]
 
 
-ROTATABLE = ["info_nce", "info_nce warm inner", "nt_xent", "supcon", "supcon warm inner", "supervised_spectral"]
+ROTATABLE = [
+    "info_nce",
+    "info_nce warm inner",
+    "nt_xent",
+    "supcon",
+    "supcon warm inner",
+    "supervised_spectral",
+]
 
 
 @pytest.mark.parametrize("case", [CASES[name] for name in ROTATABLE], ids=ROTATABLE)
@@ -456,7 +547,9 @@ INVARIANCE = Case(VICReg(25, 0, 0), partial(vicreg_loops, weights=(25, 0, 0)), "
 
 
 @given(y=grids, seed=seeds)
-def test_rotation_leaves_the_invariance_term_of_vicreg_and_the_squared_error_of_targets_rotated_too(y, seed):
+def test_rotation_leaves_the_invariance_term_of_vicreg_and_the_squared_error_of_targets_rotated_too(
+    y, seed
+):
     turn = rotation(seed)
     agree(INVARIANCE, y, None, y @ turn, None)
     agree(CASES["mse"], y, y[1], y @ turn, y[1] @ turn)
@@ -488,7 +581,9 @@ def test_cosine_losses_do_not_see_the_length_of_any_output(name, y, labels, seed
 def test_barlow_twins_does_not_see_scale_or_mean_of_any_output(y, seed):
     rng = np.random.default_rng(seed)
     moved = (y + rng.integers(-16, 16, (2, 1, P)) / 16) * 10 ** rng.uniform(-3, 3, (2, 1, P))
-    agree(CASES["barlow_twins"], y, None, moved, None, size=64)  # the spread may be 1/64 of the size
+    agree(
+        CASES["barlow_twins"], y, None, moved, None, size=64
+    )  # the spread may be 1/64 of the size
 
 
 @given(y=grids, shift=hnp.arrays(np.int64, P, elements=st.integers(-16, 16)))
@@ -520,7 +615,10 @@ def test_supervised_contrastive_on_stacked_views_with_repeated_labels_is_nt_xent
     stacked = Labelled(y.reshape(14, 3), np.tile(np.arange(7), 2))
     views = Views(*y)
     network = DeepLinear.init(jax.random.key(0), (3, 4))
-    seen, want = SupervisedContrastive(0.2)(network, stacked), InfoNCE(0.2, within_views=True)(network, views)
+    seen, want = (
+        SupervisedContrastive(0.2)(network, stacked),
+        InfoNCE(0.2, within_views=True)(network, views),
+    )
     assert abs(seen - want) <= rounding(eps, y)
 
 
@@ -528,7 +626,10 @@ def test_outputs_that_tell_nothing_give_the_loss_of_a_guess(eps):
     """All outputs equal: the logarithm of the number of candidates."""
     y, labels = jnp.ones((5, 3)), jnp.asarray([0, 0, 1, 1, 1])
     wanted = [(info_nce.batch(y, y), 5), (InfoNCE(within_views=True).batch(y, y), 9)]
-    wanted += [(supervised_contrastive.labelled(y, labels), 4), (cross_entropy.labelled(y, labels), 3)]
+    wanted += [
+        (supervised_contrastive.labelled(y, labels), 4),
+        (cross_entropy.labelled(y, labels), 3),
+    ]
     for seen, candidates in wanted:
         assert abs(float(seen) - np.log(candidates)) <= 64 * eps
 
@@ -561,7 +662,9 @@ def test_value_and_gradient_are_finite_at_extremes_and_keep_the_dtype_of_the_out
     if case.loss is cross_entropy and case.data == "labels":
         labellings = [labels % 3 for labels in labellings]
     for targets, (name, extreme) in itertools.product(labellings, EXTREMES.items()):
-        value, gradient = case.value_and_gradient(jnp.asarray(extreme(outputs(6, 3)), dtype), targets)
+        value, gradient = case.value_and_gradient(
+            jnp.asarray(extreme(outputs(6, 3)), dtype), targets
+        )
         assert value.dtype == gradient.dtype == dtype
         assert np.isfinite(value), name
         assert np.isfinite(gradient).all(), name
@@ -580,7 +683,10 @@ def test_values_at_extremes(dtype):
     assert value == 3, "a constant correlates with nothing"
     assert not gradient.any()
     assert abs(CASES["vicreg"].value_and_gradient(same, None)[0] - 2 * 25 * (1 - 0.01)) <= 256 * eps
-    logits, entropy = jnp.asarray([[1e4, 0.0], [0.0, 1e4]], dtype), eqx.filter_jit(cross_entropy.labelled)
+    logits, entropy = (
+        jnp.asarray([[1e4, 0.0], [0.0, 1e4]], dtype),
+        eqx.filter_jit(cross_entropy.labelled),
+    )
     assert entropy(logits, jnp.asarray([0, 1])) == 0
     assert entropy(logits, jnp.asarray([1, 0])) == 1e4
     assert entropy(logits, jnp.asarray([[0.5, 0.5], [0, 1]], dtype)) == 2.5e3
@@ -612,7 +718,9 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp
 assert losses.info_nce.batch(jnp.eye(2), jnp.eye(2)).dtype == jnp.float64
 """
-    result = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -625,7 +733,12 @@ def test_other_numbers_do_not_recompile_other_choices_do():
         return loss.batch(*y)
 
     (y,) = arrays(outputs(5, 3))
-    makers = [InfoNCE, lambda t: InfoNCE(t, within_views=True), BarlowTwins, lambda t: VICReg(t, 2 * t, t, target=t, epsilon=t)]
+    makers = [
+        InfoNCE,
+        lambda t: InfoNCE(t, within_views=True),
+        BarlowTwins,
+        lambda t: VICReg(t, 2 * t, t, target=t, epsilon=t),
+    ]
     for k, make in enumerate(makers, 1):
         values = {float(value(make(number), y)) for number in (0.1, np.float64(0.2), 3)}
         assert len(values) == 3
@@ -642,10 +755,17 @@ def test_training_at_another_temperature_does_not_recompile():
             traces["now"] += 1
             return super().labelled(outputs, targets)
 
-    data, network = Labelled(outputs(8, 3)[0], np.arange(8) % 3), DeepLinear.init(jax.random.key(0), (3, 3))
+    data, network = (
+        Labelled(outputs(8, 3)[0], np.arange(8) % 3),
+        DeepLinear.init(jax.random.key(0), (3, 3)),
+    )
     ends = []
     for temperature in (0.5, 0.7):
-        ends.append(gradient_descent(network, data, loss=Counted(temperature), steps=5, record=2).final.matrix)
+        ends.append(
+            gradient_descent(
+                network, data, loss=Counted(temperature), steps=5, record=2
+            ).final.matrix
+        )
         before = traces.setdefault("first", traces["now"])
     assert traces["now"] == before
     assert not np.allclose(*ends)
@@ -658,22 +778,42 @@ def test_a_sweep_of_temperatures_is_a_vmap_over_losses_and_temperature_has_a_gra
         assert abs(float(seen) - info_nce_loops(*y, temperature=float(t))) <= rounding(eps, y)
     slope = jax.grad(lambda t: InfoNCE(t).batch(*arrays(*y)))(jnp.asarray(0.5))
     h = 1e-4
-    want = (info_nce_loops(*y, temperature=0.5 + h) - info_nce_loops(*y, temperature=0.5 - h)) / (2 * h)
+    want = (info_nce_loops(*y, temperature=0.5 + h) - info_nce_loops(*y, temperature=0.5 - h)) / (
+        2 * h
+    )
     assert abs(float(slope) - want) <= 1e-6 + rounding(eps, y)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     {
-        "zero temperature": (lambda: InfoNCE(0.0), "temperature: got 0.0; want one positive finite number"),
-        "negative temperature": (lambda: SupervisedContrastive(-1), "temperature: got -1.0; want one positive"),
-        "infinite temperature": (lambda: InfoNCE(np.inf), "temperature: got inf; want one positive finite"),
-        "two temperatures": (lambda: InfoNCE([0.1, 0.2]), r"temperature: got shape \(2,\); want one positive"),
+        "zero temperature": (
+            lambda: InfoNCE(0.0),
+            "temperature: got 0.0; want one positive finite number",
+        ),
+        "negative temperature": (
+            lambda: SupervisedContrastive(-1),
+            "temperature: got -1.0; want one positive",
+        ),
+        "infinite temperature": (
+            lambda: InfoNCE(np.inf),
+            "temperature: got inf; want one positive finite",
+        ),
+        "two temperatures": (
+            lambda: InfoNCE([0.1, 0.2]),
+            r"temperature: got shape \(2,\); want one positive",
+        ),
         "a word": (lambda: InfoNCE("cold"), "temperature: got 'cold'; want one positive"),
         "a truth": (lambda: BarlowTwins(True), "off_diagonal: got True; want one non-negative"),
-        "negative weight": (lambda: BarlowTwins(-1e-3), "off_diagonal: got -0.001; want one non-negative"),
+        "negative weight": (
+            lambda: BarlowTwins(-1e-3),
+            "off_diagonal: got -0.001; want one non-negative",
+        ),
         "not a number": (lambda: VICReg(np.nan), "invariance: got nan; want one non-negative"),
-        "negative JAX array": (lambda: VICReg(1, jnp.asarray(-2.0)), "variance: got -2.0; want one non-negative"),
+        "negative JAX array": (
+            lambda: VICReg(1, jnp.asarray(-2.0)),
+            "variance: got -2.0; want one non-negative",
+        ),
         "no epsilon": (lambda: VICReg(epsilon=0), "epsilon: got 0.0; want one positive"),
     }.values(),
 )
@@ -697,11 +837,19 @@ X = np.arange(6.0).reshape(3, 2)
         (X, [0, -1, 2], "targets: got -1 at index 1; want class labels from 0"),
         (X, [[0.0], [np.nan], [1.0]], r"targets: got nan at index \(1, 0\); want finite"),
         (X * np.nan, [0, 1, 2], r"inputs: got nan at index \(0, 0\); want finite"),
-        (X, [0.0, 1.0, 2.0], r"targets: got shape \(3,\), dtype float\d\d; want whole-number class labels \(n,\), or numbers \(n, k\)"),
+        (
+            X,
+            [0.0, 1.0, 2.0],
+            r"targets: got shape \(3,\), dtype float\d\d; want whole-number class labels \(n,\), or numbers \(n, k\)",
+        ),
         (X, [True, False, True], r"targets: got shape \(3,\), dtype bool; want whole-number"),
         (X, 3, r"targets: got shape \(\), dtype int\d\d; want"),
         (X, ["a", "b", "c"], r"targets: got shape \(3,\), dtype <U1; want whole-number"),
-        (X, [[1.0], [2.0, 3.0], [4.0]], r"targets: got \[\[1.0\], .*; want class labels \(n,\), or numbers \(n, k\)"),
+        (
+            X,
+            [[1.0], [2.0, 3.0], [4.0]],
+            r"targets: got \[\[1.0\], .*; want class labels \(n,\), or numbers \(n, k\)",
+        ),
     ],
 )
 def test_bad_labelled_data_are_named(inputs, targets, message):
@@ -732,7 +880,15 @@ def test_sample_draws_rows_with_their_targets_each_as_often_as_any_other():
 def test_moments_of_labelled_data_are_those_of_two_rows_of_one_class(eps):
     """An anchor is any row, its partner any row of its class, itself included."""
     x, labels = outputs(9, 3)[0], np.asarray([0, 0, 0, 0, 2, 2, 5, 5, 5])
-    cross = sum(np.outer(x[i], x[j]) / np.sum(labels == labels[i]) for i in range(9) for j in range(9) if labels[i] == labels[j]) / 9
+    cross = (
+        sum(
+            np.outer(x[i], x[j]) / np.sum(labels == labels[i])
+            for i in range(9)
+            for j in range(9)
+            if labels[i] == labels[j]
+        )
+        / 9
+    )
     moments = Labelled(x, labels).moments()
     np.testing.assert_allclose(moments.cross, cross, atol=rounding(eps, x))
     np.testing.assert_allclose(moments.second, x.T @ x / 9, atol=rounding(eps, x))
@@ -743,16 +899,21 @@ def test_moments_of_labelled_data_are_those_of_two_rows_of_one_class(eps):
 def expectation(data, network, n, loss):
     """The exact mean of a loss over all batches of n rows drawn with replacement."""
     draws = jnp.asarray(list(itertools.product(range(len(data.inputs)), repeat=n)))
-    one = lambda rows: loss.labelled(network(data.inputs[rows]), data.targets[rows])  # noqa: E731
+    one = lambda rows: loss.labelled(network(data.inputs[rows]), data.targets[rows])
     return float(jnp.mean(jax.jit(jax.vmap(one))(draws)))
 
 
 def test_supervised_spectral_is_exactly_unbiased_for_equal_classes(eps):
     """Two classes and four rows: there is always a positive pair."""
-    data, network = Labelled(outputs(4, 3)[0], [0, 1, 1, 0]), DeepLinear.init(jax.random.key(0), (3, 2))
+    data, network = (
+        Labelled(outputs(4, 3)[0], [0, 1, 1, 0]),
+        DeepLinear.init(jax.random.key(0), (3, 2)),
+    )
     want = supervised_spectral(network, data.moments())
     assert want == spectral(network, data.moments())
-    assert abs(expectation(data, network, 4, supervised_spectral) - want) <= rounding(eps, np.asarray(data.inputs))
+    assert abs(expectation(data, network, 4, supervised_spectral) - want) <= rounding(
+        eps, np.asarray(data.inputs)
+    )
 
 
 def test_supervised_spectral_errs_for_unequal_classes_by_less_than_stated_and_a_mean_over_pairs_by_more():
@@ -762,15 +923,25 @@ def test_supervised_spectral_errs_for_unequal_classes_by_less_than_stated_and_a_
         def labelled(self, outputs, targets):
             pairs = (targets[:, None] == targets[None, :]) & ~jnp.eye(len(targets), dtype=bool)
             products = outputs @ outputs.T
-            return -2 * jnp.sum(jnp.where(pairs, products, 0)) / jnp.maximum(jnp.sum(pairs, dtype=products.dtype), 1)
+            return (
+                -2
+                * jnp.sum(jnp.where(pairs, products, 0))
+                / jnp.maximum(jnp.sum(pairs, dtype=products.dtype), 1)
+            )
 
     class Positive(AbstractLoss):
         def labelled(self, outputs, targets):
             n, gram = len(targets), outputs.T @ outputs
-            repulsion = (jnp.sum(gram * gram) - jnp.sum(jnp.sum(outputs**2, 1) ** 2)) / (n * (n - 1))
+            repulsion = (jnp.sum(gram * gram) - jnp.sum(jnp.sum(outputs**2, 1) ** 2)) / (
+                n * (n - 1)
+            )
             return supervised_spectral.labelled(outputs, targets) - repulsion
 
-    x, labels, n = outputs(5, 3)[0] + np.asarray([3, 0, 0, 0, 0])[:, None], np.asarray([0, 1, 1, 1, 1]), 5
+    x, labels, n = (
+        outputs(5, 3)[0] + np.asarray([3, 0, 0, 0, 0])[:, None],
+        np.asarray([0, 1, 1, 1, 1]),
+        5,
+    )
     data, network = Labelled(x, labels), DeepLinear([np.eye(3)])
     shares, means = [0.2, 0.8], [x[labels == k].mean(0) for k in (0, 1)]
     want = -2 * sum(share * m @ m for share, m in zip(shares, means, strict=True))
@@ -805,7 +976,10 @@ def test_each_loss_has_its_forms_and_names_them_when_asked_for_another(loss, has
         if kind in has:
             assert np.isfinite(loss(network, data))
             continue
-        with pytest.raises(ValueError, match=f"^data: got {kind}, for {type(loss).__name__}; want {' or '.join(has)}: this loss has no "):
+        with pytest.raises(
+            ValueError,
+            match=f"^data: got {kind}, for {type(loss).__name__}; want {' or '.join(has)}: this loss has no ",
+        ):
             loss(network, data)
 
 
@@ -813,12 +987,32 @@ def test_each_loss_has_its_forms_and_names_them_when_asked_for_another(loss, has
 @pytest.mark.parametrize(
     ("loss", "targets", "message"),
     [
-        (mse, [0, 1, 1], r"shape \(3,\), dtype int\d\d; want numbers in the shape of the outputs, \(3, 2\)"),
+        (
+            mse,
+            [0, 1, 1],
+            r"shape \(3,\), dtype int\d\d; want numbers in the shape of the outputs, \(3, 2\)",
+        ),
         (mse, [[1.0], [2.0], [3.0]], r"shape \(3, 1\), dtype float\d\d; want numbers in the shape"),
-        (cross_entropy, [[1.0], [2.0], [3.0]], r"shape \(3, 1\), dtype float\d\d; want numbers in the shape"),
-        (cross_entropy, [0, 2, 1], r"2 at index 1; want class labels from 0 to 1, one for each output"),
-        (supervised_contrastive, X, r"shape \(3, 2\), dtype float\d\d; want 3 whole-number class labels"),
-        (supervised_spectral, X, r"shape \(3, 2\), dtype float\d\d; want 3 whole-number class labels"),
+        (
+            cross_entropy,
+            [[1.0], [2.0], [3.0]],
+            r"shape \(3, 1\), dtype float\d\d; want numbers in the shape",
+        ),
+        (
+            cross_entropy,
+            [0, 2, 1],
+            r"2 at index 1; want class labels from 0 to 1, one for each output",
+        ),
+        (
+            supervised_contrastive,
+            X,
+            r"shape \(3, 2\), dtype float\d\d; want 3 whole-number class labels",
+        ),
+        (
+            supervised_spectral,
+            X,
+            r"shape \(3, 2\), dtype float\d\d; want 3 whole-number class labels",
+        ),
     ],
 )
 def test_targets_that_do_not_fit_a_loss_are_named(loss, targets, message):
@@ -836,11 +1030,16 @@ def some_data(case, n=24, d=4, p=3):
     return Labelled(x, case.targets(n, p))
 
 
-@pytest.mark.parametrize("name", ["info_nce", "barlow_twins", "vicreg", "supcon", "supervised_spectral", "mse", "cross_entropy"])
+@pytest.mark.parametrize(
+    "name",
+    ["info_nce", "barlow_twins", "vicreg", "supcon", "supervised_spectral", "mse", "cross_entropy"],
+)
 def test_descent_lowers_every_loss(name):
     """With a step small enough, at every record."""
     network = DeepLinear.init(jax.random.key(0), (4, 3, 3), scale=0.7)
-    trajectory = gradient_descent(network, some_data(CASES[name]), loss=CASES[name].loss, step=1e-3, steps=60, record=4)
+    trajectory = gradient_descent(
+        network, some_data(CASES[name]), loss=CASES[name].loss, step=1e-3, steps=60, record=4
+    )
     assert (np.diff(trajectory.loss) < 0).all()
 
 
@@ -848,9 +1047,13 @@ def test_descent_lowers_every_loss(name):
 def test_flow_lowers_supervised_losses_and_conserves_the_imbalance(name):
     """On the loss of fixed rows the flow is a gradient flow like any other."""
     network = DeepLinear.init(jax.random.key(0), (4, 3, 3), scale=0.7)
-    trajectory = gradient_flow(network, some_data(CASES[name]), loss=CASES[name].loss, until=2.0, record=4)
+    trajectory = gradient_flow(
+        network, some_data(CASES[name]), loss=CASES[name].loss, until=2.0, record=4
+    )
     assert (np.diff(trajectory.loss[:-1]) < 0).all()
-    assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(trajectory.drift[0])
+    assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(
+        trajectory.drift[0]
+    )
 
 
 @pytest.mark.x64
@@ -864,16 +1067,24 @@ def test_flow_on_squared_error_ends_at_least_squares():
 
 def test_a_label_without_an_output_ends_a_run_as_diverged_at_once():
     data = Labelled(X, [0, 1, 2])
-    trajectory = gradient_descent(DeepLinear([np.eye(2)]), data, loss=cross_entropy, steps=5, record=2)
+    trajectory = gradient_descent(
+        DeepLinear([np.eye(2)]), data, loss=cross_entropy, steps=5, record=2
+    )
     assert trajectory.ended == Ended.diverged
     assert trajectory.ended_at == 0
 
 
 SOURCES = {
-    "problem": (ContrastiveProblem(Features([0.5, 1.0, 1.5], "gaussian"), Mask([0.1, 0.3, 0.0])), info_nce),
+    "problem": (
+        ContrastiveProblem(Features([0.5, 1.0, 1.5], "gaussian"), Mask([0.1, 0.3, 0.0])),
+        info_nce,
+    ),
     "views": (Views(*outputs(9, 3)), vicreg),
     "labelled": (Labelled(outputs(9, 3)[0], np.arange(9) % 2), cross_entropy),
-    "pairs of a class": (SupervisedContrastiveProblem(Groups.signs([1.0, 0.7, 0.5], 0.3, [0.5, 0.0])), info_nce),
+    "pairs of a class": (
+        SupervisedContrastiveProblem(Groups.signs([1.0, 0.7, 0.5], 0.3, [0.5, 0.0])),
+        info_nce,
+    ),
     "classes": (SupervisedProblem(Groups.signs([1.0, 0.7, 0.5], 0.3, [0.5, 0.0])), mse),
 }
 
@@ -881,8 +1092,15 @@ SOURCES = {
 @pytest.mark.parametrize(("problem", "loss"), SOURCES.values(), ids=SOURCES.keys())
 def test_minibatch_draws_the_batch_of_a_step_again(problem, loss, eps):
     """Three steps by hand on `minibatch(i)` are the three steps of the run; on those of another step they are not."""
-    network, key, step, batch = DeepLinear.init(jax.random.key(0), (3, 3, 2), scale=0.7), jax.random.key(7), 0.01, 6
-    run = stochastic(network, problem, key=key, loss=loss, step=step, steps=3, batch=batch, record=[0, 1, 2, 3])
+    network, key, step, batch = (
+        DeepLinear.init(jax.random.key(0), (3, 3, 2), scale=0.7),
+        jax.random.key(7),
+        0.01,
+        6,
+    )
+    run = stochastic(
+        network, problem, key=key, loss=loss, step=step, steps=3, batch=batch, record=[0, 1, 2, 3]
+    )
 
     @jax.jit
     def descend(layers, i):
@@ -897,7 +1115,10 @@ def test_minibatch_draws_the_batch_of_a_step_again(problem, loss, eps):
     for i, layers in enumerate(by_hand(0), 1):
         for mine, theirs in zip(layers, run.networks.layers, strict=True):
             np.testing.assert_allclose(mine, theirs[i], atol=1024 * eps)
-    assert all(jnp.abs(layers[0] - run.networks.layers[0][i]).max() > 1e-5 for i, layers in enumerate(by_hand(1), 1))
+    assert all(
+        jnp.abs(layers[0] - run.networks.layers[0][i]).max() > 1e-5
+        for i, layers in enumerate(by_hand(1), 1)
+    )
 
 
 def test_minibatch_is_what_it_says_under_jit_and_out_of_it():

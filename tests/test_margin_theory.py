@@ -24,7 +24,9 @@ def cast(x):
 def features(spread, mean):
     """A layer of the identity: a label feature of strength `mean`, nuisance features of variances `spread`."""
     variances = np.concatenate([[mean**2], spread])
-    return cast(np.eye(variances.size))[None], Downstream(cast(np.diag(variances)), cast(np.eye(variances.size)[0] / mean))
+    return cast(np.eye(variances.size))[None], Downstream(
+        cast(np.diag(variances)), cast(np.eye(variances.size)[0] / mean)
+    )
 
 
 def samples(spread, mean, error=0.1):
@@ -42,14 +44,21 @@ def residuals(spread, mean, n):
 
     def moments(x):
         density = scipy.stats.norm.pdf
-        return [scipy.integrate.quad(lambda h, k=k: (x - h) ** k * density(h), -np.inf, x, epsabs=1e-12)[0] for k in range(3)]
+        return [
+            scipy.integrate.quad(
+                lambda h, k=k: (x - h) ** k * density(h), -np.inf, x, epsabs=1e-12
+            )[0]
+            for k in range(3)
+        ]
 
     def state(x):
         p, e1, e2 = moments(x)
         sigma = 1 / (x + z)
         kappa = z * p / (mean**2 * e1)
         share = kappa * spread / (1 + kappa * spread)
-        return n * p - share.sum(), sigma**2 * n * p**2 - e2 * sigma**2 * (share**2).sum() * n * p / share.sum()
+        return n * p - share.sum(), sigma**2 * n * p**2 - e2 * sigma**2 * (
+            share**2
+        ).sum() * n * p / share.sum()
 
     x = scipy.optimize.brentq(lambda x: state(x)[0], 0, 30)
     return abs(state(x)[1]) / n
@@ -75,7 +84,10 @@ def samples_of_diagonal(spread):
     """The same through fewer features: by symmetry only the solver's sums count, so that a large diagonal need not be a matrix."""
     from projhead_theory.theory._margin import _solve, _Spectrum
 
-    layer = _Spectrum(cast(np.concatenate([[0.0], spread / spread.max()])), cast(np.concatenate([[1 / spread.max()], 0 * spread])))
+    layer = _Spectrum(
+        cast(np.concatenate([[0.0], spread / spread.max()])),
+        cast(np.concatenate([[1 / spread.max()], 0 * spread])),
+    )
     return float(jax.jit(lambda: _solve(layer, lambda n, z: z - Z))()[0])
 
 
@@ -96,7 +108,9 @@ def test_error_and_samples_are_inverse(eps):
     wanted = np.asarray([0.4, 0.2, 0.1, 0.02])
     counts = [float(margin_samples(*layer, e)[0]) for e in wanted]
     assert (np.diff(counts) > 0).all()
-    np.testing.assert_allclose([float(margin_error(*layer, n)[0]) for n in counts], wanted, rtol=max(1e-6, 1e4 * eps))
+    np.testing.assert_allclose(
+        [float(margin_error(*layer, n)[0]) for n in counts], wanted, rtol=max(1e-6, 1e4 * eps)
+    )
 
 
 @given(seed=st.integers(0, 2**31), scale=st.floats(-2, 2))
@@ -132,7 +146,9 @@ def fitted(spread, mean, n, law, repeats):
     y = np.where(np.arange(n) % 2, 1, -1)
     shape = (repeats, n, spread.size)
     z = rng.standard_normal(shape) if law == "gaussian" else rng.choice([-1.0, 1.0], shape)
-    x = np.concatenate([np.broadcast_to(mean * y[:, None], (repeats, n, 1)), z * np.sqrt(spread)], axis=2)
+    x = np.concatenate(
+        [np.broadcast_to(mean * y[:, None], (repeats, n, 1)), z * np.sqrt(spread)], axis=2
+    )
     readouts = HardMargin().fit_many(cast(x), np.broadcast_to((y > 0).astype(int), shape[:2]))
     v = np.asarray(readouts.weights)[:, 0]
     across = np.sqrt((v[:, 1:] ** 2 * spread).sum(1))
@@ -148,18 +164,24 @@ def test_a_layer_that_mixes_the_label_with_other_features():
     y = np.where(np.arange(n) % 2, 1.0, -1.0)
     z = rng.standard_normal((repeats, n, d))
     z[:, :, 0] = y
-    readouts = HardMargin().fit_many(cast(z @ w.T), np.broadcast_to((y > 0).astype(int), (repeats, n)))
+    readouts = HardMargin().fit_many(
+        cast(z @ w.T), np.broadcast_to((y > 0).astype(int), (repeats, n))
+    )
     v = np.asarray(readouts.weights)[:, 0] @ w
     errors = scipy.stats.norm.cdf(-v[:, 0] / np.linalg.norm(v[:, 1:], axis=1))
     down = Downstream(cast(np.eye(d)), cast(np.eye(d)[0]))
     limit = float(margin_error(cast(w.T @ w), down, float(n)))
-    assert errors.mean() == pytest.approx(limit, abs=3 / n * limit + 5 * errors.std() / repeats**0.5)
+    assert errors.mean() == pytest.approx(
+        limit, abs=3 / n * limit + 5 * errors.std() / repeats**0.5
+    )
 
 
 def test_degenerate_layers():
     """Nothing but the label; a label that is lost; nothing at all."""
     down = Downstream(cast(np.eye(3)), cast([1.0, 0.0, 0.0]))
-    grams = cast(np.stack([np.diag(g) for g in ([1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0])]))
+    grams = cast(
+        np.stack([np.diag(g) for g in ([1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0])])
+    )
     np.testing.assert_array_equal(margin_samples(grams, down, 0.1), [0, np.inf, np.inf])
     np.testing.assert_allclose(margin_error(grams, down, 5.0), [0, 0.5, 0.5])
 
@@ -172,16 +194,26 @@ def test_layers_are_mapped_over_and_dtype_is_kept():
     got = margin_samples(gram.astype(jnp.float32), small, 0.2)
     assert got.dtype == jnp.float32
     np.testing.assert_allclose(got, margin_samples(gram, down, 0.2), rtol=1e-3)
-    np.testing.assert_allclose(jax.jit(lambda g: margin_samples(g, down, 0.2))(gram), margin_samples(gram, down, 0.2), rtol=1e-4)
+    np.testing.assert_allclose(
+        jax.jit(lambda g: margin_samples(g, down, 0.2))(gram),
+        margin_samples(gram, down, 0.2),
+        rtol=1e-4,
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda g, d: margin_samples(g, d, 0.5), r"^error: got 0\.5; want an error between 0 and 1/2"),
+        (
+            lambda g, d: margin_samples(g, d, 0.5),
+            r"^error: got 0\.5; want an error between 0 and 1/2",
+        ),
         (lambda g, d: margin_samples(g, d, 0.0), r"^error: got 0\.0"),
         (lambda g, d: margin_error(g, d, 0.0), r"^samples: got 0\.0; want positive"),
-        (lambda g, d: margin_samples(g[:, :2, :2], d, 0.1), r"^grams: got shape \(1, 2, 2\); want \(\.\.\., 6, 6\)"),
+        (
+            lambda g, d: margin_samples(g[:, :2, :2], d, 0.1),
+            r"^grams: got shape \(1, 2, 2\); want \(\.\.\., 6, 6\)",
+        ),
         (
             lambda g, d: margin_samples(g, Downstream(d.second, 2 * d.target), 0.1),
             r"^downstream: got a target of variance 4; want var.* 1",

@@ -41,7 +41,9 @@ Transformation = Callable[[Claim], Claim]
 
 def predicting(wrong: Callable[[Any, Any], Any]) -> Transformation:
     """The claim with another prediction, a function of the problem and of the claim's own prediction for it."""
-    return lambda claim: dataclasses.replace(claim, predict=lambda problem: wrong(problem, claim.predict(problem)))
+    return lambda claim: dataclasses.replace(
+        claim, predict=lambda problem: wrong(problem, claim.predict(problem))
+    )
 
 
 # spectral-minimiser: M = S^(-1/2) T_p S^(-1/2), L = -sum_(i <= p) lambda_i^2
@@ -72,11 +74,17 @@ def kept_by_strength(problem, root, fractions, modes):
 
 
 def with_loss(wrong: Callable[..., Any]) -> Transformation:
-    return predicting(lambda problem, own: replace(own, loss=wrong(own.minimiser.signal_fraction[: problem.width])))
+    return predicting(
+        lambda problem, own: replace(
+            own, loss=wrong(own.minimiser.signal_fraction[: problem.width])
+        )
+    )
 
 
 SPECTRAL = {
-    "S^-1 for S^-1/2 on both sides": gram_of(lambda p, root, f, v: root @ root @ truncated(v, f, p.width)),
+    "S^-1 for S^-1/2 on both sides": gram_of(
+        lambda p, root, f, v: root @ root @ truncated(v, f, p.width)
+    ),
     "T_p squared": gram_of(lambda p, root, f, v: root @ truncated(v, f**2, p.width) @ root),
     "root of T_p": gram_of(lambda p, root, f, v: root @ truncated(v, f**0.5, p.width) @ root),
     "S^-1/2 left out": gram_of(lambda p, root, f, v: truncated(v, f, p.width)),
@@ -94,8 +102,12 @@ EXPONENTS = {
     "l / (L + 1)": predicting(with_exponents(lambda level, depth: level / (depth + 1))),
     "(l / L)^2": predicting(with_exponents(lambda level, depth: (level / depth) ** 2)),
     "root of l / L": predicting(with_exponents(lambda level, depth: (level / depth) ** 0.5)),
-    "(2 l - 1) / (2 L)": predicting(with_exponents(lambda level, depth: (2 * level - 1) / (2 * depth))),
-    "l / (2 L), the root taken twice": predicting(with_exponents(lambda level, depth: level / (2 * depth))),
+    "(2 l - 1) / (2 L)": predicting(
+        with_exponents(lambda level, depth: (2 * level - 1) / (2 * depth))
+    ),
+    "l / (2 L), the root taken twice": predicting(
+        with_exponents(lambda level, depth: level / (2 * depth))
+    ),
     "(l + 1) / (L + 1)": predicting(with_exponents(lambda level, depth: (level + 1) / (depth + 1))),
     "(l - 1) / L": predicting(with_exponents(lambda level, depth: (level - 1) / depth)),
 }
@@ -105,14 +117,16 @@ EXPONENTS = {
 
 def conserving(quantity: Callable[[Any, Any], Any]) -> Transformation:
     """The claim that another function of two neighbouring layers, below and above, is conserved."""
-    pairs = lambda network: tuple(quantity(b, a) for b, a in zip(network.layers, network.layers[1:], strict=False))  # noqa: E731
+    pairs = lambda network: tuple(
+        quantity(b, a) for b, a in zip(network.layers, network.layers[1:], strict=False)
+    )
     return lambda claim: conserves(pairs)
 
 
 def padded(a, b):
     """The difference of two square matrices, the smaller one with zero rows and columns."""
     n = max(a.shape[0], b.shape[0])
-    grow = lambda x: jnp.pad(x, (0, n - x.shape[0]))  # noqa: E731
+    grow = lambda x: jnp.pad(x, (0, n - x.shape[0]))
     return grow(a) - grow(b)
 
 
@@ -120,9 +134,13 @@ BALANCED = {
     "plus for minus": conserving(lambda below, above: above.T @ above + below @ below.T),
     "2 W W^T": conserving(lambda below, above: above.T @ above - 2 * below @ below.T),
     "half of W W^T": conserving(lambda below, above: above.T @ above - below @ below.T / 2),
-    "both products transposed": conserving(lambda below, above: padded(above @ above.T, below.T @ below)),
+    "both products transposed": conserving(
+        lambda below, above: padded(above @ above.T, below.T @ below)
+    ),
     "upper product transposed": conserving(lambda below, above: above @ above.T - below @ below.T),
-    "sum of the norms": conserving(lambda below, above: (jnp.sum(above**2) + jnp.sum(below**2))[None, None]),
+    "sum of the norms": conserving(
+        lambda below, above: (jnp.sum(above**2) + jnp.sum(below**2))[None, None]
+    ),
     "norm of the upper layer": conserving(lambda below, above: jnp.sum(above**2)[None, None]),
     "weights, not their squares": conserving(lambda below, above: above - below[:, :4]),
 }
@@ -131,7 +149,11 @@ BALANCED = {
 
 
 def law(**fields: Callable[[Any], Any]) -> Transformation:
-    return predicting(lambda problem, own: replace(own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()}))
+    return predicting(
+        lambda problem, own: replace(
+            own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()}
+        )
+    )
 
 
 DISCRETE = {
@@ -139,7 +161,9 @@ DISCRETE = {
     "minus for plus": law(second=lambda own: -1.0),
     "half the second order": law(second=lambda own: 0.5),
     "twice the second order": law(second=lambda own: 2.0),
-    "1 - eta gamma, not squared": law(decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step),
+    "1 - eta gamma, not squared": law(
+        decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step
+    ),
     "no shrinking": law(decay=lambda own: 0.0),
     "exp(-2 eta gamma)": law(decay=lambda own: -jnp.expm1(-own.step * own.decay) / own.step),
 }
@@ -148,13 +172,17 @@ DISCRETE = {
 
 
 def other_decay(change: Callable[[Any], Any]) -> Transformation:
-    return predicting(lambda problem, own: decaying(dataclasses.replace(problem, decay=change(problem))))
+    return predicting(
+        lambda problem, own: decaying(dataclasses.replace(problem, decay=change(problem)))
+    )
 
 
 def algebraic(problem, own):
     """1 / (1 + 2 gamma t) for exp(-2 gamma t)."""
     factor = 1 / (1 + 2 * problem.decay * jnp.append(problem.times, problem.until))
-    return tuple(factor[:, None, None] * d[:1] / jnp.exp(-2 * problem.decay * problem.times[0]) for d in own)
+    return tuple(
+        factor[:, None, None] * d[:1] / jnp.exp(-2 * problem.decay * problem.times[0]) for d in own
+    )
 
 
 DECAYING = {
@@ -171,7 +199,11 @@ DECAYING = {
 
 def flowing(**fields: Callable[[Any], Any]) -> Transformation:
     """The path of a problem in which some numbers are others."""
-    return predicting(lambda problem, own: paths(replace(problem, **{name: f(problem) for name, f in fields.items()})))
+    return predicting(
+        lambda problem, own: paths(
+            replace(problem, **{name: f(problem) for name, f in fields.items()})
+        )
+    )
 
 
 def another_exponent(shift: int) -> Transformation:
@@ -228,14 +260,20 @@ def forgotten(slope: Callable[[Any, Any], Any]) -> Transformation:
 
     def wrong(problem, own):
         levels = jnp.arange(1, problem.depth + 1, dtype=own.slopes.dtype)
-        return replace(own, slopes=-jnp.broadcast_to(slope(levels, problem.depth), own.slopes.shape))
+        return replace(
+            own, slopes=-jnp.broadcast_to(slope(levels, problem.depth), own.slopes.shape)
+        )
 
     return predicting(wrong)
 
 
 def forgotten_path(times: Callable[[Any], Any]) -> Transformation:
     """The right power, another factor before the time."""
-    return predicting(lambda problem, own: replace(own, logs=jnp.log(paths(replace(problem, times=times(problem)))[:, :, -1])))
+    return predicting(
+        lambda problem, own: replace(
+            own, logs=jnp.log(paths(replace(problem, times=times(problem)))[:, :, -1])
+        )
+    )
 
 
 VANISHING = {
@@ -244,7 +282,9 @@ VANISHING = {
     "3 - 2/L": forgotten(lambda level, depth: level / depth / (3 - 2 / depth)),
     "4 - 1/L": forgotten(lambda level, depth: level / depth / (4 - 1 / depth)),
     "l / L dropped": forgotten(lambda level, depth: jnp.full_like(level, 1 / (4 - 2 / depth))),
-    "(l + 1) / (L + 1)": forgotten(lambda level, depth: (level + 1) / (depth + 1) / (4 - 2 / depth)),
+    "(l + 1) / (L + 1)": forgotten(
+        lambda level, depth: (level + 1) / (depth + 1) / (4 - 2 / depth)
+    ),
     "2 L for 4 L": forgotten_path(lambda p: p.times / 2),
     "4 for 4 L": forgotten_path(lambda p: p.times / p.depth),
 }
@@ -265,7 +305,12 @@ DECAYED = {
     "q for q^2": predicting(lambda p, own: predict_decayed(replace(p, second=p.second**0.5))),
     "half the objective": predicting(lambda p, own: replace(own, objective=own.objective / 2)),
     "layers by (l / L)^2": predicting(
-        lambda p, own: replace(own, weights=own.weights[-1] ** (jnp.arange(1, p.depth + 1, dtype=float)[:, None] / p.depth) ** 2)
+        lambda p, own: replace(
+            own,
+            weights=own.weights[-1]
+            ** (jnp.arange(1, p.depth + 1, dtype=float)[:, None] / p.depth)
+            ** 2,
+        )
     ),
 }
 
@@ -274,19 +319,35 @@ DECAYED = {
 
 def ending(decay: Callable[[Any, Any, int], Any]) -> Transformation:
     """Another decay of the jump, a function of c, q and L."""
-    return predicting(lambda problem, own: own.at[0].set(decay(problem.cross, problem.second, problem.depth)))
+    return predicting(
+        lambda problem, own: own.at[0].set(decay(problem.cross, problem.second, problem.depth))
+    )
 
 
 EXTINCTION = {
     "spinodal": ending(lambda c, q, n: theory.decay_limit(c, q, n)),
-    "2 L + 1 for 2 L - 1": ending(lambda c, q, n: 4 * c / (2 * n + 1) * ((2 * n - 2) * c / ((2 * n + 1) * q**2)) ** (1 - 1 / n)),
+    "2 L + 1 for 2 L - 1": ending(
+        lambda c, q, n: (
+            4 * c / (2 * n + 1) * ((2 * n - 2) * c / ((2 * n + 1) * q**2)) ** (1 - 1 / n)
+        )
+    ),
     "2 L - 1 for 2 L - 2": ending(lambda c, q, n: 4 * c / (2 * n - 1) * (c / q**2) ** (1 - 1 / n)),
-    "the power 1": ending(lambda c, q, n: 4 * c / (2 * n - 1) * (2 * n - 2) * c / ((2 * n - 1) * q**2)),
-    "the power 1/L - 1": ending(lambda c, q, n: 4 * c / (2 * n - 1) * ((2 * n - 2) * c / ((2 * n - 1) * q**2)) ** (1 / n - 1)),
+    "the power 1": ending(
+        lambda c, q, n: 4 * c / (2 * n - 1) * (2 * n - 2) * c / ((2 * n - 1) * q**2)
+    ),
+    "the power 1/L - 1": ending(
+        lambda c, q, n: (
+            4 * c / (2 * n - 1) * ((2 * n - 2) * c / ((2 * n - 1) * q**2)) ** (1 / n - 1)
+        )
+    ),
     "c for the power of c": ending(lambda c, q, n: 4 * c / (2 * n - 1) * c),
-    "q for q^2": ending(lambda c, q, n: 4 * c / (2 * n - 1) * ((2 * n - 2) * c / ((2 * n - 1) * q)) ** (1 - 1 / n)),
+    "q for q^2": ending(
+        lambda c, q, n: 4 * c / (2 * n - 1) * ((2 * n - 2) * c / ((2 * n - 1) * q)) ** (1 - 1 / n)
+    ),
     "2 c for 4 c": predicting(lambda p, own: own.at[0].divide(2)),
-    "the weight below without decay": predicting(lambda p, own: own.at[1].set(p.cross**0.5 / p.second)),
+    "the weight below without decay": predicting(
+        lambda p, own: own.at[1].set(p.cross**0.5 / p.second)
+    ),
     "no weight below": predicting(lambda p, own: own.at[1].set(0)),
 }
 
@@ -312,11 +373,16 @@ NORM = {
 # finite-sample: covariance J Omega J^T / n
 
 
-def scatter(large: Callable[[Any], Any], small: Callable[[Any], Any] | None = None) -> Transformation:
+def scatter(
+    large: Callable[[Any], Any], small: Callable[[Any], Any] | None = None
+) -> Transformation:
     """Other covariances, at large and at small samples."""
 
     def wrong(problem, own):
-        changed = [replace(e, covariance=f(e.covariance)) for e, f in ((own.large, large), (own.small, small or large))]
+        changed = [
+            replace(e, covariance=f(e.covariance))
+            for e, f in ((own.large, large), (own.small, small or large))
+        ]
         return Prediction(*changed)
 
     return predicting(wrong)
@@ -327,7 +393,9 @@ def unpaired(problem, own):
     n, moments = problem.pairs, problem.problem.moments()
     pairs = problem.problem.sample_pairs(jax.random.key(7), 20_000)
     apart = Views(pairs.first, jnp.roll(pairs.second, 1, axis=0))
-    return Prediction(*(theory.sampling_error(moments, problem.depth, m, views=apart) for m in (RATIO * n, n)))
+    return Prediction(
+        *(theory.sampling_error(moments, problem.depth, m, views=apart) for m in (RATIO * n, n))
+    )
 
 
 SAMPLE = {
@@ -377,7 +445,10 @@ NEAR_MISSES: dict[str, dict[str, Transformation]] = {
     "feature-extinction": EXTINCTION,
     "finite-sample": SAMPLE,
     "homogeneity": HOMOGENEOUS,
-    **{name: {label: predicting(wrong) for label, wrong in table.items()} for name, table in WRONG.items()},
+    **{
+        name: {label: predicting(wrong) for label, wrong in table.items()}
+        for name, table in WRONG.items()
+    },
 }
 
 

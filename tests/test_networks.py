@@ -55,7 +55,9 @@ def test_aligned_start_has_the_stated_weight_at_every_layer(sizes, eps):
         np.testing.assert_allclose(seen[level - 1, 2:], 0, atol=64 * eps)
     for d in measure.imbalance(network):
         assert np.abs(d).max() <= rounding(network)
-    np.testing.assert_allclose(network.matrix @ basis[:, :2], np.eye(sizes[-1], 2) * weights, atol=64 * eps)
+    np.testing.assert_allclose(
+        network.matrix @ basis[:, :2], np.eye(sizes[-1], 2) * weights, atol=64 * eps
+    )
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -73,7 +75,9 @@ def test_orthogonal_start_of_equal_widths_is_balanced():
 
 def test_gaussian_start_has_the_stated_scale_at_every_layer():
     sizes, scales = (200, 300, 50), (0.1, 4.0)
-    for w, scale in zip(arrays(DeepLinear.init(jax.random.key(0), sizes, scales)), scales, strict=True):
+    for w, scale in zip(
+        arrays(DeepLinear.init(jax.random.key(0), sizes, scales)), scales, strict=True
+    ):
         z = w * w.shape[1] ** 0.5 / scale
         assert abs(z.mean()) <= 5 * z.size**-0.5
         assert abs((z**2).mean() - 1) <= 5 * (2 / z.size) ** 0.5
@@ -103,7 +107,9 @@ def test_calling_is_multiplying_by_the_matrix(sizes, seed):
     size = np.prod([np.linalg.norm(w) for w in arrays(network)])
     slack = 8 * len(sizes) * max(sizes) * float(jnp.finfo(x.dtype).eps) * size
     np.testing.assert_allclose(network.matrix, matrix, atol=slack)
-    np.testing.assert_allclose(network(x), np.asarray(x) @ matrix.T, atol=slack * float(jnp.linalg.norm(x)))
+    np.testing.assert_allclose(
+        network(x), np.asarray(x) @ matrix.T, atol=slack * float(jnp.linalg.norm(x))
+    )
     assert network.depth == len(sizes) - 1
     assert network.width == min(sizes[1:])
 
@@ -117,24 +123,41 @@ def test_measurements_equal_numpy(sizes, eps):
     size = max(1, np.prod([max(1, np.linalg.norm(w)) for w in layers]) ** 2)
     slack = {"atol": 64 * max(sizes) * eps * size}
     np.testing.assert_allclose(measure.layer_grams(network), [p.T @ p for p in products], **slack)
-    np.testing.assert_allclose(measure.layer_weights(network), [np.linalg.norm(p, axis=0) for p in products], **slack)
+    np.testing.assert_allclose(
+        measure.layer_weights(network), [np.linalg.norm(p, axis=0) for p in products], **slack
+    )
     turned = [np.linalg.norm(p @ directions, axis=0) for p in products]
-    np.testing.assert_allclose(measure.layer_weights(network, jnp.asarray(directions, jnp.result_type(float))), turned, **slack)
+    np.testing.assert_allclose(
+        measure.layer_weights(network, jnp.asarray(directions, jnp.result_type(float))),
+        turned,
+        **slack,
+    )
     imbalance = [b.T @ b - a @ a.T for a, b in itertools.pairwise(layers)]
     for seen, want in zip(measure.imbalance(network), imbalance, strict=True):
         np.testing.assert_allclose(seen, want, **slack)
-    np.testing.assert_allclose(measure.imbalance_norms(network), [np.linalg.norm(d) for d in imbalance], **slack)
+    np.testing.assert_allclose(
+        measure.imbalance_norms(network), [np.linalg.norm(d) for d in imbalance], **slack
+    )
 
 
 def test_rotating_between_the_layers_changes_no_measurement(eps):
     network = DeepLinear.init(jax.random.key(3), (3, 4, 2, 5))
     rng = np.random.default_rng(1)
     turns = [np.eye(3), *(np.linalg.qr(rng.standard_normal((k, k)))[0] for k in network.sizes[1:])]
-    turned = DeepLinear([above @ w @ below.T for w, below, above in zip(arrays(network), turns, turns[1:], strict=False)])
+    turned = DeepLinear(
+        [
+            above @ w @ below.T
+            for w, below, above in zip(arrays(network), turns, turns[1:], strict=False)
+        ]
+    )
     slack = {"atol": 256 * eps * max(1, np.abs(measure.layer_grams(network)).max())}
     np.testing.assert_allclose(measure.layer_grams(turned), measure.layer_grams(network), **slack)
-    np.testing.assert_allclose(measure.layer_weights(turned), measure.layer_weights(network), **slack)
-    np.testing.assert_allclose(measure.imbalance_norms(turned), measure.imbalance_norms(network), **slack)
+    np.testing.assert_allclose(
+        measure.layer_weights(turned), measure.layer_weights(network), **slack
+    )
+    np.testing.assert_allclose(
+        measure.imbalance_norms(turned), measure.imbalance_norms(network), **slack
+    )
 
 
 def test_one_layer_has_nothing_to_balance():
@@ -146,7 +169,10 @@ def test_one_layer_has_nothing_to_balance():
 KEY = jax.random.key(0)
 BAD = {
     "no layers": (lambda: DeepLinear([]), "layers: got none"),
-    "shapes do not chain": (lambda: DeepLinear([np.ones((2, 3)), np.ones((4, 3))]), "layers: got shapes"),
+    "shapes do not chain": (
+        lambda: DeepLinear([np.ones((2, 3)), np.ones((4, 3))]),
+        "layers: got shapes",
+    ),
     "a vector": (lambda: DeepLinear([np.ones(3)]), "layers: "),
     "a vector above": (lambda: DeepLinear([np.ones((3, 3)), np.ones(3)]), "layers: "),
     "depth 0": (lambda: DeepLinear.init(KEY, (3,)), "depth: got 0 layers"),
@@ -156,11 +182,26 @@ BAD = {
     "balanced width 0": (lambda: DeepLinear.balanced(KEY, (0, 2)), "width: got 0"),
     "negative scale": (lambda: DeepLinear.init(KEY, (3, 2), -1.0), "scale: got -1.0"),
     "nan scale": (lambda: DeepLinear.balanced(KEY, (3, 2), float("nan")), "scale: got nan"),
-    "scales": (lambda: DeepLinear.unbalanced(KEY, (3, 2, 2), [1.0]), "scales: got 1 numbers; want 2"),
-    "aligned too narrow": (lambda: DeepLinear.aligned(np.eye(3), [1.0, 1.0, 1.0], (3, 2, 3)), "width: got 2; want at least 3"),
-    "aligned shape": (lambda: DeepLinear.aligned(np.eye(3), [1.0, 1.0], (3, 3)), "directions: got shape"),
-    "aligned skew": (lambda: DeepLinear.aligned([[1.0, 1.0], [0.0, 1.0]], [1.0, 1.0], (2, 2)), "directions: got columns"),
-    "aligned negative": (lambda: DeepLinear.aligned(np.eye(2), [1.0, -1.0], (2, 2)), "weights: got -1.0 at index 1"),
+    "scales": (
+        lambda: DeepLinear.unbalanced(KEY, (3, 2, 2), [1.0]),
+        "scales: got 1 numbers; want 2",
+    ),
+    "aligned too narrow": (
+        lambda: DeepLinear.aligned(np.eye(3), [1.0, 1.0, 1.0], (3, 2, 3)),
+        "width: got 2; want at least 3",
+    ),
+    "aligned shape": (
+        lambda: DeepLinear.aligned(np.eye(3), [1.0, 1.0], (3, 3)),
+        "directions: got shape",
+    ),
+    "aligned skew": (
+        lambda: DeepLinear.aligned([[1.0, 1.0], [0.0, 1.0]], [1.0, 1.0], (2, 2)),
+        "directions: got columns",
+    ),
+    "aligned negative": (
+        lambda: DeepLinear.aligned(np.eye(2), [1.0, -1.0], (2, 2)),
+        "weights: got -1.0 at index 1",
+    ),
 }
 
 

@@ -13,8 +13,21 @@ from scipy.stats import norm
 
 import projhead_theory as pt
 from projhead_theory.losses import info_nce, spectral
-from projhead_theory.networks import DeepLinear, ShallowReLU, ShallowThresholded, ThresholdedDiagonal, symmetrised_relu
-from projhead_theory.simulation import gradient_descent, gradient_flow, layer_gradients, minibatch, stochastic, trained_gradient
+from projhead_theory.networks import (
+    DeepLinear,
+    ShallowReLU,
+    ShallowThresholded,
+    ThresholdedDiagonal,
+    symmetrised_relu,
+)
+from projhead_theory.simulation import (
+    gradient_descent,
+    gradient_flow,
+    layer_gradients,
+    minibatch,
+    stochastic,
+    trained_gradient,
+)
 from projhead_theory.theory import homogeneity_invariants
 
 PHI = jnp.array([1.0, 1.5, 0.7, 0.3])
@@ -25,7 +38,9 @@ KEY = jax.random.key(0)
 
 
 def problem(augmentation=None, law="rademacher"):
-    return pt.ContrastiveProblem(pt.Features(PHI, law), pt.SignFlip(FLIPS) if augmentation is None else augmentation)
+    return pt.ContrastiveProblem(
+        pt.Features(PHI, law), pt.SignFlip(FLIPS) if augmentation is None else augmentation
+    )
 
 
 def diagonal(depth=2, trained=False):
@@ -52,7 +67,9 @@ def test_symmetrised_relu_is_soft_thresholding(u, b):
 def test_nothing_moves_on_or_within_the_threshold():
     """The derivative is zero there, the edge included; beyond it is one."""
     slope = jax.vmap(jax.grad(symmetrised_relu), in_axes=(0, None))
-    np.testing.assert_array_equal(slope(jnp.array([-2.0, -0.5, 0.0, 0.3, 0.5, 0.6]), jnp.array(0.5)), [1, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(
+        slope(jnp.array([-2.0, -0.5, 0.0, 0.3, 0.5, 0.6]), jnp.array(0.5)), [1, 0, 0, 0, 0, 1]
+    )
 
 
 def test_soft_thresholds_compose_to_one(eps):
@@ -61,18 +78,26 @@ def test_soft_thresholds_compose_to_one(eps):
     slopes, cuts = network.composed()
     for level, a in enumerate(network.representations(x)):
         signs = jnp.sign(jnp.prod(WEIGHTS[: level + 1], axis=0))
-        np.testing.assert_allclose(a, signs * symmetrised_relu(slopes[level] * x, cuts[level]), atol=64 * eps)
-    np.testing.assert_array_equal(network.amplitudes(PHI), jnp.abs(jnp.stack(network.representations(PHI))))
+        np.testing.assert_allclose(
+            a, signs * symmetrised_relu(slopes[level] * x, cuts[level]), atol=64 * eps
+        )
+    np.testing.assert_array_equal(
+        network.amplitudes(PHI), jnp.abs(jnp.stack(network.representations(PHI)))
+    )
 
 
 def test_without_thresholds_they_are_linear(eps):
     linear = ThresholdedDiagonal(WEIGHTS, jnp.zeros((3, 4)))
     x = jax.random.normal(KEY, (9, 4))
     np.testing.assert_allclose(linear(x), DeepLinear(linear.layers)(x), atol=16 * eps)
-    np.testing.assert_allclose(spectral(linear, problem()), spectral(DeepLinear(linear.layers), problem()), rtol=64 * eps)
+    np.testing.assert_allclose(
+        spectral(linear, problem()), spectral(DeepLinear(linear.layers), problem()), rtol=64 * eps
+    )
     network = DeepLinear.init(KEY, (4, 6, 3))
     zero = [jnp.zeros(6), jnp.zeros(3)]
-    np.testing.assert_allclose(ShallowThresholded(network.layers, zero)(x), network(x), atol=64 * eps)
+    np.testing.assert_allclose(
+        ShallowThresholded(network.layers, zero)(x), network(x), atol=64 * eps
+    )
     np.testing.assert_allclose(ShallowReLU(network.layers, 1.0)(x), network(x), atol=64 * eps)
 
 
@@ -80,12 +105,17 @@ def test_shallow_networks_are_what_they_say(eps):
     """In NumPy; the head linear or not."""
     x = np.asarray(jax.random.normal(KEY, (9, 4)))
     w1, w2 = (np.asarray(w) for w in shallow().layers)
-    leaky = lambda u: np.where(u > 0, u, 0.3 * u)  # noqa: E731
-    soft = lambda u: np.sign(u) * np.maximum(np.abs(u) - 0.2, 0)  # noqa: E731
+    leaky = lambda u: np.where(u > 0, u, 0.3 * u)
+    soft = lambda u: np.sign(u) * np.maximum(np.abs(u) - 0.2, 0)
     for network, act in ((ShallowReLU((w1, w2), 0.3), leaky), (shallow(), soft)):
         np.testing.assert_allclose(network(jnp.asarray(x)), act(x @ w1.T) @ w2.T, atol=64 * eps)
-    for network, act in ((ShallowReLU((w1, w2), 0.3, final=True), leaky), (shallow(final=True), soft)):
-        np.testing.assert_allclose(network(jnp.asarray(x)), act(act(x @ w1.T) @ w2.T), atol=64 * eps)
+    for network, act in (
+        (ShallowReLU((w1, w2), 0.3, final=True), leaky),
+        (shallow(final=True), soft),
+    ):
+        np.testing.assert_allclose(
+            network(jnp.asarray(x)), act(act(x @ w1.T) @ w2.T), atol=64 * eps
+        )
     assert [r.shape for r in shallow().representations(jnp.asarray(x))] == [(9, 6), (9, 3)]
 
 
@@ -97,21 +127,38 @@ def test_shallow_networks_are_what_they_say(eps):
 def test_population_loss_against_quadrature(law):
     """Both moments, coordinate by coordinate, by SciPy on the network itself; features with noise, and Gaussian features."""
     sigma = 0.4
-    augmentation = pt.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma)) if law == "rademacher" else pt.SignFlip(FLIPS)
+    augmentation = (
+        pt.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma))
+        if law == "rademacher"
+        else pt.SignFlip(FLIPS)
+    )
     moments = diagonal(3).output_moments(problem(augmentation, law))
     rho = (1 - 2 * np.asarray(FLIPS)) ** 2
     slopes, cuts = (np.asarray(x)[-1] for x in diagonal(3).composed())
     for i in range(4):
         centre, spread = (float(PHI[i]), sigma) if law == "rademacher" else (0.0, float(PHI[i]))
-        mean, second = (_expectation(i, centre, spread, cuts[i] / slopes[i], power) for power in (1, 2))
+        mean, second = (
+            _expectation(i, centre, spread, cuts[i] / slopes[i], power) for power in (1, 2)
+        )
         np.testing.assert_allclose(moments.second[i, i], second, rtol=1e-7, atol=1e-14)
-        np.testing.assert_allclose(moments.cross[i, i], rho[i] * (mean**2 if law == "rademacher" else second), rtol=1e-7, atol=1e-14)
+        np.testing.assert_allclose(
+            moments.cross[i, i],
+            rho[i] * (mean**2 if law == "rademacher" else second),
+            rtol=1e-7,
+            atol=1e-14,
+        )
 
 
 def _expectation(i, centre, spread, edge, power):
     """Of a power of the output, under a Gaussian input, by adaptive quadrature between its kinks."""
-    kinks = sorted((side * edge - centre) / spread for side in (-1, 1) if abs(side * edge - centre) < 8 * spread)
-    return quad(lambda z: _forward(centre + spread * z, i) ** power * norm.pdf(z), -9, 9, points=kinks)[0]
+    kinks = sorted(
+        (side * edge - centre) / spread
+        for side in (-1, 1)
+        if abs(side * edge - centre) < 8 * spread
+    )
+    return quad(
+        lambda z: _forward(centre + spread * z, i) ** power * norm.pdf(z), -9, 9, points=kinks
+    )[0]
 
 
 def _forward(x, i):
@@ -120,11 +167,17 @@ def _forward(x, i):
     return x
 
 
-@pytest.mark.parametrize("augmentation", [pt.SignFlip(FLIPS), pt.AdditiveNoise(jnp.array([0.3, 0.2, 0.0, 0.5]))], ids=["flips", "noise"])
+@pytest.mark.parametrize(
+    "augmentation",
+    [pt.SignFlip(FLIPS), pt.AdditiveNoise(jnp.array([0.3, 0.2, 0.0, 0.5]))],
+    ids=["flips", "noise"],
+)
 def test_population_loss_against_drawn_views(augmentation):
     """Within five standard errors of the batch loss of many pairs."""
     p, network = problem(augmentation), diagonal()
-    batches = jax.vmap(lambda key: spectral(network, p.sample_pairs(key, 4_000)))(jax.random.split(KEY, 64))
+    batches = jax.vmap(lambda key: spectral(network, p.sample_pairs(key, 4_000)))(
+        jax.random.split(KEY, 64)
+    )
     assert abs(float(batches.mean() - spectral(network, p))) <= 5 * float(batches.std()) / 8
 
 
@@ -133,16 +186,22 @@ def test_rademacher_loss_is_a_sum_over_features(eps):
     a = diagonal().amplitudes(PHI)[-1]
     expected = jnp.sum(-2 * (1 - 2 * FLIPS) ** 2 * a**2 + a**4)
     for flips in (FLIPS, 1 - FLIPS):
-        np.testing.assert_allclose(spectral(diagonal(), problem(pt.SignFlip(flips))), expected, rtol=64 * eps)
+        np.testing.assert_allclose(
+            spectral(diagonal(), problem(pt.SignFlip(flips))), expected, rtol=64 * eps
+        )
 
 
 def test_no_noise_is_the_limit_of_little(eps):
     """A scale of zero is as no noise at all, and differentiable."""
-    value = lambda network, scale: spectral(network, problem(pt.AdditiveNoise(scale)))  # noqa: E731
-    np.testing.assert_allclose(value(diagonal(), 0.0), spectral(diagonal(), problem(pt.SignFlip(0.0))), rtol=64 * eps)
+    value = lambda network, scale: spectral(network, problem(pt.AdditiveNoise(scale)))
+    np.testing.assert_allclose(
+        value(diagonal(), 0.0), spectral(diagonal(), problem(pt.SignFlip(0.0))), rtol=64 * eps
+    )
     gradient = jax.grad(value)(diagonal(), 0.0)
     assert bool(jnp.isfinite(gradient.weights).all())
-    np.testing.assert_allclose(gradient.weights, jax.grad(value)(diagonal(), 1e-5).weights, atol=1e-3)
+    np.testing.assert_allclose(
+        gradient.weights, jax.grad(value)(diagonal(), 1e-5).weights, atol=1e-3
+    )
 
 
 # Training
@@ -157,11 +216,16 @@ def test_fixed_thresholds_stay_and_weak_features_are_frozen_bit_for_bit(depth):
     assert not dead.all()
     # Optax's own Adam mixes dtypes.
     with jax.numpy_dtype_promotion("standard"):
-        runs = [gradient_descent(network, p, step=0.01, steps=30, optimiser=o, record=4) for o in (optax.sgd, optax.adam)]
+        runs = [
+            gradient_descent(network, p, step=0.01, steps=30, optimiser=o, record=4)
+            for o in (optax.sgd, optax.adam)
+        ]
     if depth == 2:
         runs.append(gradient_flow(network, p, until=3.0, record=4))
     for run in runs:
-        np.testing.assert_array_equal(run.networks.thresholds, jnp.broadcast_to(CUTS[:depth], run.networks.thresholds.shape))
+        np.testing.assert_array_equal(
+            run.networks.thresholds, jnp.broadcast_to(CUTS[:depth], run.networks.thresholds.shape)
+        )
         moved = jnp.any(run.networks.weights != network.weights, axis=(0, 1))
         np.testing.assert_array_equal(moved, ~dead)
         assert float(run.loss[-1]) < float(run.loss[0])
@@ -190,7 +254,10 @@ def test_trained_thresholds_conserve_two_things():
     assert float(jnp.abs(run.final.thresholds - network.thresholds).max()) > 0.1
 
 
-@pytest.mark.parametrize("make", [lambda: ShallowReLU.init(KEY, (4, 6, 3), slope=0.1), shallow, lambda: shallow(trained=False)])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ShallowReLU.init(KEY, (4, 6, 3), slope=0.1), shallow, lambda: shallow(trained=False)],
+)
 def test_stochastic_is_steps_of_the_minibatch_gradient(make):
     """Each step subtracts the gradient of its own minibatch, in what is trained; `None` where nothing is."""
     network, p = make(), problem()
@@ -208,7 +275,14 @@ def test_stochastic_is_steps_of_the_minibatch_gradient(make):
 
 
 def test_any_loss_of_views_trains_them():
-    run = gradient_descent(ShallowReLU.init(KEY, (4, 6, 3)), problem().sample_pairs(KEY, 32), loss=info_nce, step=0.1, steps=40, record=2)
+    run = gradient_descent(
+        ShallowReLU.init(KEY, (4, 6, 3)),
+        problem().sample_pairs(KEY, 32),
+        loss=info_nce,
+        step=0.1,
+        steps=40,
+        record=2,
+    )
     assert float(run.loss[-1]) < float(run.loss[0])
 
 
@@ -223,8 +297,12 @@ def test_batches_of_runs_by_vmap_and_in_float32():
     weights = jnp.stack([WEIGHTS[:2], 1.1 * WEIGHTS[:2]]).astype(jnp.float32)
 
     def one(w):
-        p = pt.ContrastiveProblem(pt.Features(PHI.astype(jnp.float32)), pt.SignFlip(FLIPS.astype(jnp.float32)))
-        return gradient_descent(ThresholdedDiagonal(w, CUTS[:2].astype(jnp.float32)), p, step=0.1, steps=20, record=3).final.weights
+        p = pt.ContrastiveProblem(
+            pt.Features(PHI.astype(jnp.float32)), pt.SignFlip(FLIPS.astype(jnp.float32))
+        )
+        return gradient_descent(
+            ThresholdedDiagonal(w, CUTS[:2].astype(jnp.float32)), p, step=0.1, steps=20, record=3
+        ).final.weights
 
     # Steps, which compile sooner than a flow.
     both = jax.jit(jax.vmap(one))(weights)
@@ -238,21 +316,57 @@ def test_batches_of_runs_by_vmap_and_in_float32():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ThresholdedDiagonal(WEIGHTS, -CUTS), r"^thresholds: got -0\.1 at index \(0, 0\); want non-negative"),
-        (lambda: ThresholdedDiagonal(WEIGHTS, CUTS[:2]), r"^thresholds: got shape \(2, 4\); want the shape of the weights, \(3, 4\)"),
-        (lambda: ThresholdedDiagonal(WEIGHTS[0], CUTS[0]), r"^weights: got shape \(4,\); want \(L, d\)"),
+        (
+            lambda: ThresholdedDiagonal(WEIGHTS, -CUTS),
+            r"^thresholds: got -0\.1 at index \(0, 0\); want non-negative",
+        ),
+        (
+            lambda: ThresholdedDiagonal(WEIGHTS, CUTS[:2]),
+            r"^thresholds: got shape \(2, 4\); want the shape of the weights, \(3, 4\)",
+        ),
+        (
+            lambda: ThresholdedDiagonal(WEIGHTS[0], CUTS[0]),
+            r"^weights: got shape \(4,\); want \(L, d\)",
+        ),
         (lambda: ThresholdedDiagonal(jnp.inf * WEIGHTS, CUTS), r"^weights: got inf"),
         (lambda: ShallowReLU(shallow().layers, -0.1), r"^slope: got -0\.1"),
-        (lambda: ShallowThresholded(shallow().layers, []), r"^thresholds: got 0 vectors; want 1, or 2"),
-        (lambda: ShallowThresholded(shallow().layers, [jnp.ones(5)]), r"^thresholds: got shape \(5,\); want \(6,\)"),
+        (
+            lambda: ShallowThresholded(shallow().layers, []),
+            r"^thresholds: got 0 vectors; want 1, or 2",
+        ),
+        (
+            lambda: ShallowThresholded(shallow().layers, [jnp.ones(5)]),
+            r"^thresholds: got shape \(5,\); want \(6,\)",
+        ),
         (lambda: ShallowThresholded(shallow().layers, [-jnp.ones(6)]), r"^thresholds: got -1"),
-        (lambda: ShallowThresholded.init(KEY, (4, 6, 3), threshold=[0.1, 0.2]), r"^threshold: got shape \(2,\); want one number, or 1"),
-        (lambda: spectral(diagonal(), problem().moments()), r"^data: got Moments, for ThresholdedDiagonal; want a problem, Views"),
-        (lambda: spectral(shallow(), problem()), r"^data: got a ContrastiveProblem, for ShallowThresholded; want Views of it"),
-        (lambda: spectral(diagonal(), problem(pt.Mask(0.1))), r"^problem: got the augmentation Mask; want sign flips and additive"),
-        (lambda: spectral(diagonal(), problem(law="laplace")), r"^problem: got Laplace features, fixed thresholds; want Rademacher"),
-        (lambda: spectral(diagonal(2, True), problem(pt.AdditiveNoise(0.1))), r"^problem: got Rademacher features with noise, trained"),
-        (lambda: spectral(diagonal(), pt.ContrastiveProblem(pt.Features([1.0]))), r"^problem: got inputs of dimension 1, perhaps mixed"),
+        (
+            lambda: ShallowThresholded.init(KEY, (4, 6, 3), threshold=[0.1, 0.2]),
+            r"^threshold: got shape \(2,\); want one number, or 1",
+        ),
+        (
+            lambda: spectral(diagonal(), problem().moments()),
+            r"^data: got Moments, for ThresholdedDiagonal; want a problem, Views",
+        ),
+        (
+            lambda: spectral(shallow(), problem()),
+            r"^data: got a ContrastiveProblem, for ShallowThresholded; want Views of it",
+        ),
+        (
+            lambda: spectral(diagonal(), problem(pt.Mask(0.1))),
+            r"^problem: got the augmentation Mask; want sign flips and additive",
+        ),
+        (
+            lambda: spectral(diagonal(), problem(law="laplace")),
+            r"^problem: got Laplace features, fixed thresholds; want Rademacher",
+        ),
+        (
+            lambda: spectral(diagonal(2, True), problem(pt.AdditiveNoise(0.1))),
+            r"^problem: got Rademacher features with noise, trained",
+        ),
+        (
+            lambda: spectral(diagonal(), pt.ContrastiveProblem(pt.Features([1.0]))),
+            r"^problem: got inputs of dimension 1, perhaps mixed",
+        ),
         (lambda: info_nce(diagonal(), problem()), r"^data: got Moments, for InfoNCE"),
     ],
 )

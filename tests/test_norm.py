@@ -33,7 +33,9 @@ def total(layers):
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize("rank", [None, 1])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_factors_are_balanced_multiply_to_the_matrix_and_attain_the_least_norm(shape, rank, depth, eps):
+def test_factors_are_balanced_multiply_to_the_matrix_and_attain_the_least_norm(
+    shape, rank, depth, eps
+):
     w = cast(matrix(shape, rank))
     layers = least_norm_factors(w, depth)
     inner = (min(shape),) * (depth - 1)
@@ -52,7 +54,9 @@ def test_norm_is_the_sum_of_powers_of_singular_values(depth, eps):
     q1, q2 = (np.linalg.qr(np.random.default_rng(k).standard_normal((3, 3)))[0] for k in (1, 2))
     want = depth * (values ** (2 / depth)).sum()
     # The root of a small singular value magnifies its rounding, relative to the largest, by 2 / 0.1 at most.
-    assert float(least_norm(cast(q1 * values @ q2.T), depth)) == pytest.approx(want, rel=20 * 64 * eps)
+    assert float(least_norm(cast(q1 * values @ q2.T), depth)) == pytest.approx(
+        want, rel=20 * 64 * eps
+    )
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
@@ -61,20 +65,24 @@ def test_rounding_of_zero_singular_values_does_not_count(rank, depth, eps):
     """At depth 6 a singular value of 1e-16 would count as 5e-6 if it were taken at its word."""
     w = matrix((6, 6), rank)
     kept = np.linalg.svd(w)[1][:rank]
-    assert float(least_norm(cast(w), depth)) == pytest.approx(depth * (kept ** (2 / depth)).sum(), rel=1e3 * eps, abs=eps)
+    assert float(least_norm(cast(w), depth)) == pytest.approx(
+        depth * (kept ** (2 / depth)).sum(), rel=1e3 * eps, abs=eps
+    )
     layers = least_norm_factors(cast(w), depth, widths=[max(rank, 1)] * (depth - 1))
     np.testing.assert_allclose(DeepLinear(layers).matrix, w, atol=1e3 * eps * max(kept, default=1))
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize(("shape", "depth", "width"), [((2, 2), 2, 2), ((2, 3), 2, 3), ((2, 2), 3, 2)])
+@pytest.mark.parametrize(
+    ("shape", "depth", "width"), [((2, 2), 2, 2), ((2, 3), 2, 3), ((2, 2), 3, 2)]
+)
 def test_no_numerical_search_over_factorisations_goes_below(shape, depth, width):
     """SciPy's constrained minimisation of the norms over all layers that multiply to the matrix, from random starts, ends at the least."""
     w = matrix(shape, seed=3)
     sizes = (shape[1], *(width,) * (depth - 1), shape[0])
     shapes = list(zip(sizes[1:], sizes, strict=False))
     cuts = np.cumsum([m * n for m, n in shapes])[:-1]
-    unpack = lambda y: [part.reshape(s) for part, s in zip(np.split(y, cuts), shapes, strict=True)]  # noqa: E731
+    unpack = lambda y: [part.reshape(s) for part, s in zip(np.split(y, cuts), shapes, strict=True)]
 
     def product(y):
         p, *rest = unpack(y)
@@ -104,12 +112,17 @@ def test_no_random_factorisation_goes_below(seed, depth, scale):
     """Whatever the layers, and however the norm is shared out among them: the bound is of the product alone."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 4, depth + 1)
-    layers = [10.0**scale ** (rng.random() < 0.5) * rng.standard_normal((m, n)) for n, m in itertools.pairwise(sizes)]
+    layers = [
+        10.0**scale ** (rng.random() < 0.5) * rng.standard_normal((m, n))
+        for n, m in itertools.pairwise(sizes)
+    ]
     product = np.linalg.multi_dot([np.eye(layers[-1].shape[0]), *layers[::-1]])
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     with jax.disable_jit():
         # Rounding of the product enters with the condition number of the layers, below 1e2 for all but a few draws.
-        assert sum((w**2).sum() for w in layers) >= float(least_norm(cast(product), depth)) * (1 - 1e4 * eps)
+        assert sum((w**2).sum() for w in layers) >= float(least_norm(cast(product), depth)) * (
+            1 - 1e4 * eps
+        )
 
 
 @pytest.mark.parametrize("widths", [(2, 5), (7, 2), (2, 2)])
@@ -137,7 +150,9 @@ def test_gradient_is_that_of_the_singular_values():
     u, s, vt = np.linalg.svd(w, full_matrices=False)
     np.testing.assert_allclose(gradient, 2 * u * s ** (2 / 3 - 1) @ vt, rtol=1e-10, atol=1e-12)
     for degenerate in (jnp.eye(3), jnp.diag(cast([1.0, 0.0, 0.0]))):
-        np.testing.assert_allclose(jax.grad(lambda w: least_norm(w, 3))(degenerate), 2 * degenerate, atol=1e-12)
+        np.testing.assert_allclose(
+            jax.grad(lambda w: least_norm(w, 3))(degenerate), 2 * degenerate, atol=1e-12
+        )
 
 
 def test_norm_is_invariant_under_rotations_and_homogeneous(eps):
@@ -146,13 +161,17 @@ def test_norm_is_invariant_under_rotations_and_homogeneous(eps):
     for depth in (2, 3):
         base = float(least_norm(w, depth))
         assert float(least_norm(q @ w, depth)) == pytest.approx(base, rel=1e4 * eps)
-        assert float(least_norm(8 * w, depth)) == pytest.approx(base * 8 ** (2 / depth), rel=1e4 * eps)
+        assert float(least_norm(8 * w, depth)) == pytest.approx(
+            base * 8 ** (2 / depth), rel=1e4 * eps
+        )
 
 
 def test_jit_and_vmap_do_not_matter(eps):
     batch = cast(np.stack([matrix((3, 2), seed=k) for k in range(4)]))
     each = [float(least_norm(w, 3)) for w in batch]
-    np.testing.assert_allclose(jax.jit(jax.vmap(lambda w: least_norm(w, 3)))(batch), each, rtol=256 * eps)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(lambda w: least_norm(w, 3)))(batch), each, rtol=256 * eps
+    )
     layers = jax.jit(jax.vmap(lambda w: least_norm_factors(w, 3, (2, 4))))(batch)
     assert [w.shape for w in layers] == [(4, 2, 2), (4, 4, 2), (4, 3, 4)]
     np.testing.assert_allclose(layers[2] @ layers[1] @ layers[0], batch, atol=1e3 * eps)
@@ -163,9 +182,15 @@ def test_jit_and_vmap_do_not_matter(eps):
     [
         (lambda w: least_norm(w, 0), r"^depth: got 0; want a whole number >= 1"),
         (lambda w: least_norm_factors(w, -1), r"^depth: got -1; want a whole number >= 1"),
-        (lambda w: least_norm_factors(w, 3, (2,)), r"^widths: got 1 numbers; want 2: one between each two layers"),
+        (
+            lambda w: least_norm_factors(w, 3, (2,)),
+            r"^widths: got 1 numbers; want 2: one between each two layers",
+        ),
         (lambda w: least_norm_factors(w, 2, (0,)), r"^widths: got 0; want a whole number >= 1"),
-        (lambda w: least_norm_factors(w, 2, (1,)), r"^widths: got 1; want at least 2, the rank of the matrix"),
+        (
+            lambda w: least_norm_factors(w, 2, (1,)),
+            r"^widths: got 1; want at least 2, the rank of the matrix",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_named(call, message):

@@ -13,7 +13,15 @@ from draws import by_seed
 from mpmath import mpf
 
 from projhead_theory import Moments, TargetMoments
-from projhead_theory.theory import dynamics, layerwise, regression, regression_minimiser, subclass_weights, threshold_law, threshold_time
+from projhead_theory.theory import (
+    dynamics,
+    layerwise,
+    regression,
+    regression_minimiser,
+    subclass_weights,
+    threshold_law,
+    threshold_time,
+)
 
 pytestmark = pytest.mark.x64
 
@@ -22,14 +30,20 @@ DIGITS = 60
 NOTHING = mpf(10) ** -25
 KINDS = ("mixed", "decades", "diagonal", "singular", "nearly singular", "tied")
 FIRST = [(4, 2, 3, np.float64), (5, 8, 2, np.float64), (3, 2, 4, np.float32), (1, 4, 6, np.float64)]
-SHAPES = [s for s in itertools.product(range(1, 7), range(1, 10), range(1, 7), (np.float64, np.float32)) if s[1] <= s[0] + 3]
+SHAPES = [
+    s
+    for s in itertools.product(range(1, 7), range(1, 10), range(1, 7), (np.float64, np.float32))
+    if s[1] <= s[0] + 3
+]
 
 
 def spectrum(a):
     """Eigenvalues, descending, and eigenvectors in columns."""
     values, vectors = mpmath.eigsy(a)
     order = sorted(range(a.rows), key=lambda i: -values[i])
-    return [values[i] for i in order], mpmath.matrix([[vectors[row, i] for i in order] for row in range(a.rows)])
+    return [values[i] for i in order], mpmath.matrix(
+        [[vectors[row, i] for i in order] for row in range(a.rows)]
+    )
 
 
 def composed(values, v, rank):
@@ -68,7 +82,11 @@ def factors(rng, d, kind, dtype):
             f = np.eye(d)
         if kind == "nearly singular":
             f[:, -1] /= 2.0 ** (rng.integers(3, 17) if dtype is np.float64 else rng.integers(1, 6))
-        if f.any(axis=1).all() and np.linalg.matrix_rank(f) == rank and 8 * d * np.finfo(dtype).eps * condition(f) < 1:
+        if (
+            f.any(axis=1).all()
+            and np.linalg.matrix_rank(f) == rank
+            and 8 * d * np.finfo(dtype).eps * condition(f) < 1
+        ):
             break
     a = rng.integers(-2, 3, (rank, int(rng.integers(1, rank + 1)))).astype(float)
     k = a @ a.T / 2.0 ** np.ceil(np.log2(max((a**2).sum(), 1)))
@@ -85,9 +103,17 @@ def test_minimiser_and_its_layers(seed):
     """S^(-1/2) T_p S^(-1/2) and its powers l/L, the signal fractions and the loss, each within the rounding reported of it."""
     rng = np.random.default_rng(seed)
     at = seed // len(KINDS)
-    kind, (d, width, depth, dtype) = KINDS[seed % len(KINDS)], FIRST[at] if at < len(FIRST) else SHAPES[rng.integers(len(SHAPES))]
+    kind, (d, width, depth, dtype) = (
+        KINDS[seed % len(KINDS)],
+        FIRST[at] if at < len(FIRST) else SHAPES[rng.integers(len(SHAPES))],
+    )
     f, k = factors(rng, d, kind, dtype)
-    found = layerwise(Moments((f @ k @ f.T).astype(dtype), (f @ f.T).astype(dtype)), depth, width=width, throw=False)
+    found = layerwise(
+        Moments((f @ k @ f.T).astype(dtype), (f @ f.T).astype(dtype)),
+        depth,
+        width=width,
+        throw=False,
+    )
     m = found.minimiser
     noise, rounding = np.asarray(m.fraction_rounding, float), np.asarray(found.rounding, float)
     with mpmath.workdps(DIGITS):
@@ -127,7 +153,9 @@ def test_regression_minimiser_and_its_layers(seed):
     d, outputs, width, depth = (4, 3, 2, 3) if seed < 6 else rng.integers(1, [7, 5, 8, 5])
     f, _ = factors(rng, d, kind, np.float64)
     g = rng.integers(-3, 4, (outputs, f.shape[1])) * 2.0 ** rng.integers(-10, 11)
-    found = regression_minimiser(TargetMoments(g @ f.T, f @ f.T, 2 * (g**2).sum()), int(depth), int(width), throw=False)
+    found = regression_minimiser(
+        TargetMoments(g @ f.T, f @ f.T, 2 * (g**2).sum()), int(depth), int(width), throw=False
+    )
     kept, rounding = int(found.kept), float(found.rounding)
     with mpmath.workdps(DIGITS):
         f, g = mpmath.matrix(f.tolist()), mpmath.matrix(g.tolist())
@@ -144,13 +172,21 @@ def test_regression_minimiser_and_its_layers(seed):
     error = size * (2 * rounding + rounding**2)
     for level, (seen, want) in enumerate(zip(found.grams, grams, strict=True), 1):
         t = level / depth
-        allowed = min(d ** ((1 - t) / 2) * error**t, 2 * least ** (t - 1) * error if 2 * error < least else np.inf)
+        allowed = min(
+            d ** ((1 - t) / 2) * error**t,
+            2 * least ** (t - 1) * error if 2 * error < least else np.inf,
+        )
         assert np.linalg.norm(np.asarray(seen) - floats(want)) <= allowed
     count = min(correlations.size, found.correlations.size)
-    np.testing.assert_allclose(found.correlations[:count], correlations[:count], atol=rounding * correlations[0])
+    np.testing.assert_allclose(
+        found.correlations[:count], correlations[:count], atol=rounding * correlations[0]
+    )
     silent = float(2 * (floats(g) ** 2).sum())
     want = (silent - np.sum(correlations[: int(width)] ** 2)) / 2
-    assert abs(float(found.loss) - want) <= rounding * np.sum(correlations**2) + 4 * np.finfo(float).eps * silent
+    assert (
+        abs(float(found.loss) - want)
+        <= rounding * np.sum(correlations**2) + 4 * np.finfo(float).eps * silent
+    )
     inside = correlations[: min(int(width), count)]
     if bool(found.unique) and ((inside == 0) | (inside > 4 * rounding * correlations[0])).all():
         assert kept == np.count_nonzero(inside)
@@ -179,11 +215,16 @@ def test_flow_times_and_weights(flow, seed, eps):
     if signal and rng.random() < 0.6:
         first, last = top * 10 ** rng.uniform(-4, -0.5), top * (1 - 10 ** rng.uniform(-5, -0.5))
     else:
-        first, last = (top if signal else 1.0) * (1 + 10 ** np.array([rng.uniform(0.5, 3), rng.uniform(-5, 0.4)]))
+        first, last = (top if signal else 1.0) * (
+            1 + 10 ** np.array([rng.uniform(0.5, 3), rng.uniform(-5, 0.4)])
+        )
     with mpmath.workdps(50):
         c_, q_, s0, s = mpf(c), mpf(q), mpf(first), mpf(last)
         if flow == "spectral":
-            speed, stop = (lambda x: 4 * depth * x ** (3 - mpf(2) / depth) * (c_ - (q_ * x) ** 2)), mpmath.sqrt(c_) / q_
+            speed, stop = (
+                (lambda x: 4 * depth * x ** (3 - mpf(2) / depth) * (c_ - (q_ * x) ** 2)),
+                mpmath.sqrt(c_) / q_,
+            )
         else:
             speed, stop = (lambda x: depth * x ** (2 - mpf(2) / depth) * (c_ - q_ * x)), c_ / q_
         time = elapsed(speed, s0, s, stop)
@@ -194,7 +235,9 @@ def test_flow_times_and_weights(flow, seed, eps):
     # As far as the time tells the weight, to first order.
     relative = eps * (1 + (time + moved[0]) / moved[1])
     if relative < 1e-8:
-        assert float(module.weight_at_time(time, first, c, q, depth)) == pytest.approx(last, rel=8 * relative)
+        assert float(module.weight_at_time(time, first, c, q, depth)) == pytest.approx(
+            last, rel=8 * relative
+        )
 
 
 def amplitudes(w, b, phi):
@@ -207,8 +250,18 @@ def amplitudes(w, b, phi):
 def magnification(w, first, b, phi):
     """How many times a rounding is magnified where thresholds are subtracted, and weights are what is left of a difference."""
     a = amplitudes(w, b, phi)
-    cut = np.prod([float((v * below + c) / above) for v, c, below, above in zip(w, b, a, a[1:], strict=False)])
-    return cut * max([1.0, *(float((w[1] ** 2 + first[1] ** 2 + u**2) / v**2) for u, v in zip(first[2:], w[2:], strict=True))])
+    cut = np.prod(
+        [float((v * below + c) / above) for v, c, below, above in zip(w, b, a, a[1:], strict=False)]
+    )
+    return cut * max(
+        [
+            1.0,
+            *(
+                float((w[1] ** 2 + first[1] ** 2 + u**2) / v**2)
+                for u, v in zip(first[2:], w[2:], strict=True)
+            ),
+        ]
+    )
 
 
 @by_seed(4)
@@ -223,7 +276,12 @@ def test_threshold_law_and_times(seed, eps):
         if min(amplitudes(w, b, phi)) > 0.02:
             break
     with mpmath.workdps(20):
-        cuts, phi_, rho_, time = [mpf(x) for x in b], mpf(phi), mpf(rho), mpf(rng.uniform(0.05, 0.25))
+        cuts, phi_, rho_, time = (
+            [mpf(x) for x in b],
+            mpf(phi),
+            mpf(rho),
+            mpf(rng.uniform(0.05, 0.25)),
+        )
 
         def slopes(w):
             """Of the last amplitude in each weight."""
@@ -247,15 +305,24 @@ def test_threshold_law_and_times(seed, eps):
         want = np.array(amplitudes(then, cuts, phi_)[1:], float)
         magnified = max(magnification(x, first, cuts, phi_) for x in (first, then))
     given = want[-1:], w[:, None], b[:, None], np.array([phi])
-    np.testing.assert_allclose(np.asarray(threshold_law(*given))[:, 0], want, rtol=16 * eps * magnified)
-    assert abs(float(threshold_time(*given, np.array([rho]))[0]) - time) <= 16 * eps * magnified * (float(time) + pace)
+    np.testing.assert_allclose(
+        np.asarray(threshold_law(*given))[:, 0], want, rtol=16 * eps * magnified
+    )
+    assert abs(float(threshold_time(*given, np.array([rho]))[0]) - time) <= 16 * eps * magnified * (
+        float(time) + pace
+    )
 
 
 @by_seed(8)
 def test_class_and_subclass_weights(seed, eps):
     """The direction S^(-1) mu from the moments of the four groups, over twelve decades of strength and noise."""
     rng = np.random.default_rng(seed)
-    phi, sigma, r, depth = 10 ** rng.uniform(-6, 6, 2), 10 ** rng.uniform(-6, 6, 2), rng.uniform(-0.99, 0.99), 3
+    phi, sigma, r, depth = (
+        10 ** rng.uniform(-6, 6, 2),
+        10 ** rng.uniform(-6, 6, 2),
+        rng.uniform(-0.99, 0.99),
+        3,
+    )
     with mpmath.workdps(DIGITS):
         second, mean = mpmath.diag([mpf(x) ** 2 for x in sigma]), mpmath.matrix(2, 1)
         for y, z in itertools.product((-1, 1), repeat=2):
@@ -264,7 +331,10 @@ def test_class_and_subclass_weights(seed, eps):
             second, mean = second + share * x * x.T, mean + share * y * x
         u = mpmath.lu_solve(second, mean)
         size = mpmath.norm(u)
-        want = [[float(abs(x) / size * size ** (mpf(level) / depth)) for x in u] for level in range(1, depth + 1)]
+        want = [
+            [float(abs(x) / size * size ** (mpf(level) / depth)) for x in u]
+            for level in range(1, depth + 1)
+        ]
     # 1 - r^2 loses what it cancels; a power multiplies its exponent's rounding by the logarithm of the size.
     relative = 16 * eps * (1 / (1 - r**2) + abs(float(mpmath.log(size))))
     np.testing.assert_allclose(subclass_weights(phi, sigma, r, depth), want, rtol=relative)

@@ -36,7 +36,9 @@ SIGMAS = 5
 
 
 def minimise(value_and_gradient, start):
-    found = scipy.optimize.minimize(value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 5000})
+    found = scipy.optimize.minimize(
+        value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-10, "maxiter": 5000}
+    )
     return found.fun, found.x
 
 
@@ -55,7 +57,12 @@ def product(layers, size):
 def through_layers(outer, layers):
     """Gradients of the layers, from that of their product."""
     d, p = layers[0].shape[1], layers[-1].shape[0]
-    return [product(layers[i + 1 :], w.shape[0]).T.reshape(w.shape[0], p) @ outer @ product(layers[:i], d).T for i, w in enumerate(layers)]
+    return [
+        product(layers[i + 1 :], w.shape[0]).T.reshape(w.shape[0], p)
+        @ outer
+        @ product(layers[:i], d).T
+        for i, w in enumerate(layers)
+    ]
 
 
 def turn(rng, d):
@@ -100,7 +107,9 @@ def test_decayed_network_of_least_energy(seed):
             for m, n in shapes:
                 above = turn(rng, m)[:, : min(m, d)]
                 size = (np.array(learned) * np.sqrt(c) / q) ** (1 / depth)
-                layers.append((above * size @ below.T + jitter * rng.standard_normal((m, n))).ravel())
+                layers.append(
+                    (above * size @ below.T + jitter * rng.standard_normal((m, n))).ravel()
+                )
                 below = above
             ends.append(minimise(energy, np.concatenate(layers)))
     s = np.array([float(decay_minimiser(*x, decay, depth)) for x in zip(c, q, strict=True)])
@@ -126,10 +135,14 @@ def test_regression_network_of_least_loss(seed):
         layers = layers_of(flat, shapes)
         w = product(layers, d)
         slope = through_layers(w @ second - target, layers)
-        return np.sum(w @ second * w) / 2 - np.sum(w * target) + power / 2, np.concatenate([g.ravel() for g in slope])
+        return np.sum(w @ second * w) / 2 - np.sum(w * target) + power / 2, np.concatenate(
+            [g.ravel() for g in slope]
+        )
 
     ends = [minimise(loss, rng.standard_normal(sum(m * n for m, n in shapes))) for _ in range(3)]
-    found = regression_minimiser(TargetMoments(target, second, power), depth, width if depth > 1 else None)
+    found = regression_minimiser(
+        TargetMoments(target, second, power), depth, width if depth > 1 else None
+    )
     least, at = min(ends, key=lambda end: end[0])
     assert least == pytest.approx(float(found.loss), abs=1e-10)
     np.testing.assert_allclose(product(layers_of(at, shapes), d), found.matrix, atol=1e-4)
@@ -160,11 +173,15 @@ def test_matching_of_least_norm(seed):
 
     for _ in range(2):
         base = turn(rng, p)
-        norm_of = lambda x, base=base: np.sum((turned(base, x) * w / rows[:, None]) ** 2)  # noqa: E731
-        end = scipy.optimize.minimize(norm_of, 0.1 * rng.standard_normal(upper[0].size), method="BFGS", options={"gtol": 1e-8})
+        norm_of = lambda x, base=base: np.sum((turned(base, x) * w / rows[:, None]) ** 2)
+        end = scipy.optimize.minimize(
+            norm_of, 0.1 * rng.standard_normal(upper[0].size), method="BFGS", options={"gtol": 1e-8}
+        )
         assert end.fun == pytest.approx(min(norms), rel=1e-7)
         layer = turned(base, end.x) * w / rows[:, None] @ modes.T
-        np.testing.assert_allclose(layer.T @ layer, matched.gram, atol=1e-3 * np.abs(matched.gram).max())
+        np.testing.assert_allclose(
+            layer.T @ layer, matched.gram, atol=1e-3 * np.abs(matched.gram).max()
+        )
 
 
 @by_seed(6)
@@ -177,8 +194,13 @@ def test_matching_under_decay(seed):
     decay = rng.uniform(0.1, 0.95) * float(matching_limit(c, q, jnp.asarray(rows)))
 
     def search(h, c, q):
-        energy = lambda u: -2 * c * (h * u) ** 2 + (q * (h * u) ** 2) ** 2 + decay / 2 * u**2  # noqa: E731
-        found = scipy.optimize.minimize_scalar(energy, bounds=(0, 1.1 * np.sqrt(c) / (q * h)), method="bounded", options={"xatol": 1e-12})
+        energy = lambda u: -2 * c * (h * u) ** 2 + (q * (h * u) ** 2) ** 2 + decay / 2 * u**2
+        found = scipy.optimize.minimize_scalar(
+            energy,
+            bounds=(0, 1.1 * np.sqrt(c) / (q * h)),
+            method="bounded",
+            options={"xatol": 1e-12},
+        )
         return found.fun, found.x
 
     table = np.array([[search(h, *x) for x in zip(c, q, strict=True)] for h in rows])
@@ -197,16 +219,25 @@ def test_kappas_on_a_fine_grid(seed):
     falling, rank = np.sort(weights)[::-1], np.argsort(np.argsort(-weights))
     found = kappa_emulation(jnp.asarray(weights))
     grid, step = np.linspace(-1, 30, 31_001), 1e-3
-    best = grid[np.argmin(np.var(grid[:, None] * np.arange(d) + np.log(falling) / 2, axis=1))] if d > 1 else 0.0
+    best = (
+        grid[np.argmin(np.var(grid[:, None] * np.arange(d) + np.log(falling) / 2, axis=1))]
+        if d > 1
+        else 0.0
+    )
     assert np.log(float(found.kappa)) == pytest.approx(best, abs=step)
     ratios = float(found.kappa) ** np.arange(d) * np.sqrt(falling)
     factor = ratios.prod() ** (1 / d)
     assert float(found.factor) == pytest.approx(factor, rel=1e-11)
-    assert 1 + float(found.spread) == pytest.approx(max((ratios / factor).max(), (factor / ratios).max()), rel=1e-11)
+    assert 1 + float(found.spread) == pytest.approx(
+        max((ratios / factor).max(), (factor / ratios).max()), rel=1e-11
+    )
 
     j = int(rng.integers(d))
     grid, step = np.linspace(-30, 30, 60_001), 1e-3
-    terms = np.exp(2 * grid[:, None] * (rank - rank[j])) * (weights * strength / (weights[j] * strength[j])) ** 2
+    terms = (
+        np.exp(2 * grid[:, None] * (rank - rank[j]))
+        * (weights * strength / (weights[j] * strength[j])) ** 2
+    )
     falls = terms @ (rank - rank[j]) < 0
     low, high = sorted(rng.uniform(-30, 30, 2)) if seed % 2 else (-30.0, 30.0)
     # The slope passes zero once, or never.
@@ -217,13 +248,17 @@ def test_kappas_on_a_fine_grid(seed):
     value = float(head_complexity(kappa, jnp.asarray(weights), strength, j))
     assert value <= terms.sum(1)[inside].min(initial=np.inf) * (1 + 1e-9)
     some = rng.integers(grid.size)
-    assert float(head_complexity(np.exp(grid[some]), jnp.asarray(weights), strength, j)) == pytest.approx(terms[some].sum(), rel=1e-10)
+    assert float(
+        head_complexity(np.exp(grid[some]), jnp.asarray(weights), strength, j)
+    ) == pytest.approx(terms[some].sum(), rel=1e-10)
 
 
 def drawn(rng, groups, per_group, layer, noise):
     """A layer of drawn inputs, read with noise: as many of each group as asked for."""
     group = np.repeat(np.arange(len(per_group)), per_group)
-    x = np.asarray(groups.means)[group] + np.asarray(groups.noise) * rng.standard_normal((group.size, groups.dim))
+    x = np.asarray(groups.means)[group] + np.asarray(groups.noise) * rng.standard_normal(
+        (group.size, groups.dim)
+    )
     return x @ layer.T + noise * rng.standard_normal((group.size, len(layer))), group
 
 
@@ -237,7 +272,10 @@ def test_accuracies_of_fitted_readouts(seed):
     batches, fit, count, blur = 60, 12_000, 1_500, 10 ** rng.uniform(-1, 0)
     if seed % 2:
         phi, sigma = rng.uniform(0.4, 1.5, 3), rng.uniform(0.2, 1, 3)
-        fitted, tested = (Groups.signs(phi, sigma, rng.uniform(-0.9, 0.9, 2), balance=rng.uniform(0.2, 0.8)) for _ in range(2))
+        fitted, tested = (
+            Groups.signs(phi, sigma, rng.uniform(-0.9, 0.9, 2), balance=rng.uniform(0.2, 0.8))
+            for _ in range(2)
+        )
         if seed % 4 == 3:
             fitted, tested = fitted.read(1), tested.read(1)
     else:
@@ -252,7 +290,9 @@ def test_accuracies_of_fitted_readouts(seed):
     for level, layer in enumerate(layers):
         noise, hits = blur * np.sqrt(np.sum(layer @ second * layer)), []
         for _ in range(batches):
-            r, group = drawn(rng, fitted, rng.multinomial(fit, probability / probability.sum()), layer, noise)
+            r, group = drawn(
+                rng, fitted, rng.multinomial(fit, probability / probability.sum()), layer, noise
+            )
             v = np.linalg.lstsq(r, 2.0 * labels[group] - 1, rcond=None)[0]
             r, group = drawn(rng, tested, np.full(8, count // 8), layer, noise)
             right = (r @ v > 0) == (np.asarray(tested.labels)[group] == 1)
@@ -272,7 +312,11 @@ def largest_margin(points):
     """The shortest w with w.x >= 1 for all points, by non-negative least squares: Lawson and Hanson's least-distance problem."""
     a = np.vstack([points.T, np.ones(len(points))])
     aim = np.eye(len(a))[-1]
-    left = a @ scipy.optimize.lsq_linear(a, aim, (0, np.inf), method="bvls", tol=1e-15, max_iter=1000).x - aim
+    left = (
+        a
+        @ scipy.optimize.lsq_linear(a, aim, (0, np.inf), method="bvls", tol=1e-15, max_iter=1000).x
+        - aim
+    )
     w = -left[:-1] / left[-1]
     assert (points @ w > 1 - 1e-9).all()
     return w
@@ -283,13 +327,20 @@ def test_indicator_is_that_of_the_largest_margin(seed):
     """Of all inputs of a feature model, every sign of every feature: squared length over squared margin."""
     rng = np.random.default_rng(seed)
     d = seed % 4 + 1
-    weights, strength, j, depth = rng.uniform(0.2, 2, d), rng.uniform(0.3, 2, d), int(rng.integers(d)), 3
+    weights, strength, j, depth = (
+        rng.uniform(0.2, 2, d),
+        rng.uniform(0.3, 2, d),
+        int(rng.integers(d)),
+        3,
+    )
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=d)))
     curve = feature_complexity(jnp.asarray(weights), strength, j)
     for level in range(1, depth + 1):
         points = signs * signs[:, j : j + 1] * strength * weights ** (level / depth)
         w = largest_margin(points)
-        assert float(curve(level / depth)) == pytest.approx(np.sum(points[0] ** 2) * np.sum(w**2), rel=1e-9)
+        assert float(curve(level / depth)) == pytest.approx(
+            np.sum(points[0] ** 2) * np.sum(w**2), rel=1e-9
+        )
 
 
 def task(rng, d):
@@ -315,7 +366,11 @@ def test_margin_error_is_that_of_the_auxiliary_problem(seed):
 
     def parts(z):
         along, across = z[: d + 1], z[d + 1 :]
-        return along @ mean**2, np.sqrt(spread @ (along**2 * mean**2 + across**2)), np.sqrt(spread) @ across
+        return (
+            along @ mean**2,
+            np.sqrt(spread @ (along**2 * mean**2 + across**2)),
+            np.sqrt(spread) @ across,
+        )
 
     def room(z):
         a, sigma, aligned = parts(z)
@@ -360,7 +415,9 @@ def test_margin_error_is_that_of_fitted_separators(seed):
         n, d = round(share * base * copies[0]) * copy // copies[0], base * copy
         errors = []
         for _ in range(repeats):
-            points = np.column_stack([np.full(n, strength), rng.standard_normal((n, d)) * deviations])
+            points = np.column_stack(
+                [np.full(n, strength), rng.standard_normal((n, d)) * deviations]
+            )
             w = largest_margin(points)
             errors.append(norm.cdf(-w[0] * strength / np.linalg.norm(w[1:] * deviations)))
         means.append(np.mean(errors))

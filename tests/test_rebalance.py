@@ -57,8 +57,12 @@ def test_a_rebalanced_network_has_the_factors_of_the_closed_form():
     sizes = SHAPES[1]
     network = start(sizes, 7)
     found = rebalance(network).network
-    for layer, factor in zip(found.layers, least_norm_factors(network.matrix, 3, sizes[1:-1]), strict=True):
-        np.testing.assert_allclose(*(jnp.linalg.svd(w, compute_uv=False) for w in (layer, factor)), rtol=1e-8)
+    for layer, factor in zip(
+        found.layers, least_norm_factors(network.matrix, 3, sizes[1:-1]), strict=True
+    ):
+        np.testing.assert_allclose(
+            *(jnp.linalg.svd(w, compute_uv=False) for w in (layer, factor)), rtol=1e-8
+        )
 
 
 def test_directions_that_the_product_does_not_use_die_out():
@@ -69,14 +73,21 @@ def test_directions_that_the_product_does_not_use_die_out():
     found = rebalance(network)
     least = float(least_norm(network.matrix, 3))
     assert float(jnp.linalg.norm(found.network.matrix - network.matrix)) < 1e-10 * norm(network)
-    assert -1e-10 * least < norm(found.network) - least <= 3 * 4**0.5 * float(jnp.sum(measure.imbalance_norms(found.network)))
+    assert (
+        -1e-10 * least
+        < norm(found.network) - least
+        <= 3 * 4**0.5 * float(jnp.sum(measure.imbalance_norms(found.network)))
+    )
     assert norm(found.network) == pytest.approx(least, rel=1e-4)
 
 
 def test_the_norm_never_increases():
     """Whenever the descent is stopped: it is no detour."""
     network = start(SHAPES[0], 1)
-    norms = [norm(network), *(norm(rebalance(network, until=t).network) for t in (1e-3, 1e-2, 0.1, 1.0, 10.0, 1e6))]
+    norms = [
+        norm(network),
+        *(norm(rebalance(network, until=t).network) for t in (1e-3, 1e-2, 0.1, 1.0, 10.0, 1e6)),
+    ]
     assert all(later <= earlier * (1 + 1e-12) for earlier, later in itertools.pairwise(norms))
     assert norms[3] < norms[0]
 

@@ -31,7 +31,9 @@ def dressed(claim):
     """What a claim says, on problems that take no time."""
     plain = toy(CUBED)
     fields = ("problems", "predict", "measure", "controls")
-    return dataclasses.replace(claim, compare=compare_measured, tests=0, quick=2, **{f: getattr(plain, f) for f in fields})
+    return dataclasses.replace(
+        claim, compare=compare_measured, tests=0, quick=2, **{f: getattr(plain, f) for f in fields}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,9 @@ def poor():
     uncaught = toy(CUBED, IDLE, name="uncaught")
     unsettled = toy(CUBED, name="unsettled", measure=lambda p: seen(p.value, settled=False))
     lost = toy(CUBED, name="lost", measure=lambda p: seen(p.value * jnp.nan, finite=False))
-    premise = toy(CUBED, name="premise", measure=lambda p: seen(p.value**2, premises={"x < y | z": False}))
+    premise = toy(
+        CUBED, name="premise", measure=lambda p: seen(p.value**2, premises={"x < y | z": False})
+    )
     blunt = toy(CUBED, name="blunt", measure=lambda p: seen(p.value**2, effect=1e-10))
     awkward = toy(
         dataclasses.replace(CUBED, name="<script>alert(1)</script>", breaks="a | b & c"),
@@ -63,22 +67,61 @@ def poor():
 
 # Plain data
 
-VERDICT = {"problem", "outcome", "sentence", "what", "labels", "discrepancy", "tolerance", "effect", "parts", "premises", "remedy"}
+VERDICT = {
+    "problem",
+    "outcome",
+    "sentence",
+    "what",
+    "labels",
+    "discrepancy",
+    "tolerance",
+    "effect",
+    "parts",
+    "premises",
+    "remedy",
+}
 CONTROL = {"name", "breaks", "expects", "outcome", "caught", "discrepancy", "tolerance"}
 COUNTEREXAMPLE = {"problem", "sentence", "numbers"}
-CLAIM = {"name", "statement", "latex", "source", "hypotheses", "holds", "verified", "outcome", "discrepancy", "tolerance", "seconds"} | {
+CLAIM = {
+    "name",
+    "statement",
+    "latex",
+    "source",
+    "hypotheses",
+    "holds",
+    "verified",
+    "outcome",
+    "discrepancy",
+    "tolerance",
+    "seconds",
+} | {
     "verdicts",
     "controls",
     "counterexample",
 }
-ENVIRONMENT = {"projhead_theory", "python", "platform", "jax", "diffrax", "equinox", "optax", "numpy", "device", "backend", "float", "seed"}
+ENVIRONMENT = {
+    "projhead_theory",
+    "python",
+    "platform",
+    "jax",
+    "diffrax",
+    "equinox",
+    "optax",
+    "numpy",
+    "device",
+    "backend",
+    "float",
+    "seed",
+}
 REPORT = {"schema", "claims", "environment", "family_error", "partial", "missing", "all_hold"}
 SEARCH = {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample", "exact"}
 OUTCOMES = {"holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged"}
 
 
 def number(x):
-    return x is None or (isinstance(x, float | int) and not isinstance(x, bool) and math.isfinite(x))
+    return x is None or (
+        isinstance(x, float | int) and not isinstance(x, bool) and math.isfinite(x)
+    )
 
 
 def validate_verdict(data):
@@ -124,8 +167,12 @@ def validate_claim(data):
         assert number(item["discrepancy"])
         assert number(item["tolerance"])
     assert data["holds"] == all(v["outcome"] == "holds" for v in data["verdicts"])
-    assert data["verified"] == (data["holds"] and bool(data["controls"]) and all(c["caught"] for c in data["controls"]))
-    assert (data["counterexample"] is not None) == any(v["outcome"] == "violated" for v in data["verdicts"])
+    assert data["verified"] == (
+        data["holds"] and bool(data["controls"]) and all(c["caught"] for c in data["controls"])
+    )
+    assert (data["counterexample"] is not None) == any(
+        v["outcome"] == "violated" for v in data["verdicts"]
+    )
     validate_counterexample(data["counterexample"])
 
 
@@ -145,8 +192,17 @@ def test_the_report_follows_its_schema(good, poor):
     """Of claims that hold and of claims that do not, whatever came of them; `all_hold` only for the first."""
     data = report.claims_report(good, 3, quick=True)
     validate(data)
-    assert (data["all_hold"], data["partial"], data["missing"], data["family_error"]) == (True, False, [], FAMILY_ERROR)
-    assert (data["environment"]["seed"], data["environment"]["quick"], data["environment"]["float"]) == (3, True, "float64")
+    assert (data["all_hold"], data["partial"], data["missing"], data["family_error"]) == (
+        True,
+        False,
+        [],
+        FAMILY_ERROR,
+    )
+    assert (
+        data["environment"]["seed"],
+        data["environment"]["quick"],
+        data["environment"]["float"],
+    ) == (3, True, "float64")
     assert [c["name"] for c in data["claims"]] == list(CLAIMS)
     data = report.claims_report(poor, 0)
     validate(data)
@@ -203,7 +259,12 @@ def test_the_report_of_a_search_follows_its_schema():
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert set(data) == {"schema", "search", "environment", "partial", "missing", "all_survive"}
     assert set(data["environment"]) == ENVIRONMENT
-    assert (data["schema"], data["partial"], data["missing"], data["all_survive"]) == (2, False, [], False)
+    assert (data["schema"], data["partial"], data["missing"], data["all_survive"]) == (
+        2,
+        False,
+        [],
+        False,
+    )
     for item, survived in zip(data["search"], (True, False), strict=True):
         assert set(item) == SEARCH
         assert (item["survived"], item["seed"]) == (survived, 1)
@@ -255,7 +316,10 @@ def pages(good, poor):
 
 def elements(page, name):
     """Every such element, parsed as XML on its own."""
-    return [ElementTree.fromstring(x) for x in re.findall(rf"<{name}\b.*?</{name}>", page, flags=re.DOTALL)]
+    return [
+        ElementTree.fromstring(x)
+        for x in re.findall(rf"<{name}\b.*?</{name}>", page, flags=re.DOTALL)
+    ]
 
 
 def test_pages_say_everything(good, poor, pages):
@@ -287,7 +351,9 @@ def test_a_page_stands_alone(pages):
     for page in pages:
         for tag, attributes in Page(page).tags:
             assert tag not in ("script", "link", "img", "iframe", "object", "embed", "base", "form")
-            assert not {"src", "srcset", "onload", "onclick", "onerror", "data", "action"} & set(attributes)
+            assert not {"src", "srcset", "onload", "onclick", "onerror", "data", "action"} & set(
+                attributes
+            )
             for name in ("href", "xlink:href"):
                 assert attributes.get(name, "#").startswith("#")
         assert not re.search(r"@import|url\((?!['\"]?#)", page)
@@ -324,8 +390,14 @@ def test_special_characters_are_escaped(pages):
     assert "<b>a</b>" not in page
     assert 'a<b & "c"' in parsed.text
     assert "<script>alert(1)</script>" in parsed.text
-    ids = {attributes["id"] for tag, attributes in parsed.tags if tag == "h2" and "id" in attributes}
-    links = {attributes["href"][1:] for tag, attributes in parsed.tags if tag == "a" and not attributes.get("href", "#_").startswith("#m")}
+    ids = {
+        attributes["id"] for tag, attributes in parsed.tags if tag == "h2" and "id" in attributes
+    }
+    links = {
+        attributes["href"][1:]
+        for tag, attributes in parsed.tags
+        if tag == "a" and not attributes.get("href", "#_").startswith("#m")
+    }
     assert AWKWARD in ids
     assert ids <= links
     (formula,) = [f for f in elements(page, "math") if "λ" in "".join(f.itertext())]
@@ -397,7 +469,10 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch, kind):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        with pytest.raises(ValueError, match=rf"^{kind}: got .*No space left on device.*; want a file that can be written"):
+        with pytest.raises(
+            ValueError,
+            match=rf"^{kind}: got .*No space left on device.*; want a file that can be written",
+        ):
             WRITERS[kind](path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -408,7 +483,10 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch, kind):
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_folder_that_is_not_there_is_named(tmp_path, kind):
-    with pytest.raises(ValueError, match=rf"^{kind}: got .*nowhere.*; want a file in a folder that can be written to"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^{kind}: got .*nowhere.*; want a file in a folder that can be written to",
+    ):
         WRITERS[kind](tmp_path / "nowhere" / "x")
 
 
@@ -432,11 +510,15 @@ def rows(k, m, value=1.0, **rest):
     """A verdict of so many rows and columns."""
     predicted = value * np.linspace(1, 2, k * m).reshape(k, m)
     labels = rest.pop("labels", None)
-    return compare_values(predicted, predicted * (1 + 1e-6), {"rounding": 1e-3, "noise": 0.0}, labels=labels, **rest)
+    return compare_values(
+        predicted, predicted * (1 + 1e-6), {"rounding": 1e-3, "noise": 0.0}, labels=labels, **rest
+    )
 
 
 def with_numbers(verdict: Verdict, **fields) -> Verdict:
-    return dataclasses.replace(verdict, **{name: jnp.asarray(value, float) for name, value in fields.items()})
+    return dataclasses.replace(
+        verdict, **{name: jnp.asarray(value, float) for name, value in fields.items()}
+    )
 
 
 KINDS = {
@@ -449,7 +531,9 @@ KINDS = {
     "decades": rows(3, 2, np.array([[1e-12], [1.0], [1e12]])),
     "negative": rows(3, 2, -1.0),
     "many rows": rows(32, 1, labels=tuple(f"a rather long label of row {i}" for i in range(32))),
-    "not finite": with_numbers(rows(2, 2), discrepancy=[np.nan, 1.0], measured=np.full((2, 2), np.nan)),
+    "not finite": with_numbers(
+        rows(2, 2), discrepancy=[np.nan, 1.0], measured=np.full((2, 2), np.nan)
+    ),
     "endless": with_numbers(rows(2, 2), discrepancy=[np.inf, 0.0], effect=[np.inf, 1.0]),
     "zero discrepancy": with_numbers(rows(2, 2), discrepancy=[0.0, 0.0]),
     "failed premise": rows(2, 2, premises={"p": False}),

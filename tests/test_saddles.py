@@ -21,7 +21,9 @@ FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
 def near(moments, gram, width):
     """What the claims say of a network of this Gram."""
     whitening = whiten(moments.second)
-    return nearest_stationary(moments, whitening, psd_power(gram, 0.5, len(gram)), width, whitening.rounding)
+    return nearest_stationary(
+        moments, whitening, psd_power(gram, 0.5, len(gram)), width, whitening.rounding
+    )
 
 
 def at_saddle(moments, gram, width):
@@ -49,7 +51,10 @@ def test_of_all_stationary_points_only_the_minimum_is_none(width, strengths):
     for size in range(width + 1):
         for chosen in itertools.combinations(range(4), size):
             best = chosen == tuple(range(width))
-            assert bool(at_saddle(moments, stationary(moments, chosen), width)) is not best, (width, chosen)
+            assert bool(at_saddle(moments, stationary(moments, chosen), width)) is not best, (
+                width,
+                chosen,
+            )
 
 
 @pytest.mark.x64
@@ -109,7 +114,14 @@ def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_mi
         assert int(found.learned) == len(chosen)
     errors = []
     for h in (2 * eps**0.25, eps**0.25):
-        inner = np.array([[1.0, 0.4, -0.3, 0.1], [0.4, -0.5, 0.2, 0.3], [-0.3, 0.2, 0.8, 0.0], [0.1, 0.3, 0.0, -0.6]])
+        inner = np.array(
+            [
+                [1.0, 0.4, -0.3, 0.1],
+                [0.4, -0.5, 0.2, 0.3],
+                [-0.3, 0.2, 0.8, 0.0],
+                [0.1, 0.3, 0.0, -0.6],
+            ]
+        )
         moved = h * u @ inner @ u.T
         # At full width the loss is a square: the step is the way back, exactly.
         np.testing.assert_allclose(near(moments, gram + moved, 4).step, -moved, atol=1024 * eps)
@@ -117,7 +129,11 @@ def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_mi
         best = stationary(moments, (0, 1))
         turn = scipy.linalg.expm(h * (np.tril(inner, -1) - np.triu(inner, 1)))
         turned = turn @ np.asarray(best) @ turn.T
-        errors.append(np.linalg.norm(np.asarray(near(moments, jnp.asarray(turned, u.dtype), 2).step) + turned - best))
+        errors.append(
+            np.linalg.norm(
+                np.asarray(near(moments, jnp.asarray(turned, u.dtype), 2).step) + turned - best
+            )
+        )
     assert 3 < errors[0] / errors[1] < 5
 
 
@@ -128,22 +144,30 @@ def test_excess_bounds_the_loss_above_the_minimum(width):
     for seed in range(4):
         moments = random_moments(jax.random.key(seed), FRACTIONS, condition=3.0)
         cross, second = np.asarray(moments.cross), np.asarray(moments.second)
-        loss = lambda m, c=cross, s=second: np.sum((s @ m) * (s @ m).T) - 2 * np.sum(c * m)  # noqa: E731
+        loss = lambda m, c=cross, s=second: np.sum((s @ m) * (s @ m).T) - 2 * np.sum(c * m)
         best = np.asarray(stationary(moments, tuple(range(width))))
         values, vectors = np.linalg.eigh(best)
         root = (vectors * np.sqrt(np.maximum(values, 0)))[:, -width:].T
         moved = root + 1e-3 * np.random.default_rng(seed).standard_normal(root.shape)
         whitening = whiten(moments.second)
-        found = nearest_stationary(moments, whitening, jnp.asarray(moved), width, whitening.rounding)
+        found = nearest_stationary(
+            moments, whitening, jnp.asarray(moved), width, whitening.rounding
+        )
         cost = [*np.asarray(FRACTIONS), 0.0]
         share = float(found.excess) / (loss(moved.T @ moved) - loss(best))
         # To first order in the distance, 1e-3, which is multiplied by the inverse of a gap of 0.1 at most.
-        assert 0.9 * 3 <= share <= 1.1 * 3 * cost[width - 1] / (cost[width - 1] - (cost[width] if width < 4 else 0))
+        assert (
+            0.9 * 3
+            <= share
+            <= 1.1 * 3 * cost[width - 1] / (cost[width - 1] - (cost[width] if width < 4 else 0))
+        )
 
 
 def test_what_is_left_in_a_direction_without_signal_is_not_learned(eps):
     """Nothing pulls it to zero but itself: it stands apart from the step, with its loss."""
-    moments = pt.Moments(jnp.diag(jnp.asarray([2.0, 0.0, 0.0])), jnp.diag(jnp.asarray([4.0, 1.0, 2.0])))
+    moments = pt.Moments(
+        jnp.diag(jnp.asarray([2.0, 0.0, 0.0])), jnp.diag(jnp.asarray([4.0, 1.0, 2.0]))
+    )
     found = near(moments, jnp.diag(jnp.asarray([2.0 / 16.0, 1e-2, 0.0])), 3)
     np.testing.assert_allclose(found.left, np.diag([0, 1e-2, 0]), atol=64 * eps)
     assert np.abs(found.step).max() <= 64 * eps
@@ -158,15 +182,30 @@ def test_a_singular_value_below_the_rounding_of_the_largest_is_none(value, left)
     """A decomposition returns it or zero, as it happens, and the layers below would be granted its root."""
     moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.0])), jnp.eye(2))
     whitening = whiten(moments.second)
-    found = nearest_stationary(moments, whitening, jnp.diag(jnp.asarray([0.5**0.5, value])), 2, whitening.rounding)
+    found = nearest_stationary(
+        moments, whitening, jnp.diag(jnp.asarray([0.5**0.5, value])), 2, whitening.rounding
+    )
     np.testing.assert_allclose(found.left, np.diag([0.0, left]), rtol=1e-12)
 
 
 def reporting(network, gradient):
     """A run that stays at a network and reports a gradient of this norm."""
-    twice, pair = jax.tree.map(lambda w: jnp.stack([w, w]), network), jnp.stack([jnp.asarray(gradient)] * 2)
+    twice, pair = (
+        jax.tree.map(lambda w: jnp.stack([w, w]), network),
+        jnp.stack([jnp.asarray(gradient)] * 2),
+    )
     zero = jnp.zeros_like(pair[0])
-    return Trajectory(pair, twice, pair, pair, Ended.converged, zero, jnp.zeros((), int), jnp.stack([zero] * (network.depth - 1)), zero)
+    return Trajectory(
+        pair,
+        twice,
+        pair,
+        pair,
+        Ended.converged,
+        zero,
+        jnp.zeros((), int),
+        jnp.stack([zero] * (network.depth - 1)),
+        zero,
+    )
 
 
 @pytest.mark.parametrize("loss", [spectral, MeanSquaredError()], ids=["contrastive", "regression"])
@@ -177,6 +216,8 @@ def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
     network = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=0.7)
     own = float(jnp.sqrt(sum(jnp.sum(g**2) for g in layer_gradients(network, data, loss))))
     for gradient, share in ((0.0, 0.0), (own / 4, 0.25), (own * 2, 1.0), (np.inf, 1.0)):
-        assert float(reported_share(reporting(network, gradient), data, loss)) == pytest.approx(share, rel=16 * eps)
+        assert float(reported_share(reporting(network, gradient), data, loss)) == pytest.approx(
+            share, rel=16 * eps
+        )
     still = pt.DeepLinear([jnp.zeros((2, 2))] * 2)
     assert float(reported_share(reporting(still, 0.0), data, loss)) == 1

@@ -12,7 +12,17 @@ import pytest
 from jaxtyping import Array, Float
 
 import projhead_theory as pt
-from projhead_theory.claims import FAMILY_ERROR, Claim, Measured, Trial, compare_values, numbers, search, search_exact, shrink
+from projhead_theory.claims import (
+    FAMILY_ERROR,
+    Claim,
+    Measured,
+    Trial,
+    compare_values,
+    numbers,
+    search,
+    search_exact,
+    shrink,
+)
 from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
 from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, search_all
@@ -55,8 +65,10 @@ def problems(key):
 
 def toy(predict, **fields):
     """A claim on the sum of the entries."""
-    total = lambda p: Measured(jnp.sum(p.entries)[None], {"rounding": 1e-9})  # noqa: E731
-    return Claim(name="toy", statement="", problems=problems, predict=predict, measure=total, **fields)
+    total = lambda p: Measured(jnp.sum(p.entries)[None], {"rounding": 1e-9})
+    return Claim(
+        name="toy", statement="", problems=problems, predict=predict, measure=total, **fields
+    )
 
 
 def right(p):
@@ -75,7 +87,12 @@ def test_a_true_claim_survives():
     """As many problems as asked for, shared among the shapes, and the numbers done so far reported one by one."""
     done = []
     result = search(toy(right, search=SHAPES), 7, progress=done.append)
-    assert (result.survived, result.tried, result.outcomes, result.counterexample) == (True, 7, {"holds": 7}, None)
+    assert (result.survived, result.tried, result.outcomes, result.counterexample) == (
+        True,
+        7,
+        {"holds": 7},
+        None,
+    )
     assert done == [1, 2, 3, 4, 5, 6, 7]
     assert result.seconds > 0
 
@@ -97,8 +114,19 @@ def test_a_search_follows_from_its_seed():
     first, again = search(claim, 50, 3), search(claim, 50, 3)
     assert eqx.tree_equal(first.counterexample.problem, again.counterexample.problem)
     assert first.outcomes == again.outcomes
-    assert len({str(numbers(search(claim, 50, seed).counterexample.problem)) + str(search(claim, 50, seed).tried) for seed in range(5)}) > 1
-    drawn = [[numbers(p) for p, _ in _tried(toy(right, search=SHAPES), 6, seed)] for seed in (0, 0, 1)]
+    assert (
+        len(
+            {
+                str(numbers(search(claim, 50, seed).counterexample.problem))
+                + str(search(claim, 50, seed).tried)
+                for seed in range(5)
+            }
+        )
+        > 1
+    )
+    drawn = [
+        [numbers(p) for p, _ in _tried(toy(right, search=SHAPES), 6, seed)] for seed in (0, 0, 1)
+    ]
     assert drawn[0] == drawn[1]
     assert all(a != b for a, b in zip(drawn[0], drawn[2], strict=True))
 
@@ -113,7 +141,9 @@ def test_every_try_is_another_problem():
 def test_a_longer_search_begins_as_a_shorter_one():
     """Of each shape the same problems first, and then more: a larger N loses nothing that a smaller one found."""
     claim = toy(right, search=SHAPES)
-    few, many = ([numbers(p)["entries"] for p, _ in _tried(claim, tries, 0)] for tries in (5, 3 * BATCH))
+    few, many = (
+        [numbers(p)["entries"] for p, _ in _tried(claim, tries, 0)] for tries in (5, 3 * BATCH)
+    )
     for size in (3, 4):
         short, long = ([x for x in tried if len(x) == size] for tried in (few, many))
         assert long[: len(short)] == short
@@ -147,7 +177,9 @@ def mixed(p):
     value = jnp.where(x < 2, total + 1, jnp.where(x < 3, jnp.nan, total))
     premises = {"below eight": x < 8}
     effect = jnp.where((x > 5) & (x < 7), 1e-10, 1.0)
-    return Measured(value[None], {"rounding": 1e-9}, effect=effect, premises=premises, settled=x > 1.5)
+    return Measured(
+        value[None], {"rounding": 1e-9}, effect=effect, premises=premises, settled=x > 1.5
+    )
 
 
 def test_a_batch_is_judged_as_its_problems_are_one_by_one():
@@ -155,15 +187,31 @@ def test_a_batch_is_judged_as_its_problems_are_one_by_one():
     claim = dataclasses.replace(toy(right, search=(drawing(2),)), measure=mixed)
     pairs = [(claim.judge(p).name, name) for p, name in _tried(claim, 60, 0)]
     assert all(own == batched for own, batched in pairs)
-    assert {name for _, name in pairs} == {"holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged"}
+    assert {name for _, name in pairs} == {
+        "holds",
+        "violated",
+        "premise_failed",
+        "undecidable",
+        "not_converged",
+        "diverged",
+    }
 
 
 def test_the_outcomes_that_are_no_violation_do_not_stop_a_search():
-    claim = dataclasses.replace(toy(right, search=(drawing(2),)), measure=lambda p: dataclasses.replace(mixed(p), settled=False))
+    claim = dataclasses.replace(
+        toy(right, search=(drawing(2),)),
+        measure=lambda p: dataclasses.replace(mixed(p), settled=False),
+    )
     result = search(claim, 60)
     assert result.survived
     assert result.tried == 60
-    assert set(result.outcomes) == {"holds", "premise_failed", "undecidable", "not_converged", "diverged"}
+    assert set(result.outcomes) == {
+        "holds",
+        "premise_failed",
+        "undecidable",
+        "not_converged",
+        "diverged",
+    }
 
 
 def test_chance_is_shared_among_all_tries():
@@ -184,14 +232,27 @@ def test_a_search_is_plain_data():
     result = search(toy(wrong, search=SHAPES), 100, 1)
     data = result.to_dict()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert set(data) == {"name", "survived", "tried", "outcomes", "seed", "seconds", "counterexample", "exact"}
+    assert set(data) == {
+        "name",
+        "survived",
+        "tried",
+        "outcomes",
+        "seed",
+        "seconds",
+        "counterexample",
+        "exact",
+    }
     assert (data["name"], data["survived"], data["seed"]) == ("toy", False, 1)
-    assert data["counterexample"]["numbers"] == {"entries": np.asarray(result.counterexample.problem.entries).tolist()}
+    assert data["counterexample"]["numbers"] == {
+        "entries": np.asarray(result.counterexample.problem.entries).tolist()
+    }
 
 
 def test_all_named_claims_are_searched(monkeypatch):
     for name, predict in (("first", right), ("second", wrong)):
-        monkeypatch.setitem(CLAIMS, name, dataclasses.replace(toy(predict, search=SHAPES), name=name))
+        monkeypatch.setitem(
+            CLAIMS, name, dataclasses.replace(toy(predict, search=SHAPES), name=name)
+        )
     results = search_all("first", "second", tries=40)
     assert [(r.claim.name, r.survived) for r in results] == [("first", True), ("second", False)]
 
@@ -201,20 +262,35 @@ def test_all_named_claims_are_searched(monkeypatch):
 
 def off_by(exact, other, visible=True):
     """A claim whose networks of the closed form are off by so much beside 1, granted a tenth, and those with a weight off by so much."""
-    judged = lambda change: compare_values(jnp.ones(1), jnp.ones(1) + change, {"rounding": 0.1})  # noqa: E731
-    return toy(right, search=SHAPES, exact=lambda p: (judged(exact), judged(other), jnp.asarray(visible)))
+    judged = lambda change: compare_values(jnp.ones(1), jnp.ones(1) + change, {"rounding": 0.1})
+    return toy(
+        right, search=SHAPES, exact=lambda p: (judged(exact), judged(other), jnp.asarray(visible))
+    )
 
 
 def test_a_check_that_tells_networks_of_the_closed_form_from_others_survives():
     result = search_exact(off_by(0.0, 1.0), 7)
-    assert (result.survived, result.tried, result.outcomes, result.off) == (True, 7, {"holds": 7}, {"violated": 7})
+    assert (result.survived, result.tried, result.outcomes, result.off) == (
+        True,
+        7,
+        {"holds": 7},
+        {"violated": 7},
+    )
 
 
 def test_false_alarms_and_what_is_missed_are_found():
     """With the verdict and its problem; what no check could see is not missed."""
     alarm, missed = search_exact(off_by(0.2, 1.0), 7), search_exact(off_by(0.0, 0.05), 7)
-    assert (alarm.survived, alarm.missed, alarm.false_alarm.verdict.name) == (False, None, "violated")
-    assert (missed.survived, missed.false_alarm, missed.missed.verdict.name) == (False, None, "holds")
+    assert (alarm.survived, alarm.missed, alarm.false_alarm.verdict.name) == (
+        False,
+        None,
+        "violated",
+    )
+    assert (missed.survived, missed.false_alarm, missed.missed.verdict.name) == (
+        False,
+        None,
+        "holds",
+    )
     assert missed.missed.problem.entries.shape == (3,)
     hidden = search_exact(off_by(0.0, 0.05, visible=False), 7)
     assert (hidden.survived, hidden.off) == (True, {})
@@ -243,7 +319,13 @@ def refuted(problem):
         asked.append(p)
         return jnp.ones(1)
 
-    claim = Claim("false", "", lambda key: iter([problem]), predict, lambda p: Measured(jnp.full(1, 2.0), {"rounding": 1e-9}))
+    claim = Claim(
+        "false",
+        "",
+        lambda key: iter([problem]),
+        predict,
+        lambda p: Measured(jnp.full(1, 2.0), {"rounding": 1e-9}),
+    )
     return claim, asked
 
 
@@ -340,12 +422,19 @@ def test_only_what_is_still_violated_replaces_a_counterexample():
     assert shrink(claim, Trial(problem, claim.judge(problem))).problem.entries.tolist() == [7.0]
     # One digit makes 5, which is no longer above five.
     problem = Vector(jnp.array([5.345]))
-    assert shrink(claim, Trial(problem, claim.judge(problem))).problem.entries.tolist() == [pytest.approx(5.3)]
+    assert shrink(claim, Trial(problem, claim.judge(problem))).problem.entries.tolist() == [
+        pytest.approx(5.3)
+    ]
 
 
 def test_rounder_numbers():
     """Significant digits of floating arrays; whole numbers, keys and zeros stay as they are."""
-    tree = {"x": jnp.array([0.0, 1234.5, -0.098765]), "n": jnp.array([1234]), "key": jax.random.key(1), "word": "w"}
+    tree = {
+        "x": jnp.array([0.0, 1234.5, -0.098765]),
+        "n": jnp.array([1234]),
+        "key": jax.random.key(1),
+        "word": "w",
+    }
     one, two = rounder(tree, 1), rounder(tree, 2)
     np.testing.assert_allclose(one["x"], [0.0, 1000.0, -0.1])
     np.testing.assert_allclose(two["x"], [0.0, 1200.0, -0.099])
@@ -377,7 +466,9 @@ def test_least_norm_is_searched_batch_and_problem_alike():
     assert pairs == [("holds", "holds")] * 3
 
 
-@pytest.mark.parametrize("name", ["discrete-balancedness", pytest.param("vanishing-features", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["discrete-balancedness", pytest.param("vanishing-features", marks=pytest.mark.slow)]
+)
 def test_a_small_search_finds_nothing(name):
     result = search(narrowed(name), 4)
     assert result.survived, str(result.counterexample.verdict)
@@ -402,7 +493,9 @@ def test_a_wrong_exponent_of_the_law_is_refuted():
     """By a network that is smaller than the one first found; the same one from the same seed."""
     claim = CLAIMS["layerwise-law"]
     exponent = with_exponents(lambda level, layers: level / (layers + 1))
-    false = dataclasses.replace(claim, predict=lambda p: exponent(p, claim.predict(p)), search=(harder((3, 2, 2)),))
+    false = dataclasses.replace(
+        claim, predict=lambda p: exponent(p, claim.predict(p)), search=(harder((3, 2, 2)),)
+    )
     found = search(false, 10).counterexample
     assert found.verdict.name == "violated"
     assert sum(found.problem.sizes) < 7
@@ -414,7 +507,9 @@ def test_a_wrong_exponent_of_the_law_is_refuted():
 def test_search_finds_nothing_against_any_claim(name):
     with jax.numpy_dtype_promotion("standard"):
         result = search(CLAIMS[name], 50)
-    assert result.survived, f"{result.counterexample.verdict}, {numbers(result.counterexample.problem)}"
+    assert result.survived, (
+        f"{result.counterexample.verdict}, {numbers(result.counterexample.problem)}"
+    )
     assert result.tried == 50
     assert result.outcomes.get("holds", 0) >= 10, result.outcomes
 
@@ -430,7 +525,9 @@ def test_a_false_conjecture_of_a_user_is_refuted():
 
     def train(problem):
         start = pt.DeepLinear.balanced(jax.random.key(0), sizes, scale=0.7)
-        return pt.theorems.trained(start, problem.moments(), lambda network: pt.measure.layer_weights(network)[-1])
+        return pt.theorems.trained(
+            start, problem.moments(), lambda network: pt.measure.layer_weights(network)[-1]
+        )
 
     def fraction(problem):
         moments = problem.moments()
@@ -455,7 +552,12 @@ def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
         [1058476.5556764991, 1408641247.8114893, 911590421.8327911, 1297469811.790536],
         [1506533.355974308, 2004923977.814242, 1297469811.790536, 1846693287.0171742],
     ]
-    problem = Task(Moments(jnp.asarray(cross), jnp.asarray(second)), jax.random.key(0), jnp.asarray(1.0), (4, 4))
+    problem = Task(
+        Moments(jnp.asarray(cross), jnp.asarray(second)),
+        jax.random.key(0),
+        jnp.asarray(1.0),
+        (4, 4),
+    )
     verdict, _, _ = CLAIMS["spectral-minimiser"].exact(problem)
     assert float(verdict.discrepancy[1]) > float(verdict.effect[1])
     assert verdict.name == "undecidable"
@@ -463,11 +565,16 @@ def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
 
 def test_a_condition_number_beyond_rounding_is_undecidable():
     """The least weight of a layer is below the rounding of the largest: its logarithm is known to no precision."""
-    fractions, strengths = jnp.asarray([0.654, 0.881, 0.844, 0.65]), jnp.asarray([0.81, 2.91, 0.26, 1.4e-16])
+    fractions, strengths = (
+        jnp.asarray([0.654, 0.881, 0.844, 0.65]),
+        jnp.asarray([0.81, 2.91, 0.26, 1.4e-16]),
+    )
     moments = Moments(jnp.diag(fractions * strengths), jnp.diag(strengths))
     claim = CLAIMS["progressive-weighting"]
     for seed in range(5):
-        verdict, _, _ = claim.exact(Task(moments, jax.random.key(seed), jnp.asarray(1.0), (4, 5, 5)))
+        verdict, _, _ = claim.exact(
+            Task(moments, jax.random.key(seed), jnp.asarray(1.0), (4, 5, 5))
+        )
         assert verdict.name == "undecidable"
 
 
@@ -481,13 +588,20 @@ def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():
     ]
     second = [[0.0128111364, 0.0, 0.0], [0.0, 308954080.0, 0.0], [0.0, 0.0, 1.07689222e-5]]
     with jax.enable_x64(False):
-        problem = RegressionTask(TargetMoments(target, second, 3.2445), jax.random.key(0), jnp.asarray(1.0), (3, 4))
+        problem = RegressionTask(
+            TargetMoments(target, second, 3.2445), jax.random.key(0), jnp.asarray(1.0), (3, 4)
+        )
         verdict, _, _ = CLAIMS["sl-minimiser"].exact(problem)
     assert verdict.name == "holds"
 
 
 def test_targets_that_vary_with_an_input_of_unseen_variance_are_no_counterexample():
     """A moment of the target along a direction in which the second moment shows nothing: the loss moves with it, the map does not."""
-    moments = TargetMoments([[0.5, 0.0, 1e-9], [0.0, 0.3, -1e-9]], jnp.diag(jnp.asarray([1.0, 1.0, 0.0])))
+    moments = TargetMoments(
+        [[0.5, 0.0, 1e-9], [0.0, 0.3, -1e-9]], jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))
+    )
     claim = CLAIMS["sl-minimiser"]
-    assert claim.judge(RegressionTask(moments, jax.random.key(0), jnp.asarray(0.5), (3, 2))).name == "holds"
+    assert (
+        claim.judge(RegressionTask(moments, jax.random.key(0), jnp.asarray(0.5), (3, 2))).name
+        == "holds"
+    )

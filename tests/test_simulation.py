@@ -9,7 +9,14 @@ import pytest
 
 import projhead_theory as pt
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import Ended, gradient_descent, gradient_flow, implicit, layer_gradients, stochastic
+from projhead_theory.simulation import (
+    Ended,
+    gradient_descent,
+    gradient_flow,
+    implicit,
+    layer_gradients,
+    stochastic,
+)
 from projhead_theory.theory import discrete_imbalance, unbalanced_grams
 
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
@@ -47,7 +54,9 @@ def test_descent_is_gradient_descent(network, moments):
     """Every step equals one written out by hand, decay included, up to rounding times steps."""
     trajectory = gradient_descent(network, moments, step=0.02, steps=200, decay=0.1)
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
-    for mine, theirs in zip(trajectory.final.layers, numpy_descent(network, moments, 0.02, 200, 0.1), strict=True):
+    for mine, theirs in zip(
+        trajectory.final.layers, numpy_descent(network, moments, 0.02, 200, 0.1), strict=True
+    ):
         np.testing.assert_allclose(mine, theirs, atol=200 * 16 * eps)
 
 
@@ -65,7 +74,9 @@ def test_flow_is_the_limit_of_descent(network, moments):
 def test_discrete_law_over_many_steps(network, moments):
     """Over 10^4 steps the imbalance follows its exact law to 1e-12, from the run's gradients alone."""
     steps, step, decay = 10_000, 0.01, 0.003
-    trajectory = gradient_descent(network, moments, step=step, steps=steps, decay=decay, record=np.arange(steps + 1))
+    trajectory = gradient_descent(
+        network, moments, step=step, steps=steps, decay=decay, record=np.arange(steps + 1)
+    )
 
     @jax.jit
     def worst(networks):
@@ -78,7 +89,11 @@ def test_discrete_law_over_many_steps(network, moments):
             d = discrete_imbalance(d, g, step, decay)
             return d, jnp.max(jnp.abs(d[0] - seen[0]))
 
-        return jnp.max(jax.lax.scan(follow, tuple(d[0] for d in measured), (gradients, tuple(d[1:] for d in measured)))[1])
+        return jnp.max(
+            jax.lax.scan(
+                follow, tuple(d[0] for d in measured), (gradients, tuple(d[1:] for d in measured))
+            )[1]
+        )
 
     assert float(worst(trajectory.networks)) <= 1e-12
 
@@ -115,7 +130,9 @@ def test_drift_of_descent_is_bounded_by_its_squared_updates(network, moments):
 @pytest.mark.parametrize("solver", [None, "implicit"])
 def test_flow_conserves_the_imbalance(network, moments, solver):
     """Within the drift that the run itself reports, and within ten times its local tolerance a step."""
-    trajectory = gradient_flow(network, moments, until=50.0, solver=None if solver is None else implicit())
+    trajectory = gradient_flow(
+        network, moments, until=50.0, solver=None if solver is None else implicit()
+    )
     moved = jnp.abs(trajectory.imbalance - trajectory.imbalance[0])
     assert float(moved.max()) <= float(trajectory.drift[0])
 
@@ -170,7 +187,9 @@ def test_flow_whose_end_is_lost_falls_back_on_its_last_record():
             return -jnp.trace(matrix) + jnp.where(jnp.trace(matrix) > 3, jnp.nan, 0.0)
 
     one = jnp.ones((1, 1))
-    trajectory = gradient_flow(pt.DeepLinear([one / 2]), pt.Moments(one, one), loss=Cliff(), until=3.0, record=[1.0, 2.0])
+    trajectory = gradient_flow(
+        pt.DeepLinear([one / 2]), pt.Moments(one, one), loss=Cliff(), until=3.0, record=[1.0, 2.0]
+    )
     assert bool(trajectory.ended == Ended.diverged)
     assert float(trajectory.ended_at) == 2
     np.testing.assert_array_equal(trajectory.times, [1, 2, 2])
@@ -203,9 +222,13 @@ def test_records_at_chosen_times(network, moments):
     np.testing.assert_allclose(trajectory.times, [0.5, 2.0, 3.0])
 
 
-@pytest.mark.parametrize("optimiser", [optax.sgd, optax.adam, jax.tree_util.Partial(optax.sgd, momentum=0.9)])
+@pytest.mark.parametrize(
+    "optimiser", [optax.sgd, optax.adam, jax.tree_util.Partial(optax.sgd, momentum=0.9)]
+)
 def test_any_optimiser_descends(network, moments, optimiser):
-    trajectory = gradient_descent(network, moments, optimiser=optimiser, step=1e-2, steps=500, record=2)
+    trajectory = gradient_descent(
+        network, moments, optimiser=optimiser, step=1e-2, steps=500, record=2
+    )
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
 
@@ -213,7 +236,9 @@ def test_stochastic_approaches_the_minimum():
     """Fresh views with a small step reach the population minimum up to the fluctuations that the run reports."""
     problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise([0.5, 0.2, 0.3]))
     network = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
-    trajectory = stochastic(network, problem, key=jax.random.key(1), step=2e-3, steps=8_000, batch=128)
+    trajectory = stochastic(
+        network, problem, key=jax.random.key(1), step=2e-3, steps=8_000, batch=128
+    )
     verdict = pt.compare(pt.theory.layerwise(problem.moments(), 2), trajectory)
     assert verdict.name == "holds", str(verdict)
     assert float(trajectory.noise) > 0
@@ -222,24 +247,34 @@ def test_stochastic_approaches_the_minimum():
 def test_stochastic_is_reproducible_and_seeded(network):
     """One key gives one run; another key another."""
     problem = pt.ContrastiveProblem(pt.Features([1.0] * 4), pt.AdditiveNoise(0.3))
-    run = lambda seed: stochastic(network, problem, key=jax.random.key(seed), steps=20, batch=8, record=2).final.matrix  # noqa: E731
+    run = lambda seed: (
+        stochastic(
+            network, problem, key=jax.random.key(seed), steps=20, batch=8, record=2
+        ).final.matrix
+    )
     np.testing.assert_array_equal(run(0), run(0))
     assert not np.array_equal(run(0), run(1))
 
 
 def test_stochastic_on_a_finite_sample(network):
     """Views are a problem of their own: their rows are drawn."""
-    views = pt.ContrastiveProblem(pt.Features([1.0] * 4), pt.AdditiveNoise(0.3)).sample_pairs(jax.random.key(0), 64)
+    views = pt.ContrastiveProblem(pt.Features([1.0] * 4), pt.AdditiveNoise(0.3)).sample_pairs(
+        jax.random.key(0), 64
+    )
     trajectory = stochastic(network, views, key=jax.random.key(1), steps=50, batch=16, record=2)
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
 
 def test_batch_flow_runs_on_views(network):
     """A fixed batch is a loss like any other: its flow goes down and conserves the imbalance."""
-    views = pt.ContrastiveProblem(pt.Features([1.0] * 4, "gaussian"), pt.AdditiveNoise(0.3)).sample_pairs(jax.random.key(0), 64)
+    views = pt.ContrastiveProblem(
+        pt.Features([1.0] * 4, "gaussian"), pt.AdditiveNoise(0.3)
+    ).sample_pairs(jax.random.key(0), 64)
     trajectory = gradient_flow(network, views, until=5.0)
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
-    assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(trajectory.drift[0])
+    assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(
+        trajectory.drift[0]
+    )
 
 
 def test_changed_numbers_do_not_recompile(moments):
@@ -252,12 +287,14 @@ def test_changed_numbers_do_not_recompile(moments):
             return super().population(matrix, moments)
 
     loss = Counted()
-    start = lambda k: pt.DeepLinear.init(jax.random.key(k), (4, 3, 3), scale=0.5)  # noqa: E731
+    start = lambda k: pt.DeepLinear.init(jax.random.key(k), (4, 3, 3), scale=0.5)
     gradient_descent(start(0), moments, loss=loss, step=0.01, steps=20, record=4)
     gradient_flow(start(0), moments, loss=loss, until=1.0, record=4)
     before = traces["now"]
     other = random_moments(jax.random.key(9), FRACTIONS / 2)
-    gradient_descent(start(1), other, loss=loss, step=0.02, steps=30, decay=0.1, record=4, stationarity=1e-3)
+    gradient_descent(
+        start(1), other, loss=loss, step=0.02, steps=30, decay=0.1, record=4, stationarity=1e-3
+    )
     gradient_flow(start(1), other, loss=loss, until=2.0, record=4, rtol=1e-7, atol=1e-9, decay=0.1)
     assert traces["now"] == before
 
@@ -266,14 +303,28 @@ def test_runs_batch_with_vmap(moments):
     """A batch of starts under vmap equals one run after another."""
     keys = jax.random.split(jax.random.key(0), 3)
     networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(keys)
-    batched = eqx.filter_vmap(lambda n: gradient_descent(n, moments, steps=30, record=2).final.matrix)(networks)
-    alone = [gradient_descent(jax.tree.map(lambda w, i=i: w[i], networks), moments, steps=30, record=2).final.matrix for i in range(3)]
+    batched = eqx.filter_vmap(
+        lambda n: gradient_descent(n, moments, steps=30, record=2).final.matrix
+    )(networks)
+    alone = [
+        gradient_descent(
+            jax.tree.map(lambda w, i=i: w[i], networks), moments, steps=30, record=2
+        ).final.matrix
+        for i in range(3)
+    ]
     np.testing.assert_allclose(batched, jnp.stack(alone), rtol=1e-5, atol=1e-6)
 
 
 def test_to_xarray_is_labelled(network, moments, tmp_path):
     data = gradient_descent(network, moments, steps=10, record=3).to_xarray()
-    assert dict(data.sizes) == {"time": 3, "layer": 2, "direction": 4, "input": 4, "input_": 4, "joint": 1}
+    assert dict(data.sizes) == {
+        "time": 3,
+        "layer": 2,
+        "direction": 4,
+        "input": 4,
+        "input_": 4,
+        "joint": 1,
+    }
     assert "step limit" in data.attrs["ended"]
 
 
@@ -320,7 +371,9 @@ def test_loss_without_a_population_form_says_so(network, moments):
 
 def test_batched_trajectory_measures_like_a_single_one(moments):
     """Under vmap the batch stays in front of everything that a trajectory measures."""
-    networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(jax.random.split(jax.random.key(0), 2))
+    networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(
+        jax.random.split(jax.random.key(0), 2)
+    )
     batched = jax.vmap(lambda n: gradient_descent(n, moments, steps=30, record=3))(networks)
     alone = gradient_descent(jax.tree.map(lambda w: w[1], networks), moments, steps=30, record=3)
     close = {"rtol": 1e-4, "atol": 1e-5}

@@ -25,10 +25,14 @@ def brute_force(moments, width, seed):
     def value_and_gradient(flat):
         w = flat.reshape(width, d)
         inner = w @ second @ w.T
-        return -2 * np.sum((w @ cross) * w) + np.sum(inner**2), (4 * (inner @ w @ second - w @ cross)).ravel()
+        return -2 * np.sum((w @ cross) * w) + np.sum(inner**2), (
+            4 * (inner @ w @ second - w @ cross)
+        ).ravel()
 
     start = np.random.default_rng(seed).standard_normal(width * d)
-    result = scipy.optimize.minimize(value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000})
+    result = scipy.optimize.minimize(
+        value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000}
+    )
     w = result.x.reshape(width, d)
     # Off the orbit of rotations the curvature is at least 4 (lambda_p - lambda_{p+1}) in whitened coordinates, S's least eigenvalue there.
     gap = min(0.3, 1.0) * np.linalg.eigvalsh(second)[0]
@@ -66,9 +70,15 @@ def test_agrees_with_thirty_digit_arithmetic(eps):
             want = root * v * mpmath.diag(kept) * v.T * root
             result = spectral(Moments(np.array(cross, float), np.array(second, float)), width)
             # Spectra of the example are within a factor 10 and the gaps above 0.1: conditioning below 100.
-            np.testing.assert_allclose(result.gram, np.array(want.tolist(), float), atol=100 * 16 * eps)
-            np.testing.assert_allclose(result.loss, -float(sum(k**2 for k in kept)), atol=100 * 16 * eps)
-    np.testing.assert_allclose(result.signal_fraction, np.array(list(fractions)[::-1], float), atol=100 * 16 * eps)
+            np.testing.assert_allclose(
+                result.gram, np.array(want.tolist(), float), atol=100 * 16 * eps
+            )
+            np.testing.assert_allclose(
+                result.loss, -float(sum(k**2 for k in kept)), atol=100 * 16 * eps
+            )
+    np.testing.assert_allclose(
+        result.signal_fraction, np.array(list(fractions)[::-1], float), atol=100 * 16 * eps
+    )
 
 
 @pytest.mark.parametrize("width", [2, 3, 7])
@@ -79,7 +89,9 @@ def test_modes_solve_the_generalised_eigenproblem_and_make_the_gram(width, eps):
     cross, second = np.asarray(moments.cross), np.asarray(moments.second)
     np.testing.assert_allclose(u.T @ second @ u, np.eye(3), **slack)
     np.testing.assert_allclose(cross @ u, second @ u * FRACTIONS, **slack)
-    np.testing.assert_allclose(result.gram, (u * (FRACTIONS * (np.arange(3) < width))) @ u.T, **slack)
+    np.testing.assert_allclose(
+        result.gram, (u * (FRACTIONS * (np.arange(3) < width))) @ u.T, **slack
+    )
 
 
 PHI, SIGMA = np.array([0.5, 1.0, 3.0]), np.array([0.1, 0.7, 5.0])
@@ -91,14 +103,21 @@ def feature_model(phi=PHI, sigma=SIGMA, mixing=None):
 
 def test_feature_model_weights_are_phi_over_phi_squared_plus_noise(eps):
     result = spectral(feature_model())
-    np.testing.assert_allclose(np.diagonal(result.gram), (PHI / (PHI**2 + SIGMA**2)) ** 2, rtol=64 * eps)
-    assert np.abs(np.asarray(result.gram) - np.diag(np.diagonal(result.gram))).max() <= 64 * eps * np.abs(result.gram).max()
+    np.testing.assert_allclose(
+        np.diagonal(result.gram), (PHI / (PHI**2 + SIGMA**2)) ** 2, rtol=64 * eps
+    )
+    assert (
+        np.abs(np.asarray(result.gram) - np.diag(np.diagonal(result.gram))).max()
+        <= 64 * eps * np.abs(result.gram).max()
+    )
 
 
 def test_masked_features_have_weight_root_c_over_q(eps):
     m = np.array([0.1, 0.4, 0.9])
     result = spectral(ContrastiveProblem(Features(PHI), Mask(m)).moments())
-    np.testing.assert_allclose(np.sqrt(np.diagonal(result.gram)), PHI * (1 - m) / (PHI**2 * (1 - m)), rtol=64 * eps)
+    np.testing.assert_allclose(
+        np.sqrt(np.diagonal(result.gram)), PHI * (1 - m) / (PHI**2 * (1 - m)), rtol=64 * eps
+    )
 
 
 def test_a_narrow_network_keeps_the_largest_signal_fraction_not_the_strongest_feature(eps):
@@ -109,7 +128,9 @@ def test_a_narrow_network_keeps_the_largest_signal_fraction_not_the_strongest_fe
     for width in (1, 2):
         kept = np.argsort(-fractions)[:width]
         want = np.where(np.isin(np.arange(3), kept), weights, 0)
-        np.testing.assert_allclose(np.diagonal(spectral(feature_model(), width).gram), want, atol=64 * eps * weights.max())
+        np.testing.assert_allclose(
+            np.diagonal(spectral(feature_model(), width).gram), want, atol=64 * eps * weights.max()
+        )
 
 
 def test_directions_without_variance_get_weight_zero(eps):
@@ -154,7 +175,10 @@ def test_width_above_the_dimension_changes_nothing():
 
 def test_a_width_that_cuts_a_tie_has_no_unique_minimiser(eps):
     moments = random_moments(jax.random.key(1), [0.9, 0.5, 0.5, 0.1], condition=3.0)
-    with pytest.raises(NonUniqueMinimiserError, match=r"^width: got 2, which cuts between the tied signal fractions 2 and 3: both are 0.5"):
+    with pytest.raises(
+        NonUniqueMinimiserError,
+        match=r"^width: got 2, which cuts between the tied signal fractions 2 and 3: both are 0.5",
+    ):
         spectral(moments, 2)
     shared = spectral(moments, 2, throw=False)
     assert not bool(shared.unique)
@@ -175,7 +199,9 @@ def test_a_tie_at_zero_is_no_tie():
 @pytest.mark.x64
 @pytest.mark.parametrize(("gap", "unique"), [(1e-3, True), (1e-8, True), (0.0, False)])
 def test_near_ties_are_told_from_ties_by_rounding(gap, unique):
-    result = spectral(random_moments(jax.random.key(2), [0.5 + gap, 0.5, 0.1], condition=2.0), 1, throw=False)
+    result = spectral(
+        random_moments(jax.random.key(2), [0.5 + gap, 0.5, 0.1], condition=2.0), 1, throw=False
+    )
     assert bool(result.unique) == unique
     if unique:
         assert float(result.gap) == pytest.approx(gap, abs=float(result.rounding) * gap)
@@ -186,7 +212,9 @@ def test_near_ties_are_told_from_ties_by_rounding(gap, unique):
 def test_strengths_six_decades_apart_keep_ten_digits(order):
     phi, sigma = np.array([1e-3, 1e-1, 1e1, 1e3])[order], np.array([1e-3, 2e-1, 5.0, 3e3])[order]
     result = spectral(feature_model(phi, sigma))
-    np.testing.assert_allclose(np.sqrt(np.diagonal(result.gram)), phi / (phi**2 + sigma**2), rtol=1e-10)
+    np.testing.assert_allclose(
+        np.sqrt(np.diagonal(result.gram)), phi / (phi**2 + sigma**2), rtol=1e-10
+    )
 
 
 @pytest.mark.x64
@@ -199,7 +227,9 @@ def test_accuracy_on_ill_conditioned_moments_degrades_no_faster_than_the_conditi
     np.testing.assert_allclose(result.signal_fraction, fractions, atol=8 * 4 * eps * condition)
     second, gram = np.asarray(moments.second), np.asarray(result.gram)
     size = np.linalg.norm(second @ gram, 2) * np.linalg.norm(second, 2)
-    np.testing.assert_allclose(second @ gram @ second, moments.cross, atol=64 * eps * condition * size)
+    np.testing.assert_allclose(
+        second @ gram @ second, moments.cross, atol=64 * eps * condition * size
+    )
 
 
 def copied(seed, d, r):
@@ -210,27 +240,39 @@ def copied(seed, d, r):
     rng = np.random.default_rng(seed)
     rows = whole_rows(rng, d, r)
     second = 2.0 ** rng.integers(-2, 3, r)
-    return 2.0 ** rng.permutation(np.linspace(0, 10, d).round())[:, None] * rows, second * rng.permutation([0.75, 0.5, 0.25])[:r], second
+    return (
+        2.0 ** rng.permutation(np.linspace(0, 10, d).round())[:, None] * rows,
+        second * rng.permutation([0.75, 0.5, 0.25])[:r],
+        second,
+    )
 
 
 @pytest.mark.parametrize(("d", "r"), [(3, 2), (4, 2), (3, 3)])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64] if jnp.result_type(float) == jnp.float64 else [jnp.float32])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, jnp.float64] if jnp.result_type(float) == jnp.float64 else [jnp.float32]
+)
 def test_rounding_bounds_the_error_of_the_gram_and_not_by_much(d, r, dtype):
     """Against 50 digits, for second moments of every input and of fewer features than inputs, whose range leans to the strongest."""
     mpmath = pytest.importorskip("mpmath")
     shares = []
     for seed in range(12):
         reach, cross, second = copied(seed, d, r)
-        moments = Moments((reach * cross @ reach.T).astype(dtype), (reach * second @ reach.T).astype(dtype))
+        moments = Moments(
+            (reach * cross @ reach.T).astype(dtype), (reach * second @ reach.T).astype(dtype)
+        )
         for width in range(1, r + 1):
             result = spectral(moments, width)
             kept = np.argsort(-cross / second)[:width]
             with mpmath.workdps(50):
                 a = mpmath.matrix(reach.tolist())
                 back = (a.T * a) ** -1 * a.T
-                squares = [cross[i] / mpmath.mpf(second[i]) ** 2 if i in kept else 0 for i in range(r)]
+                squares = [
+                    cross[i] / mpmath.mpf(second[i]) ** 2 if i in kept else 0 for i in range(r)
+                ]
                 want = back.T * mpmath.diag(squares) * back
-                error = mpmath.mnorm(mpmath.matrix(np.asarray(result.gram, float).tolist()) - want, "f") / mpmath.mnorm(want, "f")
+                error = mpmath.mnorm(
+                    mpmath.matrix(np.asarray(result.gram, float).tolist()) - want, "f"
+                ) / mpmath.mnorm(want, "f")
             shares.append(float(error) / float(result.rounding))
             assert int(result.kept) == width
     assert max(shares) <= 1
@@ -246,9 +288,13 @@ def test_minimiser_turns_permutes_and_scales_with_the_data(seed, width, scale):
     slack = 64 * 3 * float(jnp.finfo(moments.second.dtype).eps) * 10 / 0.3 * np.abs(gram).max()
     rng = np.random.default_rng(seed)
     for turn in (np.linalg.qr(rng.standard_normal((3, 3)))[0], np.eye(3)[rng.permutation(3)]):
-        np.testing.assert_allclose(spectral(moments.rotate(turn), width).gram, turn.T @ gram @ turn, atol=slack)
+        np.testing.assert_allclose(
+            spectral(moments.rotate(turn), width).gram, turn.T @ gram @ turn, atol=slack
+        )
     scaled = Moments(moments.cross * scale**2, moments.second * scale**2)
-    np.testing.assert_allclose(np.asarray(spectral(scaled, width).gram) * scale**2, gram, atol=slack)
+    np.testing.assert_allclose(
+        np.asarray(spectral(scaled, width).gram) * scale**2, gram, atol=slack
+    )
 
 
 @given(st.integers(0, 10**6))
@@ -257,8 +303,17 @@ def test_any_linear_change_of_input_leaves_the_function_learned(seed):
     moments = random_moments(jax.random.key(seed), FRACTIONS, condition=4.0)
     a = np.random.default_rng(seed).standard_normal((3, 3)) + 4 * np.eye(3)
     gram = np.asarray(spectral(moments, 2).gram)
-    slack = 1024 * float(jnp.finfo(moments.second.dtype).eps) * np.linalg.cond(a) ** 2 * 4 / 0.3 * np.abs(gram).max()
-    np.testing.assert_allclose(a.T @ np.asarray(spectral(moments.rotate(a.T), 2).gram) @ a, gram, atol=slack)
+    slack = (
+        1024
+        * float(jnp.finfo(moments.second.dtype).eps)
+        * np.linalg.cond(a) ** 2
+        * 4
+        / 0.3
+        * np.abs(gram).max()
+    )
+    np.testing.assert_allclose(
+        a.T @ np.asarray(spectral(moments.rotate(a.T), 2).gram) @ a, gram, atol=slack
+    )
 
 
 @pytest.mark.x64
@@ -267,7 +322,9 @@ def test_float32_agrees_with_float64_to_float32_rounding():
     result = spectral(Moments(wide.cross.astype(jnp.float32), wide.second.astype(jnp.float32)), 2)
     assert result.gram.dtype == jnp.float32
     exact = spectral(wide, 2).gram
-    np.testing.assert_allclose(result.gram, exact, atol=64 * np.finfo(np.float32).eps * 10 / 0.3 * np.abs(exact).max())
+    np.testing.assert_allclose(
+        result.gram, exact, atol=64 * np.finfo(np.float32).eps * 10 / 0.3 * np.abs(exact).max()
+    )
 
 
 def test_negative_eigenvalues_of_an_estimated_cross_moment_are_clipped():
@@ -290,7 +347,9 @@ def test_vmap_and_jit_give_what_a_loop_gives(eps):
     mapped = jax.vmap(lambda m: spectral(m, 2).gram)(stacked)
     for one, gram in zip(many, mapped, strict=True):
         np.testing.assert_allclose(gram, spectral(one, 2).gram, atol=1024 * eps)
-        np.testing.assert_allclose(eqx.filter_jit(spectral)(one, 2).gram, spectral(one, 2).gram, atol=1024 * eps)
+        np.testing.assert_allclose(
+            eqx.filter_jit(spectral)(one, 2).gram, spectral(one, 2).gram, atol=1024 * eps
+        )
 
 
 @pytest.mark.parametrize("width", [None, 2])

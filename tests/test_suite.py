@@ -36,7 +36,13 @@ def test_settings_of_the_caller_reach_the_threads():
     seen = []
 
     def measured(problem):
-        seen.append((threading.current_thread() is threading.main_thread(), jnp.ones(()).dtype, jax.config.jax_numpy_dtype_promotion))
+        seen.append(
+            (
+                threading.current_thread() is threading.main_thread(),
+                jnp.ones(()).dtype,
+                jax.config.jax_numpy_dtype_promotion,
+            )
+        )
         return Measured(problem.value[None] ** 2, {"none": 1e-3})
 
     claims = [dataclasses.replace(c, measure=measured) for c in three()]

@@ -46,7 +46,9 @@ def test_exponents_fitted_over_two_decades_are_those_of_the_law(name):
     problem, run = side(name, 0)
     times, weights = np.asarray(run.fine.times[:-1]), np.asarray(run.fine.weights())[:-1, :, -1]
     late = times >= 0.999 * times[-1] / 100
-    exponent = regression.retention_exponent if name == "sl-retention" else dynamics.vanishing_exponent
+    exponent = (
+        regression.retention_exponent if name == "sl-retention" else dynamics.vanishing_exponent
+    )
     for layer in range(problem.depth):
         slope = np.polyfit(np.log(times[late]), np.log(weights[late, layer]), 1)[0]
         assert slope == pytest.approx(-exponent(problem.depth, layer + 1), rel=0.02)
@@ -69,7 +71,9 @@ def test_a_single_output_makes_all_layers_equivalent(name):
     for number, equal in ((1, True), (0, False)):
         problem, (_, run) = side(name, number)
         for fitted in problem.fitted:
-            seen = np.asarray(measure.group_accuracy(run.fine.final, fitted, problem.tested, problem.blur))
+            seen = np.asarray(
+                measure.group_accuracy(run.fine.final, fitted, problem.tested, problem.blur)
+            )
             assert (np.abs(seen[0] - seen[-1]).max() < 1e-8) == equal
         refitted = seen @ np.asarray(problem.tested.probability)
         assert equal or refitted[0] > refitted[-1] + 0.05
@@ -104,7 +108,10 @@ def test_simpler_problems_hold_as_well(name):
 def test_random_searches_draw_problems_of_the_same_kind():
     for name in NAMES:
         for draw in CLAIMS[name].search:
-            one = jax.eval_shape(jax.vmap(lambda key, draw=draw: jax.tree.leaves(draw(key))), jax.random.split(jax.random.key(0), 2))
+            one = jax.eval_shape(
+                jax.vmap(lambda key, draw=draw: jax.tree.leaves(draw(key))),
+                jax.random.split(jax.random.key(0), 2),
+            )
             assert all(leaf.shape[0] == 2 for leaf in one)
 
 

@@ -37,14 +37,22 @@ def test_a_mode_moves_as_the_equation_says(depth):
     a, q, start = (np.array(x)[:, None] for x in zip(*MODES, strict=True))
     want = [
         solve_ivp(
-            lambda t, s, a=a, q=q: depth * s ** (2 - 2 / depth) * (a - q * s), (0, 9), [s0], "DOP853", times, rtol=1e-12, atol=1e-99
+            lambda t, s, a=a, q=q: depth * s ** (2 - 2 / depth) * (a - q * s),
+            (0, 9),
+            [s0],
+            "DOP853",
+            times,
+            rtol=1e-12,
+            atol=1e-99,
         ).y[0]
         for a, q, s0 in MODES
     ]
     weights = regression.weight_at_time(times, start, a, q, depth)
     np.testing.assert_allclose(weights, want, rtol=1e-10)
     layers = regression.layer_weights(times, start, a, q, depth)
-    np.testing.assert_allclose(layers, weights[..., None] ** (np.arange(1, depth + 1) / depth), rtol=1e-13)
+    np.testing.assert_allclose(
+        layers, weights[..., None] ** (np.arange(1, depth + 1) / depth), rtol=1e-13
+    )
 
 
 @pytest.mark.x64
@@ -52,29 +60,56 @@ def test_a_mode_moves_as_the_equation_says(depth):
 def test_time_is_the_integral_and_the_inverse(depth):
     a, q = 1.3, 0.8
     for start, end in ((0.01, 0.9), (1.2, 1.5), (3.0, 1.8)):
-        want = quad(lambda s: 1 / (depth * s ** (2 - 2 / depth) * (a - q * s)), start, end, epsabs=0, epsrel=1e-12)[0]
+        want = quad(
+            lambda s: 1 / (depth * s ** (2 - 2 / depth) * (a - q * s)),
+            start,
+            end,
+            epsabs=0,
+            epsrel=1e-12,
+        )[0]
         time = regression.time_to_weight(end, start, a, q, depth)
         np.testing.assert_allclose(time, want, rtol=1e-10)
-        np.testing.assert_allclose(regression.time_to_weight(start, end, a, q, depth), -want, rtol=1e-10)
-        np.testing.assert_allclose(regression.weight_at_time(time, start, a, q, depth), end, rtol=1e-10)
+        np.testing.assert_allclose(
+            regression.time_to_weight(start, end, a, q, depth), -want, rtol=1e-10
+        )
+        np.testing.assert_allclose(
+            regression.weight_at_time(time, start, a, q, depth), end, rtol=1e-10
+        )
     if depth > 2:
-        f = lambda s: s ** (2 / depth - 1) / ((2 / depth - 1) * a) * hyp2f1(1, 2 / depth - 1, 2 / depth, q * s / a)  # noqa: E731
-        np.testing.assert_allclose(regression.time_to_weight(0.9, 0.01, a, q, depth), (f(0.9) - f(0.01)) / depth, rtol=1e-8)
+        f = lambda s: (
+            s ** (2 / depth - 1)
+            / ((2 / depth - 1) * a)
+            * hyp2f1(1, 2 / depth - 1, 2 / depth, q * s / a)
+        )
+        np.testing.assert_allclose(
+            regression.time_to_weight(0.9, 0.01, a, q, depth), (f(0.9) - f(0.01)) / depth, rtol=1e-8
+        )
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_modes_without_motion_stay_and_nothing_is_a_nan(depth, eps):
     """No variance, no signal at zero, already there, and infinite times; the sigmoid at depth 2."""
     inf = np.inf
-    np.testing.assert_allclose(regression.weight_at_time(3.0, 0.7, 0.0, 0.0, depth), 0.7, rtol=4 * eps)
+    np.testing.assert_allclose(
+        regression.weight_at_time(3.0, 0.7, 0.0, 0.0, depth), 0.7, rtol=4 * eps
+    )
     assert float(regression.weight_at_time(5.0, 0.0, 0.0, 1.0, depth)) == 0
-    np.testing.assert_allclose(regression.weight_at_time(5.0, 2.0, 1.0, 0.5, depth), 2.0, rtol=8 * eps)
-    np.testing.assert_allclose(regression.weight_at_time(inf, 0.1, 1.0, 0.5, depth), 2.0, rtol=8 * eps)
+    np.testing.assert_allclose(
+        regression.weight_at_time(5.0, 2.0, 1.0, 0.5, depth), 2.0, rtol=8 * eps
+    )
+    np.testing.assert_allclose(
+        regression.weight_at_time(inf, 0.1, 1.0, 0.5, depth), 2.0, rtol=8 * eps
+    )
     assert float(regression.weight_at_time(inf, 0.1, 0.0, 0.5, depth)) == 0
     assert float(regression.time_to_weight(2.0, 0.1, 1.0, 0.5, depth)) == inf
     assert float(regression.time_to_weight(3.0, 0.1, 1.0, 0.5, depth)) == inf
     assert float(regression.time_to_weight(0.1, 0.1, 1.0, 0.5, depth)) == 0
-    assert regression.weight_at_time(jnp.float32(1), jnp.float32(0.1), jnp.float32(1), jnp.float32(1), depth).dtype == jnp.float32
+    assert (
+        regression.weight_at_time(
+            jnp.float32(1), jnp.float32(0.1), jnp.float32(1), jnp.float32(1), depth
+        ).dtype
+        == jnp.float32
+    )
 
 
 def test_retention_exponents_are_those_of_the_power_law(eps):
@@ -82,7 +117,11 @@ def test_retention_exponents_are_those_of_the_power_law(eps):
     for depth in (2, 3, 4):
         early, late = (regression.layer_weights(t, 1.0, 0.0, 0.7, depth) for t in (1e5, 1e6))
         slopes = -np.log10(np.asarray(late / early))
-        np.testing.assert_allclose(slopes, [regression.retention_exponent(depth, layer) for layer in range(1, depth + 1)], rtol=1e-3)
+        np.testing.assert_allclose(
+            slopes,
+            [regression.retention_exponent(depth, layer) for layer in range(1, depth + 1)],
+            rtol=1e-3,
+        )
     assert regression.retention_exponent(1, 1) == np.inf
     assert (regression.retention_exponent(2, 1), regression.retention_exponent(2, 2)) == (0.5, 1.0)
 
@@ -106,7 +145,9 @@ def test_the_full_minimiser_is_least_squares():
     np.testing.assert_allclose(found.loss, ((x @ want.T - y) ** 2).sum() / 60 / 2, rtol=1e-10)
     _, s, vt = np.linalg.svd(want, full_matrices=False)
     for level in (1, 2, 3):
-        np.testing.assert_allclose(found.grams[level - 1], (vt.T * s ** (2 * level / 3)) @ vt, atol=1e-9)
+        np.testing.assert_allclose(
+            found.grams[level - 1], (vt.T * s ** (2 * level / 3)) @ vt, atol=1e-9
+        )
 
 
 @pytest.mark.x64
@@ -114,7 +155,7 @@ def test_a_width_below_the_rank_is_cut_in_the_metric_of_the_inputs():
     """Alternating least squares from many starts finds no less, and ends at the same map; plain truncation of A S^-1 is worse."""
     _, _, moments = task(1)
     a, s, rng = np.asarray(moments.target), np.asarray(moments.second), np.random.default_rng(2)
-    loss = lambda w: np.trace(w @ s @ w.T) / 2 - np.sum(w * a) + float(moments.power) / 2  # noqa: E731
+    loss = lambda w: np.trace(w @ s @ w.T) / 2 - np.sum(w * a) + float(moments.power) / 2
     found = th.regression_minimiser(moments, 1, 2)
     ends = []
     for _ in range(3):
@@ -135,7 +176,9 @@ def test_directions_without_variance_get_no_weight():
     x, y, _ = task(3)
     x[:, 1] = 2 * x[:, 0]
     moments = TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).sum() / 60)
-    np.testing.assert_allclose(th.regression_minimiser(moments).matrix, (np.linalg.pinv(x) @ y).T, atol=1e-9)
+    np.testing.assert_allclose(
+        th.regression_minimiser(moments).matrix, (np.linalg.pinv(x) @ y).T, atol=1e-9
+    )
     zero = th.regression_minimiser(TargetMoments(np.zeros((2, 2)), np.eye(2)), 2)
     assert not np.asarray(zero.matrix).any()
     assert float(zero.loss) == 0
@@ -152,13 +195,19 @@ def test_a_cut_through_tied_correlations_is_said():
 # Supervised contrastive
 
 
-@given(st.floats(0.3, 3), st.floats(0.3, 3), st.floats(0, 2), st.floats(0.1, 2), st.floats(-0.95, 0.95))
+@given(
+    st.floats(0.3, 3), st.floats(0.3, 3), st.floats(0, 2), st.floats(0.1, 2), st.floats(-0.95, 0.95)
+)
 @pytest.mark.x64
 def test_two_classes_weigh_a_subclass_as_the_discriminant_does(phi_c, phi_s, sigma_c, sigma_s, r):
     """Against the general minimiser of the exact moments, at every layer."""
-    moments = SupervisedContrastiveProblem(Groups.signs([phi_c, phi_s], [sigma_c, sigma_s], [r])).moments()
+    moments = SupervisedContrastiveProblem(
+        Groups.signs([phi_c, phi_s], [sigma_c, sigma_s], [r])
+    ).moments()
     layers = th.layerwise(moments, 3, width=1)
-    np.testing.assert_allclose(th.subclass_weights([phi_c, phi_s], [sigma_c, sigma_s], r, 3), layers.weights, atol=1e-7)
+    np.testing.assert_allclose(
+        th.subclass_weights([phi_c, phi_s], [sigma_c, sigma_s], r, 3), layers.weights, atol=1e-7
+    )
     np.testing.assert_allclose(th.class_minimiser(moments), layers.grams[-1], atol=1e-8)
 
 
@@ -169,7 +218,9 @@ def test_collapse_is_exact_in_every_layer():
         assert (np.asarray(weights[:, 1]) == 0).all()
         assert bool(th.collapses([sigma_c, 0.5], r))
     weights = np.asarray(th.subclass_weights([1.0, 2.0], [0.8, 0.5], 0.4, 4))
-    np.testing.assert_allclose(weights[:, 1] / weights[:, 0], 0.4 * 2 * 0.64 / (4 * 0.84 + 0.25), rtol=1e-5)
+    np.testing.assert_allclose(
+        weights[:, 1] / weights[:, 0], 0.4 * 2 * 0.64 / (4 * 0.84 + 0.25), rtol=1e-5
+    )
     assert not bool(th.collapses([0.8, 0.5], 0.4))
 
 
@@ -178,8 +229,12 @@ def test_more_classes_than_dimensions_and_unequal_shares():
     rng = np.random.default_rng(4)
     for k, d in ((3, 6), (6, 3)):
         p = rng.dirichlet(np.ones(k))
-        moments = SupervisedContrastiveProblem(Groups(p, rng.standard_normal((k, d)), 0.7, np.arange(k))).moments()
-        np.testing.assert_allclose(th.class_minimiser(moments), th.spectral(moments, min(k, d)).gram, atol=1e-9)
+        moments = SupervisedContrastiveProblem(
+            Groups(p, rng.standard_normal((k, d)), 0.7, np.arange(k))
+        ).moments()
+        np.testing.assert_allclose(
+            th.class_minimiser(moments), th.spectral(moments, min(k, d)).gram, atol=1e-9
+        )
 
 
 @pytest.mark.x64
@@ -198,7 +253,9 @@ def test_a_collapsing_direction_alone_follows_the_law_of_vanishing_features():
     moments = Moments(np.diag([1.0, 0.0]), np.diag([1.3, 0.7]))
     for depth in (1, 2, 3):
         late = th.dynamics.layer_weights(1e8, 1.0, 0.0, 0.7, depth)
-        np.testing.assert_allclose(th.collapsing_weight(1e8, moments, jnp.array([0.0, 1.0]), depth), late, rtol=1e-3)
+        np.testing.assert_allclose(
+            th.collapsing_weight(1e8, moments, jnp.array([0.0, 1.0]), depth), late, rtol=1e-3
+        )
 
 
 # Read-outs
@@ -211,7 +268,9 @@ def test_accuracy_needs_the_gram_alone(eps):
     found = th.group_accuracy(measure.layer_grams(network), groups, groups.read(1), 0.2)
     seen = measure.group_accuracy(network, groups, groups.read(1), 0.2)
     np.testing.assert_allclose(found.groups, seen, atol=1e5 * eps)
-    np.testing.assert_allclose(found.average, np.asarray(seen) @ np.asarray(groups.probability), atol=1e5 * eps)
+    np.testing.assert_allclose(
+        found.average, np.asarray(seen) @ np.asarray(groups.probability), atol=1e5 * eps
+    )
     np.testing.assert_allclose(found.worst, np.asarray(seen).min(1), atol=1e5 * eps)
 
 
@@ -224,12 +283,22 @@ def test_accuracy_is_that_of_a_fitted_probe_on_noisy_layers():
     exact = np.asarray(measure.group_accuracy(network, groups, groups.read(1), blur))
     for level, layer in enumerate(network.products()):
         r = np.asarray(x @ layer.T)
-        r = r + blur * np.sqrt((r**2).sum(1).mean()) * np.random.default_rng(level).standard_normal(r.shape)
-        v = np.linalg.lstsq(r[: n // 2], 2 * np.asarray(groups.labels)[np.asarray(group)][: n // 2] - 1.0, rcond=None)[0]
-        hit = (r[n // 2 :] @ v > 0) == np.asarray(groups.read(1).labels)[np.asarray(group)][n // 2 :]
+        r = r + blur * np.sqrt((r**2).sum(1).mean()) * np.random.default_rng(level).standard_normal(
+            r.shape
+        )
+        v = np.linalg.lstsq(
+            r[: n // 2],
+            2 * np.asarray(groups.labels)[np.asarray(group)][: n // 2] - 1.0,
+            rcond=None,
+        )[0]
+        hit = (r[n // 2 :] @ v > 0) == np.asarray(groups.read(1).labels)[np.asarray(group)][
+            n // 2 :
+        ]
         for g in range(4):
             inside = np.asarray(group)[n // 2 :] == g
-            np.testing.assert_allclose(hit[inside].mean(), exact[level, g], atol=6 * 0.5 / inside.sum() ** 0.5)
+            np.testing.assert_allclose(
+                hit[inside].mean(), exact[level, g], atol=6 * 0.5 / inside.sum() ** 0.5
+            )
 
 
 def test_layers_of_rank_one_are_equivalent_and_so_are_full_layers_without_blur(eps):
@@ -242,13 +311,21 @@ def test_layers_of_rank_one_are_equivalent_and_so_are_full_layers_without_blur(e
     grams = jnp.stack([jnp.diag(jnp.array([1.0, w])) for w in (1.0, 0.25, 0.1)])
     full = th.group_accuracy(grams, groups, test, 1e-3).groups
     np.testing.assert_allclose(full[0], full[2], atol=1e-3)
-    assert np.abs(np.asarray(th.group_accuracy(grams, groups, test, 0.5).groups)[0] - full[2]).max() > 0.01
+    assert (
+        np.abs(np.asarray(th.group_accuracy(grams, groups, test, 0.5).groups)[0] - full[2]).max()
+        > 0.01
+    )
 
 
 def test_a_dead_layer_guesses():
     groups = Groups.signs([1.0, 0.8], 0.5, [0.4])
-    np.testing.assert_array_equal(th.group_accuracy(jnp.zeros((1, 2, 2)), groups, groups).average, [0.5])
-    np.testing.assert_array_equal(measure.group_accuracy(DeepLinear([jnp.zeros((2, 2))]), groups, groups), np.full((1, 4), 0.5))
+    np.testing.assert_array_equal(
+        th.group_accuracy(jnp.zeros((1, 2, 2)), groups, groups).average, [0.5]
+    )
+    np.testing.assert_array_equal(
+        measure.group_accuracy(DeepLinear([jnp.zeros((2, 2))]), groups, groups),
+        np.full((1, 4), 0.5),
+    )
 
 
 CLASSES = Groups([0.5, 0.3, 0.2], np.eye(3), 0.1, [0, 1, 2])
@@ -256,20 +333,47 @@ PAIR = Groups.signs([1.0, 0.8], 0.5, [0.4])
 COLLAPSING = Moments(np.diag([1.0, 0.0]), np.eye(2))
 BAD = {
     "target": (lambda: regression.weight_at_time(1.0, 1.0, 1.0, 0.0, 2), "target: got 1.0"),
-    "negative target": (lambda: regression.time_to_weight(1.0, 1.0, -1.0, 1.0, 2), "target: got -1.0"),
+    "negative target": (
+        lambda: regression.time_to_weight(1.0, 1.0, -1.0, 1.0, 2),
+        "target: got -1.0",
+    ),
     "layer": (lambda: regression.retention_exponent(2, 3), "layer: got 3"),
-    "depth": (lambda: th.regression_minimiser(TargetMoments(np.eye(2), np.eye(2)), 0), "depth: got 0"),
-    "correlation": (lambda: th.subclass_weights([1.0, 1.0], [0.1, 0.1], 1.1, 2), "correlation: got 1.1"),
+    "depth": (
+        lambda: th.regression_minimiser(TargetMoments(np.eye(2), np.eye(2)), 0),
+        "depth: got 0",
+    ),
+    "correlation": (
+        lambda: th.subclass_weights([1.0, 1.0], [0.1, 0.1], 1.1, 2),
+        "correlation: got 1.1",
+    ),
     "strengths": (lambda: th.subclass_weights([1.0], [0.1, 0.1], 0.1, 2), "strength: got shape"),
     "no inverse": (lambda: th.subclass_weights([1.0, 1.0], [0.0, 0.0], 1.0, 2), "noise: got 0.0"),
     "share": (lambda: th.mixed_subclass_weight(1.1, 1.0, 0.1, 2), "share: got 1.1"),
-    "time": (lambda: th.collapsing_weight(0.0, COLLAPSING, jnp.array([0.0, 1.0]), 2), "time: got 0.0"),
-    "direction": (lambda: th.collapsing_weight(1.0, COLLAPSING, jnp.array([1.0, 1.0]), 2), "direction: got 0.7"),
-    "three classes": (lambda: th.group_accuracy(jnp.eye(3)[None], CLASSES, CLASSES), "fitted: got 3 classes"),
-    "dimension": (lambda: th.group_accuracy(jnp.eye(3)[None], PAIR, PAIR), "fitted: got dimension 2"),
+    "time": (
+        lambda: th.collapsing_weight(0.0, COLLAPSING, jnp.array([0.0, 1.0]), 2),
+        "time: got 0.0",
+    ),
+    "direction": (
+        lambda: th.collapsing_weight(1.0, COLLAPSING, jnp.array([1.0, 1.0]), 2),
+        "direction: got 0.7",
+    ),
+    "three classes": (
+        lambda: th.group_accuracy(jnp.eye(3)[None], CLASSES, CLASSES),
+        "fitted: got 3 classes",
+    ),
+    "dimension": (
+        lambda: th.group_accuracy(jnp.eye(3)[None], PAIR, PAIR),
+        "fitted: got dimension 2",
+    ),
     "blur": (lambda: th.group_accuracy(jnp.eye(2)[None], PAIR, PAIR, 0.0), "blur: got 0.0"),
-    "measured classes": (lambda: measure.group_accuracy(DeepLinear([jnp.eye(3)]), CLASSES, CLASSES), "fitted: got 3 classes"),
-    "measured dimension": (lambda: measure.group_accuracy(DeepLinear([jnp.eye(3)]), PAIR, PAIR), "fitted: got dimension 2"),
+    "measured classes": (
+        lambda: measure.group_accuracy(DeepLinear([jnp.eye(3)]), CLASSES, CLASSES),
+        "fitted: got 3 classes",
+    ),
+    "measured dimension": (
+        lambda: measure.group_accuracy(DeepLinear([jnp.eye(3)]), PAIR, PAIR),
+        "fitted: got dimension 2",
+    ),
 }
 
 

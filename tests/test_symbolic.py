@@ -47,17 +47,24 @@ def changed(expression: sp.Basic, bound: tuple = ()) -> Iterator[sp.Basic]:
     """The expression with one occurrence of a number increased, or of a symbol doubled, in every way."""
     if isinstance(expression, sp.Sum):
         index = tuple(limit[0] for limit in expression.limits)
-        yield from (sp.Sum(term, *expression.limits) for term in changed(expression.function, bound + index))
+        yield from (
+            sp.Sum(term, *expression.limits) for term in changed(expression.function, bound + index)
+        )
     elif expression.is_Number:
         yield expression + 1
     elif isinstance(expression, sp.Symbol | sp.MatrixSymbol):
         yield from () if expression in bound else (2 * expression,)
     else:
         # The base of a family is a name, and an inverse keeps an exponent that it does not print.
-        skipped = {sp.Indexed: expression.args[:1], sp.Inverse: expression.args[1:]}.get(type(expression), ())
+        skipped = {sp.Indexed: expression.args[:1], sp.Inverse: expression.args[1:]}.get(
+            type(expression), ()
+        )
         for k, part in enumerate(expression.args):
             if part not in skipped:
-                yield from (expression.func(*expression.args[:k], other, *expression.args[k + 1 :]) for other in changed(part, bound))
+                yield from (
+                    expression.func(*expression.args[:k], other, *expression.args[k + 1 :])
+                    for other in changed(part, bound)
+                )
 
 
 def mutants(statement: Statement) -> list[Statement]:
@@ -103,8 +110,13 @@ def test_every_claim_about_a_formula_has_its_statement():
     from projhead_theory.theorems import CLAIMS
 
     assert set(IMPORTANT) <= set(NAMES)
-    assert {name for name in CLAIMS if name in IMPORTANT} <= {statement.claim for statement in STATEMENTS.values()}
-    assert all(STATEMENTS[name].claim == name and len(STATEMENTS[name].near_misses) >= 3 for name in IMPORTANT)
+    assert {name for name in CLAIMS if name in IMPORTANT} <= {
+        statement.claim for statement in STATEMENTS.values()
+    }
+    assert all(
+        STATEMENTS[name].claim == name and len(STATEMENTS[name].near_misses) >= 3
+        for name in IMPORTANT
+    )
 
 
 def test_names_are_not_used_twice_and_every_statement_has_a_near_miss_or_changes():
@@ -148,7 +160,8 @@ def test_a_true_step_holds(expression):
         sp.Rational(1, 10**19) * x,
         sp.log(x + y) - sp.log(x) - sp.log(y),
         sp.Matrix([[x - x, y]]),
-        sp.MatrixSymbol("A", 2, 2) * sp.MatrixSymbol("B", 2, 2) - sp.MatrixSymbol("B", 2, 2) * sp.MatrixSymbol("A", 2, 2),
+        sp.MatrixSymbol("A", 2, 2) * sp.MatrixSymbol("B", 2, 2)
+        - sp.MatrixSymbol("B", 2, 2) * sp.MatrixSymbol("A", 2, 2),
         sp.StrictGreaterThan(x - y, 0, evaluate=False),
         sp.StrictGreaterThan(x - x, 0, evaluate=False),
         sp.StrictGreaterThan(u**2, 0, evaluate=False),
@@ -184,13 +197,19 @@ def test_a_mutation_that_changes_nothing_is_refused():
 @pytest.mark.parametrize("name", NAMES)
 def test_latex_is_complete_and_has_no_python_in_it(name):
     statement = STATEMENTS[name]
-    formulas = [statement.latex(), *statement.conditions_latex(), *(step.latex() for step in proof(name).steps)]
+    formulas = [
+        statement.latex(),
+        *statement.conditions_latex(),
+        *(step.latex() for step in proof(name).steps),
+    ]
     for latex in formulas:
         assert "<math" in latex2mathml.converter.convert(latex)
     assert "=" in statement.latex()
     for latex in formulas[: 1 + len(statement.conditions)]:
         # Once commands and what they set upright are gone, no word is left: only single letters and pairs of indices.
-        plain = re.sub(r"\\(begin|end)\{\w+\}|\\(mathrm|operatorname)\{\w+\}|\\[a-zA-Z]+", " ", latex)
+        plain = re.sub(
+            r"\\(begin|end)\{\w+\}|\\(mathrm|operatorname)\{\w+\}|\\[a-zA-Z]+", " ", latex
+        )
         assert not re.search(r"[a-zA-Z]{3,}|\*|(?<!\\)\b(ln|if|or)\b", plain), latex
         assert plain.count("{") == plain.count("}")
 
@@ -198,7 +217,12 @@ def test_latex_is_complete_and_has_no_python_in_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_symbol_has_a_meaning(name):
     statement = STATEMENTS[name]
-    free = {v for part in (statement.formula.rhs, *statement.conditions) for v in part.free_symbols if not isinstance(v, sp.Indexed)}
+    free = {
+        v
+        for part in (statement.formula.rhs, *statement.conditions)
+        for v in part.free_symbols
+        if not isinstance(v, sp.Indexed)
+    }
     assert free <= set(statement.symbols)
     assert statement.title
     assert statement.setting
@@ -247,11 +271,17 @@ ASK: dict[str, Callable] = {
     "minimal-loss": lambda f, c, q: f(moments(c, q)).loss,
     "progressive-weighting": layer_ratio,
     "condition-number": condition_number,
-    "discrete-balancedness": lambda f, d, g1, g2, eta, gamma: f([one(d)], [one(g1), one(g2)], eta, gamma)[0][0, 0],
+    "discrete-balancedness": lambda f, d, g1, g2, eta, gamma: f(
+        [one(d)], [one(g1), one(g2)], eta, gamma
+    )[0][0, 0],
     "weight-decay-balancing": lambda f, d, gamma, t: f([one(d)], gamma, t)[0][0, 0],
     "min-norm": lambda f, w, depth: f(one(w), depth),
-    "finite-sample": lambda f, c, q, depth, layer, n: f(moments(c, q), depth, n).covariance[layer - 1, layer - 1],
-    "finite-sample-bias": lambda f, c, q, depth, layer, n: f(moments(c, q), depth, n).bias[layer - 1, 0],
+    "finite-sample": lambda f, c, q, depth, layer, n: f(moments(c, q), depth, n).covariance[
+        layer - 1, layer - 1
+    ],
+    "finite-sample-bias": lambda f, c, q, depth, layer, n: f(moments(c, q), depth, n).bias[
+        layer - 1, 0
+    ],
 }
 
 
@@ -276,13 +306,27 @@ def points(name: str, number: int) -> Iterator[dict[sp.Symbol, float | int]]:
     """Values of the symbols under which the statement is meant, away from the edge of it."""
     statement, random_ = STATEMENTS[name], random.Random(name)
     arguments = statement.numeric.arguments if statement.numeric else ()
-    symbols = sorted({v for part in (*statement.arguments, *arguments, *statement.conditions) for v in part.free_symbols}, key=str)
+    symbols = sorted(
+        {
+            v
+            for part in (*statement.arguments, *arguments, *statement.conditions)
+            for v in part.free_symbols
+        },
+        key=str,
+    )
     found = 0
     while found < number:
-        at = {v: random_.choice(DEPTHS) if v.is_integer else random_.uniform(0.1, 1.5) for v in symbols}
+        at = {
+            v: random_.choice(DEPTHS) if v.is_integer else random_.uniform(0.1, 1.5)
+            for v in symbols
+        }
         at |= {v: PAIRS for v in at if statement.symbols.get(v) == "number of positive pairs"}
         # No equation is met by chance, and none decides what a formula computes.
-        if all(condition.subs(at) for condition in statement.conditions if not isinstance(condition, sp.Eq)):
+        if all(
+            condition.subs(at)
+            for condition in statement.conditions
+            if not isinstance(condition, sp.Eq)
+        ):
             found += 1
             yield at
 
@@ -334,7 +378,14 @@ def test_the_weight_under_decay_is_the_inverse_of_the_stationary_decay():
         np.testing.assert_allclose(weight, np.sqrt(at[share] * at[c]) / at[q], rtol=ROUNDINGS)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not STATEMENTS[n].formula.rhs.has(sp.MatrixSymbol, sp.Indexed, sp.Function("G"))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n in NAMES
+        if not STATEMENTS[n].formula.rhs.has(sp.MatrixSymbol, sp.Indexed, sp.Function("G"))
+    ],
+)
 def test_numpy_and_mpmath_agree(name):
     statement = STATEMENTS[name]
     for at in points(name, 3):
@@ -342,12 +393,17 @@ def test_numpy_and_mpmath_agree(name):
         with mpmath.workdps(30):
             exact = float(statement.lambdified("mpmath")(*map(mpmath.mpf, values)))
         size = max(abs(exact), 1e-3)
-        np.testing.assert_allclose(float(statement.lambdified("numpy")(*values)), exact, rtol=1e-10, atol=1e-10 * size)
+        np.testing.assert_allclose(
+            float(statement.lambdified("numpy")(*values)), exact, rtol=1e-10, atol=1e-10 * size
+        )
 
 
 @pytest.mark.parametrize("depth", range(1, 7))
 def test_the_elementary_primitives_are_the_hypergeometric_one(depth):
-    elementary, series = STATEMENTS[f"flow-primitive-depth-{depth}"].lambdified("mpmath"), STATEMENTS["flow-primitive"]
+    elementary, series = (
+        STATEMENTS[f"flow-primitive-depth-{depth}"].lambdified("mpmath"),
+        STATEMENTS["flow-primitive"],
+    )
     with mpmath.workdps(30):
         for value in (0.01, 0.3, 0.7, 0.99):
             at = {"L": mpmath.mpf(depth), "v": mpmath.mpf(value)}
@@ -361,13 +417,17 @@ def test_sums_and_matrices_are_functions_of_arrays():
     statement = STATEMENTS["sample-complexity"]
     at = {"w": weights, "phi": strengths, "tau": 0.4, "d": 3, "j": 2}
     got = statement.lambdified()(*(at[v.name] for v in statement.arguments))
-    np.testing.assert_allclose(got, np.sum((weights / 0.8) ** 0.8 * (strengths / 2.0) ** 2), rtol=1e-12)
+    np.testing.assert_allclose(
+        got, np.sum((weights / 0.8) ** 0.8 * (strengths / 2.0) ** 2), rtol=1e-12
+    )
     rng = np.random.default_rng(0)
     root, whitened = (m + m.T for m in rng.normal(size=(2, 2, 2)))
     at = {"S": root @ root, "C": root @ whitened @ root}
     statement = STATEMENTS["spectral-gram"]
     gram = statement.lambdified()(*(at[v.name] for v in statement.arguments))
-    np.testing.assert_allclose(gram, np.linalg.inv(root) @ whitened @ np.linalg.inv(root), rtol=1e-9)
+    np.testing.assert_allclose(
+        gram, np.linalg.inv(root) @ whitened @ np.linalg.inv(root), rtol=1e-9
+    )
 
 
 def test_other_modules_are_refused():
@@ -383,12 +443,16 @@ def test_sympy_is_loaded_with_the_first_statement_and_jax_is_not():
         "import sys, projhead_theory; assert 'sympy' not in sys.modules\n"
         "projhead_theory.symbolic.statements(); assert 'sympy' in sys.modules and 'jax' not in sys.modules"
     )
-    result = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 
 def test_the_page_prints_what_it_says():
-    blocks = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", (DOCS / "symbolic.md").read_text(), re.S)
+    blocks = re.findall(
+        r"```python\n(.*?)```\n\n```text\n(.*?)```", (DOCS / "symbolic.md").read_text(), re.S
+    )
     assert blocks
     names: dict = {}
     for code, printed in blocks:

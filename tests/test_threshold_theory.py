@@ -43,7 +43,9 @@ def integrate(w, b, phi, rho, times):
             above *= w[level]
         return rates[::-1]
 
-    solution = solve_ivp(field, (0, times[-1]), w, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14)
+    solution = solve_ivp(
+        field, (0, times[-1]), w, method="DOP853", t_eval=times, rtol=1e-12, atol=1e-14
+    )
     return np.array([forward(y, b, phi)[1:] for y in solution.y.T]), solution.y.T
 
 
@@ -51,16 +53,27 @@ def integrate(w, b, phi, rho, times):
 def test_law_time_invariants_and_limit_against_the_differential_equation(depth):
     """From an unbalanced start: all amplitudes at the last one's, when that is, what stays, and where it ends."""
     (w, b), times = start(depth), np.array([0.0, 0.05, 0.2, 0.6])
-    seen, weights = zip(*(integrate(w[:, i], b[:, i], PHI[i], RHO[i], times) for i in range(3)), strict=True)
+    seen, weights = zip(
+        *(integrate(w[:, i], b[:, i], PHI[i], RHO[i], times) for i in range(3)), strict=True
+    )
     amplitudes, weights = np.stack(seen, axis=-1), np.stack(weights, axis=-1)
     last = jnp.asarray(amplitudes[:, -1])
     np.testing.assert_allclose(theory.threshold_law(last, w, b, PHI), amplitudes, rtol=1e-9)
-    np.testing.assert_allclose(theory.threshold_time(last, w, b, PHI, RHO), times[:, None] * np.ones(3), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        theory.threshold_time(last, w, b, PHI, RHO),
+        times[:, None] * np.ones(3),
+        rtol=1e-8,
+        atol=1e-10,
+    )
     if depth > 1:
         kept = jax.vmap(lambda v: theory.threshold_invariants(v, b, PHI))(weights)
         np.testing.assert_allclose(kept, jnp.broadcast_to(kept[0], kept.shape), atol=1e-10)
-    ends = np.array([integrate(w[:, i], b[:, i], PHI[i], RHO[i], [0.0, 200.0])[0][-1] for i in (0, 2)]).T
-    np.testing.assert_allclose(np.asarray(theory.threshold_limit(w, b, PHI, RHO))[:, [0, 2]], ends, rtol=1e-8)
+    ends = np.array(
+        [integrate(w[:, i], b[:, i], PHI[i], RHO[i], [0.0, 200.0])[0][-1] for i in (0, 2)]
+    ).T
+    np.testing.assert_allclose(
+        np.asarray(theory.threshold_limit(w, b, PHI, RHO))[:, [0, 2]], ends, rtol=1e-8
+    )
 
 
 def test_two_layers_in_closed_form():
@@ -86,9 +99,13 @@ def test_from_equal_weights_the_layer_wise_law_returns(phi, equal, cut, depth):
     levels = np.arange(1, depth + 1)[:, None] / depth
     expected = phi ** (1 - levels) * (last + cut) ** levels
     expected[-1] = last
-    np.testing.assert_allclose(theory.threshold_law(last, w, b, np.array([phi])), expected, rtol=1e-11)
+    np.testing.assert_allclose(
+        theory.threshold_law(last, w, b, np.array([phi])), expected, rtol=1e-11
+    )
     speed = depth * phi ** (2 / depth) * (last + cut) ** (2 - 2 / depth)
-    np.testing.assert_allclose(theory.threshold_speed(last, w, b, np.array([phi])), speed, rtol=1e-10)
+    np.testing.assert_allclose(
+        theory.threshold_speed(last, w, b, np.array([phi])), speed, rtol=1e-10
+    )
 
 
 def test_a_disrupted_feature_is_kept_below():
@@ -99,7 +116,9 @@ def test_a_disrupted_feature_is_kept_below():
     np.testing.assert_allclose(limit, [[np.sqrt(1.3 * cut)], [0.0]], rtol=1e-12)
     late = np.array([1e-4])
     time = theory.threshold_time(late, w, b, phi, np.zeros(1))
-    np.testing.assert_allclose(late, (8 * theory.threshold_speed(np.zeros(1), w, b, phi) * time) ** -0.5, rtol=2e-3)
+    np.testing.assert_allclose(
+        late, (8 * theory.threshold_speed(np.zeros(1), w, b, phi) * time) ** -0.5, rtol=2e-3
+    )
 
 
 def test_reach_by_brute_force():
@@ -112,8 +131,12 @@ def test_reach_by_brute_force():
         responds = [np.argmax(a > 0) for a in forward(w[:, i], b[:, i], grid)[1:]]
         np.testing.assert_allclose(reach[:, i], grid[responds], atol=2e-5)
     np.testing.assert_allclose(reach[:2], [b[0] / w[0], (b[0] + b[1] / w[1]) / w[0]], rtol=1e-14)
-    assert np.isinf(np.asarray(theory.threshold_reach(np.array([[1.0], [0.0]]), np.array([[0.1], [0.1]]))))[1, 0]
-    np.testing.assert_array_equal(theory.threshold_reach(np.array([[1.0], [0.0]]), np.zeros((2, 1))), np.zeros((2, 1)))
+    assert np.isinf(
+        np.asarray(theory.threshold_reach(np.array([[1.0], [0.0]]), np.array([[0.1], [0.1]])))
+    )[1, 0]
+    np.testing.assert_array_equal(
+        theory.threshold_reach(np.array([[1.0], [0.0]]), np.zeros((2, 1))), np.zeros((2, 1))
+    )
 
 
 def test_a_feature_that_is_not_active_keeps_its_start():
@@ -126,10 +149,16 @@ def test_between_layers_beyond_the_second_squares_are_not_conserved():
     w, b = start(4)
     b[2] = 0.2
     _, weights = integrate(w[:, 0], b[:, 0], 1.0, 0.64, np.array([0.0, 0.1, 0.2, 0.4]))
-    squares, logs = weights[:, 2] ** 2 - weights[:, 3] ** 2, np.log(weights[:, 0] - b[0, 0] + weights[:, 1])
+    squares, logs = (
+        weights[:, 2] ** 2 - weights[:, 3] ** 2,
+        np.log(weights[:, 0] - b[0, 0] + weights[:, 1]),
+    )
     rates = np.diff(squares) / np.diff(logs)
     assert np.ptp(rates) > 1e-2 * abs(rates).max() > 1e-4
-    with pytest.raises(ValueError, match=r"^thresholds: got .*; want zeros in layers 3 to L - 1: with others there is no closed form"):
+    with pytest.raises(
+        ValueError,
+        match=r"^thresholds: got .*; want zeros in layers 3 to L - 1: with others there is no closed form",
+    ):
         theory.threshold_law(np.ones(3), w, b, PHI)
 
 

@@ -1,7 +1,17 @@
 """The engine of verification: verdicts, claims with their controls, searches, suites. It knows no theory and no simulation."""
 
 from ._check import check
-from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Measured, Trial, compare_measured, numbers
+from ._claim import (
+    FAMILY_ERROR,
+    Claim,
+    ClaimResult,
+    Control,
+    ControlResult,
+    Measured,
+    Trial,
+    compare_measured,
+    numbers,
+)
 from ._registry import Registry
 from ._search import ExactResult, SearchResult, rounded, search, search_both, search_exact, shrink
 from ._suite import check_all, family_level

@@ -35,12 +35,19 @@ def check(
     """
     begin = time.perf_counter()
     problems = _problems(claim, seed, quick)
-    judged = claim.at_level(FAMILY_ERROR / (claim.tests * len(problems)) if level is None and claim.tests else level or 0.0)
+    judged = claim.at_level(
+        FAMILY_ERROR / (claim.tests * len(problems))
+        if level is None and claim.tests
+        else level or 0.0
+    )
     sides = []
     for number, problem in enumerate(problems, 1):
         progress(f"{claim.name}, problem {number} of {len(problems)}")
         sides.append((problem, claim.predict(problem), claim.measure(problem)))
-    trials = tuple(Trial(problem, judged.compare(prediction, measurement)) for problem, prediction, measurement in sides)
+    trials = tuple(
+        Trial(problem, judged.compare(prediction, measurement))
+        for problem, prediction, measurement in sides
+    )
     controls = []
     for control in claim.controls:
         progress(f"{claim.name}, control {control.name}")
@@ -60,16 +67,25 @@ def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
         raise bad("claim.problems", "none", f"at least one problem to try {claim.name!r} on")
     for control in claim.controls:
         if not 0 <= control.on < len(problems):
-            raise bad("control.on", f"{control.on} for {control.name!r}", f"the number of one of the {len(problems)} problems")
+            raise bad(
+                "control.on",
+                f"{control.on} for {control.name!r}",
+                f"the number of one of the {len(problems)} problems",
+            )
     return problems
 
 
-def _control(claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Verdict) -> ControlResult:
+def _control(
+    claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Verdict
+) -> ControlResult:
     problem, prediction, measurement = side
     same_run = control.problem is None and control.measure is None
     if control.problem is not None:
         problem = control.problem(problem)
-        prediction, measurement = claim.predict(problem), None if control.measure else claim.measure(problem)
+        prediction, measurement = (
+            claim.predict(problem),
+            None if control.measure else claim.measure(problem),
+        )
     if control.predict is not None:
         prediction = control.predict(problem, prediction)
     if control.measure is not None:
@@ -77,4 +93,6 @@ def _control(claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Ve
     verdict = claim.compare(prediction, measurement)
     if same_run and own.name == "holds":
         verdict = dataclasses.replace(verdict, settled=jnp.ones((), bool))
-    return ControlResult(control, verdict if control.expects == "premise_failed" else verdict.waived)
+    return ControlResult(
+        control, verdict if control.expects == "premise_failed" else verdict.waived
+    )

@@ -37,7 +37,15 @@ class Measured(eqx.Module):
 def compare_measured(predicted: Any, measured: Measured) -> Verdict:
     """The comparison of a claim that states none: row by row, relative to the prediction."""
     m = measured
-    return compare_values(predicted, m.value, m.errors, effect=m.effect, premises=m.premises, settled=m.settled, finite=m.finite)
+    return compare_values(
+        predicted,
+        m.value,
+        m.errors,
+        effect=m.effect,
+        premises=m.premises,
+        settled=m.settled,
+        finite=m.finite,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +106,11 @@ class Claim:
 
     def at_level(self, level: float) -> "Claim":
         """The same claim, each of its significance tests made at this level."""
-        return dataclasses.replace(self, compare=functools.partial(self.compare, level=level)) if self.tests else self
+        return (
+            dataclasses.replace(self, compare=functools.partial(self.compare, level=level))
+            if self.tests
+            else self
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,14 +190,18 @@ class ClaimResult:
                 share = np.where(here.tolerance == 0, np.inf, here.discrepancy / here.tolerance)
             for label, *ratios in zip(verdict.labels, width.tolist(), share.tolist(), strict=True):
                 kind = re.sub(r"\d+", "#", label)
-                found[kind] = tuple(max(pair) for pair in zip(found.get(kind, (0.0, 0.0)), ratios, strict=True))  # type: ignore[assignment]
+                found[kind] = tuple(
+                    max(pair) for pair in zip(found.get(kind, (0.0, 0.0)), ratios, strict=True)
+                )  # type: ignore[assignment]
         said = []
         for kind, (width, share) in found.items():
             ceiling, floor = self.claim.sharpness.get(kind, (np.inf, 0.0))
             if not width <= ceiling:
                 said.append(f"{kind}: a tolerance of {width:.1e} of the effect, over {ceiling:g}")
             if not share >= floor:
-                said.append(f"{kind}: a discrepancy of {share:.1e} of the tolerance, under {floor:g}")
+                said.append(
+                    f"{kind}: a discrepancy of {share:.1e} of the tolerance, under {floor:g}"
+                )
         return tuple(said)
 
     @property
@@ -194,7 +210,11 @@ class ClaimResult:
 
         def badness(trial: Trial) -> tuple[bool, bool, float]:
             name = trial.verdict.name
-            return name == "violated", name != "holds", float(trial.verdict.ratio[trial.verdict.worst])
+            return (
+                name == "violated",
+                name != "holds",
+                float(trial.verdict.ratio[trial.verdict.worst]),
+            )
 
         return max(self.trials, key=badness)
 
@@ -214,15 +234,22 @@ class ClaimResult:
             "hypotheses": list(self.claim.hypotheses),
             "source": self.claim.source,
             "verdicts": [t.to_dict() for t in self.trials],
-            "counterexample": None if self.counterexample is None else counterexample_dict(self.counterexample),
+            "counterexample": None
+            if self.counterexample is None
+            else counterexample_dict(self.counterexample),
         }
 
     def to_xarray(self):
         """Every row of every trial as a labelled `xarray.Dataset`, along one dimension `row`."""
         import xarray
 
-        rows = [(t.label, v.labels[i], v, i) for t in self.trials for v in [t.verdict.on_host] for i in range(len(v.labels))]
-        column = lambda get: ("row", np.asarray([get(v, i) for _, _, v, i in rows]))  # noqa: E731
+        rows = [
+            (t.label, v.labels[i], v, i)
+            for t in self.trials
+            for v in [t.verdict.on_host]
+            for i in range(len(v.labels))
+        ]
+        column = lambda get: ("row", np.asarray([get(v, i) for _, _, v, i in rows]))
         return xarray.Dataset(
             {
                 "discrepancy": column(lambda v, i: float(v.discrepancy[i])),
@@ -230,14 +257,21 @@ class ClaimResult:
                 "effect": column(lambda v, i: float(v.effect[i])),
                 "outcome": column(lambda v, i: v.name),
             },
-            coords={"problem": ("row", [p for p, *_ in rows]), "label": ("row", [label for _, label, *_ in rows])},
+            coords={
+                "problem": ("row", [p for p, *_ in rows]),
+                "label": ("row", [label for _, label, *_ in rows]),
+            },
             attrs={"claim": self.claim.name, "verified": int(self.verified)},
         )
 
 
 def counterexample_dict(trial: Trial) -> dict[str, Any]:
     """A problem that refutes a claim, with all its numbers."""
-    return {"problem": trial.label, "sentence": str(trial.verdict), "numbers": numbers(trial.problem)}
+    return {
+        "problem": trial.label,
+        "sentence": str(trial.verdict),
+        "numbers": numbers(trial.problem),
+    }
 
 
 def numbers(problem: Any) -> dict[str, Any]:

@@ -45,7 +45,9 @@ class Registry(MutableMapping[str, Claim]):
         **Raises:** `ValueError` if another claim has that name.
         """
         if claim.name in self and self[claim.name] is not claim:
-            raise ValueError(f"claim: got the name {claim.name!r}, which another claim has; want a new name")
+            raise ValueError(
+                f"claim: got the name {claim.name!r}, which another claim has; want a new name"
+            )
         self[claim.name] = claim
         return claim
 
@@ -57,5 +59,7 @@ class Registry(MutableMapping[str, Claim]):
         for name in names:
             if name not in self:
                 near = difflib.get_close_matches(name, self, n=1, cutoff=0.0)
-                raise ValueError(f"claim: got {name!r}, which is unknown; did you mean {near[0]!r}?")
+                raise ValueError(
+                    f"claim: got {name!r}, which is unknown; did you mean {near[0]!r}?"
+                )
         return [self[name] for name in dict.fromkeys(names)] or list(self.values())

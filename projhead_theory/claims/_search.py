@@ -56,7 +56,9 @@ class ExactResult:
             "off": self.off,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
-            "false_alarm": None if self.false_alarm is None else counterexample_dict(self.false_alarm),
+            "false_alarm": None
+            if self.false_alarm is None
+            else counterexample_dict(self.false_alarm),
             "missed": None if self.missed is None else counterexample_dict(self.missed),
         }
 
@@ -90,12 +92,16 @@ class SearchResult:
             "outcomes": self.outcomes,
             "seed": self.seed,
             "seconds": round(self.seconds, 3),
-            "counterexample": None if self.counterexample is None else counterexample_dict(self.counterexample),
+            "counterexample": None
+            if self.counterexample is None
+            else counterexample_dict(self.counterexample),
             "exact": None if self.exact is None else self.exact.to_dict(),
         }
 
 
-def search(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None) -> SearchResult:
+def search(
+    claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
+) -> SearchResult:
     """Try to break a claim on `tries` random problems; the first one found is shrunk to a small one.
 
     Problems of one shape run as one batch, so each shape compiles once. A claim without `search` draws from its own
@@ -121,13 +127,21 @@ def search(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], No
         if trial is not None and name == "violated":
             found = shrink(judged, trial)
             break
-    return SearchResult(claim, seed, {n: outcomes[n] for n in NAMES if outcomes[n]}, found, time.perf_counter() - begin)
+    return SearchResult(
+        claim,
+        seed,
+        {n: outcomes[n] for n in NAMES if outcomes[n]},
+        found,
+        time.perf_counter() - begin,
+    )
 
 
 Draw = Callable[[Any], Any]
 
 
-def search_both(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None) -> SearchResult:
+def search_both(
+    claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
+) -> SearchResult:
     """`search`; and, if the claim has `exact` and nothing was found, `search_exact` on as many problems."""
     result = search(claim, tries, seed, progress)
     if claim.exact is None or not result.survived:
@@ -136,7 +150,9 @@ def search_both(claim: Claim, tries: int, seed: int = 0, progress: Callable[[int
     return dataclasses.replace(result, exact=found, seconds=result.seconds + found.seconds)
 
 
-def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] | None = None) -> ExactResult:
+def search_exact(
+    claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] | None = None
+) -> ExactResult:
     """Try the check of a claim on networks that need no training: those of the closed form itself, which it must pass, and those of which
     one weight is off by ten tolerances, which it must not.
 
@@ -153,7 +169,11 @@ def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] 
     """
     tries = _checks.count("tries", tries)
     if claim.exact is None:
-        raise _checks.bad("claim", f"{claim.name}, without `exact`", "a claim whose networks can be set to the closed form")
+        raise _checks.bad(
+            "claim",
+            f"{claim.name}, without `exact`",
+            "a claim whose networks can be set to the closed form",
+        )
     begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
     found: dict[str, Trial | None] = {"false_alarm": None, "missed": None}
@@ -162,11 +182,15 @@ def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] 
         share = tries // len(draws) + (number < tries % len(draws))
         both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), exact(p))))
         for first in range(0, share, EXACT):
-            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), first), EXACT)
+            keys = jax.random.split(
+                jax.random.fold_in(jax.random.fold_in(key, number), first), EXACT
+            )
             problems, (own, other, visible) = both(keys)
             names = [_names(eqx.filter_vmap(lambda v: v.outcome)(v)) for v in (own, other)]
             for i in range(min(EXACT, share - first)):
-                item = lambda tree, i=i: jax.tree.map(lambda x: x[i] if eqx.is_array(x) else x, tree)  # noqa: E731
+                item = lambda tree, i=i: jax.tree.map(
+                    lambda x: x[i] if eqx.is_array(x) else x, tree
+                )
                 outcomes[names[0][i]] += 1
                 if names[0][i] == "violated":
                     found["false_alarm"] = Trial(item(problems), item(own))
@@ -178,8 +202,16 @@ def search_exact(claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] 
                 break
         if any(found.values()):
             break
-    count = lambda c: {n: c[n] for n in NAMES if c[n]}  # noqa: E731
-    return ExactResult(claim, seed, count(outcomes), count(off), found["false_alarm"], found["missed"], time.perf_counter() - begin)
+    count = lambda c: {n: c[n] for n in NAMES if c[n]}
+    return ExactResult(
+        claim,
+        seed,
+        count(outcomes),
+        count(off),
+        found["false_alarm"],
+        found["missed"],
+        time.perf_counter() - begin,
+    )
 
 
 def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
@@ -194,11 +226,16 @@ def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
         share = tries // shapes + (number < tries % shapes)
         judge = eqx.filter_jit(eqx.filter_vmap(lambda problem: claim.judge(problem).outcome))
         for first in range(0, share, BATCH):
-            keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, number), first), BATCH)
+            keys = jax.random.split(
+                jax.random.fold_in(jax.random.fold_in(key, number), first), BATCH
+            )
             problems = eqx.filter_vmap(draw)(keys)
             names = _names(judge(problems))
             for i in range(min(BATCH, share - first)):
-                yield jax.tree.map(lambda x, i=i: x[i] if eqx.is_array(x) else x, problems), names[i]
+                yield (
+                    jax.tree.map(lambda x, i=i: x[i] if eqx.is_array(x) else x, problems),
+                    names[i],
+                )
 
 
 def _names(outcomes: Any) -> list[str]:
@@ -244,7 +281,9 @@ def _simpler(problem: Any) -> Iterator[Any]:
 
 def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
     """Problems with rounder numbers, the roundest first: `build` makes one, given what rounds a number or all numbers of a tree."""
-    return (functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3))
+    return (
+        functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3)
+    )
 
 
 def rounder(tree: Any, digits: int) -> Any:

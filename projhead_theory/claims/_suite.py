@@ -75,7 +75,11 @@ def check_all(
             return check(claim, seed, quick=quick, level=level, progress=go_on)
 
     # From both ends: neighbours share what is compiled, so they had better not start together.
-    ends = [i for pair in zip(range(len(claims)), reversed(range(len(claims))), strict=True) for i in pair][: len(claims)]
+    ends = [
+        i
+        for pair in zip(range(len(claims)), reversed(range(len(claims))), strict=True)
+        for i in pair
+    ][: len(claims)]
     # Those of many samples first: they take longest, and had better not be left over.
     order = sorted(ends, key=lambda i: claims[i].tests == 0)
     pool = ThreadPoolExecutor(count)

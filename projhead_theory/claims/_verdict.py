@@ -71,7 +71,14 @@ class Verdict(eqx.Module):
     def outcome(self) -> Any:
         """An entry of `Outcome`."""
         premise = functools.reduce(operator.and_, self.premises.values(), jnp.ones((), bool))
-        return judge(self.discrepancy, self.parts, self.effect, settled=self.settled, finite=self.finite, premise=premise)
+        return judge(
+            self.discrepancy,
+            self.parts,
+            self.effect,
+            settled=self.settled,
+            finite=self.finite,
+            premise=premise,
+        )
 
     @property
     def waived(self) -> "Verdict":
@@ -86,7 +93,15 @@ class Verdict(eqx.Module):
     def name(self) -> str:
         """The outcome's short name."""
         here = self.on_host
-        number = _number(np, here.discrepancy, here.tolerance, here.effect, here.settled, here.finite, not here.failed)
+        number = _number(
+            np,
+            here.discrepancy,
+            here.tolerance,
+            here.effect,
+            here.settled,
+            here.finite,
+            not here.failed,
+        )
         return NAMES[int(number)]
 
     @property
@@ -118,12 +133,18 @@ class Verdict(eqx.Module):
     def remedy(self) -> str:
         """What would decide an undecidable comparison: less of the widest part of its tolerance, where it blurs most."""
         i, here = self.worst, self.on_host
-        widest = max(here.parts, key=lambda part: np.nan_to_num(float(here.parts[part][i]), nan=np.inf))
+        widest = max(
+            here.parts, key=lambda part: np.nan_to_num(float(here.parts[part][i]), nan=np.inf)
+        )
         return f"an effect of {float(here.effect[i]):.1e} needs less {widest}: {REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
 
     def __str__(self) -> str:
         i, name, here = self.worst, self.name, self.on_host
-        parts = ", ".join(f"{part} {float(value[i]):.0e}" for part, value in here.parts.items() if float(value[i]) > 0)
+        parts = ", ".join(
+            f"{part} {float(value[i]):.0e}"
+            for part, value in here.parts.items()
+            if float(value[i]) > 0
+        )
         word = name.replace("_", " ")
         if name == "undecidable":
             word += f" ({self.remedy})"
@@ -176,7 +197,13 @@ class Verdict(eqx.Module):
 
 
 def judge(
-    discrepancy: Array, parts: Mapping[str, Array], effect: Array, *, settled: Any = True, finite: Any = True, premise: Any = True
+    discrepancy: Array,
+    parts: Mapping[str, Array],
+    effect: Array,
+    *,
+    settled: Any = True,
+    finite: Any = True,
+    premise: Any = True,
 ) -> Any:
     """The outcome, in order: diverged; premise failed; holds, unless the tolerance hides the effect; not converged; violated."""
     tolerance = functools.reduce(operator.add, parts.values())
@@ -187,14 +214,18 @@ def judge(
     return outcome
 
 
-def _number(xp: Any, discrepancy: Any, tolerance: Any, effect: Any, settled: Any, finite: Any, premise: Any) -> Any:
+def _number(
+    xp: Any, discrepancy: Any, tolerance: Any, effect: Any, settled: Any, finite: Any, premise: Any
+) -> Any:
     """The number among `NAMES` of the outcome, with the array functions of NumPy or of JAX."""
     number = {name: i for i, name in enumerate(NAMES)}
     agrees = xp.where(xp.all(tolerance < effect), number["holds"], number["undecidable"])
     differs = xp.where(xp.asarray(settled), number["violated"], number["not_converged"])
     result = xp.where(xp.all(discrepancy <= tolerance), agrees, differs)
     result = xp.where(xp.asarray(premise), result, number["premise_failed"])
-    return xp.where(xp.asarray(finite) & xp.all(xp.isfinite(discrepancy)), result, number["diverged"])
+    return xp.where(
+        xp.asarray(finite) & xp.all(xp.isfinite(discrepancy)), result, number["diverged"]
+    )
 
 
 def compare_values(
@@ -223,9 +254,14 @@ def compare_values(
     if not errors:
         raise bad("errors", "none", "at least one named source of error")
     # A number becomes an array first, so that another one does not recompile.
-    array = lambda x: x if x is None or isinstance(x, jax.Array) else np.asarray(x)  # noqa: E731
+    array = lambda x: x if x is None or isinstance(x, jax.Array) else np.asarray(x)
     return Verdict(
-        **_relative(predicted, measured, {name: array(value) for name, value in errors.items()}, array(effect)),
+        **_relative(
+            predicted,
+            measured,
+            {name: array(value) for name, value in errors.items()},
+            array(effect),
+        ),
         premises={name: jnp.asarray(value, bool) for name, value in (premises or {}).items()},
         settled=jnp.asarray(settled, bool),
         finite=jnp.asarray(finite, bool),
@@ -235,12 +271,14 @@ def compare_values(
 
 
 @eqx.filter_jit
-def _relative(predicted: Array, measured: Array, errors: dict[str, Any], effect: Any) -> dict[str, Any]:
+def _relative(
+    predicted: Array, measured: Array, errors: dict[str, Any], effect: Any
+) -> dict[str, Any]:
     wide = predicted.reshape(predicted.shape[0], -1)
     seen = measured.reshape(wide.shape).astype(wide.dtype)
     size = jnp.sqrt(jnp.sum(wide**2, axis=1))
     scale = jnp.where(size > 0, size, 1)
-    rows = lambda x: jnp.broadcast_to(jnp.asarray(x, wide.dtype), size.shape) / scale  # noqa: E731
+    rows = lambda x: jnp.broadcast_to(jnp.asarray(x, wide.dtype), size.shape) / scale
     return {
         "discrepancy": jnp.sqrt(jnp.sum((seen - wide) ** 2, axis=1)) / scale,
         "parts": {name: rows(value) for name, value in errors.items()},

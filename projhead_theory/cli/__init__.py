@@ -33,7 +33,10 @@ def _version(value: bool) -> bool:
     return value
 
 
-Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")]
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
+]
 
 
 @app.callback()

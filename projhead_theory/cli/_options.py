@@ -14,18 +14,38 @@ from .._errors import bad
 if TYPE_CHECKING:
     from ..problems import ContrastiveProblem
 
-Strength = Annotated[str, typer.Option(help="Strength of each feature, separated by commas: 2,1,0.5.")]
-Noise = Annotated[str | None, typer.Option(help="Scale of additive Gaussian noise, one number a feature.")]
+Strength = Annotated[
+    str, typer.Option(help="Strength of each feature, separated by commas: 2,1,0.5.")
+]
+Noise = Annotated[
+    str | None, typer.Option(help="Scale of additive Gaussian noise, one number a feature.")
+]
 Flip = Annotated[str | None, typer.Option(help="Probability of a sign flip, one number a feature.")]
-Mask = Annotated[str | None, typer.Option(help="Probability of masking to zero, one number a feature.")]
+Mask = Annotated[
+    str | None, typer.Option(help="Probability of masking to zero, one number a feature.")
+]
 Depth = Annotated[int, typer.Option(help="Number of layers, the projection head included.")]
-Width = Annotated[int | None, typer.Option(help="Width of every layer; the dimension if not given.")]
-_TARGET = typer.Option(metavar="J", help="Number of the feature, from 0, whose sign is the downstream label.")
+Width = Annotated[
+    int | None, typer.Option(help="Width of every layer; the dimension if not given.")
+]
+_TARGET = typer.Option(
+    metavar="J", help="Number of the feature, from 0, whose sign is the downstream label."
+)
 Target = Annotated[int, _TARGET]
 OptionalTarget = Annotated[int | None, _TARGET]
-Downstream = Annotated[str | None, typer.Option(help="Strength of each feature downstream; those of training if not given.")]
+Downstream = Annotated[
+    str | None,
+    typer.Option(help="Strength of each feature downstream; those of training if not given."),
+]
 Head = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
-Json = Annotated[str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON to a file, or to standard output.")]
+Json = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="FILE|-",
+        help="Write the result as JSON to a file, or to standard output.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 
@@ -52,7 +72,12 @@ def require_writable(name: str, path: str | None) -> None:
     if path is None or (path == "-" and name == "json"):
         return
     folder = os.path.dirname(path) or "."
-    if path == "-" or os.path.isdir(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+    if (
+        path == "-"
+        or os.path.isdir(path)
+        or not os.path.isdir(folder)
+        or not os.access(folder, os.W_OK)
+    ):
         raise bad(name, repr(path), "a file in a folder that can be written to")
 
 
@@ -70,18 +95,28 @@ def numbers(name: str, text: str) -> list[float]:
         raise bad(name, repr(text), "numbers separated by commas, such as 2,1,0.5") from None
 
 
-def problem(strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher") -> ContrastiveProblem:
+def problem(
+    strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher"
+) -> ContrastiveProblem:
     """The feature model of the options: sign flips, then masks, then noise."""
     from ..problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Mask, SignFlip
 
     features = Features(numbers("strength", strength), law)
     parts = []
-    for name, text, kind in (("flip", flip, SignFlip), ("mask", mask, Mask), ("noise", noise, AdditiveNoise)):
+    for name, text, kind in (
+        ("flip", flip, SignFlip),
+        ("mask", mask, Mask),
+        ("noise", noise, AdditiveNoise),
+    ):
         if text is None:
             continue
         values = numbers(name, text)
         if len(values) != features.dim:
-            raise bad(name, f"{len(values)} numbers ({text})", f"{features.dim}, as many as there are strengths")
+            raise bad(
+                name,
+                f"{len(values)} numbers ({text})",
+                f"{features.dim}, as many as there are strengths",
+            )
         try:
             parts.append(kind(values))
         except ValueError as error:

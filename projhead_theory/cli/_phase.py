@@ -17,9 +17,21 @@ AXIS = "KNOB[@FEATURE]:LOW:HIGH"
 def phase(
     strength: options.Strength,
     x: Annotated[
-        str, typer.Option("--x", metavar=AXIS, help="What varies along x: noise:0:3 is the target's noise; noise@2:0:3 that of 2.")
+        str,
+        typer.Option(
+            "--x",
+            metavar=AXIS,
+            help="What varies along x: noise:0:3 is the target's noise; noise@2:0:3 that of 2.",
+        ),
     ],
-    y: Annotated[str, typer.Option("--y", metavar=AXIS, help="What varies along y: strength, noise, flip, mask or downstream.")],
+    y: Annotated[
+        str,
+        typer.Option(
+            "--y",
+            metavar=AXIS,
+            help="What varies along y: strength, noise, flip, mask or downstream.",
+        ),
+    ],
     target: options.Target,
     noise: options.Noise = None,
     flip: options.Flip = None,
@@ -29,9 +41,13 @@ def phase(
     head: options.Head = 1,
     width: options.Width = None,
     points: Annotated[int, typer.Option(help="Points of the grid along each axis.")] = 256,
-    simulate: Annotated[int, typer.Option(metavar="K", help="Train K networks at random points of the plane.")] = 0,
+    simulate: Annotated[
+        int, typer.Option(metavar="K", help="Train K networks at random points of the plane.")
+    ] = 0,
     seed: options.Seed = 0,
-    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
+    ] = None,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
@@ -57,21 +73,37 @@ def phase(
     y_knob, y_low, y_high = _axis("y", y, target)
     features = options.problem(strength, noise, flip, mask).features.strength
     given = {
-        name: None if text is None else options.numbers(name, text) for name, text in (("noise", noise), ("flip", flip), ("mask", mask))
+        name: None if text is None else options.numbers(name, text)
+        for name, text in (("noise", noise), ("flip", flip), ("mask", mask))
     }
     after = None if downstream is None else options.numbers("downstream", downstream)
-    plane = theory.FeaturePlane(x_knob, y_knob, target, features, **given, downstream=after, width=width)
-    diagram = theory.phase_diagram(plane, np.linspace(x_low, x_high, points), np.linspace(y_low, y_high, points), depth, head)
+    plane = theory.FeaturePlane(
+        x_knob, y_knob, target, features, **given, downstream=after, width=width
+    )
+    diagram = theory.phase_diagram(
+        plane, np.linspace(x_low, x_high, points), np.linspace(y_low, y_high, points), depth, head
+    )
     check = None
     if simulate:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
 
         from ..theorems import check_phase
 
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=simulate)
-            check = check_phase(diagram, simulate, jax.random.key(seed), lambda done: progress.update(task, completed=done))
+            check = check_phase(
+                diagram,
+                simulate,
+                jax.random.key(seed),
+                lambda done: progress.update(task, completed=done),
+            )
     if json is not None:
         report.write_json(report.phase_report(diagram, check), json)
     if json != "-":

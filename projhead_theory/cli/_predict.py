@@ -28,16 +28,24 @@ def predict(
         curve = _curve(prediction, width, target, downstream, problem.features.strength)
         report["downstream"] = reports.complexity_report(curve, depth, target, head)
     elif downstream is not None:
-        raise options.bad("downstream", repr(downstream), "--target J beside it: the feature whose sign is the label")
+        raise options.bad(
+            "downstream",
+            repr(downstream),
+            "--target J beside it: the feature whose sign is the label",
+        )
     if json != "-":
         from rich.console import Console
 
         console = Console()
         console.print(reports.prediction_table(report, problem.features.strength.tolist()))
         if not report["unique"]:
-            console.print(f"Not unique: width {width} cuts between tied signal fractions; the tied features' weights are undetermined.")
+            console.print(
+                f"Not unique: width {width} cuts between tied signal fractions; the tied features' weights are undetermined."
+            )
         if report["unresolved"]:
-            console.print(f"Too small for {precision}: the weights of {report['unresolved']} kept are not zero, though they show as zero.")
+            console.print(
+                f"Too small for {precision}: the weights of {report['unresolved']} kept are not zero, though they show as zero."
+            )
         if target is not None:
             console.print(reports.complexity_table(report["downstream"]))
             console.print(reports.complexity_sentence(report["downstream"]), highlight=False)
@@ -54,8 +62,16 @@ def _curve(prediction, width: int | None, target: int, downstream: str | None, s
 
     after = strength if downstream is None else options.numbers("downstream", downstream)
     if len(after) != len(strength):
-        raise options.bad("downstream", f"{len(after)} numbers ({downstream})", f"{len(strength)}, as many as there are strengths")
+        raise options.bad(
+            "downstream",
+            f"{len(after)} numbers ({downstream})",
+            f"{len(strength)}, as many as there are strengths",
+        )
     weights = theory.feature_weights(prediction.moments, width)
     if jnp.isnan(weights).any():
-        raise options.bad("width", str(width), "a width that does not cut between tied signal fractions, for --target")
+        raise options.bad(
+            "width",
+            str(width),
+            "a width that does not cut between tied signal fractions, for --target",
+        )
     return theory.feature_complexity(weights, after, target)

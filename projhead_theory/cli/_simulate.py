@@ -14,24 +14,39 @@ def simulate(
     noise: options.Noise = None,
     flip: options.Flip = None,
     mask: options.Mask = None,
-    law: Annotated[str, typer.Option(help="Law of the features: rademacher, gaussian, uniform, laplace or spike-and-slab.")] = "rademacher",
+    law: Annotated[
+        str,
+        typer.Option(
+            help="Law of the features: rademacher, gaussian, uniform, laplace or spike-and-slab."
+        ),
+    ] = "rademacher",
     depth: options.Depth = 2,
     width: options.Width = None,
     method: Annotated[
-        str, typer.Option(help="flow (gradient flow), descent (full batch) or stochastic (fresh views every step).")
+        str,
+        typer.Option(
+            help="flow (gradient flow), descent (full batch) or stochastic (fresh views every step)."
+        ),
     ] = "flow",
     start: Annotated[str, typer.Option(help="gaussian, balanced or orthogonal.")] = "balanced",
     scale: Annotated[float, typer.Option(help="Scale of the start.")] = 0.1,
     seed: options.Seed = 0,
     until: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
-    solver: Annotated[str, typer.Option(help="flow: explicit, or implicit for stiff runs.")] = "explicit",
-    optimiser: Annotated[str, typer.Option(help="descent, stochastic: sgd, momentum or adam.")] = "sgd",
+    solver: Annotated[
+        str, typer.Option(help="flow: explicit, or implicit for stiff runs.")
+    ] = "explicit",
+    optimiser: Annotated[
+        str, typer.Option(help="descent, stochastic: sgd, momentum or adam.")
+    ] = "sgd",
     step: Annotated[float, typer.Option(help="descent, stochastic: learning rate.")] = 1e-2,
     steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
     batch: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
     decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
     json: options.Json = None,
-    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Save a figure: theory as lines, simulation as markers.")] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Save a figure: theory as lines, simulation as markers."),
+    ] = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Train a deep linear network on a feature model and print measured beside predicted weights."""
@@ -47,9 +62,15 @@ def simulate(
     problem = options.problem(strength, noise, flip, mask, law)
     moments = problem.moments()
     draw, train = jax.random.split(jax.random.key(seed))
-    starts = {"gaussian": DeepLinear.init, "balanced": DeepLinear.balanced, "orthogonal": DeepLinear.orthogonal}
+    starts = {
+        "gaussian": DeepLinear.init,
+        "balanced": DeepLinear.balanced,
+        "orthogonal": DeepLinear.orthogonal,
+    }
     prediction = theory.layerwise(moments, depth, width=width, throw=False)
-    network = options.choice("start", start, starts)(draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale)
+    network = options.choice("start", start, starts)(
+        draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
+    )
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
@@ -61,7 +82,14 @@ def simulate(
     quiet = Console(stderr=True)
     begin = time.perf_counter()
     with quiet.status(f"training by {method}"):
-        settings = {"until": until, "solver": solver, "optimiser": optimiser, "step": step, "steps": steps, "batch": batch}
+        settings = {
+            "until": until,
+            "solver": solver,
+            "optimiser": optimiser,
+            "step": step,
+            "steps": steps,
+            "batch": batch,
+        }
         trajectory = run(network, problem, moments, decay, train, settings)
         jax.block_until_ready(trajectory.loss)
     seconds = time.perf_counter() - begin
@@ -69,7 +97,9 @@ def simulate(
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
     # With decay the minimiser is another one: measured weights are shown, no verdict is passed.
     verdict = None if decay > 0 or diverged else compare(prediction, trajectory)
-    report = trajectory_report(trajectory, prediction if verdict is not None else None, verdict, seconds)
+    report = trajectory_report(
+        trajectory, prediction if verdict is not None else None, verdict, seconds
+    )
     if json is not None:
         write_json(report, json)
     if diverged:
@@ -83,7 +113,9 @@ def simulate(
     if json != "-":
         console = Console()
         console.print(comparison_table(report))
-        console.print(f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)")
+        console.print(
+            f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)"
+        )
         if verdict is not None:
             console.print(str(verdict), markup=False, highlight=False)
     if plot is not None:
@@ -98,7 +130,11 @@ def _flow(network, problem, moments, decay, key, s):
 
     solvers = {"explicit": simulation.explicit, "implicit": simulation.implicit}
     return simulation.gradient_flow(
-        network, moments, until=s["until"], solver=options.choice("solver", s["solver"], solvers)(), decay=decay
+        network,
+        moments,
+        until=s["until"],
+        solver=options.choice("solver", s["solver"], solvers)(),
+        decay=decay,
     )
 
 
@@ -111,13 +147,20 @@ def _descent(network, problem, moments, decay, key, s):
 def _stochastic(network, problem, moments, decay, key, s):
     from .. import simulation
 
-    return simulation.stochastic(network, problem, key=key, decay=decay, batch=s["batch"], **_discrete(s))
+    return simulation.stochastic(
+        network, problem, key=key, decay=decay, batch=s["batch"], **_discrete(s)
+    )
 
 
 def _discrete(s):
     """What the two discrete-time methods have in common."""
     record = max(min(64, s["steps"] + 1), 2) if s["steps"] else [0]
-    return {"optimiser": _optimiser(s["optimiser"]), "step": s["step"], "steps": s["steps"], "record": record}
+    return {
+        "optimiser": _optimiser(s["optimiser"]),
+        "step": s["step"],
+        "steps": s["steps"],
+        "record": record,
+    }
 
 
 def _optimiser(name: str):
@@ -125,4 +168,6 @@ def _optimiser(name: str):
     import optax
 
     momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
-    return options.choice("optimiser", name, {"sgd": optax.sgd, "momentum": momentum, "adam": optax.adam})
+    return options.choice(
+        "optimiser", name, {"sgd": optax.sgd, "momentum": momentum, "adam": optax.adam}
+    )

@@ -17,24 +17,52 @@ if TYPE_CHECKING:
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Claims to run; all if none is named.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Claims to run; all if none is named."),
+    ] = None,
     seed: options.Seed = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer problems a claim, compiled with little optimisation; every control all the same.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="Fewer problems a claim, compiled with little optimisation; every control all the same.",
+        ),
     ] = False,
-    fuzz: Annotated[int | None, typer.Option(metavar="N", help="Search for counterexamples instead: N random problems a claim.")] = None,
+    fuzz: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Search for counterexamples instead: N random problems a claim."
+        ),
+    ] = None,
     json: options.Json = None,
-    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a self-contained report with formulas and figures.")] = None,
-    markdown: Annotated[str | None, typer.Option(metavar="FILE", help="Write the report as Markdown.")] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write a self-contained report with formulas and figures."
+        ),
+    ] = None,
+    markdown: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the report as Markdown.")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the claims and exit.")] = False,
     views: Annotated[
-        str | None, typer.Option(metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d).")
+        str | None,
+        typer.Option(
+            metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d)."
+        ),
     ] = None,
     depth: Annotated[int, typer.Option(help="With --views: number of layers.")] = 2,
     width: Annotated[
-        int | None, typer.Option(help="With --views: width of every layer; by default the directions with signal, at most 8.")
+        int | None,
+        typer.Option(
+            help="With --views: width of every layer; by default the directions with signal, at most 8."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Threads; as many as there are cores if not given.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Threads; as many as there are cores if not given."),
+    ] = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
@@ -43,7 +71,11 @@ def verify(
     for name, path in (("json", json), ("html", html), ("markdown", markdown)):
         options.require_writable(name, path)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
-        raise options.bad("fuzz", "--html, --markdown, --quick, --views or --workers beside it", "--fuzz with --json alone")
+        raise options.bad(
+            "fuzz",
+            "--html, --markdown, --quick, --views or --workers beside it",
+            "--fuzz with --json alone",
+        )
     if workers is not None and workers < 1:
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
@@ -56,10 +88,14 @@ def verify(
     if list_:
         chosen = theorems.find(names or [])
         if json is not None:
-            report.write_json({"schema": report.SCHEMA, "claims": [_described(claim) for claim in chosen]}, json)
+            report.write_json(
+                {"schema": report.SCHEMA, "claims": [_described(claim) for claim in chosen]}, json
+            )
         if json != "-":
             for claim in chosen:
-                console.print(f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False)
+                console.print(
+                    f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False
+                )
         return 0
     if views is None:
         chosen = theorems.find(names or [])
@@ -83,7 +119,9 @@ def _described(claim: Claim) -> dict[str, Any]:
         "latex": claim.latex,
         "hypotheses": list(claim.hypotheses),
         "source": claim.source,
-        "controls": [{"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls],
+        "controls": [
+            {"name": c.name, "breaks": c.breaks, "expects": c.expects} for c in claim.controls
+        ],
     }
 
 
@@ -105,7 +143,12 @@ def _run(
     from .. import claims, report
 
     results, interrupted, begin = [], False, time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=_quiet(), transient=True) as progress:
         task = progress.add_task("", total=len(chosen))
 
@@ -113,10 +156,12 @@ def _run(
             results.append(result)
             progress.advance(task)
 
-        show = lambda step: progress.update(task, description=step)  # noqa: E731
+        show = lambda step: progress.update(task, description=step)
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
-                claims.check_all(chosen, seed, quick=quick, workers=workers, progress=done, step=show)
+                claims.check_all(
+                    chosen, seed, quick=quick, workers=workers, progress=done, step=show
+                )
         except KeyboardInterrupt:
             interrupted = True
 
@@ -135,9 +180,16 @@ def _run(
         for result in results:
             if not result.holds:
                 worst = result.counterexample or result.worst
-                console.print(f"{result.claim.name}: {worst.label}: {worst.verdict}", markup=False, highlight=False)
+                console.print(
+                    f"{result.claim.name}: {worst.label}: {worst.verdict}",
+                    markup=False,
+                    highlight=False,
+                )
     if interrupted:
-        print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
+        print(
+            "projhead: interrupted; what was done is reported, and says that it is partial",
+            file=sys.stderr,
+        )
         options.leave(130)
         return 130
     return 0 if data["all_hold"] else 1
@@ -150,13 +202,20 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
     from .. import claims, report
 
     results, interrupted = [], False
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=_quiet(), transient=True) as progress:
         task = progress.add_task("", total=tries * len(chosen))
         try:
             for number, claim in enumerate(chosen):
                 progress.update(task, description=claim.name)
-                show = lambda done, number=number: progress.update(task, completed=number * tries + done)  # noqa: E731
+                show = lambda done, number=number: progress.update(
+                    task, completed=number * tries + done
+                )
                 results.append(claims.search_both(claim, tries, seed, show))
                 # Its programs are of no use to the next, and hold memory mappings, of which a process has only so many.
                 jax.clear_caches()
@@ -171,18 +230,29 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
         found = [r for r in results if r.counterexample is not None]
         for result in found:
             console.print(
-                f"{result.claim.name}: {result.counterexample.label}: {result.counterexample.verdict}", markup=False, highlight=False
+                f"{result.claim.name}: {result.counterexample.label}: {result.counterexample.verdict}",
+                markup=False,
+                highlight=False,
             )
         for exact in (r.exact for r in results if r.exact is not None):
             for what, trial in (("false alarm", exact.false_alarm), ("missed", exact.missed)):
                 if trial is not None:
-                    console.print(f"{exact.claim.name}: {what}: {trial.label}: {trial.verdict}", markup=False, highlight=False)
-        wrong = [r.exact.claim.name for r in results if r.exact is not None and not r.exact.survived]
+                    console.print(
+                        f"{exact.claim.name}: {what}: {trial.label}: {trial.verdict}",
+                        markup=False,
+                        highlight=False,
+                    )
+        wrong = [
+            r.exact.claim.name for r in results if r.exact is not None and not r.exact.survived
+        ]
         said = {"refuted": [r.claim.name for r in found], "check at fault": wrong}
         summary = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
         console.print(f"seed {seed}: {summary or 'no counterexample found'}")
     if interrupted:
-        print("projhead: interrupted; what was done is reported, and says that it is partial", file=sys.stderr)
+        print(
+            "projhead: interrupted; what was done is reported, and says that it is partial",
+            file=sys.stderr,
+        )
         return 130
     return 0 if data["all_survive"] else 1
 

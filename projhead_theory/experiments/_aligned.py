@@ -18,7 +18,9 @@ def loss_name(value: str) -> str:
 
 
 @eqx.filter_jit
-def aligned_grams(times: Float[Array, " T"], groups: Groups, start: Array, depth: int, loss: str) -> Float[Array, "T L d d"]:
+def aligned_grams(
+    times: Float[Array, " T"], groups: Groups, start: Array, depth: int, loss: str
+) -> Float[Array, "T L d d"]:
     r"""Grams at every time from the start whose end-to-end weight is the same in all directions.
 
     The direction $\mu$ of the class is learned, those orthogonal to it fade, each alone. NaN where that is not so: classes that are not
@@ -34,7 +36,9 @@ def aligned_grams(times: Float[Array, " T"], groups: Groups, start: Array, depth
     commute = jnp.max(jnp.abs(image - along * u)) <= rounding * jnp.trace(second)
     # The class direction has the largest eigenvalue by far, and the others are those of the moments orthogonal to it.
     out = jnp.eye(groups.dim, dtype=mean.dtype) - jnp.outer(u, u)
-    rest, directions = jnp.linalg.eigh(matmul(matmul(out, second), out) + 2 * jnp.trace(second) * jnp.outer(u, u))
+    rest, directions = jnp.linalg.eigh(
+        matmul(matmul(out, second), out) + 2 * jnp.trace(second) * jnp.outer(u, u)
+    )
     q = jnp.append(jnp.maximum(rest[:-1], 0), along)
     signal = jnp.zeros(groups.dim, mean.dtype).at[-1].set(size if loss == "regression" else size**2)
     law = theory.regression.layer_weights if loss == "regression" else theory.dynamics.layer_weights

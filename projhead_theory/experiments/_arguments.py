@@ -36,7 +36,12 @@ def depth(value: Any) -> int:
     return _checks.count("depth", value, 2)
 
 
-def in_batches(run: Callable[[np.ndarray], Array], count: int, at_once: int | None, progress: Callable[[str], None]) -> Array:
+def in_batches(
+    run: Callable[[np.ndarray], Array],
+    count: int,
+    at_once: int | None,
+    progress: Callable[[str], None],
+) -> Array:
     """`run` on the numbers below `count`, so many at once as fit in memory; all of them if nothing is said."""
     size = count if at_once is None else min(count, _checks.count("at_once", at_once))
     found = []

@@ -60,7 +60,11 @@ class ConnectedSweep(eqx.Module):
         differences = self.differences
         count = differences.shape[-1]
         tests = 2 * differences[..., 0].size
-        half = stats.t.ppf(1 - self.level / tests, count - 1) * differences.std(axis=-1, ddof=1) / count**0.5
+        half = (
+            stats.t.ppf(1 - self.level / tests, count - 1)
+            * differences.std(axis=-1, ddof=1)
+            / count**0.5
+        )
         return self.share - half, self.share + half
 
     @property
@@ -80,9 +84,16 @@ class ConnectedSweep(eqx.Module):
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON: shares with their limits and verdicts, not every seed; what is not finite is None."""
         low, high = self.limits
-        numbers = {name: plain(getattr(self, name)) for name in ("strength", "flips", "share", "predicted", "reach", "level", "negligible")}
+        numbers = {
+            name: plain(getattr(self, name))
+            for name in ("strength", "flips", "share", "predicted", "reach", "level", "negligible")
+        }
         words = {"verdict": self.verdict.tolist(), "foretold": self.foretold.tolist()}
-        return numbers | {"low": plain(low), "high": plain(high), "seeds": self.squares.shape[3]} | words
+        return (
+            numbers
+            | {"low": plain(low), "high": plain(high), "seeds": self.squares.shape[3]}
+            | words
+        )
 
     def to_xarray(self):
         """A labelled `xarray.Dataset`."""
@@ -156,31 +167,63 @@ def connected_sweep(
     strong = grid("strong", _checks.positive("strong", strong), "one number a feature")
     strong_flips = _checks.probability("strong_flips", strong_flips)
     if strong_flips.shape not in ((), strong.shape):
-        raise _checks.bad("strong_flips", f"shape {strong_flips.shape}", f"one probability, or {strong.size}: one a strong feature")
+        raise _checks.bad(
+            "strong_flips",
+            f"shape {strong_flips.shape}",
+            f"one probability, or {strong.size}: one a strong feature",
+        )
     phi = grid("strength", _checks.positive("strength", strength), "one number a setting")
     alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting")
     seeds = _checks.count("seeds", seeds, 2)
     for name, value in (("level", level), ("negligible", negligible)):
-        _checks.require(name, one(name, _checks.floating(name, value)), lambda v: (v > 0) & (v < 1), "a number between 0 and 1")
+        _checks.require(
+            name,
+            one(name, _checks.floating(name, value)),
+            lambda v: (v > 0) & (v < 1),
+            "a number between 0 and 1",
+        )
     keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, seeds))
     starts = eqx.filter_vmap(start)(keys[0])
     depth, inputs = len(starts.layers), starts.layers[0].shape[-1]
     if depth < 2 or inputs != strong.size + 2:
-        raise _checks.bad("start", f"{inputs} inputs, {depth} layers", f"{strong.size + 2} inputs, at least 2 layers")
+        raise _checks.bad(
+            "start",
+            f"{inputs} inputs, {depth} layers",
+            f"{strong.size + 2} inputs, at least 2 layers",
+        )
     dtype = starts.layers[0].dtype
-    cast = lambda x: x.astype(dtype)  # noqa: E731
-    phi, alpha, strong, strong_flips = (cast(x) for x in (phi, alpha, strong, jnp.broadcast_to(strong_flips, strong.shape)))
+    cast = lambda x: x.astype(dtype)
+    phi, alpha, strong, strong_flips = (
+        cast(x) for x in (phi, alpha, strong, jnp.broadcast_to(strong_flips, strong.shape))
+    )
     rate = cast(_checks.positive("step", step))
-    counts = _checks.count("steps", steps), _checks.count("batch", batch, 2), _checks.count("samples", samples, 64)
+    counts = (
+        _checks.count("steps", steps),
+        _checks.count("batch", batch, 2),
+        _checks.count("samples", samples, 64),
+    )
     shape = (phi.size, alpha.size, seeds)
     i, j, seed = (index.ravel() for index in np.indices(shape))
     each = eqx.filter_vmap(lambda *run: _run(run, strong, strong_flips, rate, *counts))
-    pick = lambda index: jax.tree.map(lambda x: x[index], (starts, keys[1], keys[2]))  # noqa: E731
-    found = in_batches(lambda rows: each(*pick(seed[rows]), phi[i[rows]], alpha[j[rows]]), seed.size, at_once, progress)
+    pick = lambda index: jax.tree.map(lambda x: x[index], (starts, keys[1], keys[2]))
+    found = in_batches(
+        lambda rows: each(*pick(seed[rows]), phi[i[rows]], alpha[j[rows]]),
+        seed.size,
+        at_once,
+        progress,
+    )
     squares = jnp.moveaxis(found.reshape(*shape, *found.shape[1:]), -2, 0)
     template = _diagonal(starts)
     reach = threshold_reach(template.weights, template.thresholds)[:, 0]
-    return ConnectedSweep(phi, alpha, squares, diagonal_weights(template, phi, alpha), reach, float(level), float(negligible))
+    return ConnectedSweep(
+        phi,
+        alpha,
+        squares,
+        diagonal_weights(template, phi, alpha),
+        reach,
+        float(level),
+        float(negligible),
+    )
 
 
 def _run(
@@ -197,7 +240,9 @@ def _run(
     m = len(strong)
     features = Features(jnp.append(strong, phi), mixing=jnp.eye(m + 2, m + 1, dtype=phi.dtype))
     problem = ContrastiveProblem(features, SignFlip(jnp.append(strong_flips, alpha)))
-    trained = stochastic(network, problem, key=training, step=rate, steps=steps, batch=batch, record=2)
+    trained = stochastic(
+        network, problem, key=training, step=rate, steps=steps, batch=batch, record=2
+    )
     probe = ContrastiveProblem(Features(jnp.append(strong, jnp.stack([phi, phi]))))
     square = _square(trained.final, probe, probing, samples)
     # All strong features count alike: the mean of their squares.
@@ -206,7 +251,9 @@ def _run(
 
 
 @eqx.filter_jit
-def _square(network: Connected, probe: ContrastiveProblem, key: Array, samples: int) -> Float[Array, "L d"]:
+def _square(
+    network: Connected, probe: ContrastiveProblem, key: Array, samples: int
+) -> Float[Array, "L d"]:
     """The squares alone: compiled as one, read-outs, which cost the most in wide layers, are left out."""
     return feature_weights(network, probe, key=key, samples=samples).square
 
@@ -215,5 +262,12 @@ def _diagonal(starts: Connected) -> ThresholdedDiagonal:
     """One feature with the largest weight of each layer, a mean over starts, and the lowest threshold."""
     weights = jnp.stack([jnp.mean(jnp.max(jnp.abs(w), axis=(1, 2))) for w in starts.layers])
     cuts = starts.thresholds if isinstance(starts, ShallowThresholded) else ()
-    lowest = jnp.stack([*(jnp.min(b) for b in cuts), *(jnp.zeros((), weights.dtype) for _ in starts.layers[len(cuts) :])])
-    return ThresholdedDiagonal(weights[:, None], lowest[:, None], isinstance(starts, ShallowThresholded) and starts.trained)
+    lowest = jnp.stack(
+        [
+            *(jnp.min(b) for b in cuts),
+            *(jnp.zeros((), weights.dtype) for _ in starts.layers[len(cuts) :]),
+        ]
+    )
+    return ThresholdedDiagonal(
+        weights[:, None], lowest[:, None], isinstance(starts, ShallowThresholded) and starts.trained
+    )

@@ -33,7 +33,10 @@ class FeatureSweep(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON; what is not finite is None."""
-        values = {name: plain(getattr(self, name)) for name in ("strength", "flips", "predicted", "measured", "reach")}
+        values = {
+            name: plain(getattr(self, name))
+            for name in ("strength", "flips", "predicted", "measured", "reach")
+        }
         return values | {"ended": self._sentences().tolist()}
 
     def to_xarray(self):
@@ -67,7 +70,9 @@ class FeatureSweep(eqx.Module):
         return np.asarray(ended).reshape(shape)
 
 
-def feature_sweep(start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6) -> FeatureSweep:
+def feature_sweep(
+    start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6
+) -> FeatureSweep:
     r"""Train one unit of a diagonal network for every strength and flip probability, by gradient flow of the spectral loss, from one start.
 
     Units of a diagonal network do not interact, so each setting is a network of one unit, all of them trained together: what is learned
@@ -85,26 +90,38 @@ def feature_sweep(start: ThresholdedDiagonal, strength: Any, flips: Any, *, unti
     Source: the window of strengths is the paper's (section 3) for two layers; the rest is beyond the paper.
     """
     if start.dim != 1 or start.depth < 2:
-        raise _checks.bad("start", f"weights of shape {start.weights.shape}", "one feature and at least two layers, (L, 1)")
+        raise _checks.bad(
+            "start",
+            f"weights of shape {start.weights.shape}",
+            "one feature and at least two layers, (L, 1)",
+        )
     dtype = start.weights.dtype
-    phi = grid("strength", _checks.positive("strength", strength), "one number a setting").astype(dtype)
-    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting").astype(dtype)
+    phi = grid("strength", _checks.positive("strength", strength), "one number a setting").astype(
+        dtype
+    )
+    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting").astype(
+        dtype
+    )
     measured, ended = _trained(start, phi, alpha, _checks.positive("until", until).astype(dtype))
     reach = theory.threshold_reach(start.weights, start.thresholds)[:, 0]
     return FeatureSweep(phi, alpha, diagonal_weights(start, phi, alpha), measured, reach, ended)
 
 
-def diagonal_weights(start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"]) -> Float[Array, "L S F"]:
+def diagonal_weights(
+    start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"]
+) -> Float[Array, "L S F"]:
     """The weights in the end, in closed form; NaN where there is none."""
-    units = lambda x: jnp.broadcast_to(x, (start.depth, phi.size))  # noqa: E731
+    units = lambda x: jnp.broadcast_to(x, (start.depth, phi.size))
     w, b = units(start.weights), units(start.thresholds)
-    frozen = jnp.broadcast_to(ThresholdedDiagonal(w, b).amplitudes(phi)[..., None], (start.depth, phi.size, alpha.size))
+    frozen = jnp.broadcast_to(
+        ThresholdedDiagonal(w, b).amplitudes(phi)[..., None], (start.depth, phi.size, alpha.size)
+    )
     rho = (1 - 2 * alpha) ** 2
     if start.trained or bool((start.thresholds[2:-1] > 0).any()):
         active = jnp.full_like(frozen, jnp.nan).at[-1].set(jnp.sqrt(rho))
         ends = jnp.where(frozen[-1] > 0, active, frozen)
     else:
-        each = lambda r: theory.threshold_limit(w, b, phi, jnp.broadcast_to(r, phi.shape))  # noqa: E731
+        each = lambda r: theory.threshold_limit(w, b, phi, jnp.broadcast_to(r, phi.shape))
         ends = jax.vmap(each, out_axes=-1)(rho)
     return ends / phi[:, None]
 
@@ -118,4 +135,6 @@ def _trained(
         run = gradient_flow(start, problem, until=until, record=2)
         return run.final.amplitudes(phi[None])[:, 0] / phi, run.ended
 
-    return jax.vmap(jax.vmap(one, in_axes=(None, 0), out_axes=(-1, 0)), in_axes=(0, None), out_axes=(1, 0))(phi, alpha)
+    return jax.vmap(
+        jax.vmap(one, in_axes=(None, 0), out_axes=(-1, 0)), in_axes=(0, None), out_axes=(1, 0)
+    )(phi, alpha)

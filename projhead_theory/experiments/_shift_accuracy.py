@@ -66,10 +66,16 @@ class ShiftAccuracy(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON: means over starts and their standard errors; what is not finite is None."""
-        table = {name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")}
+        table = {
+            name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")
+        }
         for name in ("average", "worst"):
             mean, error = self.over_starts(name)
-            table |= {name: plain(mean), f"{name}_error": plain(error), f"predicted_{name}": plain(getattr(self, f"predicted_{name}"))}
+            table |= {
+                name: plain(mean),
+                f"{name}_error": plain(error),
+                f"predicted_{name}": plain(getattr(self, f"predicted_{name}")),
+            }
         return table | {"fitted": list(FITTED), "seeds": self.measured.shape[3]}
 
     def to_xarray(self):
@@ -80,11 +86,17 @@ class ShiftAccuracy(eqx.Module):
         tables = {}
         for name in ("average", "worst"):
             tables[name] = ((*outer, "threshold", "seed", *inner), np.asarray(getattr(self, name)))
-            tables[f"predicted_{name}"] = ((*outer, *inner), np.asarray(getattr(self, f"predicted_{name}")))
+            tables[f"predicted_{name}"] = (
+                (*outer, *inner),
+                np.asarray(getattr(self, f"predicted_{name}")),
+            )
         return xarray.Dataset(
             tables
             | {
-                "group_accuracy": ((*outer, "threshold", "seed", *inner, "group"), np.asarray(self.measured)),
+                "group_accuracy": (
+                    (*outer, "threshold", "seed", *inner, "group"),
+                    np.asarray(self.measured),
+                ),
                 "predicted_group_accuracy": ((*outer, *inner, "group"), np.asarray(self.predicted)),
                 "probability": (("setting", "group"), np.asarray(self.probability)),
                 "correlation": (("setting", "spurious"), np.asarray(self.correlation)),
@@ -105,7 +117,9 @@ class ShiftAccuracy(eqx.Module):
         return plot_shift_accuracy(self, ax, setting)
 
 
-def _over_groups(accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]) -> tuple[Array, Array]:
+def _over_groups(
+    accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]
+) -> tuple[Array, Array]:
     """Average and worst, of groups that occur."""
     p = jnp.expand_dims(probability, range(1, accuracy.ndim - 2))
     return jnp.sum(accuracy * p, axis=-1), jnp.min(jnp.where(p > 0, accuracy, jnp.inf), axis=-1)
@@ -157,42 +171,78 @@ def shift_accuracy(
         raise _checks.bad("strength", "one feature", "a core feature and at least one spurious one")
     dtype = phi.dtype
     r = _correlations(correlation, phi.size - 1).astype(dtype)
-    cuts = grid("thresholds", _checks.nonnegative("thresholds", thresholds), "one threshold a network").astype(dtype)
+    cuts = grid(
+        "thresholds", _checks.nonnegative("thresholds", thresholds), "one threshold a network"
+    ).astype(dtype)
     at, depth = moments_of_time(times).astype(dtype), layers(depth)
     spread, size, noise, rate = (
         one(name, _checks.positive(name, x)).astype(dtype)
         for name, x in (("variance", variance), ("start", start), ("blur", blur), ("step", step))
     )
     factor = one("turned", _checks.floating("turned", turned)).astype(dtype)
-    _checks.require("turned", factor * r, lambda v: np.abs(v) <= 1, "a multiple that leaves the test's correlations in [-1, 1]")
+    _checks.require(
+        "turned",
+        factor * r,
+        lambda v: np.abs(v) <= 1,
+        "a multiple that leaves the test's correlations in [-1, 1]",
+    )
     left = spread - phi[1:] ** 2 * (1 - r**2)
-    _checks.require("variance", left, lambda v: v >= 0, f"at least that of the groups, which is {float(spread - left.min()):.4g}")
+    _checks.require(
+        "variance",
+        left,
+        lambda v: v >= 0,
+        f"at least that of the groups, which is {float(spread - left.min()):.4g}",
+    )
     deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
     steps = np.round(np.asarray(at) / float(rate)).astype(int)
-    counts = tuple(_checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2)))
+    counts = tuple(
+        _checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2))
+    )
     positive = np.flatnonzero(np.asarray(cuts) > 0)
     if positive.size and (np.diff(steps, prepend=0) <= 0).any():
-        raise _checks.bad("times", f"{np.asarray(at).tolist()}", f"times apart, and from 0, by a step, {float(rate):g}, or more")
+        raise _checks.bad(
+            "times",
+            f"{np.asarray(at).tolist()}",
+            f"times apart, and from 0, by a step, {float(rate):g}, or more",
+        )
 
     inner = phi.size if width is None else _checks.count("width", width)
-    sizes = (phi.size,) + (inner,) * (depth - 1) + (phi.size if outputs is None else _checks.count("outputs", outputs),)
-    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(jax.random.split(key, _checks.count("seeds", seeds, 2)))
+    sizes = (
+        (phi.size,)
+        + (inner,) * (depth - 1)
+        + (phi.size if outputs is None else _checks.count("outputs", outputs),)
+    )
+    keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(
+        jax.random.split(key, _checks.count("seeds", seeds, 2))
+    )
     settings = _settings(phi, deviations, r, factor)
     whole = min(sizes) >= phi.size
     predicted = jnp.where(whole, _predicted(settings, at, size, noise, depth), jnp.nan)
 
     shape = (len(r), len(keys[0]))
-    measured = np.full((2, len(r), cuts.size, shape[1], at.size, depth, settings.test.probability.shape[1]), np.nan, dtype)
+    measured = np.full(
+        (2, len(r), cuts.size, shape[1], at.size, depth, settings.test.probability.shape[1]),
+        np.nan,
+        dtype,
+    )
     if positive.size < cuts.size:
         linear = np.moveaxis(np.asarray(_linear(settings, keys[0], at, size, noise, sizes)), 2, 0)
         measured[:, :, np.flatnonzero(np.asarray(cuts) == 0)] = linear[:, :, None]
         progress("linear networks")
     if positive.size:
         c, h, n = (i.ravel() for i in np.indices((len(r), positive.size, shape[1])))
-        each = eqx.filter_vmap(lambda *run: _thresholded(run, size, noise, rate, steps, sizes, *counts))
-        pick = lambda rows: (jax.tree.map(lambda x: x[c[rows]], settings), cuts[positive[h[rows]]], keys[:, n[rows]].T)  # noqa: E731
+        each = eqx.filter_vmap(
+            lambda *run: _thresholded(run, size, noise, rate, steps, sizes, *counts)
+        )
+        pick = lambda rows: (
+            jax.tree.map(lambda x: x[c[rows]], settings),
+            cuts[positive[h[rows]]],
+            keys[:, n[rows]].T,
+        )
         found = np.asarray(in_batches(lambda rows: each(*pick(rows)), c.size, at_once, progress))
-        measured[:, :, positive] = np.moveaxis(found.reshape(len(r), positive.size, shape[1], *found.shape[1:]), 3, 0)
+        measured[:, :, positive] = np.moveaxis(
+            found.reshape(len(r), positive.size, shape[1], *found.shape[1:]), 3, 0
+        )
     return ShiftAccuracy(r, cuts, at, settings.test.probability, predicted, jnp.asarray(measured))
 
 
@@ -201,7 +251,11 @@ def _correlations(value: Any, spurious: int) -> Array:
     if r.ndim == 1:
         r = jnp.broadcast_to(r[:, None], (r.size, spurious))
     if r.ndim != 2 or r.size == 0 or r.shape[1] != spurious:
-        raise _checks.bad("correlation", f"shape {r.shape}", f"a non-empty vector, or (C, {spurious}): one a spurious feature")
+        raise _checks.bad(
+            "correlation",
+            f"shape {r.shape}",
+            f"a non-empty vector, or (C, {spurious}): one a spurious feature",
+        )
     _checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
     return r
 
@@ -216,25 +270,37 @@ class _Setting(eqx.Module):
     @classmethod
     def of(cls, strength: Array, noise: Array, correlation: Array, turned: Array) -> "_Setting":
         shift = ShiftProblem(strength, noise, correlation, turned * correlation)
-        return cls(shift.training, shift.test, Groups.signs(strength, noise, jnp.zeros_like(correlation)))
+        return cls(
+            shift.training, shift.test, Groups.signs(strength, noise, jnp.zeros_like(correlation))
+        )
 
     @property
     def problem(self) -> Callable[[int], SupervisedProblem]:
         """Regression of the label on the first of so many outputs."""
         sides = jnp.asarray([-1, 1], self.training.means.dtype)
-        return lambda outputs: SupervisedProblem(self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides))
+        return lambda outputs: SupervisedProblem(
+            self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides)
+        )
 
 
 @eqx.filter_jit
-def _settings(strength: Array, noise: Float[Array, "C d"], correlation: Float[Array, "C K"], turned: Array) -> _Setting:
-    return eqx.filter_vmap(lambda noise, r: _Setting.of(strength, noise, r, turned))(noise, correlation)
+def _settings(
+    strength: Array, noise: Float[Array, "C d"], correlation: Float[Array, "C K"], turned: Array
+) -> _Setting:
+    return eqx.filter_vmap(lambda noise, r: _Setting.of(strength, noise, r, turned))(
+        noise, correlation
+    )
 
 
 @eqx.filter_jit
-def _predicted(settings: _Setting, times: Array, start: Array, blur: Array, depth: int) -> Float[Array, "R C T L G"]:
+def _predicted(
+    settings: _Setting, times: Array, start: Array, blur: Array, depth: int
+) -> Float[Array, "R C T L G"]:
     def one(s: _Setting) -> Array:
         grams = aligned_grams(times, s.training, start, depth, "regression")
-        each = lambda fitted: jax.vmap(lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups)(grams)  # noqa: E731
+        each = lambda fitted: jax.vmap(
+            lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups
+        )(grams)
         return jnp.stack([each(s.training), each(s.balanced)])
 
     return eqx.filter_vmap(one, out_axes=1)(settings)
@@ -250,8 +316,17 @@ def _linear(
 ) -> Float[Array, "C N R T L G"]:
     def run(s: _Setting, key: Array) -> Array:
         data = s.problem(sizes[-1]).moments()
-        run = gradient_flow(_start(key, start, sizes), data, loss=mse, until=times[-1], record=times, stationarity=0.0)
-        each = lambda fitted: jax.vmap(lambda n: measure.group_accuracy(n, fitted, s.test, blur))(run.networks)[:-1]  # noqa: E731
+        run = gradient_flow(
+            _start(key, start, sizes),
+            data,
+            loss=mse,
+            until=times[-1],
+            record=times,
+            stationarity=0.0,
+        )
+        each = lambda fitted: jax.vmap(lambda n: measure.group_accuracy(n, fitted, s.test, blur))(
+            run.networks
+        )[:-1]
         seen = jnp.stack([each(s.training), each(s.balanced)])
         return jnp.where(reached(run, times)[:, None, None], seen, jnp.nan)
 
@@ -269,13 +344,17 @@ def _thresholded(
     samples: int,
 ) -> Float[Array, "R T L G"]:
     s, cut, keys = run
-    network = ShallowThresholded(_start(keys[0], start, sizes).layers, [jnp.broadcast_to(cut, (p,)) for p in sizes[1:-1]])
+    network = ShallowThresholded(
+        _start(keys[0], start, sizes).layers, [jnp.broadcast_to(cut, (p,)) for p in sizes[1:-1]]
+    )
     options = {"loss": mse, "step": rate, "steps": int(steps[-1]), "batch": batch, "record": steps}
     trained = stochastic(network, s.problem(sizes[-1]), key=keys[1], **options)
 
     def probed(fitted: Groups) -> Array:
         # The same draws for both read-outs and all times: what they have in common does not count as a difference.
-        probe = lambda n: probes.group_accuracy(n, fitted, s.test, blur, key=keys[2], samples=samples).groups  # noqa: E731
+        probe = lambda n: (
+            probes.group_accuracy(n, fitted, s.test, blur, key=keys[2], samples=samples).groups
+        )
         return jax.vmap(probe)(trained.networks)
 
     seen = jnp.stack([probed(s.training), probed(s.balanced)])

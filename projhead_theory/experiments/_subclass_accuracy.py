@@ -48,14 +48,19 @@ class SubclassAccuracy(eqx.Module):
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON; what is not finite is None."""
         names = ("times", "predicted", "measured", "mean", "error")
-        return {"widths": np.asarray(self.widths).tolist()} | {name: plain(getattr(self, name)) for name in names}
+        return {"widths": np.asarray(self.widths).tolist()} | {
+            name: plain(getattr(self, name)) for name in names
+        }
 
     def to_xarray(self):
         """A labelled `xarray.Dataset`."""
         import xarray
 
         names = ("width", "time", "layer")
-        tables = {name: (names, np.asarray(getattr(self, name))) for name in ("predicted", "mean", "error")}
+        tables = {
+            name: (names, np.asarray(getattr(self, name)))
+            for name in ("predicted", "mean", "error")
+        }
         return xarray.Dataset(
             tables | {"measured": (("width", "seed", "time", "layer"), np.asarray(self.measured))},
             coords={
@@ -112,21 +117,35 @@ def subclass_accuracy(
     counts = [_checks.count("widths", width) for width in widths]
     if not counts:
         raise _checks.bad("widths", "none", "at least one")
-    size, noise = (one(name, _checks.positive(name, x)).astype(dtype) for name, x in (("start", start), ("blur", blur)))
+    size, noise = (
+        one(name, _checks.positive(name, x)).astype(dtype)
+        for name, x in (("start", start), ("blur", blur))
+    )
     keys = jax.random.split(key, _checks.count("seeds", seeds, 2))
-    accuracy = lambda gram: theory.group_accuracy(gram, read, read, noise).average  # noqa: E731
+    accuracy = lambda gram: theory.group_accuracy(gram, read, read, noise).average
     closed = jax.vmap(accuracy)(aligned_grams(at, groups, size, depth, loss))
-    predicted = jnp.stack([closed if width >= groups.dim else jnp.full_like(closed, jnp.nan) for width in counts])
+    predicted = jnp.stack(
+        [closed if width >= groups.dim else jnp.full_like(closed, jnp.nan) for width in counts]
+    )
     measured = []
     for width in counts:
-        measured.append(_measured(keys, groups, read, at, size, noise, (groups.dim,) + (width,) * depth, loss))
+        measured.append(
+            _measured(keys, groups, read, at, size, noise, (groups.dim,) + (width,) * depth, loss)
+        )
         progress(f"width {width}: {len(measured)} of {len(counts)}")
     return SubclassAccuracy(at, jnp.asarray(counts), predicted, jnp.stack(measured))
 
 
 @eqx.filter_jit
 def _measured(
-    keys: Array, groups: Groups, read: Groups, times: Array, start: Array, blur: Array, sizes: tuple[int, ...], loss: str
+    keys: Array,
+    groups: Groups,
+    read: Groups,
+    times: Array,
+    start: Array,
+    blur: Array,
+    sizes: tuple[int, ...],
+    loss: str,
 ) -> Float[Array, "N T L"]:
     dtype = times.dtype
     if loss == "regression":
@@ -137,7 +156,9 @@ def _measured(
 
     def one(key: Array) -> Array:
         network = DeepLinear.balanced(key, sizes, start ** (1 / (len(sizes) - 1)), dtype)
-        run = gradient_flow(network, data, loss=objective, until=times[-1], record=times, stationarity=0.0)
+        run = gradient_flow(
+            network, data, loss=objective, until=times[-1], record=times, stationarity=0.0
+        )
         seen = jax.vmap(lambda n: group_accuracy(n, read, read, blur))(run.networks)[:-1]
         return jnp.where(reached(run, times)[:, None], seen @ read.probability, jnp.nan)
 

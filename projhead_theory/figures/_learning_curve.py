@@ -16,7 +16,9 @@ def plot_learning_curve(curve: LearningCurve, ax: Any = None, confidence: float 
     low, high = curve.band(confidence)
     for i, name in enumerate(curve.layers):
         colour = COLOURS[i % len(COLOURS)]
-        ax.plot(curve.sizes, curve.mean[i], "o-", color=colour, mfc="none", ms=4, lw=1.2, label=name)
+        ax.plot(
+            curve.sizes, curve.mean[i], "o-", color=colour, mfc="none", ms=4, lw=1.2, label=name
+        )
         ax.fill_between(curve.sizes, low[i], high[i], color=colour, alpha=0.15, lw=0)
     ax.set_xscale("log")
     ax.set_xlabel("training samples")

@@ -24,18 +24,50 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
     size = float(np.quantile(np.abs(margin[known]), 0.9)) if known.any() else 1.0
     size = size if size > 0 else 1.0
     ax.set_facecolor("0.85")
-    image = ax.pcolormesh(x, y, margin, cmap="RdBu", vmin=-size, vmax=size, shading="nearest", rasterized=True)
+    image = ax.pcolormesh(
+        x, y, margin, cmap="RdBu", vmin=-size, vmax=size, shading="nearest", rasterized=True
+    )
     bar = ax.figure.colorbar(image, ax=ax, extend="both")
     bar.set_label("ln (SC after / SC before the head)")
-    if min(margin.shape) > 1 and known.any() and (margin[known] > 0).any() and (margin[known] < 0).any():
+    if (
+        min(margin.shape) > 1
+        and known.any()
+        and (margin[known] > 0).any()
+        and (margin[known] < 0).any()
+    ):
         ax.contour(x, y, margin, levels=[0.0], colors="black", linewidths=1.4)
     if check is not None:
         cx, cy, pre = np.asarray(check.x), np.asarray(check.y), np.asarray(check.measured) > 0
-        fine, wrong = np.asarray(check.kept & check.settled & ~check.misclassified), np.asarray(check.misclassified)
-        for side, colour, label in ((pre, COLOURS[0], "trained: before is better"), (~pre, COLOURS[1], "trained: after is better")):
-            ax.plot(cx[fine & side], cy[fine & side], "o", ms=4, mfc=colour, mec="white", mew=0.6, ls="none", label=label)
+        fine, wrong = (
+            np.asarray(check.kept & check.settled & ~check.misclassified),
+            np.asarray(check.misclassified),
+        )
+        for side, colour, label in (
+            (pre, COLOURS[0], "trained: before is better"),
+            (~pre, COLOURS[1], "trained: after is better"),
+        ):
+            ax.plot(
+                cx[fine & side],
+                cy[fine & side],
+                "o",
+                ms=4,
+                mfc=colour,
+                mec="white",
+                mew=0.6,
+                ls="none",
+                label=label,
+            )
         if wrong.any():
-            ax.plot(cx[wrong], cy[wrong], "x", ms=6, mew=1.6, color="black", ls="none", label="on the other side")
+            ax.plot(
+                cx[wrong],
+                cy[wrong],
+                "x",
+                ms=6,
+                mew=1.6,
+                color="black",
+                ls="none",
+                label="on the other side",
+            )
         ax.legend(frameon=False, fontsize="x-small", loc="lower left", bbox_to_anchor=(0, 1))
     ax.set_xlabel(diagram.plane.x.label)
     ax.set_ylabel(diagram.plane.y.label)

@@ -21,7 +21,9 @@ def plot_feature_sweep(sweep: FeatureSweep, ax: Any = None) -> Any:
     ax = axes(ax)
     order = np.argsort(np.asarray(sweep.strength))
     strength, last = np.asarray(sweep.strength)[order], float(sweep.reach[-1])
-    predicted, measured = (np.asarray(weights)[:, order] for weights in (sweep.predicted, sweep.measured))
+    predicted, measured = (
+        np.asarray(weights)[:, order] for weights in (sweep.predicted, sweep.measured)
+    )
     # At the last edge both layers jump: lines end there and begin anew.
     jump = np.searchsorted(strength, last, side="right")
     for i, flips in enumerate(np.asarray(sweep.flips)):
@@ -29,7 +31,9 @@ def plot_feature_sweep(sweep: FeatureSweep, ax: Any = None) -> Any:
         for side, level, line, marker in SIDES:
             label = f"{side}, flips {flips:g}"
             closed = np.insert(predicted[level, :, i], jump, np.nan)
-            ax.plot(np.insert(strength, jump, last), closed, line, color=colour, lw=1.2, label=label)
+            ax.plot(
+                np.insert(strength, jump, last), closed, line, color=colour, lw=1.2, label=label
+            )
             ax.plot(strength, measured[level, :, i], marker, color=colour, mfc="none", ms=4)
     _edges(ax, sweep.reach)
     ax.set_xlabel("strength (grey: the edges)")
@@ -49,7 +53,15 @@ def plot_connected_sweep(sweep: ConnectedSweep, ax: Any = None) -> Any:
         for side, level, line, marker in SIDES:
             value = share[level, :, i]
             bars = np.stack([value - low[level, :, i], high[level, :, i] - value])
-            style = {"color": COLOURS[i % len(COLOURS)], "ls": line, "marker": marker, "mfc": "none", "ms": 4, "lw": 1, "capsize": 2}
+            style = {
+                "color": COLOURS[i % len(COLOURS)],
+                "ls": line,
+                "marker": marker,
+                "mfc": "none",
+                "ms": 4,
+                "lw": 1,
+                "capsize": 2,
+            }
             ax.errorbar(strength, value, bars, label=f"{side}, flips {flips:g}", **style)
     ax.axhline(0, color="0.7", lw=0.8)
     _edges(ax, sweep.reach)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ..theory import LayerPrediction
 
 
-def plot_trajectory(trajectory: Trajectory, prediction: LayerPrediction | None = None, ax: Any = None) -> Any:
+def plot_trajectory(
+    trajectory: Trajectory, prediction: LayerPrediction | None = None, ax: Any = None
+) -> Any:
     """Weights over training time: one colour a feature, solid for the last layer, fading towards the first; predictions as dotted lines."""
     ax = axes(ax)
     times = np.asarray(trajectory.times)
@@ -24,9 +26,22 @@ def plot_trajectory(trajectory: Trajectory, prediction: LayerPrediction | None =
         for i in range(weights.shape[2]):
             colour = COLOURS[i % len(COLOURS)]
             label = f"layer {layer + 1}" if i == 0 else None
-            ax.plot(times, weights[:, layer, i], color=colour, alpha=(layer + 1) / depth, lw=1.2, label=label)
+            ax.plot(
+                times,
+                weights[:, layer, i],
+                color=colour,
+                alpha=(layer + 1) / depth,
+                lw=1.2,
+                label=label,
+            )
             if prediction is not None:
-                ax.axhline(float(prediction.weights[layer, i]), color=colour, alpha=(layer + 1) / depth, lw=0.8, ls=":")
+                ax.axhline(
+                    float(prediction.weights[layer, i]),
+                    color=colour,
+                    alpha=(layer + 1) / depth,
+                    lw=0.8,
+                    ls=":",
+                )
     if times[-1] > 0:
         ax.set_xscale("symlog", linthresh=max(times[times > 0].min(), 1e-12))
     ax.set_xlabel("training time")

@@ -30,8 +30,23 @@ def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
     for i in range(predicted.shape[1]):
         colour = COLOURS[i % len(COLOURS)]
         theory = verdict.labels[i] + ", theory" if series else "theory" if i == 0 else None
-        ax.plot(places, predicted[:, i], color=colour, lw=1.2, label=theory, marker="_" if len(places) == 1 else None)
-        ax.plot(places[::every], measured[::every, i], "o", color=colour, mfc="none", ms=5, label="simulation" if i == 0 else None)
+        ax.plot(
+            places,
+            predicted[:, i],
+            color=colour,
+            lw=1.2,
+            label=theory,
+            marker="_" if len(places) == 1 else None,
+        )
+        ax.plot(
+            places[::every],
+            measured[::every, i],
+            "o",
+            color=colour,
+            mfc="none",
+            ms=5,
+            label="simulation" if i == 0 else None,
+        )
     positive = np.concatenate([predicted, measured])
     if (positive > 0).all() and positive.max() / positive.min() > 20:
         ax.set_yscale("log")
@@ -39,10 +54,23 @@ def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
         ax.set_xlabel("record")
     else:
         crowded = max(map(len, verdict.labels)) * len(places) > 40
-        ax.set_xticks(places, verdict.labels, rotation=60 if crowded else 0, ha="right" if crowded else "center", fontsize="small")
+        ax.set_xticks(
+            places,
+            verdict.labels,
+            rotation=60 if crowded else 0,
+            ha="right" if crowded else "center",
+            fontsize="small",
+        )
     ax.margins(x=0.15)
-    ax.set_ylabel("weight of each direction" if verdict.labels[0].startswith("layer ") and not series else verdict.what)
-    ax.set_title(f"{verdict.name.replace('_', ' ')}: worst {float(verdict.discrepancy[verdict.worst]):.1e}", fontsize="medium")
+    ax.set_ylabel(
+        "weight of each direction"
+        if verdict.labels[0].startswith("layer ") and not series
+        else verdict.what
+    )
+    ax.set_title(
+        f"{verdict.name.replace('_', ' ')}: worst {float(verdict.discrepancy[verdict.worst]):.1e}",
+        fontsize="medium",
+    )
     ax.legend(frameon=False, fontsize="small")
     return ax
 
@@ -52,11 +80,19 @@ def plot_budget(verdict: Verdict, ax: Any = None) -> Any:
     ax, verdict = axes(ax), verdict.on_host
     rows = np.arange(len(verdict.labels))
     tiny = 1e-18
-    clip = lambda x: np.maximum(np.nan_to_num(np.asarray(x, float), posinf=1e18), tiny)  # noqa: E731
+    clip = lambda x: np.maximum(np.nan_to_num(np.asarray(x, float), posinf=1e18), tiny)
     for i, (name, value) in enumerate(verdict.parts.items()):
         seen = np.asarray(value) > 0
         if seen.any():
-            ax.plot(clip(value)[seen], rows[seen], "|", ms=11, mew=2, color=COLOURS[i % len(COLOURS)], label=name)
+            ax.plot(
+                clip(value)[seen],
+                rows[seen],
+                "|",
+                ms=11,
+                mew=2,
+                color=COLOURS[i % len(COLOURS)],
+                label=name,
+            )
     ax.plot(clip(verdict.tolerance), rows, "k>", ms=5, label="tolerance")
     ax.plot(clip(verdict.discrepancy), rows, "ko", mfc="none", ms=6, label="discrepancy")
     ax.plot(clip(verdict.effect), rows, "k*", ms=6, label="effect to be seen")

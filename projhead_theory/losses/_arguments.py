@@ -28,7 +28,9 @@ def _number(name: str, value: Any, test: Callable[[np.ndarray], np.ndarray], wan
         x = x.astype(np.float64)
         x.flags.writeable = False
     if x.ndim:
-        raise _checks.bad(name, f"shape {x.shape}", f"{wanted} (several at once: `jax.vmap` over the loss)")
+        raise _checks.bad(
+            name, f"shape {x.shape}", f"{wanted} (several at once: `jax.vmap` over the loss)"
+        )
     if (known := _checks.concrete(x)) is not None and not (np.isfinite(known) and test(known)):
         raise _checks.bad(name, str(known), wanted)
     return x
@@ -45,7 +47,11 @@ def nonnegative(name: str, value: Any) -> Any:
 def require_labels(outputs: Array, targets: Array) -> None:
     """Raise unless the targets are one class label for each output."""
     if targets.shape != outputs.shape[:1] or not jnp.issubdtype(targets.dtype, jnp.integer):
-        raise _checks.bad("targets", f"shape {targets.shape}, dtype {targets.dtype}", f"{outputs.shape[0]} whole-number class labels")
+        raise _checks.bad(
+            "targets",
+            f"shape {targets.shape}, dtype {targets.dtype}",
+            f"{outputs.shape[0]} whole-number class labels",
+        )
 
 
 def require_numbers(outputs: Array, targets: Array) -> None:

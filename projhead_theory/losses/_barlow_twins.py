@@ -14,7 +14,9 @@ from ._similarity import unit
 def _standard(y: Float[Array, "n p"]) -> Float[Array, "n p"]:
     """Columns less their mean, of unit norm; zero for a column that is constant but for the rounding of its mean."""
     rounding = y.shape[0] * jnp.finfo(y.dtype).eps * jnp.max(jnp.abs(y), axis=0, keepdims=True)
-    return unit(y - jnp.mean(y, axis=0), axis=0, floor=jnp.maximum(rounding, jnp.finfo(y.dtype).tiny))
+    return unit(
+        y - jnp.mean(y, axis=0), axis=0, floor=jnp.maximum(rounding, jnp.finfo(y.dtype).tiny)
+    )
 
 
 class BarlowTwins(AbstractLoss):
@@ -37,7 +39,13 @@ class BarlowTwins(AbstractLoss):
     def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
         correlation = matmul(_standard(y1).T, _standard(y2))
         same = jnp.eye(y1.shape[1], dtype=bool)
-        return jnp.sum(jnp.where(same, (1 - correlation) ** 2, jnp.asarray(self.off_diagonal, y1.dtype) * correlation**2))
+        return jnp.sum(
+            jnp.where(
+                same,
+                (1 - correlation) ** 2,
+                jnp.asarray(self.off_diagonal, y1.dtype) * correlation**2,
+            )
+        )
 
 
 barlow_twins = BarlowTwins()

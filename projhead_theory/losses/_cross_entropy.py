@@ -26,10 +26,17 @@ class CrossEntropy(AbstractLoss):
             return -jnp.mean(jnp.sum(targets.astype(outputs.dtype) * log_share, axis=1))
         require_labels(outputs, targets)
         p = outputs.shape[1]
-        _checks.require("targets", targets, lambda v: (v >= 0) & (v < p), f"class labels from 0 to {p - 1}, one for each output")
+        _checks.require(
+            "targets",
+            targets,
+            lambda v: (v >= 0) & (v < p),
+            f"class labels from 0 to {p - 1}, one for each output",
+        )
         # A label out of range spoils the gradient too, so that no run goes on without it.
         there = jnp.where((targets >= 0) & (targets < p), jnp.ones((), outputs.dtype), jnp.nan)
-        return -jnp.mean(there * jnp.take_along_axis(log_share, targets[:, None], axis=1, mode="clip")[:, 0])
+        return -jnp.mean(
+            there * jnp.take_along_axis(log_share, targets[:, None], axis=1, mode="clip")[:, 0]
+        )
 
 
 cross_entropy = CrossEntropy()

@@ -33,7 +33,9 @@ class InfoNCE(AbstractLoss):
     normalise: bool = eqx.field(static=True)
     within_views: bool = eqx.field(static=True)
 
-    def __init__(self, temperature: Any = 0.1, *, normalise: bool = True, within_views: bool = False):
+    def __init__(
+        self, temperature: Any = 0.1, *, normalise: bool = True, within_views: bool = False
+    ):
         self.temperature = positive("temperature", temperature)
         self.normalise, self.within_views = normalise, within_views
 
@@ -42,7 +44,9 @@ class InfoNCE(AbstractLoss):
             y1, y2 = unit(y1), unit(y2)
         if self.within_views:
             n, y = y1.shape[0], jnp.concatenate([y1, y2])
-            return softmax_over_others(similarity(y, y, self.temperature), jnp.roll(jnp.eye(2 * n, dtype=bool), n, axis=1))
+            return softmax_over_others(
+                similarity(y, y, self.temperature), jnp.roll(jnp.eye(2 * n, dtype=bool), n, axis=1)
+            )
         scores = similarity(y1, y2, self.temperature)
         log_shares = [diagonal(jax.nn.log_softmax(scores, axis=axis)) for axis in (1, 0)]
         return -(jnp.mean(log_shares[0]) + jnp.mean(log_shares[1])) / 2

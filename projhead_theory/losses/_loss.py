@@ -10,7 +10,12 @@ from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Data, Labelled, Targets, Views
 
 # Form -> what it is evaluated on.
-_FORMS = {"population": "Moments", "regression": "TargetMoments", "batch": "Views", "labelled": "Labelled"}
+_FORMS = {
+    "population": "Moments",
+    "regression": "TargetMoments",
+    "batch": "Views",
+    "labelled": "Labelled",
+}
 
 
 class AbstractLoss(eqx.Module):
@@ -48,13 +53,23 @@ class AbstractLoss(eqx.Module):
                 moments = network.output_moments(data)
                 return self.population(jnp.eye(moments.dim, dtype=moments.second.dtype), moments)
             if not isinstance(network, DeepLinear | Headed):
-                raise _checks.bad("data", f"a ContrastiveProblem, for {type(network).__name__}", "Views of it: no closed form exists")
+                raise _checks.bad(
+                    "data",
+                    f"a ContrastiveProblem, for {type(network).__name__}",
+                    "Views of it: no closed form exists",
+                )
             data = data.moments()
         if isinstance(data, Moments | TargetMoments):
             if not isinstance(network, DeepLinear | Headed):
                 wanted = "a problem, Views or Labelled: the loss of a non-linear network is no function of the moments"
-                raise _checks.bad("data", f"{type(data).__name__}, for {type(network).__name__}", wanted)
-            return self.population(network.matrix, data) if isinstance(data, Moments) else self.regression(network.matrix, data)
+                raise _checks.bad(
+                    "data", f"{type(data).__name__}, for {type(network).__name__}", wanted
+                )
+            return (
+                self.population(network.matrix, data)
+                if isinstance(data, Moments)
+                else self.regression(network.matrix, data)
+            )
         if isinstance(data, Views):
             return self.batch(network(data.first), network(data.second))
         if isinstance(data, Labelled):
@@ -66,6 +81,10 @@ class AbstractLoss(eqx.Module):
         raise _checks.bad("data", type(data).__name__, wanted)
 
     def _lacks(self, form: str) -> ValueError:
-        has = [data for name, data in _FORMS.items() if getattr(type(self), name) is not getattr(AbstractLoss, name)]
+        has = [
+            data
+            for name, data in _FORMS.items()
+            if getattr(type(self), name) is not getattr(AbstractLoss, name)
+        ]
         wanted = f"{' or '.join(has) or 'another loss'}: this loss has no {form} form"
         return _checks.bad("data", f"{_FORMS[form]}, for {type(self).__name__}", wanted)

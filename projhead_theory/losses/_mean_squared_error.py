@@ -22,7 +22,11 @@ class MeanSquaredError(AbstractLoss):
 
     def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
         if matrix.shape != moments.target.shape:
-            raise _checks.bad("data", f"targets with moments {moments.target.shape}", f"those of the network's outputs, {matrix.shape}")
+            raise _checks.bad(
+                "data",
+                f"targets with moments {moments.target.shape}",
+                f"those of the network's outputs, {matrix.shape}",
+            )
         half = matmul(matrix, moments.second) / 2 - moments.target
         return jnp.sum(half * matrix) + moments.power / 2
 

@@ -8,7 +8,9 @@ from .._spectra import matmul
 from ._arguments import Number
 
 
-def unit(y: Float[Array, "n p"], axis: int = 1, floor: Float[Array, "..."] | None = None) -> Float[Array, "n p"]:
+def unit(
+    y: Float[Array, "n p"], axis: int = 1, floor: Float[Array, "..."] | None = None
+) -> Float[Array, "n p"]:
     r"""Rows (`axis=1`) or columns (`axis=0`) over their norm. Where no entry is above `floor`, by default the smallest
     normal number, there is no direction: the result is zero there, and so is its gradient.
     """
@@ -20,14 +22,18 @@ def unit(y: Float[Array, "n p"], axis: int = 1, floor: Float[Array, "..."] | Non
     return jnp.where(live, scaled / jnp.sqrt(jnp.sum(scaled * scaled, axis=axis, keepdims=True)), 0)
 
 
-def similarity(y1: Float[Array, "n p"], y2: Float[Array, "m p"], temperature: Number) -> Float[Array, "n m"]:
+def similarity(
+    y1: Float[Array, "n p"], y2: Float[Array, "m p"], temperature: Number
+) -> Float[Array, "n m"]:
     """Inner products of rows over the temperature, in the dtype of the rows."""
     # The product comes last, because it is stored. A quotient of it would be fused into what comes after, and there be
     # rounded in another way than in its own maximum, which the exponential does not survive where scores are large.
     return matmul(y1 / jnp.asarray(temperature, y1.dtype), y2.T)
 
 
-def softmax_over_others(scores: Float[Array, "n n"], positive: Bool[Array, "n n"]) -> Float[Array, ""]:
+def softmax_over_others(
+    scores: Float[Array, "n n"], positive: Bool[Array, "n n"]
+) -> Float[Array, ""]:
     r"""$-\frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp s_{ip}}{\sum_{a \ne i} \exp s_{ia}}$, averaged over the rows
     $i$ that have positives $P(i)$ other than themselves; zero if none has.
     """

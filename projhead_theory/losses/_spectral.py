@@ -25,7 +25,9 @@ def _spectral_jvp(primals, tangents):
     value = -2 * jnp.sum(wc * w) + jnp.sum(projected * projected)
     gram = matmul(w.T, w)
     tangent = jnp.sum(4 * (matmul(projected, ws) - wc) * dw)
-    tangent += -2 * jnp.sum(gram * dcross) + 2 * jnp.sum(matmul(matmul(w.T, projected), w) * dsecond)
+    tangent += -2 * jnp.sum(gram * dcross) + 2 * jnp.sum(
+        matmul(matmul(w.T, projected), w) * dsecond
+    )
     return value, tangent
 
 

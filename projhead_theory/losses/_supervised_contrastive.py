@@ -35,7 +35,9 @@ class SupervisedContrastive(AbstractLoss):
     def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
         require_labels(outputs, targets)
         y = unit(outputs) if self.normalise else outputs
-        return softmax_over_others(similarity(y, y, self.temperature), targets[:, None] == targets[None, :])
+        return softmax_over_others(
+            similarity(y, y, self.temperature), targets[:, None] == targets[None, :]
+        )
 
 
 supervised_contrastive = SupervisedContrastive()

@@ -43,11 +43,17 @@ class SupervisedSpectral(AbstractLoss):
         require_labels(outputs, targets)
         n = outputs.shape[0]
         _, member = jnp.unique(targets, return_inverse=True, size=n)
-        add = lambda x: jax.ops.segment_sum(x, member, n)  # noqa: E731
-        square, size, total = jnp.sum(outputs * outputs, axis=1), add(jnp.ones(n, outputs.dtype)), add(outputs)
+        add = lambda x: jax.ops.segment_sum(x, member, n)
+        square, size, total = (
+            jnp.sum(outputs * outputs, axis=1),
+            add(jnp.ones(n, outputs.dtype)),
+            add(outputs),
+        )
         pairs = jnp.sum(total * total, axis=1) - add(square)
         anchors = jnp.where(size > 1, size, 0)
-        positive = jnp.sum(jnp.where(size > 1, pairs, 0) / jnp.maximum(size - 1, 1)) / jnp.maximum(jnp.sum(anchors), 1)
+        positive = jnp.sum(jnp.where(size > 1, pairs, 0) / jnp.maximum(size - 1, 1)) / jnp.maximum(
+            jnp.sum(anchors), 1
+        )
         gram = matmul(outputs.T, outputs)
         return -2 * positive + (jnp.sum(gram * gram) - jnp.sum(square * square)) / (n * (n - 1))
 

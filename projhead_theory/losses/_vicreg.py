@@ -33,14 +33,27 @@ class VICReg(AbstractLoss):
     target: Number
     epsilon: Number
 
-    def __init__(self, invariance: Any = 25.0, variance: Any = 25.0, covariance: Any = 1.0, *, target: Any = 1.0, epsilon: Any = 1e-4):
-        self.invariance, self.variance = nonnegative("invariance", invariance), nonnegative("variance", variance)
+    def __init__(
+        self,
+        invariance: Any = 25.0,
+        variance: Any = 25.0,
+        covariance: Any = 1.0,
+        *,
+        target: Any = 1.0,
+        epsilon: Any = 1e-4,
+    ):
+        self.invariance, self.variance = (
+            nonnegative("invariance", invariance),
+            nonnegative("variance", variance),
+        )
         self.covariance = nonnegative("covariance", covariance)
         self.target, self.epsilon = positive("target", target), positive("epsilon", epsilon)
 
     def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
         numbers = (self.invariance, self.variance, self.covariance, self.target, self.epsilon)
-        invariance, variance, covariance, target, epsilon = (jnp.asarray(x, y1.dtype) for x in numbers)
+        invariance, variance, covariance, target, epsilon = (
+            jnp.asarray(x, y1.dtype) for x in numbers
+        )
         n, p = y1.shape
         total = invariance * jnp.sum((y1 - y2) ** 2) / n
         for y in (y1, y2):

@@ -38,7 +38,9 @@ class DiagonalHead(AbstractHead):
     def __init__(self, weights: Any):
         weights = _checks.nonnegative("weights", weights)
         if weights.ndim != 1 or weights.size == 0:
-            raise _checks.bad("weights", f"shape {weights.shape}", "one weight for each row, (p,) with p >= 1")
+            raise _checks.bad(
+                "weights", f"shape {weights.shape}", "one weight for each row, (p,) with p >= 1"
+            )
         known = _checks.concrete(weights)
         if known is not None and not known.any():
             raise _checks.bad("weights", "zeros alone", "at least one positive weight")
@@ -46,7 +48,9 @@ class DiagonalHead(AbstractHead):
 
     def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
         if self.weights.shape[-1] != p:
-            raise _checks.bad("weights", f"{self.weights.shape[-1]} weights", f"{p}, the width of the encoder")
+            raise _checks.bad(
+                "weights", f"{self.weights.shape[-1]} weights", f"{p}, the width of the encoder"
+            )
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         result = self.weights.astype(dtype)
         before, after = _checks.concrete(self.weights), _checks.concrete(result)
@@ -55,7 +59,11 @@ class DiagonalHead(AbstractHead):
             out = ((before > 0) & (after < limits.tiny)) | (after > limits.max)
             if out.any():
                 came = f"{before[out][0]:.6g}, which leaves the range of {dtype.name}"
-                raise _checks.bad("weights", came, f"zeros and weights from {float(limits.tiny):.2g} to {float(limits.max):.2g}")
+                raise _checks.bad(
+                    "weights",
+                    came,
+                    f"zeros and weights from {float(limits.tiny):.2g} to {float(limits.max):.2g}",
+                )
         return result
 
 
@@ -140,7 +148,9 @@ def participation_ratio(weights: Float[Array, "*b p"]) -> Float[Array, "*b"]:
 
 def _one(name: str, x: Array) -> Array:
     if x.ndim:
-        raise _checks.bad(name, f"shape {x.shape}", "one number (several at once: `jax.vmap` over the head)")
+        raise _checks.bad(
+            name, f"shape {x.shape}", "one number (several at once: `jax.vmap` over the head)"
+        )
     return x
 
 
@@ -155,4 +165,6 @@ def _within(kappa: Any, p: int, dtype: Any) -> None:
     # Rounded to the side on which the row is still a number.
     bound = math.exp(edge / (1 - p)) + (-5e-7 if slope > 0 else 5e-7)
     widest = math.floor(1 - edge / slope)
-    raise _checks.bad("kappa", came, f"at {most} {bound:.6f} at this width, or a width of at most {widest}")
+    raise _checks.bad(
+        "kappa", came, f"at {most} {bound:.6f} at this width, or a width of at most {widest}"
+    )

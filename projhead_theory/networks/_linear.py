@@ -17,7 +17,11 @@ from .._spectra import diagonal, matmul
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if len(sizes) < 2:
-        raise _checks.bad("depth", f"{len(sizes) - 1} layers (sizes {tuple(sizes)})", "at least one layer: sizes (d, p_1, ..., p_L)")
+        raise _checks.bad(
+            "depth",
+            f"{len(sizes) - 1} layers (sizes {tuple(sizes)})",
+            "at least one layer: sizes (d, p_1, ..., p_L)",
+        )
     return tuple(_checks.count("width", size) for size in sizes)
 
 
@@ -27,7 +31,10 @@ def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Ar
     k = len(weights)
     root = weights ** (1 / (len(sizes) - 1))
     first = jnp.eye(sizes[1], k, dtype=directions.dtype) * root
-    rest = [jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root) for n, m in itertools.pairwise(sizes[1:])]
+    rest = [
+        jnp.zeros((m, n), directions.dtype).at[jnp.arange(k), jnp.arange(k)].set(root)
+        for n, m in itertools.pairwise(sizes[1:])
+    ]
     return [matmul(first, directions.T), *rest]
 
 
@@ -58,7 +65,9 @@ class DeepLinear(eqx.Module):
             raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices")
         for below, above in itertools.pairwise(layers):
             if above.shape[-1] != below.shape[-2]:
-                raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain")
+                raise _checks.bad(
+                    "layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain"
+                )
         self.layers = layers
 
     @property
@@ -94,7 +103,11 @@ class DeepLinear(eqx.Module):
 
     @classmethod
     def init(
-        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar | Sequence[float] = 1.0, dtype: Any = None
+        cls,
+        key: PRNGKeyArray,
+        sizes: Sequence[int],
+        scale: _checks.Scalar | Sequence[float] = 1.0,
+        dtype: Any = None,
     ) -> "DeepLinear":
         r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
 
@@ -113,7 +126,9 @@ class DeepLinear(eqx.Module):
         )
 
     @classmethod
-    def orthogonal(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None) -> "DeepLinear":
+    def orthogonal(
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
+    ) -> "DeepLinear":
         """Each layer is `scale` times a random matrix with orthonormal rows or columns. Balanced when all widths are equal."""
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
@@ -125,7 +140,9 @@ class DeepLinear(eqx.Module):
         return cls(layers)
 
     @classmethod
-    def balanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None) -> "DeepLinear":
+    def balanced(
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
+    ) -> "DeepLinear":
         r"""An exactly balanced random start, for any widths: $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding.
 
         $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform
@@ -136,8 +153,12 @@ class DeepLinear(eqx.Module):
         factor = _checks.nonnegative("scale", scale).astype(dtype)
         first, *rest = jax.random.split(key, len(sizes) + 1)
         spectrum = factor * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
-        frames = [_orthonormal(k, size, min(sizes), dtype) for k, size in zip(rest, sizes, strict=True)]
-        return cls([matmul(above * spectrum, below.T) for below, above in itertools.pairwise(frames)])
+        frames = [
+            _orthonormal(k, size, min(sizes), dtype) for k, size in zip(rest, sizes, strict=True)
+        ]
+        return cls(
+            [matmul(above * spectrum, below.T) for below, above in itertools.pairwise(frames)]
+        )
 
     @classmethod
     def aligned(cls, directions: Any, weights: Any, sizes: Sequence[int]) -> "DeepLinear":
@@ -152,17 +173,30 @@ class DeepLinear(eqx.Module):
         weights = _checks.nonnegative("weights", weights)
         k = weights.shape[0] if weights.ndim else 0
         if directions.shape != (sizes[0], k):
-            raise _checks.bad("directions", f"shape {directions.shape}", f"({sizes[0]}, {k}): one column for each weight")
+            raise _checks.bad(
+                "directions",
+                f"shape {directions.shape}",
+                f"({sizes[0]}, {k}): one column for each weight",
+            )
         if min(sizes[1:]) < k:
             raise _checks.bad("width", min(sizes[1:]), f"at least {k}, the number of directions")
         known = _checks.concrete(directions)
-        if known is not None and abs(known.T @ known - np.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps:
-            raise _checks.bad("directions", "columns that are not orthonormal", "orthonormal columns")
+        if (
+            known is not None
+            and abs(known.T @ known - np.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps
+        ):
+            raise _checks.bad(
+                "directions", "columns that are not orthonormal", "orthonormal columns"
+            )
         return cls(_along(directions, weights, sizes))
 
     @classmethod
-    def unbalanced(cls, key: PRNGKeyArray, sizes: Sequence[int], scales: Sequence[float], dtype: Any = None) -> "DeepLinear":
+    def unbalanced(
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scales: Sequence[float], dtype: Any = None
+    ) -> "DeepLinear":
         """A Gaussian start with a scale of its own for each layer: the control for every statement about balanced starts."""
         if len(scales) != len(sizes) - 1:
-            raise _checks.bad("scales", f"{len(scales)} numbers", f"{len(sizes) - 1}: one for each layer")
+            raise _checks.bad(
+                "scales", f"{len(scales)} numbers", f"{len(sizes) - 1}: one for each layer"
+            )
         return cls.init(key, sizes, scales, dtype)

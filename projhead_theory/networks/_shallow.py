@@ -103,11 +103,19 @@ class ShallowThresholded(_FullyConnected):
         self.layers = DeepLinear(layers).layers
         dtype, depth = self.layers[0].dtype, len(self.layers)
         if len(thresholds) not in (depth - 1, depth):
-            raise _checks.bad("thresholds", f"{len(thresholds)} vectors", f"{depth - 1}, or {depth} for a head that is cut as well")
-        self.thresholds = tuple(_checks.nonnegative("thresholds", b).astype(dtype) for b in thresholds)
+            raise _checks.bad(
+                "thresholds",
+                f"{len(thresholds)} vectors",
+                f"{depth - 1}, or {depth} for a head that is cut as well",
+            )
+        self.thresholds = tuple(
+            _checks.nonnegative("thresholds", b).astype(dtype) for b in thresholds
+        )
         for w, b in zip(self.layers, self.thresholds, strict=False):
             if b.shape != w.shape[:1]:
-                raise _checks.bad("thresholds", f"shape {b.shape}", f"({w.shape[0]},): one number a unit")
+                raise _checks.bad(
+                    "thresholds", f"shape {b.shape}", f"({w.shape[0]},): one number a unit"
+                )
         self.trained = trained
 
     @classmethod
@@ -128,7 +136,11 @@ class ShallowThresholded(_FullyConnected):
         if value.ndim > 1 or value.size not in (1, count):
             raise _checks.bad("threshold", f"shape {value.shape}", f"one number, or {count}")
         each = jnp.broadcast_to(value, (count,))
-        return cls(layers, [jnp.broadcast_to(b, w.shape[:1]) for w, b in zip(layers, each, strict=False)], trained)
+        return cls(
+            layers,
+            [jnp.broadcast_to(b, w.shape[:1]) for w, b in zip(layers, each, strict=False)],
+            trained,
+        )
 
     @property
     def trainable(self) -> "ShallowThresholded":

@@ -10,7 +10,15 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 from ..moments import Moments
-from ..problems import AbstractAugmentation, AdditiveNoise, Compose, ContrastiveProblem, Gaussian, Rademacher, SignFlip
+from ..problems import (
+    AbstractAugmentation,
+    AdditiveNoise,
+    Compose,
+    ContrastiveProblem,
+    Gaussian,
+    Rademacher,
+    SignFlip,
+)
 
 
 def symmetrised_relu(u: Float[Array, "..."], threshold: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -47,12 +55,23 @@ class ThresholdedDiagonal(eqx.Module):
     trained: bool = eqx.field(static=True)
 
     def __init__(self, weights: Any, thresholds: Any, trained: bool = False):
-        self.weights, thresholds = _checks.floating("weights", weights), _checks.nonnegative("thresholds", thresholds)
+        self.weights, thresholds = (
+            _checks.floating("weights", weights),
+            _checks.nonnegative("thresholds", thresholds),
+        )
         if self.weights.ndim != 2 or self.weights.size == 0:
-            raise _checks.bad("weights", f"shape {self.weights.shape}", "(L, d): one row a layer, one column a feature")
+            raise _checks.bad(
+                "weights",
+                f"shape {self.weights.shape}",
+                "(L, d): one row a layer, one column a feature",
+            )
         _checks.require("weights", self.weights, np.isfinite, "finite numbers")
         if thresholds.shape != self.weights.shape:
-            raise _checks.bad("thresholds", f"shape {thresholds.shape}", f"the shape of the weights, {self.weights.shape}")
+            raise _checks.bad(
+                "thresholds",
+                f"shape {thresholds.shape}",
+                f"the shape of the weights, {self.weights.shape}",
+            )
         self.thresholds, self.trained = thresholds.astype(self.weights.dtype), trained
 
     @property
@@ -113,7 +132,11 @@ class ThresholdedDiagonal(eqx.Module):
         **Raises:** `ValueError` for other features or augmentations, a mixing, or another number of features.
         """
         if problem.dim != self.dim or problem.features.mixing is not None:
-            raise _checks.bad("problem", f"inputs of dimension {problem.dim}, perhaps mixed", f"{self.dim} features as they are")
+            raise _checks.bad(
+                "problem",
+                f"inputs of dimension {problem.dim}, perhaps mixed",
+                f"{self.dim} features as they are",
+            )
         dtype = self.weights.dtype
         phi = problem.features.strength.astype(dtype)
         rho, noise = _views(jnp.ones_like(phi), None, problem.augmentation, problem.ambient)
@@ -121,15 +144,25 @@ class ThresholdedDiagonal(eqx.Module):
         if isinstance(law, Rademacher) and noise is None:
             second = self(phi) ** 2
             cross = rho * second
-        elif self.trained or not isinstance(law, Rademacher | Gaussian) or (isinstance(law, Gaussian) and noise is not None):
+        elif (
+            self.trained
+            or not isinstance(law, Rademacher | Gaussian)
+            or (isinstance(law, Gaussian) and noise is not None)
+        ):
             kind = f"{type(law).__name__} features{'' if noise is None else ' with noise'}"
             came = f"{kind}, {'trained' if self.trained else 'fixed'} thresholds"
             raise _checks.bad(
-                "problem", came, "Rademacher features; with fixed thresholds also Gaussian ones, or Rademacher ones with noise"
+                "problem",
+                came,
+                "Rademacher features; with fixed thresholds also Gaussian ones, or Rademacher ones with noise",
             )
         else:
             slopes, cuts = self.composed()
-            centre, spread = (jnp.zeros_like(phi), phi) if noise is None else (phi, jnp.sqrt(noise).astype(dtype))
+            centre, spread = (
+                (jnp.zeros_like(phi), phi)
+                if noise is None
+                else (phi, jnp.sqrt(noise).astype(dtype))
+            )
             mean, second = gaussian_integrals(slopes[-1] * centre, slopes[-1] * spread, cuts[-1])
             cross = rho * (second if noise is None else mean**2)
         return Moments(jnp.diag(cross), jnp.diag(second))
@@ -149,13 +182,21 @@ def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple
     h = beyond / tau
     density, below = jax.scipy.stats.norm.pdf(h), jax.scipy.stats.norm.cdf(h)
     # Far out the terms cancel to less than they round to.
-    first, square = jnp.maximum(density + h * below, 0), jnp.maximum((h**2 + 1) * below + h * density, 0)
+    first, square = (
+        jnp.maximum(density + h * below, 0),
+        jnp.maximum((h**2 + 1) * below + h * density, 0),
+    )
     sharp = jax.nn.relu(beyond)
-    (up, down), squares = jnp.where(still, sharp, tau * first), jnp.where(still, sharp**2, tau**2 * square)
+    (up, down), squares = (
+        jnp.where(still, sharp, tau * first),
+        jnp.where(still, sharp**2, tau**2 * square),
+    )
     return up - down, jnp.sum(squares, axis=0)
 
 
-def _views(rho: Array, noise: Array | None, *augmentations: AbstractAugmentation) -> tuple[Array, Array | None]:
+def _views(
+    rho: Array, noise: Array | None, *augmentations: AbstractAugmentation
+) -> tuple[Array, Array | None]:
     """The correlation of the signs of two views, and the variance of the noise, if there is any."""
     for a in augmentations:
         if isinstance(a, Compose):
@@ -166,5 +207,9 @@ def _views(rho: Array, noise: Array | None, *augmentations: AbstractAugmentation
             added = jnp.broadcast_to(a.scale.astype(rho.dtype) ** 2, rho.shape)
             noise = added if noise is None else noise + added
         else:
-            raise _checks.bad("problem", f"the augmentation {type(a).__name__}", "sign flips and additive noise; or draw views of it")
+            raise _checks.bad(
+                "problem",
+                f"the augmentation {type(a).__name__}",
+                "sign flips and additive noise; or draw views of it",
+            )
     return rho, noise

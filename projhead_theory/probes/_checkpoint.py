@@ -19,16 +19,24 @@ def digest(tree: Any, *numbers: Any) -> str:
     total = hashlib.sha256(str((structure, numbers)).encode())
     for leaf in leaves:
         array = np.asarray(leaf)
-        total.update(str((array.dtype, array.shape)).encode() + np.ascontiguousarray(array).tobytes())
+        total.update(
+            str((array.dtype, array.shape)).encode() + np.ascontiguousarray(array).tobytes()
+        )
     return total.hexdigest()
 
 
 def save(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray) -> None:
     """Write what there is, whole or not at all; read-outs not yet fitted are NaN."""
-    write_atomically(path, lambda file: np.savez(file, settings=np.asarray(settings), readouts=readouts, unfit=unfit), "checkpoint")
+    write_atomically(
+        path,
+        lambda file: np.savez(file, settings=np.asarray(settings), readouts=readouts, unfit=unfit),
+        "checkpoint",
+    )
 
 
-def load(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def load(
+    path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Read-outs and failed fits: those of the file, of these shapes, if there is one, else those given. Raises `ValueError` for a file of
     other arguments, or none of ours.
     """
@@ -37,8 +45,24 @@ def load(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarra
     try:
         with np.load(path, allow_pickle=False) as file:
             found, stored, missed = str(file["settings"]), file["readouts"], file["unfit"]
-    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _checks.bad("checkpoint", f"{path}, which is not one", "a file that learning_curve has written, or a new one") from error
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise _checks.bad(
+            "checkpoint",
+            f"{path}, which is not one",
+            "a file that learning_curve has written, or a new one",
+        ) from error
     if found != settings or stored.shape != readouts.shape:
-        raise _checks.bad("checkpoint", f"{path}, which belongs to other arguments", "the arguments it was begun with, or a new file")
+        raise _checks.bad(
+            "checkpoint",
+            f"{path}, which belongs to other arguments",
+            "the arguments it was begun with, or a new file",
+        )
     return stored, missed

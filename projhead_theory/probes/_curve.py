@@ -47,14 +47,20 @@ class LearningCurve(eqx.Module):
         """Mean error over the seeds."""
         return self.errors.mean(axis=2)
 
-    def band(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, "L S"], Float[np.ndarray, "L S"]]:
+    def band(
+        self, confidence: float = 0.95
+    ) -> tuple[Float[np.ndarray, "L S"], Float[np.ndarray, "L S"]]:
         """The band of each mean error, within [0, 1]: Student's t over the seeds, which are independent and whose means are nearly
         normal. Resampling would make it too narrow at few seeds.
         """
         from scipy import stats
 
         count = self.errors.shape[2]
-        half = stats.t.ppf((1 + _confidence(confidence)) / 2, count - 1) * self.errors.std(axis=2, ddof=1) / count**0.5
+        half = (
+            stats.t.ppf((1 + _confidence(confidence)) / 2, count - 1)
+            * self.errors.std(axis=2, ddof=1)
+            / count**0.5
+        )
         return np.clip(self.mean - half, 0, 1), np.clip(self.mean + half, 0, 1)
 
     def samples_needed(self, error: float, confidence: float = 0.95) -> Estimate:
@@ -72,15 +78,28 @@ class LearningCurve(eqx.Module):
 
         The band is that of the ratio in resamples of the seeds. NaN where the error lies outside the sizes of both.
         """
-        a, b = (self._index(name, layer) for name, layer in (("layer_a", layer_a), ("layer_b", layer_b)))
+        a, b = (
+            self._index(name, layer) for name, layer in (("layer_a", layer_a), ("layer_b", layer_b))
+        )
         least, most = self._needed(error)
         tail = (1 - _confidence(confidence)) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             # A number known only to lie between two ends has a ratio between two ends.
-            low, value, high = least[:, a] / most[:, b], most[0, a] / most[0, b], most[:, a] / least[:, b]
+            low, value, high = (
+                least[:, a] / most[:, b],
+                most[0, a] / most[0, b],
+                most[:, a] / least[:, b],
+            )
         unknown = np.isnan(value) or not (np.isfinite(most[0, a]) or np.isfinite(most[0, b]))
-        ends = np.nan_to_num(low, nan=0.0, posinf=np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
-        return Estimate(float(np.nan if unknown else value), float(_quantile(ends[0], tail)), float(_quantile(ends[1], 1 - tail)))
+        ends = (
+            np.nan_to_num(low, nan=0.0, posinf=np.inf),
+            np.nan_to_num(high, nan=np.inf, posinf=np.inf),
+        )
+        return Estimate(
+            float(np.nan if unknown else value),
+            float(_quantile(ends[0], tail)),
+            float(_quantile(ends[1], 1 - tail)),
+        )
 
     def fewest(self, error: float) -> Fewest:
         """The layer that needs the fewest samples, and the share of resamples in which it does."""
@@ -88,15 +107,24 @@ class LearningCurve(eqx.Module):
         best = most.min(axis=1, keepdims=True)
         alone = (most == best).sum(axis=1) == 1
         winner = np.where(alone, most.argmin(axis=1), -1)
-        return Fewest(int(winner[0]) + 1 if alone[0] else None, float((winner[1:] == winner[0]).mean()))
+        return Fewest(
+            int(winner[0]) + 1 if alone[0] else None, float((winner[1:] == winner[0]).mean())
+        )
 
     def to_xarray(self):
         """Errors, and the share of seeds without a readout, as a labelled `xarray.Dataset`."""
         import xarray
 
         return xarray.Dataset(
-            {"error": (("layer", "samples", "seed"), self.errors), "infeasible": (("layer", "samples"), self.infeasible)},
-            coords={"layer": list(self.layers), "samples": self.sizes, "seed": np.arange(self.errors.shape[2])},
+            {
+                "error": (("layer", "samples", "seed"), self.errors),
+                "infeasible": (("layer", "samples"), self.infeasible),
+            },
+            coords={
+                "layer": list(self.layers),
+                "samples": self.sizes,
+                "seed": np.arange(self.errors.shape[2]),
+            },
         )
 
     def plot(self, ax: Any = None, confidence: float = 0.95):
@@ -140,7 +168,12 @@ def _decreasing(means: np.ndarray) -> np.ndarray:
     sums = np.concatenate([np.zeros((*means.shape[:-1], 1)), np.cumsum(means, axis=-1)], axis=-1)
     result = np.empty_like(means)
     for i in range(count):
-        over = [((sums[..., i + 1 :] - sums[..., a : a + 1]) / np.arange(i + 1 - a, count + 1 - a)).max(axis=-1) for a in range(i + 1)]
+        over = [
+            ((sums[..., i + 1 :] - sums[..., a : a + 1]) / np.arange(i + 1 - a, count + 1 - a)).max(
+                axis=-1
+            )
+            for a in range(i + 1)
+        ]
         result[..., i] = np.min(over, axis=0)
     return result
 
@@ -152,10 +185,15 @@ def _crossing(sizes: np.ndarray, curve: np.ndarray, error: float) -> tuple[np.nd
     reached = curve <= error + 1e-12
     first = np.where(reached.any(axis=-1), reached.argmax(axis=-1), len(logs))
     after = np.clip(first, 1, len(logs) - 1) if len(logs) > 1 else np.zeros_like(first)
-    above, below = (np.take_along_axis(curve, i[..., None], axis=-1)[..., 0] for i in (np.maximum(after - 1, 0), after))
+    above, below = (
+        np.take_along_axis(curve, i[..., None], axis=-1)[..., 0]
+        for i in (np.maximum(after - 1, 0), after)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(above > below, np.clip((above - error) / (above - below), 0, 1), 1.0)
-    value = np.exp(logs[np.maximum(after - 1, 0)] + share * (logs[after] - logs[np.maximum(after - 1, 0)]))
+    value = np.exp(
+        logs[np.maximum(after - 1, 0)] + share * (logs[after] - logs[np.maximum(after - 1, 0)])
+    )
     begin, end = first == 0, first == len(logs)
     least = np.where(begin, 0.0, np.where(end, sizes[-1], value))
     return least, np.where(begin, sizes[0], np.where(end, np.inf, value))

@@ -59,18 +59,32 @@ def group_accuracy(
     noise = _checks.positive("blur", blur).astype(network.layers[0].dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.dim != network.sizes[0]:
-            raise _checks.bad(name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}")
+            raise _checks.bad(
+                name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}"
+            )
     if fitted.classes < 2:
         raise _checks.bad("fitted", f"{fitted.classes} class", "at least two")
     if tested.classes != fitted.classes:
-        raise _checks.bad("tested", f"{tested.classes} classes", f"as many as the read-out is fitted on, {fitted.classes}")
+        raise _checks.bad(
+            "tested",
+            f"{tested.classes} classes",
+            f"as many as the read-out is fitted on, {fitted.classes}",
+        )
     samples = _checks.count("samples", samples, max(2, tested.probability.size))
-    return _estimate(network, fitted, tested, noise, key, samples, _checks.count("repeats", repeats, 2))
+    return _estimate(
+        network, fitted, tested, noise, key, samples, _checks.count("repeats", repeats, 2)
+    )
 
 
 @eqx.filter_jit
 def _estimate(
-    network: Network, fitted: Groups, tested: Groups, blur: Array, key: PRNGKeyArray, samples: int, repeats: int
+    network: Network,
+    fitted: Groups,
+    tested: Groups,
+    blur: Array,
+    key: PRNGKeyArray,
+    samples: int,
+    repeats: int,
 ) -> GroupEstimate:
     dtype = blur.dtype
     count = tested.probability.size
@@ -83,24 +97,40 @@ def _estimate(
         asked = jnp.repeat(jnp.arange(count), each)
         shown = _layers(network, tested.draw(other, asked).astype(dtype))
         rows = []
-        for key, r, t in zip(jax.random.split(jitter, len(shown)), _layers(network, x.astype(dtype)), shown, strict=True):
+        for key, r, t in zip(
+            jax.random.split(jitter, len(shown)),
+            _layers(network, x.astype(dtype)),
+            shown,
+            strict=True,
+        ):
             variance = blur**2 * jnp.mean(jnp.sum(r * r, axis=1))
             # A layer that shows nothing leaves a guess.
             ridge = jnp.where(variance > 0, variance, 1) * jnp.eye(r.shape[1], dtype=dtype)
-            weights = jnp.linalg.solve(matmul(r.T, r) / samples + ridge, matmul(r.T, targets) / samples).T
+            weights = jnp.linalg.solve(
+                matmul(r.T, r) / samples + ridge, matmul(r.T, targets) / samples
+            ).T
             readout = Readout(weights, jnp.zeros(len(weights), dtype), Status.fitted)
             said = readout(t + jnp.sqrt(variance) * jax.random.normal(key, t.shape, dtype))
-            right = jnp.mean((said == tested.labels[asked]).astype(dtype).reshape(count, each), axis=1)
+            right = jnp.mean(
+                (said == tested.labels[asked]).astype(dtype).reshape(count, each), axis=1
+            )
             rows.append(jnp.where(variance > 0, right, 1 / fitted.classes))
         return jnp.stack(rows)
 
     seen = jax.lax.map(once, jax.random.split(key, repeats))
     averages = jnp.sum(seen * tested.probability.astype(dtype), axis=2)
-    error = lambda x: jnp.std(x, axis=0, ddof=1) / repeats**0.5  # noqa: E731
+    error = lambda x: jnp.std(x, axis=0, ddof=1) / repeats**0.5
     groups, groups_error = jnp.mean(seen, axis=0), error(seen)
     lowest = jnp.argmin(jnp.where(tested.probability > 0, groups, 2), axis=1)[:, None]
-    pick = lambda x: jnp.take_along_axis(x, lowest, axis=1)[:, 0]  # noqa: E731
-    return GroupEstimate(groups, groups_error, jnp.mean(averages, axis=0), error(averages), pick(groups), pick(groups_error))
+    pick = lambda x: jnp.take_along_axis(x, lowest, axis=1)[:, 0]
+    return GroupEstimate(
+        groups,
+        groups_error,
+        jnp.mean(averages, axis=0),
+        error(averages),
+        pick(groups),
+        pick(groups_error),
+    )
 
 
 def _layers(network: Network, x: Float[Array, "n d"]) -> tuple[Array, ...]:

@@ -51,7 +51,9 @@ def learning_curve(
     sizes = _sizes(sizes)
     seeds, test = _checks.count("seeds", seeds, 2), _checks.count("test", test, 2)
     if network.sizes[0] != problem.dim:
-        raise _checks.bad("problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}")
+        raise _checks.bad(
+            "problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}"
+        )
     products = network.products()
     shape = (seeds, len(sizes), len(products))
     readouts, unfit = np.full((*shape, problem.dim + 1), np.nan), np.zeros(shape, bool)
@@ -69,15 +71,22 @@ def learning_curve(
         progress(i + 1, len(sizes))
     # Of a test sample all sizes are tried at once: to draw it costs more than to read it.
     tried = jnp.asarray(readouts.reshape(seeds, -1, problem.dim + 1), products[0].dtype)
-    errors = np.where(unfit, 0.5, np.asarray(_errors(problem, test_keys, tried, test)).reshape(shape))
-    layers = tuple(f"layer {layer}" if layer <= network.depth else "head" for layer in range(1, len(products) + 1))
+    errors = np.where(
+        unfit, 0.5, np.asarray(_errors(problem, test_keys, tried, test)).reshape(shape)
+    )
+    layers = tuple(
+        f"layer {layer}" if layer <= network.depth else "head"
+        for layer in range(1, len(products) + 1)
+    )
     return LearningCurve(np.asarray(sizes), errors.T, unfit.T.mean(axis=2), layers)
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     counts = tuple(_checks.count("sizes", n, 2) for n in sizes)
     if not counts or any(a >= b for a, b in itertools.pairwise(counts)):
-        raise _checks.bad("sizes", f"{counts}", "increasing numbers of samples, at least one of them")
+        raise _checks.bad(
+            "sizes", f"{counts}", "increasing numbers of samples, at least one of them"
+        )
     return counts
 
 
@@ -91,7 +100,9 @@ def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array
     return data.inputs, data.targets
 
 
-def _fitted(products: tuple[Array, ...], probe: AbstractProbe, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fitted(
+    products: tuple[Array, ...], probe: AbstractProbe, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Read-outs of every seed and layer at one size, `(R, L, d + 1)`, the intercept last; and which fits found none."""
     # In NumPy where shapes go with the size: another size then compiles nothing but what a probe compiles itself.
     constant = (y == y[:, :1]).all(axis=1)
@@ -103,7 +114,10 @@ def _fitted(products: tuple[Array, ...], probe: AbstractProbe, x: np.ndarray, y:
         layer = np.asarray(w)
         readout = probe.fit_many(x.astype(layer.dtype) @ layer.T, given, classes=2, throw=False)
         missed = constant | ~np.asarray(readout.status == Status.fitted)
-        both = np.concatenate([np.asarray(readout.weights[:, 0]) @ layer, np.asarray(readout.intercepts[:, :1])], axis=1)
+        both = np.concatenate(
+            [np.asarray(readout.weights[:, 0]) @ layer, np.asarray(readout.intercepts[:, :1])],
+            axis=1,
+        )
         found.append(np.where(missed[:, None], 0, both))
         unfit.append(missed)
     return np.stack(found, axis=1), np.stack(unfit, axis=1)

@@ -31,7 +31,11 @@ class Logistic(AbstractProbe):
     max_steps: int = eqx.field(static=True)
 
     def __init__(self, penalty: Any, intercept: bool = False, max_steps: int = 1_000):
-        self.penalty, self.intercept, self.max_steps = one_positive("penalty", penalty), intercept, max_steps
+        self.penalty, self.intercept, self.max_steps = (
+            one_positive("penalty", penalty),
+            intercept,
+            max_steps,
+        )
 
     @eqx.filter_jit
     def solve(self, x, labels, classes):
@@ -60,7 +64,9 @@ class Logistic(AbstractProbe):
         eps = float(jnp.finfo(dtype).eps)
         solver = optimistix.BFGS(rtol=eps**0.75, atol=eps**0.75)
         start = jnp.zeros((s.size + 1, count), dtype)
-        found = optimistix.minimise(loss, solver, start, max_steps=self.max_steps, throw=False).value
+        found = optimistix.minimise(
+            loss, solver, start, max_steps=self.max_steps, throw=False
+        ).value
         gradient, size = jax.grad(loss)(found, None), 1 + jnp.max(jnp.abs(found))
         converged = jnp.max(jnp.abs(gradient)) <= eps**0.5 * size
         status = Status.where(converged, Status.fitted, Status.failed)

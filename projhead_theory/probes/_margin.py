@@ -24,13 +24,22 @@ class _Margin(AbstractProbe):
     intercept: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def program(self, z: np.ndarray, y: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, int]:
+    def program(
+        self, z: np.ndarray, y: np.ndarray, scale: float
+    ) -> tuple[np.ndarray, np.ndarray, int]:
         """Solve for data `z`, which is the true one over `scale`: weights and intercept, slacks, and how it ended."""
 
     def solve(self, x, labels, classes):
-        data, targets = _checks.concrete(x), _checks.concrete(signs(labels, classes, jnp.result_type(float)))
+        data, targets = (
+            _checks.concrete(x),
+            _checks.concrete(signs(labels, classes, jnp.result_type(float))),
+        )
         if data is None or targets is None:
-            raise _checks.bad("representations", "a traced array", "known numbers: a margin is found on the host, outside jit and vmap")
+            raise _checks.bad(
+                "representations",
+                "a traced array",
+                "known numbers: a margin is found on the host, outside jit and vmap",
+            )
         data, targets = data.astype(np.float64), targets.astype(np.float64)
         scale = np.abs(data).max(axis=(1, 2))
         z, basis = _reduce(data / np.where(scale > 0, scale, 1)[:, None, None])
@@ -72,7 +81,13 @@ class HardMargin(_Margin):
         n, r = z.shape
         p = r + self.intercept
         rows = y[:, None] * _with_intercept(z, self.intercept)
-        v, ended = _solve(np.concatenate([np.ones(r), np.zeros(p - r)]), np.zeros(p), _columns(-rows), -np.ones(n), n)
+        v, ended = _solve(
+            np.concatenate([np.ones(r), np.zeros(p - r)]),
+            np.zeros(p),
+            _columns(-rows),
+            -np.ones(n),
+            n,
+        )
         size = np.linalg.norm(v[:r])
         return v, float((rows @ v).min() / size) if ended != INFEASIBLE and size > 0 else 0.0, ended
 
@@ -105,7 +120,9 @@ class SoftMargin(_Margin):
         cost = float(self.cost) * scale**2
         quadratic = np.concatenate([np.ones(r), np.zeros(p - r + n)]) / max(cost, 1)
         linear = np.concatenate([np.zeros(p), np.full(n, min(cost, 1))])
-        v, ended = _solve(quadratic, linear, constraints, np.concatenate([-np.ones(n), np.zeros(n)]), 2 * n)
+        v, ended = _solve(
+            quadratic, linear, constraints, np.concatenate([-np.ones(n), np.zeros(n)]), 2 * n
+        )
         size = np.linalg.norm(v[:r])
         return v[:p], 1 / size if size > 0 else np.inf, ended
 
@@ -140,10 +157,14 @@ def _columns(a: np.ndarray) -> Any:
     from scipy import sparse
 
     m, n = a.shape
-    return sparse.csc_array((a.ravel(order="F"), np.tile(np.arange(m), n), np.arange(0, m * n + 1, m)), shape=a.shape)
+    return sparse.csc_array(
+        (a.ravel(order="F"), np.tile(np.arange(m), n), np.arange(0, m * n + 1, m)), shape=a.shape
+    )
 
 
-def _solve(quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+def _solve(
+    quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, count: int
+) -> tuple[np.ndarray, int]:
     """Least $\\frac 12 x^T diag(quadratic) x + linear^T x$ with $a x \\le b$, `a` sparse by columns."""
     from scipy import sparse
 
@@ -157,6 +178,9 @@ def _solve(quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, cou
     problem = (diagonal, linear, a, b, [clarabel.NonnegativeConeT(count)])
     solution = clarabel.DefaultSolver(*problem, settings).solve()
     # Of what is almost solved, or almost certain to be infeasible, nothing is claimed.
-    codes = {clarabel.SolverStatus.Solved: FITTED, clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE}
+    codes = {
+        clarabel.SolverStatus.Solved: FITTED,
+        clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE,
+    }
     code = next((code for status, code in codes.items() if solution.status == status), FAILED)
     return np.asarray(solution.x), code

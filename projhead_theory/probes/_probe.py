@@ -18,10 +18,14 @@ class AbstractProbe(eqx.Module):
     """A way to fit a linear readout to labelled representations."""
 
     @abc.abstractmethod
-    def solve(self, x: Float[Array, "B n r"], labels: Integer[Array, "B n"], classes: int) -> Readout:
+    def solve(
+        self, x: Float[Array, "B n r"], labels: Integer[Array, "B n"], classes: int
+    ) -> Readout:
         """The readouts of a batch, without checks: labels from 0 to `classes` - 1."""
 
-    def fit(self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True) -> Readout:
+    def fit(
+        self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True
+    ) -> Readout:
         """Fit one readout.
 
         **Arguments:** `representations`: `(n, r)`; `labels`: `(n,)`, whole numbers from 0; `classes`: how many there
@@ -35,7 +39,9 @@ class AbstractProbe(eqx.Module):
         batch = self._fit(x[None], y[None], classes, throw)
         return jax.tree.map(lambda a: a[0], batch)
 
-    def fit_many(self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True) -> Readout:
+    def fit_many(
+        self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True
+    ) -> Readout:
         """Fit a batch of readouts of one shape: `representations` `(B, n, r)`, `labels` `(B, n)`; all else as in `fit`."""
         return self._fit(*_data(representations, labels, 3), classes, throw)
 
@@ -43,7 +49,9 @@ class AbstractProbe(eqx.Module):
         known = _checks.concrete(y)
         if classes is None:
             if known is None:
-                raise _checks.bad("classes", "None, of labels that are traced", "how many classes there are")
+                raise _checks.bad(
+                    "classes", "None, of labels that are traced", "how many classes there are"
+                )
             classes = int(known.max()) + 1
         if known is not None:
             _complete(known, classes)
@@ -53,7 +61,11 @@ class AbstractProbe(eqx.Module):
                 bad = _checks.concrete(readout.status == status)
                 if bad is not None and bad.any():
                     which = f"{type(self).__name__}, fit {int(np.argmax(bad)) + 1} of {bad.size}"
-                    raise _checks.bad("representations", f"{which}: {Status[status]}", "a fit that ends well, or throw=False")
+                    raise _checks.bad(
+                        "representations",
+                        f"{which}: {Status[status]}",
+                        "a fit that ends well, or throw=False",
+                    )
         return readout
 
 
@@ -61,27 +73,41 @@ def _data(representations: Any, labels: Any, ndim: int) -> tuple[Array, Array]:
     x = _checks.floating("representations", representations)
     shape = ("(n, r)", "(B, n, r)")[ndim - 2]
     if x.ndim != ndim or 0 in x.shape:
-        raise _checks.bad("representations", f"shape {x.shape}", f"an array {shape} of at least one of each")
+        raise _checks.bad(
+            "representations", f"shape {x.shape}", f"an array {shape} of at least one of each"
+        )
     _checks.require("representations", x, np.isfinite, "finite numbers")
     y = _checks.array(labels)
     if y.shape != x.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise _checks.bad("labels", f"shape {y.shape}, dtype {y.dtype}", f"whole numbers of shape {x.shape[:-1]}")
+        raise _checks.bad(
+            "labels", f"shape {y.shape}, dtype {y.dtype}", f"whole numbers of shape {x.shape[:-1]}"
+        )
     _checks.require("labels", y, lambda v: v >= 0, "whole numbers from 0")
     return x, y
 
 
 def _complete(labels: np.ndarray, classes: int) -> None:
     if labels.shape[1] < classes:
-        raise _checks.bad("labels", f"{labels.shape[1]} samples", f"at least one sample of each of {classes} classes")
+        raise _checks.bad(
+            "labels",
+            f"{labels.shape[1]} samples",
+            f"at least one sample of each of {classes} classes",
+        )
     if labels.max() >= classes:
-        raise _checks.bad("labels", f"class {labels.max()}", f"below {classes}, the number of classes")
+        raise _checks.bad(
+            "labels", f"class {labels.max()}", f"below {classes}, the number of classes"
+        )
     for row in labels:
         present = np.unique(row)
         if len(present) == 1:
             raise _checks.bad("labels", f"only class {present[0]}", "at least two classes")
         if len(present) < classes:
             absent = next(k for k in range(classes) if k not in present)
-            raise _checks.bad("labels", f"no sample of class {absent}", f"at least one of each of {classes} classes")
+            raise _checks.bad(
+                "labels",
+                f"no sample of class {absent}",
+                f"at least one of each of {classes} classes",
+            )
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -35,7 +35,7 @@ class Ridge(AbstractProbe):
         return jax.vmap(self._one)(x, signs(labels, classes, x.dtype))
 
     def _one(self, x: Array, y: Array) -> Readout:
-        centre = lambda a: jnp.mean(a, axis=0) if self.intercept else jnp.zeros_like(a[0])  # noqa: E731
+        centre = lambda a: jnp.mean(a, axis=0) if self.intercept else jnp.zeros_like(a[0])
         u, s, vt = jnp.linalg.svd(x - centre(x), full_matrices=False)
         gain = s / (s**2 + self.penalty.astype(x.dtype))
         weights = matmul(matmul((y - centre(y)).T, u) * gain, vt)

@@ -1,16 +1,36 @@
 """Problems: what the features are and how views are made of them."""
 
-from ._augmentations import AbstractAugmentation, AdditiveNoise, Compose, Custom, Mask, Rescale, SignFlip
+from ._augmentations import (
+    AbstractAugmentation,
+    AdditiveNoise,
+    Compose,
+    Custom,
+    Mask,
+    Rescale,
+    SignFlip,
+)
 from ._contrastive import ContrastiveProblem
 from ._data import Data
-from ._downstream import AbstractLabel, Downstream, DownstreamProblem, LinearLabel, MajorityLabel, SignLabel
+from ._downstream import (
+    AbstractLabel,
+    Downstream,
+    DownstreamProblem,
+    LinearLabel,
+    MajorityLabel,
+    SignLabel,
+)
 from ._features import Features
 from ._groups import Groups
 from ._labelled import Labelled, Targets
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
 from ._random import random_moments
-from ._supervised import MixedPositives, ShiftProblem, SupervisedContrastiveProblem, SupervisedProblem
+from ._supervised import (
+    MixedPositives,
+    ShiftProblem,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
+)
 from ._views import Views
 
 __all__ = [

@@ -50,7 +50,9 @@ class _Elementwise(AbstractAugmentation):
         """Parameters by name, each a scalar or one number a coordinate."""
 
     def push(self, cross, second):
-        mean, square, added = (jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self._statistics())
+        mean, square, added = (
+            jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self._statistics()
+        )
         scale = mean[:, None] * mean[None, :]
         extra = (square - mean**2) * diagonal(second) + added
         return scale * cross, scale * second + jnp.diag(extra)
@@ -58,7 +60,9 @@ class _Elementwise(AbstractAugmentation):
     def check(self, dim):
         for name, value in self._parameters().items():
             if value.shape not in ((), (dim,)):
-                raise _checks.bad(name, f"{value.size} numbers", f"one number, or {dim}: one a feature")
+                raise _checks.bad(
+                    name, f"{value.size} numbers", f"one number, or {dim}: one a feature"
+                )
 
 
 class AdditiveNoise(_Elementwise):
@@ -130,10 +134,14 @@ class Rescale(_Elementwise):
     def __init__(self, low: Any, high: Any):
         self.low, self.high = _checks.floating("low", low), _checks.floating("high", high)
         _checks.require("low", self.low, np.isfinite, "finite numbers")
-        _checks.require("high", self.high - self.low, lambda v: v >= 0, "finite numbers, none below low")
+        _checks.require(
+            "high", self.high - self.low, lambda v: v >= 0, "finite numbers, none below low"
+        )
 
     def __call__(self, key, x):
-        return x * jax.random.uniform(key, x.shape, x.dtype, self.low.astype(x.dtype), self.high.astype(x.dtype))
+        return x * jax.random.uniform(
+            key, x.shape, x.dtype, self.low.astype(x.dtype), self.high.astype(x.dtype)
+        )
 
     def _statistics(self):
         mean = (self.low + self.high) / 2
@@ -151,7 +159,9 @@ class Compose(AbstractAugmentation):
     def __init__(self, *parts: AbstractAugmentation):
         for part in parts:
             if not isinstance(part, AbstractAugmentation):
-                raise _checks.bad("Compose", type(part).__name__, "augmentations (wrap a function in Custom)")
+                raise _checks.bad(
+                    "Compose", type(part).__name__, "augmentations (wrap a function in Custom)"
+                )
         self.parts = parts
 
     def __call__(self, key, x):
@@ -187,7 +197,9 @@ class Custom(AbstractAugmentation):
         return jax.vmap(self.function)(jax.random.split(key, x.shape[0]), x)
 
     def push(self, cross, second):
-        raise _checks.bad("augmentation", "Custom", "one with exact moments; estimate them with moments(key=...)")
+        raise _checks.bad(
+            "augmentation", "Custom", "one with exact moments; estimate them with moments(key=...)"
+        )
 
     @property
     def exact(self):
@@ -196,4 +208,8 @@ class Custom(AbstractAugmentation):
     def check(self, dim):
         view = eqx.filter_eval_shape(self.function, jax.random.key(0), jnp.zeros(dim))
         if getattr(view, "shape", None) != (dim,):
-            raise _checks.bad("function", f"a view of shape {getattr(view, 'shape', None)}", f"a view of shape ({dim},)")
+            raise _checks.bad(
+                "function",
+                f"a view of shape {getattr(view, 'shape', None)}",
+                f"a view of shape ({dim},)",
+            )

@@ -28,7 +28,12 @@ class ContrastiveProblem(eqx.Module):
     augmentation: AbstractAugmentation
     ambient: AbstractAugmentation
 
-    def __init__(self, features: Features, augmentation: AbstractAugmentation | None = None, ambient: AbstractAugmentation | None = None):
+    def __init__(
+        self,
+        features: Features,
+        augmentation: AbstractAugmentation | None = None,
+        ambient: AbstractAugmentation | None = None,
+    ):
         self.features = features
         self.augmentation = Compose() if augmentation is None else augmentation
         self.ambient = Compose() if ambient is None else ambient
@@ -77,13 +82,21 @@ class ContrastiveProblem(eqx.Module):
                 cross, second = (matmul(matmul(q, m), q.T) for m in (cross, second))
             return Moments(*self.ambient.push(cross, second))
         if key is None:
-            raise _checks.bad("key", "None", "a PRNG key: a Custom augmentation has no exact moments, they are estimated")
+            raise _checks.bad(
+                "key",
+                "None",
+                "a PRNG key: a Custom augmentation has no exact moments, they are estimated",
+            )
         samples = _checks.count("samples", samples, 2)
         chunk = min(samples, 2**15)
         # Whole chunks are drawn, so that drawing compiles once, and what is too many is cut off.
-        draws = (_draw(self, jax.random.fold_in(key, i), chunk) for i in range(-(-samples // chunk)))
+        draws = (
+            _draw(self, jax.random.fold_in(key, i), chunk) for i in range(-(-samples // chunk))
+        )
         sizes = (min(chunk, samples - i) for i in range(0, samples, chunk))
-        return Moments.from_chunks((views.first[:n], views.second[:n]) for views, n in zip(draws, sizes, strict=True))
+        return Moments.from_chunks(
+            (views.first[:n], views.second[:n]) for views, n in zip(draws, sizes, strict=True)
+        )
 
 
 @eqx.filter_jit

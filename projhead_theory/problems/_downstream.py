@@ -31,9 +31,15 @@ class Downstream(eqx.Module):
     def __init__(self, second: Any, target: Any):
         second, target = _checks.floating("second", second), _checks.floating("target", target)
         if second.ndim != 2 or second.shape[0] != second.shape[1] or second.shape[0] == 0:
-            raise _checks.bad("second", f"shape {second.shape}", "a square matrix (d, d) with d >= 1")
+            raise _checks.bad(
+                "second", f"shape {second.shape}", "a square matrix (d, d) with d >= 1"
+            )
         if target.shape != second.shape[:1]:
-            raise _checks.bad("target", f"shape {target.shape}", f"({second.shape[0]},), one number an input coordinate")
+            raise _checks.bad(
+                "target",
+                f"shape {target.shape}",
+                f"({second.shape[0]},), one number an input coordinate",
+            )
         dtype = jnp.result_type(second, target)
         self.second, self.target = symmetric(second.astype(dtype)), target.astype(dtype)
         _validate(second, target)
@@ -47,7 +53,9 @@ class Downstream(eqx.Module):
         u = _checks.floating("basis", basis)
         if u.shape != self.second.shape:
             raise _checks.bad("basis", f"shape {u.shape}", f"{self.second.shape}")
-        return Downstream(matmul(matmul(u.T, self.second), u), matmul(u.T, self.target[:, None])[:, 0])
+        return Downstream(
+            matmul(matmul(u.T, self.second), u), matmul(u.T, self.target[:, None])[:, 0]
+        )
 
 
 def _validate(second: Array, target: Array) -> None:
@@ -62,9 +70,15 @@ def _validate(second: Array, target: Array) -> None:
         raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
     least = float(np.linalg.eigvalsh((s + s.T) / 2)[0])
     if least < -slack * len(s) ** 0.5:
-        raise _checks.bad("second", f"least eigenvalue {least:.3g}", "a positive semi-definite matrix")
+        raise _checks.bad(
+            "second", f"least eigenvalue {least:.3g}", "a positive semi-definite matrix"
+        )
     if beta @ s @ beta <= slack * (beta @ beta):
-        raise _checks.bad("target", "one without variance under second: every label is the same", "a target that varies")
+        raise _checks.bad(
+            "target",
+            "one without variance under second: every label is the same",
+            "a target that varies",
+        )
 
 
 class AbstractLabel(eqx.Module):
@@ -120,7 +134,9 @@ class LinearLabel(AbstractLabel):
     def __init__(self, coefficients: Any):
         self.coefficients = _checks.floating("coefficients", coefficients)
         if self.coefficients.ndim != 1:
-            raise _checks.bad("coefficients", f"shape {self.coefficients.shape}", "a vector, one number a feature")
+            raise _checks.bad(
+                "coefficients", f"shape {self.coefficients.shape}", "a vector, one number a feature"
+            )
         _checks.require("coefficients", self.coefficients, np.isfinite, "finite numbers")
         value = _checks.concrete(self.coefficients)
         if value is not None and not value.any():
@@ -128,7 +144,9 @@ class LinearLabel(AbstractLabel):
 
     def check(self, dim):
         if self.coefficients.shape != (dim,):
-            raise _checks.bad("coefficients", f"{self.coefficients.shape[0]} numbers", f"{dim}, one a feature")
+            raise _checks.bad(
+                "coefficients", f"{self.coefficients.shape[0]} numbers", f"{dim}, one a feature"
+            )
 
     def scores(self, u):
         return matmul(u, self.coefficients.astype(u.dtype)[:, None])[:, 0]
@@ -153,7 +171,9 @@ class MajorityLabel(AbstractLabel):
     def __init__(self, indices: Any):
         self.indices = _indices("indices", indices, 1)
         if self.indices.size % 2 == 0:
-            raise _checks.bad("indices", f"{self.indices.size} features", "an odd number of features: no ties")
+            raise _checks.bad(
+                "indices", f"{self.indices.size} features", "an odd number of features: no ties"
+            )
         value = _checks.concrete(self.indices)
         if value is not None and len(np.unique(value)) < value.size:
             raise _checks.bad("indices", f"{value.tolist()}", "different features")
@@ -188,7 +208,12 @@ class DownstreamProblem(eqx.Module):
         self.label_noise = _checks.floating("label_noise", label_noise)
         if self.label_noise.ndim:
             raise _checks.bad("label_noise", f"shape {self.label_noise.shape}", "one number")
-        _checks.require("label_noise", self.label_noise, lambda v: (v >= 0) & (v <= 0.5), "a probability in [0, 1/2]")
+        _checks.require(
+            "label_noise",
+            self.label_noise,
+            lambda v: (v >= 0) & (v <= 0.5),
+            "a probability in [0, 1/2]",
+        )
 
     @property
     def dim(self) -> int:
@@ -200,7 +225,10 @@ class DownstreamProblem(eqx.Module):
         draw, flip = jax.random.split(key)
         u = self.features.sample(draw, _checks.count("n", n, 2))
         flipped = jax.random.bernoulli(flip, self.label_noise, (n,))
-        return Labelled(self.features.embed(u), ((self.label.scores(u) > 0) ^ flipped).astype(jnp.result_type(int)))
+        return Labelled(
+            self.features.embed(u),
+            ((self.label.scores(u) > 0) ^ flipped).astype(jnp.result_type(int)),
+        )
 
     def moments(self) -> Downstream:
         r"""$S' = Q\, \mathrm{diag}(\phi'^2)\, Q^\top$ and the target $\beta = Q^{+\top} b$, with $b$ the label's separator of
@@ -228,7 +256,9 @@ class DownstreamProblem(eqx.Module):
 def _indices(name: str, value: Any, ndim: int) -> Array:
     array = jnp.asarray(value)
     if array.ndim != ndim or not jnp.issubdtype(array.dtype, jnp.integer):
-        raise _checks.bad(name, repr(value), ("a whole number", "a list of whole numbers")[ndim] + " from 0")
+        raise _checks.bad(
+            name, repr(value), ("a whole number", "a list of whole numbers")[ndim] + " from 0"
+        )
     _checks.require(name, array, lambda v: v >= 0, "whole numbers from 0")
     return array
 

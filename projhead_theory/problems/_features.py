@@ -30,7 +30,11 @@ class Features(eqx.Module):
     def __init__(self, strength: Any, law: str | AbstractLaw = "rademacher", mixing: Any = None):
         self.strength = _checks.positive("strength", strength)
         if self.strength.ndim != 1 or self.strength.size == 0:
-            raise _checks.bad("strength", f"shape {self.strength.shape}", "a non-empty vector, one number a feature")
+            raise _checks.bad(
+                "strength",
+                f"shape {self.strength.shape}",
+                "a non-empty vector, one number a feature",
+            )
         info = jnp.finfo(self.strength.dtype)
         low, high = float(info.tiny) ** 0.5, float(info.max) ** 0.5
         _checks.require(
@@ -43,7 +47,9 @@ class Features(eqx.Module):
         self.mixing = None if mixing is None else _checks.floating("mixing", mixing)
         if self.mixing is not None:
             if self.mixing.ndim != 2 or self.mixing.shape[1] != self.dim:
-                raise _checks.bad("mixing", f"shape {self.mixing.shape}", f"(D, {self.dim}): one column a feature")
+                raise _checks.bad(
+                    "mixing", f"shape {self.mixing.shape}", f"(D, {self.dim}): one column a feature"
+                )
             _checks.require("mixing", self.mixing, np.isfinite, "finite numbers")
 
     @property

@@ -31,16 +31,24 @@ class Groups(eqx.Module):
     labels: Integer[Array, " G"]
     classes: int = eqx.field(static=True)
 
-    def __init__(self, probability: Any, means: Any, noise: Any, labels: Any, classes: int | None = None):
+    def __init__(
+        self, probability: Any, means: Any, noise: Any, labels: Any, classes: int | None = None
+    ):
         p, means = _checks.probability("probability", probability), _checks.floating("means", means)
         if p.ndim != 1 or p.size == 0:
-            raise _checks.bad("probability", f"shape {p.shape}", "a non-empty vector, one number a group")
+            raise _checks.bad(
+                "probability", f"shape {p.shape}", "a non-empty vector, one number a group"
+            )
         if means.ndim != 2 or means.shape[0] != p.size or means.shape[1] == 0:
             raise _checks.bad("means", f"shape {means.shape}", f"({p.size}, d): one row a group")
         _checks.require("means", means, np.isfinite, "finite numbers")
         sigma = _checks.nonnegative("noise", noise)
         if sigma.shape not in ((), means.shape[1:]):
-            raise _checks.bad("noise", f"shape {sigma.shape}", f"one number, or {means.shape[1]}: one a coordinate")
+            raise _checks.bad(
+                "noise",
+                f"shape {sigma.shape}",
+                f"one number, or {means.shape[1]}: one a coordinate",
+            )
         dtype = jnp.result_type(p, means, sigma)
         self.probability, self.means = p.astype(dtype), means.astype(dtype)
         self.noise = jnp.broadcast_to(sigma.astype(dtype), means.shape[1:])
@@ -48,7 +56,9 @@ class Groups(eqx.Module):
         _validate(self.probability, self.labels, self.classes)
 
     @classmethod
-    def signs(cls, strength: Any, noise: Any, correlation: Any = (), balance: Any = 0.5) -> "Groups":
+    def signs(
+        cls, strength: Any, noise: Any, correlation: Any = (), balance: Any = 0.5
+    ) -> "Groups":
         r"""Features that are plus or minus: the first is the class, $z_1 = y = \pm 1$, each other one agrees with it more or less.
 
         $x_i = \phi_i z_i + \sigma_i \xi_i$ with $E[z_i \mid y] = r_i y$, the $z_i$ independent given $y$: one group for each of the $2^d$
@@ -62,11 +72,22 @@ class Groups(eqx.Module):
         """
         phi, r = _checks.positive("strength", strength), correlations(correlation)
         if phi.ndim != 1 or phi.size == 0:
-            raise _checks.bad("strength", f"shape {phi.shape}", "a non-empty vector, one number a feature")
+            raise _checks.bad(
+                "strength", f"shape {phi.shape}", "a non-empty vector, one number a feature"
+            )
         if r.size != phi.size - 1:
-            raise _checks.bad("correlation", f"{r.size} numbers", f"{phi.size - 1}: one for each feature but the first, which is the class")
+            raise _checks.bad(
+                "correlation",
+                f"{r.size} numbers",
+                f"{phi.size - 1}: one for each feature but the first, which is the class",
+            )
         share = _checks.probability("balance", balance)
-        _checks.require("balance", share, lambda v: (v > 0) & (v < 1), "a probability in (0, 1): no class may be empty")
+        _checks.require(
+            "balance",
+            share,
+            lambda v: (v > 0) & (v < 1),
+            "a probability in (0, 1): no class may be empty",
+        )
         dtype = jnp.result_type(phi, r, share)
         z = jnp.asarray(sign_patterns(phi.size), dtype)
         agree = (1 + r.astype(dtype) * z[:, 1:] * z[:, :1]) / 2
@@ -86,7 +107,9 @@ class Groups(eqx.Module):
     @property
     def class_means(self) -> Float[Array, "K d"]:
         r"""$\mu_k = E[x \mid k]$."""
-        total = jax.ops.segment_sum(self.probability[:, None] * self.means, self.labels, self.classes)
+        total = jax.ops.segment_sum(
+            self.probability[:, None] * self.means, self.labels, self.classes
+        )
         return total / self.class_probability[:, None]
 
     @property
@@ -116,12 +139,16 @@ class Groups(eqx.Module):
     def sample(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n d"], Integer[Array, " n"]]:
         """`n` independent inputs, and the group of each."""
         draw, jitter = jax.random.split(key)
-        group = jax.random.choice(draw, self.probability.size, (_checks.count("n", n, 2),), p=self.probability)
+        group = jax.random.choice(
+            draw, self.probability.size, (_checks.count("n", n, 2),), p=self.probability
+        )
         return self.draw(jitter, group), group
 
     def draw(self, key: PRNGKeyArray, group: Integer[Array, " n"]) -> Float[Array, "n d"]:
         """One input of each of these groups, with noise of its own."""
-        return self.means[group] + self.noise * jax.random.normal(key, (group.size, self.dim), self.means.dtype)
+        return self.means[group] + self.noise * jax.random.normal(
+            key, (group.size, self.dim), self.means.dtype
+        )
 
 
 def correlations(value: Any) -> Array:
@@ -140,14 +167,25 @@ def sign_patterns(d: int) -> np.ndarray:
 def _labels(value: Any, groups: int, classes: int | None) -> tuple[Array, int]:
     labels = jnp.asarray(value)
     if labels.shape != (groups,) or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise _checks.bad("labels", f"shape {labels.shape}, dtype {labels.dtype}", f"({groups},) whole numbers from 0, one a group")
+        raise _checks.bad(
+            "labels",
+            f"shape {labels.shape}, dtype {labels.dtype}",
+            f"({groups},) whole numbers from 0, one a group",
+        )
     if classes is None:
         known = _checks.concrete(labels)
         if known is None:
-            raise _checks.bad("classes", "None", "their number, while JAX is tracing: it is a shape")
+            raise _checks.bad(
+                "classes", "None", "their number, while JAX is tracing: it is a shape"
+            )
         classes = int(known.max()) + 1
     count = _checks.count("classes", classes)
-    _checks.require("labels", labels, lambda v: (v >= 0) & (v < count), f"whole numbers from 0 to {count - 1}, the last class")
+    _checks.require(
+        "labels",
+        labels,
+        lambda v: (v >= 0) & (v < count),
+        f"whole numbers from 0 to {count - 1}, the last class",
+    )
     return labels, count
 
 
@@ -156,7 +194,13 @@ def _validate(probability: Array, labels: Array, classes: int) -> None:
     if p is None or k is None:
         return
     if abs(float(p.sum()) - 1) > 16 * p.size * np.finfo(p.dtype).eps:
-        raise _checks.bad("probability", f"a sum of {float(p.sum()):.6g}", "probabilities that sum to one")
+        raise _checks.bad(
+            "probability", f"a sum of {float(p.sum()):.6g}", "probabilities that sum to one"
+        )
     shares = np.bincount(k, weights=p, minlength=classes)
     if not (shares > 0).all():
-        raise _checks.bad("labels", f"class {int(np.argmin(shares > 0))} without any probability", "classes none of which is empty")
+        raise _checks.bad(
+            "labels",
+            f"class {int(np.argmin(shares > 0))} without any probability",
+            "classes none of which is empty",
+        )

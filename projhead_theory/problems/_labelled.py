@@ -38,7 +38,11 @@ class Labelled(eqx.Module):
         if self.inputs.ndim != 2:
             raise _checks.bad("inputs", f"shape {self.inputs.shape}", "an array (n, d)")
         if self.targets.shape[0] != self.inputs.shape[0]:
-            raise _checks.bad("targets", f"{self.targets.shape[0]} rows beside {self.inputs.shape[0]} inputs", "as many as inputs")
+            raise _checks.bad(
+                "targets",
+                f"{self.targets.shape[0]} rows beside {self.inputs.shape[0]} inputs",
+                "as many as inputs",
+            )
         if self.inputs.shape[0] < 2:
             raise _checks.bad("inputs", f"{self.inputs.shape[0]} rows", "at least two rows")
         _checks.require("inputs", self.inputs, np.isfinite, "finite numbers")
@@ -63,7 +67,9 @@ class Labelled(eqx.Module):
         """
         if self.targets.ndim != 1:
             raise _checks.bad("targets", f"shape {self.targets.shape}", "class labels (n,)")
-        classes, members, sizes = np.unique(np.asarray(self.targets), return_inverse=True, return_counts=True)
+        classes, members, sizes = np.unique(
+            np.asarray(self.targets), return_inverse=True, return_counts=True
+        )
         sums = jax.ops.segment_sum(self.inputs, jnp.asarray(members), len(classes))
         n, weighted = self.inputs.shape[0], sums / jnp.asarray(sizes, sums.dtype)[:, None]
         return Moments(matmul(weighted.T, sums) / n, matmul(self.inputs.T, self.inputs) / n)
@@ -79,7 +85,11 @@ def _targets(value: Any) -> Array:
         _checks.require("targets", labels, lambda v: v >= 0, "class labels from 0")
         return labels
     if array.ndim != 2:
-        raise _checks.bad("targets", f"shape {array.shape}, dtype {array.dtype}", "whole-number class labels (n,), or numbers (n, k)")
+        raise _checks.bad(
+            "targets",
+            f"shape {array.shape}, dtype {array.dtype}",
+            "whole-number class labels (n,), or numbers (n, k)",
+        )
     array = _checks.floating("targets", array)
     _checks.require("targets", array, np.isfinite, "finite numbers")
     return array

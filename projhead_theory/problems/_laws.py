@@ -59,7 +59,9 @@ class SpikeAndSlab(AbstractLaw):
     def sample(self, key, shape, dtype):
         spike, slab = jax.random.split(key)
         active = jax.random.bernoulli(spike, self.density, shape)
-        return jnp.where(active, jax.random.normal(slab, shape, dtype) * self.density.astype(dtype) ** -0.5, 0)
+        return jnp.where(
+            active, jax.random.normal(slab, shape, dtype) * self.density.astype(dtype) ** -0.5, 0
+        )
 
 
 LAWS = {

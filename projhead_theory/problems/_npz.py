@@ -35,7 +35,11 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
             with archive.open("x1.npy") as first, archive.open("x2.npy") as second:
                 arrays = [_header(f, name, path) for name, f in (("x1", first), ("x2", second))]
                 if arrays[0][0] != arrays[1][0]:
-                    raise _checks.bad("views", f"x1 of shape {arrays[0][0]} and x2 of shape {arrays[1][0]}", "equal shapes (n, d)")
+                    raise _checks.bad(
+                        "views",
+                        f"x1 of shape {arrays[0][0]} and x2 of shape {arrays[1][0]}",
+                        "equal shapes (n, d)",
+                    )
                 rows = arrays[0][0][0]
                 if rows < 2:
                     raise _checks.bad("views", f"{rows} rows", "at least two rows")
@@ -43,7 +47,9 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
                 size = rows if any(fortran for _, fortran, _ in arrays) else chunk
                 for begin in range(0, rows, size):
                     n = min(size, rows - begin)
-                    x1, x2 = (_rows(f, n, *a, path) for f, a in zip((first, second), arrays, strict=True))
+                    x1, x2 = (
+                        _rows(f, n, *a, path) for f, a in zip((first, second), arrays, strict=True)
+                    )
                     yield (x1, x2) if dtype is None else (x1.astype(dtype), x2.astype(dtype))
     except FileNotFoundError as error:
         raise _checks.bad("views", f"{path}, which does not exist", _WANTED) from error
@@ -54,7 +60,11 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
 def _header(file: Any, name: str, path: Path) -> tuple[tuple[int, int], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, dtype = read(file)
     except ValueError as error:
         raise _checks.bad("views", f"{path}, whose {name} is corrupt", _WANTED) from error
@@ -67,10 +77,14 @@ def _header(file: Any, name: str, path: Path) -> tuple[tuple[int, int], bool, np
     return shape, fortran, dtype
 
 
-def _rows(file: Any, n: int, shape: tuple[int, int], fortran: bool, dtype: np.dtype, path: Path) -> np.ndarray:
+def _rows(
+    file: Any, n: int, shape: tuple[int, int], fortran: bool, dtype: np.dtype, path: Path
+) -> np.ndarray:
     count = n * shape[1] * dtype.itemsize
     data = file.read(count)
     if len(data) < count:
         raise _checks.bad("views", f"{path}, which ends early", _WANTED)
     values = np.frombuffer(data, dtype).reshape((n, shape[1]), order="F" if fortran else "C")
-    return values.astype(dtype.newbyteorder("=")) if values.dtype.kind == "f" else values.astype(float)
+    return (
+        values.astype(dtype.newbyteorder("=")) if values.dtype.kind == "f" else values.astype(float)
+    )

@@ -28,4 +28,7 @@ def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 1
     u, v = (jnp.linalg.qr(jax.random.normal(k, (d, d), dtype))[0] for k in jax.random.split(key))
     spectrum = jnp.geomspace(1, 1 / ratio, d, dtype=dtype) if d > 1 else jnp.ones(1, dtype)
     root = matmul(u * jnp.sqrt(spectrum), u.T)
-    return Moments(symmetric(matmul(matmul(root, matmul(v * fractions, v.T)), root)), symmetric(matmul(u * spectrum, u.T)))
+    return Moments(
+        symmetric(matmul(matmul(root, matmul(v * fractions, v.T)), root)),
+        symmetric(matmul(u * spectrum, u.T)),
+    )

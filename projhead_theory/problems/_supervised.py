@@ -90,9 +90,15 @@ class SupervisedProblem(eqx.Module):
 
     def __init__(self, groups: Groups, targets: Any = None):
         self.groups = groups
-        values = jnp.eye(groups.classes, dtype=groups.means.dtype) if targets is None else _checks.floating("targets", targets)
+        values = (
+            jnp.eye(groups.classes, dtype=groups.means.dtype)
+            if targets is None
+            else _checks.floating("targets", targets)
+        )
         if values.ndim != 2 or values.shape[0] != groups.classes or values.shape[1] == 0:
-            raise _checks.bad("targets", f"shape {values.shape}", f"({groups.classes}, k): one row a class")
+            raise _checks.bad(
+                "targets", f"shape {values.shape}", f"({groups.classes}, k): one row a class"
+            )
         _checks.require("targets", values, np.isfinite, "finite numbers")
         self.targets = values.astype(groups.means.dtype)
 
@@ -104,7 +110,11 @@ class SupervisedProblem(eqx.Module):
         r"""$A = \sum_k \pi_k t_k \mu_k^\top$, $S$ and $E\|y\|^2 = \sum_k \pi_k \|t_k\|^2$, exact."""
         g = self.groups
         share = g.class_probability[:, None]
-        return TargetMoments(matmul(self.targets.T, share * g.class_means), g.second, jnp.sum(share * self.targets**2))
+        return TargetMoments(
+            matmul(self.targets.T, share * g.class_means),
+            g.second,
+            jnp.sum(share * self.targets**2),
+        )
 
     def sample(self, key: PRNGKeyArray, n: int) -> Labelled:
         """`n` independent inputs with their targets."""

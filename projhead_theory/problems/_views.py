@@ -23,7 +23,11 @@ class Views(eqx.Module):
     def __init__(self, first: Any, second: Any):
         self.first, self.second = _checks.floating("x1", first), _checks.floating("x2", second)
         if self.first.ndim != 2 or self.first.shape != self.second.shape:
-            raise _checks.bad("x2", f"shape {self.second.shape} beside x1 {self.first.shape}", "two arrays of equal shape (n, d)")
+            raise _checks.bad(
+                "x2",
+                f"shape {self.second.shape} beside x1 {self.first.shape}",
+                "two arrays of equal shape (n, d)",
+            )
         if self.first.shape[0] < 2:
             raise _checks.bad("views", f"{self.first.shape[0]} rows", "at least two rows")
 

@@ -1,5 +1,11 @@
 from ._claims import SCHEMA, claims_report, claims_table, search_report, search_table
-from ._downstream import complexity_report, complexity_sentence, complexity_table, phase_report, phase_table
+from ._downstream import (
+    complexity_report,
+    complexity_sentence,
+    complexity_table,
+    phase_report,
+    phase_table,
+)
 from ._html import claims_html, write_html
 from ._json import environment, write_json
 from ._markdown import claims_markdown, summary, write_markdown

@@ -13,7 +13,11 @@ SCHEMA = 2
 
 
 def claims_report(
-    results: Sequence[ClaimResult], seed: int, *, quick: bool = False, planned: Sequence[str] | None = None
+    results: Sequence[ClaimResult],
+    seed: int,
+    *,
+    quick: bool = False,
+    planned: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """All claims with their controls.
 
@@ -33,7 +37,9 @@ def claims_report(
     }
 
 
-def search_report(results: Sequence[SearchResult], seed: int, planned: Sequence[str] | None = None) -> dict[str, Any]:
+def search_report(
+    results: Sequence[SearchResult], seed: int, planned: Sequence[str] | None = None
+) -> dict[str, Any]:
     """What a random search found. `all_survive`: no counterexample to any planned claim, no false alarm and nothing missed."""
     missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
     return {
@@ -58,10 +64,25 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
         word = result.outcome.replace("_", " ")
         style = "green" if result.holds else "red"
         seconds = f"{result.seconds:.1f}"
-        table.add_row(f"[bold]{result.claim.name}[/]", f"[{style}]{word}[/]", short(data["discrepancy"]), short(data["tolerance"]), seconds)
+        table.add_row(
+            f"[bold]{result.claim.name}[/]",
+            f"[{style}]{word}[/]",
+            short(data["discrepancy"]),
+            short(data["tolerance"]),
+            seconds,
+        )
         for control, values in zip(result.controls, data["controls"], strict=True):
-            caught = "[green]caught[/]" if control.caught else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
-            table.add_row(f"  - {control.control.name}", caught, short(values["discrepancy"]), short(values["tolerance"]))
+            caught = (
+                "[green]caught[/]"
+                if control.caught
+                else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
+            )
+            table.add_row(
+                f"  - {control.control.name}",
+                caught,
+                short(values["discrepancy"]),
+                short(values["tolerance"]),
+            )
         table.add_section()
     return table
 
@@ -73,15 +94,29 @@ def search_table(results: Sequence[SearchResult]) -> Table:
     table.add_column("problems", justify="right")
     table.add_column("outcomes")
     table.add_column("counterexample")
-    listed = lambda outcomes: ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items())  # noqa: E731
-    mark = lambda fine, good, bad: f"[green]{good}[/]" if fine else f"[red]{bad}[/]"  # noqa: E731
+    listed = lambda outcomes: ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items()
+    )
+    mark = lambda fine, good, bad: f"[green]{good}[/]" if fine else f"[red]{bad}[/]"
     for result in results:
         found = mark(result.counterexample is None, "none", "found")
-        table.add_row(f"[bold]{result.claim.name}[/]", str(result.tried), listed(result.outcomes), found)
+        table.add_row(
+            f"[bold]{result.claim.name}[/]", str(result.tried), listed(result.outcomes), found
+        )
         if result.exact is not None:
             e = result.exact
-            table.add_row("  - exact networks", str(e.tried), listed(e.outcomes), mark(e.false_alarm is None, "none", "false alarm"))
-            table.add_row("  - a weight off", str(sum(e.off.values())), listed(e.off), mark(e.missed is None, "none", "missed"))
+            table.add_row(
+                "  - exact networks",
+                str(e.tried),
+                listed(e.outcomes),
+                mark(e.false_alarm is None, "none", "false alarm"),
+            )
+            table.add_row(
+                "  - a weight off",
+                str(sum(e.off.values())),
+                listed(e.off),
+                mark(e.missed is None, "none", "missed"),
+            )
     return table
 
 

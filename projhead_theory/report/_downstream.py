@@ -12,7 +12,9 @@ from ._cell import cell
 from ._json import environment
 
 
-def complexity_report(curve: ComplexityCurve, depth: int, target: int, head: int = 1) -> dict[str, Any]:
+def complexity_report(
+    curve: ComplexityCurve, depth: int, target: int, head: int = 1
+) -> dict[str, Any]:
     """The indicator of every layer and the best one, for one target; numbers that do not exist because it is lost are None."""
     margin = float(curve.margin(depth, head))
     return {
@@ -29,11 +31,17 @@ def complexity_report(curve: ComplexityCurve, depth: int, target: int, head: int
 
 def complexity_table(report: dict[str, Any]) -> Table:
     """One row a layer."""
-    table = Table(title=f"Labels needed to read feature {report['target']}: squared radius over squared margin")
+    table = Table(
+        title=f"Labels needed to read feature {report['target']}: squared radius over squared margin"
+    )
     for name in ("layer", "indicator", ""):
         table.add_column(name, justify="right")
     for layer, value in enumerate(report["sample_complexity"], 1):
-        table.add_row(str(layer), "lost" if value is None else cell(value), "best" if layer == report["best_layer"] else "")
+        table.add_row(
+            str(layer),
+            "lost" if value is None else cell(value),
+            "best" if layer == report["best_layer"] else "",
+        )
     return table
 
 
@@ -41,9 +49,14 @@ def complexity_sentence(report: dict[str, Any]) -> str:
     """The same in words."""
     if report["lost"]:
         return f"Feature {report['target']} is lost: no layer keeps it, and no number of labels reads it."
-    sides = {True: "pre-projection beats post-projection", False: "post-projection is at least as good as pre-projection"}
+    sides = {
+        True: "pre-projection beats post-projection",
+        False: "post-projection is at least as good as pre-projection",
+    }
     share = f"Best at {cell(report['best'])} of the depth, layer {report['best_layer']}"
-    return f"{share}; {sides[report['pre_beats_post']]} (ln SC differs by {cell(report['margin'])})."
+    return (
+        f"{share}; {sides[report['pre_beats_post']]} (ln SC differs by {cell(report['margin'])})."
+    )
 
 
 def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict[str, Any]:
@@ -68,20 +81,30 @@ def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Table
     """Shares of the plane; and how trained networks compare, if there are any."""
     margin = np.asarray(diagram.margin)
     known = np.isfinite(margin)
-    table = Table(title=f"Feature {diagram.plane.target}, depth {diagram.depth}: {diagram.plane.x.label} against {diagram.plane.y.label}")
+    table = Table(
+        title=f"Feature {diagram.plane.target}, depth {diagram.depth}: {diagram.plane.x.label} against {diagram.plane.y.label}"
+    )
     table.add_column("")
     table.add_column("share of the plane", justify="right")
     names = ("pre-projection is better", "post-projection is better", "the target is lost")
-    shares = [f"{share.mean():.1%}" for share in ((margin > 0) & known, (margin <= 0) & known, ~known)]
+    shares = [
+        f"{share.mean():.1%}" for share in ((margin > 0) & known, (margin <= 0) & known, ~known)
+    ]
     if check is None:
         for name, share in zip(names, shares, strict=True):
             table.add_row(name, share)
         return table
     table.add_column("trained networks", justify="right")
-    predicted, decided, kept, wrong = (np.asarray(a) for a in (check.predicted, check.decided, check.kept, check.misclassified))
-    for name, share, trained in zip(names, shares, (decided & (predicted > 0), decided & (predicted <= 0), ~kept), strict=True):
+    predicted, decided, kept, wrong = (
+        np.asarray(a) for a in (check.predicted, check.decided, check.kept, check.misclassified)
+    )
+    for name, share, trained in zip(
+        names, shares, (decided & (predicted > 0), decided & (predicted <= 0), ~kept), strict=True
+    ):
         table.add_row(name, share, str(int(trained.sum())))
     table.add_section()
-    table.add_row("within the tolerance band, or not settled", "", str(int((kept & ~decided).sum())))
+    table.add_row(
+        "within the tolerance band, or not settled", "", str(int((kept & ~decided).sum()))
+    )
     table.add_row("on the other side, outside the band", "", str(int(wrong.sum())))
     return table

@@ -38,7 +38,10 @@ def claims_html(results: Sequence[ClaimResult], data: dict[str, Any] | None = No
         for r in results
     )
     sections = "".join(_section(r, c) for r, c in zip(results, data["claims"], strict=True))
-    environment = "".join(f"<tr><td>{escape(k)}</td><td>{escape(str(v))}</td></tr>" for k, v in data["environment"].items())
+    environment = "".join(
+        f"<tr><td>{escape(k)}</td><td>{escape(str(v))}</td></tr>"
+        for k, v in data["environment"].items()
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         f"<title>Claims: {escape(word)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>Claims</h1>\n"
@@ -119,7 +122,9 @@ def picture(verdict: Verdict) -> str:
     figure = plot_report(verdict)
     file = io.StringIO()
     with plt.rc_context({"svg.hashsalt": "projhead_theory", "svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        figure.savefig(
+            file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
     plt.close(figure)
     svg = file.getvalue()
     return re.sub(r"\A.*?(?=<svg)", "", svg, flags=re.DOTALL)
@@ -134,4 +139,11 @@ def _head(*names: str) -> str:
 
 
 def _row(*cells: str) -> str:
-    return "<tr>" + "".join(f'<td class="number">{c}</td>' if re.fullmatch(r"[-\d.e+]+", c) else f"<td>{c}</td>" for c in cells) + "</tr>"
+    return (
+        "<tr>"
+        + "".join(
+            f'<td class="number">{c}</td>' if re.fullmatch(r"[-\d.e+]+", c) else f"<td>{c}</td>"
+            for c in cells
+        )
+        + "</tr>"
+    )

@@ -21,8 +21,14 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
         lines += [f"## {claim.name}", "", claim.statement, ""]
         if claim.latex:
             lines += [f"$$ {claim.latex} $$", ""]
-        lines += [f"*Hypotheses*: {'; '.join(claim.hypotheses) or 'none stated'}. *Source*: {claim.source}.", ""]
-        lines += ["| problem | outcome | discrepancy | tolerance | made of | worst at |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"*Hypotheses*: {'; '.join(claim.hypotheses) or 'none stated'}. *Source*: {claim.source}.",
+            "",
+        ]
+        lines += [
+            "| problem | outcome | discrepancy | tolerance | made of | worst at |",
+            "|---|---|---|---|---|---|",
+        ]
         for trial in result.trials:
             v, i = trial.verdict.on_host, trial.verdict.worst
             cells = [
@@ -34,13 +40,34 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
                 v.labels[i],
             ]
             lines.append(_row(cells))
-        lines += ["", "| control | what it breaks | outcome | discrepancy | tolerance |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| control | what it breaks | outcome | discrepancy | tolerance |",
+            "|---|---|---|---|---|",
+        ]
         for control in values["controls"]:
-            word = ("caught: " if control["caught"] else "**not caught**: ") + control["outcome"].replace("_", " ")
-            lines.append(_row([control["name"], control["breaks"], word, short(control["discrepancy"]), short(control["tolerance"])]))
+            word = ("caught: " if control["caught"] else "**not caught**: ") + control[
+                "outcome"
+            ].replace("_", " ")
+            lines.append(
+                _row(
+                    [
+                        control["name"],
+                        control["breaks"],
+                        word,
+                        short(control["discrepancy"]),
+                        short(control["tolerance"]),
+                    ]
+                )
+            )
         lines.append("")
         if result.counterexample is not None:
-            lines += ["**Refuted** by the smallest problem found:", "", f"> {result.counterexample.verdict}", ""]
+            lines += [
+                "**Refuted** by the smallest problem found:",
+                "",
+                f"> {result.counterexample.verdict}",
+                "",
+            ]
             lines += ["```json", _numbers(values["counterexample"]["numbers"]), "```", ""]
     lines += ["## Environment", "", "| what | value |", "|---|---|"]
     lines += [_row([name, str(value)]) for name, value in data["environment"].items()]
@@ -64,7 +91,9 @@ def summary(data: dict[str, Any]) -> str:
 
 def budget(verdict: Any, row: int) -> str:
     """The parts of a tolerance, largest first."""
-    parts = sorted(((float(value[row]), name) for name, value in verdict.parts.items()), reverse=True)
+    parts = sorted(
+        ((float(value[row]), name) for name, value in verdict.parts.items()), reverse=True
+    )
     return ", ".join(f"{name} {size:.0e}" for size, name in parts if size > 0) or "nothing"
 
 

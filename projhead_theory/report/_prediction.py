@@ -23,21 +23,31 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     """
     cross, second = np.asarray(prediction.moments.cross), np.asarray(prediction.moments.second)
     d = len(second)
-    if np.abs(second - np.diag(np.diag(second))).max() > 0 or np.abs(cross - np.diag(np.diag(cross))).max() > 0:
-        raise _checks.bad("prediction", "moments that are not diagonal", "the moments of an unmixed feature model")
+    if (
+        np.abs(second - np.diag(np.diag(second))).max() > 0
+        or np.abs(cross - np.diag(np.diag(cross))).max() > 0
+    ):
+        raise _checks.bad(
+            "prediction", "moments that are not diagonal", "the moments of an unmixed feature model"
+        )
     variance = np.diag(second)
     fraction = np.divide(np.diag(cross), variance, out=np.zeros(d), where=variance > 0)
     weights = np.array(prediction.weights, float)
     unique = bool(prediction.minimiser.unique)
     if not unique and width is not None:
-        cut, blur = (float(x[width - 1]) for x in (prediction.minimiser.signal_fraction, prediction.minimiser.fraction_rounding))
+        cut, blur = (
+            float(x[width - 1])
+            for x in (prediction.minimiser.signal_fraction, prediction.minimiser.fraction_rounding)
+        )
         weights[:, np.abs(fraction - cut) <= 2 * blur] = np.nan
     return {
         "depth": prediction.depth,
         "weights": plain(weights),
         "loss": float(prediction.loss),
         "signal_fraction": plain(fraction),
-        "kept": sorted(int(i) for i in np.argsort(-fraction, kind="stable")[: int(prediction.minimiser.kept)]),
+        "kept": sorted(
+            int(i) for i in np.argsort(-fraction, kind="stable")[: int(prediction.minimiser.kept)]
+        ),
         "unique": unique,
         "unresolved": int(prediction.minimiser.unresolved),
     }
@@ -45,7 +55,9 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
 
 def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table:
     """One row a feature, one column a layer; the last row is the spread, largest over smallest weight of what is kept."""
-    table = Table(title=f"Predicted weights, depth {report['depth']}, minimal loss {report['loss']:.6g}")
+    table = Table(
+        title=f"Predicted weights, depth {report['depth']}, minimal loss {report['loss']:.6g}"
+    )
     for name in ("feature", "strength", "signal fraction", "kept"):
         table.add_column(name, justify="right")
     for layer in range(1, report["depth"] + 1):

@@ -13,10 +13,17 @@ from ._json import environment
 
 
 def trajectory_report(
-    trajectory: Trajectory, prediction: LayerPrediction | None, verdict: Verdict | None, seconds: float
+    trajectory: Trajectory,
+    prediction: LayerPrediction | None,
+    verdict: Verdict | None,
+    seconds: float,
 ) -> dict[str, Any]:
     """How a run ended, what it measured at its end, and beside it the prediction and the verdict where there is one."""
-    name = next(n for n in ("converged", "limit", "rounding", "diverged", "solver_failed") if bool(trajectory.ended == getattr(Ended, n)))
+    name = next(
+        n
+        for n in ("converged", "limit", "rounding", "diverged", "solver_failed")
+        if bool(trajectory.ended == getattr(Ended, n))
+    )
     return {
         "ended": name,
         "ended_at": float(trajectory.ended_at),
@@ -31,7 +38,9 @@ def trajectory_report(
             "times": plain(trajectory.times),
             "loss": plain(trajectory.loss),
             "weights": plain(trajectory.weights()),
-            "imbalance": plain(trajectory.imbalance) if trajectory.networks.depth > 1 else [[] for _ in trajectory.times],
+            "imbalance": plain(trajectory.imbalance)
+            if trajectory.networks.depth > 1
+            else [[] for _ in trajectory.times],
         },
         "seconds": round(seconds, 3),
         "environment": environment(),
@@ -40,13 +49,17 @@ def trajectory_report(
 
 def comparison_table(report: dict[str, Any]) -> Table:
     """Measured beside predicted weights, one row a feature, two columns a layer."""
-    table = Table(title=f"Measured and predicted weights; loss {report['loss']:.9g}, predicted {cell(report['predicted_loss'])}")
+    table = Table(
+        title=f"Measured and predicted weights; loss {report['loss']:.9g}, predicted {cell(report['predicted_loss'])}"
+    )
     table.add_column("feature", justify="right")
     for layer in range(1, len(report["measured"]) + 1):
         table.add_column(f"layer {layer}", justify="right")
         table.add_column("predicted", justify="right", style="dim")
     predicted = report["predicted"] or [[None] * len(row) for row in report["measured"]]
     for i in range(len(report["measured"][0])):
-        cells = [cell(x[i]) for pair in zip(report["measured"], predicted, strict=True) for x in pair]
+        cells = [
+            cell(x[i]) for pair in zip(report["measured"], predicted, strict=True) for x in pair
+        ]
         table.add_row(str(i), *cells)
     return table

@@ -52,11 +52,21 @@ def gradient_descent(
     """
     dtype = network.layers[0].dtype
     steps = _checks.count("steps", steps, 0)
-    tolerance = 10 * jnp.finfo(dtype).eps ** (2 / 3) if stationarity is None else _checks.nonnegative("stationarity", stationarity)
-    rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
+    tolerance = (
+        10 * jnp.finfo(dtype).eps ** (2 / 3)
+        if stationarity is None
+        else _checks.nonnegative("stationarity", stationarity)
+    )
+    rate, penalty = (
+        _checks.positive("step", step).astype(dtype),
+        _checks.nonnegative("decay", decay).astype(dtype),
+    )
     encoder, whole = absorb(network, loss)
     tolerance = jnp.asarray(tolerance, dtype)
-    return restore(network, _descent(encoder, data, whole, rate, penalty, tolerance, optimiser, marks(record, steps)))
+    return restore(
+        network,
+        _descent(encoder, data, whole, rate, penalty, tolerance, optimiser, marks(record, steps)),
+    )
 
 
 @eqx.filter_jit
@@ -72,7 +82,14 @@ def _descent(network, data, loss, step, decay, tolerance, optimiser, at):
 
 
 def finish(
-    at: Array, networks: Trained, values: Array, norms: Array, energy: Array, alive: Array, last: Array, tolerance: Array
+    at: Array,
+    networks: Trained,
+    values: Array,
+    norms: Array,
+    energy: Array,
+    alive: Array,
+    last: Array,
+    tolerance: Array,
 ) -> Trajectory:
     """The trajectory of a discrete-time run, from what the driver and the losses at the records say."""
     end = jax.tree.map(lambda w: w[-1], networks)

@@ -19,19 +19,31 @@ def marks(record: Any, steps: int) -> Int[Array, " T"]:
     """Steps to record: a number of them spread evenly from the start to the end, or the user's own; the end is always among them."""
     if isinstance(record, (int, np.integer)):
         n = _checks.count("record", record, 2)
-        chosen = np.unique(np.round(np.linspace(0, steps, n)).astype(np.int64)) if steps else np.zeros(1, np.int64)
+        chosen = (
+            np.unique(np.round(np.linspace(0, steps, n)).astype(np.int64))
+            if steps
+            else np.zeros(1, np.int64)
+        )
         if len(chosen) < n:
             raise _checks.bad("record", n, f"at most {steps + 1} moments in {steps} steps")
         return _checks.array(chosen)
     value = np.asarray(record)
     if value.ndim != 1 or value.size == 0 or not np.issubdtype(value.dtype, np.integer):
-        raise _checks.bad("record", f"shape {value.shape}, dtype {value.dtype}", "a number of moments, or a vector of step numbers")
+        raise _checks.bad(
+            "record",
+            f"shape {value.shape}, dtype {value.dtype}",
+            "a number of moments, or a vector of step numbers",
+        )
     if value[0] < 0 or value[-1] > steps or (np.diff(value) <= 0).any():
-        raise _checks.bad("record", f"steps {value.tolist()[:8]}", f"increasing step numbers from 0 to {steps}")
+        raise _checks.bad(
+            "record", f"steps {value.tolist()[:8]}", f"increasing step numbers from 0 to {steps}"
+        )
     return _checks.array(value if value[-1] == steps else np.append(value, steps))
 
 
-def drive(step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " T"]) -> tuple[Trained, Array, Array, Array]:
+def drive(
+    step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " T"]
+) -> tuple[Trained, Array, Array, Array]:
     r"""Run `step` and record the network at the steps `at`.
 
     A step whose update is not finite is not taken, and no step after it: the record then repeats the last finite state.
@@ -46,10 +58,16 @@ def drive(step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " 
         update, new_state = step(network, state, i)
         moved = jnp.stack([jnp.sum(u * u) for u in update.layers])
         alive = alive & jnp.isfinite(jnp.sum(moved))
-        keep = lambda new, old: jnp.where(alive, new, old)  # noqa: E731
+        keep = lambda new, old: jnp.where(alive, new, old)
         network = jax.tree.map(lambda w, u: jnp.where(alive, w + u, w), network, update)
         state = jax.tree.map(keep, new_state, state)
-        return network, state, energy + jnp.where(alive, moved, 0), alive, jnp.where(alive, i + 1, last)
+        return (
+            network,
+            state,
+            energy + jnp.where(alive, moved, 0),
+            alive,
+            jnp.where(alive, i + 1, last),
+        )
 
     def until_mark(carry, bounds):
         carry = jax.lax.fori_loop(bounds[0], bounds[1], one, carry)
@@ -58,5 +76,7 @@ def drive(step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " 
     zero = jnp.zeros((), at.dtype)
     carry = (network, state, jnp.zeros(len(network.layers), dtype), jnp.ones((), bool), zero)
     begins = jnp.concatenate([zero[None], at[:-1]])
-    (_, _, energy, alive, last), recorded = jax.lax.scan(until_mark, carry, jnp.stack([begins, at], axis=1))
+    (_, _, energy, alive, last), recorded = jax.lax.scan(
+        until_mark, carry, jnp.stack([begins, at], axis=1)
+    )
     return recorded, energy, alive, last

@@ -68,15 +68,27 @@ def gradient_flow(
     dtype = network.layers[0].dtype
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times a long step.
-    default = float(jnp.finfo(dtype).eps) ** (1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4)
+    default = float(jnp.finfo(dtype).eps) ** (
+        1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4
+    )
     relative = _checks.positive("rtol", default if rtol is None else rtol)
     absolute = relative * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
-    settled = 10 * relative if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+    settled = (
+        10 * relative if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+    )
     end = _checks.positive("until", until)
-    numbers = _Numbers(*(x.astype(dtype) for x in (end, _checks.nonnegative("decay", decay), relative, absolute, settled)))
+    numbers = _Numbers(
+        *(
+            x.astype(dtype)
+            for x in (end, _checks.nonnegative("decay", decay), relative, absolute, settled)
+        )
+    )
     times = _moments_of_time(record, end, dtype)
     encoder, whole = absorb(network, loss)
-    return restore(network, _flow(encoder, data, whole, numbers, times, solver, _checks.count("max_steps", max_steps)))
+    return restore(
+        network,
+        _flow(encoder, data, whole, numbers, times, solver, _checks.count("max_steps", max_steps)),
+    )
 
 
 class _Numbers(NamedTuple):
@@ -97,9 +109,15 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
     times = _checks.nonnegative("record", record).astype(dtype)
     value, end = _checks.concrete(times), _checks.concrete(until)
     if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
-        raise _checks.bad("record", f"shape {times.shape}" if times.ndim != 1 else "times out of order", "increasing times")
+        raise _checks.bad(
+            "record",
+            f"shape {times.shape}" if times.ndim != 1 else "times out of order",
+            "increasing times",
+        )
     if value is not None and end is not None and value[-1] > end:
-        raise _checks.bad("record", f"a time {value[-1]} beyond the end", f"times up to until = {end}")
+        raise _checks.bad(
+            "record", f"a time {value[-1]} beyond the end", f"times up to until = {end}"
+        )
     return times
 
 
@@ -124,7 +142,9 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         return standing(norm(g), norm(y), value, first_norm, first_loss, tolerance)
 
     # An end before the last time asked for must still have one: the final state is saved apart and fills what follows.
-    controller = diffrax.ClipStepSizeController(diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times)
+    controller = diffrax.ClipStepSizeController(
+        diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times
+    )
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
@@ -148,13 +168,18 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     # If the end itself is lost, fall back on the last recorded state that is finite.
     finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
     index = jnp.maximum(jnp.sum(reached) - 1, 0)
-    end, end_time = jnp.where(finite_end, times.size, index), jnp.where(finite_end, end_time, recorded_times[index])
+    end, end_time = (
+        jnp.where(finite_end, times.size, index),
+        jnp.where(finite_end, end_time, recorded_times[index]),
+    )
     reached = reached & (recorded_times <= end_time)
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
     networks, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
     moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
-    worked = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
+    worked = (solution.result == diffrax.RESULTS.successful) | (
+        solution.result == diffrax.RESULTS.event_occurred
+    )
     ended = standing(norms[-1], sizes[end], values[-1], first_norm, first_loss, tolerance)
     ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
@@ -166,7 +191,9 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     # The controller holds the root mean square of error / (atol + rtol |w|) below one at each accepted step, so the parameters err by at
     # most `local` in norm, and the imbalance by twice the layer norms times that.
     local = count**0.5 * (atol + rtol * largest)
-    drift = jnp.full(len(network.layers) - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype)
+    drift = jnp.full(
+        len(network.layers) - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype
+    )
     return Trajectory(
         times=moments,
         networks=networks,

@@ -35,7 +35,11 @@ def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> 
     if not (isinstance(network, DeepLinear) and isinstance(data, Moments | TargetMoments)):
         return jax.grad(objective)(network, loss, data, decay)
     products, layers = network.products(), network.layers
-    above = jax.grad(loss.population)(products[-1], data) if isinstance(data, Moments) else jax.grad(loss.regression)(products[-1], data)
+    above = (
+        jax.grad(loss.population)(products[-1], data)
+        if isinstance(data, Moments)
+        else jax.grad(loss.regression)(products[-1], data)
+    )
     gradients = []
     for level in range(len(layers) - 1, 0, -1):
         gradients.append(matmul(above, products[level - 1].T))
@@ -45,7 +49,9 @@ def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> 
     return eqx.tree_at(lambda n: n.layers, network, decayed)
 
 
-def value_and_gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> tuple[Array, Trained]:
+def value_and_gradient(
+    network: Trained, loss: AbstractLoss, data: Data, decay: Array
+) -> tuple[Array, Trained]:
     """The objective and its gradient."""
     return objective(network, loss, data, decay), gradient(network, loss, data, decay)
 
@@ -56,6 +62,8 @@ def trained_gradient(network: Network, data: Data, loss: AbstractLoss = spectral
     return gradient(trained, whole, data, jnp.zeros((), trained.layers[0].dtype))
 
 
-def layer_gradients(network: Network, data: Data, loss: AbstractLoss = spectral) -> tuple[Array, ...]:
+def layer_gradients(
+    network: Network, data: Data, loss: AbstractLoss = spectral
+) -> tuple[Array, ...]:
     """The gradient of the loss, without any penalty, in each layer: $G_1, \\dots, G_L$."""
     return trained_gradient(network, data, loss).layers

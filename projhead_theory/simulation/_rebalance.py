@@ -26,7 +26,11 @@ class Rebalanced(eqx.Module):
 
 
 def rebalance(
-    network: DeepLinear, *, rtol: _checks.Scalar | None = None, until: _checks.Scalar = 1e6, max_steps: int = 20_000
+    network: DeepLinear,
+    *,
+    rtol: _checks.Scalar | None = None,
+    until: _checks.Scalar = 1e6,
+    max_steps: int = 20_000,
 ) -> Rebalanced:
     r"""Descend $\sum_l \|W_l\|_F^2$ among all factorisations of one and the same product.
 
@@ -44,7 +48,12 @@ def rebalance(
     dtype = network.layers[0].dtype
     rtol = float(jnp.finfo(dtype).eps) ** 0.75 if rtol is None else rtol
     tolerance = _checks.positive("rtol", rtol).astype(dtype)
-    return _rebalance(network, tolerance, _checks.positive("until", until).astype(dtype), _checks.count("max_steps", max_steps))
+    return _rebalance(
+        network,
+        tolerance,
+        _checks.positive("until", until).astype(dtype),
+        _checks.count("max_steps", max_steps),
+    )
 
 
 def _squares(network: DeepLinear) -> Array:
@@ -53,7 +62,10 @@ def _squares(network: DeepLinear) -> Array:
 
 def _generators(network: DeepLinear) -> list[Array]:
     layers = network.layers
-    return [matmul(above.T, above) - matmul(below, below.T) for below, above in itertools.pairwise(layers)]
+    return [
+        matmul(above.T, above) - matmul(below, below.T)
+        for below, above in itertools.pairwise(layers)
+    ]
 
 
 def _residual(network: DeepLinear) -> Array:
@@ -95,4 +107,6 @@ def _rebalance(network: DeepLinear, rtol: Array, until: Array, max_steps: int) -
     end = jax.tree.map(lambda w: w[0] * unit, solution.ys)
     residual = _residual(end)
     size = jnp.sqrt(jnp.maximum(jnp.sum(product**2), jnp.finfo(rtol.dtype).tiny))
-    return Rebalanced(end, residual, residual <= 10 * rtol, jnp.sqrt(jnp.sum((end.matrix - product) ** 2)) / size)
+    return Rebalanced(
+        end, residual, residual <= 10 * rtol, jnp.sqrt(jnp.sum((end.matrix - product) ** 2)) / size
+    )

@@ -12,7 +12,13 @@ from .. import _checks
 from .._spectra import frobenius, matmul
 from ..losses import AbstractLoss, FixedPartLoss, spectral
 from ..networks import DeepLinear, Network
-from ..problems import ContrastiveProblem, Labelled, SupervisedContrastiveProblem, SupervisedProblem, Views
+from ..problems import (
+    ContrastiveProblem,
+    Labelled,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
+    Views,
+)
 from ._absorb import Trained, absorb, restore
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
@@ -23,7 +29,9 @@ from ._trajectory import Trajectory, norm
 Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem | Views | Labelled
 
 
-def minibatch(problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int) -> Views | Labelled:
+def minibatch(
+    problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int
+) -> Views | Labelled:
     """The data of one step of `stochastic`: the very minibatch it trained on.
 
     **Arguments:** `problem`, `key`, `batch`: as given to `stochastic`; `step_number`: counted from 0, so that step `i`
@@ -35,7 +43,11 @@ def minibatch(problem: Source, key: PRNGKeyArray, step_number: int | Array, batc
 
 
 def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
-    return problem.sample(key, n) if isinstance(problem, Labelled | SupervisedProblem) else problem.sample_pairs(key, n)
+    return (
+        problem.sample(key, n)
+        if isinstance(problem, Labelled | SupervisedProblem)
+        else problem.sample_pairs(key, n)
+    )
 
 
 def stochastic(
@@ -63,11 +75,16 @@ def stochastic(
     **Raises:** `ValueError` for arguments out of range.
     """
     dtype = network.layers[0].dtype
-    rate, penalty = _checks.positive("step", step).astype(dtype), _checks.nonnegative("decay", decay).astype(dtype)
+    rate, penalty = (
+        _checks.positive("step", step).astype(dtype),
+        _checks.nonnegative("decay", decay).astype(dtype),
+    )
     at = marks(record, _checks.count("steps", steps, 0))
     batch = _checks.count("batch", batch, 2)
     encoder, whole = absorb(network, loss)
-    return restore(network, _stochastic(encoder, problem, key, whole, rate, penalty, optimiser, at, batch))
+    return restore(
+        network, _stochastic(encoder, problem, key, whole, rate, penalty, optimiser, at, batch)
+    )
 
 
 @eqx.filter_jit
@@ -75,12 +92,16 @@ def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
     transformation = optimiser(step)
 
     def take(network, state, i):
-        return transformation.update(gradient(network, loss, minibatch(problem, key, i, batch), decay), state, network)
+        return transformation.update(
+            gradient(network, loss, minibatch(problem, key, i, batch), decay), state, network
+        )
 
     networks, energy, alive, last = drive(take, network, transformation.init(network), at)
     held = _checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
-    trajectory = finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step))
+    trajectory = finish(
+        at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step)
+    )
     grams = jax.vmap(lambda y: _gram(y, loss, held))(trajectory.networks)
     tail = grams[at.size // 2 :]
     fluctuation = jnp.sqrt(jnp.mean(frobenius(tail - jnp.mean(tail, axis=0)) ** 2))

@@ -22,7 +22,9 @@ class Ended(eqx.Enumeration):
         "start larger, use float64, or set stationarity=0 to run on."
     )
     diverged = "The state stopped being finite; what is reported is the last finite state."
-    solver_failed = "The differential equation solver could not meet its tolerance within its step limit."
+    solver_failed = (
+        "The differential equation solver could not meet its tolerance within its step limit."
+    )
 
 
 class Trajectory(eqx.Module):
@@ -81,8 +83,15 @@ class Trajectory(eqx.Module):
         """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`; of a non-linear network the loss alone."""
         import xarray
 
-        ended = {"ended": Ended[self.ended], "ended_at": float(self.ended_at), "steps": int(self.steps)}
-        losses = {"loss": (("time",), jax.device_get(self.loss)), "gradient_norm": (("time",), jax.device_get(self.gradient_norm))}
+        ended = {
+            "ended": Ended[self.ended],
+            "ended_at": float(self.ended_at),
+            "steps": int(self.steps),
+        }
+        losses = {
+            "loss": (("time",), jax.device_get(self.loss)),
+            "gradient_norm": (("time",), jax.device_get(self.gradient_norm)),
+        }
         if not isinstance(self.networks, DeepLinear | Headed):
             return xarray.Dataset(losses, coords={"time": jax.device_get(self.times)}, attrs=ended)
         weights, imbalance = self.weights(), self.imbalance
@@ -93,7 +102,10 @@ class Trajectory(eqx.Module):
                 **losses,
                 "imbalance": (("time", "joint"), jax.device_get(imbalance)),
             },
-            coords={"time": jax.device_get(self.times), "layer": list(range(1, weights.shape[1] + 1))},
+            coords={
+                "time": jax.device_get(self.times),
+                "layer": list(range(1, weights.shape[1] + 1)),
+            },
             attrs=ended,
         )
 
@@ -110,7 +122,14 @@ def norm(tree: Any) -> Float[Array, ""]:
     return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
-def standing(gradient: Array, size: Array, loss: Array, first_gradient: Array, first_loss: Array, tolerance: Array) -> Any:
+def standing(
+    gradient: Array,
+    size: Array,
+    loss: Array,
+    first_gradient: Array,
+    first_loss: Array,
+    tolerance: Array,
+) -> Any:
     r"""What a gradient norm means for a run: `converged`, `rounding`, or `limit` if it has to go on.
 
     Converged takes two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units;
@@ -119,7 +138,12 @@ def standing(gradient: Array, size: Array, loss: Array, first_gradient: Array, f
     rounding level is accepted, and flagged.
     """
     scale = jnp.maximum(jnp.abs(loss), jnp.abs(first_loss))
-    floor = 64 * jnp.finfo(gradient.dtype).eps * scale / jnp.maximum(size, jnp.finfo(gradient.dtype).tiny)
+    floor = (
+        64
+        * jnp.finfo(gradient.dtype).eps
+        * scale
+        / jnp.maximum(size, jnp.finfo(gradient.dtype).tiny)
+    )
     small = gradient * size <= tolerance * scale
     ended = Ended.where(small & (gradient <= floor), Ended.rounding, Ended.limit)
     return Ended.where(small & (gradient <= 1e-4 * first_gradient), Ended.converged, ended)

@@ -5,12 +5,34 @@ What a statement says of a number is computed elsewhere, and compared with it in
 
 from functools import cache
 
-from . import _balance, _decay, _downstream, _flow, _head, _minimiser, _moments, _sample, _supervised, _thresholds
+from . import (
+    _balance,
+    _decay,
+    _downstream,
+    _flow,
+    _head,
+    _minimiser,
+    _moments,
+    _sample,
+    _supervised,
+    _thresholds,
+)
 from ._statement import Numeric, Proof, Statement, Step
 
 __all__ = ["Numeric", "Proof", "Statement", "Step", "statements"]
 
-FAMILIES = (_moments, _minimiser, _balance, _flow, _decay, _sample, _downstream, _head, _thresholds, _supervised)
+FAMILIES = (
+    _moments,
+    _minimiser,
+    _balance,
+    _flow,
+    _decay,
+    _sample,
+    _downstream,
+    _head,
+    _thresholds,
+    _supervised,
+)
 
 
 @cache

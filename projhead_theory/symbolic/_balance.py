@@ -12,8 +12,16 @@ from ._notation import MEANING, L, eta, family, gamma, t, w
 from ._statement import Expr, Numeric, Statement, Step, equation, positive
 
 n0, n1, n2 = sp.symbols("n_0 n_1 n_2", positive=True, integer=True)
-W1, W2, B = sp.MatrixSymbol("W_1", n1, n0), sp.MatrixSymbol("W_2", n2, n1), sp.MatrixSymbol("B", n2, n0)
-G1, G2, D = sp.MatrixSymbol("G_1", n1, n0), sp.MatrixSymbol("G_2", n2, n1), sp.MatrixSymbol("D", n1, n1)
+W1, W2, B = (
+    sp.MatrixSymbol("W_1", n1, n0),
+    sp.MatrixSymbol("W_2", n2, n1),
+    sp.MatrixSymbol("B", n2, n0),
+)
+G1, G2, D = (
+    sp.MatrixSymbol("G_1", n1, n0),
+    sp.MatrixSymbol("G_2", n2, n1),
+    sp.MatrixSymbol("D", n1, n1),
+)
 w1, w2 = sp.symbols("w_1 w_2", real=True)
 g1, g2, d = sp.symbols("g_1 g_2 D", real=True)
 d0 = sp.Symbol("D_0", real=True)
@@ -58,35 +66,55 @@ def _rate(quantity: Expr, speed1: Expr, speed2: Expr) -> Expr:
 
 def _conserved(formula: Expr) -> Iterator[Step]:
     field = {v: -slope for v, slope in gradients().items()}
-    yield Step("it does not change along the gradient flow of any loss of the product", _along(formula.rhs, field))
+    yield Step(
+        "it does not change along the gradient flow of any loss of the product",
+        _along(formula.rhs, field),
+    )
     yield Step("it vanishes for equal weights", formula.rhs.subs(w2, w1))
-    yield positive("it tells the layers apart", formula.rhs.subs(w2, sp.Symbol("y", positive=True)).diff(sp.Symbol("y", positive=True)))
+    yield positive(
+        "it tells the layers apart",
+        formula.rhs.subs(w2, sp.Symbol("y", positive=True)).diff(sp.Symbol("y", positive=True)),
+    )
 
 
 def _chain_rule() -> Iterator[Step]:
-    below, above, slope = (sp.Matrix(2, 2, sp.symbols(f"{v}_11 {v}_12 {v}_21 {v}_22", real=True)) for v in "abs")
+    below, above, slope = (
+        sp.Matrix(2, 2, sp.symbols(f"{v}_11 {v}_12 {v}_21 {v}_22", real=True)) for v in "abs"
+    )
     change = (slope.T * above * below).trace()
     for layer, claimed in ((below, above.T * slope), (above, slope * below.T)):
-        yield Step("chain rule for the gradients, two by two", sp.Matrix(2, 2, [change.diff(entry) for entry in layer]) - claimed)
+        yield Step(
+            "chain rule for the gradients, two by two",
+            sp.Matrix(2, 2, [change.diff(entry) for entry in layer]) - claimed,
+        )
 
 
 def _conserved_matrix(formula: Expr) -> Iterator[Step]:
-    yield Step("it does not change along the gradient flow of any loss of the product", _rate(formula.rhs, -W2.T * B, -B * W1.T))
+    yield Step(
+        "it does not change along the gradient flow of any loss of the product",
+        _rate(formula.rhs, -W2.T * B, -B * W1.T),
+    )
     yield from _chain_rule()
 
 
 def _step_scalar(formula: Expr) -> Iterator[Step]:
     slope = gradients()
-    imbalance = lambda a, b: b**2 - a**2  # noqa: E731
+    imbalance = lambda a, b: b**2 - a**2
     moved = {v: v - eta * (slope[v] + gamma * v) for v in (w1, w2)}
-    claimed = formula.rhs.subs({d: imbalance(w1, w2), g1: slope[w1], g2: slope[w2]}, simultaneous=True)
+    claimed = formula.rhs.subs(
+        {d: imbalance(w1, w2), g1: slope[w1], g2: slope[w2]}, simultaneous=True
+    )
     yield Step("imbalance of the weights after the step", imbalance(moved[w1], moved[w2]) - claimed)
 
 
 def _step_matrix(formula: Expr) -> Iterator[Step]:
-    moved1, moved2 = ((1 - eta * gamma) * layer - eta * slope for layer, slope in ((W1, G1), (W2, G2)))
+    moved1, moved2 = (
+        (1 - eta * gamma) * layer - eta * slope for layer, slope in ((W1, G1), (W2, G2))
+    )
     difference = moved2.T * moved2 - moved1 * moved1.T - formula.rhs.subs(D, W2.T * W2 - W1 * W1.T)
-    yield Step("imbalance of the layers after the step", difference.subs({G1: W2.T * B, G2: B * W1.T}))
+    yield Step(
+        "imbalance of the layers after the step", difference.subs({G1: W2.T * B, G2: B * W1.T})
+    )
     yield from _chain_rule()
 
 
@@ -94,7 +122,10 @@ def _decaying(formula: Expr) -> Iterator[Step]:
     slope, imbalance = gradients(), w2**2 - w1**2
     speed = _along(imbalance, {v: -slope[v] - gamma * v for v in (w1, w2)})
     value = formula.rhs
-    yield Step("it has the rate of the imbalance of two weights", value.diff(t) / value - sp.cancel(speed / imbalance))
+    yield Step(
+        "it has the rate of the imbalance of two weights",
+        value.diff(t) / value - sp.cancel(speed / imbalance),
+    )
     matrix = W2.T * W2 - W1 * W1.T
     rate = sp.cancel(value.diff(t) / value)
     speeds = (-W2.T * B - gamma * W1, -B * W1.T - gamma * W2)
@@ -107,16 +138,27 @@ def _least_norm(formula: Expr) -> Iterator[Step]:
     equal = sp.sqrt(formula.rhs / L)
     x = sp.Symbol("x", real=True)
     part = (equal * sp.exp(x)) ** 2
-    yield Step("L equal layers with this sum of squares multiply to the weight", L * sp.log(equal) - sp.log(w))
+    yield Step(
+        "L equal layers with this sum of squares multiply to the weight",
+        L * sp.log(equal) - sp.log(w),
+    )
     yield Step("their squares sum to it", L * part.subs(x, 0) - formula.rhs)
     multiplier = sp.Symbol("mu", positive=True)
     for depth in (2, 3):
         layers = sp.symbols(f"w_1:{depth + 1}", positive=True)
-        lagrangian = sp.Add(*(v**2 for v in layers)) - multiplier * (sp.log(sp.Mul(*layers)) - sp.log(w))
-        at = {**dict.fromkeys(layers, equal.subs(L, depth)), multiplier: 2 * formula.rhs.subs(L, depth) / depth}
+        lagrangian = sp.Add(*(v**2 for v in layers)) - multiplier * (
+            sp.log(sp.Mul(*layers)) - sp.log(w)
+        )
+        at = {
+            **dict.fromkeys(layers, equal.subs(L, depth)),
+            multiplier: 2 * formula.rhs.subs(L, depth) / depth,
+        }
         for v in layers:
             yield Step(f"the Lagrangian is stationary, {depth} layers", lagrangian.diff(v).subs(at))
-    yield positive("what a layer adds is strictly convex in x, so that no other point is stationary", part.diff(x, 2))
+    yield positive(
+        "what a layer adds is strictly convex in x, so that no other point is stationary",
+        part.diff(x, 2),
+    )
 
 
 def statements() -> Iterator[Statement]:
@@ -131,7 +173,13 @@ def statements() -> Iterator[Statement]:
         setting=flow + " Layers aligned with the features.",
         source="paper section 3",
         claim="balancedness",
-        near_misses=((w1**2, -(w1**2)), (w2**2, 2 * w2**2), (w2**2, w2), (w1**2, w1**2 / 2), (w2**2, w2**4)),
+        near_misses=(
+            (w1**2, -(w1**2)),
+            (w2**2, 2 * w2**2),
+            (w2**2, w2),
+            (w1**2, w1**2 / 2),
+            (w2**2, w2**4),
+        ),
     )
     yield state(
         "balancedness-matrix",
@@ -141,7 +189,11 @@ def statements() -> Iterator[Statement]:
         setting=flow + " Any widths.",
         source="paper section 3",
         claim="balancedness",
-        near_misses=((W1 * W1.T, -W1 * W1.T), (W1 * W1.T, 2 * W1 * W1.T), (W2.T * W2, 2 * W2.T * W2)),
+        near_misses=(
+            (W1 * W1.T, -W1 * W1.T),
+            (W1 * W1.T, 2 * W1 * W1.T),
+            (W2.T * W2, 2 * W2.T * W2),
+        ),
     )
     yield state(
         "discrete-balancedness",
@@ -161,11 +213,19 @@ def statements() -> Iterator[Statement]:
     yield state(
         "discrete-balancedness-matrix",
         "Imbalance after a step",
-        equation(sp.MatrixSymbol("D^{+}", n1, n1), (1 - eta * gamma) ** 2 * D + eta**2 * (G2.T * G2 - G1 * G1.T)),
+        equation(
+            sp.MatrixSymbol("D^{+}", n1, n1),
+            (1 - eta * gamma) ** 2 * D + eta**2 * (G2.T * G2 - G1 * G1.T),
+        ),
         _step_matrix,
         setting=descent + " Any widths; minibatch gradients too.",
         claim="discrete-balancedness",
-        near_misses=(((1 - eta * gamma) ** 2, 1 - eta * gamma), (eta**2, eta), (G1 * G1.T, -G1 * G1.T), (G2.T * G2, 2 * G2.T * G2)),
+        near_misses=(
+            ((1 - eta * gamma) ** 2, 1 - eta * gamma),
+            (eta**2, eta),
+            (G1 * G1.T, -G1 * G1.T),
+            (G2.T * G2, 2 * G2.T * G2),
+        ),
     )
     yield state(
         "weight-decay-balancing",
@@ -175,7 +235,12 @@ def statements() -> Iterator[Statement]:
         setting=flow + " With weight decay.",
         claim="weight-decay-balancing",
         numeric=Numeric("projhead_theory.theory.decayed_imbalance", (d0, gamma, t)),
-        near_misses=((-2 * gamma * t, -gamma * t), (-2 * gamma * t, -4 * gamma * t), (-2 * gamma * t, 2 * gamma * t), (gamma, gamma**2)),
+        near_misses=(
+            (-2 * gamma * t, -gamma * t),
+            (-2 * gamma * t, -4 * gamma * t),
+            (-2 * gamma * t, 2 * gamma * t),
+            (gamma, gamma**2),
+        ),
     )
     yield state(
         "min-norm",
@@ -186,5 +251,10 @@ def statements() -> Iterator[Statement]:
         source="paper section 3",
         claim="min-norm",
         numeric=Numeric("projhead_theory.theory.least_norm", (w, L)),
-        near_misses=((2 / L, 1 / L), (L * w ** (2 / L), w ** (2 / L)), (2 / L, 2 / (L + 1)), (w, w**2)),
+        near_misses=(
+            (2 / L, 1 / L),
+            (L * w ** (2 / L), w ** (2 / L)),
+            (2 / L, 2 / (L + 1)),
+            (w, w**2),
+        ),
     )

@@ -26,7 +26,8 @@ def _energy(formula: Expr) -> Iterator[Step]:
     layer = sp.Symbol("u", positive=True)
     penalty = gamma / 2 * L * layer**2
     yield Step(
-        "loss of the product and penalty of L equal layers", spectral_loss(layer ** (2 * L)) + penalty - formula.rhs.subs(s, layer**L)
+        "loss of the product and penalty of L equal layers",
+        spectral_loss(layer ** (2 * L)) + penalty - formula.rhs.subs(s, layer**L),
     )
     yield Step("it is what the other statements start from", formula.rhs - energy())
 
@@ -43,12 +44,21 @@ def _at_square(expression: Expr, square: Expr) -> Expr:
 def _depth_one(formula: Expr) -> Iterator[Step]:
     excess = {c: gamma / 4 + more}
     value = formula.rhs.subs(excess)
-    yield Step("the derivative of the energy vanishes", energy(depth=sp.S.One).diff(s).subs(excess).subs(s, value))
-    yield positive("its second derivative is positive", sp.expand(energy(depth=sp.S.One).diff(s, 2).subs(excess).subs(s, value)))
+    yield Step(
+        "the derivative of the energy vanishes",
+        energy(depth=sp.S.One).diff(s).subs(excess).subs(s, value),
+    )
+    yield positive(
+        "its second derivative is positive",
+        sp.expand(energy(depth=sp.S.One).diff(s, 2).subs(excess).subs(s, value)),
+    )
 
 
 def _cubic(formula: Expr) -> Iterator[Step]:
-    yield Step("it is a quarter of the derivative of the energy", energy(depth=sp.Integer(2)).diff(s) / 4 - formula.rhs)
+    yield Step(
+        "it is a quarter of the derivative of the energy",
+        energy(depth=sp.Integer(2)).diff(s) / 4 - formula.rhs,
+    )
 
 
 def _depth_two(formula: Expr) -> Iterator[Step]:
@@ -61,7 +71,8 @@ def _depth_two(formula: Expr) -> Iterator[Step]:
         # cos(3 theta) = 4 cos(theta)^3 - 3 cos(theta), and the angle is a third of the arc cosine.
         relation = sp.expand_trig(sp.cos(3 * angle)).subs(sp.cos(angle), cosine) - target
         yield Step(
-            "the derivative of the energy vanishes, by the cosine of three times the angle", sp.rem(sp.expand(cubic), relation, cosine)
+            "the derivative of the energy vanishes, by the cosine of three times the angle",
+            sp.rem(sp.expand(cubic), relation, cosine),
         )
     curvature = energy(depth=sp.Integer(2)).diff(s, 2).subs(s, value)
     ratio = sp.sin(3 * angle) / sp.sin(angle)
@@ -79,7 +90,10 @@ def _stationary_decay(formula: Expr) -> Iterator[Step]:
 def _limit(formula: Expr) -> Iterator[Step]:
     slope = _scaled_slope()
     square = _merging(s * slope.diff(s), slope)
-    yield Step("the derivative of the energy vanishes where its second derivative does", _at_square(slope, square).subs(gamma, formula.rhs))
+    yield Step(
+        "the derivative of the energy vanishes where its second derivative does",
+        _at_square(slope, square).subs(gamma, formula.rhs),
+    )
     bend = _at_square(sp.powsimp(sp.expand(s * slope.diff(s))), square).subs(gamma, formula.rhs)
     yield Step("and there the second derivative vanishes", bend)
 
@@ -95,16 +109,23 @@ def _merging(first: Expr, second: Expr) -> Expr:
 
 def _limit_two(formula: Expr) -> Iterator[Step]:
     cubic = sp.expand(energy(depth=sp.Integer(2)).diff(s) / 4)
-    yield Step("the discriminant of the cubic vanishes", sp.expand(sp.discriminant(cubic, s).subs(gamma, formula.rhs)))
+    yield Step(
+        "the discriminant of the cubic vanishes",
+        sp.expand(sp.discriminant(cubic, s).subs(gamma, formula.rhs)),
+    )
     yield positive(
-        "with a smaller decay there are three real roots", sp.expand(sp.discriminant(cubic, s).subs(gamma, formula.rhs / (1 + more)))
+        "with a smaller decay there are three real roots",
+        sp.expand(sp.discriminant(cubic, s).subs(gamma, formula.rhs / (1 + more))),
     )
 
 
 def _limit_one(formula: Expr) -> Iterator[Step]:
     weight = sp.sqrt(sp.solve(sp.expand(energy(depth=sp.S.One).diff(s) / s), s**2)[0])
     yield Step("the stationary weight is zero", weight.subs(gamma, formula.rhs))
-    yield positive("with a smaller decay it is not", sp.expand((weight**2).subs(gamma, formula.rhs / (1 + more))))
+    yield positive(
+        "with a smaller decay it is not",
+        sp.expand((weight**2).subs(gamma, formula.rhs / (1 + more))),
+    )
 
 
 def _extinction(depth: Expr = L) -> Callable[[Expr], Iterator[Step]]:
@@ -112,7 +133,10 @@ def _extinction(depth: Expr = L) -> Callable[[Expr], Iterator[Step]]:
         slope = _scaled_slope(depth)
         value = sp.powsimp(sp.expand(energy(depth=depth)))
         square = _merging(slope, value)
-        yield Step("the energy is that of no weight at all", _at_square(value, square).subs(gamma, formula.rhs))
+        yield Step(
+            "the energy is that of no weight at all",
+            _at_square(value, square).subs(gamma, formula.rhs),
+        )
         yield Step("and stationary", _at_square(slope, square).subs(gamma, formula.rhs))
 
     return proof
@@ -120,9 +144,14 @@ def _extinction(depth: Expr = L) -> Callable[[Expr], Iterator[Step]]:
 
 def _extinction_weight(formula: Expr) -> Iterator[Step]:
     decay = sp.solve(sp.powsimp(sp.expand(energy())), gamma)[0]
-    yield Step("where the energy is that of no weight, it is stationary too", _scaled_slope().subs(gamma, decay).subs(s, formula.rhs))
+    yield Step(
+        "where the energy is that of no weight, it is stationary too",
+        _scaled_slope().subs(gamma, decay).subs(s, formula.rhs),
+    )
     deep = {L: 1 + deeper}
-    bend = sp.powsimp(sp.expand(s * _scaled_slope().diff(s))).subs(gamma, decay).subs(s, formula.rhs)
+    bend = (
+        sp.powsimp(sp.expand(s * _scaled_slope().diff(s))).subs(gamma, decay).subs(s, formula.rhs)
+    )
     yield positive("and has a positive second derivative", sp.factor(sp.simplify(bend.subs(deep))))
 
 
@@ -178,7 +207,12 @@ def statements() -> Iterator[Statement]:
         _depth_two,
         conditions=(sp.Le(gamma, 8 * c**half / (3 * root3 * q)),),
         numeric=Numeric(f"{MODULE}.decayed_weight", (c, q, gamma, two)),
-        near_misses=((inside, -inside), (gamma, 2 * gamma), (sp.sqrt(c), c), (sp.acos(inside) / 3, sp.acos(inside) / 2)),
+        near_misses=(
+            (inside, -inside),
+            (gamma, 2 * gamma),
+            (sp.sqrt(c), c),
+            (sp.acos(inside) / 3, sp.acos(inside) / 2),
+        ),
     )
     yield state(
         "stationary-decay",
@@ -195,7 +229,13 @@ def statements() -> Iterator[Statement]:
         _limit,
         conditions=(sp.Ge(L, 2),),
         numeric=Numeric(f"{MODULE}.decay_limit", (c, q, L)),
-        near_misses=((L - 1, L), (1 - 1 / L, 1 / L), (4 * L * c, 4 * c), (q**2, q), (L - 1, 2 * L - 2)),
+        near_misses=(
+            (L - 1, L),
+            (1 - 1 / L, 1 / L),
+            (4 * L * c, 4 * c),
+            (q**2, q),
+            (L - 1, 2 * L - 2),
+        ),
     )
     yield state(
         "decay-limit-depth-1",

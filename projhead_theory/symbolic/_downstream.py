@@ -53,7 +53,10 @@ def indicator(size: int, label: int) -> Expr:
 
 def _indicator(formula: Expr) -> Iterator[Step]:
     for size, label in ((2, 1), (3, 2)):
-        yield Step(f"trace and quadratic form of the Gram, {size} features", indicator(size, label) - _explicit(formula.rhs, size, label))
+        yield Step(
+            f"trace and quadratic form of the Gram, {size} features",
+            indicator(size, label) - _explicit(formula.rhs, size, label),
+        )
 
 
 def _derivative(times: int) -> Callable[[Expr], Iterator[Step]]:
@@ -64,9 +67,14 @@ def _derivative(times: int) -> Callable[[Expr], Iterator[Step]]:
                 indicator(size, label).diff(tau, times) - _explicit(formula.rhs, size, label),
             )
         # Weights enter through the logarithm of their ratio.
-        ratio, logarithm = sp.Symbol("r", positive=True), sp.Symbol("x", real=True) if times == 2 else more
+        ratio, logarithm = (
+            sp.Symbol("r", positive=True),
+            sp.Symbol("x", real=True) if times == 2 else more,
+        )
         one = sp.Symbol("phi_1", positive=True)
-        term = _explicit(formula.rhs, 2, 1).subs({sp.Symbol("w_2", positive=True): ratio, sp.Symbol("w_1", positive=True): 1, one: 1})
+        term = _explicit(formula.rhs, 2, 1).subs(
+            {sp.Symbol("w_2", positive=True): ratio, sp.Symbol("w_1", positive=True): 1, one: 1}
+        )
         term = term.subs(ratio, sp.exp(logarithm))
         if times == 2:
             yield nonnegative("no feature makes it negative", sp.expand_log(term))
@@ -81,9 +89,16 @@ def _optimum(formula: Expr) -> Iterator[Step]:
     exponents = {above: sp.exp(steep), below: sp.exp(shallow)}
     curve = (A * above ** (2 * tau) + 1 + B * below ** (-2 * tau)).subs(exponents)
     best = sp.expand_log(formula.rhs.subs(exponents))
-    slope = [sp.log(part) for part in (A * steep * sp.exp(2 * steep * tau), B * shallow * sp.exp(-2 * shallow * tau))]
-    yield Step("what the heavier adds to the slope", curve.diff(tau).coeff(A) * A - 2 * sp.exp(slope[0]))
-    yield Step("is what the lighter takes from it", sp.expand_log((slope[0] - slope[1]).subs(tau, best)))
+    slope = [
+        sp.log(part)
+        for part in (A * steep * sp.exp(2 * steep * tau), B * shallow * sp.exp(-2 * shallow * tau))
+    ]
+    yield Step(
+        "what the heavier adds to the slope", curve.diff(tau).coeff(A) * A - 2 * sp.exp(slope[0])
+    )
+    yield Step(
+        "is what the lighter takes from it", sp.expand_log((slope[0] - slope[1]).subs(tau, best))
+    )
     yield positive("the second derivative is positive", curve.diff(tau, 2))
 
 
@@ -98,7 +113,9 @@ def _pre_beats_post(formula: Expr) -> Iterator[Step]:
     heavier = (1 + more) ** L
     yield positive(
         "positive if the other feature is the heavier one",
-        sp.expand(sp.powsimp(sp.expand(formula.rhs.subs(above, heavier) / (1 + more) ** (2 * L - 2)))),
+        sp.expand(
+            sp.powsimp(sp.expand(formula.rhs.subs(above, heavier) / (1 + more) ** (2 * L - 2)))
+        ),
     )
 
 
@@ -127,7 +144,10 @@ def _strengths(sign: int) -> Callable[[Expr], Iterator[Step]]:
 def _strongest(formula: Expr) -> Iterator[Step]:
     weight = _noise(phi_j)
     yield Step("the derivative of the weight vanishes", weight.diff(phi_j).subs(phi_j, formula.rhs))
-    yield positive("its second derivative is negative", -sp.simplify(weight.diff(phi_j, 2).subs(phi_j, formula.rhs)))
+    yield positive(
+        "its second derivative is negative",
+        -sp.simplify(weight.diff(phi_j, 2).subs(phi_j, formula.rhs)),
+    )
     yield Step("the weight goes to zero with the strength", sp.limit(weight, phi_j, 0))
     yield Step("and as it grows", sp.limit(weight, phi_j, sp.oo))
 
@@ -136,7 +156,8 @@ def _largest(formula: Expr) -> Iterator[Step]:
     best = sp.solve(sp.together(_noise(phi_j).diff(phi_j)), phi_j)[0]
     yield Step("it is the weight where the derivative vanishes", _noise(best) - formula.rhs)
     yield Step(
-        "what other strengths lack is a square", formula.rhs - _noise(phi_j) - (phi_j - sigma) ** 2 / (2 * sigma * (phi_j**2 + sigma**2))
+        "what other strengths lack is a square",
+        formula.rhs - _noise(phi_j) - (phi_j - sigma) ** 2 / (2 * sigma * (phi_j**2 + sigma**2)),
     )
 
 
@@ -144,7 +165,7 @@ def statements() -> Iterator[Statement]:
     task = "The label is the sign of one feature; probes separate with the least norm on a layer of a balanced network."
     two = "Two features under additive noise; the other one is the heavier where the weights differ enough."
     logarithm = sp.log(weights_at)
-    total = lambda term: sp.Sum(term, (i, 1, d))  # noqa: E731
+    total = lambda term: sp.Sum(term, (i, 1, d))
     yield state(
         "sample-complexity",
         "Indicator of the labels that a layer needs",
@@ -153,7 +174,11 @@ def statements() -> Iterator[Statement]:
         setting=task,
         source="paper",
         claim="optimal-layer",
-        near_misses=((2 * tau, tau), (strengths[i], strengths[i] ** 2), (weights[i], weights[i] ** 2)),
+        near_misses=(
+            (2 * tau, tau),
+            (strengths[i], strengths[i] ** 2),
+            (weights[i], weights[i] ** 2),
+        ),
     )
     yield state(
         "sample-complexity-slope",
@@ -176,7 +201,10 @@ def statements() -> Iterator[Statement]:
     yield state(
         "optimal-layer",
         "The best layer, as a share of the depth",
-        equation(sp.Symbol(r"\tau^{\star}"), sp.log(B * sp.log(below) / (A * sp.log(above))) / (2 * sp.log(above * below))),
+        equation(
+            sp.Symbol(r"\tau^{\star}"),
+            sp.log(B * sp.log(below) / (A * sp.log(above))) / (2 * sp.log(above * below)),
+        ),
         _optimum,
         conditions=(sp.Gt(above, 1), sp.Gt(below, 1)),
         setting="Three features, the label's between a heavier and a lighter one; outside [0, 1] the best layer is the nearest end.",
@@ -207,12 +235,19 @@ def statements() -> Iterator[Statement]:
         yield state(
             f"strength-threshold-{words}",
             f"Strength {words} which the lower layer is better",
-            equation(sp.Symbol(r"\varphi^{\star}"), (1 + sign * sp.sqrt(1 - 4 * w_i**2 * sigma**2)) / (2 * w_i)),
+            equation(
+                sp.Symbol(r"\varphi^{\star}"),
+                (1 + sign * sp.sqrt(1 - 4 * w_i**2 * sigma**2)) / (2 * w_i),
+            ),
             _strengths(sign),
             conditions=(sp.Lt(2 * w_i * sigma, 1),),
             setting=two,
             claim=knob,
-            near_misses=((sigma**2, sigma), (w_i, 2 * w_i), (sp.sqrt(1 - 4 * w_i**2 * sigma**2), -sp.sqrt(1 - 4 * w_i**2 * sigma**2))),
+            near_misses=(
+                (sigma**2, sigma),
+                (w_i, 2 * w_i),
+                (sp.sqrt(1 - 4 * w_i**2 * sigma**2), -sp.sqrt(1 - 4 * w_i**2 * sigma**2)),
+            ),
         )
     yield state(
         "strongest-weight-at",

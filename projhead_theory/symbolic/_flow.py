@@ -39,7 +39,12 @@ def nth_terms(expression: Expr) -> Expr:
         return sp.factorial(order) if a == 1 else sp.gamma(a + order) / sp.gamma(a)
 
     def term(upper: sp.Tuple, lower: sp.Tuple, z: Expr) -> Expr:
-        return sp.Mul(*map(rising, upper)) / sp.Mul(*map(rising, lower)) / sp.factorial(order) * z**order
+        return (
+            sp.Mul(*map(rising, upper))
+            / sp.Mul(*map(rising, lower))
+            / sp.factorial(order)
+            * z**order
+        )
 
     return expression.replace(sp.hyper, term)
 
@@ -59,13 +64,21 @@ def _equation(formula: Expr) -> Iterator[Step]:
         layers = sp.symbols(f"u_1:{depth + 1}", positive=True)
         product = sp.Mul(*layers)
         loss = spectral_loss(product**2)
-        moved = sp.Add(*(-loss.diff(u) * product.diff(u) for u in layers)).subs(dict.fromkeys(layers, s ** sp.Rational(1, depth)))
-        yield Step(f"gradient flow of {depth} separate layers, when they are equal", moved - formula.rhs.subs(L, depth))
+        moved = sp.Add(*(-loss.diff(u) * product.diff(u) for u in layers)).subs(
+            dict.fromkeys(layers, s ** sp.Rational(1, depth))
+        )
+        yield Step(
+            f"gradient flow of {depth} separate layers, when they are equal",
+            moved - formula.rhs.subs(L, depth),
+        )
 
 
 def _inverse(depth: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
-        yield Step("its derivative in the weight is one over the speed", formula.rhs.diff(s) * speed(s, sp.Integer(depth)) - 1)
+        yield Step(
+            "its derivative in the weight is one over the speed",
+            formula.rhs.diff(s) * speed(s, sp.Integer(depth)) - 1,
+        )
         yield Step("it is zero at the start", formula.rhs.subs(s, s0))
 
     return proof
@@ -84,7 +97,10 @@ def _primitive(formula: Expr) -> Iterator[Step]:
 def _normalised(formula: Expr) -> Iterator[Step]:
     slope = formula.rhs.diff(v).subs(G(v).diff(v), 1 / (1 - v**L))
     weight = top * v ** (L / 2)
-    yield Step("its derivative in the weight is one over the speed", slope * sp.powdenest(speed(weight)) / weight.diff(v) - 1)
+    yield Step(
+        "its derivative in the weight is one over the speed",
+        slope * sp.powdenest(speed(weight)) / weight.diff(v) - 1,
+    )
     yield Step("it is zero at the start", formula.rhs.subs(v, v0))
 
 
@@ -95,7 +111,10 @@ def elementary(depth: int) -> Expr:
         parts.append(sp.log(1 + v))
     for k in range(1, (depth + 1) // 2):
         cosine, sine = sp.cos(2 * sp.pi * k / depth), sp.sin(2 * sp.pi * k / depth)
-        parts.append(-cosine * sp.log(1 - 2 * v * cosine + v**2) + 2 * sine * sp.atan(v * sine / (1 - v * cosine)))
+        parts.append(
+            -cosine * sp.log(1 - 2 * v * cosine + v**2)
+            + 2 * sine * sp.atan(v * sine / (1 - v * cosine))
+        )
     return sp.Add(*parts) / depth
 
 
@@ -119,7 +138,10 @@ def _elementary(depth: int) -> Statement:
 def _rate(formula: Expr) -> Iterator[Step]:
     missing = 1 - (q * s) ** 2 / c
     rate = sp.cancel(missing.diff(s) * speed() / missing)
-    yield Step("relative rate at which the gap closes, at the final weight", rate.subs(s, top) + formula.rhs)
+    yield Step(
+        "relative rate at which the gap closes, at the final weight",
+        rate.subs(s, top) + formula.rhs,
+    )
 
 
 def _gap(formula: Expr) -> Iterator[Step]:
@@ -140,18 +162,26 @@ def _onset(formula: Expr) -> Iterator[Step]:
     yield Step("for a small start it changes with it as the time does", ratio.subs(s0, 0) - 1)
     power = sp.simplify(s0 * onset.diff(s0) / onset)
     yield Step("it is a power of the start", power.diff(s0))
-    yield positive("a negative one: the rest of the time is soon forgotten", -power.subs(L, 1 + deeper))
+    yield positive(
+        "a negative one: the rest of the time is soon forgotten", -power.subs(L, 1 + deeper)
+    )
     yield Step("the second moment does not enter", onset.diff(q))
 
 
 def _onset_limit(depth: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
         time = TIMES[depth].subs(s, top / 2)
-        yield Step("limit of the ratio to the time to half the final weight", sp.limit(time / formula.rhs, s0, 0) - 1)
+        yield Step(
+            "limit of the ratio to the time to half the final weight",
+            sp.limit(time / formula.rhs, s0, 0) - 1,
+        )
         yield Step("the second moment does not enter", formula.rhs.diff(q))
         if depth == 1:
             growth = sp.cancel(speed(s, sp.S.One) / s).subs(s, 0)
-            yield Step("by then exponential growth at the first rate has led to weight 1", sp.log(s0) + growth * formula.rhs)
+            yield Step(
+                "by then exponential growth at the first rate has led to weight 1",
+                sp.log(s0) + growth * formula.rhs,
+            )
 
     return proof
 
@@ -160,7 +190,10 @@ def _correction(depth: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
         onset = {1: -sp.log(s0) / (4 * c), 2: 1 / (8 * c * s0)}[depth]
         missed = TIMES[depth].subs(s, top / 2) - onset - formula.rhs
-        yield Step("time to half the final weight, less the onset time", missed.subs(s0, top * sp.sqrt(share / (1 + share))))
+        yield Step(
+            "time to half the final weight, less the onset time",
+            missed.subs(s0, top * sp.sqrt(share / (1 + share))),
+        )
 
     return proof
 
@@ -182,7 +215,10 @@ def _vanishing_exponent(formula: Expr) -> Iterator[Step]:
     late = t ** -formula.rhs.subs(layer, L)
     balance = sp.simplify(late.diff(t) / speed(late).subs(c, 0))
     yield Step("both sides of the flow fall with the same power of time", balance.diff(t))
-    yield Step("the layers share it equally", formula.rhs / layer - formula.rhs.subs(layer, layer + 1) / (layer + 1))
+    yield Step(
+        "the layers share it equally",
+        formula.rhs / layer - formula.rhs.subs(layer, layer + 1) / (layer + 1),
+    )
 
 
 def _vanishing_tail(formula: Expr) -> Iterator[Step]:
@@ -209,7 +245,11 @@ def statements() -> Iterator[Statement]:
         _equation,
         near_misses=((power, 3 - 1 / L), (L * s**power, s**power), (q**2, q), (power, 2 - 2 / L)),
     )
-    series = s ** (1 - power) / ((1 - power) * c) * sp.hyper([1, (1 - power) / 2], [(3 - power) / 2], q**2 * s**2 / c)
+    series = (
+        s ** (1 - power)
+        / ((1 - power) * c)
+        * sp.hyper([1, (1 - power) / 2], [(3 - power) / 2], q**2 * s**2 / c)
+    )
     yield state(
         "flow-times",
         "Time between two weights",
@@ -217,7 +257,12 @@ def statements() -> Iterator[Statement]:
         _time,
         conditions=(sp.Ge(L, 2), *below),
         numeric=Numeric(f"{MODULE}.time_to_weight", (s, s0, c, q, L)),
-        near_misses=((power - 1, 1 - 1 / L), (q**2, q), (c, 2 * c), (s ** (1 - power), s ** (-power))),
+        near_misses=(
+            (power - 1, 1 - 1 / L),
+            (q**2, q),
+            (c, 2 * c),
+            (s ** (1 - power), s ** (-power)),
+        ),
     )
     yield state(
         "flow-times-depth-1",
@@ -235,7 +280,11 @@ def statements() -> Iterator[Statement]:
         _inverse(2),
         conditions=below,
         numeric=Numeric(f"{MODULE}.time_to_weight", (s, s0, c, q, sp.Integer(2))),
-        near_misses=((1 / s, 2 / s), (q, 2 * q), (sp.atanh(q * s / sp.sqrt(c)), sp.atan(q * s / sp.sqrt(c)))),
+        near_misses=(
+            (1 / s, 2 / s),
+            (q, 2 * q),
+            (sp.atanh(q * s / sp.sqrt(c)), sp.atan(q * s / sp.sqrt(c))),
+        ),
     )
     yield state(
         "flow-primitive",
@@ -250,7 +299,9 @@ def statements() -> Iterator[Statement]:
     yield state(
         "flow-times-normalised",
         "Time between two weights, in units of the final weight",
-        equation(t, top ** (-kappa) / (8 * c) * (G(v) - G(v0) + (v0 ** (1 - L) - v ** (1 - L)) / (L - 1))),
+        equation(
+            t, top ** (-kappa) / (8 * c) * (G(v) - G(v0) + (v0 ** (1 - L) - v ** (1 - L)) / (L - 1))
+        ),
         _normalised,
         conditions=(sp.Ge(L, 2), sp.Lt(v0, v), sp.Lt(v, 1)),
         near_misses=((kappa, 2 - 1 / L), (v ** (1 - L), v ** (-L)), (L - 1, L)),
@@ -258,11 +309,17 @@ def statements() -> Iterator[Statement]:
     yield state(
         "logistic-growth",
         "Weight after a time, depth 1",
-        equation(sp.Function("s")(t), top / sp.sqrt(1 + (c / (q * s0) ** 2 - 1) * sp.exp(-8 * c * t))),
+        equation(
+            sp.Function("s")(t), top / sp.sqrt(1 + (c / (q * s0) ** 2 - 1) * sp.exp(-8 * c * t))
+        ),
         _logistic,
         conditions=(sp.Lt(s0, top),),
         numeric=Numeric(f"{MODULE}.weight_at_time", (t, s0, c, q, sp.S.One)),
-        near_misses=((-8 * c * t, -4 * c * t), (c / (q * s0) ** 2, c / (q * s0)), (-8 * c * t, -2 * c * t)),
+        near_misses=(
+            (-8 * c * t, -4 * c * t),
+            (c / (q * s0) ** 2, c / (q * s0)),
+            (-8 * c * t, -2 * c * t),
+        ),
     )
     rate = 8 * L * c * top**kappa
     yield state(
@@ -314,7 +371,9 @@ def statements() -> Iterator[Statement]:
     yield state(
         "onset-correction-depth-1",
         "What the onset time leaves out of the time to half the final weight, depth 1",
-        equation(correction, (sp.log(c / q**2) - sp.log(3) + sp.log(1 - (q * s0) ** 2 / c)) / (8 * c)),
+        equation(
+            correction, (sp.log(c / q**2) - sp.log(3) + sp.log(1 - (q * s0) ** 2 / c)) / (8 * c)
+        ),
         _correction(1),
         conditions=(sp.Lt(s0, top),),
         claim="learning-order",
@@ -324,7 +383,12 @@ def statements() -> Iterator[Statement]:
     yield state(
         "onset-correction-depth-2",
         "What the onset time leaves out of the time to half the final weight, depth 2",
-        equation(correction, q / (8 * c ** sp.Rational(3, 2)) * (sp.atanh(sp.Rational(1, 2)) - 2 - sp.atanh(q * s0 / sp.sqrt(c)))),
+        equation(
+            correction,
+            q
+            / (8 * c ** sp.Rational(3, 2))
+            * (sp.atanh(sp.Rational(1, 2)) - 2 - sp.atanh(q * s0 / sp.sqrt(c))),
+        ),
         _correction(2),
         conditions=(sp.Lt(s0, top),),
         claim="learning-order",
@@ -335,12 +399,20 @@ def statements() -> Iterator[Statement]:
     yield state(
         "vanishing-features",
         "Weight of a fully disrupted feature",
-        equation(sp.Function("s")(t), (s0 ** -(4 - 2 / L) + 4 * L * (4 - 2 / L) * q**2 * t) ** (-1 / (4 - 2 / L))),
+        equation(
+            sp.Function("s")(t),
+            (s0 ** -(4 - 2 / L) + 4 * L * (4 - 2 / L) * q**2 * t) ** (-1 / (4 - 2 / L)),
+        ),
         _vanishing,
         setting=disrupted,
         claim="vanishing-features",
         numeric=Numeric(f"{MODULE}.weight_at_time", (t, s0, sp.S.Zero, q, L)),
-        near_misses=((4 - 2 / L, 4 - 1 / L), (q**2, q), (-1 / (4 - 2 / L), -1 / (3 - 2 / L)), (q**2, 2 * q**2)),
+        near_misses=(
+            (4 - 2 / L, 4 - 1 / L),
+            (q**2, q),
+            (-1 / (4 - 2 / L), -1 / (3 - 2 / L)),
+            (q**2, 2 * q**2),
+        ),
     )
     yield state(
         "vanishing-exponent",
@@ -351,7 +423,12 @@ def statements() -> Iterator[Statement]:
         setting=disrupted,
         claim="vanishing-features",
         numeric=Numeric(f"{MODULE}.vanishing_exponent", (L, layer)),
-        near_misses=((4 - 2 / L, 3 - 2 / L), (layer / L, layer / (L + 1)), (4 - 2 / L, 4 - 1 / L), (layer, layer + 1)),
+        near_misses=(
+            (4 - 2 / L, 3 - 2 / L),
+            (layer / L, layer / (L + 1)),
+            (4 - 2 / L, 4 - 1 / L),
+            (layer, layer + 1),
+        ),
     )
     yield state(
         "vanishing-tail",

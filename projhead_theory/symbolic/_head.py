@@ -48,28 +48,46 @@ def _equivalence(formula: Expr) -> Iterator[Step]:
     after = (H_ * formula.rhs).doit()
     turn = sp.ImmutableMatrix([[sp.cos(theta), -sp.sin(theta)], [sp.sin(theta), sp.cos(theta)]])
     a, b, c = sp.symbols("r_11 r_12 r_22", real=True)
-    entries = {Q_: turn, R_: sp.ImmutableMatrix([[a, b], [b, c]]), H_: sp.ImmutableMatrix(2, 2, sp.symbols("h_1:5", real=True))}
+    entries = {
+        Q_: turn,
+        R_: sp.ImmutableMatrix([[a, b], [b, c]]),
+        H_: sp.ImmutableMatrix(2, 2, sp.symbols("h_1:5", real=True)),
+    }
     gram = (after.T * after - R_ * R_).subs(entries).doit()
     yield Step(
         "the Gram after the head, two features",
-        gram.applyfunc(lambda entry: sp.expand(entry).subs(sp.cos(theta) ** 2, 1 - sp.sin(theta) ** 2)),
+        gram.applyfunc(
+            lambda entry: sp.expand(entry).subs(sp.cos(theta) ** 2, 1 - sp.sin(theta) ** 2)
+        ),
     )
 
 
 def _matching(formula: Expr) -> Iterator[Step]:
     for size in (2, 3):
         values = sp.symbols(f"w_0:{size}", positive=True)
-        before = sp.diag(*(formula.rhs.subs({rank: r, w_r: value}) for r, value in enumerate(values)))
-        yield Step(f"the head makes the weights of it, {size} features", head(size) * before - sp.diag(*values))
+        before = sp.diag(
+            *(formula.rhs.subs({rank: r, w_r: value}) for r, value in enumerate(values))
+        )
+        yield Step(
+            f"the head makes the weights of it, {size} features",
+            head(size) * before - sp.diag(*values),
+        )
 
 
 def _mixing(formula: Expr) -> Iterator[Step]:
     turn = sp.Matrix([[sp.cos(theta), -sp.sin(theta)], [sp.sin(theta), sp.cos(theta)]])
     layer = head(2).inv() * turn * sp.diag(w_0, w_1)
     norm = sp.expand((layer.T * layer).trace())
-    yield Step("sum of squares of H^-1 Q sqrt(M)", sp.expand(norm - formula.rhs).subs(sp.cos(theta) ** 2, 1 - sp.sin(theta) ** 2))
+    yield Step(
+        "sum of squares of H^-1 Q sqrt(M)",
+        sp.expand(norm - formula.rhs).subs(sp.cos(theta) ** 2, 1 - sp.sin(theta) ** 2),
+    )
     cost = formula.rhs - formula.rhs.subs(theta, 0)
-    at = {k: 1 + more, w_0: w_1 + sp.Symbol("y", positive=True), sp.sin(theta): sp.Symbol("z", positive=True)}
+    at = {
+        k: 1 + more,
+        w_0: w_1 + sp.Symbol("y", positive=True),
+        sp.sin(theta): sp.Symbol("z", positive=True),
+    }
     yield positive("any mixing of the rows costs norm", sp.factor(cost.subs(at)))
 
 
@@ -80,17 +98,25 @@ def _exchange(formula: Expr) -> Iterator[Step]:
     yield Step("norm with the two exchanged, less norm without", kept - swapped - formula.rhs)
     value = sp.powsimp(sp.expand(formula.rhs.subs({w_0: w_1 + x})))
     value = sp.factor(value / k ** (2 * low)).subs(k**high, 1 + y)
-    yield positive("an exchange out of order costs norm", sp.factor(sp.powsimp(value).subs(k ** (2 * high), (1 + y) ** 2)))
+    yield positive(
+        "an exchange out of order costs norm",
+        sp.factor(sp.powsimp(value).subs(k ** (2 * high), (1 + y) ** 2)),
+    )
 
 
 def _emulation(formula: Expr) -> Iterator[Step]:
     falling = {w_r: w_0 * k ** (-2 * rank)}
-    yield Step("it is k^r w, for weights that fall as k^(-2 r)", (k**rank * w_r - formula.rhs).subs(falling))
+    yield Step(
+        "it is k^r w, for weights that fall as k^(-2 r)",
+        (k**rank * w_r - formula.rhs).subs(falling),
+    )
 
 
 def _diagonal(formula: Expr) -> Iterator[Step]:
     yield Step("the head diag(sqrt w) makes the weight of it", sp.sqrt(w_r) * formula.rhs - w_r)
-    yield Step("so does another layer like it: the imbalance is zero", sp.sqrt(w_r) ** 2 - formula.rhs**2)
+    yield Step(
+        "so does another layer like it: the imbalance is zero", sp.sqrt(w_r) ** 2 - formula.rhs**2
+    )
 
 
 def _indicator(formula: Expr) -> Iterator[Step]:
@@ -100,19 +126,35 @@ def _indicator(formula: Expr) -> Iterator[Step]:
         gram = (head(size).inv() * sp.diag(*values)) ** 2
         beta = sp.zeros(size, 1)
         beta[label - 1] = 1 / strength[label - 1]
-        indicator = (gram * sp.diag(*(v**2 for v in strength))).trace() * (beta.T * gram.inv() * beta)[0]
+        indicator = (gram * sp.diag(*(v**2 for v in strength))).trace() * (
+            beta.T * gram.inv() * beta
+        )[0]
         written = formula.rhs.subs({d: size, j: label}).doit()
-        written = written.replace(sp.Indexed, lambda base, at: sp.Symbol(f"{base}_{at}", positive=True))
-        yield Step(f"trace and quadratic form of the Gram before the head, {size} features", indicator - written)
+        written = written.replace(
+            sp.Indexed, lambda base, at: sp.Symbol(f"{base}_{at}", positive=True)
+        )
+        yield Step(
+            f"trace and quadratic form of the Gram before the head, {size} features",
+            indicator - written,
+        )
 
 
 def _best(formula: Expr) -> Iterator[Step]:
     logarithm = sp.Symbol("x", real=True)
     curve = A * sp.exp(2 * high * logarithm) + 1 + B * sp.exp(-2 * low * logarithm)
     best = sp.log(formula.rhs)
-    parts = [sp.log(high * A * sp.exp(2 * high * logarithm)), sp.log(low * B * sp.exp(-2 * low * logarithm))]
-    yield Step("the slope of the indicator in ln k", curve.diff(logarithm) - 2 * sp.exp(parts[0]) + 2 * sp.exp(parts[1]))
-    yield Step("its two terms cancel", sp.simplify(sp.expand_log((parts[0] - parts[1]).subs(logarithm, best), force=True)))
+    parts = [
+        sp.log(high * A * sp.exp(2 * high * logarithm)),
+        sp.log(low * B * sp.exp(-2 * low * logarithm)),
+    ]
+    yield Step(
+        "the slope of the indicator in ln k",
+        curve.diff(logarithm) - 2 * sp.exp(parts[0]) + 2 * sp.exp(parts[1]),
+    )
+    yield Step(
+        "its two terms cancel",
+        sp.simplify(sp.expand_log((parts[0] - parts[1]).subs(logarithm, best), force=True)),
+    )
     yield positive("its second derivative is positive", curve.diff(logarithm, 2))
 
 
@@ -140,24 +182,37 @@ def statements() -> Iterator[Statement]:
     yield state(
         "row-mixing",
         "Norm of the first layer, when the rows are mixed",
-        equation(sp.Function("N")(theta), w_0**2 + k**2 * w_1**2 + (k**2 - 1) * (w_0**2 - w_1**2) * sp.sin(theta) ** 2),
+        equation(
+            sp.Function("N")(theta),
+            w_0**2 + k**2 * w_1**2 + (k**2 - 1) * (w_0**2 - w_1**2) * sp.sin(theta) ** 2,
+        ),
         _mixing,
         conditions=(sp.Gt(k, 1), sp.Gt(w_0, w_1)),
         setting="Two features; the loss does not see the mixing.",
         source="beyond the paper",
         claim="sorted-matching",
-        near_misses=((k**2 - 1, k - 1), (w_0**2 - w_1**2, w_0 - w_1), (sp.sin(theta) ** 2, sp.sin(theta))),
+        near_misses=(
+            (k**2 - 1, k - 1),
+            (w_0**2 - w_1**2, w_0 - w_1),
+            (sp.sin(theta) ** 2, sp.sin(theta)),
+        ),
     )
     yield state(
         "row-exchange",
         "Cost of an exchange of two rows",
-        equation(sp.Symbol(r"\Delta N"), (k ** (2 * low + 2 * high) - k ** (2 * low)) * (w_0**2 - w_1**2)),
+        equation(
+            sp.Symbol(r"\Delta N"), (k ** (2 * low + 2 * high) - k ** (2 * low)) * (w_0**2 - w_1**2)
+        ),
         _exchange,
         conditions=(sp.Gt(k, 1), sp.Gt(w_0, w_1)),
         setting="Two weights of a sorted matching, n ranks apart.",
         source="beyond the paper",
         claim="sorted-matching",
-        near_misses=((w_0**2 - w_1**2, w_0 - w_1), (2 * low + 2 * high, low + high), (w_1**2, 2 * w_1**2)),
+        near_misses=(
+            (w_0**2 - w_1**2, w_0 - w_1),
+            (2 * low + 2 * high, low + high),
+            (w_1**2, 2 * w_1**2),
+        ),
     )
     yield state(
         "kappa-emulation",
@@ -184,12 +239,19 @@ def statements() -> Iterator[Statement]:
     yield state(
         "fixed-head-complexity",
         "Indicator of the labels that a fixed head needs before it",
-        equation(sp.Function(r"\mathrm{SC}")(k), sp.Sum(k ** (2 * (i - j)) * ratio**2 * (strengths[i] / strengths[j]) ** 2, (i, 1, d))),
+        equation(
+            sp.Function(r"\mathrm{SC}")(k),
+            sp.Sum(k ** (2 * (i - j)) * ratio**2 * (strengths[i] / strengths[j]) ** 2, (i, 1, d)),
+        ),
         _indicator,
         setting=least + " Features in descending order of weight.",
         source="beyond the paper",
         claim="best-kappa",
-        near_misses=((2 * i, i), (weights[i], sp.sqrt(weights[i])), (strengths[i], strengths[i] ** 2)),
+        near_misses=(
+            (2 * i, i),
+            (weights[i], sp.sqrt(weights[i])),
+            (strengths[i], strengths[i] ** 2),
+        ),
     )
     yield state(
         "best-kappa",

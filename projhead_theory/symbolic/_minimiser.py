@@ -44,7 +44,10 @@ def _stationary(value: Expr, values: dict[Expr, Expr] | None = None) -> Iterator
     loss = spectral_loss(m)
     slope = loss.diff(m).subs(m, value**2).subs(values or {})
     yield Step("the derivative of the loss in the squared weight vanishes", slope)
-    yield positive("its second derivative is positive", loss.diff(m, 2).subs(values or {}).subs(mask, 1 / (1 + more)))
+    yield positive(
+        "its second derivative is positive",
+        loss.diff(m, 2).subs(values or {}).subs(mask, 1 / (1 + more)),
+    )
 
 
 def _weight(formula: Expr) -> Iterator[Step]:
@@ -52,7 +55,12 @@ def _weight(formula: Expr) -> Iterator[Step]:
 
 
 def _kind(kind: str) -> Statement:
-    words = {"noise": "additive noise", "flip": "sign flips", "mask": "masking", "rescale": "random rescaling"}[kind]
+    words = {
+        "noise": "additive noise",
+        "flip": "sign flips",
+        "mask": "masking",
+        "rescale": "random rescaling",
+    }[kind]
     value = {
         "noise": phi / (phi**2 + sigma**2),
         "flip": (1 - 2 * alpha) / phi,
@@ -77,21 +85,34 @@ def _kind(kind: str) -> Statement:
         conditions=CONDITIONS[kind],
         setting="A feature model, and a network at least as wide as the input.",
         source="paper section 3" if kind == "noise" else "beyond the paper",
-        numeric=Numeric("projhead_theory.theory.layerwise", (CROSS[kind], SECOND[kind], sp.S.One, sp.S.One)),
+        numeric=Numeric(
+            "projhead_theory.theory.layerwise", (CROSS[kind], SECOND[kind], sp.S.One, sp.S.One)
+        ),
         near_misses=near,
     )
 
 
 def _least_loss(formula: Expr) -> Iterator[Step]:
     best = sp.solve(spectral_loss(m).diff(m), m)[0]
-    yield Step("it is the loss where the derivative vanishes", spectral_loss(best) - formula.rhs.subs(lam, c / q))
-    yield Step("what another weight has more is a square", spectral_loss(m) - formula.rhs.subs(lam, c / q) - (q * m - c / q) ** 2)
+    yield Step(
+        "it is the loss where the derivative vanishes",
+        spectral_loss(best) - formula.rhs.subs(lam, c / q),
+    )
+    yield Step(
+        "what another weight has more is a square",
+        spectral_loss(m) - formula.rhs.subs(lam, c / q) - (q * m - c / q) ** 2,
+    )
 
 
 def _explicit(expression: Expr) -> Expr:
     """Entries in place of matrices: two features, any symmetric moments and Grams."""
-    entries = {v: sp.symbols(f"{v.name}_11 {v.name}_12 {v.name}_22".lower(), real=True) for v in (S_, M_, R_, T_)}
-    return expression.subs({v: sp.ImmutableMatrix([[a, b], [b, d]]) for v, (a, b, d) in entries.items()}).doit()
+    entries = {
+        v: sp.symbols(f"{v.name}_11 {v.name}_12 {v.name}_22".lower(), real=True)
+        for v in (S_, M_, R_, T_)
+    }
+    return expression.subs(
+        {v: sp.ImmutableMatrix([[a, b], [b, d]]) for v, (a, b, d) in entries.items()}
+    ).doit()
 
 
 def _gram(formula: Expr) -> Iterator[Step]:
@@ -101,14 +122,26 @@ def _gram(formula: Expr) -> Iterator[Step]:
     # Any cross moment is S T S, which spares the inverse.
     loss = _explicit(-2 * sp.Trace(S_ * T_ * S_ * M_) + sp.Trace(S_ * M_ * S_ * M_))
     best = _explicit(formula.rhs.subs(C_, S_ * T_ * S_).doit())
-    entries = dict(zip(sp.symbols("m_11 m_12 m_22", real=True), (best[0, 0], best[0, 1], best[1, 1]), strict=True))
+    entries = dict(
+        zip(
+            sp.symbols("m_11 m_12 m_22", real=True),
+            (best[0, 0], best[0, 1], best[1, 1]),
+            strict=True,
+        )
+    )
     for entry in entries:
-        yield Step(f"the derivative of the loss in {entry} vanishes, two features", loss.diff(entry).subs(entries))
+        yield Step(
+            f"the derivative of the loss in {entry} vanishes, two features",
+            loss.diff(entry).subs(entries),
+        )
     yield Step("it is symmetric", best[0, 1] - best[1, 0])
 
 
 def _square(formula: Expr) -> Iterator[Step]:
-    sides = (_explicit(side.subs({C_: R_ * T_ * R_, S_: R_ * R_}).doit()) for side in (formula.lhs, formula.rhs))
+    sides = (
+        _explicit(side.subs({C_: R_ * T_ * R_, S_: R_ * R_}).doit())
+        for side in (formula.lhs, formula.rhs)
+    )
     yield Step("both sides, two features, any moments", next(sides) - next(sides))
 
 
@@ -125,17 +158,28 @@ def _direction(formula: Expr) -> Iterator[Step]:
     # The first feature has the larger signal fraction by an excess; turning away from it loses.
     at = {c1: q1 * (weaker + more), c2: q2 * weaker}
     kept = formula.rhs.subs(angle, 0).subs(at)
-    yield Step("along the first feature it is minus its squared signal fraction", formula.rhs.subs(angle, 0) + (c1 / q1) ** 2)
+    yield Step(
+        "along the first feature it is minus its squared signal fraction",
+        formula.rhs.subs(angle, 0) + (c1 / q1) ** 2,
+    )
     turned = value.subs({x1: sp.sqrt(1 / (1 + away)), x2: sp.sqrt(away / (1 + away))}).subs(at)
-    yield positive("any other direction has more, if the first has the larger signal fraction", sp.factor(turned - kept))
+    yield positive(
+        "any other direction has more, if the first has the larger signal fraction",
+        sp.factor(turned - kept),
+    )
 
 
 def _layerwise(formula: Expr) -> Iterator[Step]:
     weight = formula.rhs
     above, below = weight / weight.subs(layer, layer - 1), weight.subs(layer, layer + 1) / weight
     yield Step("before the first layer the weight is 1", sp.log(weight.subs(layer, 0)))
-    yield Step("after the last it is the weight end to end", sp.log(weight.subs(layer, L)) - sp.log(w))
-    yield Step("each layer multiplies it by as much as the next: the imbalance is zero", sp.log(above) - sp.log(below))
+    yield Step(
+        "after the last it is the weight end to end", sp.log(weight.subs(layer, L)) - sp.log(w)
+    )
+    yield Step(
+        "each layer multiplies it by as much as the next: the imbalance is zero",
+        sp.log(above) - sp.log(below),
+    )
 
 
 def _layerwise_gram(formula: Expr) -> Iterator[Step]:
@@ -150,17 +194,27 @@ def _layerwise_gram(formula: Expr) -> Iterator[Step]:
             word[places[0] : places[0] + 2] = [(below, False), (below, True)]
         product = sp.MatMul(*(layers[k].T if turned else layers[k] for k, turned in word))
         claimed = formula.rhs.subs(layer, depth).subs(FIRST, layers[0].T * layers[0])
-        yield Step(f"W_1^T ... W_{depth}^T W_{depth} ... W_1, with W_k+1^T W_k+1 replaced by W_k W_k^T", product - claimed)
+        yield Step(
+            f"W_1^T ... W_{depth}^T W_{depth} ... W_1, with W_k+1^T W_k+1 replaced by W_k W_k^T",
+            product - claimed,
+        )
 
 
 def _spread(formula: Expr) -> Iterator[Step]:
     value = formula.rhs
     yield Step("before the first layer all weights are equal", sp.log(value.subs(layer, 0)))
-    yield Step("after the last it is the spread end to end", sp.log(value.subs(layer, L)) - sp.log(spread))
-    ratios = [sp.log(value.subs(layer, layer + k + 1) / value.subs(layer, layer + k)) for k in (0, 1)]
+    yield Step(
+        "after the last it is the spread end to end", sp.log(value.subs(layer, L)) - sp.log(spread)
+    )
+    ratios = [
+        sp.log(value.subs(layer, layer + k + 1) / value.subs(layer, layer + k)) for k in (0, 1)
+    ]
     yield Step("each layer multiplies it by as much as the next", ratios[1] - ratios[0])
     depth = sp.Symbol("tau", positive=True)
-    yield positive("it grows with the layer", sp.log(value.subs(layer, depth)).diff(depth).subs(spread, 1 + more))
+    yield positive(
+        "it grows with the layer",
+        sp.log(value.subs(layer, depth)).diff(depth).subs(spread, 1 + more),
+    )
 
 
 def _condition(formula: Expr) -> Iterator[Step]:
@@ -170,7 +224,9 @@ def _condition(formula: Expr) -> Iterator[Step]:
     gram = sp.diag(u1**layer, u2**layer) ** 2
     end = {u1: top ** (1 / L), u2: bottom ** (1 / L)}
     yield Step(
-        "ratio of the eigenvalues of the Gram", sp.log((gram[0, 0] / gram[1, 1]).subs(end)) - sp.log(formula.rhs.subs(spread, top / bottom))
+        "ratio of the eigenvalues of the Gram",
+        sp.log((gram[0, 0] / gram[1, 1]).subs(end))
+        - sp.log(formula.rhs.subs(spread, top / bottom)),
     )
 
 
@@ -211,17 +267,29 @@ def statements() -> Iterator[Statement]:
     yield state(
         "completed-square",
         "The loss is a distance to the whitened cross moment",
-        equation(-2 * sp.Trace(C_ * M_) + sp.Trace(S_ * M_ * S_ * M_), sp.Trace(whitened * whitened) - sp.Trace(target * target)),
+        equation(
+            -2 * sp.Trace(C_ * M_) + sp.Trace(S_ * M_ * S_ * M_),
+            sp.Trace(whitened * whitened) - sp.Trace(target * target),
+        ),
         _square,
         setting="R is the symmetric square root of the second moment. With a width below the input's, the best truncation is the nearest.",
-        near_misses=((sp.Trace(target * target), sp.Trace(target)), (sp.Trace(target * target), 2 * sp.Trace(target * target))),
+        near_misses=(
+            (sp.Trace(target * target), sp.Trace(target)),
+            (sp.Trace(target * target), 2 * sp.Trace(target * target)),
+        ),
     )
     yield state(
         "width-one",
         "Least loss of a network that keeps one direction",
         equation(
             sp.Symbol("E_theta"),
-            -(((c1 * sp.cos(angle) ** 2 + c2 * sp.sin(angle) ** 2) / (q1 * sp.cos(angle) ** 2 + q2 * sp.sin(angle) ** 2)) ** 2),
+            -(
+                (
+                    (c1 * sp.cos(angle) ** 2 + c2 * sp.sin(angle) ** 2)
+                    / (q1 * sp.cos(angle) ** 2 + q2 * sp.sin(angle) ** 2)
+                )
+                ** 2
+            ),
         ),
         _direction,
         setting="Two features, width one: what is kept is the largest signal fraction, not the strongest feature.",
@@ -237,7 +305,13 @@ def statements() -> Iterator[Statement]:
         setting=balanced,
         claim="layerwise-law",
         numeric=Numeric("projhead_theory.theory.layerwise", (w**-2, w**-2, L, layer)),
-        near_misses=((layer / L, layer / (L + 1)), (layer / L, (layer - 1) / L), (layer / L, 2 * layer / L), (w, w**2), (w, 2 * w)),
+        near_misses=(
+            (layer / L, layer / (L + 1)),
+            (layer / L, (layer - 1) / L),
+            (layer / L, 2 * layer / L),
+            (w, w**2),
+            (w, 2 * w),
+        ),
     )
     yield state(
         "layerwise-noise",
@@ -248,7 +322,12 @@ def statements() -> Iterator[Statement]:
         setting=balanced + " At the minimum.",
         claim="layerwise-law",
         numeric=Numeric("projhead_theory.theory.layerwise", (phi**2, phi**2 + sigma**2, L, layer)),
-        near_misses=((sigma**2, sigma), (layer / L, layer / (L + 1)), (phi**2, phi), (layer / L, 2 * layer / L)),
+        near_misses=(
+            (sigma**2, sigma),
+            (layer / L, layer / (L + 1)),
+            (phi**2, phi),
+            (layer / L, 2 * layer / L),
+        ),
     )
     yield state(
         "layerwise-gram",
@@ -269,7 +348,11 @@ def statements() -> Iterator[Statement]:
         setting=balanced,
         claim="progressive-weighting",
         numeric=Numeric("projhead_theory.theory.layerwise", (spread, L, layer)),
-        near_misses=((layer / L, layer / (L + 1)), (layer / L, (L - layer) / L), (spread, spread**2)),
+        near_misses=(
+            (layer / L, layer / (L + 1)),
+            (layer / L, (L - layer) / L),
+            (spread, spread**2),
+        ),
     )
     yield state(
         "condition-number",
@@ -280,7 +363,11 @@ def statements() -> Iterator[Statement]:
         setting=balanced,
         claim="progressive-weighting",
         numeric=Numeric("projhead_theory.theory.layerwise", (spread, L, layer)),
-        near_misses=((2 * layer / L, layer / L), (2 * layer / L, 2 * layer / (L + 1)), (spread, spread**2)),
+        near_misses=(
+            (2 * layer / L, layer / L),
+            (2 * layer / L, 2 * layer / (L + 1)),
+            (spread, spread**2),
+        ),
     )
 
 

@@ -41,7 +41,12 @@ Moment = Callable[[int], Expr]
 def expectation(polynomial: Expr, laws: dict[sp.Symbol, Moment]) -> Expr:
     """The mean of a polynomial in independent random variables, each given by its moments."""
     terms = sp.Poly(polynomial, *laws).terms()
-    return sp.Add(*(factor * sp.Mul(*(law(k) for law, k in zip(laws.values(), powers, strict=True))) for powers, factor in terms))
+    return sp.Add(
+        *(
+            factor * sp.Mul(*(law(k) for law, k in zip(laws.values(), powers, strict=True)))
+            for powers, factor in terms
+        )
+    )
 
 
 def standard(order: int) -> Expr:
@@ -121,7 +126,10 @@ def _moment(kind: str, which: int) -> Statement:
     words, factor, noise, name, parameters = KINDS[kind]
 
     def proof(formula: Expr) -> Iterator[Step]:
-        yield Step(("E x_1 x_2", "E x_1^2")[which] + " is the formula", pair(factor, noise)[which] - formula.rhs)
+        yield Step(
+            ("E x_1 x_2", "E x_1^2")[which] + " is the formula",
+            pair(factor, noise)[which] - formula.rhs,
+        )
 
     return state(
         f"{kind}-{('cross', 'second')[which]}",
@@ -157,8 +165,14 @@ def _fraction(kind: str) -> Statement:
 def _signal_fraction(formula: Expr) -> Iterator[Step]:
     predicted = sp.Symbol("k", real=True)
     missed = q - 2 * predicted * c + predicted**2 * q
-    yield Step("it is the coefficient that predicts one view from the other best", missed.diff(predicted).subs(predicted, formula.rhs))
-    yield Step("it is the eigenvalue of the whitened cross moment", q ** sp.Rational(-1, 2) * c * q ** sp.Rational(-1, 2) - formula.rhs)
+    yield Step(
+        "it is the coefficient that predicts one view from the other best",
+        missed.diff(predicted).subs(predicted, formula.rhs),
+    )
+    yield Step(
+        "it is the eigenvalue of the whitened cross moment",
+        q ** sp.Rational(-1, 2) * c * q ** sp.Rational(-1, 2) - formula.rhs,
+    )
     cross, second = pair(given)
     spread = sp.Symbol("v", nonnegative=True)
     at = {c: cross, q: second.subs(square, rho**2 + spread)}
@@ -170,11 +184,23 @@ def _elementwise(which: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
         # What is augmented has a shared part, of variance c, and a part of each view's own, of variance q - c.
         shared, own1, own2, n1, n2 = sp.symbols("u v_1 v_2 n_1 n_2", real=True)
-        laws = {shared: standard, own1: standard, own2: standard, n1: standard, n2: standard, r1: given, r2: given}
+        laws = {
+            shared: standard,
+            own1: standard,
+            own2: standard,
+            n1: standard,
+            n2: standard,
+            r1: given,
+            r2: given,
+        }
         x1, x2 = (
-            r * (sp.sqrt(c) * shared + sp.sqrt(q - c) * own) + sp.sqrt(added) * noise for r, own, noise in ((r1, own1, n1), (r2, own2, n2))
+            r * (sp.sqrt(c) * shared + sp.sqrt(q - c) * own) + sp.sqrt(added) * noise
+            for r, own, noise in ((r1, own1, n1), (r2, own2, n2))
         )
-        yield Step("expectation over the factors and the added terms", expectation(x1 * (x2, x1)[which], laws) - formula.rhs)
+        yield Step(
+            "expectation over the factors and the added terms",
+            expectation(x1 * (x2, x1)[which], laws) - formula.rhs,
+        )
 
     return proof
 
@@ -183,7 +209,9 @@ def _mixed(formula: Expr) -> Iterator[Step]:
     xi, xj, fi, fj = sp.symbols("x_i x_j r_i r_j", real=True)
     laws = {fi: lambda k: (1, rho_i)[k], fj: lambda k: (1, rho_j)[k]}
     mean = expectation(fi * xi * fj * xj, laws)
-    yield Step("expectation over the factors of two coordinates", mean.subs(xi * xj, s_ij) - formula.rhs)
+    yield Step(
+        "expectation over the factors of two coordinates", mean.subs(xi * xj, s_ij) - formula.rhs
+    )
 
 
 def _loss_in_moments(formula: Expr) -> Iterator[Step]:
@@ -198,7 +226,12 @@ def _loss_in_moments(formula: Expr) -> Iterator[Step]:
 def _loss_in_matrices(formula: Expr) -> Iterator[Step]:
     one, two, other = (sp.symbols(f"{v}_1 {v}_2", real=True) for v in "uvx")
     weights = sp.Matrix(2, 2, sp.symbols("w_1:5", real=True))
-    moment = {v: sp.ImmutableMatrix(2, 2, lambda i, j, v=v: sp.Symbol(f"{v}_{min(i, j)}{max(i, j)}".lower(), real=True)) for v in (C_, S_)}
+    moment = {
+        v: sp.ImmutableMatrix(
+            2, 2, lambda i, j, v=v: sp.Symbol(f"{v}_{min(i, j)}{max(i, j)}".lower(), real=True)
+        )
+        for v in (C_, S_)
+    }
 
     def mean(form: Expr, left: tuple, right: tuple, second: Expr) -> Expr:
         """The mean of a bilinear form in two vectors, or of a quadratic form in one, from the moments of their entries."""
@@ -207,9 +240,14 @@ def _loss_in_matrices(formula: Expr) -> Iterator[Step]:
 
     first, pair_, independent = (weights * sp.Matrix(v) for v in (one, two, other))
     positives = -2 * mean(first.dot(pair_), one, two, moment[C_])
-    negatives = mean(mean(first.dot(independent) ** 2, one, one, moment[S_]), other, other, moment[S_])
+    negatives = mean(
+        mean(first.dot(independent) ** 2, one, one, moment[S_]), other, other, moment[S_]
+    )
     explicit = formula.rhs.subs({**moment, M_: sp.ImmutableMatrix(weights.T * weights)}).doit()
-    yield Step("expectation over pairs and independent views, two features, any weights", positives + negatives - explicit)
+    yield Step(
+        "expectation over pairs and independent views, two features, any weights",
+        positives + negatives - explicit,
+    )
 
 
 def statements() -> Iterator[Statement]:
@@ -266,5 +304,8 @@ def statements() -> Iterator[Statement]:
         _loss_in_matrices,
         setting="Any distribution of views with these moments.",
         source="paper section 3",
-        near_misses=((sp.Trace(C_ * M_), sp.Trace(S_ * M_)), (sp.Trace(C_ * M_), sp.Trace(C_ * M_) / 2)),
+        near_misses=(
+            (sp.Trace(C_ * M_), sp.Trace(S_ * M_)),
+            (sp.Trace(C_ * M_), sp.Trace(C_ * M_) / 2),
+        ),
     )

@@ -37,7 +37,9 @@ MEANING: dict[Expr, str] = {
 def family(meaning: dict[Expr, str], **common: str) -> Callable[..., Statement]:
     """What makes the statements of one family: it looks up what the symbols mean."""
 
-    def state(name: str, title: str, formula: Expr, derivation: Callable[[Expr], Iterable[Step]], **rest) -> Statement:
+    def state(
+        name: str, title: str, formula: Expr, derivation: Callable[[Expr], Iterable[Step]], **rest
+    ) -> Statement:
         used = set().union(*(part.free_symbols for part in (formula, *rest.get("conditions", ()))))
         symbols = {symbol: words for symbol, words in meaning.items() if symbol in used}
         return Statement(name, title, symbols, formula, derivation, **{**common, **rest})

@@ -47,10 +47,22 @@ def _reduced(expression: Expr) -> Expr:
 def _decided(relation: Expr) -> Expr:
     difference = relation.args[0] - relation.args[1]
     weak = isinstance(relation, sp.GreaterThan)
-    if any(value.imag != 0 or value.real < 0 or (value == 0 and not weak) for value in _values(difference)):
+    if any(
+        value.imag != 0 or value.real < 0 or (value == 0 and not weak)
+        for value in _values(difference)
+    ):
         return relation
-    forms = (difference, sp.factor(difference), sp.expand(difference), sp.factor(sp.together(difference)))
-    return sp.true if any(form.is_positive or (weak and form.is_nonnegative) for form in forms) else relation
+    forms = (
+        difference,
+        sp.factor(difference),
+        sp.expand(difference),
+        sp.factor(sp.together(difference)),
+    )
+    return (
+        sp.true
+        if any(form.is_positive or (weak and form.is_nonnegative) for form in forms)
+        else relation
+    )
 
 
 def _forms(expression: Expr) -> Iterator[Expr]:
@@ -59,7 +71,9 @@ def _forms(expression: Expr) -> Iterator[Expr]:
     combined = sp.powsimp(sp.expand(expression))
     yield combined
     # Powers of one base as one power, with its exponent in lowest terms.
-    yield sp.expand(sp.powsimp(combined.replace(sp.Pow, lambda base, power: base ** sp.cancel(power))))
+    yield sp.expand(
+        sp.powsimp(combined.replace(sp.Pow, lambda base, power: base ** sp.cancel(power)))
+    )
     numerator = sp.fraction(sp.together(sp.powdenest(sp.expand_power_base(expression))))[0]
     yield sp.powsimp(sp.expand(numerator))
     yield sp.expand(sp.expand_log(expression))
@@ -71,12 +85,18 @@ def _forms(expression: Expr) -> Iterator[Expr]:
 
 def _values(expression: Expr) -> Iterator[Expr]:
     """Values at a few points, rounded to zero if they are rounding; none where there is something without a value."""
-    if expression.has(AppliedUndef, sp.Derivative, sp.Subs, sp.Indexed, sp.Sum) or not expression.is_commutative:
+    if (
+        expression.has(AppliedUndef, sp.Derivative, sp.Subs, sp.Indexed, sp.Sum)
+        or not expression.is_commutative
+    ):
         return
     symbols = sorted(expression.free_symbols, key=str)
     function = sp.lambdify(symbols, expression, modules="mpmath")
     for probe in PROBES:
-        at = [mpmath.mpf(INTEGERS[i % 2] if v.is_integer else x) for i, (v, x) in enumerate(zip(symbols, probe, strict=False))]
+        at = [
+            mpmath.mpf(INTEGERS[i % 2] if v.is_integer else x)
+            for i, (v, x) in enumerate(zip(symbols, probe, strict=False))
+        ]
         with mpmath.workdps(DIGITS):
             try:
                 value = mpmath.mpmathify(function(*at))

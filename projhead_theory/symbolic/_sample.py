@@ -25,7 +25,7 @@ def _covariance() -> tuple[Expr, Expr, Expr]:
     plus, minus = sp.sqrt((q + c) / 2), sp.sqrt((q - c) / 2)
     x1, x2 = plus * u + minus * v, plus * u - minus * v
     laws = {u: _gaussian, v: _gaussian}
-    mean = lambda polynomial: sp.expand(expectation(sp.expand(polynomial), laws))  # noqa: E731
+    mean = lambda polynomial: sp.expand(expectation(sp.expand(polynomial), laws))
     cross, second = x1 * x2, (x1**2 + x2**2) / 2
     products = ((cross, cross), (second, second), (cross, second))
     variances = [sp.expand(mean(a * b) - mean(a) * mean(b)) for a, b in products]
@@ -50,7 +50,10 @@ def _variance(formula: Expr) -> Iterator[Step]:
     a, b = _value().diff(c), _value().diff(q)
     variance = (a**2 * vc + b**2 * vq + 2 * a * b * vcq) / n
     at = {w: sp.sqrt(c) / q, lam: c / q}
-    yield Step("derivatives applied to the covariance of the moments", variance / _value() ** 2 - formula.rhs.subs(at) / _value() ** 2)
+    yield Step(
+        "derivatives applied to the covariance of the moments",
+        variance / _value() ** 2 - formula.rhs.subs(at) / _value() ** 2,
+    )
 
 
 def _bias(formula: Expr) -> Iterator[Step]:
@@ -58,7 +61,10 @@ def _bias(formula: Expr) -> Iterator[Step]:
     value = _value()
     bias = (value.diff(c, 2) * vc + value.diff(q, 2) * vq + 2 * value.diff(c, q) * vcq) / (2 * n)
     at = {w: sp.sqrt(c) / q, lam: c / q}
-    yield Step("half the second derivatives applied to the covariance of the moments", (bias - formula.rhs.subs(at)) / value)
+    yield Step(
+        "half the second derivatives applied to the covariance of the moments",
+        (bias - formula.rhs.subs(at)) / value,
+    )
 
 
 def _moment(which: int) -> Callable[[Expr], Iterator[Step]]:
@@ -117,19 +123,35 @@ def statements() -> Iterator[Statement]:
     yield state(
         "finite-sample",
         "Variance of a layer's weight over samples",
-        equation(sp.Symbol(r"\operatorname{Var} \hat w_l"), power**2 * w ** (2 * power) * (1 - 3 * lam**2 + 4 * lam**4) / (4 * n * lam**2)),
+        equation(
+            sp.Symbol(r"\operatorname{Var} \hat w_l"),
+            power**2 * w ** (2 * power) * (1 - 3 * lam**2 + 4 * lam**4) / (4 * n * lam**2),
+        ),
         _variance,
         conditions=fraction,
-        numeric=Numeric("projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)),
-        near_misses=((3 * lam**2, 2 * lam**2), (power, layer / (L + 1)), (4 * lam**4, 2 * lam**4), (n, 2 * n)),
+        numeric=Numeric(
+            "projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)
+        ),
+        near_misses=(
+            (3 * lam**2, 2 * lam**2),
+            (power, layer / (L + 1)),
+            (4 * lam**4, 2 * lam**4),
+            (n, 2 * n),
+        ),
     )
-    series = power / 2 * (power / 2 - 1) * (1 + 1 / lam**2) + power * (power + 1) * (1 + lam**2) - 2 * power**2
+    series = (
+        power / 2 * (power / 2 - 1) * (1 + 1 / lam**2)
+        + power * (power + 1) * (1 + lam**2)
+        - 2 * power**2
+    )
     yield state(
         "finite-sample-bias",
         "Bias of a layer's weight, to first order in one over the number of pairs",
         equation(sp.Symbol(r"\operatorname{E} \hat w_l - w_l"), at_layer / (2 * n) * series),
         _bias,
         conditions=fraction,
-        numeric=Numeric("projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)),
+        numeric=Numeric(
+            "projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)
+        ),
         near_misses=((2 * power**2, power**2), (power / 2 - 1, power - 1), (n, 2 * n)),
     )

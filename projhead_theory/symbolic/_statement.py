@@ -120,7 +120,9 @@ class Statement:
         if modules not in ("numpy", "mpmath"):
             raise ValueError(f"modules: got {modules!r}; want 'numpy' or 'mpmath'")
         # Families are counted from 1 on paper and from 0 in arrays.
-        value = self.formula.rhs.replace(sp.Indexed, lambda base, *at: sp.Indexed(base, *(i - 1 for i in at)))
+        value = self.formula.rhs.replace(
+            sp.Indexed, lambda base, *at: sp.Indexed(base, *(i - 1 for i in at))
+        )
         arguments = [v.base if isinstance(v, sp.Indexed) else v for v in self.arguments]
         return sp.lambdify(arguments, value, modules=NUMPY if modules == "numpy" else "mpmath")
 
@@ -134,7 +136,9 @@ class Statement:
             # The running index of a sum is out of reach of a substitution.
             changed = self.formula.rhs.xreplace({old: new})
         if changed == self.formula.rhs:
-            raise ValueError(f"old: got {old}, which is not in {self.formula.rhs}; want a sub-expression of it")
+            raise ValueError(
+                f"old: got {old}, which is not in {self.formula.rhs}; want a sub-expression of it"
+            )
         return self.claiming(changed)
 
     def claiming(self, value: Expr) -> "Statement":
@@ -159,7 +163,9 @@ class _Printer(LatexPrinter):
     """Sums begin with a term that is added, where there is one."""
 
     def _as_ordered_terms(self, expr: Expr, order: str | None = None) -> list[Expr]:
-        return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
+        return sorted(
+            super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign()
+        )
 
 
 def _latex(expression: Expr) -> str:

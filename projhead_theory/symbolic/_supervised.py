@@ -13,8 +13,12 @@ from ._moments import expectation, standard
 from ._notation import MEANING, L, c, deeper, family, layer, q, s, s0, t
 from ._statement import Expr, Statement, Step, equation, positive
 
-phi_c, phi_s, sigma_c, sigma_s, r, a, mix = sp.symbols("phi_c phi_s sigma_c sigma_s r a beta", positive=True)
-c_class, c_view = (sp.Symbol(rf"c_{{\mathrm{{{kind}}}}}", positive=True) for kind in ("class", "view"))
+phi_c, phi_s, sigma_c, sigma_s, r, a, mix = sp.symbols(
+    "phi_c phi_s sigma_c sigma_s r a beta", positive=True
+)
+c_class, c_view = (
+    sp.Symbol(rf"c_{{\mathrm{{{kind}}}}}", positive=True) for kind in ("class", "view")
+)
 outputs, inputs = sp.symbols("k d", positive=True, integer=True)
 TARGET, SECOND = sp.MatrixSymbol("A", outputs, inputs), sp.MatrixSymbol("S", inputs, inputs)
 
@@ -46,7 +50,10 @@ def _moments() -> tuple[Expr, Expr]:
         for own, noise, other in ((e1, n1, n2), (e2, n3, n4))
     )
     laws = dict.fromkeys((y, e1, e2, n1, n2, n3, n4), standard)
-    cross, second = (sp.Matrix(2, 2, lambda i, j, v=v: sp.expand(expectation(sp.expand(one[i] * v[j]), laws))) for v in (two, one))
+    cross, second = (
+        sp.Matrix(2, 2, lambda i, j, v=v: sp.expand(expectation(sp.expand(one[i] * v[j]), laws)))
+        for v in (two, one)
+    )
     return cross, second
 
 
@@ -62,21 +69,32 @@ def _direction(formula: Expr) -> Iterator[Step]:
     yield Step("the cross moment is that of the class means", cross - mean * mean.T)
     ratio = sp.Matrix([1, formula.rhs])
     turned = second * ratio
-    yield Step("the second moment maps the direction to the class mean", turned[0] * mean[1] - turned[1] * mean[0])
-    yield Step("the subclass has none of it without noise of the class", formula.rhs.subs(sigma_c, 0))
+    yield Step(
+        "the second moment maps the direction to the class mean",
+        turned[0] * mean[1] - turned[1] * mean[0],
+    )
+    yield Step(
+        "the subclass has none of it without noise of the class", formula.rhs.subs(sigma_c, 0)
+    )
     yield Step("nor if it is independent of the class", formula.rhs.subs(r, 0))
 
 
 def _fraction(formula: Expr) -> Iterator[Step]:
     cross, second = _moments()
-    yield Step("trace of the whitened cross moment, of rank one", sp.cancel((cross * second.inv()).trace() - formula.rhs))
+    yield Step(
+        "trace of the whitened cross moment, of rank one",
+        sp.cancel((cross * second.inv()).trace() - formula.rhs),
+    )
 
 
 def _mixed(formula: Expr) -> Iterator[Step]:
     # One draw decides for the pair.
     decides = sp.Symbol("k", real=True)
     pair = decides * c_class + (1 - decides) * c_view
-    yield Step("expectation over how the pair is drawn", expectation(pair, {decides: lambda k: mix if k else sp.S.One}) - formula.rhs)
+    yield Step(
+        "expectation over how the pair is drawn",
+        expectation(pair, {decides: lambda k: mix if k else sp.S.One}) - formula.rhs,
+    )
 
 
 def _subclass(formula: Expr) -> Iterator[Step]:
@@ -116,8 +134,13 @@ def _equation(formula: Expr) -> Iterator[Step]:
         layers = sp.symbols(f"u_1:{depth + 1}", positive=True)
         product = sp.Mul(*layers)
         loss = regression(product)
-        moved = sp.Add(*(-loss.diff(u) * product.diff(u) for u in layers)).subs(dict.fromkeys(layers, s ** sp.Rational(1, depth)))
-        yield Step(f"gradient flow of {depth} separate layers, when they are equal", moved - formula.rhs.subs(L, depth))
+        moved = sp.Add(*(-loss.diff(u) * product.diff(u) for u in layers)).subs(
+            dict.fromkeys(layers, s ** sp.Rational(1, depth))
+        )
+        yield Step(
+            f"gradient flow of {depth} separate layers, when they are equal",
+            moved - formula.rhs.subs(L, depth),
+        )
     yield Step("gradient flow of L equal layers", speed() - formula.rhs)
 
 
@@ -129,7 +152,10 @@ def _time(formula: Expr) -> Iterator[Step]:
 def _closed(depth: int, target: Expr = a) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
         value = formula.rhs
-        yield Step("it moves at the speed of the flow", value.diff(t) - speed(value, sp.Integer(depth)).subs(a, target))
+        yield Step(
+            "it moves at the speed of the flow",
+            value.diff(t) - speed(value, sp.Integer(depth)).subs(a, target),
+        )
         yield Step("it starts where it should", value.subs(t, 0) - s0)
 
     return proof
@@ -144,11 +170,16 @@ def _exponent(formula: Expr) -> Iterator[Step]:
     late = t ** -formula.rhs.subs(layer, L)
     balance = sp.simplify(late.diff(t) / speed(late).subs(a, 0))
     yield Step("both sides of the flow fall with the same power of time", balance.diff(t))
-    yield Step("the layers share it equally", formula.rhs / layer - formula.rhs.subs(layer, layer + 1) / (layer + 1))
+    yield Step(
+        "the layers share it equally",
+        formula.rhs / layer - formula.rhs.subs(layer, layer + 1) / (layer + 1),
+    )
 
 
 def statements() -> Iterator[Statement]:
-    classes = "Two balanced classes; positives are two draws of one class, each with its own subclass."
+    classes = (
+        "Two balanced classes; positives are two draws of one class, each with its own subclass."
+    )
     ratio = sp.Symbol("u_{s} / u_{c}")
     yield state(
         "scl-minimiser",
@@ -159,13 +190,22 @@ def statements() -> Iterator[Statement]:
         setting=classes,
         source="paper",
         claim="scl-minimiser",
-        near_misses=((sigma_c**2, sigma_c), (1 - r**2, 1 - r), (sigma_s**2, sigma_s), (phi_s**2, phi_s)),
+        near_misses=(
+            (sigma_c**2, sigma_c),
+            (1 - r**2, 1 - r),
+            (sigma_s**2, sigma_s),
+            (phi_s**2, phi_s),
+        ),
     )
     scale = (phi_c**2 + sigma_c**2) * (phi_s**2 + sigma_s**2) - r**2 * phi_c**2 * phi_s**2
     yield state(
         "scl-signal-fraction",
         "The only signal fraction",
-        equation(SCALED, (phi_c**2 * (phi_s**2 * (1 - r**2) + sigma_s**2) + r**2 * phi_s**2 * sigma_c**2) / scale),
+        equation(
+            SCALED,
+            (phi_c**2 * (phi_s**2 * (1 - r**2) + sigma_s**2) + r**2 * phi_s**2 * sigma_c**2)
+            / scale,
+        ),
         _fraction,
         conditions=(sp.Lt(r, 1),),
         setting=classes,
@@ -255,7 +295,10 @@ def statements() -> Iterator[Statement]:
     yield state(
         "sl-retention",
         "Weight of a mode without signal",
-        equation(sp.Function("s")(t), (s0 ** -(2 - 2 / L) + L * (2 - 2 / L) * q * t) ** (-1 / (2 - 2 / L))),
+        equation(
+            sp.Function("s")(t),
+            (s0 ** -(2 - 2 / L) + L * (2 - 2 / L) * q * t) ** (-1 / (2 - 2 / L)),
+        ),
         _vanishing,
         conditions=(sp.Ge(L, 2),),
         setting=empty,

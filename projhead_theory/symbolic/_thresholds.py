@@ -58,7 +58,10 @@ def _loss(formula: Expr) -> Iterator[Step]:
     laws = {sign: even, r1: flipped, r2: flipped, other: even}
     positives = expectation(-2 * (r1 * sign * A2) * (r2 * sign * A2), laws)
     negatives = expectation((r1 * sign * A2 * other * A2) ** 2, laws)
-    yield Step("expectation over pairs and independent views", positives + negatives - formula.rhs.subs(rho, (1 - 2 * flip) ** 2))
+    yield Step(
+        "expectation over pairs and independent views",
+        positives + negatives - formula.rhs.subs(rho, (1 - 2 * flip) ** 2),
+    )
 
 
 def _conserved(formula: Expr) -> Iterator[Step]:
@@ -69,7 +72,10 @@ def _conserved(formula: Expr) -> Iterator[Step]:
 
 def _conserved_above(formula: Expr) -> Iterator[Step]:
     value = formula.rhs.subs(A1, ONE)
-    yield Step("it does not change along the flow of any loss", _along(value, _slopes(w1, w2, w3, last=THREE)))
+    yield Step(
+        "it does not change along the flow of any loss",
+        _along(value, _slopes(w1, w2, w3, last=THREE)),
+    )
     yield positive("it falls with the weight of the upper layer", -value.diff(w3))
 
 
@@ -94,7 +100,10 @@ def _limit(formula: Expr) -> Iterator[Step]:
 def _retained(formula: Expr) -> Iterator[Step]:
     at = {w1: (formula.rhs + b1) / phi, w2: formula.rhs / phi}
     yield Step("the second amplitude of equal weights is zero", TWO.subs(at))
-    yield positive("without signal the loss leads there, falling with the second amplitude", LOSS.diff(A2).subs(rho, 0))
+    yield positive(
+        "without signal the loss leads there, falling with the second amplitude",
+        LOSS.diff(A2).subs(rho, 0),
+    )
     yield positive("the first is not", formula.rhs)
 
 
@@ -103,7 +112,10 @@ def _vanishing(formula: Expr) -> Iterator[Step]:
     late = formula.rhs
     time = sp.Symbol("t", positive=True)
     leading = speed.subs(rho, 0).subs(A2, late)
-    yield Step("ratio of both sides of the flow, after a long time", sp.limit(sp.simplify(late.diff(time) / leading), time, sp.oo) - 1)
+    yield Step(
+        "ratio of both sides of the flow, after a long time",
+        sp.limit(sp.simplify(late.diff(time) / leading), time, sp.oo) - 1,
+    )
 
 
 def _edge(formula: Expr) -> Iterator[Step]:
@@ -118,12 +130,18 @@ def _presence(formula: Expr) -> Iterator[Step]:
 
 
 def _trained(formula: Expr) -> Iterator[Step]:
-    yield Step("it does not change along the flow of any loss", _along(formula.rhs, _slopes(w1, b1, w2, b2)))
+    yield Step(
+        "it does not change along the flow of any loss",
+        _along(formula.rhs, _slopes(w1, b1, w2, b2)),
+    )
     yield positive("it falls with the weight of the upper layer", -formula.rhs.diff(w2))
 
 
 def _first_layer(formula: Expr) -> Iterator[Step]:
-    yield Step("it does not change along the flow of any loss", _along(formula.rhs, _slopes(w1, b1, w2, b2)))
+    yield Step(
+        "it does not change along the flow of any loss",
+        _along(formula.rhs, _slopes(w1, b1, w2, b2)),
+    )
     yield positive("it grows with the weight of the first layer", formula.rhs.diff(w1))
 
 

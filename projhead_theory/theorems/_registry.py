@@ -58,7 +58,13 @@ FAMILIES = {
 }
 """The claims of every family: `layerwise-law` of `layers` is `CLAIM` of `theorems/layers/layerwise_law.py`."""
 
-CLAIMS = Registry({name: f"{__package__}.{family}.{name.replace('-', '_')}" for family, names in FAMILIES.items() for name in names})
+CLAIMS = Registry(
+    {
+        name: f"{__package__}.{family}.{name.replace('-', '_')}"
+        for family, names in FAMILIES.items()
+        for name in names
+    }
+)
 
 
 def register(claim: Claim) -> Claim:

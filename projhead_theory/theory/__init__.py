@@ -11,10 +11,23 @@ from ._decay import (
     extinction_decay,
     extinction_weight,
 )
-from ._downstream import ComplexityCurve, complexity_curve, feature_complexity, feature_weights, sample_complexity
+from ._downstream import (
+    ComplexityCurve,
+    complexity_curve,
+    feature_complexity,
+    feature_weights,
+    sample_complexity,
+)
 from ._finite_sample import SamplingError, sampling_error
 from ._group_accuracy import GroupAccuracy, group_accuracy
-from ._heads import MatchedHead, decayed_matching, headed_minimiser, matched_weights, matching_limit, sorted_matching
+from ._heads import (
+    MatchedHead,
+    decayed_matching,
+    headed_minimiser,
+    matched_weights,
+    matching_limit,
+    sorted_matching,
+)
 from ._kappa import Emulation, best_kappa, emulating_head, head_complexity, kappa_emulation
 from ._layerwise import LayerPrediction, layerwise
 from ._margin import margin_error, margin_samples
@@ -31,7 +44,13 @@ from ._pre_or_post import (
 )
 from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral
 from ._supervised import RegressionMinimiser, regression_minimiser
-from ._supervised_contrastive import class_minimiser, collapses, collapsing_weight, mixed_subclass_weight, subclass_weights
+from ._supervised_contrastive import (
+    class_minimiser,
+    collapses,
+    collapsing_weight,
+    mixed_subclass_weight,
+    subclass_weights,
+)
 from ._threshold import (
     homogeneity_invariants,
     threshold_forgetting,

@@ -10,7 +10,10 @@ from .._spectra import matmul, psd_power
 
 
 def discrete_imbalance(
-    imbalance: Sequence[Float[Array, "..."]], gradients: Sequence[Float[Array, "..."]], step: Array | float, decay: Array | float = 0.0
+    imbalance: Sequence[Float[Array, "..."]],
+    gradients: Sequence[Float[Array, "..."]],
+    step: Array | float,
+    decay: Array | float = 0.0,
 ) -> tuple[Float[Array, "..."], ...]:
     r"""Imbalance after one step of gradient descent:
     $D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 (G_{l+1}^\top G_{l+1} - G_l G_l^\top)$.
@@ -24,14 +27,23 @@ def discrete_imbalance(
     Theorem: discrete-balancedness (beyond the paper).
     """
     if len(gradients) != len(imbalance) + 1:
-        raise _checks.bad("gradients", f"{len(gradients)} layers", f"{len(imbalance) + 1}: one more than imbalances")
+        raise _checks.bad(
+            "gradients",
+            f"{len(gradients)} layers",
+            f"{len(imbalance) + 1}: one more than imbalances",
+        )
     shrink = (1 - step * decay) ** 2
     pairs = zip(imbalance, gradients, gradients[1:], strict=False)
-    return tuple(shrink * d + step**2 * (matmul(above.T, above) - matmul(below, below.T)) for d, below, above in pairs)
+    return tuple(
+        shrink * d + step**2 * (matmul(above.T, above) - matmul(below, below.T))
+        for d, below, above in pairs
+    )
 
 
 def unbalanced_grams(
-    last: Float[Array, "d d"], pulled: Sequence[Float[Array, "d d"]], rank: Array | int | None = None
+    last: Float[Array, "d d"],
+    pulled: Sequence[Float[Array, "d d"]],
+    rank: Array | int | None = None,
 ) -> Float[Array, "L d d"]:
     r"""Grams of every layer of a slightly unbalanced network, to first order in its imbalance.
 
@@ -64,11 +76,16 @@ def unbalanced_grams(
 
     bottom = spread(depth)
     shift = jnp.where(bottom > 0, correction(depth) / jnp.where(bottom > 0, bottom, 1), 0)
-    grams = [jnp.diag(power[level]) - spread(level) * shift + correction(level) for level in range(1, depth + 1)]
+    grams = [
+        jnp.diag(power[level]) - spread(level) * shift + correction(level)
+        for level in range(1, depth + 1)
+    ]
     return jnp.stack([matmul(matmul(v, g), v.T) for g in grams])
 
 
-def imbalance_bound(grams: Float[Array, "L d d"], imbalance: Float[Array, " J"]) -> Float[Array, " L"]:
+def imbalance_bound(
+    grams: Float[Array, "L d d"], imbalance: Float[Array, " J"]
+) -> Float[Array, " L"]:
     r"""How far $M_l$ may be from $M_L^{l/L}$, in Frobenius norm.
 
     $\sqrt 2\,((a + s)^l - a^l)$ with $a = \|M_L\|^{1/L}$ and $s = \sum_j \|D_j\|_F$.

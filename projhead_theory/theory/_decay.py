@@ -21,7 +21,9 @@ from ._scalars import scalars
 STEPS = 10
 
 
-def decayed_energy(weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+def decayed_energy(
+    weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""What feature $i$ adds to the loss with its penalty, in a balanced network aligned with the features:
     $E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$.
 
@@ -36,7 +38,9 @@ def decayed_energy(weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay
     return _energy(*numbers, depth)
 
 
-def decayed_weight(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+def decayed_weight(
+    cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""The local minimum of `decayed_energy` that weight decay leaves of $\sqrt c / q$: its largest stationary point.
 
     $L = 1$: $\sqrt{\max(0, (c - \gamma/4) / q^2)}$. $L = 2$: the largest root of $q^2 s^3 - c s + \gamma/4 = 0$,
@@ -101,7 +105,9 @@ def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[
     return ((2 * depth - 2) / (2 * depth - 1)) ** 0.5 * _final(*numbers)
 
 
-def decay_minimiser(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int) -> Float[Array, "..."]:
+def decay_minimiser(
+    cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""The weight at which `decayed_energy` is least: `decayed_weight` up to `extinction_decay`, zero beyond.
 
     At `extinction_decay` itself, where zero is as good, the weight is that before the jump.
@@ -116,7 +122,9 @@ def decay_minimiser(cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth
     return _best(*numbers, depth)
 
 
-def decayed_imbalance(imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike) -> tuple[Float[Array, "..."], ...]:
+def decayed_imbalance(
+    imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike
+) -> tuple[Float[Array, "..."], ...]:
     r"""Imbalance after a time of gradient flow with weight decay, $D_l(t) = e^{-2\gamma t} D_l(0)$, for any loss of $f$.
 
     **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$ at the start; `decay`: $\gamma \ge 0$; `time`: $t \ge 0$.
@@ -162,7 +170,9 @@ def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
     if depth == 1:
         left = cross - decay / 4
         there = (left > 0) & (top > 0)
-        return jnp.where(there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0)
+        return jnp.where(
+            there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0
+        )
     limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
     # The limit as given by `decay_limit` counts as within it, however both were rounded.
     ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
@@ -189,7 +199,11 @@ def _largest_root(ratio: Array, depth: int) -> Array:
         under = jnp.maximum(slope**2 - 2 * curvature * residual, 0)
         # At the turning point itself slope and residual may both round to zero: there is nowhere to go.
         divisor = jnp.sqrt(under) - slope
-        return jnp.clip(p + jnp.where(divisor > 0, 2 * residual / jnp.where(divisor > 0, divisor, 1), 0), least, 1)
+        return jnp.clip(
+            p + jnp.where(divisor > 0, 2 * residual / jnp.where(divisor > 0, divisor, 1), 0),
+            least,
+            1,
+        )
 
     return jax.lax.fori_loop(0, STEPS, step, least + (1 - least) * jnp.sqrt(1 - ratio))
 
@@ -206,4 +220,8 @@ def _balance(p: Array, depth: int) -> tuple[Array, Array, Array]:
     r"""$(1 - p)\, p^b$ with $b = 1 - 1/L$, its slope and its curvature."""
     b = 1 - 1 / depth
     power = p / root(p, depth)
-    return (1 - p) * power, power * (b * (1 - p) - p) / p, power * b * (-2 * p - (1 - b) * (1 - p)) / p**2
+    return (
+        (1 - p) * power,
+        power * (b * (1 - p) - p) / p,
+        power * b * (-2 * p - (1 - b) * (1 - p)) / p**2,
+    )

@@ -31,7 +31,11 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
     """
     grams = _checks.floating("grams", grams)
     if grams.ndim < 2 or grams.shape[-2:] != downstream.second.shape:
-        raise _checks.bad("grams", f"shape {grams.shape}", f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment")
+        raise _checks.bad(
+            "grams",
+            f"shape {grams.shape}",
+            f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment",
+        )
     return _complexities(grams, downstream)
 
 
@@ -45,7 +49,11 @@ def _complexities(grams: Array, downstream: Downstream) -> Array:
     def one(gram: Array) -> Array:
         least = inverse_quadratic(symmetric(matmul(matmul(p, gram), p)), seen)
         # Nothing times infinity: a layer that shows nothing at all has lost the target.
-        return jnp.where(jnp.isfinite(least), jnp.sum(gram * second) * jnp.where(jnp.isfinite(least), least, 1), jnp.inf)
+        return jnp.where(
+            jnp.isfinite(least),
+            jnp.sum(gram * second) * jnp.where(jnp.isfinite(least), least, 1),
+            jnp.inf,
+        )
 
     flat = jax.vmap(one)(grams.astype(dtype).reshape(-1, *grams.shape[-2:]))
     return flat.reshape(grams.shape[:-2])
@@ -63,7 +71,9 @@ def _inverse_quadratic_jvp(primals, tangents):
     gram, target = primals
     moved, shifted = tangents
     value, solution = _solve(gram, target)
-    return value, 2 * jnp.sum(solution * shifted) - jnp.sum(solution * jnp.sum(moved * solution, axis=1))
+    return value, 2 * jnp.sum(solution * shifted) - jnp.sum(
+        solution * jnp.sum(moved * solution, axis=1)
+    )
 
 
 def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
@@ -112,7 +122,9 @@ class ComplexityCurve(eqx.Module):
 
     def layers(self, depth: int) -> Float[Array, " L"]:
         r"""$\mathrm{SC}(l / L)$ for $l = 1, \dots, L$."""
-        return self(jnp.arange(1, _checks.count("depth", depth) + 1, dtype=self.rates.dtype) / depth)
+        return self(
+            jnp.arange(1, _checks.count("depth", depth) + 1, dtype=self.rates.dtype) / depth
+        )
 
     def best_layer(self, depth: int) -> Int[Array, ""]:
         r"""The best of the layers $1, \dots, L$, the lowest of those that are equally good; 0 if the target is lost."""
@@ -150,7 +162,11 @@ def _value(curve: ComplexityCurve, tau: Array) -> Array:
 @jax.jit
 def _best(curve: ComplexityCurve) -> Array:
     dtype = curve.rates.dtype
-    return jnp.where(curve.lost, jnp.nan, minimiser(curve.amplitudes, curve.rates, jnp.zeros((), dtype), jnp.ones((), dtype)))
+    return jnp.where(
+        curve.lost,
+        jnp.nan,
+        minimiser(curve.amplitudes, curve.rates, jnp.zeros((), dtype), jnp.ones((), dtype)),
+    )
 
 
 @jax.jit
@@ -175,7 +191,9 @@ def complexity_curve(gram: Float[Array, "d d"], downstream: Downstream) -> Compl
     """
     gram = _checks.floating("gram", gram)
     if gram.shape != downstream.second.shape:
-        raise _checks.bad("gram", f"shape {gram.shape}", f"{downstream.second.shape}, as the downstream moment")
+        raise _checks.bad(
+            "gram", f"shape {gram.shape}", f"{downstream.second.shape}, as the downstream moment"
+        )
     return _curve(gram, downstream)
 
 
@@ -188,7 +206,9 @@ def _curve(gram: Array, downstream: Downstream) -> ComplexityCurve:
     logarithm = jnp.log(jnp.where(kept, values, 1))
     lost = ~jnp.isfinite(_solve(gram, downstream.target)[0])
     amplitudes = jnp.maximum(power, 0)[:, None] * jnp.where(kept, along, 0)[None, :]
-    return ComplexityCurve(amplitudes.reshape(-1), (logarithm[:, None] - logarithm[None, :]).reshape(-1), lost)
+    return ComplexityCurve(
+        amplitudes.reshape(-1), (logarithm[:, None] - logarithm[None, :]).reshape(-1), lost
+    )
 
 
 def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) -> ComplexityCurve:
@@ -207,13 +227,22 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
 
     Theorem: sample-complexity (paper section 3), optimal-layer (beyond the paper).
     """
-    weights, strength = _checks.nonnegative("weights", weights), _checks.nonnegative("strength", strength)
+    weights, strength = (
+        _checks.nonnegative("weights", weights),
+        _checks.nonnegative("strength", strength),
+    )
     if weights.ndim != 1 or weights.size == 0:
-        raise _checks.bad("weights", f"shape {weights.shape}", "a non-empty vector, one number a feature")
+        raise _checks.bad(
+            "weights", f"shape {weights.shape}", "a non-empty vector, one number a feature"
+        )
     if strength.shape != weights.shape:
-        raise _checks.bad("strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights")
+        raise _checks.bad(
+            "strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights"
+        )
     j = target_index(target, weights.shape[0])
-    _checks.require("strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}")
+    _checks.require(
+        "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
+    )
     dtype = jnp.result_type(weights, strength)
     return _feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
 
@@ -230,7 +259,11 @@ def target_index(target: Any, dim: int) -> int:
 def _feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve:
     kept = weights > 0
     logarithm = jnp.log(jnp.where(kept, weights, 1))
-    return ComplexityCurve(jnp.where(kept, (strength / strength[j]) ** 2, 0), jnp.where(kept, 2 * (logarithm - logarithm[j]), 0), ~kept[j])
+    return ComplexityCurve(
+        jnp.where(kept, (strength / strength[j]) ** 2, 0),
+        jnp.where(kept, 2 * (logarithm - logarithm[j]), 0),
+        ~kept[j],
+    )
 
 
 def feature_weights(moments: Moments, width: int | None = None) -> Float[Array, " d"]:
@@ -245,7 +278,11 @@ def feature_weights(moments: Moments, width: int | None = None) -> Float[Array, 
     for name, matrix in (("cross", cross), ("second", second)):
         off = _checks.concrete(matrix * (1 - jnp.eye(moments.dim, dtype=matrix.dtype)))
         if off is not None and off.any():
-            raise _checks.bad("moments", f"{name} with entries off the diagonal", "the moments of an unmixed feature model")
+            raise _checks.bad(
+                "moments",
+                f"{name} with entries off the diagonal",
+                "the moments of an unmixed feature model",
+            )
     c, q = jnp.maximum(diagonal(cross), 0), diagonal(second)
     there = (c > 0) & (q > 0)
     weights = jnp.where(there, jnp.sqrt(jnp.where(there, c, 1)) / jnp.where(there, q, 1), 0)

@@ -16,7 +16,9 @@ def total(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], t: Array) -
 
 
 @jax.jit
-def minimiser(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Array, high: Array) -> Float[Array, ""]:
+def minimiser(
+    amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Array, high: Array
+) -> Float[Array, ""]:
     r"""The $t \in [\text{low}, \text{high}]$ at which $\sum_e a_e e^{r_e t}$ is least; the lower end if it is constant.
 
     Where $P$ and $N$ are what growing and falling terms add to the slope, it is the root of $\ln P - \ln N$, whose own
@@ -30,7 +32,9 @@ def minimiser(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Ar
     def side(chosen: Array, sign: int) -> tuple[Array, Array]:
         """Logarithms of what these terms add to the slope, and their rates; of a stand-in, if one side has no terms."""
         rate = jnp.where(chosen, jnp.abs(rates), 1)
-        logarithms = jnp.where(chosen, jnp.log(jnp.where(chosen, amplitudes, 1)) + jnp.log(rate), -jnp.inf)
+        logarithms = jnp.where(
+            chosen, jnp.log(jnp.where(chosen, amplitudes, 1)) + jnp.log(rate), -jnp.inf
+        )
         return jnp.where(both, logarithms, 0), sign * jnp.where(both, rate, 1)
 
     sides = (side(grows, 1), side(falls, -1))
@@ -41,6 +45,8 @@ def minimiser(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Ar
 
     slowest = sum(jnp.min(jnp.where(chosen, jnp.abs(rates), jnp.inf)) for chosen in (grows, falls))
     # A little wider than the bound, which may be attained.
-    reach = jax.lax.stop_gradient(1.01 * jnp.abs(slope(jnp.zeros((), rates.dtype))) / jnp.where(both, slowest, 1) + 1e-3)
+    reach = jax.lax.stop_gradient(
+        1.01 * jnp.abs(slope(jnp.zeros((), rates.dtype))) / jnp.where(both, slowest, 1) + 1e-3
+    )
     found = bisect(slope, -reach, reach, HALVINGS)
     return jnp.where(both, jnp.clip(found, low, high), jnp.where(jnp.any(falls), high, low))

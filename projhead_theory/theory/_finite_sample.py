@@ -75,15 +75,24 @@ def sampling_error(
 
 @eqx.filter_jit
 def _sampling_error(
-    moments: Moments, depth: int, pairs: Array, width: int | None, directions: Array | None, views: Views | None
+    moments: Moments,
+    depth: int,
+    pairs: Array,
+    width: int | None,
+    directions: Array | None,
+    views: Views | None,
 ) -> SamplingError:
     def weights(deltas: Array) -> Array:
         """All weights, of moments moved by so much along each direction of the factor of their covariance."""
         moved = jnp.einsum("j,jkab->kab", deltas, factor)
         shifted = Moments(symmetric(moments.cross + moved[0]), symmetric(moments.second + moved[1]))
-        return layerwise(shifted, depth, width=width, directions=directions, throw=False).weights.reshape(-1)
+        return layerwise(
+            shifted, depth, width=width, directions=directions, throw=False
+        ).weights.reshape(-1)
 
-    factor = (_gaussian_factor(moments) if views is None else _sample_factor(moments, views)) / jnp.sqrt(pairs)
+    factor = (
+        _gaussian_factor(moments) if views is None else _sample_factor(moments, views)
+    ) / jnp.sqrt(pairs)
     zero = jnp.zeros(factor.shape[0], factor.dtype)
     value = layerwise(moments, depth, width=width, directions=directions, throw=False).weights
     slope = jax.jacfwd(weights)
@@ -94,7 +103,9 @@ def _sampling_error(
     covariance = matmul(jacobian, jacobian.T)
     bias = jnp.trace(hessian, axis1=1, axis2=2) / 2
     bends = hessian.reshape(hessian.shape[0], -1)
-    return SamplingError(value, covariance, bias.reshape(value.shape), matmul(bends, bends.T) / 2, pairs)
+    return SamplingError(
+        value, covariance, bias.reshape(value.shape), matmul(bends, bends.T) / 2, pairs
+    )
 
 
 def _gaussian_factor(moments: Moments) -> Float[Array, "m 2 d d"]:
@@ -114,7 +125,10 @@ def _gaussian_factor(moments: Moments) -> Float[Array, "m 2 d d"]:
         # Off the diagonal z_i z_j has variance one and enters twice; on it z_i^2 - 1 has variance two and enters once.
         return jnp.where((rows == columns)[:, None, None], outer / 2**0.5, outer)
 
-    plus, minus = parts(moments.second + moments.cross) / 2, parts(moments.second - moments.cross) / 2
+    plus, minus = (
+        parts(moments.second + moments.cross) / 2,
+        parts(moments.second - moments.cross) / 2,
+    )
     return jnp.concatenate([jnp.stack([plus, plus], axis=1), jnp.stack([-minus, minus], axis=1)])
 
 

@@ -22,7 +22,9 @@ class GroupAccuracy(eqx.Module):
     worst: Float[Array, " L"]
 
 
-def group_accuracy(grams: Float[Array, "L d d"], fitted: Groups, tested: Groups, blur: Any = 0.1) -> GroupAccuracy:
+def group_accuracy(
+    grams: Float[Array, "L d d"], fitted: Groups, tested: Groups, blur: Any = 0.1
+) -> GroupAccuracy:
     r"""Accuracy on each group of the best linear read-out of each layer, of which only the Gram matters.
 
     A layer $r = W_{l:1} x$ is read as $r + \tau \zeta$ with Gaussian $\zeta$ and $\tau^2 = \text{blur}^2\, E\|r\|^2$. Least squares on the
@@ -47,7 +49,9 @@ def group_accuracy(grams: Float[Array, "L d d"], fitted: Groups, tested: Groups,
         if groups.classes != 2:
             raise _checks.bad(name, f"{groups.classes} classes", "two classes")
         if groups.dim != grams.shape[-1]:
-            raise _checks.bad(name, f"dimension {groups.dim}", f"that of the Grams, {grams.shape[-1]}")
+            raise _checks.bad(
+                name, f"dimension {groups.dim}", f"that of the Grams, {grams.shape[-1]}"
+            )
     return _accuracy(grams, fitted, tested, noise.astype(grams.dtype))
 
 
@@ -62,12 +66,16 @@ def _accuracy(grams: Array, fitted: Groups, tested: Groups, blur: Array) -> Grou
     def one(gram: Array) -> Array:
         root = psd_power(gram, 0.5, d)
         blurred = blur**2 * jnp.sum(gram * second)
-        inner = matmul(matmul(root, second), root) + jnp.where(blurred > 0, blurred, 1) * jnp.eye(d, dtype=gram.dtype)
+        inner = matmul(matmul(root, second), root) + jnp.where(blurred > 0, blurred, 1) * jnp.eye(
+            d, dtype=gram.dtype
+        )
         v = jnp.linalg.solve(inner, matmul(root, aim[:, None])[:, 0])
         beta = matmul(root, v[:, None])[:, 0]
         deviation = jnp.sqrt(jnp.sum((tested.noise * beta) ** 2) + blurred * jnp.sum(v**2))
         margins = matmul(signed, beta[:, None])[:, 0]
-        return jax.scipy.stats.norm.cdf(jnp.where(deviation > 0, margins / jnp.where(deviation > 0, deviation, 1), 0))
+        return jax.scipy.stats.norm.cdf(
+            jnp.where(deviation > 0, margins / jnp.where(deviation > 0, deviation, 1), 0)
+        )
 
     groups = jax.vmap(one)(grams)
     worst = jnp.min(jnp.where(tested.probability > 0, groups, 1), axis=1)

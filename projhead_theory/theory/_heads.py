@@ -17,7 +17,9 @@ from ._scalars import scalars
 from ._spectral import SpectralMinimiser, complain, minimise
 
 
-def headed_minimiser(moments: Moments, rows: Float[Array, " p"], *, throw: bool = True) -> SpectralMinimiser:
+def headed_minimiser(
+    moments: Moments, rows: Float[Array, " p"], *, throw: bool = True
+) -> SpectralMinimiser:
     r"""The Gram *after* a fixed head at which the spectral contrastive loss is least, and that loss.
 
     An invertible head changes neither: they are those of `spectral` at width $p$. A head with rows of weight zero makes
@@ -79,7 +81,11 @@ class MatchedHead(eqx.Module):
 
 
 def sorted_matching(
-    moments: Moments, rows: Float[Array, " p"], *, directions: Float[Array, "d k"] | None = None, throw: bool = True
+    moments: Moments,
+    rows: Float[Array, " p"],
+    *,
+    directions: Float[Array, "d k"] | None = None,
+    throw: bool = True,
 ) -> MatchedHead:
     r"""The least-norm encoder under a fixed head: $\min \|W\|_F^2$ over $W^\top H^2 W = M^\star$.
 
@@ -108,7 +114,11 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
     order = jnp.argsort(-rows, stable=True)[:m]
     inverse = jnp.where(rows[order] > 0, 1 / jnp.where(rows[order] > 0, rows[order], 1), 0)
     # Placed by number, in ascending order: XLA's simplifier aborts on the product of two reversed vectors.
-    gram = _rescaled(minimiser.gram, jnp.zeros(d, rows.dtype).at[d - 1 - jnp.arange(m)].set(inverse**2), minimiser.kept)
+    gram = _rescaled(
+        minimiser.gram,
+        jnp.zeros(d, rows.dtype).at[d - 1 - jnp.arange(m)].set(inverse**2),
+        minimiser.kept,
+    )
     values, v = jnp.linalg.eigh(minimiser.gram)
     modes, kept = v[:, ::-1][:, :m], jnp.arange(m) < minimiser.kept
     squares = jnp.where(kept, values[::-1][:m], 0)
@@ -117,7 +127,11 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
     # Eigenvalues are known to within the rounding of the largest.
     tied = squares[:-1] - squares[1:] <= minimiser.rounding * squares[:1]
     mixed = tied & kept[1:] & (inverse[:-1] != inverse[1:])
-    seen = diagonal(gram) if directions is None else jnp.sum(directions * matmul(gram, directions), axis=0)
+    seen = (
+        diagonal(gram)
+        if directions is None
+        else jnp.sum(directions * matmul(gram, directions), axis=0)
+    )
     return MatchedHead(
         gram=gram,
         weights=jnp.where(seen > 0, jnp.sqrt(jnp.where(seen > 0, seen, 1)), 0),
@@ -133,7 +147,9 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
 
 
 @jax.custom_jvp
-def _rescaled(a: Float[Array, "d d"], factors: Float[Array, " d"], rank: Array) -> Float[Array, "d d"]:
+def _rescaled(
+    a: Float[Array, "d d"], factors: Float[Array, " d"], rank: Array
+) -> Float[Array, "d d"]:
     r"""$\sum g_i \lambda_i v_i v_i^\top$ over the `rank` largest eigenvalues, with the factors $g$ in their ascending order."""
     values, v = jnp.linalg.eigh(a)
     kept = jnp.arange(values.size) >= values.size - rank
@@ -154,7 +170,9 @@ def _rescaled_jvp(primals, tangents):
     quotient = (rescaled[:, None] - rescaled[None, :]) / jnp.where(gap == 0, 1, gap)
     divided = jnp.where(same, slopes[:, None], quotient)
     inner = matmul(matmul(v.T, (moved + moved.T) / 2), v)
-    tangent = matmul(matmul(v, divided * inner), v.T) + matmul(v * jnp.where(kept, values * scaled, 0), v.T)
+    tangent = matmul(matmul(v, divided * inner), v.T) + matmul(
+        v * jnp.where(kept, values * scaled, 0), v.T
+    )
     return matmul(v * rescaled, v.T), tangent
 
 
@@ -171,12 +189,18 @@ def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Fl
     weights, rows = _vector("weights", weights), _rows(rows)
     carried, room = _checks.concrete(jnp.sum(weights > 0)), _checks.concrete(jnp.sum(rows > 0))
     if carried is not None and room is not None and carried > room:
-        raise _checks.bad("rows", f"{room} positive rows", f"at least {carried}, one for each feature with a weight")
+        raise _checks.bad(
+            "rows",
+            f"{room} positive rows",
+            f"at least {carried}, one for each feature with a weight",
+        )
     dtype = jnp.result_type(weights, rows)
     return _by_rank(weights.astype(dtype), rows.astype(dtype))
 
 
-def decayed_matching(cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"], decay: ArrayLike) -> Float[Array, " d"]:
+def decayed_matching(
+    cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"], decay: ArrayLike
+) -> Float[Array, " d"]:
     r"""Weights before the head at the minimum with weight decay, in a feature model with a positive row for each feature.
 
     Row $h$ and the feature that it carries minimise $-2 c h^2 u^2 + q^2 h^4 u^4 + \frac\gamma2 u^2$ over the weight $u$ before
@@ -194,7 +218,9 @@ def decayed_matching(cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p
     return _decayed(cross, second, rows, decay)
 
 
-def matching_limit(cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"]) -> Float[Array, ""]:
+def matching_limit(
+    cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"]
+) -> Float[Array, ""]:
     r"""A weight decay up to which no other pairing of features with rows beats the sorted one, and no feature is extinct.
 
     With $x_i = 1 / (4 h_i^2)$ row $i$ and feature $r$ have energy $-(c_r - \gamma x_i)^2 / q_r^2$. Exchanging neighbours $a, b$,
@@ -227,7 +253,9 @@ def _by_rank(weights: Array, rows: Array) -> Array:
 
 
 def _weights(cross: Array, second: Array) -> Array:
-    return jnp.where(cross > 0, jnp.sqrt(jnp.where(cross > 0, cross, 1)) / jnp.where(cross > 0, second, 1), 0)
+    return jnp.where(
+        cross > 0, jnp.sqrt(jnp.where(cross > 0, cross, 1)) / jnp.where(cross > 0, second, 1), 0
+    )
 
 
 @jax.jit
@@ -235,7 +263,9 @@ def _decayed(cross: Array, second: Array, rows: Array, decay: Array) -> Array:
     mine = _by_rank_rows(_weights(cross, second), rows)
     left = cross - decay / (4 * mine**2)
     alive = (left > 0) & (cross > 0)
-    return jnp.where(alive, jnp.sqrt(jnp.where(alive, left, 1)) / (jnp.where(alive, second, 1) * mine), 0)
+    return jnp.where(
+        alive, jnp.sqrt(jnp.where(alive, left, 1)) / (jnp.where(alive, second, 1) * mine), 0
+    )
 
 
 @jax.jit
@@ -272,14 +302,24 @@ def _rows(rows: ArrayLike) -> Array:
     return rows
 
 
-def _features(cross: ArrayLike, second: ArrayLike, rows: ArrayLike, decay: ArrayLike) -> tuple[Array, Array, Array, Array]:
+def _features(
+    cross: ArrayLike, second: ArrayLike, rows: ArrayLike, decay: ArrayLike
+) -> tuple[Array, Array, Array, Array]:
     _, (gamma, c, q) = scalars(1, cross, second, decay=decay)
     rows = _rows(rows)
     if gamma.ndim:
         raise _checks.bad("decay", f"shape {gamma.shape}", "one number")
     if c.ndim != 1 or c.size == 0 or q.shape != c.shape:
-        raise _checks.bad("cross", f"shape {c.shape} beside {q.shape} of second", "two vectors, one number a feature")
+        raise _checks.bad(
+            "cross",
+            f"shape {c.shape} beside {q.shape} of second",
+            "two vectors, one number a feature",
+        )
     room = _checks.concrete(jnp.sum(rows > 0))
     if rows.size < c.size or (room is not None and room < c.size):
-        raise _checks.bad("rows", f"{rows.size if room is None else room} positive rows", f"at least {c.size}, one for each feature")
+        raise _checks.bad(
+            "rows",
+            f"{rows.size if room is None else room} positive rows",
+            f"at least {c.size}, one for each feature",
+        )
     return c, q, rows.astype(c.dtype), gamma

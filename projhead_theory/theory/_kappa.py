@@ -65,14 +65,22 @@ def _emulation(weights: Array, kappa: Array | None) -> Emulation:
     rank = jnp.arange(weights.size, dtype=weights.dtype)
     off = rank - jnp.mean(rank)
     # One feature has no slope.
-    slope = -jnp.sum(off * halves) / jnp.sum(off**2) if weights.size > 1 else jnp.zeros((), weights.dtype)
+    slope = (
+        -jnp.sum(off * halves) / jnp.sum(off**2)
+        if weights.size > 1
+        else jnp.zeros((), weights.dtype)
+    )
     logarithm = slope if kappa is None else jnp.log(kappa)
     ratios = rank * logarithm + halves
     factor = jnp.mean(ratios)
-    return Emulation(jnp.exp(logarithm), jnp.exp(factor), jnp.expm1(jnp.max(jnp.abs(ratios - factor))))
+    return Emulation(
+        jnp.exp(logarithm), jnp.exp(factor), jnp.expm1(jnp.max(jnp.abs(ratios - factor)))
+    )
 
 
-def head_complexity(kappa: ArrayLike, weights: Float[Array, " d"], strength: Any, target: Any) -> Float[Array, "..."]:
+def head_complexity(
+    kappa: ArrayLike, weights: Float[Array, " d"], strength: Any, target: Any
+) -> Float[Array, "..."]:
     r"""The sample-complexity indicator before a fixed head of rows $\kappa^{-i}$, at sorted matching, in a feature model:
     $\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\phi'_i / \phi'_j)^2$, $r_i$ the rank of weight $i$ from 0.
 
@@ -91,7 +99,12 @@ def head_complexity(kappa: ArrayLike, weights: Float[Array, " d"], strength: Any
 
 
 def best_kappa(
-    weights: Float[Array, " d"], strength: Any, target: Any, *, low: ArrayLike = 1.0, high: ArrayLike = np.inf
+    weights: Float[Array, " d"],
+    strength: Any,
+    target: Any,
+    *,
+    low: ArrayLike = 1.0,
+    high: ArrayLike = np.inf,
 ) -> Float[Array, ""]:
     r"""The ratio $\kappa^\star \in [\text{low}, \text{high}]$ at which `head_complexity` is least.
 
@@ -125,7 +138,9 @@ def _terms(weights: Array, strength: Array, j: Array) -> tuple[Array, Array]:
 @jax.jit
 def _complexity(kappa: Array, weights: Array, strength: Array, j: Array) -> Array:
     amplitudes, rates = _terms(weights, strength, j)
-    value = jax.vmap(lambda t: total(amplitudes, rates, t))(jnp.log(kappa).reshape(-1)).reshape(kappa.shape)
+    value = jax.vmap(lambda t: total(amplitudes, rates, t))(jnp.log(kappa).reshape(-1)).reshape(
+        kappa.shape
+    )
     return jnp.where(weights[j] > 0, value, jnp.inf)
 
 
@@ -146,14 +161,22 @@ def _downstream(weights: Any, strength: Any, target: Any) -> tuple[Array, Array,
     weights = _vector("weights", _checks.nonnegative("weights", weights))
     strength = _checks.nonnegative("strength", strength)
     if strength.shape != weights.shape:
-        raise _checks.bad("strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights")
+        raise _checks.bad(
+            "strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights"
+        )
     j = target_index(target, weights.shape[0])
-    _checks.require("strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}")
+    _checks.require(
+        "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
+    )
     known = _checks.concrete(weights)
     if known is not None:
         falling = -np.sort(-known[known > 0])
         tied = np.flatnonzero(np.diff(falling) == 0)
         if tied.size:
-            raise _checks.bad("weights", f"{falling[tied[0]]:.6g} twice", "weights that differ: ties have no ranks")
+            raise _checks.bad(
+                "weights",
+                f"{falling[tied[0]]:.6g} twice",
+                "weights that differ: ties have no ranks",
+            )
     dtype = jnp.result_type(weights, strength)
     return weights.astype(dtype), strength.astype(dtype), jnp.asarray(j)

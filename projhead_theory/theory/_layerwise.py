@@ -76,16 +76,24 @@ def layerwise(
     minimiser = spectral(moments, width, throw=throw)
     grams, weights, rounding = _layers(minimiser, depth, directions)
     smallest = moments.dim if width is None else min(width, moments.dim)
-    return LayerPrediction(grams, weights, minimiser.loss, rounding, minimiser, moments, directions, smallest)
+    return LayerPrediction(
+        grams, weights, minimiser.loss, rounding, minimiser, moments, directions, smallest
+    )
 
 
 @eqx.filter_jit
-def _layers(minimiser: SpectralMinimiser, depth: int, directions: Array | None) -> tuple[Array, Array, Array]:
+def _layers(
+    minimiser: SpectralMinimiser, depth: int, directions: Array | None
+) -> tuple[Array, Array, Array]:
     """Grams, weights and rounding of all layers: the same program at every width."""
     levels = jnp.arange(1, depth + 1, dtype=minimiser.gram.dtype) / depth
     powers = jax.vmap(lambda t: psd_power(minimiser.gram, t, minimiser.kept))(levels[:-1])
     grams = jnp.concatenate([powers, minimiser.gram[None]])
-    squares = diagonal(grams) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, grams, directions)
+    squares = (
+        diagonal(grams)
+        if directions is None
+        else jnp.einsum("ik,lij,jk->lk", directions, grams, directions)
+    )
     # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
     weights = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
     last, eps = jax.lax.stop_gradient(minimiser.gram), jnp.finfo(grams.dtype).eps
@@ -93,4 +101,8 @@ def _layers(minimiser: SpectralMinimiser, depth: int, directions: Array | None) 
     size = diagonal(last)
     apart = minimiser.rounding + 8 * eps * jnp.max(jnp.abs(jnp.log(jnp.where(size > 0, size, 1))))
     mixed = power_rounding(grams, minimiser.kept, minimiser.rounding) + 8 * depth * eps
-    return grams, weights, jnp.where(levels == 1, minimiser.rounding, jnp.where(is_diagonal(last), apart, mixed))
+    return (
+        grams,
+        weights,
+        jnp.where(levels == 1, minimiser.rounding, jnp.where(is_diagonal(last), apart, mixed)),
+    )

@@ -19,7 +19,9 @@ STEPS = 60
 """Of bisection: from a bracket of 80 down to less than rounding."""
 
 
-def margin_samples(grams: Float[Array, "*L d d"], downstream: Downstream, error: Any) -> Float[Array, "*L"]:
+def margin_samples(
+    grams: Float[Array, "*L d d"], downstream: Downstream, error: Any
+) -> Float[Array, "*L"]:
     r"""How many samples the separator of largest margin (without intercept) needs at each layer for a given error.
 
     The label is a feature $y = \beta^\top x' = \pm 1$, independent of what is left of $x'$. At a layer of Gram $M$ the
@@ -53,7 +55,9 @@ def margin_samples(grams: Float[Array, "*L d d"], downstream: Downstream, error:
     return _samples(grams, downstream, wanted.astype(grams.dtype))
 
 
-def margin_error(grams: Float[Array, "*L d d"], downstream: Downstream, samples: Any) -> Float[Array, "*L"]:
+def margin_error(
+    grams: Float[Array, "*L d d"], downstream: Downstream, samples: Any
+) -> Float[Array, "*L"]:
     r"""The error of the separator of largest margin at each layer from a given number of samples: `margin_samples` the
     other way round. It is 0 from twice as many samples as nuisance features on, in a feature model.
 
@@ -66,12 +70,20 @@ def margin_error(grams: Float[Array, "*L d d"], downstream: Downstream, samples:
 def _grams(grams: Any, downstream: Downstream) -> Array:
     grams = _checks.floating("grams", grams)
     if grams.ndim < 2 or grams.shape[-2:] != downstream.second.shape:
-        raise _checks.bad("grams", f"shape {grams.shape}", f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment")
+        raise _checks.bad(
+            "grams",
+            f"shape {grams.shape}",
+            f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment",
+        )
     second, target = _checks.concrete(downstream.second), _checks.concrete(downstream.target)
     if second is not None and target is not None:
         variance = float(target @ second @ target)
         if abs(variance - 1) > 1e3 * len(second) * np.finfo(second.dtype).eps:
-            raise _checks.bad("downstream", f"a target of variance {variance:.4g}", "variance 1: the label, which is +1 or -1, itself")
+            raise _checks.bad(
+                "downstream",
+                f"a target of variance {variance:.4g}",
+                "variance 1: the label, which is +1 or -1, itself",
+            )
     return grams
 
 
@@ -104,11 +116,15 @@ class _Layer(NamedTuple):
     mean: Array
 
     def sums(self, kappa: Array) -> _Sums:
-        inverse = jnp.linalg.inv(jnp.eye(self.mean.size, dtype=kappa.dtype) + kappa * self.covariance)
+        inverse = jnp.linalg.inv(
+            jnp.eye(self.mean.size, dtype=kappa.dtype) + kappa * self.covariance
+        )
         share = kappa * matmul(self.covariance, inverse)
         shrunk = matmul(inverse, self.mean[:, None])
         across = jnp.sum(shrunk * matmul(self.covariance, shrunk))
-        return _Sums(jnp.trace(share), jnp.sum(share * share.T), jnp.sum(self.mean * shrunk[:, 0]), across)
+        return _Sums(
+            jnp.trace(share), jnp.sum(share * share.T), jnp.sum(self.mean * shrunk[:, 0]), across
+        )
 
 
 def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
@@ -125,7 +141,9 @@ def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
     # The unit of the layer does not matter, and may count as a constant.
     unit = jnp.where(jnp.any(kept), values[-1], jnp.where(size > 0, size, 1))
     along = matmul(basis.T, jax.lax.stop_gradient(mean)[:, None])[:, 0]
-    return _Layer(rest / unit, mean / jnp.sqrt(unit)), _Spectrum(jnp.where(kept, values, 0) / unit, along**2 / unit)
+    return _Layer(rest / unit, mean / jnp.sqrt(unit)), _Spectrum(
+        jnp.where(kept, values, 0) / unit, along**2 / unit
+    )
 
 
 def _inverse_mills(x: Array) -> Array:
@@ -148,10 +166,18 @@ def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
     return sums.first * jnp.exp(-log_ndtr(x)), kappa * (x + _inverse_mills(x)) * sums.along
 
 
-def _solve(spectrum: _Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None) -> tuple[Array, Array, Array]:
+def _solve(
+    spectrum: _Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None
+) -> tuple[Array, Array, Array]:
     """Samples and quantile where a function of both passes zero, and whether it does; with the derivatives of the layer."""
     end, smooth = jnp.asarray(40, spectrum.spread.dtype), spectrum if layer is None else layer
-    log_kappa = bisect(lambda k: missed(*_state(smooth, k)), -end, end, STEPS, lambda k: missed(*_state(spectrum, k)))
+    log_kappa = bisect(
+        lambda k: missed(*_state(smooth, k)),
+        -end,
+        end,
+        STEPS,
+        lambda k: missed(*_state(spectrum, k)),
+    )
     return *_state(smooth, log_kappa), missed(*_state(spectrum, end)) > 0
 
 
@@ -159,7 +185,7 @@ def _with_nuisance(layer: _Layer, spectrum: _Spectrum) -> tuple[_Layer, _Spectru
     """The same; or, if there is no nuisance, one that has some, so that nothing is divided by zero."""
     some = jnp.any(spectrum.spread > 0)
     other = _Layer(jnp.eye(layer.mean.size, dtype=layer.mean.dtype), jnp.ones_like(layer.mean))
-    fill = lambda own, innocent: jax.tree.map(lambda a, b: jnp.where(some, a, b), own, innocent)  # noqa: E731
+    fill = lambda own, innocent: jax.tree.map(lambda a, b: jnp.where(some, a, b), own, innocent)
     return fill(layer, other), fill(spectrum, _Spectrum(other.mean, other.mean))
 
 

@@ -27,7 +27,9 @@ def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
     return _norm(matrix, _checks.count("depth", depth))
 
 
-def least_norm_factors(matrix: Float[Array, "p d"], depth: int, widths: Sequence[int] | None = None) -> tuple[Float[Array, "..."], ...]:
+def least_norm_factors(
+    matrix: Float[Array, "p d"], depth: int, widths: Sequence[int] | None = None
+) -> tuple[Float[Array, "..."], ...]:
     r"""Layers $W_1, \dots, W_L$ that multiply to `matrix` with the least sum of squared norms: a balanced factorisation.
 
     With $W = U \Sigma V^\top$: $W_1 = \Sigma^{1/L} V^\top$, $W_L = U \Sigma^{1/L}$, $\Sigma^{1/L}$ between, each padded with
@@ -43,9 +45,15 @@ def least_norm_factors(matrix: Float[Array, "p d"], depth: int, widths: Sequence
     Theorem: min-norm (paper section 3, for depth 2; Shang et al. 2016).
     """
     depth = _checks.count("depth", depth)
-    inner = [min(matrix.shape)] * (depth - 1) if widths is None else [_checks.count("widths", width) for width in widths]
+    inner = (
+        [min(matrix.shape)] * (depth - 1)
+        if widths is None
+        else [_checks.count("widths", width) for width in widths]
+    )
     if len(inner) != depth - 1:
-        raise _checks.bad("widths", f"{len(inner)} numbers", f"{depth - 1}: one between each two layers")
+        raise _checks.bad(
+            "widths", f"{len(inner)} numbers", f"{depth - 1}: one between each two layers"
+        )
     if depth == 1:
         return (matrix,)
     u, values, vt = jnp.linalg.svd(matrix, full_matrices=False)

@@ -41,7 +41,9 @@ class Knob(eqx.Module):
             _checks.positive(self.name, values)
             return
         largest = _LARGEST.get(self.name, jnp.inf)
-        _checks.require(self.name, values, lambda v: (v >= 0) & (v <= largest), f"numbers from 0 to {largest}")
+        _checks.require(
+            self.name, values, lambda v: (v >= 0) & (v <= largest), f"numbers from 0 to {largest}"
+        )
 
 
 class FeaturePlane(eqx.Module):
@@ -81,14 +83,28 @@ class FeaturePlane(eqx.Module):
         self.strength = Features(strength).strength
         d, dtype = self.strength.shape[0], self.strength.dtype
         self.target = target_index(target, d)
-        checks = {"noise": _checks.nonnegative, "flip": _checks.probability, "mask": _checks.probability, "downstream": _checks.nonnegative}
+        checks = {
+            "noise": _checks.nonnegative,
+            "flip": _checks.probability,
+            "mask": _checks.probability,
+            "downstream": _checks.nonnegative,
+        }
         given = {"noise": noise, "flip": flip, "mask": mask, "downstream": downstream}
-        values = {n: jnp.zeros(d, dtype) if v is None else checks[n](n, v).astype(dtype) for n, v in given.items()}
+        values = {
+            n: jnp.zeros(d, dtype) if v is None else checks[n](n, v).astype(dtype)
+            for n, v in given.items()
+        }
         for name, value in values.items():
             if value.shape != (d,):
-                raise _checks.bad(name, f"shape {value.shape}", f"({d},), as many as there are strengths")
+                raise _checks.bad(
+                    name, f"shape {value.shape}", f"({d},), as many as there are strengths"
+                )
         self.noise, self.flip, self.mask = values["noise"], values["flip"], values["mask"]
-        self.downstream = None if downstream is None and "downstream" not in (x.name, y.name) else values["downstream"]
+        self.downstream = (
+            None
+            if downstream is None and "downstream" not in (x.name, y.name)
+            else values["downstream"]
+        )
         if downstream is None and self.downstream is not None:
             self.downstream = self.strength
         if x == y:
@@ -101,7 +117,9 @@ class FeaturePlane(eqx.Module):
     def problem(self, x: Array, y: Array) -> ContrastiveProblem:
         """The contrastive problem at one point of the plane."""
         strength, noise, flip, mask, _ = self._values(x, y)
-        return ContrastiveProblem(Features(strength), Compose(SignFlip(flip), Mask(mask), AdditiveNoise(noise)))
+        return ContrastiveProblem(
+            Features(strength), Compose(SignFlip(flip), Mask(mask), AdditiveNoise(noise))
+        )
 
     def downstream_strength(self, x: Array, y: Array) -> Float[Array, " d"]:
         r"""$\phi'$ at one point of the plane."""
@@ -111,7 +129,11 @@ class FeaturePlane(eqx.Module):
         values = {name: getattr(self, name) for name in KNOBS}
         for knob, value in ((self.x, x), (self.y, y)):
             old = values[knob.name]
-            values[knob.name] = jnp.where(jnp.arange(len(self.strength)) == knob.feature, jnp.asarray(value, self.strength.dtype), old)
+            values[knob.name] = jnp.where(
+                jnp.arange(len(self.strength)) == knob.feature,
+                jnp.asarray(value, self.strength.dtype),
+                old,
+            )
         if values["downstream"] is None:
             values["downstream"] = values["strength"]
         return list(values.values())
@@ -119,7 +141,9 @@ class FeaturePlane(eqx.Module):
     def __call__(self, x: Array, y: Array) -> ComplexityCurve:
         weights = feature_weights(self.problem(x, y).moments(), self.width)
         # A tie at the cut leaves the weights undetermined; it is taken for a target that is lost.
-        curve = feature_complexity(jnp.where(jnp.isnan(weights), 0, weights), self.downstream_strength(x, y), self.target)
+        curve = feature_complexity(
+            jnp.where(jnp.isnan(weights), 0, weights), self.downstream_strength(x, y), self.target
+        )
         return eqx.tree_at(lambda c: c.lost, curve, curve.lost | jnp.any(jnp.isnan(weights)))
 
 
@@ -150,8 +174,18 @@ class PhaseDiagram(eqx.Module):
         positive, known = margin >= 0, np.isfinite(margin)
         across = np.argwhere((positive[:, 1:] != positive[:, :-1]) & known[:, 1:] & known[:, :-1])
         up = np.argwhere((positive[1:] != positive[:-1]) & known[1:] & known[:-1])
-        lows = np.concatenate([np.stack([x[across[:, 1]], y[across[:, 0]]], 1), np.stack([x[up[:, 1]], y[up[:, 0]]], 1)])
-        highs = np.concatenate([np.stack([x[across[:, 1] + 1], y[across[:, 0]]], 1), np.stack([x[up[:, 1]], y[up[:, 0] + 1]], 1)])
+        lows = np.concatenate(
+            [
+                np.stack([x[across[:, 1]], y[across[:, 0]]], 1),
+                np.stack([x[up[:, 1]], y[up[:, 0]]], 1),
+            ]
+        )
+        highs = np.concatenate(
+            [
+                np.stack([x[across[:, 1] + 1], y[across[:, 0]]], 1),
+                np.stack([x[up[:, 1]], y[up[:, 0] + 1]], 1),
+            ]
+        )
         if len(lows) == 0:
             return jnp.zeros((0, 2), self.x.dtype)
         return _bisect(self.plane, jnp.asarray(lows), jnp.asarray(highs), self.depth, self.head)
@@ -164,7 +198,13 @@ class PhaseDiagram(eqx.Module):
         return xarray.Dataset(
             {name: (("y", "x"), jax.device_get(getattr(self, name))) for name in names},
             coords={"x": jax.device_get(self.x), "y": jax.device_get(self.y)},
-            attrs={"x": self.plane.x.label, "y": self.plane.y.label, "target": self.plane.target, "depth": self.depth, "head": self.head},
+            attrs={
+                "x": self.plane.x.label,
+                "y": self.plane.y.label,
+                "target": self.plane.target,
+                "depth": self.depth,
+                "head": self.head,
+            },
         )
 
 
@@ -178,7 +218,10 @@ def phase_diagram(plane: FeaturePlane, x: Any, y: Any, depth: int, head: int = 1
 
     Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
     """
-    x, y = _axis("x", plane.x, x, plane.strength.dtype), _axis("y", plane.y, y, plane.strength.dtype)
+    x, y = (
+        _axis("x", plane.x, x, plane.strength.dtype),
+        _axis("y", plane.y, y, plane.strength.dtype),
+    )
     depth, head = _checks.count("depth", depth), _checks.count("head", head)
     if head > depth:
         raise _checks.bad("head", head, f"at most the depth, {depth}")
@@ -197,11 +240,18 @@ def _axis(name: str, knob: Knob, values: Any, dtype: Any) -> Array:
 
 
 @eqx.filter_jit
-def _grid(plane: FeaturePlane, x: Array, y: Array, depth: int, head: int) -> tuple[Array, Array, Array, Array]:
+def _grid(
+    plane: FeaturePlane, x: Array, y: Array, depth: int, head: int
+) -> tuple[Array, Array, Array, Array]:
     def one(x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
         curve = plane(x, y)
         tau = curve.best
-        return curve.margin(depth, head), tau, curve.best_layer(depth), curve(jnp.where(curve.lost, 0, tau))
+        return (
+            curve.margin(depth, head),
+            tau,
+            curve.best_layer(depth),
+            curve(jnp.where(curve.lost, 0, tau)),
+        )
 
     return jax.vmap(lambda y: jax.vmap(lambda x: one(x, y))(x))(y)
 

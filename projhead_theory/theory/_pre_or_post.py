@@ -32,7 +32,9 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
     return curve.margin(depth, head) > 0
 
 
-def threshold_weight(weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1) -> Float[Array, ""]:
+def threshold_weight(
+    weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1
+) -> Float[Array, ""]:
     r"""The weight $w_j^\star$ of the target below which the pre-projection representation is the better one:
     $w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2h/L}} \right)^{L / 2h}$.
 
@@ -46,12 +48,21 @@ def threshold_weight(weights: Float[Array, " d"], strength: Any, target: int, de
 
     Theorem: when-pre-wins (beyond the paper, which has it for two features).
     """
-    weights, strength = _checks.nonnegative("weights", weights), _checks.nonnegative("strength", strength)
+    weights, strength = (
+        _checks.nonnegative("weights", weights),
+        _checks.nonnegative("strength", strength),
+    )
     if weights.ndim != 1 or strength.shape != weights.shape:
-        raise _checks.bad("strength", f"shape {strength.shape} beside weights {weights.shape}", "two vectors of one length")
+        raise _checks.bad(
+            "strength",
+            f"shape {strength.shape} beside weights {weights.shape}",
+            "two vectors of one length",
+        )
     j, share = target_index(target, weights.shape[0]), _share(depth, head)
     dtype = jnp.result_type(weights, strength)
-    return _threshold_weight(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype))
+    return _threshold_weight(
+        weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype)
+    )
 
 
 def _share(depth: int, head: int) -> float:
@@ -66,13 +77,15 @@ def _threshold_weight(weights: Array, strength: Array, j: Array, share: Array) -
     counts = (weights > 0) & (strength > 0) & (jnp.arange(weights.shape[0]) != j)
     size = 2 * jnp.log(jnp.where(counts, strength, 1))
     logarithm = jnp.log(jnp.where(counts, weights, 1))
-    add = lambda power: jax.nn.logsumexp(jnp.where(counts, size + power * logarithm, -jnp.inf))  # noqa: E731
+    add = lambda power: jax.nn.logsumexp(jnp.where(counts, size + power * logarithm, -jnp.inf))
     there = jnp.any(counts)
     ratio = jnp.where(there, add(2.0) - add(2 - 2 * share), 0)
     return jnp.where(there, jnp.exp(ratio / (2 * share)), 0)
 
 
-def disruption_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+def disruption_threshold(
+    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+) -> Float[Array, ""]:
     r"""The augmentation disrupts the useful feature: the noise $\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}$ above which
     pre beats post, everything else fixed.
 
@@ -92,7 +105,9 @@ def disruption_threshold(strength: Any, noise: Any, target: int, depth: int, *, 
     return jnp.where(there, root, jnp.inf)
 
 
-def weakness_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+def weakness_threshold(
+    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+) -> Float[Array, ""]:
     r"""The useful feature is too weak: the strength
     $\phi_j^\star = \frac{1 - \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ below which pre beats post.
 
@@ -111,7 +126,9 @@ def weakness_threshold(strength: Any, noise: Any, target: int, depth: int, *, do
     return sigma * (2 * weight * sigma) / (1 + _spread(weight, sigma))
 
 
-def excess_threshold(strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1) -> Float[Array, ""]:
+def excess_threshold(
+    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+) -> Float[Array, ""]:
     r"""The useful feature is too strong: the strength
     $\phi_j^\star = \frac{1 + \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ above which pre beats post.
 
@@ -135,13 +152,17 @@ def _spread(weight: Array, sigma: Array) -> Array:
     return jnp.where(inside, root, product - 1)
 
 
-def _others(strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int) -> tuple[Array, Array, Array]:
+def _others(
+    strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int
+) -> tuple[Array, Array, Array]:
     """The target's strength and noise, and the threshold of its weight."""
     phi, sigma = _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
     after = phi if downstream is None else _checks.nonnegative("downstream", downstream)
     for name, value in (("noise", sigma), ("downstream", after)):
         if value.shape != phi.shape or phi.ndim != 1:
-            raise _checks.bad(name, f"shape {value.shape} beside strengths {phi.shape}", "vectors of one length")
+            raise _checks.bad(
+                name, f"shape {value.shape} beside strengths {phi.shape}", "vectors of one length"
+            )
     j = target_index(target, phi.shape[0])
     dtype = jnp.result_type(phi, sigma, after)
     phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
@@ -163,14 +184,23 @@ def downstream_threshold(
 
     Theorem: when-pre-wins (beyond the paper).
     """
-    weights, strength = _checks.nonnegative("weights", weights), _checks.nonnegative("strength", strength)
+    weights, strength = (
+        _checks.nonnegative("weights", weights),
+        _checks.nonnegative("strength", strength),
+    )
     if weights.ndim != 1 or strength.shape != weights.shape:
-        raise _checks.bad("strength", f"shape {strength.shape} beside weights {weights.shape}", "two vectors of one length")
+        raise _checks.bad(
+            "strength",
+            f"shape {strength.shape} beside weights {weights.shape}",
+            "two vectors of one length",
+        )
     d = weights.shape[0]
     i, j, share = _checks.count("feature", feature, 0), target_index(target, d), _share(depth, head)
     if i >= d or i == j:
         raise _checks.bad("feature", i, f"another feature than the target, from 0 to {d - 1}")
-    _checks.require("weights", weights[j], lambda v: v > 0, f"a positive weight of the target, feature {j}")
+    _checks.require(
+        "weights", weights[j], lambda v: v > 0, f"a positive weight of the target, feature {j}"
+    )
     logarithm = jnp.log(jnp.where(weights > 0, weights, weights[j]) / weights[j])
     cost = jnp.exp(2 * (1 - share) * logarithm) * jnp.expm1(2 * share * logarithm)
     cost = jnp.where(weights > 0, cost, 0)
@@ -179,7 +209,9 @@ def downstream_threshold(
     return jnp.sqrt(jnp.where(square >= 0, square, jnp.nan))
 
 
-def threshold(margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) -> Float[Array, ""]:
+def threshold(
+    margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike
+) -> Float[Array, ""]:
     r"""Where a margin changes sign between `low` and `high`: any knob, any problem, by bisection.
 
     Differentiable with respect to whatever `margin` closes over, by the implicit function theorem. NaN if the margin has

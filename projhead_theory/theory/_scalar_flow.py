@@ -21,7 +21,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 # The nearest singularity lies 3 half-lengths from the middle of the interval: 12 nodes err by (3 + sqrt 8)^-24 < 1e-18.
-NODES, WEIGHTS = (np.polynomial.legendre.leggauss(12)[0] + 1) / 2, np.polynomial.legendre.leggauss(12)[1] / 2
+NODES, WEIGHTS = (
+    (np.polynomial.legendre.leggauss(12)[0] + 1) / 2,
+    np.polynomial.legendre.leggauss(12)[1] / 2,
+)
 # Newton's methods below run in coordinates in which the slope of time varies by a factor of 4 at most.
 NEWTON = 8
 
@@ -70,7 +73,9 @@ def series(p: Array, r: Array, m: Array, k: int = 0) -> Array:
     j = jnp.arange(count, dtype=p.dtype)
     weights = jnp.asarray([math.comb(i + k, k) for i in range(count)], p.dtype)
     exponents = m[..., None] + 2 * j
-    return jnp.sum(weights * p[..., None] ** j * -jnp.expm1(-exponents * r[..., None]) / exponents, axis=-1)
+    return jnp.sum(
+        weights * p[..., None] ** j * -jnp.expm1(-exponents * r[..., None]) / exponents, axis=-1
+    )
 
 
 @series.defjvp
@@ -81,7 +86,9 @@ def _series_jvp(k, primals, tangents):
     return series(p, r, m, k), in_p * tangents[0] + in_r * tangents[1]
 
 
-def far_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
+def far_time(
+    early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
+) -> Array:
     r"""Time from `early` to `late`, both far from saturation, on the side `below` says."""
     kappa = 2 - 2 / depth
     low, high = jnp.where(below, early, late), jnp.where(below, late, early)
@@ -138,7 +145,9 @@ def near_rate(cross: Array, second: Array, depth: float) -> Array:
     return 8 * depth * cross / wait(saturation(cross, second), depth)
 
 
-def near_time(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
+def near_time(
+    early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
+) -> Array:
     r"""Time from `early` to `late`, both near saturation, on the side `below` says."""
     least = gap(late, below, cross, second)
     difference = jnp.where(below, late - early, early - late) * (late + early)
@@ -148,14 +157,16 @@ def near_time(early: Array, late: Array, cross: Array, second: Array, below: Arr
     return (jnp.log1p(span / least) + bent(least, span, e)) / near_rate(cross, second, depth)
 
 
-def elapsed(early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
+def elapsed(
+    early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
+) -> Array:
     r"""Time from `early` to `late`: `late` between `early` and saturation, on the side `below` says."""
     middle = halfway(below, cross, second)
     starts_far = jnp.where(below, early < middle, early > middle)
     ends_near = jnp.where(below, late > middle, late < middle)
     # A part that is not there is taken over an empty piece of an innocent trajectory, so that its derivatives are finite.
     one = jnp.ones_like(early)
-    pick = lambda there, value, other: jnp.where(there, value, other)  # noqa: E731
+    pick = lambda there, value, other: jnp.where(there, value, other)
     far = far_time(
         pick(starts_far, early, one),
         pick(starts_far, pick(ends_near, middle, late), one),
@@ -176,7 +187,9 @@ def elapsed(early: Array, late: Array, cross: Array, second: Array, below: Array
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(5,))
-def far_weight(time: Array, start: Array, cross: Array, second: Array, below: Array, depth: float) -> Array:
+def far_weight(
+    time: Array, start: Array, cross: Array, second: Array, below: Array, depth: float
+) -> Array:
     r"""The weight after `time`, far from saturation like the start.
 
     Newton's method in $\theta$ with $s = s_0 (1 + e \theta)^{\mp 1/e}$, $e = -(2 - 2/L)$ below and $4 - 2/L$ above, the exact solution
@@ -192,7 +205,13 @@ def far_weight(time: Array, start: Array, cross: Array, second: Array, below: Ar
             grown = start * jnp.exp(theta)
         else:
             # From a very small start 1 - kappa theta may round to zero: then the time itself cannot tell when growth is over.
-            grown = start / root(jnp.maximum(1 - kappa * theta, jnp.finfo(theta.dtype).eps ** 2), 2 * depth - 2) ** depth
+            grown = (
+                start
+                / root(
+                    jnp.maximum(1 - kappa * theta, jnp.finfo(theta.dtype).eps ** 2), 2 * depth - 2
+                )
+                ** depth
+            )
         return jnp.where(below, jnp.minimum(grown, middle), jnp.maximum(decayed, middle))
 
     def step(_: ArrayLike, theta: Array) -> Array:
@@ -213,9 +232,11 @@ def _far_weight_jvp(depth, primals, tangents):
     time, start, cross, second, below = primals
     dtime, dstart, dcross, dsecond, _ = tangents
     weight = far_weight(time, start, cross, second, below, depth)
-    speed = lambda s: cross - (second * s) ** 2  # noqa: E731
+    speed = lambda s: cross - (second * s) ** 2
     power = 3 - 2 / depth
-    _, dtaken = jax.jvp(lambda c, q: far_time(start, weight, c, q, below, depth), (cross, second), (dcross, dsecond))
+    _, dtaken = jax.jvp(
+        lambda c, q: far_time(start, weight, c, q, below, depth), (cross, second), (dcross, dsecond)
+    )
     moved = 4 * depth * weight**power * speed(weight) * (dtime - dtaken)
     return weight, moved + (weight / start) ** power * speed(weight) / speed(start) * dstart
 
@@ -246,7 +267,9 @@ def _near_progress_jvp(primals, tangents):
     return y, moved * (1 - left) ** -e
 
 
-def state(time: Array, start: Array, cross: Array, second: Array, depth: float) -> tuple[Array, Array]:
+def state(
+    time: Array, start: Array, cross: Array, second: Array, depth: float
+) -> tuple[Array, Array]:
     r"""Weight and $1 - (s/s_\infty)^2$ after a finite time, from a start above zero, with variance."""
     one = jnp.ones_like(time)
     top = saturation(cross, second)
@@ -275,9 +298,18 @@ def state(time: Array, start: Array, cross: Array, second: Array, depth: float) 
     )
     near_cross, near_second = jnp.where(far, 4 / 3 * one, cross), jnp.where(far, one, second)
     near_below, near_top = below | far, saturation(near_cross, near_second)
-    first = gap(jnp.where(far, one, jnp.where(starts_far, middle, start)), near_below, near_cross, near_second)
+    first = gap(
+        jnp.where(far, one, jnp.where(starts_far, middle, start)),
+        near_below,
+        near_cross,
+        near_second,
+    )
     left = jnp.where(far, 0, jnp.maximum(time - jnp.where(crosses, arrival, 0), 0))
-    y = near_progress(left * near_rate(near_cross, near_second, depth), first, near_exponent(near_below, time.dtype, depth))
+    y = near_progress(
+        left * near_rate(near_cross, near_second, depth),
+        first,
+        near_exponent(near_below, time.dtype, depth),
+    )
     closing = first * jnp.exp(-y)
     rest = 1 - closing
     near_weight = near_top * jnp.where(near_below, rest, 1 / rest) ** 0.5

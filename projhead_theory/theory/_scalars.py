@@ -9,13 +9,18 @@ from jaxtyping import Array
 from .. import _checks
 
 
-def scalars(depth: int, cross: Any, second: Any = None, *, signal: str = "cross", **others: Any) -> tuple[int, list[Array]]:
+def scalars(
+    depth: int, cross: Any, second: Any = None, *, signal: str = "cross", **others: Any
+) -> tuple[int, list[Array]]:
     """The depth, and the `others` in their order followed by both moments; only `time` may be infinite. The first moment is named `signal`.
 
     Checks are made in NumPy and nothing is computed here, so that a call costs no compilation but that of its formula.
     """
     depth = _checks.count("depth", depth)
-    arrays = [(_times if name == "time" else _checks.nonnegative)(name, value) for name, value in others.items()]
+    arrays = [
+        (_times if name == "time" else _checks.nonnegative)(name, value)
+        for name, value in others.items()
+    ]
     arrays.append(_checks.nonnegative(signal, cross))
     if second is not None:
         arrays.append(_checks.nonnegative("second", second))

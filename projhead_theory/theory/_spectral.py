@@ -42,7 +42,9 @@ class SpectralMinimiser(eqx.Module):
     rounding: Float[Array, ""]
 
 
-def spectral(moments: Moments, width: int | None = None, *, throw: bool = True) -> SpectralMinimiser:
+def spectral(
+    moments: Moments, width: int | None = None, *, throw: bool = True
+) -> SpectralMinimiser:
     r"""Minimise $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$ over $M \succeq 0$ of rank at most `width`.
 
     With $T = S^{-1/2} C S^{-1/2}$ and $T_p$ its best PSD truncation of rank $p$: $M^\star = S^{-1/2} T_p S^{-1/2}$.
@@ -71,7 +73,9 @@ def complain(minimiser: SpectralMinimiser, width: int) -> None:
     unique = _checks.concrete(minimiser.unique)
     if unique is not None and not unique.all():
         fractions = _checks.concrete(minimiser.signal_fraction)
-        shown = "" if fractions is None or fractions.ndim > 1 else f": both are {fractions[width]:.6g}"
+        shown = (
+            "" if fractions is None or fractions.ndim > 1 else f": both are {fractions[width]:.6g}"
+        )
         raise NonUniqueMinimiserError(
             f"width: got {width}, which cuts between the tied signal fractions {width} and {width + 1}{shown}; "
             "want a width at which the minimiser is unique"
@@ -100,7 +104,9 @@ def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
     gap = fractions[width - 1] - below
     cuts = below > at_cut
     unique = ~(cuts & (gap <= at_cut))
-    kept = jnp.where(unique, jnp.sum(within & resolved), jnp.sum(fractions - fractions[width - 1] > at_cut))
+    kept = jnp.where(
+        unique, jnp.sum(within & resolved), jnp.sum(fractions - fractions[width - 1] > at_cut)
+    )
     gram = symmetric(matmul(matmul(w.inverse, psd_power(t, 1.0, kept)), w.inverse.T))
     gap = jnp.where(cuts, gap, jnp.inf)
     # The square of a weight may underflow where the weight does not.
@@ -116,5 +122,7 @@ def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
         unique=unique,
         whitening=w,
         fraction_rounding=noise,
-        rounding=jnp.where(apart, 32 * eps, gram_rounding(gram, w, jnp.where(unique, gap, jnp.inf))),
+        rounding=jnp.where(
+            apart, 32 * eps, gram_rounding(gram, w, jnp.where(unique, gap, jnp.inf))
+        ),
     )

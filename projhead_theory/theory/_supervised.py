@@ -6,7 +6,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .. import _checks
-from .._spectra import Whitening, diagonal, frobenius, matmul, psd_power, symmetric, truncation, whiten
+from .._spectra import (
+    Whitening,
+    diagonal,
+    frobenius,
+    matmul,
+    psd_power,
+    symmetric,
+    truncation,
+    whiten,
+)
 from ..moments import TargetMoments
 from ._spectral import NonUniqueMinimiserError
 
@@ -43,7 +52,9 @@ class RegressionMinimiser(eqx.Module):
         return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
-def regression_minimiser(moments: TargetMoments, depth: int = 1, width: int | None = None, *, throw: bool = True) -> RegressionMinimiser:
+def regression_minimiser(
+    moments: TargetMoments, depth: int = 1, width: int | None = None, *, throw: bool = True
+) -> RegressionMinimiser:
     r"""Minimise $\frac 12 E\|Wx - y\|^2$ over $W = W_L \cdots W_1$ with layers of at least `width` units, and balance them.
 
     $W^\star = (A S^{-1/2})_p S^{-1/2}$ with the best approximation of rank $p$; $A S^{-1}$ where the rank allows. The metric is that of

@@ -33,7 +33,9 @@ def _solved(cross: Array, second: Array) -> Float[Array, "d d"]:
     return symmetric(jnp.linalg.solve(second, half.T))
 
 
-def subclass_weights(strength: Pair, noise: Pair, correlation: Any, depth: int) -> Float[Array, "L 2"]:
+def subclass_weights(
+    strength: Pair, noise: Pair, correlation: Any, depth: int
+) -> Float[Array, "L 2"]:
     r"""Weights of a class and of a subclass feature in every layer, at the minimum, for two balanced classes.
 
     $M^\star = u u^\top$ with $u = S^{-1} \mu = (\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2),\ r \phi_s \sigma_c^2) / \det S$; as it is of
@@ -54,7 +56,9 @@ def subclass_weights(strength: Pair, noise: Pair, correlation: Any, depth: int) 
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _weights(phi: Array, sigma: Array, r: Array, depth: int) -> tuple[Float[Array, "L 2"], Float[Array, ""]]:
+def _weights(
+    phi: Array, sigma: Array, r: Array, depth: int
+) -> tuple[Float[Array, "L 2"], Float[Array, ""]]:
     """The weights of all layers, and the determinant of the second moment."""
     (pc, ps), (sc, ss) = phi**2, sigma**2
     rest = ps * (1 - r**2) + ss
@@ -75,7 +79,9 @@ def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
     return (sigma[..., 0] == 0) | (r == 0)
 
 
-def mixed_subclass_weight(share: Any, strength: Any, noise: Any, depth: int) -> Float[Array, "... L"]:
+def mixed_subclass_weight(
+    share: Any, strength: Any, noise: Any, depth: int
+) -> Float[Array, "... L"]:
     r"""Weight of a subclass that is independent of the class, with positives of the class with probability $a$ and views otherwise, in
     every layer: $\big(\sqrt{1 - a}\, \phi_s / (\phi_s^2 + \sigma_s^2)\big)^{l/L}$.
 
@@ -87,7 +93,11 @@ def mixed_subclass_weight(share: Any, strength: Any, noise: Any, depth: int) -> 
 
     Theorem: mixed-positives (beyond the paper).
     """
-    a, phi, sigma = _checks.probability("share", share), _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
+    a, phi, sigma = (
+        _checks.probability("share", share),
+        _checks.positive("strength", strength),
+        _checks.nonnegative("noise", noise),
+    )
     depth = _checks.count("depth", depth)
     levels = jnp.arange(1, depth + 1, dtype=phi.dtype) / depth
     kept = (1 - a)[..., None]
@@ -95,7 +105,9 @@ def mixed_subclass_weight(share: Any, strength: Any, noise: Any, depth: int) -> 
     return root * (phi / (phi**2 + sigma**2))[..., None] ** levels
 
 
-def collapsing_weight(time: Any, moments: Moments, direction: Float[Array, " d"], depth: int) -> Float[Array, "... L"]:
+def collapsing_weight(
+    time: Any, moments: Moments, direction: Float[Array, " d"], depth: int
+) -> Float[Array, "... L"]:
     r"""Weight at every layer, late in training, of the one direction that the minimiser collapses: $(4 L e\, q^2 t)^{-l/(Le)}$ with
     $e = 4 - 2/L$ and $q = 1 / (v^\top S^{-1} v)$.
 
@@ -118,7 +130,9 @@ def collapsing_weight(time: Any, moments: Moments, direction: Float[Array, " d"]
     left = matmul(gram, v[:, None])[:, 0]
     share = jnp.sqrt(jnp.sum(left**2) / jnp.sum(v**2)) / jnp.trace(gram)
     eps = float(jnp.finfo(gram.dtype).eps)
-    _checks.require("direction", share, lambda x: x <= eps**0.5, "one of no weight in the minimiser")
+    _checks.require(
+        "direction", share, lambda x: x <= eps**0.5, "one of no weight in the minimiser"
+    )
     q = jnp.sum(v**2) / jnp.sum(v * jnp.linalg.solve(moments.second, v))
     e = 4 - 2 / depth
     levels = jnp.arange(1, depth + 1, dtype=q.dtype) / depth
@@ -129,7 +143,9 @@ def _features(strength: Pair, noise: Pair, correlation: Any) -> tuple[Array, Arr
     phi, sigma = _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
     for name, x in (("strength", phi), ("noise", sigma)):
         if x.shape != (2,):
-            raise _checks.bad(name, f"shape {x.shape}", "two numbers: of the class and of the subclass")
+            raise _checks.bad(
+                name, f"shape {x.shape}", "two numbers: of the class and of the subclass"
+            )
     r = _correlation(correlation)
     dtype = jnp.result_type(phi, sigma, r)
     return phi.astype(dtype), sigma.astype(dtype), r.astype(dtype)

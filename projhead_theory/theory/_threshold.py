@@ -21,14 +21,21 @@ from jaxtyping import Array, Float
 from .. import _checks
 from .._bisect import bisect
 
-NODES, WEIGHTS = ((1 + np.polynomial.legendre.leggauss(64)[0]) / 2, np.polynomial.legendre.leggauss(64)[1] / 2)
+NODES, WEIGHTS = (
+    (1 + np.polynomial.legendre.leggauss(64)[0]) / 2,
+    np.polynomial.legendre.leggauss(64)[1] / 2,
+)
 FARTHEST, HALVINGS = 40.0, 64
 
 
 def _numbers(weights: Any, thresholds: Any) -> tuple[Array, Array]:
     w, b = _checks.floating("weights", weights), _checks.nonnegative("thresholds", thresholds)
     if w.ndim != 2 or w.shape != b.shape:
-        raise _checks.bad("thresholds", f"shape {b.shape} beside weights {w.shape}", "two arrays of equal shape (L, d)")
+        raise _checks.bad(
+            "thresholds",
+            f"shape {b.shape} beside weights {w.shape}",
+            "two arrays of equal shape (L, d)",
+        )
     return jnp.abs(w), b.astype(w.dtype)
 
 
@@ -45,7 +52,10 @@ def threshold_reach(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "
     """
     w, b = _numbers(weights, thresholds)
     slopes = jnp.cumprod(w, axis=0)
-    return jnp.cumsum(jnp.where(b > 0, b / jnp.where(slopes > 0, slopes, 1) / (slopes > 0).astype(b.dtype), 0), axis=0)
+    return jnp.cumsum(
+        jnp.where(b > 0, b / jnp.where(slopes > 0, slopes, 1) / (slopes > 0).astype(b.dtype), 0),
+        axis=0,
+    )
 
 
 def _orbit(theta: Array, w: Array, b: Array, phi: Array) -> tuple[Array, Array]:
@@ -65,7 +75,12 @@ def _orbit(theta: Array, w: Array, b: Array, phi: Array) -> tuple[Array, Array]:
 
 def _check(weights: Any, thresholds: Any, strength: Any) -> tuple[Array, Array, Array]:
     w, b = _numbers(weights, thresholds)
-    _checks.require("thresholds", b[2:-1], lambda v: v == 0, "zeros in layers 3 to L - 1: with others there is no closed form")
+    _checks.require(
+        "thresholds",
+        b[2:-1],
+        lambda v: v == 0,
+        "zeros in layers 3 to L - 1: with others there is no closed form",
+    )
     return w, b, _checks.positive("strength", strength).astype(w.dtype)
 
 
@@ -75,7 +90,9 @@ def _clock(last: Array, w: Array, b: Array, phi: Array) -> Array:
     return bisect(lambda theta: _orbit(theta, w, b, phi)[1][-1] - last, -far, far, HALVINGS)
 
 
-def threshold_law(last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, "*T L d"]:
+def threshold_law(
+    last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
+) -> Float[Array, "*T L d"]:
     r"""The amplitudes of every layer at the moment of the flow at which that of the last layer is `last`, from any start.
 
     In two layers $u = A_1^2$ solves $u^2/\varphi^2 - K u = (A_2 + b_2)^2$ with $K = (A_1/\varphi)^2 - w_2^2$ of the start: from
@@ -94,13 +111,15 @@ def threshold_law(last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, st
     last = _checks.nonnegative("last", last).astype(w.dtype)
     if len(w) == 1:
         return last[..., None, :]
-    one = lambda a: _orbit(_clock(a, w, b, phi), w, b, phi)[1].at[-1].set(a)  # noqa: E731
+    one = lambda a: _orbit(_clock(a, w, b, phi), w, b, phi)[1].at[-1].set(a)
     for _ in range(last.ndim - 1):
         one = jax.vmap(one)
     return one(last)
 
 
-def threshold_invariants(weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, "J d"]:
+def threshold_invariants(
+    weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
+) -> Float[Array, "J d"]:
     r"""What gradient flow of any loss conserves of an active feature, one number for each pair of neighbouring layers:
     $(A_1/\varphi)^2 - w_2^2$; $w_2^2 - w_3^2 - \frac{2 b_2}{\varphi} \ln(A_1/\varphi + w_2)$; and $w_l^2 - w_{l+1}^2$ for further ones.
 
@@ -117,7 +136,9 @@ def threshold_invariants(weights: ArrayLike, thresholds: ArrayLike, strength: Ar
     return result if len(w) < 3 else result.at[1].add(-2 * b[1] / phi * jnp.log(x + w[1]))
 
 
-def threshold_limit(weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike, rho: ArrayLike) -> Float[Array, "L d"]:
+def threshold_limit(
+    weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike, rho: ArrayLike
+) -> Float[Array, "L d"]:
     r"""The amplitudes in the end: $A_L = \sqrt\rho$, below it by `threshold_law`; those of the start for a feature that is not active.
 
     A fully disrupted feature, $\rho = 0$, keeps $A_1 = \sqrt{\varphi b_2}$ in two layers that start with equal weights.
@@ -136,10 +157,16 @@ def threshold_limit(weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLi
     active = start[-1] > 0
     # A feature that is not active follows no orbit; an innocent one in its place keeps derivatives finite.
     orbit = jnp.where(active, w, 1), jnp.where(active, b, 0)
-    return jnp.where(active, threshold_law(jnp.broadcast_to(jnp.sqrt(rho), phi.shape), *orbit, phi), jnp.stack(start[1:]))
+    return jnp.where(
+        active,
+        threshold_law(jnp.broadcast_to(jnp.sqrt(rho), phi.shape), *orbit, phi),
+        jnp.stack(start[1:]),
+    )
 
 
-def threshold_speed(last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, " d"]:
+def threshold_speed(
+    last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
+) -> Float[Array, " d"]:
     r"""$R = \sum_l (\partial A_L / \partial w_l)^2$, which sets the pace: $\dot A_L = 4 A_L (\rho - A_L^2) R$.
 
     In two layers $R = \sqrt{K^2 \varphi^4 + 4 \varphi^2 (A_2 + b_2)^2}$; from equal weights at any depth
@@ -167,7 +194,9 @@ def _speed(last: Array, w: Array, b: Array, phi: Array) -> Array:
     return total
 
 
-def threshold_forgetting(time: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike) -> Float[Array, "*T d"]:
+def threshold_forgetting(
+    time: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
+) -> Float[Array, "*T d"]:
     r"""The amplitude of the last layer, late in training, of a fully disrupted feature: $A_L \simeq (8 R t)^{-1/2}$ at any depth, with $R$
     of `threshold_speed` where the feature ends, $A_L = 0$.
 
@@ -222,7 +251,11 @@ def threshold_time(
 
     def back(y: Array) -> Array:
         side = jnp.where(below | ~signal, 1, -1)
-        return jnp.where(signal, jnp.sqrt(square / (1 + side * jnp.exp(-2 * y))), jnp.exp(jnp.where(signal, 0, y)))
+        return jnp.where(
+            signal,
+            jnp.sqrt(square / (1 + side * jnp.exp(-2 * y))),
+            jnp.exp(jnp.where(signal, 0, y)),
+        )
 
     x, share = jnp.asarray(NODES, w.dtype), jnp.asarray(WEIGHTS, w.dtype)
 
@@ -259,5 +292,9 @@ def homogeneity_invariants(weights: ArrayLike, thresholds: ArrayLike) -> Float[A
     """
     w, b = _checks.floating("weights", weights), _checks.floating("thresholds", thresholds)
     if w.ndim != 2 or w.shape != b.shape:
-        raise _checks.bad("thresholds", f"shape {b.shape} beside weights {w.shape}", "two arrays of equal shape (L, d)")
+        raise _checks.bad(
+            "thresholds",
+            f"shape {b.shape} beside weights {w.shape}",
+            "two arrays of equal shape (L, d)",
+        )
     return w[:-1] ** 2 + b[:-1] ** 2 - w[1:] ** 2

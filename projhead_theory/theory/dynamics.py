@@ -18,7 +18,9 @@ from . import _scalar_flow as flow
 from ._scalars import scalars
 
 
-def time_to_weight(weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def time_to_weight(
+    weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""Time from product weight `start` to `weight`. With $p = q^2 s^2 / c$ and $v = p^{1/L}$,
 
     $$t = \frac{s_\infty^{-(2-2/L)}}{8c} \Big[ G(v) - G(v_0) + \int_{v_0}^{v} \frac{dx}{x^L} \Big],
@@ -41,7 +43,9 @@ def time_to_weight(weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second
     return _time(*numbers, depth)
 
 
-def weight_at_time(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def weight_at_time(
+    time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""Product weight of a feature after a time of gradient flow: the inverse of `time_to_weight`.
 
     Below saturation it grows to $\sqrt c / q$, above it decays to it. With $c = 0$ it is the power law
@@ -59,7 +63,9 @@ def weight_at_time(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: 
     return _state(*numbers, depth)[0]
 
 
-def saturation_gap(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def saturation_gap(
+    time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""$1 - (s(t)/s_\infty)^2 = 1 - q^2 s^2 / c$ after a time of gradient flow: what is still missing from the feature's
     share of the Gram, as a fraction; negative above saturation.
 
@@ -77,7 +83,9 @@ def saturation_gap(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: 
     return _state(*numbers, depth)[1]
 
 
-def layer_weights(time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "... L"]:
+def layer_weights(
+    time: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "... L"]:
     r"""Weight of a feature at every layer after a time of gradient flow, $s(t)^{l/L}$ for $l = 1, \dots, L$ on the last axis.
 
     The layer-wise law holds at every time on the way, not only at the end.
@@ -111,7 +119,9 @@ def onset_time(start: ArrayLike, cross: ArrayLike, depth: int) -> Float[Array, "
     return _onset(*numbers, depth)
 
 
-def onset_correction(start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def onset_correction(
+    start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""What `onset_time` leaves out of the time to half the final weight, $s_\infty / 2$: exact, and without cancellation.
 
     $L \ge 2$: $\frac{s_\infty^{-(2-2/L)}}{8c} \left[ G(4^{-1/L}) - G(v_0) - \frac{4^{1-1/L}}{L-1} \right]$ with $G$ and $v$ of
@@ -146,7 +156,9 @@ def vanishing_exponent(depth: int, layer: int) -> float:
     return layer / (4 * depth - 2)
 
 
-def vanishing_transient(time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def vanishing_transient(
+    time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""The next term of the power law of a feature with $c = 0$, relative: $u = 1 / (4 L e\, q^2 s_0^e\, t)$ with $e = 4 - 2/L$.
 
     Its weight is $s(t) = (4 L e\, q^2 t)^{-1/e} (1 + u)^{-1/e}$, so that $\ln s$ is above its asymptote by no less than
@@ -176,7 +188,12 @@ def _time(weight: Array, start: Array, cross: Array, second: Array, depth: float
     top = flow.saturation(cross, second)
     below = start < top
     onward = jnp.where(below, weight >= start, weight <= start)
-    within = (weight > 0) & (start > 0) & (second > 0) & jnp.where(below, weight < top, (weight > top) & (start > top))
+    within = (
+        (weight > 0)
+        & (start > 0)
+        & (second > 0)
+        & jnp.where(below, weight < top, (weight > top) & (start > top))
+    )
     early, late = jnp.where(onward, start, weight), jnp.where(onward, weight, start)
     # Where there is no time, an innocent trajectory keeps derivatives finite.
     early, late = jnp.where(within, early, 1), jnp.where(within, late, 1)
@@ -188,7 +205,9 @@ def _time(weight: Array, start: Array, cross: Array, second: Array, depth: float
 
 
 @partial(jax.jit, static_argnums=4)
-def _state(time: Array, start: Array, cross: Array, second: Array, depth: float) -> tuple[Array, Array]:
+def _state(
+    time: Array, start: Array, cross: Array, second: Array, depth: float
+) -> tuple[Array, Array]:
     time, start, cross, second = jnp.broadcast_arrays(time, start, cross, second)
     moves = (start > 0) & (second > 0)
     ends = jnp.isposinf(time)
@@ -204,10 +223,16 @@ def _state(time: Array, start: Array, cross: Array, second: Array, depth: float)
     gap = jnp.where(moves & ends & signal, 0, gap)
     if depth == 1:
         # Escape from zero is exponential at depth 1, so a start at zero has a derivative that grows; at greater depth it is one.
-        stays = jnp.where((start == 0) & ~ends, start * jnp.exp(jnp.minimum(4 * cross * jnp.where(ends, 0, time), 700)), start)
+        stays = jnp.where(
+            (start == 0) & ~ends,
+            start * jnp.exp(jnp.minimum(4 * cross * jnp.where(ends, 0, time), 700)),
+            start,
+        )
     else:
         stays = start
-    return jnp.where(moves, weight, stays), jnp.where(moves, gap, jnp.where(signal & (second > 0), 1, 0))
+    return jnp.where(moves, weight, stays), jnp.where(
+        moves, gap, jnp.where(signal & (second > 0), 1, 0)
+    )
 
 
 @partial(jax.jit, static_argnums=1)
@@ -239,7 +264,9 @@ def _correction(start: Array, cross: Array, second: Array, depth: int) -> Array:
     half = flow.saturation(c, q) / 2
     small_start = jnp.where(comes & small & (start > 0), start, half)
     bulk = flow.series(one / 4, jnp.log(half / small_start), 2 / depth * one) / 4
-    rest = (bulk + jnp.log(half) if depth == 1 else flow.wait(half, depth) * (bulk - 1 / kappa)) / (4 * depth * c)
+    rest = (bulk + jnp.log(half) if depth == 1 else flow.wait(half, depth) * (bulk - 1 / kappa)) / (
+        4 * depth * c
+    )
     # Otherwise they are of one size.
     large_start = jnp.where(comes & ~small, start, half)
     late = _time(half, large_start, c, q, depth) - _onset(large_start, c, depth)

@@ -18,7 +18,9 @@ from . import dynamics
 from ._scalars import scalars
 
 
-def time_to_weight(weight: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def time_to_weight(
+    weight: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""Time from product weight `start` to `weight`, $\frac{F(s) - F(s_0)}{L}$ with
     $F(s) = \frac{s^{2/L - 1}}{(2/L - 1) a}\, {}_2F_1(1, 2/L - 1; 2/L; q s / a)$; at depth 2 $F(s) = \ln\frac{s}{a - q s} / a$, at depth 1
     $F(s) = -\ln|a - q s| / q$.
@@ -37,7 +39,9 @@ def time_to_weight(weight: ArrayLike, start: ArrayLike, target: ArrayLike, secon
     return _time(*numbers, depth)
 
 
-def weight_at_time(time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def weight_at_time(
+    time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""Product weight of a mode after a time of gradient flow: the inverse of `time_to_weight`.
 
     $L = 1$: $\frac aq + (s_0 - \frac aq) e^{-qt}$. $L = 2$: the sigmoid $\frac{a/q}{1 + (\frac{a}{q s_0} - 1) e^{-2at}}$. With $a = 0$ and
@@ -53,7 +57,9 @@ def weight_at_time(time: ArrayLike, start: ArrayLike, target: ArrayLike, second:
     return _weight(*numbers, depth)
 
 
-def layer_weights(time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "... L"]:
+def layer_weights(
+    time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "... L"]:
     r"""Weight of a mode at every layer after a time of gradient flow, $s(t)^{l/L}$ for $l = 1, \dots, L$ on the last axis.
 
     **Arguments:** as in `weight_at_time`.
@@ -83,7 +89,9 @@ def retention_exponent(depth: int, layer: int) -> float:
     return layer / (2 * depth - 2) if depth > 1 else float("inf")
 
 
-def retention_transient(time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
+def retention_transient(
+    time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int
+) -> Float[Array, "..."]:
     r"""The next term of the power law of a mode with $a = 0$, relative: $u = 1 / (L e\, q\, s_0^e\, t)$ with $e = 2 - 2/L$.
 
     Its weight is $s(t) = (L e\, q t)^{-1/e} (1 + u)^{-1/e}$: see `dynamics.vanishing_transient`.
@@ -101,7 +109,9 @@ def retention_transient(time: ArrayLike, start: ArrayLike, second: ArrayLike, de
 
     Theorem: sl-retention (beyond the paper).
     """
-    depth, (t, s, q) = scalars(_checks.count("depth", depth, 2), second, signal="second", time=time, start=start)
+    depth, (t, s, q) = scalars(
+        _checks.count("depth", depth, 2), second, signal="second", time=time, start=start
+    )
     e = 2 - 2 / depth
     return 1 / (depth * e * q * s**e * t)
 

@@ -46,16 +46,32 @@ def compare(
     """
     depth, d = prediction.grams.shape[:2]
     if isinstance(trajectory.networks, Headed):
-        raise _checks.bad("trajectory", "a network under a fixed head", "one whose layers are all trained: the prediction is of those")
+        raise _checks.bad(
+            "trajectory",
+            "a network under a fixed head",
+            "one whose layers are all trained: the prediction is of those",
+        )
     if trajectory.networks.depth != depth:
-        raise _checks.bad("trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}")
+        raise _checks.bad(
+            "trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}"
+        )
     if trajectory.networks.sizes[0] != d:
-        raise _checks.bad("trajectory", f"inputs of dimension {trajectory.networks.sizes[0]}", f"the prediction's {d}")
+        raise _checks.bad(
+            "trajectory",
+            f"inputs of dimension {trajectory.networks.sizes[0]}",
+            f"the prediction's {d}",
+        )
     width = min(trajectory.networks.width, d)
     if width != prediction.width:
         sizes = "-".join(map(str, trajectory.networks.sizes))
-        raise _checks.bad("trajectory", f"a network {sizes}, of width {width}", f"the prediction's width {prediction.width}")
-    grant = lambda name, value: None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))  # noqa: E731
+        raise _checks.bad(
+            "trajectory",
+            f"a network {sizes}, of width {width}",
+            f"the prediction's width {prediction.width}",
+        )
+    grant = lambda name, value: (
+        None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))
+    )
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
@@ -67,11 +83,18 @@ def on_range(network: DeepLinear, projector: Float[Array, "d d"]) -> DeepLinear:
 
 
 @eqx.filter_jit
-def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Array | None, drift: Array | None) -> Verdict:
+def _compare(
+    prediction: LayerPrediction,
+    trajectory: Trajectory,
+    imbalance: Array | None,
+    drift: Array | None,
+) -> Verdict:
     # A run and a prediction may be of two dtypes: each errs by the rounding of its own.
     dtypes = trajectory.networks.layers[0].dtype, prediction.grams.dtype
     dtype = min(dtypes, key=lambda t: float(jnp.finfo(t).eps))
-    prediction, trajectory, imbalance, drift = _checks.in_dtype((prediction, trajectory, imbalance, drift), dtype)
+    prediction, trajectory, imbalance, drift = _checks.in_dtype(
+        (prediction, trajectory, imbalance, drift), dtype
+    )
     eps = float(jnp.finfo(dtypes[0]).eps)
     minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
     depth, d = grams.shape[:2]
@@ -86,17 +109,27 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     size = jnp.where(size > 0, size, 1)
     discrepancy = frobenius(measured - grams) / size
 
-    near = nearest_stationary(moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding)
+    near = nearest_stationary(
+        moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding
+    )
     levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
     last = symmetric(measured[-1])
-    carried = jax.vmap(lambda t: frobenius(jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]))(levels)
+    carried = jax.vmap(
+        lambda t: frobenius(
+            jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]
+        )
+    )(levels)
     # What is left where nothing is learned is, in the layers below, its root.
     left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
     # A Newton step errs by its square, so twice its length is a bound while it is short.
     share = reported_share(trajectory, moments)
     stationarity = 2 * (carried + left) * share
 
-    start = measure.imbalance_norms(on_range(trajectory.start, project)) if imbalance is None else imbalance
+    start = (
+        measure.imbalance_norms(on_range(trajectory.start, project))
+        if imbalance is None
+        else imbalance
+    )
     gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
     trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
@@ -105,7 +138,8 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
     parts = {
         "start": imbalance_bound(grams, start) / size,
-        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift) / size,
+        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift)
+        / size,
         "stationarity": stationarity / size,
         "noise": flutter / size,
         "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
@@ -117,7 +151,11 @@ def _compare(prediction: LayerPrediction, trajectory: Trajectory, imbalance: Arr
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
-    weights = diagonal(measured) if directions is None else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
+    weights = (
+        diagonal(measured)
+        if directions is None
+        else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
+    )
     return Verdict(
         discrepancy=discrepancy,
         parts=parts,

@@ -39,10 +39,15 @@ class Exact(eqx.Module):
 def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]:
     """Random orthonormal columns for every layer, as many as the network is wide."""
     r = min(sizes)
-    return [jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0] for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)]
+    return [
+        jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0]
+        for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)
+    ]
 
 
-def singular(matrix: Float[Array, "k d"], kept: Int[Array, ""], r: int) -> tuple[Array, Array, Array]:
+def singular(
+    matrix: Float[Array, "k d"], kept: Int[Array, ""], r: int
+) -> tuple[Array, Array, Array]:
     r"""$U$, $\sigma$ and $V$ of the `r` largest singular values, zero beyond those `kept`.
 
     Every row of $V$ has the precision of its own size: the columns of `matrix` lie decades apart where strengths do.
@@ -60,13 +65,18 @@ def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray
     r, depth = min(sizes), len(sizes) - 1
     minimiser = prediction.minimiser
     modes = minimiser.modes * jnp.sqrt(jnp.maximum(minimiser.signal_fraction, 0))
-    _, values, right = singular(jnp.where(jnp.arange(modes.shape[1]) < minimiser.kept, modes, 0).T, minimiser.kept, r)
+    _, values, right = singular(
+        jnp.where(jnp.arange(modes.shape[1]) < minimiser.kept, modes, 0).T, minimiser.kept, r
+    )
     return Exact((right, *frames(key, sizes, values.dtype)[1:]), roots(values, depth))
 
 
 def roots(values: Float[Array, " r"], depth: int) -> Float[Array, "L r"]:
     """The singular values of every layer."""
-    return jnp.broadcast_to(jnp.where(values > 0, jnp.where(values > 0, values, 1) ** (1 / depth), 0), (depth, values.size))
+    return jnp.broadcast_to(
+        jnp.where(values > 0, jnp.where(values > 0, values, 1) ** (1 / depth), 0),
+        (depth, values.size),
+    )
 
 
 def off(own: Exact, level: Array, mode: Array, factor: Array) -> Exact:
@@ -85,11 +95,22 @@ def weight_off(own: Exact, level: Array, change: Array, key: PRNGKeyArray) -> tu
     squares = own.roots[0] ** (2 * (level + 1))
     relative = change / jnp.where(squares > 0, squares, 1)
     fits = (squares > 0) & (relative < 0.5)
-    choice = jnp.argmax(jnp.where(fits, 1 + jax.random.uniform(key, squares.shape, squares.dtype), squares / (1 + jnp.sum(squares))))
+    choice = jnp.argmax(
+        jnp.where(
+            fits,
+            1 + jax.random.uniform(key, squares.shape, squares.dtype),
+            squares / (1 + jnp.sum(squares)),
+        )
+    )
     return choice, 1 + relative[choice]
 
 
-def run_of(start: DeepLinear, end: DeepLinear, moments: Moments | TargetMoments, loss: AbstractLoss = spectral) -> Run:
+def run_of(
+    start: DeepLinear,
+    end: DeepLinear,
+    moments: Moments | TargetMoments,
+    loss: AbstractLoss = spectral,
+) -> Run:
     """A run that says that it has converged, without any gradient left."""
     zero = jnp.zeros((), end.layers[0].dtype)
     pair = jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end)

@@ -28,7 +28,12 @@ def predict(problem: Task) -> LayerPrediction:
 
 def train(problem: Task) -> Run:
     """Gradient flow to stationarity."""
-    return flow(problem.start(), problem.moments, stiff=problem.stiff, max_steps=4_000 if problem.stiff else 100_000)
+    return flow(
+        problem.start(),
+        problem.moments,
+        stiff=problem.stiff,
+        max_steps=4_000 if problem.stiff else 100_000,
+    )
 
 
 def loss_rounding(minimiser: SpectralMinimiser, outputs: Float[Array, ""]) -> Float[Array, ""]:
@@ -50,11 +55,18 @@ def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
     return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
 
 
-def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Any, LayerPrediction], LayerPrediction]:
+def with_exponents(
+    exponent: Callable[[Array, int], Array],
+) -> Callable[[Any, LayerPrediction], LayerPrediction]:
     """The prediction with another exponent than l / L for layer l of L."""
 
     def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
-        return _raised(prediction, exponent(jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth))
+        return _raised(
+            prediction,
+            exponent(
+                jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth
+            ),
+        )
 
     return wrong
 
@@ -62,4 +74,9 @@ def with_exponents(exponent: Callable[[Array, int], Array]) -> Callable[[Any, La
 @eqx.filter_jit
 def _raised(prediction: LayerPrediction, levels: Array) -> LayerPrediction:
     """The last Gram to these powers, as those of the layers."""
-    return replace(prediction, grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(levels))
+    return replace(
+        prediction,
+        grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(
+            levels
+        ),
+    )

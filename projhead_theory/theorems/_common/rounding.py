@@ -30,9 +30,13 @@ def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array
     steps have random signs (Higham and Mary 2019): their sum is within $6.4 \sqrt{\sum_t e_t^2}$, and never beyond
     $\sum_t e_t$. That is for decays that shrink what is there, $|1 - \eta\gamma| \le 1$: beyond, old errors grow as well.
     """
-    norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))  # noqa: E731
+    norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))
     width = max(networks.sizes)
-    pairs = [(norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)]
+    pairs = [
+        (norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)
+    ]
     each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
     each = each * jnp.finfo(each.dtype).eps
-    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + imbalance_rounding(networks)
+    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + imbalance_rounding(
+        networks
+    )

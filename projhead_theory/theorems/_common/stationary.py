@@ -27,7 +27,9 @@ class Stationary(eqx.Module):
     saddle: Bool[Array, ""]
 
 
-def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Array, "p d"], width: int, noise: Array) -> Stationary:
+def nearest_stationary(
+    moments: Moments, whitening: Whitening, matrix: Float[Array, "p d"], width: int, noise: Array
+) -> Stationary:
     r"""The stationary point next to a network $W$ of smallest width $p$. Nothing of the closed form enters.
 
     In whitened coordinates $\tilde W = W F^\top$, of singular values $\sigma$ in directions $V$, and $T$, the gradient is
@@ -57,7 +59,7 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
     step = jnp.where(both, t - jnp.diag(squares), 0) + across + across.T
     left = jnp.where(neither & ~full, jnp.diag(squares), 0)
     outward = matmul(whitening.inverse, vt.T)
-    back = lambda x: symmetric(matmul(matmul(outward, x), outward.T))  # noqa: E731
+    back = lambda x: symmetric(matmul(matmul(outward, x), outward.T))
     return Stationary(
         step=back(step),
         left=back(left),
@@ -68,7 +70,9 @@ def nearest_stationary(moments: Moments, whitening: Whitening, matrix: Float[Arr
     )
 
 
-def reported_share(trajectory: Trajectory, moments: Moments | TargetMoments, loss: AbstractLoss = spectral) -> Float[Array, ""]:
+def reported_share(
+    trajectory: Trajectory, moments: Moments | TargetMoments, loss: AbstractLoss = spectral
+) -> Float[Array, ""]:
     """The gradient that a run reports over that of its final network, at most one.
 
     A run is granted no more than it reports: one of another objective may have stopped where this loss still has a gradient.

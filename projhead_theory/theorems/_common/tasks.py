@@ -52,12 +52,26 @@ class Task(eqx.Module):
         if self.depth > 1:
             yield lambda: Task(self.moments, self.key, self.scale, sizes[:-1], self.stiff)
         if self.width > 1:
-            yield lambda: Task(self.moments, self.key, self.scale, (sizes[0], *(w - 1 for w in sizes[1:])), self.stiff)
+            yield lambda: Task(
+                self.moments,
+                self.key,
+                self.scale,
+                (sizes[0], *(w - 1 for w in sizes[1:])),
+                self.stiff,
+            )
         for i in range(sizes[0] if sizes[0] > 1 else 0):
             keep = jnp.asarray([j for j in range(sizes[0]) if j != i])
-            part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]  # noqa: E731
-            yield lambda part=part: Task(Moments(part(cross), part(second)), self.key, self.scale, (sizes[0] - 1, *sizes[1:]), self.stiff)
-        yield from rounded(lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff))
+            part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]
+            yield lambda part=part: Task(
+                Moments(part(cross), part(second)),
+                self.key,
+                self.scale,
+                (sizes[0] - 1, *sizes[1:]),
+                self.stiff,
+            )
+        yield from rounded(
+            lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff)
+        )
 
 
 def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
@@ -69,8 +83,15 @@ def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
 def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
     place, jitter = jax.random.split(jax.random.fold_in(key, index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
-    fractions = grid + 0.3 / sizes[0] * jax.random.uniform(jitter, (sizes[0],), grid.dtype, -0.5, 0.5)
-    return Task(random_moments(place, fractions, condition=5.0), jax.random.fold_in(key, 1000 + index), jnp.asarray(0.5, grid.dtype), sizes)
+    fractions = grid + 0.3 / sizes[0] * jax.random.uniform(
+        jitter, (sizes[0],), grid.dtype, -0.5, 0.5
+    )
+    return Task(
+        random_moments(place, fractions, condition=5.0),
+        jax.random.fold_in(key, 1000 + index),
+        jnp.asarray(0.5, grid.dtype),
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -87,8 +108,12 @@ def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
     dtype = jnp.result_type(float)
     decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
     strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
-    faint = jnp.where(jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3))
-    return jnp.where(jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength)
+    faint = jnp.where(
+        jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3)
+    )
+    return jnp.where(
+        jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength
+    )
 
 
 def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -96,8 +121,12 @@ def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, "
     if values.size == 1:
         return values
     k1, k2, k3 = jax.random.split(key, 3)
-    gap = jnp.where(jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1))
-    return jnp.where(jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values)
+    gap = jnp.where(
+        jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1)
+    )
+    return jnp.where(
+        jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values
+    )
 
 
 def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
@@ -159,7 +188,10 @@ class FeatureTask(eqx.Module):
         for i in range(d if d > 1 else 0):
             keep = jnp.asarray([j for j in range(d) if j != i])
             yield lambda keep=keep: dataclasses.replace(
-                self, cross=self.cross[keep], second=self.second[keep], start_weight=self.start_weight[keep]
+                self,
+                cross=self.cross[keep],
+                second=self.second[keep],
+                start_weight=self.start_weight[keep],
             )
         yield from rounded(lambda r: valid(r(self)))
 
@@ -175,7 +207,11 @@ def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
 
     def one(r: Callable[[Any], Any]) -> Any:
         data = problem.data
-        return eqx.tree_at(lambda p: p.data, r(problem), Moments(r(data.cross), r(data.second)) if isinstance(data, Moments) else data)
+        return eqx.tree_at(
+            lambda p: p.data,
+            r(problem),
+            Moments(r(data.cross), r(data.second)) if isinstance(data, Moments) else data,
+        )
 
     return rounded(one)
 
@@ -193,7 +229,9 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 
 
 @eqx.filter_jit
-def aligned(weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None) -> DeepLinear:
+def aligned(
+    weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None
+) -> DeepLinear:
     """A start along the axes, or these directions, compiled once for their number and this depth."""
     axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
     return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))

@@ -50,7 +50,9 @@ class Run(eqx.Module):
     def forced_error(self, depth: int) -> Float[Array, ""]:
         """`local_error`, where both runs took the same number of steps: records so dense that they left no choice."""
         dtype = self.fine.times.dtype
-        return jnp.where(self.fine.steps > self.coarse.steps, 0, jnp.asarray(local_error(dtype, depth), dtype))
+        return jnp.where(
+            self.fine.steps > self.coarse.steps, 0, jnp.asarray(local_error(dtype, depth), dtype)
+        )
 
     @property
     def settled(self) -> Bool[Array, ""]:
@@ -59,7 +61,9 @@ class Run(eqx.Module):
     @property
     def reached(self) -> Bool[Array, ""]:
         """Whether both runs got to their end, stationary or not."""
-        return ~((self.fine.ended == Ended.solver_failed) | (self.coarse.ended == Ended.solver_failed))
+        return ~(
+            (self.fine.ended == Ended.solver_failed) | (self.coarse.ended == Ended.solver_failed)
+        )
 
     @property
     def finite(self) -> Bool[Array, ""]:
@@ -88,7 +92,9 @@ def in_place_of(own: Run, trajectory: Trajectory) -> Run:
     """Another run of the same records in place of the claim's own, granted the integration error of the claim's own and no more."""
     names = ("networks", "loss", "gradient_norm", "ended")
     fine = dataclasses.replace(own.fine, **{name: getattr(trajectory, name) for name in names})
-    nearby = jax.tree.map(lambda new, a, b: new + (b - a), trajectory.networks, own.fine.networks, own.coarse.networks)
+    nearby = jax.tree.map(
+        lambda new, a, b: new + (b - a), trajectory.networks, own.fine.networks, own.coarse.networks
+    )
     return Run(fine, dataclasses.replace(fine, networks=nearby))
 
 
@@ -125,7 +131,9 @@ def flow(
     return Run(run(1), run(COARSER))
 
 
-def trained(network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any) -> Measured:
+def trained(
+    network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any
+) -> Measured:
     """Train by gradient flow to stationarity, and measure a quantity of the network: the measurement of a user's own claim.
 
     **Arguments:** `network`: the start; `data`; `quantity`: network -> `(k,)` or `(k, m)`; `options`: those of
@@ -137,8 +145,11 @@ def trained(network: Network, data: Data, quantity: Callable[[Network], Any], **
     """
     run = flow(network, data, **options)
     fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))
-    rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))  # noqa: E731
+    rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))
     eps = jnp.finfo(fine.dtype).eps
     step = local_error(fine.dtype, network.depth) * rows(fine)
-    errors = {"integration": rows(fine - coarse) + step, "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine)}
+    errors = {
+        "integration": rows(fine - coarse) + step,
+        "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine),
+    }
     return Measured(fine, errors, settled=run.settled, finite=run.finite)

@@ -60,23 +60,38 @@ class Training(eqx.Module):
 def train(problem: Training, decay: Any = None) -> Run:
     """Gradient flow up to the end, whether stationary or not."""
     decay = problem.decay if decay is None else decay
-    return flow(problem.start(), problem.data, loss=problem.loss, until=problem.until, decay=decay, record=problem.times, stationarity=0.0)
+    return flow(
+        problem.start(),
+        problem.data,
+        loss=problem.loss,
+        until=problem.until,
+        decay=decay,
+        record=problem.times,
+        stationarity=0.0,
+    )
 
 
 @eqx.filter_jit
-def judge_kept(prediction: tuple[Array, ...], run: Run, quantity: Quantity = measure.imbalance) -> Verdict:
+def judge_kept(
+    prediction: tuple[Array, ...], run: Run, quantity: Quantity = measure.imbalance
+) -> Verdict:
     """Each imbalance along the run, `(T + 1, p, p)`, against the predicted one, in units of the largest squared layer norm."""
     seen, coarse = (jax.vmap(quantity)(t.networks) for t in (run.fine, run.coarse))
     size = largest(run.fine.networks)
     apart = jnp.stack([frobenius(a - b) for a, b in zip(seen, prediction, strict=True)]) / size
-    integration = jnp.stack([jnp.max(frobenius(a - b)) for a, b in zip(seen, coarse, strict=True)]) / size
+    integration = (
+        jnp.stack([jnp.max(frobenius(a - b)) for a, b in zip(seen, coarse, strict=True)]) / size
+    )
     # What the check must see: the imbalance moving as far as the layers' own W W^T do, or as far as it is predicted to.
     squares = (jax.vmap(lambda w: matmul(w, w.T))(w) for w in run.fine.networks.layers)
     grown = jnp.stack([jnp.max(frobenius(s - s[:1])) for s in squares])
     moved = jnp.stack([jnp.max(frobenius(p - p[:1])) for p in prediction])
     return Verdict(
         discrepancy=jnp.max(apart, axis=1),
-        parts={"integration": integration, "rounding": jnp.full_like(integration, imbalance_rounding(run.fine.networks) / size)},
+        parts={
+            "integration": integration,
+            "rounding": jnp.full_like(integration, imbalance_rounding(run.fine.networks) / size),
+        },
         effect=jnp.where(moved > 0, moved, jnp.maximum(grown[1:], grown[:-1])) / size,
         predicted=jnp.stack([frobenius(p) for p in prediction]),
         measured=jnp.stack([frobenius(s) for s in seen]),
@@ -87,9 +102,19 @@ def judge_kept(prediction: tuple[Array, ...], run: Run, quantity: Quantity = mea
     )
 
 
-def training_on(key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: float = 20.0) -> Training:
+def training_on(
+    key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: float = 20.0
+) -> Training:
     number = functools.partial(jnp.asarray, dtype=jnp.result_type(float))
-    return Training(loss, data, jax.random.fold_in(key, 3000), number(SCALES), number(until), number(decay), SIZES)
+    return Training(
+        loss,
+        data,
+        jax.random.fold_in(key, 3000),
+        number(SCALES),
+        number(until),
+        number(decay),
+        SIZES,
+    )
 
 
 def gaussian_features() -> ContrastiveProblem:
@@ -100,10 +125,14 @@ def class_means(key: PRNGKeyArray) -> Labelled:
     k1, k2 = jax.random.split(jax.random.fold_in(key, 5000))
     labels = jnp.arange(PAIRS) % CLASSES
     centres = jax.random.normal(k1, (CLASSES, DIM), jnp.result_type(float))
-    return Labelled(centres[labels] + 0.5 * jax.random.normal(k2, (PAIRS, DIM), centres.dtype), labels)
+    return Labelled(
+        centres[labels] + 0.5 * jax.random.normal(k2, (PAIRS, DIM), centres.dtype), labels
+    )
 
 
-def harder_training(sizes: tuple[int, ...], decay: bool = False) -> Callable[[PRNGKeyArray], Training]:
+def harder_training(
+    sizes: tuple[int, ...], decay: bool = False
+) -> Callable[[PRNGKeyArray], Training]:
     """Draws for a random search: strengths over six decades, layers of unlike scales, any decay."""
 
     def draw(key: PRNGKeyArray) -> Training:
@@ -116,7 +145,11 @@ def harder_training(sizes: tuple[int, ...], decay: bool = False) -> Callable[[PR
         # Until the fastest mode has moved: there the imbalance has every chance to.
         pace = reach * jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
         until = 10.0 ** jax.random.uniform(k[2], (), dtype, -1, 1) / pace
-        rate = 10.0 ** jax.random.uniform(k[3], (), dtype, -2, 0) / until if decay else jnp.zeros((), dtype)
+        rate = (
+            10.0 ** jax.random.uniform(k[3], (), dtype, -2, 0) / until
+            if decay
+            else jnp.zeros((), dtype)
+        )
         return Training(losses.spectral, moments, k[1], scales, until, rate, sizes, max_steps=4_000)
 
     return draw
@@ -127,7 +160,14 @@ def with_optimiser(optimiser: Callable, step: float):
         steps = 2_000
         at = even_steps(steps, RECORDS)
         trajectory = gradient_descent(
-            problem.start(), problem.data, loss=problem.loss, optimiser=optimiser, step=step, steps=steps, decay=problem.decay, record=at
+            problem.start(),
+            problem.data,
+            loss=problem.loss,
+            optimiser=optimiser,
+            step=step,
+            steps=steps,
+            decay=problem.decay,
+            record=at,
         )
         return in_place_of(own, trajectory)
 

@@ -65,7 +65,12 @@ def conserves(quantity: Quantity = measure.imbalance) -> Claim:
         statement="Under gradient flow on any differentiable loss of the network's output, every imbalance "
         "D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
         latex=r"\frac{d}{dt}\left(W_{l+1}^\top W_{l+1} - W_l W_l^\top\right) = 0",
-        hypotheses=("linear network", "gradient flow", "a differentiable loss of the output", "no weight decay"),
+        hypotheses=(
+            "linear network",
+            "gradient flow",
+            "a differentiable loss of the output",
+            "no weight decay",
+        ),
         source="paper section 3; Arora et al. 2018 for deep linear networks",
         problems=_losses,
         predict=functools.partial(constant, quantity=quantity),
@@ -81,7 +86,11 @@ def conserves(quantity: Quantity = measure.imbalance) -> Claim:
                 measure=lambda problem, own: train(problem, 0.05),
             ),
             Control("adam", "trains with Adam", measure=with_optimiser(optax.adam, 5e-3)),
-            Control("finite-step", "trains by gradient descent with a large step", measure=with_optimiser(optax.sgd, 3e-2)),
+            Control(
+                "finite-step",
+                "trains by gradient descent with a large step",
+                measure=with_optimiser(optax.sgd, 3e-2),
+            ),
         ),
         search=(
             harder_training((3, 2, 4)),

@@ -79,10 +79,16 @@ def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
         "record": at,
     }
     if isinstance(problem.data, ContrastiveProblem):
-        trajectory = stochastic(problem.start(), problem.data, key=problem.key, batch=problem.batch, **options)
+        trajectory = stochastic(
+            problem.start(), problem.data, key=problem.key, batch=problem.batch, **options
+        )
     else:
         trajectory = gradient_descent(problem.start(), problem.data, **options)
-    return Steps(trajectory.networks, _gradients(problem, trajectory.networks), ~(trajectory.ended == Ended.diverged))
+    return Steps(
+        trajectory.networks,
+        _gradients(problem, trajectory.networks),
+        ~(trajectory.ended == Ended.diverged),
+    )
 
 
 @eqx.filter_jit
@@ -91,7 +97,11 @@ def _gradients(problem: Descent, networks: LinearNetwork) -> tuple[Array, ...]:
 
     def one(item: tuple[Array, LinearNetwork]) -> tuple[Array, ...]:
         i, network = item
-        data = minibatch(source, problem.key, i, problem.batch) if isinstance(source, ContrastiveProblem) else source
+        data = (
+            minibatch(source, problem.key, i, problem.batch)
+            if isinstance(source, ContrastiveProblem)
+            else source
+        )
         return layer_gradients(network, data)
 
     return jax.lax.map(one, (jnp.arange(problem.steps), jax.tree.map(lambda w: w[:-1], networks)))
@@ -108,16 +118,24 @@ def judge_discrete(prediction: Law, steps: Steps) -> Verdict:
         exact = discrete_imbalance(predicted, g, p.step, p.decay)
         shrunk = tuple((1 - p.step * p.decay) ** 2 * d for d in predicted)
         following = tuple(s + p.second * (f - s) for f, s in zip(exact, shrunk, strict=True))
-        return following, jnp.stack([frobenius(f - s) for f, s in zip(following, measured, strict=True)])
+        return following, jnp.stack(
+            [frobenius(f - s) for f, s in zip(following, measured, strict=True)]
+        )
 
-    _, error = jax.lax.scan(follow, tuple(d[0] for d in seen), (steps.gradients, tuple(d[1:] for d in seen)))
+    _, error = jax.lax.scan(
+        follow, tuple(d[0] for d in seen), (steps.gradients, tuple(d[1:] for d in seen))
+    )
     size = largest(steps.networks)
     # What the check must see: the whole second-order term.
     squares = jnp.stack([jnp.sum(g * g) for g in steps.gradients]) * p.step**2
     count = len(seen)
     return Verdict(
         discrepancy=jnp.max(error, axis=0) / size,
-        parts={"rounding": jnp.full(count, rounding_of_steps(steps.networks, steps.gradients, p.step) / size)},
+        parts={
+            "rounding": jnp.full(
+                count, rounding_of_steps(steps.networks, steps.gradients, p.step) / size
+            )
+        },
         effect=(squares[1:] + squares[:-1]) / size,
         predicted=jnp.zeros_like(error.T),
         measured=error.T / size,
@@ -130,16 +148,24 @@ def judge_discrete(prediction: Law, steps: Steps) -> Verdict:
 def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
     number = functools.partial(jnp.asarray, dtype=jnp.result_type(float))
     start = jax.random.fold_in(key, 3000)
-    for data, step in ((task(key, SIZES).moments, 5e-2), (gaussian_features(), 2e-2), (task(key, SIZES, 1).moments, 2e-2)):
+    for data, step in (
+        (task(key, SIZES).moments, 5e-2),
+        (gaussian_features(), 2e-2),
+        (task(key, SIZES, 1).moments, 2e-2),
+    ):
         yield Descent(data, start, number(SCALES), number(step), number(0.05), SIZES)
-    yield Descent(task(key, SIZES, 2).moments, start, number(SCALES), number(5e-2), number(0.0), SIZES)
+    yield Descent(
+        task(key, SIZES, 2).moments, start, number(SCALES), number(5e-2), number(0.0), SIZES
+    )
 
 
 def _harder_descent(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Descent]:
     def draw(key: PRNGKeyArray) -> Descent:
         k = jax.random.split(key, 3)
         training = harder_training(sizes, decay=True)(k[0])
-        step = 0.1 * training.until * 10.0 ** jax.random.uniform(k[1], (), training.until.dtype, -2, 0)
+        step = (
+            0.1 * training.until * 10.0 ** jax.random.uniform(k[1], (), training.until.dtype, -2, 0)
+        )
         return Descent(training.data, k[2], training.scales, step, training.decay, sizes, steps=100)
 
     return draw
@@ -154,7 +180,11 @@ CLAIM = Claim(
     statement="At every step of gradient descent, on the full batch or on minibatches, D_l becomes "
     "(1 - step decay)^2 D_l + step^2 (G_(l+1)^T G_(l+1) - G_l G_l^T), exactly.",
     latex=r"D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 \left(G_{l+1}^\top G_{l+1} - G_l G_l^\top\right)",
-    hypotheses=("linear network", "gradient descent without momentum", "any step, any decay, any batch"),
+    hypotheses=(
+        "linear network",
+        "gradient descent without momentum",
+        "any step, any decay, any batch",
+    ),
     source="beyond the paper",
     problems=_descents,
     predict=law,
@@ -164,12 +194,18 @@ CLAIM = Claim(
         "layers #, #": (1e-10, 0.01),
     },
     controls=(
-        Control("momentum", "trains with momentum 0.9", measure=_with(jax.tree_util.Partial(optax.sgd, momentum=0.9))),
+        Control(
+            "momentum",
+            "trains with momentum 0.9",
+            measure=_with(jax.tree_util.Partial(optax.sgd, momentum=0.9)),
+        ),
         Control("adam", "trains with Adam", measure=_with(optax.adam)),
         Control(
             "first-order",
             "predicts with the second-order term left out",
-            predict=lambda problem, own: dataclasses.replace(own, second=jnp.zeros_like(own.second)),
+            predict=lambda problem, own: dataclasses.replace(
+                own, second=jnp.zeros_like(own.second)
+            ),
         ),
     ),
     search=(_harder_descent((3, 2, 4)), _harder_descent((2, 3, 2, 2))),

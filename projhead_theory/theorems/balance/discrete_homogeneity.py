@@ -75,19 +75,31 @@ def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
     """Every step of a run, with the gradient of the very minibatch it was taken on."""
     p = problem
     at = np.arange(p.steps + 1)
-    run = stochastic(p.start, p.source, key=p.key, step=p.step, steps=p.steps, batch=p.batch, optimiser=optimiser, decay=p.decay, record=at)
+    run = stochastic(
+        p.start,
+        p.source,
+        key=p.key,
+        step=p.step,
+        steps=p.steps,
+        batch=p.batch,
+        optimiser=optimiser,
+        decay=p.decay,
+        record=at,
+    )
     return _followed(p, run.networks, ~(run.ended == Ended.diverged))
 
 
 @eqx.filter_jit
 def _followed(problem: Descent, networks: NonlinearNetwork, finite: Array) -> Steps:
     p = problem
-    squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))  # noqa: E731
+    squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))
 
     def one(item: tuple[Array, NonlinearNetwork]) -> tuple[tuple[Array, ...], Array]:
         i, network = item
         gradient = trained_gradient(network, minibatch(p.source, p.key, i, p.batch))
-        return measure.homogeneity(gradient), squares(network.layers) + p.step**2 * squares(gradient)
+        return measure.homogeneity(gradient), squares(network.layers) + p.step**2 * squares(
+            gradient
+        )
 
     before = jax.tree.map(lambda x: x[:-1], networks)
     gradients, sizes = jax.lax.map(one, (jnp.arange(p.steps), before))
@@ -100,10 +112,16 @@ def judge_steps(prediction: Law, steps: Steps) -> Verdict:
     p = prediction
     shrink = (1 - p.step * p.decay) ** 2
 
-    def follow(predicted: tuple[Array, ...], now: tuple[Any, Any]) -> tuple[tuple[Array, ...], Array]:
+    def follow(
+        predicted: tuple[Array, ...], now: tuple[Any, Any]
+    ) -> tuple[tuple[Array, ...], Array]:
         gradients, measured = now
-        following = tuple(shrink * x + p.second * p.step**2 * g for x, g in zip(predicted, gradients, strict=True))
-        return following, jnp.stack([jnp.max(jnp.abs(f - m)) for f, m in zip(following, measured, strict=True)])
+        following = tuple(
+            shrink * x + p.second * p.step**2 * g for x, g in zip(predicted, gradients, strict=True)
+        )
+        return following, jnp.stack(
+            [jnp.max(jnp.abs(f - m)) for f, m in zip(following, measured, strict=True)]
+        )
 
     first, rest = tuple(x[0] for x in steps.kept), tuple(x[1:] for x in steps.kept)
     _, error = jax.lax.scan(follow, first, (steps.gradients, rest))
@@ -112,7 +130,9 @@ def judge_steps(prediction: Law, steps: Steps) -> Verdict:
     # many squares.
     width = max(x.shape[1] for x in steps.kept)
     each = 2 * eps * steps.sizes
-    rounding = jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + 2 * width * eps * size
+    rounding = (
+        jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + 2 * width * eps * size
+    )
     # What the check must see: the whole second-order term.
     moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in steps.gradients]) * p.step**2
     count = len(steps.kept)
@@ -131,7 +151,7 @@ def judge_steps(prediction: Law, steps: Steps) -> Verdict:
 @eqx.filter_jit
 def _descent(key: PRNGKeyArray, index: Array, kind: str) -> Descent:
     k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 2)
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))  # noqa: E731
+    number = lambda x: jnp.asarray(x, jnp.result_type(float))
     return Descent(_source(), _network(k[0], kind), k[1], number(4e-3), number(0.05))
 
 
@@ -145,7 +165,11 @@ CLAIM = Claim(
     statement="At every step of gradient descent on minibatches, what a homogeneous unit conserves in continuous time is multiplied by "
     "(1 - step decay)^2, and the same quantity of its gradients, times step^2, is added, exactly.",
     latex=r"Q_k \leftarrow (1 - \eta\gamma)^2 Q_k + \eta^2 \left(\|g_{v_k}\|^2 + g_{b_k}^2 - \|g_{u_k}\|^2\right)",
-    hypotheses=("homogeneous units", "gradient descent without momentum", "any step, any decay, any batch"),
+    hypotheses=(
+        "homogeneous units",
+        "gradient descent without momentum",
+        "any step, any decay, any batch",
+    ),
     source="beyond the paper",
     problems=_descents,
     predict=law,
@@ -158,13 +182,19 @@ CLAIM = Claim(
         Control(
             "momentum",
             "trains with momentum 0.9",
-            measure=lambda problem, own: descend(problem, jax.tree_util.Partial(optax.sgd, momentum=0.9)),
+            measure=lambda problem, own: descend(
+                problem, jax.tree_util.Partial(optax.sgd, momentum=0.9)
+            ),
         ),
-        Control("adam", "trains with Adam", measure=lambda problem, own: descend(problem, optax.adam)),
+        Control(
+            "adam", "trains with Adam", measure=lambda problem, own: descend(problem, optax.adam)
+        ),
         Control(
             "first-order",
             "predicts with the second-order term left out",
-            predict=lambda problem, own: dataclasses.replace(own, second=jnp.zeros_like(own.second)),
+            predict=lambda problem, own: dataclasses.replace(
+                own, second=jnp.zeros_like(own.second)
+            ),
         ),
     ),
     quick=1,

@@ -59,14 +59,21 @@ def constant(problem: Training, quantity: Quantity = _columns) -> tuple[Array, .
 def train(problem: Training, decay: Any = None) -> Run:
     p = problem
     decay = p.decay if decay is None else decay
-    return flow(p.start, p.data, loss=p.loss, until=p.until, decay=decay, record=p.times, stationarity=0.0)
+    return flow(
+        p.start, p.data, loss=p.loss, until=p.until, decay=decay, record=p.times, stationarity=0.0
+    )
 
 
 def _steps(optimiser: Callable, step: float) -> Callable[[Training, Run], Run]:
     def run(problem: Training, own: Run) -> Run:
         p, steps = problem, 1_000
         at = even_steps(steps, RECORDS)
-        return in_place_of(own, gradient_descent(p.start, p.data, loss=p.loss, optimiser=optimiser, step=step, steps=steps, record=at))
+        return in_place_of(
+            own,
+            gradient_descent(
+                p.start, p.data, loss=p.loss, optimiser=optimiser, step=step, steps=steps, record=at
+            ),
+        )
 
     return run
 
@@ -78,7 +85,9 @@ def _diagonal(key: PRNGKeyArray, depth: int, index: Array) -> Training:
     dtype = jnp.result_type(float)
     weights = jax.random.uniform(k[0], (depth, DIM), dtype, 0.7, 1.4).at[1, -1].set(0.01)
     thresholds = jax.random.uniform(k[1], (depth, DIM), dtype, 0.05, 0.2)
-    problem = ContrastiveProblem(Features(jnp.asarray([1.0, 1.6, 0.8], dtype)), SignFlip(jnp.asarray([0.1, 0.0, 0.2], dtype)))
+    problem = ContrastiveProblem(
+        Features(jnp.asarray([1.0, 1.6, 0.8], dtype)), SignFlip(jnp.asarray([0.1, 0.0, 0.2], dtype))
+    )
     start = ThresholdedDiagonal(weights, thresholds, trained=True)
     return Training(losses.spectral, problem, start, jnp.asarray(10.0, dtype), jnp.zeros((), dtype))
 
@@ -98,7 +107,9 @@ def _with_fixed(problem: Training, own: Run) -> Run:
     trajectory = gradient_descent(start, p.data, loss=p.loss, step=1e-3, steps=steps, record=at)
     # As networks of the claim's own kind, so that the quantity is the one of trained thresholds.
     leaves, kind = jax.tree.leaves(trajectory.networks), jax.tree.structure(own.fine.networks)
-    return in_place_of(own, dataclasses.replace(trajectory, networks=jax.tree.unflatten(kind, leaves)))
+    return in_place_of(
+        own, dataclasses.replace(trajectory, networks=jax.tree.unflatten(kind, leaves))
+    )
 
 
 def conserves(quantity: Quantity = _columns) -> Claim:
@@ -122,10 +133,18 @@ def conserves(quantity: Quantity = _columns) -> Claim:
             "layers #, #": (9e-12, 0.01),
         },
         controls=(
-            Control("weight-decay", "trains with weight decay", measure=lambda problem, own: train(problem, problem.decay + 0.05)),
+            Control(
+                "weight-decay",
+                "trains with weight decay",
+                measure=lambda problem, own: train(problem, problem.decay + 0.05),
+            ),
             Control("fixed-thresholds", "trains the weights alone", measure=_with_fixed),
             Control("adam", "trains with Adam", measure=_steps(optax.adam, 1e-3)),
-            Control("finite-step", "trains by gradient descent with a large step", measure=_steps(optax.sgd, 2e-2)),
+            Control(
+                "finite-step",
+                "trains by gradient descent with a large step",
+                measure=_steps(optax.sgd, 2e-2),
+            ),
         ),
         quick=1,
     )

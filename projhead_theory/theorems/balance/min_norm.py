@@ -68,11 +68,16 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     zero = jnp.zeros_like(size)
     network = found.result.network
     rounding = 64 * sum(network.sizes) * eps
-    apart = network.depth * max(network.sizes) ** 0.5 * jnp.sum(measure.imbalance_norms(network)) / size
+    apart = (
+        network.depth * max(network.sizes) ** 0.5 * jnp.sum(measure.imbalance_norms(network)) / size
+    )
     # The product is kept to within `moved`, and the bound is a root of it: its relative error is at most as large, twice over.
     integration = found.integration / size + 2 * found.result.moved
     return Verdict(
-        discrepancy=jnp.stack([jnp.maximum(prediction - found.before, 0), jnp.abs(found.after - prediction)]) / size,
+        discrepancy=jnp.stack(
+            [jnp.maximum(prediction - found.before, 0), jnp.abs(found.after - prediction)]
+        )
+        / size,
         parts={
             "integration": jnp.stack([zero, integration]),
             "stationarity": jnp.stack([zero, apart]),
@@ -97,7 +102,9 @@ def _draw(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
-    for index, sizes in enumerate(((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))):
+    for index, sizes in enumerate(
+        ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
+    ):
         yield _draw(jax.random.fold_in(key, 12_000 + index), sizes)
 
 
@@ -110,7 +117,9 @@ def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Factorisation]:
     return draw
 
 
-def with_power(power: Callable[[int], float], factor: Callable[[int], float] = float) -> Callable[[Factorisation, Array], Array]:
+def with_power(
+    power: Callable[[int], float], factor: Callable[[int], float] = float
+) -> Callable[[Factorisation, Array], Array]:
     """The bound with another power of the singular values than 2 / L, or another factor before the sum than L."""
 
     @eqx.filter_jit
@@ -143,9 +152,21 @@ CLAIM = Claim(
         "least norm": (8e-4, 1e-4),
     },
     controls=(
-        Control("stopped-early", "stops the descent half-way and takes it for the least", measure=_stopped),
-        Control("wrong-exponent", "predicts the power 2 / (L + 1)", predict=with_power(lambda depth: 2 / (depth + 1))),
-        Control("nuclear", "predicts twice the nuclear norm, as at depth two", predict=with_power(lambda depth: 1.0, lambda depth: 2.0)),
+        Control(
+            "stopped-early",
+            "stops the descent half-way and takes it for the least",
+            measure=_stopped,
+        ),
+        Control(
+            "wrong-exponent",
+            "predicts the power 2 / (L + 1)",
+            predict=with_power(lambda depth: 2 / (depth + 1)),
+        ),
+        Control(
+            "nuclear",
+            "predicts twice the nuclear norm, as at depth two",
+            predict=with_power(lambda depth: 1.0, lambda depth: 2.0),
+        ),
     ),
     search=(_harder((3, 2, 3)), _harder((2, 3, 3, 2)), _harder((1, 1, 1, 1, 1))),
     quick=1,

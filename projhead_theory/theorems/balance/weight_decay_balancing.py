@@ -16,7 +16,17 @@ from ...simulation import gradient_descent
 from ...theory import decayed_imbalance
 from .._common.tasks import task
 from .._common.training import Run, in_place_of, step_numbers
-from ._training import DEPTH, SIZES, Training, class_means, harder_training, judge_kept, train, training_on, with_optimiser
+from ._training import (
+    DEPTH,
+    SIZES,
+    Training,
+    class_means,
+    harder_training,
+    judge_kept,
+    train,
+    training_on,
+    with_optimiser,
+)
 
 
 def decaying(problem: Training) -> tuple[Array, ...]:
@@ -33,7 +43,9 @@ def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
 
 def _uneven(step: Array) -> optax.GradientTransformation:
     """Plain steps with a weight decay of the first layer alone."""
-    first = lambda network: eqx.tree_at(lambda n: n.layers, jax.tree.map(lambda _: False, network), (True,) + (False,) * (DEPTH - 1))  # noqa: E731
+    first = lambda network: eqx.tree_at(
+        lambda n: n.layers, jax.tree.map(lambda _: False, network), (True,) + (False,) * (DEPTH - 1)
+    )
     return optax.chain(optax.add_decayed_weights(0.05, first), optax.sgd(step))
 
 
@@ -42,7 +54,13 @@ def _uneven_decay(problem: Training, own: Run) -> Run:
     step, steps = 1e-3, 20_000
     at = np.append(step_numbers(problem.times, step), steps + 1)
     trajectory = gradient_descent(
-        problem.start(), problem.data, loss=problem.loss, optimiser=_uneven, step=step, steps=steps + 1, record=at
+        problem.start(),
+        problem.data,
+        loss=problem.loss,
+        optimiser=_uneven,
+        step=step,
+        steps=steps + 1,
+        record=at,
     )
     return in_place_of(own, trajectory)
 
@@ -65,7 +83,9 @@ CLAIM = Claim(
         Control(
             "half-rate",
             "predicts decay at the rate of the weight decay, not twice that",
-            predict=lambda problem, own: decaying(dataclasses.replace(problem, decay=problem.decay / 2)),
+            predict=lambda problem, own: decaying(
+                dataclasses.replace(problem, decay=problem.decay / 2)
+            ),
         ),
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
         Control("adam", "trains with Adam", measure=with_optimiser(optax.adam, 5e-3)),

@@ -34,17 +34,31 @@ class Extinction(eqx.Module):
         return f"depth {self.depth}, one feature"
 
 
-def _descend(problem: Extinction, decay: Array, weight: Array, factor: float | Array) -> tuple[Array, Array, Array]:
+def _descend(
+    problem: Extinction, decay: Array, weight: Array, factor: float | Array
+) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
     p = problem
     start = aligned(weight[None], p.depth)
     moments = Moments(p.cross[None, None], p.second[None, None])
     eps = float(jnp.finfo(p.cross.dtype).eps)
     rtol = factor * eps**0.75
-    run = gradient_flow(start, moments, decay=decay, record=2, until=1e5 / p.cross, rtol=rtol, stationarity=10 * rtol)
+    run = gradient_flow(
+        start,
+        moments,
+        decay=decay,
+        record=2,
+        until=1e5 / p.cross,
+        rtol=rtol,
+        stationarity=10 * rtol,
+    )
     weight = jnp.abs(run.final.matrix[0, 0])
     share = 2 * p.depth * left_to_go(run.final, moments, decay)[0]
-    return weight, run.loss[-1], jnp.where(weight > 0, share, 0) * weight + local_error(weight.dtype, p.depth) * weight
+    return (
+        weight,
+        run.loss[-1],
+        jnp.where(weight > 0, share, 0) * weight + local_error(weight.dtype, p.depth) * weight,
+    )
 
 
 @eqx.filter_jit
@@ -58,7 +72,9 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
     def lower(decay: Array) -> tuple[Array, Array]:
-        weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(jnp.stack([large, small]))
+        weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(
+            jnp.stack([large, small])
+        )
         # Beyond the end of the upper minimum both runs end at zero, where rounding alone would rank them.
         alive = (energies[0] < energies[1]) & (weights[0] > 0.05 * large)
         ends = jnp.stack([weights, errors])
@@ -72,7 +88,9 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
         halve = share == 0
         return (jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)), end
 
-    shares = jnp.concatenate([jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)])
+    shares = jnp.concatenate(
+        [jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)]
+    )
     (a, b), ends = jax.lax.scan(step, (p.low, p.high), shares)
     middle = jnp.stack([a + b, b - a]) / 2
     value, error = jnp.concatenate([middle[None], ends[-2:]]).T
@@ -81,7 +99,9 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
 
 def measure_extinction(problem: Extinction) -> Measured:
     """The decay of the jump, and the weights just below and just above it."""
-    runs = [follow_minimum(problem, jnp.asarray(factor, problem.cross.dtype)) for factor in (1, COARSER)]
+    runs = [
+        follow_minimum(problem, jnp.asarray(factor, problem.cross.dtype)) for factor in (1, COARSER)
+    ]
     return _found(problem, *runs[0], runs[1][0])
 
 
@@ -109,13 +129,15 @@ def measure_vanishing_point(problem: Extinction) -> Measured:
     p = problem
     decays = jnp.stack([p.low, (p.low + p.high) / 2])
     large = 1.5 * jnp.sqrt(p.cross) / p.second
-    zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)  # noqa: E731
+    zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)
 
     def ends(factor: int) -> tuple[Array, Array]:
         """The three values, and by how much what training left may move each."""
         weights, _, left = jax.vmap(lambda decay: _descend(p, decay, large, factor))(decays)
         decay, moves = jax.value_and_grad(zero_of)(weights)
-        sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(jnp.asarray([-SIDE, SIDE], decay.dtype))
+        sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(
+            jnp.asarray([-SIDE, SIDE], decay.dtype)
+        )
         return jnp.append(decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
 
     (value, left), (coarse, _) = ends(1), ends(COARSER)
@@ -129,7 +151,11 @@ def measure_vanishing_point(problem: Extinction) -> Measured:
 
 
 def measure_end(problem: Extinction) -> Measured:
-    return eqx.filter_jit(measure_vanishing_point)(problem) if problem.depth == 1 else measure_extinction(problem)
+    return (
+        eqx.filter_jit(measure_vanishing_point)(problem)
+        if problem.depth == 1
+        else measure_extinction(problem)
+    )
 
 
 @eqx.filter_jit
@@ -196,7 +222,12 @@ CLAIM = Claim(
     statement="As weight decay grows, the minimum jumps from a positive weight to zero, in all layers at once, at a decay known in "
     "closed form; at depth one it gets there continuously.",
     latex=r"\gamma_c(L) = \frac{4c}{2L-1} \left(\frac{(2L-2)\,c}{(2L-1)\,q^2}\right)^{1 - 1/L}",
-    hypotheses=("linear network", "feature model", "width at least the dimension", "global minimum"),
+    hypotheses=(
+        "linear network",
+        "feature model",
+        "width at least the dimension",
+        "global minimum",
+    ),
     source="beyond the paper",
     problems=_ends,
     predict=predict_extinction,
@@ -209,9 +240,13 @@ CLAIM = Claim(
     },
     controls=(
         Control(
-            "spinodal", "predicts the jump where the upper minimum disappears, not where it stops being the lower one", predict=_spinodal
+            "spinodal",
+            "predicts the jump where the upper minimum disappears, not where it stops being the lower one",
+            predict=_spinodal,
         ),
-        Control("continuous", "predicts a weight that goes to zero without a jump", predict=_continuous),
+        Control(
+            "continuous", "predicts a weight that goes to zero without a jump", predict=_continuous
+        ),
     ),
     search=tuple(_harder_ends(depth) for depth in (1, 2, 3)),
     quick=1,

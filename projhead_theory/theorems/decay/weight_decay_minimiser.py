@@ -36,11 +36,14 @@ def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[
     identity = jnp.eye(moments.dim, dtype=decay.dtype)
 
     def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(g + decay * w for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True))
+        return tuple(
+            g + decay * w
+            for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True)
+        )
 
     def one(feature: Array) -> Array:
         along = tuple(w * feature for w in network.layers)
-        dot = lambda a, b: sum(jnp.sum(x * y) for x, y in zip(a, b, strict=True))  # noqa: E731
+        dot = lambda a, b: sum(jnp.sum(x * y) for x, y in zip(a, b, strict=True))
         gradient, bend = jax.jvp(slope, (network.layers,), (along,))
         force, curvature = jnp.abs(dot(gradient, along)), dot(bend, along)
         return jnp.where(force == 0, 0, jnp.where(curvature > 0, force / curvature, jnp.inf))
@@ -51,7 +54,14 @@ def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[
 def train(problem: FeatureTask) -> Finished:
     """Gradient flow with weight decay, from large weights, to stationarity."""
     p = problem
-    run = flow(p.start(), p.moments, decay=p.decay, record=p.times, until=p.times[-1], max_steps=p.max_steps)
+    run = flow(
+        p.start(),
+        p.moments,
+        decay=p.decay,
+        record=p.times,
+        until=p.times[-1],
+        max_steps=p.max_steps,
+    )
     return Finished(run, left_to_go(run.fine.final, p.moments, p.decay))
 
 
@@ -78,25 +88,30 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     measured = run.fine.weights()[-1]
     size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
     size = jnp.where(size > 0, size, 1)
-    norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size  # noqa: E731
-    integration = norm(run.error(lambda t: t.weights()[-1])) + local_error(size.dtype, depth) * norm(measured)
+    norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size
+    integration = norm(run.error(lambda t: t.weights()[-1])) + local_error(
+        size.dtype, depth
+    ) * norm(measured)
     # A Newton step errs by its square: twice its length is a bound while it is short.
     levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
     stationarity = norm(2 * levels * jnp.where(measured > 0, finished.share, 0) * measured)
     scale = jnp.maximum(jnp.abs(prediction.objective), jnp.finfo(size.dtype).tiny)
     loss = run.fine.loss[-1]
     eps = jnp.finfo(size.dtype).eps
-    both = lambda rows, last: jnp.append(rows, jnp.asarray(last, size.dtype))  # noqa: E731
+    both = lambda rows, last: jnp.append(rows, jnp.asarray(last, size.dtype))
     # What the check must see: weights, and an objective, without any decay at all being those predicted.
     return Verdict(
-        discrepancy=both(norm(measured - prediction.weights), jnp.abs(loss - prediction.objective) / scale),
+        discrepancy=both(
+            norm(measured - prediction.weights), jnp.abs(loss - prediction.objective) / scale
+        ),
         parts={
             "integration": both(integration, run.error(lambda t: t.loss[-1]) / scale),
             "stationarity": both(stationarity, 0),
             "rounding": both(jnp.full(depth, 256 * depth * eps), 256 * depth * eps),
         },
         effect=both(jnp.ones(depth, size.dtype), 1),
-        predicted=both(jnp.ones_like(size), 0)[:, None] * jnp.concatenate([prediction.weights, prediction.weights[-1:]]),
+        predicted=both(jnp.ones_like(size), 0)[:, None]
+        * jnp.concatenate([prediction.weights, prediction.weights[-1:]]),
         measured=jnp.concatenate([measured, measured[-1:]]),
         settled=run.settled,
         finite=run.finite,
@@ -107,7 +122,9 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
 
 def _decaying(key: PRNGKeyArray, depth: int, share: float, index: int = 0) -> FeatureTask:
     """Three features, and a decay that is this share of the largest that the weakest feature's minimum survives."""
-    return _decayed_features(key, depth, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
+    return _decayed_features(
+        key, depth, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index)
+    )
 
 
 @eqx.filter_jit
@@ -125,7 +142,9 @@ def _decayed_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
     yield _decaying(key, 3, 0.5)
     yield _decaying(key, 2, 0.6)
     yield _decaying(key, 1, 0.8)
-    yield _decaying(key, 2, 1.2, 1)  # beyond the end of the weakest feature: it goes extinct, the others stay
+    yield _decaying(
+        key, 2, 1.2, 1
+    )  # beyond the end of the weakest feature: it goes extinct, the others stay
     yield _decaying(key, 3, 0.9, 1)
     yield _decaying(key, 5, 0.5)
 
@@ -171,12 +190,22 @@ CLAIM = Claim(
         "objective": (2e-12, 0),
     },
     controls=(
-        Control("no-decay", "trains without the decay", measure=lambda problem, own: train(replace(problem, decay=0 * problem.decay))),
-        Control("doubled-decay", "predicts for twice the decay", predict=lambda problem, own: predict(problem, 2 * problem.decay)),
+        Control(
+            "no-decay",
+            "trains without the decay",
+            measure=lambda problem, own: train(replace(problem, decay=0 * problem.decay)),
+        ),
+        Control(
+            "doubled-decay",
+            "predicts for twice the decay",
+            predict=lambda problem, own: predict(problem, 2 * problem.decay),
+        ),
         Control(
             "one-weight",
             "predicts one and the same weight in every layer",
-            predict=lambda problem, own: replace(own, weights=jnp.broadcast_to(own.weights[-1], own.weights.shape)),
+            predict=lambda problem, own: replace(
+                own, weights=jnp.broadcast_to(own.weights[-1], own.weights.shape)
+            ),
         ),
     ),
     search=tuple(_harder_decaying(depth) for depth in (1, 2, 3)),

@@ -57,22 +57,42 @@ class PhaseCheck(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
-        columns = {name: plain(getattr(self, name)) for name in ("x", "y", "predicted", "measured", "tolerance")}
-        flags = {name: np.asarray(getattr(self, name)).tolist() for name in ("settled", "kept", "agrees", "decided", "misclassified")}
+        columns = {
+            name: plain(getattr(self, name))
+            for name in ("x", "y", "predicted", "measured", "tolerance")
+        }
+        flags = {
+            name: np.asarray(getattr(self, name)).tolist()
+            for name in ("settled", "kept", "agrees", "decided", "misclassified")
+        }
         return columns | flags
 
     def to_xarray(self):
         """The points as a labelled `xarray.Dataset`."""
         import xarray
 
-        names = ("predicted", "measured", "tolerance", "settled", "kept", "agrees", "decided", "misclassified")
+        names = (
+            "predicted",
+            "measured",
+            "tolerance",
+            "settled",
+            "kept",
+            "agrees",
+            "decided",
+            "misclassified",
+        )
         return xarray.Dataset(
             {name: (("point",), jax.device_get(getattr(self, name))) for name in names},
             coords={"x": ("point", jax.device_get(self.x)), "y": ("point", jax.device_get(self.y))},
         )
 
 
-def check_phase(diagram: PhaseDiagram, points: int, key: PRNGKeyArray, progress: Callable[[int], None] = lambda done: None) -> PhaseCheck:
+def check_phase(
+    diagram: PhaseDiagram,
+    points: int,
+    key: PRNGKeyArray,
+    progress: Callable[[int], None] = lambda done: None,
+) -> PhaseCheck:
     """Train networks at random points of a phase diagram, and measure on each which side of its head needs fewer labels.
 
     Balanced networks of width $d$, by gradient flow, in batches that compile once.
@@ -87,9 +107,13 @@ def check_phase(diagram: PhaseDiagram, points: int, key: PRNGKeyArray, progress:
     points, plane = _checks.count("simulate", points), diagram.plane
     d = plane.strength.shape[0]
     if plane.width is not None and plane.width < d:
-        raise _checks.bad("width", plane.width, f"at least {d}, the number of features, to simulate")
+        raise _checks.bad(
+            "width", plane.width, f"at least {d}, the number of features, to simulate"
+        )
     if diagram.head == diagram.depth:
-        raise _checks.bad("head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate")
+        raise _checks.bad(
+            "head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate"
+        )
     where, starts = jax.random.split(key)
     x, y = _places(diagram, points, where)
     keys = jax.random.split(starts, points)
@@ -112,13 +136,17 @@ def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Arra
     if len(boundary) == 0:
         return anywhere[:, 0], anywhere[:, 1]
     chosen = boundary[jax.random.randint(k2, (points,), 0, len(boundary))]
-    near = jnp.clip(chosen + (high - low) * jax.random.uniform(k3, (points, 2), dtype, -0.05, 0.05), low, high)
+    near = jnp.clip(
+        chosen + (high - low) * jax.random.uniform(k3, (points, 2), dtype, -0.05, 0.05), low, high
+    )
     places = jnp.where((jnp.arange(points) % 2 == 1)[:, None], near, anywhere)
     return places[:, 0], places[:, 1]
 
 
 @eqx.filter_jit
-def _trained(plane: FeaturePlane, x: Array, y: Array, keys: Array, depth: int, head: int) -> tuple[Array, ...]:
+def _trained(
+    plane: FeaturePlane, x: Array, y: Array, keys: Array, depth: int, head: int
+) -> tuple[Array, ...]:
     d = plane.strength.shape[0]
 
     def one(x: Array, y: Array, key: Array) -> tuple[Array, ...]:
@@ -129,12 +157,20 @@ def _trained(plane: FeaturePlane, x: Array, y: Array, keys: Array, depth: int, h
         scale = 0.5 * jnp.max(plane.strength) ** (-1 / depth)
         task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
         run: Run = flow(task.start(), moments, stiff=True, max_steps=4_000)
-        downstream = Downstream(jnp.diag(after**2), jnp.where(jnp.arange(d) == plane.target, 1 / after, 0))
+        downstream = Downstream(
+            jnp.diag(after**2), jnp.where(jnp.arange(d) == plane.target, 1 / after, 0)
+        )
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, downstream))
         tolerance = jnp.asarray(budget.tolerance)
         band = tolerance[-1] + tolerance[-1 - head]
         kept = ~curve.lost
-        return curve.margin(depth, head), logarithms[-1] - logarithms[-1 - head], band, budget.settled & budget.finite, kept
+        return (
+            curve.margin(depth, head),
+            logarithms[-1] - logarithms[-1 - head],
+            band,
+            budget.settled & budget.finite,
+            kept,
+        )
 
     return jax.vmap(one)(x, y, keys)

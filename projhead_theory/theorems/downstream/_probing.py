@@ -33,7 +33,9 @@ class Probing(eqx.Module):
         """The task's own, as far as the downstream moment goes with them: one layer less."""
         t = self.task
         if t.depth > 2:
-            yield lambda: Probing(Task(t.moments, t.key, t.scale, t.sizes[:-1], t.stiff), self.downstream)
+            yield lambda: Probing(
+                Task(t.moments, t.key, t.scale, t.sizes[:-1], t.stiff), self.downstream
+            )
 
 
 @eqx.filter_jit
@@ -51,9 +53,14 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
         least = jnp.maximum(values[0], jnp.finfo(values.dtype).tiny)
         along = jnp.sum(v * downstream.target[:, None], axis=0)
         norm = frobenius(gram)
-        steep = jnp.sum((along / jnp.maximum(values, least)) ** 2) / jnp.sum(along**2 / jnp.maximum(values, least))
+        steep = jnp.sum((along / jnp.maximum(values, least)) ** 2) / jnp.sum(
+            along**2 / jnp.maximum(values, least)
+        )
         left = 1 - relative * norm / least
-        return norm * (frobenius(downstream.second) / jnp.sum(gram * downstream.second) + steep / jnp.where(left > 0, left, 0))
+        return norm * (
+            frobenius(downstream.second) / jnp.sum(gram * downstream.second)
+            + steep / jnp.where(left > 0, left, 0)
+        )
 
     factor = jax.vmap(sensitivity)(prediction.grams, relative)
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
@@ -61,7 +68,10 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny))
     parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
-    parts["rounding"] = parts["rounding"] + 64 * prediction.grams.shape[-1] * jnp.finfo(spectra.dtype).eps * condition
+    parts["rounding"] = (
+        parts["rounding"]
+        + 64 * prediction.grams.shape[-1] * jnp.finfo(spectra.dtype).eps * condition
+    )
     predicted = jnp.log(sample_complexity(prediction.grams, downstream))
     return dataclasses.replace(
         law,
@@ -80,7 +90,11 @@ def train_probing(problem: Probing, start: DeepLinear) -> Run:
 
 def lopsided(problem: Task) -> DeepLinear:
     """A start whose lowest layer is several times larger than the others."""
-    return gaussian(problem.key, problem.sizes, jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype))
+    return gaussian(
+        problem.key,
+        problem.sizes,
+        jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype),
+    )
 
 
 def train_lopsided(problem: Probing, run: Run) -> Run:

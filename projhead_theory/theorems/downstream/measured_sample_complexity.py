@@ -16,7 +16,15 @@ from ...claims import FAMILY_ERROR, Claim, Control, Verdict
 from ...moments import Moments
 from ...networks import LinearNetwork
 from ...probes import HardMargin, LearningCurve, learning_curve
-from ...problems import AbstractLaw, AdditiveNoise, ContrastiveProblem, Downstream, DownstreamProblem, Features, SignLabel
+from ...problems import (
+    AbstractLaw,
+    AdditiveNoise,
+    ContrastiveProblem,
+    Downstream,
+    DownstreamProblem,
+    Features,
+    SignLabel,
+)
 from ...theory import layerwise, margin_samples, sample_complexity
 from .._common.law import train
 from .._common.tasks import Task, replace
@@ -29,7 +37,12 @@ SIZES = (4, 8, 12, 17, 24, 34, 48, 68, 96)
 TESTS = 5
 """Of a network of three layers: two orders, two ratios and a number."""
 
-SCENARIOS = ("augmentation disrupts the label", "label too weak", "label too strong", "label of largest weight")
+SCENARIOS = (
+    "augmentation disrupts the label",
+    "label too weak",
+    "label too strong",
+    "label of largest weight",
+)
 
 
 class SignAmongGaussians(AbstractLaw):
@@ -40,7 +53,9 @@ class SignAmongGaussians(AbstractLaw):
     def sample(self, key, shape, dtype):
         k1, k2 = jax.random.split(key)
         sign = jnp.arange(shape[-1]) == self.feature
-        return jnp.where(sign, jax.random.rademacher(k1, shape, dtype), jax.random.normal(k2, shape, dtype))
+        return jnp.where(
+            sign, jax.random.rademacher(k1, shape, dtype), jax.random.normal(k2, shape, dtype)
+        )
 
 
 class Labels(eqx.Module):
@@ -63,7 +78,12 @@ class Labels(eqx.Module):
     @property
     def task(self) -> Task:
         moments = self.moments
-        return Task(moments, self.key, jnp.asarray(0.5, moments.second.dtype), (moments.dim,) * (self.depth + 1))
+        return Task(
+            moments,
+            self.key,
+            jnp.asarray(0.5, moments.second.dtype),
+            (moments.dim,) * (self.depth + 1),
+        )
 
 
 @eqx.filter_jit
@@ -112,13 +132,17 @@ def probe(problem: Labels) -> Curves:
     run = train(problem.task)
     network = run.fine.final
     key = jax.random.fold_in(problem.key, 1)
-    curve = learning_curve(network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST)
+    curve = learning_curve(
+        network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
+    )
     label = problem.downstream.label
     assert isinstance(label, SignLabel)
     return Curves(curve, _extreme(network, label.feature), run.settled, run.finite)
 
 
-def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERROR / TESTS) -> Verdict:
+def judge_curves(
+    prediction: Needs, measured: Curves, level: float = FAMILY_ERROR / TESTS
+) -> Verdict:
     r"""Every lower layer beside the last, in two rows each, on the logarithm of the ratio of samples they need for an error of 0.1; and the
     number itself, where most are needed.
 
@@ -150,12 +174,16 @@ def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERRO
         expected = np.log(needed[-1] / needed[layer])
         wrong = max(0.0, -float(ratio * np.sign(complexity[-1] - complexity[layer])))
         size = 1 / counted.value[-1] + 1 / counted.value[layer]
-        rows.append((wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio))
+        rows.append(
+            (wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio)
+        )
         rows.append((abs(ratio - expected), sampling, size, abs(expected), expected, ratio))
     most = int(np.argmax(needed))
     number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
     expected = np.log(needed[most])
-    rows.append((abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number))
+    rows.append(
+        (abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number)
+    )
     discrepancy, sampling, size, effect, predicted, seen = (
         jnp.asarray(column, prediction.samples.dtype) for column in zip(*rows, strict=True)
     )
@@ -169,7 +197,11 @@ def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERRO
         settled=measured.settled,
         finite=measured.finite,
         labels=(
-            *(f"{what}, layers {layer}, {depth}" for layer in range(1, depth) for what in ("order", "ratio")),
+            *(
+                f"{what}, layers {layer}, {depth}"
+                for layer in range(1, depth)
+                for what in ("order", "ratio")
+            ),
             f"samples, layer {most + 1}",
         ),
         what="logarithm of numbers of samples, and of their ratio",
@@ -177,12 +209,17 @@ def judge_curves(prediction: Needs, measured: Curves, level: float = FAMILY_ERRO
 
 
 @eqx.filter_jit
-def _draw(key: PRNGKeyArray, index: Array, scenario: Array) -> tuple[Array, Array, Array, PRNGKeyArray]:
+def _draw(
+    key: PRNGKeyArray, index: Array, scenario: Array
+) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths and noise in training, strengths downstream, and a key for the network. The label is feature 0."""
     k = jax.random.split(jax.random.fold_in(key, index), 5)
     dtype = jnp.result_type(float)
-    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)  # noqa: E731
-    strength, noise = jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))), jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,)))
+    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)
+    strength, noise = (
+        jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
+        jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,))),
+    )
     weights = (strength / (strength**2 + noise**2))[1:]
     share = uniform(k[2], 0.4, 0.55)
     light, heavy = share * jnp.min(weights), jnp.max(weights) / share
@@ -190,7 +227,9 @@ def _draw(key: PRNGKeyArray, index: Array, scenario: Array) -> tuple[Array, Arra
     # small strength and hardly any noise.
     own = 0.8 / (2 * light)
     root = jnp.sqrt(1 - 4 * light**2 * own**2)
-    phi = jnp.stack([jnp.ones((), dtype), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy])[scenario]
+    phi = jnp.stack(
+        [jnp.ones((), dtype), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy]
+    )[scenario]
     sigma = jnp.stack([jnp.sqrt(1 / light - 1), own, own, 0.3 / heavy])[scenario]
     strength, noise = strength.at[0].set(phi), noise.at[0].set(sigma)
     # Downstream, strengths of their own: nuisance features so strong that some samples are needed.
@@ -204,7 +243,9 @@ def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
         turn, scenario = divmod(index, len(SCENARIOS))
         # The label of largest weight first: of two problems, one rises with the layer and one falls.
         scenario = (scenario - 1) % len(SCENARIOS)
-        strength, noise, later, start = _draw(key, jnp.asarray(17_000 + index), jnp.asarray(scenario))
+        strength, noise, later, start = _draw(
+            key, jnp.asarray(17_000 + index), jnp.asarray(scenario)
+        )
         law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
         contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
         downstream = DownstreamProblem(Features(later, law), SignLabel(0))
@@ -224,7 +265,9 @@ def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
     moments, features = problem.moments, problem.downstream.features
     heaviest = jnp.argmax(diagonal(layerwise(moments, 1).grams[0]))
-    return _needs(moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth)
+    return _needs(
+        moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth
+    )
 
 
 def _in_proportion(problem: Labels, own: Needs) -> Needs:
@@ -251,7 +294,13 @@ CLAIM = Claim(
     "separator of largest margin needs as they rank by the sample-complexity indicator; the ratio of these numbers is not that of the "
     "indicators but that of the limit of many samples and features.",
     latex=r"\mathrm{SC}_l < \mathrm{SC}_L \iff n_l < n_L, \qquad n_l = D_1(\kappa_l) / \Phi(x_l)",
-    hypotheses=("linear network", "balanced start", "trained to stationarity", "label of least or of largest weight", "no label noise"),
+    hypotheses=(
+        "linear network",
+        "balanced start",
+        "trained to stationarity",
+        "label of least or of largest weight",
+        "no label noise",
+    ),
     source="paper section 3 for the order; beyond the paper for the numbers",
     problems=_problems,
     predict=predict,
@@ -263,11 +312,31 @@ CLAIM = Claim(
         "samples, layer #": (1, 0.05),
     },
     controls=(
-        Control("reversed-weights", "predicts from weights in the opposite order", predict=_reversed, on=1),
+        Control(
+            "reversed-weights",
+            "predicts from weights in the opposite order",
+            predict=_reversed,
+            on=1,
+        ),
         Control("lowest-always", "predicts that a lower layer is always better", predict=_lowest),
-        Control("another-feature", "predicts for the feature of largest weight in place of the label", predict=_other_feature, on=1),
-        Control("label-in-between", "has one feature heavier and many lighter than the label", problem=between, on=1),
-        Control("indicator-ratio", "predicts that numbers of samples are in the ratio of the indicators", predict=_in_proportion, on=1),
+        Control(
+            "another-feature",
+            "predicts for the feature of largest weight in place of the label",
+            predict=_other_feature,
+            on=1,
+        ),
+        Control(
+            "label-in-between",
+            "has one feature heavier and many lighter than the label",
+            problem=between,
+            on=1,
+        ),
+        Control(
+            "indicator-ratio",
+            "predicts that numbers of samples are in the ratio of the indicators",
+            predict=_in_proportion,
+            on=1,
+        ),
     ),
     quick=2,
     tests=TESTS,

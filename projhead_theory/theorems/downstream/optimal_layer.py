@@ -30,7 +30,11 @@ class Needs(eqx.Module):
 def predict(problem: Probing) -> Needs:
     """The curve over depth, from the end-to-end minimiser alone."""
     prediction = layerwise(problem.task.moments, problem.task.depth, throw=False)
-    return Needs(prediction, complexity_curve(prediction.grams[-1], problem.downstream).layers(problem.task.depth), problem.downstream)
+    return Needs(
+        prediction,
+        complexity_curve(prediction.grams[-1], problem.downstream).layers(problem.task.depth),
+        problem.downstream,
+    )
 
 
 @eqx.filter_jit
@@ -43,11 +47,19 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
     best, seen = jnp.argmin(predicted), jnp.argmin(measured)
     second = jnp.min(jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)) - predicted[best]
     curve, expected = jnp.exp(measured), jnp.exp(predicted)
-    bend = (lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1])) if depth > 2 else (lambda y: jnp.ones((), y.dtype))
+    bend = (
+        (lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]))
+        if depth > 2
+        else (lambda y: jnp.ones((), y.dtype))
+    )
     # What three neighbours may be off by, relative to the middle one.
-    around = lambda part: jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)  # noqa: E731
+    around = lambda part: (
+        jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)
+    )
     rows = {
-        name: jnp.concatenate([part, jnp.stack([part[best] + part[seen], around(part) if depth > 2 else part[0]])])
+        name: jnp.concatenate(
+            [part, jnp.stack([part[best] + part[seen], around(part) if depth > 2 else part[0]])]
+        )
         for name, part in budget.parts.items()
     }
     discrepancy = jnp.stack([measured[best] - measured[seen], jnp.maximum(-bend(curve), 0)])
@@ -56,7 +68,9 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
         discrepancy=jnp.concatenate([jnp.abs(measured - predicted), discrepancy]),
         parts=rows,
         effect=jnp.concatenate([jnp.full(depth, span), jnp.stack([second, bend(expected)])]),
-        predicted=jnp.concatenate([predicted, jnp.stack([predicted[best], jnp.zeros_like(span)])])[:, None],
+        predicted=jnp.concatenate([predicted, jnp.stack([predicted[best], jnp.zeros_like(span)])])[
+            :, None
+        ],
         measured=jnp.concatenate([measured, jnp.stack([measured[best], discrepancy[1]])])[:, None],
         labels=(*(f"layer {level}" for level in range(1, depth + 1)), "best layer", "convexity"),
     )
@@ -68,7 +82,10 @@ def _probing(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing
     key = jax.random.fold_in(key, 20_000 + index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
-    return Probing(task(key, sizes), Downstream(matmul(root, root.T) / sizes[0], jax.random.normal(k2, (sizes[0],))))
+    return Probing(
+        task(key, sizes),
+        Downstream(matmul(root, root.T) / sizes[0], jax.random.normal(k2, (sizes[0],))),
+    )
 
 
 @eqx.filter_jit
@@ -83,7 +100,10 @@ def _featured(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probin
     after = strength * 2.0 ** jax.random.uniform(k3, (d,), minval=-1, maxval=1)
     middle = jnp.argsort(strength / (strength**2 + noise**2))[d // 2]
     target = jnp.where(jnp.arange(d) == middle, 1 / after, 0)
-    return Probing(Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes), Downstream(jnp.diag(after**2), target))
+    return Probing(
+        Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes),
+        Downstream(jnp.diag(after**2), target),
+    )
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Probing]:
@@ -115,21 +135,34 @@ def _unsquared(problem: Probing, own: Needs) -> Needs:
 def _turned(problem: Probing, own: Needs) -> Needs:
     """The indicator of another target."""
     other = Downstream(problem.downstream.second, jnp.roll(problem.downstream.target, 1))
-    return replace(own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth))
+    return replace(
+        own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
+    )
 
 
 @eqx.filter_jit
 def _upstream(problem: Probing, own: Needs) -> Needs:
     """The indicator on the inputs it was trained on."""
     other = Downstream(problem.task.moments.second, problem.downstream.target)
-    return replace(own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth))
+    return replace(
+        own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
+    )
 
 
 def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Probing]:
     def draw(key: PRNGKeyArray) -> Probing:
         k1, k2 = jax.random.split(key)
-        general, featured = _probing(k1, sizes, jnp.asarray(0)), _featured(k1, sizes, jnp.asarray(0))
-        return jax.tree.map(lambda a, b: jnp.where(jax.random.bernoulli(k2), a, b) if eqx.is_inexact_array(a) else a, general, featured)
+        general, featured = (
+            _probing(k1, sizes, jnp.asarray(0)),
+            _featured(k1, sizes, jnp.asarray(0)),
+        )
+        return jax.tree.map(
+            lambda a, b: (
+                jnp.where(jax.random.bernoulli(k2), a, b) if eqx.is_inexact_array(a) else a
+            ),
+            general,
+            featured,
+        )
 
     return draw
 
@@ -139,7 +172,13 @@ CLAIM = Claim(
     statement="The number of labels a layer needs is indicated by a sum of exponentials in its depth, convex with one best layer: the "
     "lowest if the label's feature has the least weight, the highest if it has the largest, and where both kinds balance otherwise.",
     latex=r"\mathrm{SC}(\tau) = \mathrm{tr}(M^\tau S')\, \beta^\top M^{-\tau} \beta, \qquad \mathrm{SC}'' \ge 0, \qquad \tau = l / L",
-    hypotheses=("linear network", "balanced start", "gradient flow", "width at least the dimension", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "balanced start",
+        "gradient flow",
+        "width at least the dimension",
+        "trained to stationarity",
+    ),
     source="paper section 3, for features and two layers; beyond the paper for any depth, moment and target",
     problems=_problems,
     predict=predict,
@@ -151,10 +190,25 @@ CLAIM = Claim(
         "convexity": (3e-7, 0),
     },
     controls=(
-        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=train_lopsided),
-        Control("wrong-exponent", "predicts weights to the power l / L where they are squared", predict=_unsquared),
-        Control("other-target", "predicts for a target along other directions", predict=_turned, on=1),
-        Control("training-inputs", "predicts for downstream inputs like those of training", predict=_upstream, on=1),
+        Control(
+            "unbalanced-start",
+            "starts with a lowest layer several times larger than the others",
+            measure=train_lopsided,
+        ),
+        Control(
+            "wrong-exponent",
+            "predicts weights to the power l / L where they are squared",
+            predict=_unsquared,
+        ),
+        Control(
+            "other-target", "predicts for a target along other directions", predict=_turned, on=1
+        ),
+        Control(
+            "training-inputs",
+            "predicts for downstream inputs like those of training",
+            predict=_upstream,
+            on=1,
+        ),
     ),
     search=(_harder((2, 2, 2)), _harder((4, 4, 4, 4)), _harder((3, 4, 3, 5))),
 )

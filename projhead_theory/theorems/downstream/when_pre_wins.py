@@ -21,7 +21,11 @@ from .._common.tasks import Task
 from .._common.training import Run, flow
 from ._probing import Probing, judge_logarithms, lopsided
 
-THRESHOLDS = {"disrupted": disruption_threshold, "weak": weakness_threshold, "strong": excess_threshold}
+THRESHOLDS = {
+    "disrupted": disruption_threshold,
+    "weak": weakness_threshold,
+    "strong": excess_threshold,
+}
 
 
 class Crossing(eqx.Module):
@@ -46,16 +50,34 @@ class Crossing(eqx.Module):
 
     def at(self, knob: Array) -> Probing:
         """What is trained and probed where the knob is turned to a value."""
-        return _at(self.strength, self.noise, self.downstream, self.key, knob, self.scenario == "disrupted", self.target, self.sizes)
+        return _at(
+            self.strength,
+            self.noise,
+            self.downstream,
+            self.key,
+            knob,
+            self.scenario == "disrupted",
+            self.target,
+            self.sizes,
+        )
 
 
 @eqx.filter_jit
-def _at(strength, noise, downstream, key, knob, disrupted: bool, target: int, sizes: tuple[int, ...]) -> Probing:
+def _at(
+    strength, noise, downstream, key, knob, disrupted: bool, target: int, sizes: tuple[int, ...]
+) -> Probing:
     turned = jnp.arange(len(strength)) == target
-    strength, noise = (strength, jnp.where(turned, knob, noise)) if disrupted else (jnp.where(turned, knob, strength), noise)
+    strength, noise = (
+        (strength, jnp.where(turned, knob, noise))
+        if disrupted
+        else (jnp.where(turned, knob, strength), noise)
+    )
     moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
     scale = jnp.asarray(0.5, strength.dtype)
-    return Probing(Task(moments, key, scale, sizes), Downstream(jnp.diag(downstream**2), jnp.where(turned, 1 / downstream, 0)))
+    return Probing(
+        Task(moments, key, scale, sizes),
+        Downstream(jnp.diag(downstream**2), jnp.where(turned, 1 / downstream, 0)),
+    )
 
 
 class Found(eqx.Module):
@@ -75,7 +97,9 @@ class Found(eqx.Module):
 def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
     """The closed form of the scenario."""
     depth = len(problem.sizes) - 1
-    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream)[None]
+    return THRESHOLDS[problem.scenario](
+        problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream
+    )[None]
 
 
 @eqx.filter_jit
@@ -97,12 +121,23 @@ def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) ->
 
     low, high = (float(x) for x in problem.bracket)
     crosses = at(low) * at(high) < 0
-    found = float(scipy.optimize.brentq(at, low, high, rtol=64 * np.finfo(np.dtype(dtype)).eps)) if crosses else low  # type: ignore[arg-type]
+    found = (
+        float(scipy.optimize.brentq(at, low, high, rtol=64 * np.finfo(np.dtype(dtype)).eps))
+        if crosses
+        else low
+    )  # type: ignore[arg-type]
     near = [found * factor for factor in (0.999, 1.001)]
     slope = (at(near[1]) - at(near[0])) / (near[1] - near[0])
     probing = problem.at(jnp.asarray(found, dtype))
     run = flow(start(probing.task), probing.task.moments)
-    return Found(jnp.asarray(found, dtype), run, probing, jnp.asarray(slope, dtype), jnp.abs(margin(run.fine, probing.downstream)), crosses)
+    return Found(
+        jnp.asarray(found, dtype),
+        run,
+        probing,
+        jnp.asarray(slope, dtype),
+        jnp.abs(margin(run.fine, probing.downstream)),
+        crosses,
+    )
 
 
 def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
@@ -111,11 +146,15 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
     budget = judge_logarithms(layers, run, probing.downstream)
     steep = jnp.abs(found.slope)
-    errors: dict[str, Any] = {name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()}
+    errors: dict[str, Any] = {
+        name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()
+    }
     eps = jnp.finfo(steep.dtype).eps
     errors["integration"] = run.error(lambda t: margin(t, probing.downstream)) / steep
     errors["root-finding"] = found.left / steep + 64 * eps * found.knob
-    value = found.knob if found.crosses else jnp.full_like(found.knob, np.finfo(steep.dtype).max ** 0.5)
+    value = (
+        found.knob if found.crosses else jnp.full_like(found.knob, np.finfo(steep.dtype).max ** 0.5)
+    )
     return compare_values(
         prediction,
         value[None],
@@ -134,7 +173,9 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
     """
     bracket = {"disrupted": (0.05, 1.0), "weak": (0.03, 0.25), "strong": (0.25, 2.0)}[scenario]
     strength, noise, after, start = _drawn(key, jnp.asarray(index), sizes[0])
-    return Crossing(strength, noise, after, jnp.asarray(bracket, strength.dtype), start, scenario, 1, sizes)
+    return Crossing(
+        strength, noise, after, jnp.asarray(bracket, strength.dtype), start, scenario, 1, sizes
+    )
 
 
 @eqx.filter_jit
@@ -161,7 +202,9 @@ def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:
 def _as_if(problem: Crossing, own: Array, **changed: Any) -> Array:
     depth = len(problem.sizes) - 1
     given = {"downstream": problem.downstream, "depth": depth} | changed
-    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, given.pop("depth"), **given)[None]
+    return THRESHOLDS[problem.scenario](
+        problem.strength, problem.noise, problem.target, given.pop("depth"), **given
+    )[None]
 
 
 def _deeper(problem: Crossing, own: Array) -> Array:
@@ -183,7 +226,13 @@ CLAIM = Claim(
     latex=r"w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2/L}} \right)^{L/2}, \qquad "
     r"\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}, \qquad "
     r"\varphi_j^\star = \frac{1 \pm \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}",
-    hypotheses=("linear network", "balanced start", "gradient flow", "width at least the dimension", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "balanced start",
+        "gradient flow",
+        "width at least the dimension",
+        "trained to stationarity",
+    ),
     source="paper section 3; the closed form for any number of features is beyond the paper",
     problems=_crossings,
     predict=predict_threshold,
@@ -193,9 +242,17 @@ CLAIM = Claim(
         "threshold": (4e-8, 0.005),
     },
     controls=(
-        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_from_lopsided),
+        Control(
+            "unbalanced-start",
+            "starts with a lowest layer several times larger than the others",
+            measure=_from_lopsided,
+        ),
         Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),
-        Control("training-strengths", "predicts for downstream strengths like those of training", predict=_as_trained),
+        Control(
+            "training-strengths",
+            "predicts for downstream strengths like those of training",
+            predict=_as_trained,
+        ),
     ),
     quick=3,
 )

@@ -21,14 +21,21 @@ SMALLEST = {1: 1e-3, 2: 1e-2, 3: 2e-2, 4: 3e-2, 5: 5e-2}
 
 def train(problem: FeatureTask) -> Run:
     """Gradient flow to the last time, recorded at all of them."""
-    return flow(problem.start(), problem.moments, until=problem.times[-1], record=problem.times, decay=problem.decay, stationarity=0.0)
+    return flow(
+        problem.start(),
+        problem.moments,
+        until=problem.times[-1],
+        record=problem.times,
+        decay=problem.decay,
+        stationarity=0.0,
+    )
 
 
 @eqx.filter_jit
 def paths(problem: FeatureTask) -> Float[Array, "T L d"]:
     """The predicted weight of every feature at every layer and time."""
     p = problem
-    one = lambda t: dynamics.layer_weights(t, p.start_weight, p.cross, p.second, p.depth).T  # noqa: E731
+    one = lambda t: dynamics.layer_weights(t, p.start_weight, p.cross, p.second, p.depth).T
     return jax.vmap(one)(p.times)
 
 
@@ -40,7 +47,7 @@ def _weights(trajectory: Trajectory) -> Float[Array, "T L d"]:
 def log_weights(run: Run) -> tuple[Array, Array]:
     """Logarithms of the weights, and by how much integration may have moved them."""
     floor = jnp.finfo(run.fine.times.dtype).tiny
-    log = lambda t: jnp.log(jnp.maximum(_weights(t), floor))  # noqa: E731
+    log = lambda t: jnp.log(jnp.maximum(_weights(t), floor))
     apart = jnp.abs(log(run.fine) - log(run.coarse))
     return log(run.fine), apart + local_error(apart.dtype, run.fine.networks.depth)
 
@@ -72,8 +79,17 @@ def _watched(cross: Array, second: Array, depth: int, start: Array) -> FeatureTa
     """Watched from the first moves of the fastest feature until after the slowest has been learned."""
     onset = dynamics.onset_time(start, cross, depth)
     settling = 3 / (depth * cross * (jnp.sqrt(cross) / second) ** (2 - 2 / depth))
-    times = jnp.geomspace(jnp.min(onset) / 20, 2 * jnp.max(onset) + jnp.max(settling), RECORDS, dtype=cross.dtype)
-    return FeatureTask(cross, second, jnp.broadcast_to(start, cross.shape), times, jnp.zeros((), cross.dtype), depth)
+    times = jnp.geomspace(
+        jnp.min(onset) / 20, 2 * jnp.max(onset) + jnp.max(settling), RECORDS, dtype=cross.dtype
+    )
+    return FeatureTask(
+        cross,
+        second,
+        jnp.broadcast_to(start, cross.shape),
+        times,
+        jnp.zeros((), cross.dtype),
+        depth,
+    )
 
 
 @eqx.filter_jit
@@ -94,13 +110,17 @@ def harder_features(depth: int, largest: float = 100.0) -> Callable[[PRNGKeyArra
         unit = 10.0 ** jax.random.uniform(k[0], (), dtype, -3, 3)
         cross = unit * 10.0 ** jax.random.uniform(k[1], (DIM,), dtype, -1, 0)
         fractions = jax.random.uniform(k[2], (DIM,), dtype, 0.02, 1.0)
-        fractions = jnp.where(jax.random.bernoulli(k[3], 0.3), fractions.at[1].set(fractions[0]), fractions)
+        fractions = jnp.where(
+            jax.random.bernoulli(k[3], 0.3), fractions.at[1].set(fractions[0]), fractions
+        )
         cross = jnp.where(jax.random.bernoulli(k[4], 0.3), cross.at[1].set(cross[0]), cross)
         second = cross / fractions
         final = jnp.sqrt(cross) / second
         start = final * SMALLEST[depth] * largest ** jax.random.uniform(k[5], (DIM,), dtype, 0, 1)
         rate = jnp.min(depth * cross * final ** (2 - 2 / depth))
         times = jnp.geomspace(0.001 / rate, 20 / rate, RECORDS, dtype=dtype)
-        return FeatureTask(cross, second, start, times, jnp.zeros((), dtype), depth, max_steps=10_000)
+        return FeatureTask(
+            cross, second, start, times, jnp.zeros((), dtype), depth, max_steps=10_000
+        )
 
     return draw

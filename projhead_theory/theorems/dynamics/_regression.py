@@ -49,14 +49,23 @@ def _moments(target: Array, second: Array) -> TargetMoments:
 def train(problem: ModeTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow of the squared error to the last time, recorded at all of them."""
     p = problem
-    return flow(p.start() if start is None else start, p.moments, loss=losses.mse, until=p.times[-1], record=p.times, stationarity=0.0)
+    return flow(
+        p.start() if start is None else start,
+        p.moments,
+        loss=losses.mse,
+        until=p.times[-1],
+        record=p.times,
+        stationarity=0.0,
+    )
 
 
 @eqx.filter_jit
 def paths(problem: ModeTask, depth: int | None = None) -> Float[Array, "T L d"]:
     """The predicted weight of every mode at every layer and time; of a network of another depth, read at the problem's own layers."""
     p = problem
-    last = jax.vmap(lambda t: regression.weight_at_time(t, p.start_weight, p.target, p.second, depth or p.depth))(p.times)
+    last = jax.vmap(
+        lambda t: regression.weight_at_time(t, p.start_weight, p.target, p.second, depth or p.depth)
+    )(p.times)
     return last[:, None, :] ** (jnp.arange(1, p.depth + 1, dtype=last.dtype) / p.depth)[:, None]
 
 

@@ -15,7 +15,16 @@ from ...simulation import gradient_descent
 from ...theory import dynamics
 from .._common.tasks import FeatureTask, aligned, replace, scaled
 from .._common.training import Run, flow, in_place_of, step_numbers
-from ._contrastive import DIM, features, harder_features, log_rounding, log_weights, opposed, paths, train
+from ._contrastive import (
+    DIM,
+    features,
+    harder_features,
+    log_rounding,
+    log_weights,
+    opposed,
+    paths,
+    train,
+)
 
 
 @eqx.filter_jit
@@ -23,12 +32,15 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
     """The logarithm of every weight at every time, the worst over time and layers, one row a feature."""
     measured, apart = log_weights(run)
     predicted = jnp.log(prediction)
-    worst = lambda x: jnp.max(x, axis=(0, 1))  # noqa: E731
+    worst = lambda x: jnp.max(x, axis=(0, 1))
     d = prediction.shape[2]
     grown = jnp.abs(predicted - predicted[:1])
     return Verdict(
         discrepancy=worst(jnp.abs(measured - predicted)),
-        parts={"integration": worst(apart), "rounding": log_rounding(run) * (1 + worst(grown) + worst(jnp.abs(predicted)))},
+        parts={
+            "integration": worst(apart),
+            "rounding": log_rounding(run) * (1 + worst(grown) + worst(jnp.abs(predicted))),
+        },
         effect=worst(grown),
         predicted=predicted[:, -1].T,
         measured=measured[:, -1].T,
@@ -49,19 +61,26 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
 
 def _unequal(problem: FeatureTask) -> FeatureTask:
     """Unequal weights at the start: equal ones are aligned with any directions at all."""
-    return replace(problem, start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.cross.dtype))
+    return replace(
+        problem,
+        start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.cross.dtype),
+    )
 
 
 def between_axes(dtype: Any) -> Float[Array, "d d"]:
     """Orthonormal directions, none of which is near an axis."""
     ones = np.ones((DIM, DIM))
-    return jnp.asarray(np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0], dtype)
+    return jnp.asarray(
+        np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0], dtype
+    )
 
 
 def _off_axis(problem: FeatureTask, own: Any) -> Run:
     """A start of the same weights along directions between the features."""
     start = aligned(problem.start_weight, problem.depth, between_axes(problem.cross.dtype))
-    return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
+    return flow(
+        start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0
+    )
 
 
 def unequal_factors(depth: int, dtype: Any) -> Float[Array, " L"]:
@@ -71,14 +90,23 @@ def unequal_factors(depth: int, dtype: Any) -> Float[Array, " L"]:
 
 def _lopsided(problem: FeatureTask, own: Run) -> Run:
     start = scaled(problem.start(), unequal_factors(problem.depth, problem.cross.dtype))
-    return flow(start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0)
+    return flow(
+        start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0
+    )
 
 
 def _large_steps(problem: FeatureTask, own: Run) -> Run:
     """Gradient descent whose step is a fiftieth of the fastest feature's time scale, looked at in the same time."""
     step = 1 / (50 * float(jnp.max(problem.cross)))
     at = step_numbers(problem.times, step)
-    trajectory = gradient_descent(problem.start(), problem.moments, optimiser=optax.sgd, step=step, steps=int(at[-1]) + 1, record=at)
+    trajectory = gradient_descent(
+        problem.start(),
+        problem.moments,
+        optimiser=optax.sgd,
+        step=step,
+        steps=int(at[-1]) + 1,
+        record=at,
+    )
     return in_place_of(own, trajectory)
 
 
@@ -88,7 +116,9 @@ def _at_depth(shift: int) -> Callable[[FeatureTask, Array], Array]:
     @eqx.filter_jit
     def wrong(problem: FeatureTask, own: Array) -> Array:
         p, other = problem, problem.depth + shift
-        last = jax.vmap(lambda t: dynamics.weight_at_time(t, p.start_weight, p.cross, p.second, other))(p.times)
+        last = jax.vmap(
+            lambda t: dynamics.weight_at_time(t, p.start_weight, p.cross, p.second, other)
+        )(p.times)
         levels = jnp.arange(1, p.depth + 1, dtype=last.dtype) / p.depth
         return last[:, None, :] ** levels[:, None]
 
@@ -110,9 +140,20 @@ CLAIM = Claim(
         "feature #": (5e-10, 0.006),
     },
     controls=(
-        Control("unaligned-start", "starts along directions between the features", problem=_unequal, measure=_off_axis),
-        Control("unbalanced-start", "starts with the same product, but unequal layers", measure=_lopsided),
-        Control("finite-step", "trains by gradient descent with a coarse step", measure=_large_steps),
+        Control(
+            "unaligned-start",
+            "starts along directions between the features",
+            problem=_unequal,
+            measure=_off_axis,
+        ),
+        Control(
+            "unbalanced-start",
+            "starts with the same product, but unequal layers",
+            measure=_lopsided,
+        ),
+        Control(
+            "finite-step", "trains by gradient descent with a coarse step", measure=_large_steps
+        ),
         Control("wrong-depth", "predicts for one layer more", predict=_at_depth(1)),
     ),
     search=tuple(harder_features(depth) for depth in (1, 2, 3, 5)),

@@ -33,7 +33,9 @@ def onsets(problem: FeatureTask) -> Order:
     # The last weight that a run sees is a little short of the final one, and half of it is passed a little earlier.
     final = jnp.sqrt(p.cross) / p.second
     last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
-    passed = lambda weight: dynamics.time_to_weight(weight / 2, p.start_weight, p.cross, p.second, p.depth)  # noqa: E731
+    passed = lambda weight: dynamics.time_to_weight(
+        weight / 2, p.start_weight, p.cross, p.second, p.depth
+    )
     return Order(leading + rest + (passed(last) - passed(final)), leading)
 
 
@@ -71,8 +73,16 @@ def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"
         # A chord is off by at most an eighth of the squared step times the second derivative; the parabola, by what that changes from
         # end to end, twice over, and by what rounding changes it; and the correction, by the share by which the slope changes.
         chord = steps[1] ** 2 / 8 / slope
-        rounding = 4 * jnp.finfo(column.dtype).eps * jnp.max(jnp.abs(near)) / jnp.min(steps) / (jnp.min(steps) + steps[1])
-        left = chord * (2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope)
+        rounding = (
+            4
+            * jnp.finfo(column.dtype).eps
+            * jnp.max(jnp.abs(near))
+            / jnp.min(steps)
+            / (jnp.min(steps) + steps[1])
+        )
+        left = chord * (
+            2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope
+        )
         return Crossing(corrected, left, slope, when[jnp.asarray([0, 3])])
 
     return jax.vmap(one, in_axes=(1, 0))(logs, levels)
@@ -87,7 +97,10 @@ def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     d = brackets.shape[0]
     each = (RECORDS - 1) // d
     # Features that share a bracket have their records side by side in it, not in the same places.
-    shares = (jnp.arange(each, dtype=levels.dtype) + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]) / each
+    shares = (
+        jnp.arange(each, dtype=levels.dtype)
+        + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]
+    ) / each
     close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
     times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
     # Should two coincide all the same, they are put apart by the least that the dtype can tell.
@@ -103,7 +116,15 @@ def _onsets(run: Run, levels: Array) -> Onsets:
     # The largest error of the path, not the one at the passage: that may be small by chance.
     integration = jnp.max(apart, axis=0) / crossing.slope
     rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope
-    return Onsets(crossing.times, integration, crossing.interpolation, rounding, small, run.reached, run.finite)
+    return Onsets(
+        crossing.times,
+        integration,
+        crossing.interpolation,
+        rounding,
+        small,
+        run.reached,
+        run.finite,
+    )
 
 
 def measure_onsets(problem: FeatureTask) -> Onsets:
@@ -121,7 +142,7 @@ def judge_order(prediction: Order, seen: Onsets) -> Verdict:
     left_out = jnp.abs(prediction.onset - prediction.leading)
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
     wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
-    row = lambda x, last: jnp.append(x / size, jnp.asarray(last, size.dtype))  # noqa: E731
+    row = lambda x, last: jnp.append(x / size, jnp.asarray(last, size.dtype))
     # What the check must see: onsets as far apart as those of features with twice the cross moment.
     return Verdict(
         discrepancy=row(jnp.abs(seen.times - prediction.onset), wrong),
@@ -159,14 +180,19 @@ def _by_weight(problem: FeatureTask, own: Order) -> Order:
 
 @eqx.filter_jit
 def _same_time(problem: FeatureTask, own: Order) -> Order:
-    return Order(jnp.full_like(own.onset, jnp.mean(own.onset)), jnp.full_like(own.leading, jnp.mean(own.leading)))
+    return Order(
+        jnp.full_like(own.onset, jnp.mean(own.onset)),
+        jnp.full_like(own.leading, jnp.mean(own.leading)),
+    )
 
 
 def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
     """Adam moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
     at = np.arange(0, 20_001, 10)
-    trajectory = gradient_descent(problem.start(), problem.moments, optimiser=optax.adam, step=step, steps=20_000, record=at)
+    trajectory = gradient_descent(
+        problem.start(), problem.moments, optimiser=optax.adam, step=step, steps=20_000, record=at
+    )
     return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
 
 
@@ -183,7 +209,13 @@ CLAIM = Claim(
     statement="From a small aligned start a feature's onset time depends on its cross moment alone: strong features are learned first, "
     "whatever their final weight.",
     latex=r"t_i \simeq \frac{s_0^{-(2 - 2/L)}}{4 L\,(2 - 2/L)\, c_i}\ (L \ge 2), \qquad t_i \simeq \frac{1}{8\, c_i\, s_0}\ (L = 2)",
-    hypotheses=("linear network", "feature model", "aligned balanced start", "small start", "gradient flow"),
+    hypotheses=(
+        "linear network",
+        "feature model",
+        "aligned balanced start",
+        "small start",
+        "gradient flow",
+    ),
     source="beyond the paper",
     problems=_order_problems,
     predict=onsets,
@@ -194,9 +226,17 @@ CLAIM = Claim(
         "order": (0.9, 0),
     },
     controls=(
-        Control("by-weight", "predicts that features are learned in the order of their final weights", predict=_by_weight),
-        Control("same-time", "predicts that all features are learned at one time", predict=_same_time),
-        Control("adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps),
+        Control(
+            "by-weight",
+            "predicts that features are learned in the order of their final weights",
+            predict=_by_weight,
+        ),
+        Control(
+            "same-time", "predicts that all features are learned at one time", predict=_same_time
+        ),
+        Control(
+            "adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps
+        ),
     ),
     search=tuple(harder_features(depth, 10.0) for depth in (2, 3)),
     quick=1,

@@ -22,16 +22,23 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
 
 
 def _unequal(problem: ModeTask) -> ModeTask:
-    return replace(problem, start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.target.dtype))
+    return replace(
+        problem,
+        start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.target.dtype),
+    )
 
 
 def _off_axis(problem: ModeTask, own: Any) -> Run:
     """A start of the same weights along directions between the modes."""
-    return train(problem, aligned(problem.start_weight, problem.depth, between_axes(problem.target.dtype)))
+    return train(
+        problem, aligned(problem.start_weight, problem.depth, between_axes(problem.target.dtype))
+    )
 
 
 def _lopsided(problem: ModeTask, own: Run) -> Run:
-    return train(problem, scaled(problem.start(), unequal_factors(problem.depth, problem.target.dtype)))
+    return train(
+        problem, scaled(problem.start(), unequal_factors(problem.depth, problem.target.dtype))
+    )
 
 
 def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
@@ -46,7 +53,13 @@ def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
         final = 10.0 ** jax.random.uniform(k[3], (DIM,), dtype, -1, 1)
         start = final * 10.0 ** jax.random.uniform(k[4], (DIM,), dtype, -1.5, 0.3)
         rate = jnp.min(depth * target * final ** (1 - 2 / depth))
-        return ModeTask(target, target / final, start, jnp.geomspace(0.001 / rate, 20 / rate, RECORDS, dtype=dtype), depth)
+        return ModeTask(
+            target,
+            target / final,
+            start,
+            jnp.geomspace(0.001 / rate, 20 / rate, RECORDS, dtype=dtype),
+            depth,
+        )
 
     return draw
 
@@ -56,7 +69,13 @@ CLAIM = Claim(
     statement="In regression, from an aligned balanced start every mode evolves alone, ds/dt = L s^(2 - 2/L) (a - q s): exponentially at "
     "depth 1, along a sigmoid at depth 2, and in closed form at any depth; layer l carries s^(l/L) at every time.",
     latex=r"\dot s = L\, s^{2 - 2/L} (a - q s), \qquad L = 2:\ s = \frac{a/q}{1 + (\frac{a}{q s_0} - 1)\, e^{-2at}}",
-    hypotheses=("linear network", "squared error", "aligned modes", "aligned balanced start", "gradient flow"),
+    hypotheses=(
+        "linear network",
+        "squared error",
+        "aligned modes",
+        "aligned balanced start",
+        "gradient flow",
+    ),
     source="beyond the paper; Saxe et al. 2014 for depth 2",
     problems=_times_problems,
     predict=paths,
@@ -66,9 +85,22 @@ CLAIM = Claim(
         "feature #": (5e-11, 0.01),
     },
     controls=(
-        Control("unaligned-start", "starts along directions between the modes", problem=_unequal, measure=_off_axis),
-        Control("unbalanced-start", "starts with the same product, but unequal layers", measure=_lopsided),
-        Control("wrong-depth", "predicts for one layer more", predict=lambda problem, own: paths(problem, problem.depth + 1)),
+        Control(
+            "unaligned-start",
+            "starts along directions between the modes",
+            problem=_unequal,
+            measure=_off_axis,
+        ),
+        Control(
+            "unbalanced-start",
+            "starts with the same product, but unequal layers",
+            measure=_lopsided,
+        ),
+        Control(
+            "wrong-depth",
+            "predicts for one layer more",
+            predict=lambda problem, own: paths(problem, problem.depth + 1),
+        ),
     ),
     search=tuple(_harder_modes(depth) for depth in (1, 2, 3)),
     quick=1,

@@ -44,7 +44,9 @@ def forgetting(problem: FeatureTask) -> Forgetting:
     """The exact decay of the last feature, and the power law it tends to."""
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
-    slopes = -jnp.asarray([dynamics.vanishing_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype)
+    slopes = -jnp.asarray(
+        [dynamics.vanishing_exponent(p.depth, level) for level in range(1, p.depth + 1)], logs.dtype
+    )
     transient = dynamics.vanishing_transient(p.times, p.start_weight[-1], p.second[-1], p.depth)
     return Forgetting(logs, slopes, slope_left(p.times, transient, p.depth, 4 - 2 / p.depth))
 
@@ -58,21 +60,29 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
     slope_error = 2 * jnp.max(apart, axis=0) / jnp.log(times[-1] / times[3 * times.shape[0] // 4])
     depth = logs.shape[1]
     rounding = jnp.full(depth, log_rounding(run) * (1 + jnp.max(jnp.abs(logs))))
-    both = lambda a, b: jnp.concatenate([a, b])  # noqa: E731
+    both = lambda a, b: jnp.concatenate([a, b])
     return Verdict(
-        discrepancy=both(jnp.abs(slope - prediction.slopes), jnp.max(jnp.abs(logs - prediction.logs), axis=0)),
+        discrepancy=both(
+            jnp.abs(slope - prediction.slopes), jnp.max(jnp.abs(logs - prediction.logs), axis=0)
+        ),
         parts={
             "asymptotics": both(prediction.left, jnp.zeros(depth, logs.dtype)),
             "integration": both(slope_error, jnp.max(apart, axis=0)),
             "rounding": both(8 * rounding, rounding),
         },
         # What the check must see: the slope of the neighbouring layer, and the decay itself.
-        effect=both(jnp.abs(prediction.slopes[0]) * jnp.ones(depth, logs.dtype), jnp.max(jnp.abs(prediction.logs), axis=0)),
+        effect=both(
+            jnp.abs(prediction.slopes[0]) * jnp.ones(depth, logs.dtype),
+            jnp.max(jnp.abs(prediction.logs), axis=0),
+        ),
         predicted=both(prediction.slopes, prediction.logs[-1])[:, None],
         measured=both(slope, logs[-1])[:, None],
         settled=run.reached,
         finite=run.finite,
-        labels=(*(f"slope, layer {i}" for i in range(1, depth + 1)), *(f"path, layer {i}" for i in range(1, depth + 1))),
+        labels=(
+            *(f"slope, layer {i}" for i in range(1, depth + 1)),
+            *(f"path, layer {i}" for i in range(1, depth + 1)),
+        ),
         what="log weight of a disrupted feature",
     )
 
@@ -83,7 +93,13 @@ def _vanishing(p: FeatureTask) -> FeatureTask:
     cross = p.cross.at[-1].set(0)
     times = jnp.geomspace(1e-2, 1e3, RECORDS, dtype=cross.dtype)
     start = jnp.sqrt(p.cross) / p.second
-    return replace(p, cross=cross, times=times, start_weight=start.at[-1].set(1), second=p.second.at[-1].set(0.5))
+    return replace(
+        p,
+        cross=cross,
+        times=times,
+        start_weight=start.at[-1].set(1),
+        second=p.second.at[-1].set(0.5),
+    )
 
 
 def _vanishing_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
@@ -117,7 +133,13 @@ CLAIM = Claim(
     statement="A feature that the augmentation fully disrupts is forgotten as a power of time, t^(-(l/L)/(4 - 2/L)) at layer l: "
     "the lower layers forget more slowly.",
     latex=r"\|W_{l:1} v\| \sim t^{-\frac{l/L}{4 - 2/L}} \quad (c = 0)",
-    hypotheses=("linear network", "feature model", "aligned balanced start", "cross moment zero", "gradient flow"),
+    hypotheses=(
+        "linear network",
+        "feature model",
+        "aligned balanced start",
+        "cross moment zero",
+        "gradient flow",
+    ),
     source="beyond the paper",
     problems=_vanishing_problems,
     predict=forgetting,
@@ -128,8 +150,16 @@ CLAIM = Claim(
         "path, layer #": (2e-10, 2e-4),
     },
     controls=(
-        Control("not-vanishing", "leaves a thousandth of the signal in the views", measure=_not_vanishing),
-        Control("same-rate", "predicts that all layers forget at the rate of the last", predict=_same_rate),
+        Control(
+            "not-vanishing",
+            "leaves a thousandth of the signal in the views",
+            measure=_not_vanishing,
+        ),
+        Control(
+            "same-rate",
+            "predicts that all layers forget at the rate of the last",
+            predict=_same_rate,
+        ),
     ),
     search=tuple(_harder_vanishing(depth) for depth in (1, 2, 4)),
     quick=1,

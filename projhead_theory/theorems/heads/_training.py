@@ -53,25 +53,36 @@ class Ends(eqx.Module):
         towards = 2 * matmul(self.layer, slopes)
         square = jnp.sum(self.step**2, axis=(-1, -2))
         # A Newton step errs by its square: twice its length is a bound while it is short.
-        left = 2 * jnp.abs(jnp.sum(towards * self.step, axis=(-1, -2))) + 2 * frobenius(slopes) * square
+        left = (
+            2 * jnp.abs(jnp.sum(towards * self.step, axis=(-1, -2)))
+            + 2 * frobenius(slopes) * square
+        )
         flat = towards.reshape(*towards.shape[:-2], -1, 1)
         return left, self.force * frobenius(matmul(self.inverse, flat))
 
 
-def train(start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]) -> Ends:
+def train(
+    start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
+) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
     # One run after another: any number of them is one program, which all claims on heads of a size share.
-    return _together([_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)])
+    return _together(
+        [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
+    )
 
 
 @eqx.filter_jit
 def _together(ends: list[Ends]) -> Ends:
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
-    return dataclasses.replace(stacked, settled=jnp.all(stacked.settled), finite=jnp.all(stacked.finite))
+    return dataclasses.replace(
+        stacked, settled=jnp.all(stacked.settled), finite=jnp.all(stacked.finite)
+    )
 
 
 @eqx.filter_jit
-def _end(start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]) -> Ends:
+def _end(
+    start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]
+) -> Ends:
     """One row of `Ends`."""
     dtype = h.dtype
     eps = float(jnp.finfo(dtype).eps)
@@ -109,7 +120,9 @@ def _end(start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Floa
     )
 
 
-def _newton(layer: Array, rows: Array, decay: Array, moments: Moments) -> tuple[Array, Array, Array]:
+def _newton(
+    layer: Array, rows: Array, decay: Array, moments: Moments
+) -> tuple[Array, Array, Array]:
     """Newton's step in the layer; the inverse of the curvature over directions in which it is positive; and the largest curvature.
 
     With weight decay nothing is left that the objective does not decide.
@@ -128,7 +141,9 @@ def _newton(layer: Array, rows: Array, decay: Array, moments: Moments) -> tuple[
 
 def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
     """Problems with these fields rounded; the others have to go with one another."""
-    return rounded(lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names}))
+    return rounded(
+        lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names})
+    )
 
 
 def draw_start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:

@@ -72,12 +72,17 @@ def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
 @eqx.filter_jit
 def _read(problem: Downstream, ends: Ends) -> Complexities:
     p, count = problem, problem.kappas.size
-    each = jax.tree.map(lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)), ends)
+    each = jax.tree.map(
+        lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)),
+        ends,
+    )
     grams, _ = jax.vmap(continued)(each)
     beta = jnp.zeros_like(p.cross).at[p.target].set(1 / p.strength[p.target])
 
     def indicator(gram: Array) -> Array:
-        return jnp.sum(diagonal(gram) * p.strength**2) * jnp.sum(beta * jnp.linalg.solve(gram, beta))
+        return jnp.sum(diagonal(gram) * p.strength**2) * jnp.sum(
+            beta * jnp.linalg.solve(gram, beta)
+        )
 
     values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
     t = jnp.log(p.kappas)
@@ -92,8 +97,12 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
         off = jnp.sum(x, axis=1)
         errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
     # A parabola through the three in the middle is off by far more than the polynomial through all.
-    errors["interpolation"] = jnp.append(jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near])))
-    return Complexities(values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite)
+    errors["interpolation"] = jnp.append(
+        jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near]))
+    )
+    return Complexities(
+        values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite
+    )
 
 
 def _least(t: Array, values: Array) -> Array:
@@ -135,7 +144,10 @@ def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
     return Verdict(
         discrepancy=jnp.abs(measured - prediction) / size,
         parts={name: part / size for name, part in seen.errors.items()},
-        effect=jnp.append(jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape), jnp.abs(prediction[-1])),
+        effect=jnp.append(
+            jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape),
+            jnp.abs(prediction[-1]),
+        ),
         predicted=prediction[:, None],
         measured=measured[:, None],
         premises={"the best ratio is among those tried": seen.inside},
@@ -151,7 +163,9 @@ def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
     """A label of middle rank; the strengths of lighter features such that some head is best; heads on either side of that."""
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
     dtype = jnp.result_type(float)
-    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(k[0], (features,), dtype, 0.95, 1.05)
+    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(
+        k[0], (features,), dtype, 0.95, 1.05
+    )
     fractions = jax.random.uniform(k[1], (features,), dtype, 0.5, 0.9)
     target = 1 + jnp.mod(index, features - 2)
     kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
@@ -160,13 +174,19 @@ def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
     terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
     ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
     strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
-    off = jax.random.uniform(k[4], (), dtype, -0.5, 0.5) + jnp.arange(RATIOS, dtype=dtype) - RATIOS // 2
+    off = (
+        jax.random.uniform(k[4], (), dtype, -0.5, 0.5)
+        + jnp.arange(RATIOS, dtype=dtype)
+        - RATIOS // 2
+    )
     kappas = kappa * jnp.exp(SPACING * off)
     second = fractions / weights**2
     cross = fractions * second
     decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], features))
     turn = jax.random.permutation(k[5], features)
-    return Downstream(cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6])
+    return Downstream(
+        cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6]
+    )
 
 
 def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
@@ -195,7 +215,13 @@ CLAIM = Claim(
     statement="Before a fixed head of rows kappa^(-i), the labels needed for a feature are a convex function of ln kappa, known in closed "
     "form; measured on trained encoders it is least at the predicted kappa.",
     latex=r"\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\varphi'_i / \varphi'_j)^2",
-    hypotheses=("linear network", "feature model", "weights that differ", "small weight decay", "a label of middle rank"),
+    hypotheses=(
+        "linear network",
+        "feature model",
+        "weights that differ",
+        "small weight decay",
+        "a label of middle rank",
+    ),
     source="beyond the paper",
     problems=_downstream_problems,
     predict=predict_best,
@@ -206,7 +232,11 @@ CLAIM = Claim(
         "best ratio": (0.01, 5e-4),
     },
     controls=(
-        Control("no-decay", "trains by plain gradient flow, which leaves the pairing to the start", measure=_plain),
+        Control(
+            "no-decay",
+            "trains by plain gradient flow, which leaves the pairing to the start",
+            measure=_plain,
+        ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
         Control(
             "equal-strengths",

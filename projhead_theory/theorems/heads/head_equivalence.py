@@ -67,18 +67,28 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
     count = ends.loss.size
     whitening, width = minimiser.whitening, prediction.width
-    near = jax.vmap(lambda g: nearest_stationary(moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding))(ends.after)
+    near = jax.vmap(
+        lambda g: nearest_stationary(
+            moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding
+        )
+    )(ends.after)
     displacement, excess = 2 * frobenius(near.step) + frobenius(near.left), near.excess
-    both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])  # noqa: E731
+    both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])
     zero = jnp.zeros_like(ends.loss)
-    rounding = minimiser.rounding + gram_rounding(minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf))
+    rounding = minimiser.rounding + gram_rounding(
+        minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
+    )
     product = product_rounding((moments.dim, width, width), zero.dtype)
-    in_loss = loss_rounding(minimiser, outputs_rounding(product, minimiser.gram[None], moments.second))
+    in_loss = loss_rounding(
+        minimiser, outputs_rounding(product, minimiser.gram[None], moments.second)
+    )
     weights = jnp.sqrt(jnp.maximum(diagonal(ends.seen), 0))
     wanted = jnp.broadcast_to(jnp.sqrt(diagonal(minimiser.gram)), weights.shape)
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
     return Verdict(
-        discrepancy=both(frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)),
+        discrepancy=both(
+            frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)
+        ),
         parts={
             "stationarity": both(displacement, excess),
             "rounding": both(zero + rounding * size, zero + in_loss),
@@ -100,9 +110,18 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
     """No head, two reweighting ones, and rows in no order, on moments that do not commute."""
     k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
-    moments = random_moments(k[0], grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5), condition=3.0)
+    moments = random_moments(
+        k[0],
+        grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5),
+        condition=3.0,
+    )
     kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
-    rows = jnp.concatenate([jax.vmap(lambda kappa: head(kappa, p))(kappas), jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6)])
+    rows = jnp.concatenate(
+        [
+            jax.vmap(lambda kappa: head(kappa, p))(kappas),
+            jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6),
+        ]
+    )
     return Heads(moments, k[3], rows)
 
 
@@ -118,7 +137,9 @@ def _truncated(problem: Heads, own: Ends) -> Ends:
 
 
 def _decayed_heads(problem: Heads, own: Ends) -> Ends:
-    decayed = train(problem.start(), problem.moments, problem.rows, jnp.full_like(problem.rows[:, 0], 0.05))
+    decayed = train(
+        problem.start(), problem.moments, problem.rows, jnp.full_like(problem.rows[:, 0], 0.05)
+    )
     return replace(own, seen=decayed.after, loss=decayed.loss)
 
 
@@ -127,7 +148,13 @@ CLAIM = Claim(
     statement="Under every invertible fixed head training reaches the same minimal loss and the same Gram after the head, those of no "
     "head at all.",
     latex=r"\min_W \mathcal{L}(HW) = \min_W \mathcal{L}(W), \qquad W^\top H^2 W = M^\star",
-    hypotheses=("linear network", "invertible diagonal head", "unique minimiser", "no weight decay", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "invertible diagonal head",
+        "unique minimiser",
+        "no weight decay",
+        "trained to stationarity",
+    ),
     source="the paper",
     problems=_heads_problems,
     predict=predict_heads,
@@ -139,8 +166,14 @@ CLAIM = Claim(
     },
     controls=(
         Control("truncated", "trains under heads whose last row is zero", measure=_truncated),
-        Control("before-the-head", "measures the Gram before the head", measure=lambda problem, own: replace(own, seen=own.before)),
-        Control("weight-decay", "trains with weight decay, which sees the head", measure=_decayed_heads),
+        Control(
+            "before-the-head",
+            "measures the Gram before the head",
+            measure=lambda problem, own: replace(own, seen=own.before),
+        ),
+        Control(
+            "weight-decay", "trains with weight decay, which sees the head", measure=_decayed_heads
+        ),
     ),
     quick=1,
 )

@@ -37,7 +37,12 @@ class Emulating(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
         """No mixing. Rounder numbers would not be those of one head."""
-        yield lambda: replace(self, fixed=replace(self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)))
+        yield lambda: replace(
+            self,
+            fixed=replace(
+                self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)
+            ),
+        )
 
 
 class Both(eqx.Module):
@@ -79,9 +84,12 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
     trained = {name: part[0] for name, part in own.parts.items()}
     stationarity, rounding = (x / size for x in left)
     zero = jnp.zeros_like(size)
-    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))  # noqa: E731
+    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))
     return Verdict(
-        discrepancy=jnp.stack([frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]) / size,
+        discrepancy=jnp.stack(
+            [frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]
+        )
+        / size,
         parts={
             "stationarity": jnp.stack([stationarity + trained["stationarity"], stationarity]),
             "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
@@ -89,7 +97,9 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
         },
         # What the check must see: the difference between the layers below and above the trained head.
         effect=jnp.stack([own.effect[0], own.effect[0]]),
-        predicted=jnp.stack([prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]),
+        predicted=jnp.stack(
+            [prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]
+        ),
         measured=jnp.stack([weights(fixed)] * 2),
         settled=both.fixed.settled & both.pair.settled,
         finite=both.fixed.finite & both.pair.finite,
@@ -106,7 +116,9 @@ def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
     kappa = jax.random.uniform(k[0], (), dtype, 1.25, 1.45)
     falling = kappa ** (-2 * jnp.arange(DIM, dtype=dtype))
     # Consecutive ratios that no one kappa has.
-    other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(k[1], (DIM,), dtype, 0.95, 1.05)
+    other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(
+        k[1], (DIM,), dtype, 0.95, 1.05
+    )
     weights = 0.7 * jnp.where(geometric, falling, other)
     rows = jnp.where(geometric, head(kappa, DIM), theory.emulating_head(weights))
     factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
@@ -156,7 +168,12 @@ CLAIM = Claim(
     "Gram that a trained two-layer network has below its head, up to one factor.",
     latex=r"h_{(i)} = \sqrt{w_{(i)}} \Rightarrow u_{(i)} = \sqrt{w_{(i)}}; \qquad w_{(i)} = w_{(0)} \kappa^{-2i} \Rightarrow "
     r"\kappa^i w_{(i)} = \sqrt{w_{(0)}} \sqrt{w_{(i)}}",
-    hypotheses=("linear network", "feature model, in any basis", "small weight decay under the fixed head", "balanced start of the other"),
+    hypotheses=(
+        "linear network",
+        "feature model, in any basis",
+        "small weight decay under the fixed head",
+        "balanced start of the other",
+    ),
     source="beyond the paper",
     problems=_emulating_problems,
     predict=predict_alike,
@@ -167,11 +184,30 @@ CLAIM = Claim(
         "closed form": (6e-8, 0.09),
     },
     controls=(
-        Control("squared-kappa", "trains under rows kappa^(-2 i)", measure=_under(lambda p: p.fixed.rows**2)),
-        Control("any-spectrum", "trains under the best rows kappa^(-i) for weights that fall otherwise", measure=_under(_any_kappa), on=1),
-        Control("no-factor", "predicts a factor of one", predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor))),
-        Control("above-the-head", "compares with the two-layer network above its head", measure=_upper),
-        Control("no-decay", "trains the fixed head by plain gradient flow, which leaves the pairing to the start", measure=_flowed),
+        Control(
+            "squared-kappa",
+            "trains under rows kappa^(-2 i)",
+            measure=_under(lambda p: p.fixed.rows**2),
+        ),
+        Control(
+            "any-spectrum",
+            "trains under the best rows kappa^(-i) for weights that fall otherwise",
+            measure=_under(_any_kappa),
+            on=1,
+        ),
+        Control(
+            "no-factor",
+            "predicts a factor of one",
+            predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor)),
+        ),
+        Control(
+            "above-the-head", "compares with the two-layer network above its head", measure=_upper
+        ),
+        Control(
+            "no-decay",
+            "trains the fixed head by plain gradient flow, which leaves the pairing to the start",
+            measure=_flowed,
+        ),
     ),
     quick=2,
 )

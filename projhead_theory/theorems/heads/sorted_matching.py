@@ -59,18 +59,24 @@ class Matching(eqx.Module):
 
 def train_matching(problem: Matching) -> Ends:
     """The same start with the decay and with a quarter of it."""
-    return train(problem.start(), problem.moments, jnp.stack([problem.rows, problem.rows]), problem.decays)
+    return train(
+        problem.start(), problem.moments, jnp.stack([problem.rows, problem.rows]), problem.decays
+    )
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
     """Plain gradient flow from the same start in place of both runs, and granted what those are granted."""
-    return replace(own, before=train_matching(replace(problem, decay=jnp.zeros_like(problem.decay))).before)
+    return replace(
+        own, before=train_matching(replace(problem, decay=jnp.zeros_like(problem.decay))).before
+    )
 
 
 def off(ends: Ends) -> tuple[Array, Array]:
     """Errors of each Gram before the head, in Frobenius norm: what is left to go, and rounding."""
     turn = matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step)
-    return 2 * frobenius(2 * symmetric(turn)), 2 * frobenius(ends.layer) * ends.force * frobenius(ends.inverse)
+    return 2 * frobenius(2 * symmetric(turn)), 2 * frobenius(ends.layer) * ends.force * frobenius(
+        ends.inverse
+    )
 
 
 def continued(ends: Ends) -> tuple[Array, tuple[Array, ...]]:
@@ -94,7 +100,10 @@ def predict_matching(problem: Matching) -> Matched:
 @eqx.filter_jit
 def _predict_matching(problem: Matching) -> Matched:
     p = problem
-    squares = [theory.decayed_matching(p.cross, p.second, p.rows, decay) ** 2 for decay in (*p.decays, jnp.zeros_like(p.decay))]
+    squares = [
+        theory.decayed_matching(p.cross, p.second, p.rows, decay) ** 2
+        for decay in (*p.decays, jnp.zeros_like(p.decay))
+    ]
     grams = jnp.stack([p.turned(u) for u in squares])
     return Matched(grams, p.decay < theory.matching_limit(p.cross, p.second, p.rows))
 
@@ -110,9 +119,11 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     away = frobenius(apart)
     rate = away[0] / away[1]
     # Of a quotient relative errors add.
-    quotient = [QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])]
-    roots = lambda g: jnp.sqrt(jnp.maximum(diagonal(g), 0))  # noqa: E731
-    wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])  # noqa: E731
+    quotient = [
+        QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])
+    ]
+    roots = lambda g: jnp.sqrt(jnp.maximum(diagonal(g), 0))
+    wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])
     change = frobenius(prediction.grams - prediction.grams[2])
     return Verdict(
         discrepancy=jnp.append(frobenius(grams - prediction.grams) / size, jnp.abs(rate - QUARTER)),
@@ -137,8 +148,12 @@ def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -
     """Features whose weights are not in the order of their cross moments; a decay that is a share of what sorting survives."""
     k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
     dtype = jnp.result_type(float)
-    weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(k[0], (dim,), dtype)
-    cross = jnp.linspace(1.0, 0.5, dim, dtype=dtype) * jax.random.uniform(k[1], (dim,), dtype, 0.9, 1.1)
+    weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(
+        k[0], (dim,), dtype
+    )
+    cross = jnp.linspace(1.0, 0.5, dim, dtype=dtype) * jax.random.uniform(
+        k[1], (dim,), dtype, 0.9, 1.1
+    )
     rows = head(jax.random.uniform(k[2], (), dtype, 1.3, 1.7), p)
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
@@ -166,19 +181,29 @@ def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matc
         p = problem
         rows = _carried(p.rows, order(p))
         left = [p.cross - decay / (4 * rows**2) for decay in (*p.decays, jnp.zeros_like(p.decay))]
-        return replace(own, grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]))
+        return replace(
+            own,
+            grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]),
+        )
 
     return wrong
 
 
-def with_weights(square: Callable[[Matching, Array, Array], Array]) -> Callable[[Matching, Matched], Matched]:
+def with_weights(
+    square: Callable[[Matching, Array, Array], Array],
+) -> Callable[[Matching, Matched], Matched]:
     """Another squared weight before the head, from the problem, the row of each feature and the decay."""
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
         order = jnp.argsort(-jnp.sqrt(p.cross) / p.second)
         rows = _carried(p.rows, order)
-        return replace(own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]))
+        return replace(
+            own,
+            grams=jnp.stack(
+                [p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]
+            ),
+        )
 
     return wrong
 
@@ -208,9 +233,15 @@ CLAIM = Claim(
         "rate": (3e-10, 4e-4),
     },
     controls=(
-        Control("no-decay", "trains by plain gradient flow, which leaves the pairing to the start", measure=undecayed),
         Control(
-            "by-cross-moment", "pairs rows by cross moment, the order of learning", predict=with_pairing(lambda p: jnp.argsort(-p.cross))
+            "no-decay",
+            "trains by plain gradient flow, which leaves the pairing to the start",
+            measure=undecayed,
+        ),
+        Control(
+            "by-cross-moment",
+            "pairs rows by cross moment, the order of learning",
+            predict=with_pairing(lambda p: jnp.argsort(-p.cross)),
         ),
         Control(
             "reversed",

@@ -42,12 +42,22 @@ def _settling_adam(step: Array) -> optax.GradientTransformation:
 
 def _adam(problem: Task, run: Run) -> Run:
     trajectory = gradient_descent(
-        problem.start(), problem.moments, optimiser=_settling_adam, step=1e-2, steps=10_000, record=17, stationarity=1e-5
+        problem.start(),
+        problem.moments,
+        optimiser=_settling_adam,
+        step=1e-2,
+        steps=10_000,
+        record=17,
+        stationarity=1e-5,
     )
     return in_place_of(run, trajectory)
 
 
 SHARED = (
-    Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided),
+    Control(
+        "unbalanced-start",
+        "starts with a lowest layer several times larger than the others",
+        measure=_lopsided,
+    ),
     Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam),
 )

@@ -24,7 +24,9 @@ STIFF, LARGE = 3e3, 600
 """The ratio of the fastest rate to the slowest from which a flow is solved implicitly; and the number of weights to which it can be."""
 
 
-def views_claim(moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2) -> Claim:
+def views_claim(
+    moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2
+) -> Claim:
     r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
 
     The problem is restricted to the range of $S$ first, an exact symmetry (`Moments.range_basis`). The loss of a linear
@@ -52,18 +54,32 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
     # of that, and learn at the rate of their own cross moment.
     product = 1 / (2 * variance[-1] ** 0.5)
     scale = product ** (1 / depth)
-    slowest = variance[0] * max(float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3)
+    slowest = variance[0] * max(
+        float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3
+    )
     until = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
-    stiff = bool(variance[-1] > STIFF * slowest) and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
+    stiff = (
+        bool(variance[-1] > STIFF * slowest)
+        and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
+    )
 
     def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
         for index in range(restarts):
-            yield DeepLinear.balanced(jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype)
+            yield DeepLinear.balanced(
+                jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype
+            )
 
     def train(start: DeepLinear) -> Run:
         # An implicit solver is given wide tolerances, which are no reason to stop early.
         end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
-        return flow(start, inner, until=until, stiff=stiff, stationarity=end, max_steps=4_000 if stiff else 100_000)
+        return flow(
+            start,
+            inner,
+            until=until,
+            stiff=stiff,
+            stationarity=end,
+            max_steps=4_000 if stiff else 100_000,
+        )
 
     def principal_components(start: DeepLinear, own: LayerPrediction) -> LayerPrediction:
         # In the restricted coordinates the second moment is diagonal, in descending order.
@@ -81,7 +97,13 @@ def views_claim(moments: Moments, depth: int = 2, width: int | None = None, rest
         name="views",
         statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments of the given views (rank {inner.dim}).",
         latex=r"M_l = M_L^{\,l/L}, \qquad M_L = S^{-1/2}\, T_p\, S^{-1/2}",
-        hypotheses=("linear network", "balanced start", "gradient flow", "unique minimiser", "trained to stationarity"),
+        hypotheses=(
+            "linear network",
+            "balanced start",
+            "gradient flow",
+            "unique minimiser",
+            "trained to stationarity",
+        ),
         source="paper section 3; beyond the paper for non-commuting moments",
         problems=starts,
         predict=lambda start: prediction,

@@ -13,7 +13,13 @@ CLAIM = Claim(
     statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a feature model "
     "the weight of a feature at layer l is its final weight to the power l/L.",
     latex=r"M_l = M_L^{\,l/L}, \qquad \|W_{l:1} v_i\| = w_i^{\,l/L}",
-    hypotheses=("linear network", PREMISE, "gradient flow", "unique minimiser", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        PREMISE,
+        "gradient flow",
+        "unique minimiser",
+        "trained to stationarity",
+    ),
     source="paper section 3, for depth 2; beyond the paper for any depth, width and pair of moments",
     problems=balanced_problems,
     predict=predict,
@@ -24,7 +30,11 @@ CLAIM = Claim(
     },
     controls=(
         *SHARED,
-        Control("wrong-exponent", "predicts the power l / (L + 1)", predict=with_exponents(lambda level, layers: level / (layers + 1))),
+        Control(
+            "wrong-exponent",
+            "predicts the power l / (L + 1)",
+            predict=with_exponents(lambda level, layers: level / (layers + 1)),
+        ),
     ),
     search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
     exact=functools.partial(try_exact, judge_layers, predict),

@@ -29,10 +29,14 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
     def extremes(grams: Array) -> tuple[Array, Array]:
         spectrum = jnp.linalg.eigvalsh(grams)
         floor = jnp.finfo(grams.dtype).tiny
-        return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor)
+        return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(
+            jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor
+        )
 
     top, bottom = extremes(prediction.grams)
-    seen_top, seen_bottom = extremes(measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector)))
+    seen_top, seen_bottom = extremes(
+        measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
+    )
     predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most its norm. Of the least, relative errors add up in the logarithm to
     # -log(1 - x), which has no bound where they reach the eigenvalue itself.
@@ -43,7 +47,9 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
     return dataclasses.replace(
         law,
         discrepancy=jnp.abs(measured - predicted),
-        parts={name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
+        parts={
+            name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()
+        },
         effect=jnp.full(depth, predicted[0]),
         predicted=predicted[:, None],
         measured=measured[:, None],
@@ -56,7 +62,13 @@ CLAIM = Claim(
     statement="Layers weight features more and more unequally from layer to layer: the logarithm of the condition "
     "number of layer l is l/L times that of layer L.",
     latex=r"\ln \kappa(M_l) = \frac{l}{L} \ln \kappa(M_L)",
-    hypotheses=("linear network", PREMISE, "gradient flow", "weights not all equal", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        PREMISE,
+        "gradient flow",
+        "weights not all equal",
+        "trained to stationarity",
+    ),
     source="paper section 3",
     problems=balanced_problems,
     predict=predict,

@@ -29,10 +29,14 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     minimiser, moments = prediction.minimiser, prediction.moments
     whitening = minimiser.whitening
     final = trajectory.final
-    excess = nearest_stationary(moments, whitening, final.matrix, min(final.sizes), whitening.rounding).excess
+    excess = nearest_stationary(
+        moments, whitening, final.matrix, min(final.sizes), whitening.rounding
+    ).excess
     size = jnp.abs(minimiser.loss)
     size = jnp.where(size > 0, size, 1)
-    outputs = outputs_rounding(product_rounding(final.sizes, final.layers[0].dtype), prediction.grams, moments.second)
+    outputs = outputs_rounding(
+        product_rounding(final.sizes, final.layers[0].dtype), prediction.grams, moments.second
+    )
     rounding = loss_rounding(minimiser, outputs) / size
     gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
@@ -79,7 +83,9 @@ def _cut(grams: Array, weights: Array, width: int) -> tuple[Array, Array]:
 @eqx.filter_jit
 def _tie(problem: Task) -> Task:
     strength = jnp.ones(problem.sizes[0])
-    return replace(problem, moments=ContrastiveProblem(Features(strength), AdditiveNoise(0.5)).moments())
+    return replace(
+        problem, moments=ContrastiveProblem(Features(strength), AdditiveNoise(0.5)).moments()
+    )
 
 
 def _decayed(problem: Task, run: Run) -> Run:
@@ -91,7 +97,12 @@ CLAIM = Claim(
     statement="The spectral contrastive loss over linear networks of smallest width p is least at M = S^(-1/2) T_p S^(-1/2), "
     "where it is minus the sum of the p largest squared signal fractions; gradient flow from a generic start ends there.",
     latex=r"M^\star = S^{-1/2}\, T_p\, S^{-1/2}, \quad T = S^{-1/2} C S^{-1/2}, \quad \mathcal{L}^\star = -\sum_{i \le p} \lambda_i^2",
-    hypotheses=("linear network", "lambda_p > lambda_(p+1)", "no weight decay", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "lambda_p > lambda_(p+1)",
+        "no weight decay",
+        "trained to stationarity",
+    ),
     source="paper section 3; HaoChen et al. 2021 for unconstrained width",
     problems=_problems,
     predict=predict,
@@ -102,9 +113,13 @@ CLAIM = Claim(
         "loss": (2e-11, 0.001),
     },
     controls=(
-        Control("weight-decay", "trains with weight decay, which moves the minimum", measure=_decayed),
         Control(
-            "strongest-kept", "predicts that the p strongest features are kept, not the p of largest signal fraction", predict=_strongest
+            "weight-decay", "trains with weight decay, which moves the minimum", measure=_decayed
+        ),
+        Control(
+            "strongest-kept",
+            "predicts that the p strongest features are kept, not the p of largest signal fraction",
+            predict=_strongest,
         ),
         Control(
             "tied-cut",

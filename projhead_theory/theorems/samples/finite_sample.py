@@ -76,14 +76,25 @@ def _draw(problem: Sampling) -> Moments:
     def samples(chunks: Array) -> Array:
         """The first chunks make large samples, the others are small ones."""
         large = chunks[: count * RATIO]
-        return jnp.concatenate([jnp.mean(large.reshape(count, RATIO, *large.shape[1:]), axis=1), chunks[count * RATIO :]])
+        return jnp.concatenate(
+            [
+                jnp.mean(large.reshape(count, RATIO, *large.shape[1:]), axis=1),
+                chunks[count * RATIO :],
+            ]
+        )
 
     cross, second = jax.lax.map(chunk, jax.random.split(problem.key, count * (RATIO + 1)))
     return jax.vmap(Moments)(samples(cross), samples(second))
 
 
 # Millions of draws repay being optimised, even in a process that compiles with little optimisation.
-_draw_alone = jax.jit(_draw, compiler_options={"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": False})
+_draw_alone = jax.jit(
+    _draw,
+    compiler_options={
+        "xla_backend_optimization_level": 1,
+        "xla_llvm_disable_expensive_passes": False,
+    },
+)
 
 
 @eqx.filter_jit
@@ -95,7 +106,9 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
     rtol = max(1e-7, float(jnp.finfo(dtype).eps) ** 0.75)
 
     def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
-        run = gradient_flow(start, moments, record=2, until=1e5, rtol=factor * rtol, stationarity=10 * factor * rtol)
+        run = gradient_flow(
+            start, moments, record=2, until=1e5, rtol=factor * rtol, stationarity=10 * factor * rtol
+        )
         return run.weights()[-1], run.ended == Ended.converged
 
     # A few of them again, at a coarser tolerance.
@@ -117,7 +130,9 @@ def measure(problem: Sampling) -> Scatter:
     return Scatter(weights[:count], weights[count:], moved, settled)
 
 
-def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMILY_ERROR / TESTS) -> Verdict:
+def judge_scatter(
+    prediction: Prediction, scatter: Scatter, level: float = FAMILY_ERROR / TESTS
+) -> Verdict:
     r"""Four tests for each weight and one for all, each at the given level, with $R$ replicates and $z$ the deviation in standard errors.
 
     - *mean*: $|\bar z|$, beside the normal quantile over $\sqrt R$;
@@ -136,8 +151,8 @@ def judge_scatter(prediction: Prediction, scatter: Scatter, level: float = FAMIL
     """
     count, _, d = scatter.large.shape
     free = 2 * d * (count - 1)
-    within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k  # noqa: E731
-    logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))  # noqa: E731
+    within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k
+    logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))
     allowed = (
         stats.norm.ppf(1 - level / 2) / count**0.5,
         logarithm(within(count - 1)),
@@ -161,11 +176,13 @@ def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array,
 
 
 @eqx.filter_jit
-def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 5"]) -> Verdict:
+def _judge_scatter(
+    prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 5"]
+) -> Verdict:
     """The five tests, beside what chance is allowed in each."""
     large, small = prediction.large, prediction.small
     (count, layers, d), dtype = scatter.large.shape, scatter.large.dtype
-    flat = lambda x: jnp.reshape(x, (-1,))  # noqa: E731
+    flat = lambda x: jnp.reshape(x, (-1,))
     error = flat(large.standard_error)
     shifts = (scatter.large - large.weights).reshape(count, -1)
     z = shifts / error
@@ -178,16 +195,22 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
     distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
     rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
     expected = jnp.log(flat(small.standard_error) / error)
-    (size, square, least), (first_size, first_square, _) = _size(large, shifts), _size(small, deviations)
+    (size, square, least), (first_size, first_square, _) = (
+        _size(large, shifts),
+        _size(small, deviations),
+    )
     together = jnp.log((size + first_size) / 2)
 
-    full = lambda x: jnp.full(m, float(x), dtype)  # noqa: E731
+    full = lambda x: jnp.full(m, float(x), dtype)
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
-    first_bias, first_curve = jnp.abs(flat(small.bias)) / flat(small.standard_error), flat(small.curvature)
+    first_bias, first_curve = (
+        jnp.abs(flat(small.bias)) / flat(small.standard_error),
+        flat(small.curvature),
+    )
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
     still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
-    rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])  # noqa: E731
+    rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])
     sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
     second = rows(
         bias,
@@ -213,7 +236,14 @@ def _judge_scatter(prediction: Prediction, scatter: Scatter, allowed: Float[Arra
         predicted=predicted[:, None],
         measured=measured[:, None],
         settled=scatter.settled,
-        labels=(*(f"{test}, {name}" for test in ("mean", "variance", "shape", "rate") for name in names), "covariance, all weights"),
+        labels=(
+            *(
+                f"{test}, {name}"
+                for test in ("mean", "variance", "shape", "rate")
+                for name in names
+            ),
+            "covariance, all weights",
+        ),
         what="statistics of the deviations",
     )
 
@@ -240,7 +270,8 @@ def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Pred
 
     def wrong(problem: Sampling, own: Prediction) -> Prediction:
         return Prediction(
-            replace(own.large, covariance=large * own.large.covariance), replace(own.small, covariance=small * own.small.covariance)
+            replace(own.large, covariance=large * own.large.covariance),
+            replace(own.small, covariance=small * own.small.covariance),
         )
 
     return wrong
@@ -248,7 +279,15 @@ def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Pred
 
 def _sparse(problem: Sampling, own: Scatter) -> Scatter:
     """The same strengths and mixing, of a heavy-tailed law: the moments agree, the fourth ones do not."""
-    return measure(Sampling(_gaussian(problem.key, "spike-and-slab"), problem.key, problem.pairs, problem.replicates, problem.depth))
+    return measure(
+        Sampling(
+            _gaussian(problem.key, "spike-and-slab"),
+            problem.key,
+            problem.pairs,
+            problem.replicates,
+            problem.depth,
+        )
+    )
 
 
 def _harder(key: PRNGKeyArray) -> Sampling:
@@ -257,7 +296,9 @@ def _harder(key: PRNGKeyArray) -> Sampling:
     strength = 10.0 ** jax.random.uniform(k[0], (DIM,), dtype, -0.3, 0.3)
     mixing, _ = jnp.linalg.qr(jax.random.normal(k[1], (DIM, DIM), dtype))
     noise = 10.0 ** jax.random.uniform(k[2], (DIM,), dtype, -0.7, 0.1)
-    problem = ContrastiveProblem(Features(strength, "gaussian", mixing=mixing), ambient=AdditiveNoise(noise))
+    problem = ContrastiveProblem(
+        Features(strength, "gaussian", mixing=mixing), ambient=AdditiveNoise(noise)
+    )
     # Enough replicates for the levels that thousands of problems leave to each test.
     return Sampling(problem, k[3], pairs=100, replicates=600, depth=1)
 
@@ -267,7 +308,13 @@ CLAIM = Claim(
     statement="The weights of networks trained on n Gaussian pairs scatter about the population's as a normal law, with the covariance "
     "of the delta method: standard errors fall as n^(-1/2).",
     latex=r"\sqrt{n}\,\bigl(g(\hat C, \hat S) - g(C, S)\bigr) \to \mathcal{N}(0, J \Omega J^\top)",
-    hypotheses=("linear network", "Gaussian views", "independent pairs", "unique minimiser", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "Gaussian views",
+        "independent pairs",
+        "unique minimiser",
+        "trained to stationarity",
+    ),
     source="beyond the paper",
     problems=_problems,
     predict=predict,
@@ -282,8 +329,16 @@ CLAIM = Claim(
     },
     controls=(
         Control("dropped-factor", "predicts half the variance", predict=_scaled(0.5, 0.5)),
-        Control("heavy-tails", "draws features of a heavy-tailed law with the same moments", measure=_sparse),
-        Control("wrong-rate", "predicts standard errors that fall as 1/n", predict=_scaled(1.0 / RATIO, 1.0)),
+        Control(
+            "heavy-tails",
+            "draws features of a heavy-tailed law with the same moments",
+            measure=_sparse,
+        ),
+        Control(
+            "wrong-rate",
+            "predicts standard errors that fall as 1/n",
+            predict=_scaled(1.0 / RATIO, 1.0),
+        ),
     ),
     search=(_harder,),
     quick=1,

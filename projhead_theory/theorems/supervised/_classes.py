@@ -41,7 +41,9 @@ class ClassTask(eqx.Module):
     def shrinks(self) -> Iterator[Callable[[], "ClassTask"]]:
         """Rounder means and noise."""
         g = self.groups
-        return rounded(lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise))))
+        return rounded(
+            lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise)))
+        )
 
 
 @eqx.filter_jit
@@ -61,5 +63,7 @@ def _lopsided(problem: ClassTask, own: Run) -> Run:
 
 
 UNBALANCED = Control(
-    "unbalanced-start", "starts with the same product, but a larger lowest layer and smaller ones above", measure=_lopsided
+    "unbalanced-start",
+    "starts with the same product, but a larger lowest layer and smaller ones above",
+    measure=_lopsided,
 )

@@ -63,7 +63,9 @@ class ProbeTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
         """Rounder noise of the read-out and weights of the start."""
-        return rounded(lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight)))
+        return rounded(
+            lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight))
+        )
 
 
 @eqx.filter_jit
@@ -78,7 +80,11 @@ def _pairs(p: ProbeTask) -> Moments:
 
 def _labels(p: ProbeTask) -> TargetMoments:
     g = p.trained
-    first = jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype).at[:, 0].set(jnp.asarray([-1, 1], g.means.dtype))
+    first = (
+        jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype)
+        .at[:, 0]
+        .set(jnp.asarray([-1, 1], g.means.dtype))
+    )
     return SupervisedProblem(g, first).moments()
 
 
@@ -107,16 +113,16 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
         least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
     v = _basis(p)
-    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))  # noqa: E731
+    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))
     second = turned(p.trained.second)
     if p.kind == "regression":
         target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
-        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)  # noqa: E731
+        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)
     else:
         # What does not commute is left out, and the premise says so.
         cross = jnp.maximum(turned(_pairs(p).cross), 0)
         cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
-        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)  # noqa: E731
+        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)
     weights = jnp.swapaxes(jax.vmap(one)(p.times), 1, 2)
     return matmul(v * weights[:, :, None, :] ** 2, v.T)
 
@@ -132,11 +138,16 @@ class Accuracies(eqx.Module):
 @eqx.filter_jit
 def predict(problem: ProbeTask) -> Accuracies:
     p, grams = problem, _grams(problem)
-    found = [jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams) for f in p.fitted]
+    found = [
+        jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
+        for f in p.fitted
+    ]
     m = _moments(p)
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
     apart = matmul(signal, m.second) - matmul(m.second, signal)
-    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(m.second)
+    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(
+        m.second
+    )
     average, worst = (jnp.stack([getattr(a, name) for a in found]) for name in ("average", "worst"))
     return Accuracies(average, worst, commute | (p.kind == "single"))
 
@@ -147,7 +158,9 @@ def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
     if p.kind == "single":
         return p, flow(p.start(), p.moments, loss=loss)
-    return p, flow(p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0)
+    return p, flow(
+        p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0
+    )
 
 
 @eqx.filter_jit
@@ -158,25 +171,49 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     def seen(trajectory: Trajectory) -> Array:
         networks = trajectory.networks
         cut = (lambda w: w[-1:]) if p.kind == "single" else (lambda w: w[:-1])
-        groups = [jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(jax.tree.map(cut, networks)) for f in p.fitted]
+        groups = [
+            jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(
+                jax.tree.map(cut, networks)
+            )
+            for f in p.fitted
+        ]
         present = p.tested.probability > 0
-        both = [(matmul(g, p.tested.probability[:, None])[..., 0], jnp.min(jnp.where(present, g, 1), axis=-1)) for g in groups]
+        both = [
+            (
+                matmul(g, p.tested.probability[:, None])[..., 0],
+                jnp.min(jnp.where(present, g, 1), axis=-1),
+            )
+            for g in groups
+        ]
         return jnp.stack([x for pair in both for x in pair])
 
-    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])  # noqa: E731
-    predicted = rows(jnp.stack([prediction.average, prediction.worst], axis=1).reshape(-1, *prediction.average.shape[1:]))
+    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])
+    predicted = rows(
+        jnp.stack([prediction.average, prediction.worst], axis=1).reshape(
+            -1, *prediction.average.shape[1:]
+        )
+    )
     predicted = predicted[:, -1:] if p.kind == "single" else predicted
     measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
     dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
     # Relative errors of a Gram, twice those of the weights, move the read-out by at most 1 / blur^2 times as much, the condition of what
     # is solved.
     condition = 2 / p.blur**2
-    worst = lambda x: jnp.max(jnp.abs(x), axis=1)  # noqa: E731
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     share = 0.01 * jnp.ones(len(predicted), dtype)
     # A single output is at its minimum to within its residual gradient; layers then differ by what their start was off balance by.
-    gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0] if p.kind == "single" else jnp.zeros((), dtype)
+    gradient = (
+        run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
+        if p.kind == "single"
+        else jnp.zeros((), dtype)
+    )
     levels, statistics = range(1, p.depth + 1), ("average", "worst")
-    names = tuple(f"{how}, {what}, layer {level}" for how in ("fitted", "refitted") for what in statistics for level in levels)
+    names = tuple(
+        f"{how}, {what}, layer {level}"
+        for how in ("fitted", "refitted")
+        for what in statistics
+        for level in levels
+    )
     steps = jnp.sqrt(run.fine.steps.astype(dtype))
     # The largest of all rows and times, since one may be small by chance; and where records leave both runs no choice of their steps, what
     # a step may leave.
@@ -187,7 +224,9 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
             "integration": jnp.full(len(predicted), integration),
             "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
             "stationarity": jnp.full(len(predicted), condition * gradient),
-            "rounding": jnp.full(len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps),
+            "rounding": jnp.full(
+                len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps
+            ),
         },
         # What the check must see: a hundredth.
         effect=share,

@@ -74,7 +74,9 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
     k1, k2, k3 = jax.random.split(key, 3)
     dtype = jnp.result_type(float)
-    noise = jnp.where(jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), dtype, 0.05, 1.5))
+    noise = jnp.where(
+        jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), dtype, 0.05, 1.5)
+    )
     return drawn(key, noise, jax.random.uniform(k2, (), dtype, -0.95, 0.95), jnp.asarray(0), 2)
 
 
@@ -85,7 +87,13 @@ CLAIM = Claim(
     "feature has no noise or the subclass is independent of it.",
     latex=r"\frac{\|W_{l:1} e_s\|}{\|W_{l:1} e_c\|} = \frac{|r|\, \phi_s \sigma_c^2}{\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2)} "
     r"\ \text{ for all } l",
-    hypotheses=("linear network", "two balanced classes", "width one", PREMISE, "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "two balanced classes",
+        "width one",
+        PREMISE,
+        "trained to stationarity",
+    ),
     source="paper section 5; that no layer is spared, beyond the paper",
     problems=_collapse_problems,
     predict=predict_collapse,
@@ -101,7 +109,12 @@ CLAIM = Claim(
             predict=lambda problem, own: replace(own, weights=own.weights.at[:, 1].set(0)),
             on=1,
         ),
-        Control("kept-below", "predicts that lower layers weight the subclass less unequally", predict=_less_below, on=1),
+        Control(
+            "kept-below",
+            "predicts that lower layers weight the subclass less unequally",
+            predict=_less_below,
+            on=1,
+        ),
     ),
     search=(_harder_collapse,),
     quick=2,

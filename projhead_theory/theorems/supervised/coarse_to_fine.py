@@ -21,7 +21,7 @@ def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
     dtype = jnp.result_type(float)
     strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
     noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
-    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))  # noqa: E731
+    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))
     # As many moments of time as other claims record, whose programs then train these networks as well.
     times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
     start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
@@ -42,7 +42,11 @@ def _fine_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
 
 
 def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return predict(replace(problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)))
+    return predict(
+        replace(
+            problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)
+        )
+    )
 
 
 CLAIM = Claim(
@@ -52,7 +56,13 @@ CLAIM = Claim(
     "class, it is read better there than above.",
     latex=r"\mathrm{acc}_l(t) = \Phi\Big(\tfrac{\phi_s}{\sqrt{\sigma_s^2 + \tau_l^2 / s(t)^{2l/L}}}\Big), \qquad "
     r"s(t) \sim t^{-1/(4 - 2/L)} \text{ or } t^{-1/(2 - 2/L)}",
-    hypotheses=("linear network", "subclass independent of the class", "aligned balanced start", "gradient flow", "read-out with noise"),
+    hypotheses=(
+        "linear network",
+        "subclass independent of the class",
+        "aligned balanced start",
+        "gradient flow",
+        "read-out with noise",
+    ),
     source="paper section 5; in closed form, beyond the paper",
     problems=_fine_problems,
     predict=predict,
@@ -65,14 +75,25 @@ CLAIM = Claim(
         "refitted, worst, layer #": (5e-8, 0.006),
     },
     controls=(
-        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=upside_down),
-        Control("class-read", "predicts the accuracy with which the class is read", predict=_class_itself),
+        Control(
+            "upside-down",
+            "predicts the accuracy of each layer for the one at the other end",
+            predict=upside_down,
+        ),
+        Control(
+            "class-read",
+            "predicts the accuracy with which the class is read",
+            predict=_class_itself,
+        ),
         Control(
             "no-training",
             "predicts that layers stay as they start",
             predict=lambda problem, own: predict(replace(problem, times=1e-6 * problem.times)),
         ),
     ),
-    search=(lambda key: _fine(key, "classes", 2, jnp.asarray(0)), lambda key: _fine(key, "regression", 2, jnp.asarray(0))),
+    search=(
+        lambda key: _fine(key, "classes", 2, jnp.asarray(0)),
+        lambda key: _fine(key, "regression", 2, jnp.asarray(0)),
+    ),
     quick=1,
 )

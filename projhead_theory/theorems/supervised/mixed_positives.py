@@ -30,14 +30,18 @@ def _mixed(groups: Groups, share: Array) -> Moments:
     return Moments(share * class_only + (1 - share) * views, groups.second)
 
 
-def mixture(key: PRNGKeyArray, depth: int, share: float, index: int = 0, correlation: float = 0.4) -> ClassTask:
+def mixture(
+    key: PRNGKeyArray, depth: int, share: float, index: int = 0, correlation: float = 0.4
+) -> ClassTask:
     """A class, a subclass and a third feature, with this share of positives from the class."""
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))  # noqa: E731
+    number = lambda x: jnp.asarray(x, jnp.result_type(float))
     return _mixture(key, depth, number(share), number(correlation), jnp.asarray(index))
 
 
 @eqx.filter_jit
-def _mixture(key: PRNGKeyArray, depth: int, share: Array, correlation: Array, index: Array) -> ClassTask:
+def _mixture(
+    key: PRNGKeyArray, depth: int, share: Array, correlation: Array, index: Array
+) -> ClassTask:
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 18_000 + index), 3)
     dtype = share.dtype
     strength = jnp.asarray([1.4, 1.0, 0.7], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
@@ -70,7 +74,10 @@ def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:
     def draw(key: PRNGKeyArray) -> ClassTask:
         k1, k2 = jax.random.split(key)
         dtype = jnp.result_type(float)
-        share, r = jax.random.uniform(k1, (), dtype, 0, 0.98), jax.random.uniform(k2, (), dtype, -0.9, 0.9)
+        share, r = (
+            jax.random.uniform(k1, (), dtype, 0, 0.98),
+            jax.random.uniform(k2, (), dtype, -0.9, 0.9),
+        )
         return _mixture(key, depth, share, r, jnp.asarray(0))
 
     return draw
@@ -95,9 +102,15 @@ CLAIM = Claim(
         Control(
             "share-squared",
             "predicts for a share a^2, as if each of a pair were drawn for itself",
-            predict=lambda problem, own: replace(own, grams=predict_mixed(problem, problem.share**2).grams),
+            predict=lambda problem, own: replace(
+                own, grams=predict_mixed(problem, problem.share**2).grams
+            ),
         ),
-        Control("layers-mixed", "predicts in every layer the mixture of the Grams of both minimisers", predict=_separate),
+        Control(
+            "layers-mixed",
+            "predicts in every layer the mixture of the Grams of both minimisers",
+            predict=_separate,
+        ),
     ),
     search=tuple(_harder_mixture(depth) for depth in (1, 2)),
     exact=functools.partial(try_exact, judge_layers, predict_mixed),

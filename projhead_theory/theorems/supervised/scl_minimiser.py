@@ -23,13 +23,18 @@ from ._classes import UNBALANCED, ClassTask, train
 def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
     """The prediction with another last Gram, and the powers of it below."""
     levels = jnp.arange(1, prediction.depth + 1, dtype=gram.dtype) / prediction.depth
-    return replace(prediction, grams=jax.vmap(lambda t: psd_power(gram, t, prediction.minimiser.kept))(levels))
+    return replace(
+        prediction, grams=jax.vmap(lambda t: psd_power(gram, t, prediction.minimiser.kept))(levels)
+    )
 
 
 def predict_classes(problem: ClassTask) -> LayerPrediction:
     """$S^{-1} C S^{-1}$ with the classes' own cross moment, and its powers; the rest says how near a run is to it."""
     m = problem.moments
-    return with_last(layerwise(m, problem.depth, width=min(problem.sizes[1:]), throw=False), theory.class_minimiser(m))
+    return with_last(
+        layerwise(m, problem.depth, width=min(problem.sizes[1:]), throw=False),
+        theory.class_minimiser(m),
+    )
 
 
 def classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> ClassTask:
@@ -44,7 +49,9 @@ def _classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> ClassTa
     d, count = sizes[0], min(sizes[1:])
     centre, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, count), dtype))
     centre = centre.T * jnp.linspace(2.0, 1.0, count, dtype=dtype)[:, None]
-    apart = 0.7 * jax.random.normal(k[1], (count, 1, d), dtype) * jnp.asarray([[[1.0], [-1.0]]], dtype)
+    apart = (
+        0.7 * jax.random.normal(k[1], (count, 1, d), dtype) * jnp.asarray([[[1.0], [-1.0]]], dtype)
+    )
     share = jnp.linspace(1.5, 0.5, count, dtype=dtype) / count
     noise = jax.random.uniform(k[2], (d,), dtype, 0.5, 1.0)
     means = (centre[:, None] + apart).reshape(2 * count, d)
@@ -89,7 +96,13 @@ CLAIM = Claim(
     statement="Supervised contrastive learning, whose positives are two inputs of one class, ends at M = S^(-1) C S^(-1) with "
     "C = sum_k pi_k mu_k mu_k^T, which spans the discriminant directions of the classes; layer l has the Gram M^(l/L).",
     latex=r"M^\star = S^{-1} \Big(\sum_k \pi_k \mu_k \mu_k^\top\Big) S^{-1}, \qquad M_l = (M^\star)^{l/L}",
-    hypotheses=("linear network", "width the rank of C", PREMISE, "gradient flow", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "width the rank of C",
+        PREMISE,
+        "gradient flow",
+        "trained to stationarity",
+    ),
     source="paper section 5; beyond the paper for any number of classes and depth",
     problems=_class_problems,
     predict=predict_classes,
@@ -100,10 +113,18 @@ CLAIM = Claim(
     },
     controls=(
         UNBALANCED,
-        Control("equal-classes", "predicts as if all classes were equally likely", predict=_equal_classes),
-        Control("no-noise", "predicts from the spread of the group means alone", predict=_noiseless),
         Control(
-            "one-gram", "predicts one and the same Gram in every layer", predict=with_exponents(lambda level, depth: jnp.ones_like(level))
+            "equal-classes",
+            "predicts as if all classes were equally likely",
+            predict=_equal_classes,
+        ),
+        Control(
+            "no-noise", "predicts from the spread of the group means alone", predict=_noiseless
+        ),
+        Control(
+            "one-gram",
+            "predicts one and the same Gram in every layer",
+            predict=with_exponents(lambda level, depth: jnp.ones_like(level)),
         ),
     ),
     search=tuple(_harder_classes(sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))),

@@ -29,10 +29,20 @@ def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTas
     variance = jax.random.uniform(k2, (), dtype, 0.6, 0.8)
     explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
     noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
-    signs = lambda r: Groups.signs(strength, noise, r)  # noqa: E731
+    signs = lambda r: Groups.signs(strength, noise, r)
     times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=dtype)
     start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
-    return ProbeTask(signs(training), (signs(training), signs(0 * training)), signs(test), start, blur, times, k3, kind, depth)
+    return ProbeTask(
+        signs(training),
+        (signs(training), signs(0 * training)),
+        signs(test),
+        start,
+        blur,
+        times,
+        k3,
+        kind,
+        depth,
+    )
 
 
 def shifted(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
@@ -55,8 +65,13 @@ def _unshifted(problem: ProbeTask, own: Accuracies) -> Accuracies:
 @eqx.filter_jit
 def _uneven(p: ProbeTask) -> ProbeTask:
     """More noise in the core, so that the label is no eigenvector any more."""
-    louder = lambda g: replace(g, noise=g.noise.at[0].mul(1.5))  # noqa: E731
-    return replace(p, trained=louder(p.trained), fitted=tuple(louder(g) for g in p.fitted), tested=louder(p.tested))
+    louder = lambda g: replace(g, noise=g.noise.at[0].mul(1.5))
+    return replace(
+        p,
+        trained=louder(p.trained),
+        fitted=tuple(louder(g) for g in p.fitted),
+        tested=louder(p.tested),
+    )
 
 
 @eqx.filter_jit
@@ -71,7 +86,13 @@ CLAIM = Claim(
     "spurious, at any finite time; a single output makes all layers equivalent.",
     latex=r"\mathrm{acc}_g = \Phi\Big(\tfrac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \Sigma \beta + \tau^2 |v|^2}}\Big), \quad "
     r"\beta = M_l^{1/2} v,\ v = (M_l^{1/2} S M_l^{1/2} + \tau^2)^{-1} M_l^{1/2} a",
-    hypotheses=("linear network", COMMUTE, "aligned balanced start", "gradient flow", "read-out with noise"),
+    hypotheses=(
+        "linear network",
+        COMMUTE,
+        "aligned balanced start",
+        "gradient flow",
+        "read-out with noise",
+    ),
     source="paper section 5; in closed form, and where it does not help, beyond the paper",
     problems=_shift_problems,
     predict=predict,
@@ -84,9 +105,18 @@ CLAIM = Claim(
         "refitted, worst, layer #": (9e-7, 0.001),
     },
     controls=(
-        Control("upside-down", "predicts the accuracy of each layer for the one at the other end", predict=upside_down),
+        Control(
+            "upside-down",
+            "predicts the accuracy of each layer for the one at the other end",
+            predict=upside_down,
+        ),
         Control("no-shift", "predicts for a test on the training distribution", predict=_unshifted),
-        Control("uneven-noise", "more noise in the core: moments do not commute", problem=_uneven, expects="premise_failed"),
+        Control(
+            "uneven-noise",
+            "more noise in the core: moments do not commute",
+            problem=_uneven,
+            expects="premise_failed",
+        ),
     ),
     search=(lambda key: _drawn_shift(key, "regression", 2),),
     quick=1,

@@ -45,7 +45,11 @@ class RegressionTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Rounder targets."""
-        return rounded(lambda r: replace(self, moments=TargetMoments(r(self.moments.target), self.moments.second)))
+        return rounded(
+            lambda r: replace(
+                self, moments=TargetMoments(r(self.moments.target), self.moments.second)
+            )
+        )
 
 
 class Least(eqx.Module):
@@ -57,16 +61,24 @@ class Least(eqx.Module):
 
 def predict_least(problem: RegressionTask) -> Least:
     width = min(problem.sizes[1:])
-    return Least(theory.regression_minimiser(problem.moments, problem.depth, width, throw=False), problem.moments)
+    return Least(
+        theory.regression_minimiser(problem.moments, problem.depth, width, throw=False),
+        problem.moments,
+    )
 
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow of the squared error to stationarity."""
-    network, steps = problem.start() if start is None else start, 4_000 if problem.stiff else 100_000
+    network, steps = (
+        problem.start() if start is None else start,
+        4_000 if problem.stiff else 100_000,
+    )
     return flow(network, problem.moments, loss=losses.mse, stiff=problem.stiff, max_steps=steps)
 
 
-def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: int) -> tuple[Array, Array, Array]:
+def _left(
+    moments: TargetMoments, whitening: Whitening, matrix: Array, width: int
+) -> tuple[Array, Array, Array]:
     r"""Distance of a nearly stationary map of this rank from the minimum, in the metric of the inputs: the size of the residuals of its
     singular vectors, to which it is the exact truncation (Wedin 1972). And the correlation it keeps last; and whether the loss still falls
     from there, since a direction that it does not carry has a larger correlation, or any, if it carries fewer than it may.
@@ -74,7 +86,9 @@ def _left(moments: TargetMoments, whitening: Whitening, matrix: Array, width: in
     z, best = matmul(matrix, whitening.forward.T), matmul(moments.target, whitening.inverse)
     off = z - best
     u, s, vt = jnp.linalg.svd(z, full_matrices=False)
-    residual = jnp.sqrt(jnp.sum(matmul(off, vt[:width].T) ** 2) + jnp.sum(matmul(u[:, :width].T, off) ** 2))
+    residual = jnp.sqrt(
+        jnp.sum(matmul(off, vt[:width].T) ** 2) + jnp.sum(matmul(u[:, :width].T, off) ** 2)
+    )
     along = jnp.sum(u * matmul(best, vt.T), axis=0)
     noise = whitening.rounding * frobenius(best)
     learned = (jnp.arange(s.size) < width) & (along > noise) & (s > noise) & (s >= along / 2)
@@ -94,7 +108,9 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     grams, matrix = measure.layer_grams(within), within.matrix
     size = frobenius(best.grams)
     size = jnp.where(size > 0, size, 1)
-    residual, last, saddle = _left(moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape))
+    residual, last, saddle = _left(
+        moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
+    )
     residual = residual * reported_share(run.fine, moments, losses.mse)
     # A residual turns a kept mode towards a dropped one by itself over the gap; twice, for what is of second order.
     inside = 2 * residual * jnp.maximum(1, last / best.gap)
@@ -109,12 +125,14 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     rounding = 2 * best.rounding + product
     outputs = outputs_rounding(product, best.grams, moments.second)
     # Targets may vary with an input whose own variance is less than the dtype can tell from zero.
-    unseen = frobenius(network.matrix - matrix) * frobenius(moments.target - matmul(moments.target, whitening.projector))
+    unseen = frobenius(network.matrix - matrix) * frobenius(
+        moments.target - matmul(moments.target, whitening.projector)
+    )
     in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
     rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
     granted = imbalance_rounding(start)
     scale = jnp.abs(best.loss) + moments.power / 2
-    both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))  # noqa: E731
+    both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))
     zero = jnp.zeros_like(scale)
     between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
     return Verdict(
@@ -124,13 +142,19 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
             jnp.abs(run.fine.loss[-1] - best.loss) / scale,
         ),
         parts={
-            "start": both(imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero),
+            "start": both(
+                imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero
+            ),
             "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
             "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
             "rounding": both(rounded, rounding, in_loss / scale),
         },
         # What the check must see: another layer, another map, and the loss of a network of one mode less.
-        effect=both(jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1), 1 + zero, last**2 / 2 / scale),
+        effect=both(
+            jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
+            1 + zero,
+            last**2 / 2 / scale,
+        ),
         predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
         measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
         premises={"unique minimiser": best.unique, PREMISE: _is_balanced(start, granted)},
@@ -160,10 +184,14 @@ def _regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) ->
     left, _ = jnp.linalg.qr(jax.random.normal(k[1], (outputs, outputs), dtype))
     right, _ = jnp.linalg.qr(jax.random.normal(k[2], (d, min(d, outputs)), dtype))
     n = min(d, outputs)
-    correlations = jnp.linspace(1.2, 0.4, n, dtype=dtype) * jax.random.uniform(k[3], (n,), dtype, 0.95, 1.05)
+    correlations = jnp.linspace(1.2, 0.4, n, dtype=dtype) * jax.random.uniform(
+        k[3], (n,), dtype, 0.95, 1.05
+    )
     target = matmul(matmul(left[:, :n] * correlations, right.T), root)
     power = 1.1 * jnp.sum(correlations**2)
-    return RegressionTask(TargetMoments(target, matmul(root, root), power), k[3], jnp.asarray(0.5, dtype), sizes)
+    return RegressionTask(
+        TargetMoments(target, matmul(root, root), power), k[3], jnp.asarray(0.5, dtype), sizes
+    )
 
 
 def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
@@ -177,7 +205,9 @@ def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
 
 def _plain_truncation(problem: RegressionTask, own: Least) -> Least:
     """The largest singular values of A S^-1 kept, as if all inputs varied alike."""
-    return with_map(problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T)
+    return with_map(
+        problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T
+    )
 
 
 def _plain_inputs(problem: RegressionTask, own: Least) -> Least:
@@ -191,7 +221,9 @@ def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     matrix = matmul(u[:, :p] * s[:p], vt[:p])
     levels = range(1, problem.depth + 1)
-    grams = jnp.stack([matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels])
+    grams = jnp.stack(
+        [matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels]
+    )
     return replace(own, minimiser=replace(own.minimiser, matrix=matrix, grams=grams))
 
 
@@ -214,7 +246,13 @@ def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Regres
         target = matmul(matmul(left[:, :n] * correlations, right.T) * strength, mixed.T)
         second = symmetric(matmul(mixed * strength**2, mixed.T))
         scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return RegressionTask(TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes, stiff=True)
+        return RegressionTask(
+            TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)),
+            key,
+            scale,
+            sizes,
+            stiff=True,
+        )
 
     return draw
 
@@ -241,7 +279,14 @@ CLAIM = Claim(
     statement="Regression over linear networks of smallest width p ends at W = (A S^(-1/2))_p S^(-1/2), which is A S^(-1) where the rank "
     "allows; balanced layers have the Grams (W^T W)^(l/L).",
     latex=r"W^\star = (A S^{-1/2})_p\, S^{-1/2}, \qquad M_l = (W^{\star\top} W^\star)^{l/L}",
-    hypotheses=("linear network", "squared error", PREMISE, "unique minimiser", "gradient flow", "trained to stationarity"),
+    hypotheses=(
+        "linear network",
+        "squared error",
+        PREMISE,
+        "unique minimiser",
+        "gradient flow",
+        "trained to stationarity",
+    ),
     source="paper section 5; beyond the paper for bounded width and any depth",
     problems=_least_problems,
     predict=predict_least,
@@ -253,9 +298,21 @@ CLAIM = Claim(
         "loss": (2e-10, 2e-5),
     },
     controls=(
-        Control("plain-truncation", "predicts that the largest singular values of A S^-1 are kept", predict=_plain_truncation),
-        Control("plain-inputs", "predicts as if inputs were uncorrelated and of variance one", predict=_plain_inputs),
-        Control("unbalanced-start", "starts with a lowest layer several times larger than the others", measure=_lopsided_layers),
+        Control(
+            "plain-truncation",
+            "predicts that the largest singular values of A S^-1 are kept",
+            predict=_plain_truncation,
+        ),
+        Control(
+            "plain-inputs",
+            "predicts as if inputs were uncorrelated and of variance one",
+            predict=_plain_inputs,
+        ),
+        Control(
+            "unbalanced-start",
+            "starts with a lowest layer several times larger than the others",
+            measure=_lopsided_layers,
+        ),
     ),
     search=tuple(harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
     exact=_exact,

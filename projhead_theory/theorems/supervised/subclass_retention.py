@@ -30,8 +30,12 @@ class Fading(eqx.Module):
 def fading(task: ClassTask) -> Fading:
     subclass = jnp.asarray([0.0, 1.0], task.scale.dtype)
     depth, e = task.depth, 4 - 2 / task.depth
-    last = theory.collapsing_weight(jnp.ones((), task.scale.dtype), task.moments, subclass, depth)[-1]
-    slopes = -jnp.asarray([dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)], last.dtype)
+    last = theory.collapsing_weight(jnp.ones((), task.scale.dtype), task.moments, subclass, depth)[
+        -1
+    ]
+    slopes = -jnp.asarray(
+        [dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)], last.dtype
+    )
     return Fading(slopes, last**-e)
 
 
@@ -48,39 +52,63 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     times = run.fine.times[:-1]
     logs, coarse = (jnp.log(t.weights()[:-1, :, 1]) for t in (run.fine, run.coarse))
     apart = jnp.max(jnp.abs(logs - coarse), axis=0) + local_error(logs.dtype, depth)
-    rounding = (64 + DEVIATIONS * jnp.sqrt(run.fine.steps.astype(logs.dtype))) * depth * jnp.finfo(logs.dtype).eps
-    slope = lambda a, b: (logs[b] - logs[a]) / jnp.log(times[b] / times[a])  # noqa: E731
+    rounding = (
+        (64 + DEVIATIONS * jnp.sqrt(run.fine.steps.astype(logs.dtype)))
+        * depth
+        * jnp.finfo(logs.dtype).eps
+    )
+    slope = lambda a, b: (logs[b] - logs[a]) / jnp.log(times[b] / times[a])
     powers = depth * e / jnp.arange(1, depth + 1, dtype=logs.dtype)
-    rate = lambda a, b: (jnp.exp(-powers * logs[b]) - jnp.exp(-powers * logs[a])) / (times[b] - times[a])  # noqa: E731
-    first, middle, end = RETENTION_RECORDS - 1 - 2 * DECADE, RETENTION_RECORDS - 1 - DECADE, RETENTION_RECORDS - 1
+    rate = lambda a, b: (
+        (jnp.exp(-powers * logs[b]) - jnp.exp(-powers * logs[a])) / (times[b] - times[a])
+    )
+    first, middle, end = (
+        RETENTION_RECORDS - 1 - 2 * DECADE,
+        RETENTION_RECORDS - 1 - DECADE,
+        RETENTION_RECORDS - 1,
+    )
     # The transient falls at least as the last layer's weight does, t^(-1/e) with e < 4: at most 1.3 times what it has fallen by from one
     # decade to the next is left in the second, and 1.8 times in both together.
     slope_left = 2 * jnp.abs(slope(first, middle) - slope(middle, end))
     rate_left = 2 * jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
-    both = lambda a, b: jnp.concatenate([a, b])  # noqa: E731
+    both = lambda a, b: jnp.concatenate([a, b])
     rounded = jnp.full(depth, rounding * (1 + jnp.max(jnp.abs(logs))))
     spread = both(jnp.full(depth, 2 / jnp.log(times[end] / times[first])), 2 * powers)
-    noise = lambda x: spread * both(x, x)  # noqa: E731
+    noise = lambda x: spread * both(x, x)
     predicted = both(prediction.slopes, jnp.ones(depth, logs.dtype))
     measured = both(slope(first, end), rate(middle, end) / prediction.rate)
     return Verdict(
         discrepancy=jnp.abs(measured - predicted),
-        parts={"asymptotics": both(slope_left, rate_left), "integration": noise(apart), "rounding": noise(rounded)},
+        parts={
+            "asymptotics": both(slope_left, rate_left),
+            "integration": noise(apart),
+            "rounding": noise(rounded),
+        },
         # What the check must see: the slope of the neighbouring layer; half of the rate.
-        effect=both(jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)),
+        effect=both(
+            jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)
+        ),
         predicted=predicted[:, None],
         measured=measured[:, None],
         settled=run.reached,
         finite=run.finite,
-        labels=(*(f"slope, layer {i}" for i in range(1, depth + 1)), *(f"rate, layer {i}" for i in range(1, depth + 1))),
+        labels=(
+            *(f"slope, layer {i}" for i in range(1, depth + 1)),
+            *(f"rate, layer {i}" for i in range(1, depth + 1)),
+        ),
         what="decay of the subclass",
     )
 
 
-def _fading_task(key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2) -> ClassTask:
+def _fading_task(
+    key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2
+) -> ClassTask:
     p = draw_collapse(key, noise, correlation, index, depth)
     # Large, so that little of the start is left to be forgotten.
-    return replace(pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1)), scale=jnp.full_like(p.correlation, 1.3))
+    return replace(
+        pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1)),
+        scale=jnp.full_like(p.correlation, 1.3),
+    )
 
 
 def _fading_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
@@ -92,12 +120,20 @@ def _fading_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
 
 def _some_noise(problem: ClassTask, own: Run) -> Run:
     """A little noise in the class feature, by which the subclass is of use where it agrees with the class."""
-    return train_long(replace(problem, groups=replace(problem.groups, noise=jnp.full_like(problem.groups.noise, 0.3))))
+    return train_long(
+        replace(
+            problem, groups=replace(problem.groups, noise=jnp.full_like(problem.groups.noise, 0.3))
+        )
+    )
 
 
 def _alone(problem: ClassTask, own: Fading) -> Fading:
     """The rate with all the variance of the subclass, that of its own noise and what the class explains of it alike."""
-    return replace(own, rate=own.rate * (problem.moments.second[1, 1] * jnp.linalg.inv(problem.moments.second)[1, 1]) ** 2)
+    return replace(
+        own,
+        rate=own.rate
+        * (problem.moments.second[1, 1] * jnp.linalg.inv(problem.moments.second)[1, 1]) ** 2,
+    )
 
 
 def _harder_fading(key: PRNGKeyArray) -> ClassTask:
@@ -109,7 +145,14 @@ CLAIM = Claim(
     statement="Where classes make a subclass collapse, time saves it: its weight at layer l falls as (4 L e q^2 t)^(-(l/L)/e) with "
     "e = 4 - 2/L and q the variance of the subclass that what is learned does not explain: lower layers keep it longer.",
     latex=r"\|W_{l:1} v\| \sim (4 L e\, q^2 t)^{-\frac{l/L}{e}}, \qquad e = 4 - \tfrac2L, \quad q = \frac{1}{v^\top S^{-1} v}",
-    hypotheses=("linear network", "one direction collapses", "width at least two", "balanced start", "late", "gradient flow"),
+    hypotheses=(
+        "linear network",
+        "one direction collapses",
+        "width at least two",
+        "balanced start",
+        "late",
+        "gradient flow",
+    ),
     source="beyond the paper",
     problems=_fading_problems,
     predict=fading,
@@ -120,13 +163,23 @@ CLAIM = Claim(
         "rate, layer #": (0.3, 0.03),
     },
     controls=(
-        Control("noisy-class", "trains with noise in the class feature, by which the subclass is not lost", measure=_some_noise),
+        Control(
+            "noisy-class",
+            "trains with noise in the class feature, by which the subclass is not lost",
+            measure=_some_noise,
+        ),
         Control(
             "same-rate",
             "predicts that all layers forget at the rate of the last",
-            predict=lambda problem, own: replace(own, slopes=jnp.full_like(own.slopes, own.slopes[-1])),
+            predict=lambda problem, own: replace(
+                own, slopes=jnp.full_like(own.slopes, own.slopes[-1])
+            ),
         ),
-        Control("all-variance", "predicts with all of the subclass's variance for what the class leaves of it", predict=_alone),
+        Control(
+            "all-variance",
+            "predicts with all of the subclass's variance for what the class leaves of it",
+            predict=_alone,
+        ),
     ),
     search=(_harder_fading,),
     quick=1,

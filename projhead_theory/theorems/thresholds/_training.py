@@ -54,7 +54,10 @@ class ThresholdTask(eqx.Module):
         d = self.strength.shape[0]
         for i in range(d if d > 1 else 0):
             keep = jnp.asarray([j for j in range(d) if j != i])
-            features = {name: getattr(self, name)[..., keep] for name in ("strength", "flips", "weights", "thresholds")}
+            features = {
+                name: getattr(self, name)[..., keep]
+                for name in ("strength", "flips", "weights", "thresholds")
+            }
             yield lambda features=features: dataclasses.replace(self, **features)
         yield from rounded(lambda r: r(self))
 
@@ -109,7 +112,7 @@ def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
         return jnp.where(jnp.isnan(time), 0, time)
 
     early, late = when(fine), when(coarse)
-    worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))  # noqa: E731
+    worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
     return worst(early - times), worst(early - late) + 1e3 * local_error(fine.dtype, 1)
 
 
@@ -135,9 +138,9 @@ def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
     # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than what it will end with.
     shares = jax.random.uniform(k[3], (depth, DIM), dtype, 0.4, 0.9)
-    amplitudes = jnp.concatenate([jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]) * jnp.where(
-        jnp.arange(depth + 1)[:, None] < depth, strength, 1
-    )
+    amplitudes = jnp.concatenate(
+        [jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]
+    ) * jnp.where(jnp.arange(depth + 1)[:, None] < depth, strength, 1)
     weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
     times = jnp.geomspace(1e-3, 40.0, RECORDS, dtype=dtype)
     return ThresholdTask(strength, flips, weights, thresholds, times)

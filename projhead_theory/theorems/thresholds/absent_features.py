@@ -66,7 +66,7 @@ def find_edges(problem: WindowTask) -> Found:
     """
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
-    tiled = lambda x: jnp.tile(x, depth)  # noqa: E731
+    tiled = lambda x: jnp.tile(x, depth)
     start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
     views = Compose(SignFlip(tiled(p.flips)), AdditiveNoise(p.noise))
     unit = jnp.arange(p.weights.shape[1])
@@ -74,12 +74,16 @@ def find_edges(problem: WindowTask) -> Found:
     def trained(strength: Array) -> tuple[Array, Array, Array]:
         """Amplitudes at the end; the largest change of a weight, at any moment; and whether the run is finite."""
         data = ContrastiveProblem(Features(strength.reshape(-1)), views)
-        run = gradient_flow(start, data, until=p.until, decay=p.decay, record=RECORDS, stationarity=0.0)
+        run = gradient_flow(
+            start, data, until=p.until, decay=p.decay, record=RECORDS, stationarity=0.0
+        )
         amplitudes = run.final.amplitudes(strength.reshape(-1)).reshape(depth, depth, -1)
         moved = jnp.max(jnp.abs(run.networks.weights - start.weights), axis=(0, 1))
         return amplitudes, moved.reshape(depth, -1), ~(run.ended == Ended.diverged)
 
-    def step(bracket: tuple[Array, Array], bisect: Array) -> tuple[tuple[Array, Array], tuple[Array, Array, Array, Array]]:
+    def step(
+        bracket: tuple[Array, Array], bisect: Array
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array, Array]]:
         low, high = bracket
         edge = (low + high) / 2
         beside = jnp.concatenate([(edge[1:] + edge[:-1]) / 2, 1.5 * edge[-1:]])
@@ -90,10 +94,14 @@ def find_edges(problem: WindowTask) -> Found:
         return bracket, (strength, amplitudes, moved, finite)
 
     ends = (jnp.full_like(p.weights, 1) * p.low, jnp.full_like(p.weights, 1) * p.high)
-    (low, high), (strength, amplitudes, moved, finite) = jax.lax.scan(step, ends, jnp.arange(halvings + 1) < halvings)
+    (low, high), (strength, amplitudes, moved, finite) = jax.lax.scan(
+        step, ends, jnp.arange(halvings + 1) < halvings
+    )
     last, below = amplitudes[-1], jnp.arange(depth - 1)
     present = last[below, below][:, unit]
-    above = jnp.sum(jnp.where(jnp.arange(depth)[:, None, None] > below[None, :, None], last[:, :-1], 0), axis=0)
+    above = jnp.sum(
+        jnp.where(jnp.arange(depth)[:, None, None] > below[None, :, None], last[:, :-1], 0), axis=0
+    )
     seen = Edges((low + high) / 2, present, moved[-1, :-1] + above)
     return Found(seen, strength[-1, :-1], (high - low) / 2, moved[-1, -1], jnp.all(finite))
 
@@ -118,15 +126,21 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
     # At the strength between two measured edges the layers below have what they had in the start.
     amplitude, present = found.halfway, []
     for level in range(len(p.weights) - 1):
-        amplitude = amplitude.at[level:].set(jnp.maximum(jnp.abs(p.weights[level]) * amplitude[level:] - p.thresholds[level], 0))
+        amplitude = amplitude.at[level:].set(
+            jnp.maximum(jnp.abs(p.weights[level]) * amplitude[level:] - p.thresholds[level], 0)
+        )
         present.append(amplitude[level])
     expected = jnp.stack(present)
     scale = jnp.where(expected > 0, expected, 1)
-    worst = lambda x: jnp.max(jnp.abs(x), axis=1)  # noqa: E731
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     count, eps = len(edges), jnp.finfo(edges.dtype).eps
-    both = lambda *x: jnp.concatenate(x)  # noqa: E731
+    both = lambda *x: jnp.concatenate(x)
     none = jnp.zeros(count - 1, edges.dtype)
-    off, kept, moved = worst(found.seen.edges / edges - 1), worst((found.seen.present - expected) / scale), worst(found.seen.moved)
+    off, kept, moved = (
+        worst(found.seen.edges / edges - 1),
+        worst((found.seen.present - expected) / scale),
+        worst(found.seen.moved),
+    )
     # An amplitude is what is left of terms larger than itself.
     rounding = 16 * count * eps * worst(jnp.max(p.thresholds, axis=0) / scale + 1)
     apart = jnp.min(edges[1:] - edges[:-1], axis=1) / jnp.max(edges[1:], axis=1)
@@ -153,14 +167,23 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
 @eqx.filter_jit
 def _task(key: PRNGKeyArray, depth: int, index: Array) -> WindowTask:
     k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))  # noqa: E731
+    number = lambda x: jnp.asarray(x, jnp.result_type(float))
     weights = jax.random.uniform(k[0], (depth, DIM), number(0).dtype, 0.5, 1.5)
     # Of either sign: only sizes matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
     thresholds = jax.random.uniform(k[2], (depth, DIM), weights.dtype, 0.1, 0.4)
     flips = jax.random.uniform(k[3], (DIM,), weights.dtype, 0.0, 0.3)
     # Between these lies the edge of any such unit.
-    return WindowTask(weights, thresholds, flips, number(0.02), number(12.0), number(3.0), number(0.0), number(0.0))
+    return WindowTask(
+        weights,
+        thresholds,
+        flips,
+        number(0.02),
+        number(12.0),
+        number(3.0),
+        number(0.0),
+        number(0.0),
+    )
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[WindowTask]:
@@ -204,12 +227,18 @@ CLAIM = Claim(
         "frozen above layer #": (0, 0),
     },
     controls=(
-        Control("exchanged", "predicts with the thresholds in the opposite order", predict=_with_reach(exchanged)),
+        Control(
+            "exchanged",
+            "predicts with the thresholds in the opposite order",
+            predict=_with_reach(exchanged),
+        ),
         Control("unscaled", "predicts with b_2 for b_2 / w_2", predict=_with_reach(unscaled)),
         Control(
             "no-thresholds",
             "trains linear layers",
-            measure=lambda problem, own: find_edges(replace(problem, thresholds=0 * problem.thresholds)),
+            measure=lambda problem, own: find_edges(
+                replace(problem, thresholds=0 * problem.thresholds)
+            ),
         ),
         Control(
             "weight-decay",

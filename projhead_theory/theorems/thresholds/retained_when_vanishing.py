@@ -57,7 +57,9 @@ def predict_retained(problem: ThresholdTask) -> Retained:
     _, below = jax.jvp(lambda a: theory.threshold_law(a, *start), (zero,), (one,))
     speed, growth = jax.jvp(lambda a: theory.threshold_speed(a, *start), (zero,), (one,))
     slope_left = jnp.abs(growth / speed) * (last[0] - last[1]) / decades
-    return Retained(orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left))
+    return Retained(
+        orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
+    )
 
 
 @eqx.filter_jit
@@ -69,19 +71,25 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
     i = _two_decades(times)
     depth = fine.shape[1]
     size = jnp.sqrt(jnp.sum(p.limit[:-1] ** 2, axis=1))
-    norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=-1)) / size  # noqa: E731
-    slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])  # noqa: E731
-    largest = lambda x: jnp.max(jnp.abs(x))  # noqa: E731
+    norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=-1)) / size
+    slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])
+    largest = lambda x: jnp.max(jnp.abs(x))
     late, when_integration = when_seen(p, run)
     rounding = orbit_rounding(p, run)
-    rows = lambda first, *rest: jnp.concatenate([first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])])  # noqa: E731
+    rows = lambda first, *rest: jnp.concatenate(
+        [first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])]
+    )
     ones = jnp.ones(depth - 1, fine.dtype)
     integration = norm(fine[-1, :-1] - coarse[-1, :-1]) + local_error(size.dtype, depth)
     return Verdict(
-        discrepancy=rows(norm(fine[-1, :-1] - p.limit[:-1]), largest(slope(fine) - prediction.slope), late),
+        discrepancy=rows(
+            norm(fine[-1, :-1] - p.limit[:-1]), largest(slope(fine) - prediction.slope), late
+        ),
         parts={
             "asymptotics": rows(norm(prediction.left), prediction.slope_left, 0),
-            "integration": rows(integration, largest(slope(fine) - slope(coarse)), when_integration),
+            "integration": rows(
+                integration, largest(slope(fine) - slope(coarse)), when_integration
+            ),
             "rounding": rows(ones * rounding, 16 * rounding, 1e3 * rounding),
         },
         # What the check must see: amplitudes that vanish; the slope of a linear network's last layer; times twice as late.
@@ -109,7 +117,9 @@ def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """What equal weights keep."""
-    limit = theory.threshold_law(jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength)
+    limit = theory.threshold_law(
+        jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength
+    )
     return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
 
 
@@ -150,10 +160,24 @@ CLAIM = Claim(
         "time": (3e-8, 8e-4),
     },
     controls=(
-        Control("no-thresholds", "trains linear layers, which lose the feature everywhere", measure=_without_thresholds),
-        Control("some-signal", "lets two views share one sign in ten thousand", measure=_some_signal),
-        Control("balanced", "predicts what equal weights keep, from unequal ones", predict=_of_equal_weights),
-        Control("linear-slope", "predicts that the last layer forgets as that of a linear network does", predict=_linear_slope),
+        Control(
+            "no-thresholds",
+            "trains linear layers, which lose the feature everywhere",
+            measure=_without_thresholds,
+        ),
+        Control(
+            "some-signal", "lets two views share one sign in ten thousand", measure=_some_signal
+        ),
+        Control(
+            "balanced",
+            "predicts what equal weights keep, from unequal ones",
+            predict=_of_equal_weights,
+        ),
+        Control(
+            "linear-slope",
+            "predicts that the last layer forgets as that of a linear network does",
+            predict=_linear_slope,
+        ),
     ),
     quick=1,
 )

@@ -34,10 +34,14 @@ def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
         return amplitudes[:, :-1] / law[:, :-1] - 1
 
     fine, coarse = (off(a) for a in amplitudes_of(run, orbits.strength))
-    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))  # noqa: E731
+    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
     # What the check must see: amplitudes that stay as they are.
     seen = amplitudes_of(run, orbits.strength)[0][:, :-1]
-    return worst(fine), worst(fine - coarse) + local_error(fine.dtype, 1), worst(seen / seen[:1] - 1)
+    return (
+        worst(fine),
+        worst(fine - coarse) + local_error(fine.dtype, 1),
+        worst(seen / seen[:1] - 1),
+    )
 
 
 @eqx.filter_jit
@@ -47,14 +51,20 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     off, integration, effect = _rows(p, run)
     late, when_integration = when_seen(p, run)
     end, coarse = (a[-1, -1] for a in amplitudes_of(run, p.strength))
-    relative = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))  # noqa: E731
+    relative = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
     rounding = orbit_rounding(p, run)
-    rows = lambda first, *rest: jnp.concatenate([first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])])  # noqa: E731
+    rows = lambda first, *rest: jnp.concatenate(
+        [first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])]
+    )
     below = off.shape[0]
     return Verdict(
         discrepancy=rows(off, late, relative(end - p.limit[-1])),
         parts={
-            "integration": rows(integration, when_integration, relative(end - coarse) + local_error(end.dtype, below + 1)),
+            "integration": rows(
+                integration,
+                when_integration,
+                relative(end - coarse) + local_error(end.dtype, below + 1),
+            ),
             "rounding": rows(jnp.full(below, rounding), 1e3 * rounding, rounding),
         },
         # Of the times and of the end: that they are twice as late, and twice as large.
@@ -90,7 +100,12 @@ def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run]
     def run(problem: ThresholdTask, own: Run) -> Run:
         at = step_numbers(problem.times, step)
         trajectory: Trajectory = gradient_descent(
-            problem.start(), problem.contrastive, optimiser=optimiser, step=step, steps=int(at[-1]) + 1, record=at
+            problem.start(),
+            problem.contrastive,
+            optimiser=optimiser,
+            step=step,
+            steps=int(at[-1]) + 1,
+            record=at,
         )
         replaced = in_place_of(own, trajectory)
         return eqx.tree_at(lambda r: r.fine.times, replaced, trajectory.times * step)
@@ -122,10 +137,26 @@ CLAIM = Claim(
         "end": (8e-10, 0.006),
     },
     controls=(
-        Control("no-thresholds", "predicts the law of a linear network", predict=_assuming(without_thresholds)),
-        Control("balanced", "predicts the law of equal weights, from unequal ones", predict=_assuming(equal_weights)),
-        Control("exchanged", "predicts with the thresholds of the first and last layer exchanged", predict=_assuming(_exchanged)),
-        Control("finite-step", "trains by gradient descent with a coarse step", measure=_by_steps(optax.sgd, 1e-2)),
+        Control(
+            "no-thresholds",
+            "predicts the law of a linear network",
+            predict=_assuming(without_thresholds),
+        ),
+        Control(
+            "balanced",
+            "predicts the law of equal weights, from unequal ones",
+            predict=_assuming(equal_weights),
+        ),
+        Control(
+            "exchanged",
+            "predicts with the thresholds of the first and last layer exchanged",
+            predict=_assuming(_exchanged),
+        ),
+        Control(
+            "finite-step",
+            "trains by gradient descent with a coarse step",
+            measure=_by_steps(optax.sgd, 1e-2),
+        ),
         Control("adam", "trains with Adam", measure=_by_steps(optax.adam, 1e-2)),
     ),
     quick=1,
