@@ -1,0 +1,56 @@
+"""Navigation, index and table of the theorems, derived from the registry of claims."""
+
+from pathlib import Path
+from typing import Any
+
+from projhead_theory.theorems import CLAIMS, FAMILIES
+
+DOCS = Path(__file__).parent
+FAMILY_LIST, CLAIM_TABLE = "{{ families }}", "{{ claims }}"
+
+
+def pages(family: str) -> dict[str, str]:
+    """Addresses of a family's pages by title: its claims in their order, then other pages."""
+    folder = DOCS / "theorems" / family
+    claims = [folder / f"{name}.md" for name in FAMILIES[family]]
+    others = sorted(set(folder.glob("*.md")) - set(claims))
+    return {title(page): page.relative_to(DOCS).as_posix() for page in [*claims, *others]}
+
+
+def title(page: Path) -> str:
+    return page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def family_list() -> str:
+    rows = []
+    for family in FAMILIES:
+        links = ", ".join(f"[{name}]({address})" for name, address in pages(family).items())
+        rows.append(f"- **{family.capitalize()}**: {links}.")
+    return "\n".join(rows)
+
+
+def claim_table() -> str:
+    rows = ["| claim | says | controls that must be caught | source |", "|---|---|---|---|"]
+    for family, names in FAMILIES.items():
+        for claim in (CLAIMS[name] for name in names):
+            link = f"[`{claim.name}`](theorems/{family}/{claim.name}.md)"
+            formula = claim.latex.replace("|", "\\vert ").replace("\\\\vert ", "\\Vert ")
+            controls = ", ".join(f"`{c.name}`" for c in claim.controls)
+            says = f"{claim.statement}<br>${formula}$"
+            rows.append(f"| {link} | {says} | {controls} | {claim.source} |")
+    return "\n".join(rows)
+
+
+def on_config(config: Any) -> Any:
+    """Put the theorems into the navigation, family by family, in place of their marker."""
+    families = [
+        {family.capitalize(): [{name: address} for name, address in pages(family).items()]}
+        for family in FAMILIES
+    ]
+    config.nav = [{"Theorems": families} if entry == FAMILY_LIST else entry for entry in config.nav]
+    return config
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Fill the markers of a page."""
+    return markdown.replace(FAMILY_LIST, family_list()).replace(CLAIM_TABLE, claim_table())
