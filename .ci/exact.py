@@ -1,9 +1,11 @@
-"""Networks set to the closed form, which checks of claims must pass, and those with a weight off by ten tolerances, which they must not.
+"""Exact networks that checks of claims must pass, and perturbed networks that they must fail.
 
     python .ci/exact.py --tries 100000 --json benchmarks/results/exact.json
 
-runs all claims whose networks can be set to the closed form, in both dtypes, at every width from 1 to three beyond the dimension and depths
-up to six, on moments of twelve decades, singular and nearly singular ones among them. Exits with 1 at the first false alarm or miss.
+runs all claims whose networks can be set to the closed form, in both dtypes, at every width from 1
+to three beyond the dimension and depths up to six, on moments of twelve decades, singular and
+nearly singular moments among them. A perturbed network has a weight off by ten tolerances. Exits
+with 1 at the first false alarm or miss.
 """
 
 import argparse
@@ -104,7 +106,8 @@ def main() -> None:
         sum((Counter(r[key]) for r in results.values()), Counter()) for key in ("outcomes", "off")
     )
     print(
-        f"{sum(total.values())} networks of the closed form: {dict(total)}; {sum(off.values())} with a weight off: {dict(off)}"
+        f"{sum(total.values())} networks of the closed form: {dict(total)}; "
+        f"{sum(off.values())} with a weight off: {dict(off)}"
     )
     if options.json:
         commit = subprocess.run(

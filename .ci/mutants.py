@@ -1,9 +1,10 @@
-"""Mutations of the library's own code: each changes one expression, and the tests that should see it must fail.
+"""Mutants of the library's own code: each changes one expression, and its tests must fail.
 
     python .ci/mutants.py --count 340 --seed 0 --workers 2 --json benchmarks/results/mutants.json
 
-draws mutants from every file evenly, runs the tests of that file on each, in a copy of the package, and lists those that survive.
-`--only FILE` takes the mutants of one file, `--again RESULTS` the survivors of an earlier run.
+draws mutants from every file, runs the tests of the file on each, in a copy of the package, and
+lists the survivors. Short files get more than their share. `--only FILE` takes the mutants of one
+file, `--again RESULTS` the survivors of an earlier run.
 """
 
 import argparse
@@ -27,12 +28,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "projhead_theory"
 
-# The tests that should see a mutant of a file, the nearest first; `claim` stands for the tests of claims, of the names after it.
+# Tests that should kill a mutant of a file, the nearest first. After `claim` stand the names of the
+# claims whose tests should.
 TESTS = {
     "_bisect.py": "test_gradients test_threshold_theory test_margin_theory",
     "_spectra.py": "test_guards_measures test_spectra test_spectral test_compare",
     "_tolerance.py": "test_guards_measures test_spectral test_compare test_oracles",
-    "measure.py": "test_guards_measures test_feature_weights test_groups test_flow_accuracy test_guards test_downstream_claims",
+    "measure.py": (
+        "test_guards_measures test_feature_weights test_groups"
+        " test_flow_accuracy test_guards test_downstream_claims"
+    ),
     "moments.py": "test_guards_measures test_moments test_spectra",
     "losses/_fixed.py": "test_guards_measures claim absent-features homogeneity",
     "losses/_headed.py": "test_guards_measures test_heads",
@@ -41,60 +46,107 @@ TESTS = {
     "losses/*": "test_losses",
     "probes/_group_accuracy.py": "test_guards_probes test_groups test_flow_accuracy",
     "probes/*": "test_guards_probes test_probes test_learning_curve",
-    "simulation/_rebalance.py": "test_guards_runs test_rebalance test_simulation claim balancedness",
+    "simulation/_rebalance.py": (
+        "test_guards_runs test_rebalance test_simulation claim balancedness"
+    ),
     "simulation/_absorb.py": "test_heads claim homogeneity absent-features",
-    "simulation/*": "test_guards_runs test_simulation test_guards test_saddles test_run_errors claim spectral-minimiser",
+    "simulation/*": (
+        "test_guards_runs test_simulation test_guards test_saddles test_run_errors"
+        " claim spectral-minimiser"
+    ),
     "theory/_balancedness.py": "test_balancedness_theory claim discrete-balancedness",
-    "theory/_decay.py": "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction",
-    "theory/_downstream.py": "test_guards test_downstream_theory test_oracles_brute claim optimal-layer",
-    "theory/_exponentials.py": "test_head_theory test_downstream_theory test_oracles_brute test_gradients",
+    "theory/_decay.py": (
+        "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction"
+    ),
+    "theory/_downstream.py": (
+        "test_guards test_downstream_theory test_oracles_brute claim optimal-layer"
+    ),
+    "theory/_exponentials.py": (
+        "test_head_theory test_downstream_theory test_oracles_brute test_gradients"
+    ),
     "theory/_finite_sample.py": "test_finite_sample claim finite-sample",
     "theory/_group_accuracy.py": "test_groups test_oracles_brute claim coarse-to-fine",
     "theory/_heads.py": "test_guards_theory test_head_theory claim head-equivalence best-kappa",
     "theory/_kappa.py": "test_head_theory test_oracles_brute claim kappa-emulation best-kappa",
     "theory/_layerwise.py": "test_guards_theory test_layerwise test_oracles claim layerwise-law",
-    "theory/_margin.py": "test_guards_theory test_margin_theory test_gradients claim measured-sample-complexity",
+    "theory/_margin.py": (
+        "test_guards_theory test_margin_theory test_gradients claim measured-sample-complexity"
+    ),
     "theory/_norm.py": "test_norm claim min-norm",
     "theory/_phase.py": "test_downstream_theory test_cli_phase",
-    "theory/_pre_or_post.py": "test_guards_theory test_downstream_theory test_gradients claim when-pre-wins",
+    "theory/_pre_or_post.py": (
+        "test_guards_theory test_downstream_theory test_gradients claim when-pre-wins"
+    ),
     "theory/_scalar_flow.py": "test_dynamics test_oracles claim flow-times",
     "theory/_scalars.py": "test_dynamics test_decay",
-    "theory/_spectral.py": "test_guards_theory test_spectral test_guards test_oracles claim spectral-minimiser",
-    "theory/_supervised.py": "test_guards_theory test_supervised_theory test_guards claim sl-minimiser",
-    "theory/_supervised_contrastive.py": "test_supervised_theory claim scl-minimiser mixed-positives",
-    "theory/_threshold.py": "test_threshold_theory test_gradients claim threshold-law retained-when-vanishing",
-    "theory/dynamics.py": "test_guards_theory test_dynamics test_library_mutants claim vanishing-features",
-    "theory/regression.py": "test_guards_theory test_supervised_theory test_library_mutants claim sl-retention",
+    "theory/_spectral.py": (
+        "test_guards_theory test_spectral test_guards test_oracles claim spectral-minimiser"
+    ),
+    "theory/_supervised.py": (
+        "test_guards_theory test_supervised_theory test_guards claim sl-minimiser"
+    ),
+    "theory/_supervised_contrastive.py": (
+        "test_supervised_theory claim scl-minimiser mixed-positives"
+    ),
+    "theory/_threshold.py": (
+        "test_threshold_theory test_gradients claim threshold-law retained-when-vanishing"
+    ),
+    "theory/dynamics.py": (
+        "test_guards_theory test_dynamics test_library_mutants claim vanishing-features"
+    ),
+    "theory/regression.py": (
+        "test_guards_theory test_supervised_theory test_library_mutants claim sl-retention"
+    ),
     "claims/_verdict.py": "test_claims claim spectral-minimiser",
-    "theorems/_common/comparison.py": "test_guards_judges test_compare test_guards test_saddles claim spectral-minimiser",
+    "theorems/_common/comparison.py": (
+        "test_guards_judges test_compare test_guards test_saddles claim spectral-minimiser"
+    ),
     "theorems/_common/law.py": "claim layerwise-law progressive-weighting spectral-minimiser",
     "theorems/_common/rounding.py": "test_guards claim balancedness discrete-balancedness min-norm",
-    "theorems/_common/stationary.py": "test_compare test_saddles claim spectral-minimiser layerwise-law",
-    "theorems/_common/training.py": "test_guards_errors test_guards claim spectral-minimiser balancedness",
-    "theorems/balance/_training.py": "test_guards_judges claim balancedness discrete-balancedness weight-decay-balancing",
+    "theorems/_common/stationary.py": (
+        "test_compare test_saddles claim spectral-minimiser layerwise-law"
+    ),
+    "theorems/_common/training.py": (
+        "test_guards_errors test_guards claim spectral-minimiser balancedness"
+    ),
+    "theorems/balance/_training.py": (
+        "test_guards_judges claim balancedness discrete-balancedness weight-decay-balancing"
+    ),
     "theorems/balance/balancedness.py": "test_guards_judges claim balancedness",
     "theorems/balance/discrete_balancedness.py": "test_guards_judges claim discrete-balancedness",
     "theorems/balance/discrete_homogeneity.py": "claim discrete-homogeneity",
     "theorems/balance/homogeneity.py": "claim homogeneity",
     "theorems/balance/min_norm.py": "claim min-norm",
     "theorems/balance/weight_decay_balancing.py": "test_guards_judges claim weight-decay-balancing",
-    "theorems/decay/feature_extinction.py": "test_guards_judges test_guards claim feature-extinction",
-    "theorems/decay/weight_decay_minimiser.py": "test_guards_judges test_guards claim weight-decay-minimiser",
+    "theorems/decay/feature_extinction.py": (
+        "test_guards_judges test_guards claim feature-extinction"
+    ),
+    "theorems/decay/weight_decay_minimiser.py": (
+        "test_guards_judges test_guards claim weight-decay-minimiser"
+    ),
     "theorems/downstream/_probing.py": "test_guards claim optimal-layer when-pre-wins",
     "theorems/downstream/measured_sample_complexity.py": "claim measured-sample-complexity",
     "theorems/downstream/optimal_layer.py": "test_guards claim optimal-layer",
     "theorems/downstream/when_pre_wins.py": "claim when-pre-wins",
-    "theorems/dynamics/_contrastive.py": "test_guards_judges test_guards claim flow-times vanishing-features sl-retention",
+    "theorems/dynamics/_contrastive.py": (
+        "test_guards_judges test_guards claim flow-times vanishing-features sl-retention"
+    ),
     "theorems/dynamics/_regression.py": "claim sl-times sl-retention flow-times",
     "theorems/dynamics/flow_times.py": "test_guards_judges test_guards claim flow-times",
-    "theorems/dynamics/learning_order.py": "test_guards_judges test_guards claim flow-times vanishing-features sl-retention",
+    "theorems/dynamics/learning_order.py": (
+        "test_guards_judges test_guards claim flow-times vanishing-features sl-retention"
+    ),
     "theorems/dynamics/sl_retention.py": "claim sl-retention",
     "theorems/dynamics/sl_times.py": "claim sl-times",
-    "theorems/dynamics/vanishing_features.py": "test_guards_judges test_guards claim vanishing-features",
+    "theorems/dynamics/vanishing_features.py": (
+        "test_guards_judges test_guards claim vanishing-features"
+    ),
     "theorems/heads/_training.py": "test_guards claim head-equivalence sorted-matching",
     "theorems/heads/best_kappa.py": "test_guards_errors test_head_claims claim best-kappa",
     "theorems/heads/head_equivalence.py": "test_guards claim head-equivalence",
-    "theorems/heads/kappa_emulation.py": "test_guards_errors test_head_claims claim kappa-emulation",
+    "theorems/heads/kappa_emulation.py": (
+        "test_guards_errors test_head_claims claim kappa-emulation"
+    ),
     "theorems/heads/sorted_matching.py": "test_guards claim sorted-matching",
     "theorems/layers/layerwise_law.py": "claim layerwise-law",
     "theorems/layers/progressive_weighting.py": "claim progressive-weighting",
@@ -102,7 +154,9 @@ TESTS = {
     "theorems/samples/finite_sample.py": "claim finite-sample",
     "theorems/supervised/_classes.py": "claim scl-minimiser mixed-positives",
     "theorems/supervised/_probing.py": "test_guards_errors test_guards claim shift coarse-to-fine",
-    "theorems/supervised/_subclasses.py": "test_guards_judges claim subclass-retention class-collapse",
+    "theorems/supervised/_subclasses.py": (
+        "test_guards_judges claim subclass-retention class-collapse"
+    ),
     "theorems/supervised/class_collapse.py": "test_guards_judges claim class-collapse",
     "theorems/supervised/coarse_to_fine.py": "test_guards_errors test_guards claim coarse-to-fine",
     "theorems/supervised/mixed_positives.py": "claim mixed-positives",
@@ -110,17 +164,21 @@ TESTS = {
     "theorems/supervised/shift.py": "test_guards_errors test_guards claim shift",
     "theorems/supervised/sl_minimiser.py": "test_guards_errors test_guards claim sl-minimiser",
     "theorems/supervised/subclass_retention.py": "test_guards_judges claim subclass-retention",
-    "theorems/thresholds/_training.py": "test_guards_measures test_guards claim threshold-law retained-when-vanishing",
+    "theorems/thresholds/_training.py": (
+        "test_guards_measures test_guards claim threshold-law retained-when-vanishing"
+    ),
     "theorems/thresholds/absent_features.py": "test_guards claim absent-features",
-    "theorems/thresholds/retained_when_vanishing.py": "test_guards_measures test_guards claim retained-when-vanishing",
+    "theorems/thresholds/retained_when_vanishing.py": (
+        "test_guards_measures test_guards claim retained-when-vanishing"
+    ),
     "theorems/thresholds/threshold_law.py": "test_guards_measures test_guards claim threshold-law",
 }
 
-# Pieces of code that no formula, premise or tolerance lives in.
+# Names of functions without a formula, premise or tolerance.
 ASIDE = re.compile(
     r"_validate|plot|xarray|repr|str__|to_dict|label|format|_problems|_harder|harder|draw"
 )
-# Functions whose arguments may be swapped, or of which those swapped are no argument of a formula.
+# Functions whose arguments may be swapped, or are no arguments of a formula.
 SYMMETRIC = {
     "maximum",
     "minimum",
@@ -153,7 +211,7 @@ COUNTS = {"depth", "level", "layer", "width", "rank", "levels", "l", "L"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One expression of one file replaced by another."""
+    """One expression of one file, replaced by another."""
 
     file: str
     line: int
@@ -174,7 +232,7 @@ def numeric(node: ast.AST) -> bool:
 
 
 def changes(source: str, node: ast.AST, tolerant: bool):
-    """(operator, expression that replaces this node's)."""
+    """Pairs of an operator and the expression that replaces this node's."""
     old = text(source, node)
     match node:
         case ast.BinOp(left, ast.Mult() | ast.Div(), right):
@@ -222,19 +280,24 @@ def changes(source: str, node: ast.AST, tolerant: bool):
         yield "tolerance", f"1000.0 * ({old})"
 
 
-# Of claims, only what decides a verdict: parts of tolerances, errors, premises. What else they hold is problems, runs and controls.
+# Names in the files of claims that decide a verdict: parts of tolerances, errors, premises. All
+# other code there is problems, runs and controls.
 DECIDES = re.compile(
     r"rounding|error|stationary|left|share|drift|floor|^off$|^_off|moved|saddle|within|on_range|_compare"
 )
 JUDGED = {"parts", "premises", "settled", "finite"}
-# The constants of a bound on an error are for safety, and its terms are there for the problem on which they are the largest: these
-# operators pass over them, the one that makes a tolerance a thousand times wider does not.
+# The constants of a bound on an error are for safety, and each term is there for the problem on
+# which it is the largest. These operators pass over bounds; the operator that makes a tolerance a
+# thousand times wider does not.
 SAFE = {"factor", "exponent", "dropped term"}
 BOUND = re.compile(r"\beps\b|finfo|\brtol\b|\batol\b|rounding")
 
 
 def is_tolerance(parent: ast.AST, child: ast.AST, function: str, file: str) -> bool:
-    """Whether this expression is a part of a tolerance, the value of a function of rounding or error, or a bound on rounding."""
+    """Test if an expression is part of a tolerance.
+
+    It is the value of a function of rounding or error, or a bound on rounding.
+    """
     if isinstance(parent, ast.Return) and re.search(
         r"rounding|error|floor|share|stationarity", function
     ):
@@ -336,7 +399,11 @@ def tests_of(file: str) -> str | None:
 
 
 def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant]:
-    """As many from every file as its share of the square root of its mutants, so that short files are not left out; operators in turn."""
+    """Draw mutants from every file, with operators in turn.
+
+    The share of a file is proportional to the square root of its number of mutants, so that short
+    files are not left out.
+    """
     rng = random.Random(seed)
     groups = {}
     for path in sorted(package.rglob("*.py")):
@@ -363,7 +430,10 @@ def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant
 
 
 def same(earlier: dict, package: Path) -> Mutant | None:
-    """The mutant of an earlier run in the code as it is now, the nearest if there are several; None if its expression is gone."""
+    """Mutant of an earlier run in the present code.
+
+    The nearest if there are several, None if its expression is gone.
+    """
     found = mutants_of(package / earlier["file"], package)
     alike = [
         m
@@ -378,7 +448,7 @@ def pad(items: list[Mutant], length: int) -> list[Mutant | None]:
 
 
 def arguments(file: str) -> list[str]:
-    """What Pytest is to run for a mutant of this file."""
+    """Pytest arguments for the tests of a file's mutants."""
     words = (tests_of(file) or "").split()
     cut = words.index("claim") if "claim" in words else len(words)
     chosen = [
@@ -386,7 +456,8 @@ def arguments(file: str) -> list[str]:
     ]
     for claim in words[cut + 1 :]:
         chosen.append(
-            f"tests/test_claims.py::test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]"
+            "tests/test_claims.py::"
+            f"test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]"
         )
     return chosen
 
@@ -419,9 +490,10 @@ def run(
     unchanged: bool,
     keep: Callable[[list[dict]], None],
 ) -> list[dict]:
-    """Each mutant's outcome; those of one file follow one another in one worker, so that compiled programs are shared on disk.
+    """Outcome of each mutant.
 
-    `keep` is called with the outcomes so far, in the order of the mutants, after each.
+    Mutants of one file follow one another in one worker, so that compiled programs are shared on
+    disk. `keep` is called with the outcomes so far, in the order of the mutants, after each.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folders = []
@@ -484,14 +556,18 @@ def run(
             ).strip().splitlines() if log.exists() else []
 
         def plain(tests: tuple[str, ...]) -> str | None:
-            """What fails without any mutation: then no mutant is told from the code as it is."""
+            """Failure of the tests without any mutation, None if they pass.
+
+            After a failure no mutant can be told from the unchanged code.
+            """
             folder = free.pop()
             try:
                 code, lines = tested(folder, list(tests), 3600)
             finally:
                 free.append(folder)
             print(
-                f"unchanged: {'passed' if code == 0 else 'FAILED'} {' '.join(test.split('::')[-1][-60:] for test in tests)}",
+                f"unchanged: {'passed' if code == 0 else 'FAILED'} "
+                f"{' '.join(test.split('::')[-1][-60:] for test in tests)}",
                 flush=True,
             )
             return None if code == 0 else "\n".join(lines[-20:])
@@ -531,7 +607,8 @@ def run(
             done += 1
             left = (time.time() - begin) / done * (len(mutants) - done) / 60
             print(
-                f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} [{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
+                f"{done}/{len(mutants)} {outcome:9} {shown(mutant)} "
+                f"[{time.time() - start:.0f} s, {left:.0f} min left] {by[-90:]}",
                 flush=True,
             )
             return {
@@ -604,7 +681,10 @@ def main() -> None:
     ).stdout.strip()
 
     def keep(results: list[dict]) -> Counter:
-        """Write all outcomes in one move; of an earlier run those that stand, and those not yet run again, too."""
+        """Write all outcomes in one move.
+
+        With `--again`, also the earlier outcomes that stand and the mutants not yet run again.
+        """
         merged = sorted(
             [*settled, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"])
         )
@@ -624,7 +704,8 @@ def main() -> None:
 
     counts = keep(run(chosen, options.workers, options.seconds, not options.no_unchanged, keep))
     print(
-        f"{counts.total()} mutants: {dict(counts)}; survivors {counts['survived'] / counts.total():.1%}"
+        f"{counts.total()} mutants: {dict(counts)}; "
+        f"survivors {counts['survived'] / counts.total():.1%}"
     )
 
 

@@ -1,18 +1,21 @@
 r"""Gradient descent on many small problems at once.
 
-Claim: `gradient_descent` under `jax.vmap` and `jax.jit` takes at least as many problem-steps a second as the same descent
-batched by hand, in PyTorch (`torch.bmm`) or in NumPy (`matmul`), and far more than a loop over the problems.
+Claim: `gradient_descent` under `jax.vmap` and `jax.jit` takes at least as many problem-steps a
+second as the same descent batched by hand, in PyTorch (`torch.bmm`) or in NumPy (`matmul`), and
+far more than a loop over the problems.
 
-The work: 1,024 problems, networks 8-8-8 (depth 2), float64, 500 steps of plain gradient descent on the population spectral
-contrastive loss of random moments that do not commute. One *problem-step* is one step of one problem. The library is timed as a
-user would call it: with its checks for non-finite states, its account of how far each layer moved, and its trajectory of two
-records. The hand-written loops do nothing but descend, with the gradient written out by hand in seven products a step.
+The work: 1,024 problems, networks 8-8-8 (depth 2), float64, 500 steps of plain gradient descent on
+the population spectral contrastive loss of random moments that do not commute. One *problem-step*
+is one step of one problem. The library is timed as a user would call it: with its checks for
+non-finite states, its account of how far each layer moved, and its trajectory of two records. The
+hand-written loops only descend, with the gradient written out by hand in seven products a step.
 
-Before any timing all implementations run from the same starts and must end at the same weights to rounding. Compilation is timed
-apart. Repeats are interleaved (library, NumPy, PyTorch, ..., library, ...), so that a machine that slows down slows all of them;
-reported are the median and the range over the repeats. The library is timed twice: all problems at once, and 128 at a time
-(`jax.lax.map` with a `batch_size`), which on a CPU keeps them in the cache. The loop over problems is timed on fewer problems and
-steps, and its rate is taken to be the same for more.
+Before any timing all implementations run from the same starts and must end at the same weights to
+rounding. Compilation is timed apart. Repeats are interleaved (library, NumPy, PyTorch, ...,
+library, ...), so that a machine that slows down slows all of them. The report gives the median and
+the range over the repeats. The library is timed twice: all problems at once, and 128 at a time
+(`jax.lax.map` with a `batch_size`), which on a CPU keeps them in the cache. The loop over problems
+is timed on fewer problems and steps, and its rate is taken to be the same for more.
 
     python benchmarks/gradient_descent.py
     python benchmarks/gradient_descent.py --quick --json -
@@ -47,7 +50,10 @@ LIBRARY = "library"
 
 
 def problems(count, dtype):
-    """Moments of signal fractions 0.9 to 0.2 in random position, condition number 5, and Gaussian starts."""
+    """Random moments and Gaussian starts, one of each for every problem.
+
+    The moments have signal fractions 0.9 to 0.2 in random position and condition number 5.
+    """
     fractions = jnp.linspace(0.9, 0.2, DIM, dtype=dtype)
     draw = jax.vmap(lambda key: pt.problems.random_moments(key, fractions, condition=5.0))
     start = jax.vmap(lambda key: pt.DeepLinear.init(key, (DIM, DIM, DIM), scale=0.3, dtype=dtype))
@@ -57,9 +63,13 @@ def problems(count, dtype):
 
 
 def library(networks, moments, steps, chunk=None):
-    """The library, compiled: a function of no arguments that waits for its result, and what compiling it took.
+    """Compile the library's descent.
 
-    With a chunk, so many problems run to their end before the next do: on a CPU their matrices then stay in the cache.
+    With a chunk, so many problems run to their end before the next do: on a CPU their matrices
+    then stay in the cache.
+
+    **Returns:** a function of no arguments that waits for its result, and the seconds spent on
+    tracing and on compiling.
     """
 
     def descend(network, data):
@@ -82,7 +92,7 @@ def library(networks, moments, steps, chunk=None):
 
 
 def batched_numpy(layers, cross, second, steps):
-    """Batched by hand in NumPy."""
+    """Descent batched by hand in NumPy."""
 
     def run():
         w1, w2 = (w.copy() for w in layers)
@@ -109,7 +119,7 @@ def synchronise():
 
 
 def batched_torch(layers, cross, second, steps):
-    """Batched by hand in PyTorch, with no graph recorded."""
+    """Descent batched by hand in PyTorch, with no graph recorded."""
     start = [torch.tensor(w, device=torch_device()) for w in layers]
     cross, second = (torch.tensor(m, device=torch_device()) for m in (cross, second))
 
@@ -152,7 +162,7 @@ def looped_torch(layers, cross, second, steps):
 
 
 def disagreement(ends, reference):
-    """The largest difference of two ends, relative to the largest weight."""
+    """Largest difference of two ends, relative to the largest weight."""
     largest = max(np.abs(w).max() for w in reference)
     return float(
         max(np.abs(np.asarray(a) - b).max() for a, b in zip(ends, reference, strict=True)) / largest
@@ -160,7 +170,7 @@ def disagreement(ends, reference):
 
 
 def processor():
-    """The processor's name and how many cores this process may use."""
+    """Name of the processor, and number of cores this process may use."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(
@@ -173,7 +183,7 @@ def processor():
 
 
 def surroundings():
-    """Where the figures were measured."""
+    """Device, threads, versions and load of the measurement."""
     packages = ["projhead_theory", "jax", "jaxlib", "equinox", "optax", "numpy"] + (
         ["torch"] if torch else []
     )
@@ -220,7 +230,8 @@ def measure(dtype, repeats, count, steps, few, few_steps):
         some = [w[:few] for w in layers], cross[:few], second[:few]
         runs["torch, looped"] = (looped_torch(*some, few_steps), few * few_steps)
 
-    # A step rounds each weight by a few epsilon times the inner dimension; over the run the errors at most add up, near enough.
+    # A step rounds each weight by a few epsilon times the inner dimension. Over the run the errors
+    # at most add up, approximately.
     tolerance = 16 * steps * DIM * float(np.finfo(dtype).eps)
     reference, short = (
         runs["numpy, batched"][0](),
@@ -234,7 +245,8 @@ def measure(dtype, repeats, count, steps, few, few_steps):
     for name, value in apart.items():
         if not value <= tolerance:
             raise SystemExit(
-                f"{name} ends elsewhere: {value:.1e} apart, more than rounding ({tolerance:.1e}); nothing was timed"
+                f"{name} ends elsewhere: {value:.1e} apart, "
+                f"more than rounding ({tolerance:.1e}); nothing was timed"
             )
 
     seconds = {name: [] for name in runs}
@@ -287,24 +299,41 @@ def measure(dtype, repeats, count, steps, few, few_steps):
 
 def table(report):
     setup, device = report["setup"], report["device"]
-    yield f"{setup['problems']} problems, sizes {setup['sizes']}, {setup['steps']} steps, {setup['dtype']}, {setup['repeats']} repeats"
-    yield f"on {device['jax']} ({device['processor']['name']}, {device['processor']['cores']} cores)"
+    yield (
+        f"{setup['problems']} problems, sizes {setup['sizes']}, {setup['steps']} steps, "
+        f"{setup['dtype']}, {setup['repeats']} repeats"
+    )
+    yield (
+        f"on {device['jax']} ({device['processor']['name']}, {device['processor']['cores']} cores)"
+    )
     for name, seconds in report["compilation_seconds"].items():
         yield f"{name}: traced in {seconds['trace']:.2f} s, compiled in {seconds['compile']:.2f} s"
-    yield f"{'':16}{'problem-steps / s':>20}{'(min - max)':>24}{'to library':>12}{'weights apart':>15}"
+    yield (
+        f"{'':16}{'problem-steps / s':>20}{'(min - max)':>24}"
+        f"{'to library':>12}{'weights apart':>15}"
+    )
     for name, result in report["results"].items():
         rate, ratio = result["problem_steps_per_second"], result["ratio_to_library"]
         span = f"({rate['min']:,.0f} - {rate['max']:,.0f})"
-        yield f"{name:16}{rate['median']:20,.0f}{span:>24}{ratio['median']:12.3f}{result['relative_difference_of_weights']:15.1e}"
+        yield (
+            f"{name:16}{rate['median']:20,.0f}{span:>24}{ratio['median']:12.3f}"
+            f"{result['relative_difference_of_weights']:15.1e}"
+        )
     if setup["looped"]:
         few = setup["looped"]
-        yield f"torch, looped: timed on {few['problems']} problems and {few['steps']} steps, at the same rate for more"
+        yield (
+            f"torch, looped: timed on {few['problems']} problems and {few['steps']} steps, "
+            "at the same rate for more"
+        )
     else:
         yield "torch is not installed: only the library and NumPy were timed"
 
 
 def write(report, target):
-    """JSON to standard output, or to a file in one move: a reader never sees half of it."""
+    """Write JSON to standard output, or to a file in one move.
+
+    A reader of the file never sees half of it.
+    """
     text = json.dumps(report, indent=2) + "\n"
     if target == "-":
         sys.stdout.write(text)

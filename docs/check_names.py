@@ -1,4 +1,6 @@
-"""Fail if a public name has no docstring, or no entry in the reference, or the reference has an entry for no public name.
+"""Check the docstrings of public names, and their entries in the reference.
+
+Fails if a public name has no docstring or no entry, or if an entry has no public name.
 
 python docs/check_names.py
 """
@@ -26,14 +28,14 @@ PACKAGE = "projhead_theory"
 
 
 def public():
-    """Every public name, once, under the module whose front door lists it."""
+    """Every public name, once, under the first-level module whose `__all__` lists it."""
     names = {
         f"{module}.{name}"
         for module in FRONT_DOORS
         for name in importlib.import_module(f"{PACKAGE}.{module}").__all__
     }
     leaves = {name.rsplit(".", 1)[1] for name in names}
-    # What the top exports and no front door does lives in a module of its own.
+    # Names that only the top level exports are listed under their own module.
     top = importlib.import_module(PACKAGE)
     for name in top.__all__:
         value = getattr(top, name)
@@ -65,7 +67,7 @@ def main():
     for name in sorted(names):
         module, leaf = name.rsplit(".", 1)
         value = getattr(importlib.import_module(f"{PACKAGE}.{module}"), leaf)
-        # A docstring of its own, not that of a base class; instances are described by their class.
+        # The docstring must be its own, not inherited; instances are described by their class.
         owner = (
             value
             if isinstance(value, type) or hasattr(value, "__code__")

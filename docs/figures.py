@@ -255,7 +255,10 @@ def empirical_moments(problem, key, pairs):
 
 
 def finite_sample(ax):
-    """Left: deviations in standard errors against normal quantiles. Right: their scatter against the number of pairs."""
+    """Deviations in standard errors against normal quantiles, and their scatter.
+
+    The scatter, in the right panel, is against the number of pairs.
+    """
     replicates, sizes, depth = 200, (250, 1000, 4000, 16000), 2
     mixing = np.array([[0.8, -0.6], [0.6, 0.8]])
     problem = pt.ContrastiveProblem(
@@ -340,7 +343,10 @@ def flow_times(ax):
 
 
 def learning_order(ax):
-    """The time to half the final weight, for features whose final weights are in the opposite order of their cross moments."""
+    """Time to half the final weight.
+
+    The final weights of the features are in the opposite order of their cross moments.
+    """
     strength = np.geomspace(0.6, 1.8, 7)
     data, cross, second = feature_model(strength, 1.2 * strength**1.5)
     final = jnp.sqrt(cross) / second
@@ -417,7 +423,7 @@ def vanishing_features(ax):
 
 
 def decayed_runs(depth, decays, cross, second):
-    """Trained from the weight without decay, which is in the basin of the upper minimum."""
+    """Train from the weight without decay, which is in the basin of the upper minimum."""
     data = pt.Moments(cross * jnp.eye(1), second * jnp.eye(1))
     start = aligned([cross**0.5 / second], depth)
     return [
@@ -443,7 +449,7 @@ def weight_decay_minimiser(ax):
 
 
 def feature_extinction(ax):
-    """The energy of the trained feature against that of none at all, which is zero."""
+    """Energy of the trained feature; the energy without the feature is zero."""
     cross, second = 1.0, 1.2
     for depth in (1, 2, 3, 5):
         limit = float(decay_limit(cross, second, depth))
@@ -466,7 +472,10 @@ def feature_extinction(ax):
 
 
 def min_norm(ax):
-    """Starts above the bound; trained with a small decay they come down onto it, each at the matrix that it ends with."""
+    """Sums of squares before and after training with a small decay.
+
+    Starts lie above the bound. Trained networks come down onto it, each at its final matrix.
+    """
     sizes, runs = (4, 4, 4, 4), 8
     data, before, after = moments(), [], []
     for key in jax.random.split(KEY, runs):
@@ -494,7 +503,10 @@ def min_norm(ax):
 
 
 def weight_decay_balancing(ax):
-    """Dashed: the gap to the layer-wise law, relative to the root of the last Gram, which follows the imbalance down."""
+    """Imbalance under weight decay, and the gap to the layer-wise law.
+
+    The gap (dashed) is relative to the root of the last Gram, and follows the imbalance down.
+    """
     start, data = pt.DeepLinear.unbalanced(KEY, (4, 4, 4), [1.0, 0.5]), moments()
     first = pt.measure.imbalance_norms(start)[0]
     for i, decay in enumerate((0.02, 0.05, 0.1)):
@@ -530,7 +542,10 @@ def weight_decay_balancing(ax):
 
 
 def optimal_layer(ax):
-    """One feature model, the label being its lightest, middle and heaviest feature; networks of depths 2, 3 and 5."""
+    """Indicator over layers of one feature model, at depths 2, 3 and 5.
+
+    The label is its lightest, middle or heaviest feature.
+    """
     strength, noise = [1.5, 1.0, 0.5], [1.2, 0.5, 0.15]
     data = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(noise)).moments()
     fine = jnp.linspace(0, 1, 200)
@@ -557,7 +572,10 @@ def optimal_layer(ax):
 
 
 def when_pre_wins(ax):
-    """Networks at random points of the plane of the target's noise and strength, and beside the boundary."""
+    """Trained networks in the plane of the target's noise and strength.
+
+    They lie at random points of the plane, and beside the boundary.
+    """
     plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, [1.5, 1.0, 0.6], [1.0, 0.2, 0.3])
     diagram = phase_diagram(plane, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), 2)
     check = check_phase(diagram, 64, KEY)
@@ -570,7 +588,7 @@ def when_pre_wins(ax):
 
 
 def head_equivalence(ax):
-    """One start under several heads, the last of which is cut off."""
+    """Loss over time from one start under several heads, the last of which is truncated."""
     data = moments()
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     heads = {
@@ -594,7 +612,10 @@ def head_equivalence(ax):
 
 
 def sorted_matching(ax):
-    """Weights before the head against weight decay; what plain gradient flow leaves of the same start is at the left."""
+    """Weights before the head against weight decay.
+
+    The weights from the same start under plain gradient flow are at the left.
+    """
     cross, second = jnp.array([0.9, 0.5, 0.35]), jnp.array([1.4, 0.6, 0.4])
     rows = 1.5 ** -jnp.arange(3.0)
     data = pt.Moments(jnp.diag(cross), jnp.diag(second))
@@ -637,7 +658,10 @@ def sorted_matching(ax):
 
 
 def kappa_emulation(ax):
-    """Below a trained head, below one fixed head that has its weights, and below rows that fall as a power."""
+    """Weights below a trained head, below one fixed head, and below power-law heads.
+
+    The fixed head has the weights of the trained one. The diagonal of the others falls as a power.
+    """
     cross, second = jnp.array([0.9, 0.7, 0.55, 0.4]), jnp.array([1.0, 1.1, 1.5, 1.9])
     weights = jnp.sqrt(cross) / second
     data = pt.Moments(jnp.diag(cross), jnp.diag(second))
@@ -683,7 +707,10 @@ def kappa_emulation(ax):
 
 
 def best_kappa(ax):
-    """The label is each of four features of different weight; encoders are trained under five heads."""
+    """Indicator against the diagonal ratio of the head, for encoders trained under five heads.
+
+    The label is each of four features of different weight.
+    """
     weights, strength = jnp.array([1.25, 0.95, 0.7, 0.4]), jnp.array([0.9, 1.0, 1.2, 1.1])
     second = jnp.array([0.9, 0.8, 0.7, 0.6]) / weights**2
     cross = (weights * second) ** 2
@@ -732,7 +759,10 @@ def best_kappa(ax):
 
 
 def measured_sample_complexity(ax):
-    """Error of hard margins on both layers of a trained network: a label that is the lightest feature, and one that lies in between."""
+    """Error of hard margins on both layers of a trained network.
+
+    One label is the lightest feature, the other lies in between.
+    """
     d, draws = 32, 100
     rng = np.random.default_rng(0)
     sizes = np.unique(np.round(np.geomspace(6, 96, 12)).astype(int))
@@ -927,7 +957,7 @@ def pair_of(noise=(0.8, 0.5), correlation=0.5, strength=(1.5, 1.2)):
 
 
 def class_run(groups, widths, scale, share=1.0):
-    """Weights in every layer of a network trained on positives of the class, at this share."""
+    """Weights in every layer of a network trained with this share of positives from the class."""
     data = pt.SupervisedContrastiveProblem(groups, pt.MixedPositives(share)).moments()
     run = gradient_flow(pt.DeepLinear.balanced(KEY, widths, scale), data, until=1e5, record=2)
     return np.asarray(pt.measure.layer_weights(run.final))
@@ -1040,7 +1070,7 @@ def sl_minimiser(ax):
 
 
 def aligned_regression(target, second, start, depth, times):
-    """Weights over time, of every mode at every layer."""
+    """Weights of every mode at every layer over time."""
     data = pt.TargetMoments(jnp.diag(target), jnp.diag(second))
     network = pt.DeepLinear.aligned(jnp.eye(len(target)), start, (len(target),) * (depth + 1))
     options = {"until": float(times[-1]), "record": jnp.asarray(times), "stationarity": 0.0}
@@ -1171,7 +1201,7 @@ FIGURES = {
 def main(names):
     jax.config.update("jax_enable_x64", True)
     mpl.use("svg")
-    # Identifiers from a fixed salt and no date: the same run writes the same bytes.
+    # A fixed salt and no date: the same run writes the same bytes.
     mpl.rcParams.update(
         {
             "svg.hashsalt": "projhead",

@@ -1,13 +1,18 @@
-"""Train on classes, read the subclasses off every layer over training time: in closed form and from trained networks.
+"""Accuracy of a subclass readout in every layer over training time, predicted and measured.
 
-Claim: an independent subclass fades from every layer as a power of time, faster by regression than by contrast and faster in higher
-layers, and the accuracy of reading it falls as predicted from an aligned start, late in training also from random balanced starts, which
-the closed form does not cover. At width 1, below the dimension, it is lost in all layers alike.
+The networks are trained on the classes.
+
+Claim: an independent subclass fades from every layer as a power of time, faster by regression than
+by contrast, and faster in higher layers. The accuracy of its readout falls as predicted from an
+aligned start. Late in training it does so from random balanced starts too, which the closed form
+does not cover. At width 1, below the dimension, the subclass is lost in all layers alike.
 
     python examples/coarse_to_fine.py [--quick] [--json FILE]
 
-Depths 2 to 4, both losses, widths 1, 2 and 8. One row a depth, loss, width and layer: predicted accuracy at four times, and as measured
-from random balanced starts, mean and largest standard error. Two to three minutes on one core; with --quick depth and width 2 alone.
+Depths 2 to 4, both losses, widths 1, 2 and 8. Each row is one depth, loss, width and layer. It has
+the predicted accuracy at four times, and the accuracy measured from random balanced starts, as mean
+and largest standard error. It takes two to three minutes on one core; --quick runs depth and
+width 2 alone.
 """
 
 import argparse
@@ -27,7 +32,8 @@ def main(quick, file):
     depths, widths, seeds = ((2,), (2,), 3) if quick else ((2, 3, 4), (1, 2, 8), 8)
     results = []
     print(
-        f"accuracy at times {', '.join(f'{t:g}' for t in TIMES)}: predicted | random starts (largest standard error)"
+        f"accuracy at times {', '.join(f'{t:g}' for t in TIMES)}: "
+        "predicted | random starts (largest standard error)"
     )
     for depth in depths:
         for loss in ("contrastive", "regression"):
@@ -42,7 +48,8 @@ def main(quick, file):
                     ]
                     error = np.asarray(result.error)[i, :, layer].max()
                     print(
-                        f"depth {depth}, {loss:11s}, width {width}, layer {layer + 1}: {' | '.join(cells)} ({error:.3f})"
+                        f"depth {depth}, {loss:11s}, width {width}, layer {layer + 1}: "
+                        f"{' | '.join(cells)} ({error:.3f})"
                     )
     if file:
         pt.report.write_json({"results": results}, file)

@@ -1,7 +1,7 @@
-"""State two conjectures of your own, one true and one false, and let the library judge them.
+"""Check two conjectures of your own, one true and one false.
 
-Each takes about fifteen lines: problems, a prediction, a measurement, controls. The false one comes back violated, with the
-smallest problem found that refutes it.
+Each takes about fifteen lines: problems, a prediction, a measurement and controls. The false one is
+violated, and comes with the smallest problem found that refutes it.
 
     python examples/conjecture.py [--quick] [--html FILE]
 """
@@ -29,7 +29,7 @@ def problems(key):
 
 
 def train(problem, quantity):
-    """A two-layer network from a balanced start, and a quantity of it with the errors of the simulation."""
+    """Train a two-layer network from a balanced start, and measure a quantity with its errors."""
     start = pt.DeepLinear.balanced(jax.random.key(0), SIZES, scale=0.7)
     return trained(start, problem.moments(), quantity)
 
@@ -41,7 +41,10 @@ def last_weights(problem):
 # True: the layer below the head weights each feature by the root of its final weight.
 root_law = Claim(
     name="pre-projection-root",
-    statement="Before a one-layer projection head, a feature's weight is the square root of its weight after it.",
+    statement=(
+        "Before a one-layer projection head, a feature's weight is the square root of "
+        "its weight after it."
+    ),
     latex=r"\|W_1 v_i\| = \sqrt{w_i}",
     problems=problems,
     predict=lambda problem: jnp.sqrt(last_weights(problem)),
@@ -63,7 +66,7 @@ def after_the_head(network):
     return pt.measure.layer_weights(network)[1]
 
 
-# False, though it sounds like it: "contrastive learning weights a feature by its signal fraction".
+# False, though as plausible: "contrastive learning weights a feature by its signal fraction".
 signal_fraction_law = Claim(
     name="signal-fraction-weight",
     statement="After the head, a feature's weight is its signal fraction.",
@@ -87,7 +90,8 @@ def main():
         print("   ", result.worst.verdict)
         for control in result.controls:
             print(
-                f"    control {control.control.name}: {'caught' if control.caught else 'not caught'}"
+                f"    control {control.control.name}: "
+                f"{'caught' if control.caught else 'not caught'}"
             )
         if result.counterexample is not None:
             print("    refuted by", pt.claims.numbers(result.counterexample.problem))

@@ -1,10 +1,11 @@
-"""The layer-wise law on real data: views of scikit-learn's 1,797 handwritten digits (8 x 8 pixels, no download).
+"""The layer-wise law on real data: views of scikit-learn's handwritten digits.
 
-A view is the digit shifted by at most one pixel, with pixels masked and noise added, so the cross and the second moment do not commute.
-The views go to an npz file, and the closed form on their empirical moments is held against networks trained on those views, at depths 2
-and 3, with the width below the rank.
+The 1,797 images have 8 x 8 pixels and need no download. A view is the digit shifted by at most one
+pixel, with pixels masked and noise added, so the cross and the second moment do not commute. The
+views go to an npz file. The closed form on their empirical moments is compared with networks
+trained on these views, at depths 2 and 3, with the width below the rank.
 
-Run: python examples/digits.py [--quick] [--output FILE.npz] [--copies N] [--seed N]
+Run: python examples/digits.py [--quick] [--output FILE.npz] [--copies N] [--width N] [--seed N]
 """
 
 import argparse
@@ -17,7 +18,11 @@ import numpy as np
 
 
 def view(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
-    """One view of every image: shift by -1, 0 or 1 pixel each way (zeros come in), mask a tenth of the pixels, add noise."""
+    """Draw one view of every image.
+
+    The image is shifted by -1, 0 or 1 pixel each way (zeros come in), a tenth of its pixels is
+    masked, and noise is added.
+    """
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
     corner = rng.integers(0, 3, size=(len(images), 2))
     rows = corner[:, :1, None] + np.arange(8)[None, :, None]

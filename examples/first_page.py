@@ -1,4 +1,4 @@
-"""The README's first page: state a problem, predict, train, compare, plot.
+"""First page of the README: state a problem, predict, train, compare, plot.
 
 Run: python examples/first_page.py [--quick] [--plot FILE]
 """

@@ -1,16 +1,19 @@
-"""What plain gradient flow makes of the rows of a fixed head: who gets which feature, and what decides it.
+"""Pairing of features with the diagonal of a fixed head under plain gradient flow.
 
-Sorted matching, the i-th largest row for the i-th largest weight w = sqrt(c) / q, is what training with a small weight decay reaches.
-Without decay the loss does not decide which row carries which feature: the start does, and the order of events. Two hypotheses:
+Sorted matching pairs the i-th largest diagonal entry of the head with the i-th largest weight
+w = sqrt(c) / q. Training with a small weight decay reaches it. Without decay the loss does not
+determine the pairing: the start and the order of events do. Two hypotheses:
 
-- by cross moment: from a vanishing start, row i grows on feature r as exp(4 h_i^2 c_r t), so that the largest row takes the feature of
-  largest c;
-- the tournament: a row that holds feature a goes on growing on any free feature r of larger signal fraction lambda = c / q, at the rate
-  4 h_i^2 q_r (lambda_r - lambda_a), and leaves a for it unless another row takes r first. Amplitudes start at the scale; in units of its
-  logarithm, events come in an order that depends on c, q and h alone.
+- by cross moment: from a vanishing start, row i grows on feature r as exp(4 h_i^2 c_r t), so that
+  the largest row takes the feature of largest c;
+- the tournament: a row that holds feature a keeps growing on any free feature r of larger signal
+  fraction lambda = c / q, at the rate 4 h_i^2 q_r (lambda_r - lambda_a), and leaves a for r unless
+  another row takes r first. Amplitudes start at the scale. In units of the logarithm of the scale,
+  the order of events depends on c, q and h alone.
 
-This script trains random problems from Gaussian starts of several scales, under heads of rows kappa^(-i), and counts how often the end
-is paired in each way. It also fits the power of the scale at which the second row keeps a part of the first feature.
+This script trains random problems from Gaussian starts of several scales, under heads of diagonal
+kappa^(-i), and counts the final pairings of each kind. It also fits the power of the scale with
+which the second row keeps a part of the first feature.
 
     python examples/matching.py [--quick] [--json FILE]
 """
@@ -37,14 +40,14 @@ SCALES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-8)
 
 @eqx.filter_jit
 def problems(key, count):
-    """Cross moments and signal fractions at random: weights are in an order that has little to do with either."""
+    """Random cross moments and signal fractions, nearly unrelated to the order of the weights."""
     k1, k2 = jax.random.split(key)
     cross = jax.random.uniform(k1, (count, FEATURES), minval=0.2, maxval=1.0)
     return cross, cross / jax.random.uniform(k2, (count, FEATURES), minval=0.2, maxval=0.95)
 
 
 def end(cross, second, kappa, scale, key):
-    """The encoder that gradient flow ends with, and whether it has the least loss."""
+    """Final encoder of gradient flow, and whether it has the least loss."""
     start = pt.DeepLinear.init(key, (FEATURES, FEATURES), scale)
     run = gradient_flow(
         pt.Headed(start, pt.ReweightingHead(kappa)),
@@ -67,7 +70,10 @@ train = eqx.filter_jit(
 
 
 def tournament(cross, second, rows):
-    """The feature that each row ends with, from a vanishing start: amplitudes in units of the logarithm of the scale, event by event."""
+    """Final feature of each row, from a vanishing start.
+
+    Amplitudes are followed event by event, in units of the logarithm of the scale.
+    """
     fraction, size = cross / second, len(cross)
     left = np.ones((size, size))  # what is still to grow before row i holds feature r
     held = [None] * size
@@ -88,10 +94,12 @@ def tournament(cross, second, rows):
 
 
 def spilling(cross, second, rows):
-    """The power of the scale at which the second row keeps a part of the first feature, where c and lambda agree on the order.
+    """Power of the scale with which the second row keeps a part of the first feature.
 
-    Until the first row has saturated, the second grows on the same feature: 1 - h_1^2 / h_0^2. Or the first row has grown on the second
-    feature, and has not forgotten it again when the second row takes that: whichever is more.
+    It assumes that c and lambda agree on the order. Until the first row has saturated, the second
+    grows on the same feature, which gives 1 - h_1^2 / h_0^2. Or the first row has grown on the
+    second feature, and has not forgotten it when the second row takes that feature. The larger
+    part decides.
     """
     a, b = by(cross)[:2]
     fraction, share = cross / second, (rows[1] / rows[0]) ** 2
@@ -104,12 +112,15 @@ def spilling(cross, second, rows):
 
 
 def by(values):
-    """Rows in order for features in descending order of this."""
+    """Pairing of the rows, in order, with features in descending order of these values."""
     return list(np.argsort(-values))
 
 
 def measure(count, starts, kappas, scales, key):
-    """For each ratio and scale: how often the end is paired in which way, and how far the Gram is from the sorted one."""
+    """Shares of the final pairings of each kind, and distances of the Gram from the sorted one.
+
+    One entry for each ratio and scale.
+    """
     cross, second = problems(key, count)
     c, q = np.asarray(cross), np.asarray(second)
     keys = jax.random.split(jax.random.fold_in(key, 1), (count, starts))
@@ -125,7 +136,8 @@ def measure(count, starts, kappas, scales, key):
             distance, spilt, runs = [], [], 0
             for i, j in zip(*np.nonzero(reached), strict=True):
                 layer, w, runs = layers[i, j], np.sqrt(c[i]) / q[i], runs + 1
-                # The feature that is most of each row, seen after the head and whitened, where all features count alike.
+                # The largest feature of each row, after the head and whitened, so that all
+                # features count alike.
                 seen = np.abs(layer) * np.sqrt(q[i] / (c[i] / q[i]))
                 found = list(np.argmax(seen, axis=1))
                 wanted = {
@@ -169,7 +181,9 @@ def measure(count, starts, kappas, scales, key):
 
 def main():
     options = argparse.ArgumentParser(
-        description="How often plain gradient flow pairs the rows of a fixed head with features as sorted."
+        description=(
+            "How often plain gradient flow pairs the rows of a fixed head with features as sorted."
+        )
     )
     options.add_argument(
         "--quick", action="store_true", help="few problems, two ratios, two scales"

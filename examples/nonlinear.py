@@ -1,13 +1,19 @@
-"""Which features a fully connected network with thresholds keeps below its head and loses above, and how far the diagonal one foretells it.
+"""Features of fully connected networks with thresholds, present below the head, absent above it.
 
-Each network, one hidden layer and a head, both of symmetrised ReLU units with fixed thresholds, is trained by SGD on freshly drawn views of
-two strong features and one weak one, of each strength and flip probability in a grid, from many random starts at once. A fourth direction
-of the input never varies in training. The weight of the weak feature in each layer is then held, seed by seed, against that of this unseen
-direction, probed at the same strength: a feature is *present* in a layer if its squared weight is larger, by a one-sided t-test at a level
-shared among all tests, and *absent* if it is not and the confidence limit of the difference is below a hundredth of a strong feature's.
-Otherwise the question is open.
+The table shows these features and the agreement with the prediction for a diagonal network. Each
+network has one hidden layer and a head, both of symmetrised ReLU units with fixed thresholds. It is
+trained by SGD on fresh views of two strong features and one weak one, for each strength and flip
+probability of a grid, from many random starts at once. A fourth direction of the input never varies
+in training.
 
-The diagonal prediction takes thresholds and the size of weights from the starts: the largest weight of each layer.
+The weight of the weak feature in each layer is compared, seed by seed, with the weight of this
+unseen direction, probed at the same strength. A feature is *present* in a layer if its squared
+weight is larger, by a one-sided t-test at a level shared among all tests. It is *absent* if it is
+not present and the confidence limit of the difference is below a hundredth of a strong feature's
+squared weight. Otherwise it is *open*.
+
+The diagonal prediction takes the thresholds and the size of the weights from the starts: the
+largest weight of each layer.
 
     python examples/nonlinear.py [--quick] [--json FILE]
 """
@@ -40,10 +46,12 @@ def main(arguments):
     )
     (low, high), reach = sweep.limits, sweep.reach
     print(
-        f"20 seeds, {steps} steps; diagonal prediction: layer 1 shows strengths above {reach[0]:.3f}, layer 2 above {reach[1]:.3f}"
+        f"20 seeds, {steps} steps; diagonal prediction: "
+        f"layer 1 shows strengths above {reach[0]:.3f}, layer 2 above {reach[1]:.3f}"
     )
     print(
-        "strength  flips   below (share of strong)            above (share of strong)            diagonal, in the end"
+        "strength  flips   below (share of strong)            above (share of "
+        "strong)            diagonal, in the end"
     )
     for j, flips in enumerate(sweep.flips):
         for i, strength in enumerate(sweep.strength):
@@ -55,7 +63,8 @@ def main(arguments):
             ]
             contradicted = any(f not in ("open", t) for f, t in zip(found, told, strict=True))
             print(
-                f"{strength:8.2f} {flips:6.2f}   {'   '.join(cells)}   {', '.join(told)}{'  <- contradicted' if contradicted else ''}"
+                f"{strength:8.2f} {flips:6.2f}   {'   '.join(cells)}   {', '.join(told)}"
+                f"{'  <- contradicted' if contradicted else ''}"
             )
     if options.json:
         pt.report.write_json({"steps": steps} | sweep.to_dict(), options.json)

@@ -1,14 +1,15 @@
-"""How numbers of samples measured on random problems rank with three predictions of them.
+"""Measured numbers of samples on random problems, ranked against three predictions.
 
-Claim: the limit of many samples and features (`theory.margin_samples`) gives the ratio between layers to a few per cent; the
-sample-complexity indicator, and the sum of squared variances, give hardly more than its sign.
+Claim: the limit of many samples and features (`theory.margin_samples`) gives the ratio between
+layers to a few per cent. The sample-complexity indicator, and the sum of squared variances, give
+little more than its sign.
 
     python examples/sample_complexity.py [--problems N] [--seed N] [--quick] [--json FILE]
 
-Random feature models of 12, 24 or 40 features and depth 2 or 3; layers are exact. For each layer the number of samples at which the
-mean error of 32 hard margins falls to 0.1, and the predictions of it. Kendall's tau is over pairs of layers, its interval from resampled
-problems.
-Some minutes on one core.
+Random feature models of 12, 24 or 40 features and depth 2 or 3; layers are exact. For each layer
+the script finds the number of samples at which the mean error of 32 hard margins falls to 0.1,
+and the three predictions. Kendall's tau is over pairs of layers, with an interval from resampled
+problems. It takes some minutes on one core.
 """
 
 import argparse
@@ -29,7 +30,10 @@ ERROR, SEEDS, DIMS = 0.1, 32, (12, 24, 40)
 
 
 def draw(rng):
-    """Weights and downstream strengths: the label, feature 0, is disrupted, too weak, too strong, or like all others."""
+    """Draw weights and downstream strengths.
+
+    The label, feature 0, is disrupted, too weak, too strong, or like all others.
+    """
     d, depth = int(rng.choice(DIMS)), int(rng.choice([2, 3]))
     phi, sigma = np.exp(rng.uniform(-0.7, 0.7, d)), np.exp(rng.uniform(-1.2, 0.3, d))
     scenario = rng.choice(["disrupted", "weak", "strong", "none"])
@@ -46,7 +50,10 @@ def draw(rng):
 
 
 def measured(rng, layers, law):
-    """The learning curve of hard margins on layers of these strengths; errors are exact for Gaussian nuisance features."""
+    """Learning curve of hard margins on layers of these strengths.
+
+    Errors are exact for Gaussian nuisance features.
+    """
     d = layers.shape[1]
     sizes = np.unique(np.round(np.geomspace(3, 5 * d, 14)).astype(int))
     shape = (SEEDS, sizes[-1], d)
@@ -90,7 +97,11 @@ def predictions(layers):
 
 
 def agreement(problems):
-    """Over pairs of layers, and on the best layer where 97.5 per cent of resamples agree which that is: one row a prediction."""
+    """Agreement of each prediction with the measurement, one row a prediction.
+
+    It is measured over pairs of layers, and on the best layer if 97.5 per cent of resamples agree
+    on it.
+    """
     pairs = [
         np.asarray(
             [[np.log(x[b] / x[a]) for x in (p["n"], *p["said"].values())] for a, b in p["pairs"]]
@@ -120,7 +131,10 @@ def agreement(problems):
 
 
 def study(law, count, seed):
-    """Random problems of this law of nuisance features, with what was measured on each; and by how much the limit falls short."""
+    """Random problems of this law of nuisance features, each with its measurement.
+
+    The second result is the log ratio of the measured number to the limit, by number of features.
+    """
     rng, problems, gaps = np.random.default_rng(seed), [], {d: [] for d in DIMS}
     for _ in range(count):
         weights, later, depth = draw(rng)
@@ -171,8 +185,10 @@ def main():
             for row in agreement(chosen) if sum(len(p["pairs"]) for p in chosen) > 1 else ():
                 rows.append({"nuisance": law, "label": label, **row})
                 print(
-                    f"{law:10s} label {label:8s} {row['prediction']:10s} tau {row['tau']:5.2f} [{row['low']:5.2f}, {row['high']:5.2f}]"
-                    f"  best layer {row['right']}/{row['clear']}  log ratio off by {row['log_ratio_off_by']:.3f}",
+                    f"{law:10s} label {label:8s} {row['prediction']:10s} "
+                    f"tau {row['tau']:5.2f} [{row['low']:5.2f}, {row['high']:5.2f}]"
+                    f"  best layer {row['right']}/{row['clear']}"
+                    f"  log ratio off by {row['log_ratio_off_by']:.3f}",
                     file=out,
                 )
         above = {d: round(float(np.mean(g)), 3) for d, g in gaps.items() if g}

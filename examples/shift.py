@@ -1,14 +1,17 @@
-"""Average and worst-group accuracy per layer under a shift of spurious features, over training time, correlation and threshold.
+"""Average and worst-group accuracy of each layer under a shift of spurious features.
 
-Claim: on a read-out fitted to the training distribution lower layers gain nothing, or little; on one refitted where background and object
-are independent of the label they do, the more so the longer training lasts; a single output makes all layers of a linear network equal.
+The accuracies are shown over training time, correlation and threshold. Claim: with a readout fitted
+to the training distribution, lower layers gain little or nothing. With a readout refitted on data
+where background and object are independent of the label, they gain, and gain more the longer
+training lasts. A single output makes all layers of a linear network equal.
 
     python examples/shift.py [--quick] [--json FILE]
 
-A core, a background and a co-occurring object, trained by regression of the label from balanced starts at random, for which there is no
-closed form: accuracies are measured on trained networks, and those of the closed form's aligned start are printed beside those of linear
-ones. One row a depth, number of outputs, correlation, threshold, read-out and time. A few minutes on one core; with --quick depth 2, one
-correlation and no threshold.
+Inputs have a core, a background and a co-occurring object. Networks are trained by regression of
+the label from random balanced starts, for which there is no closed form. Accuracies are measured
+on trained networks; for linear ones the closed form's accuracies from an aligned start are
+printed beside them. Each row is one depth, number of outputs, correlation, threshold, readout and
+time. It takes a few minutes on one core; --quick runs depth 2, one correlation and no threshold.
 """
 
 import argparse
@@ -31,7 +34,8 @@ def main(quick, file):
     thresholds, seeds = ((0.0,), 2) if quick else ((0.0, 0.05, 0.2), 8)
     results = []
     print(
-        "accuracy of each layer, lowest first: measured average, worst | closed form from an aligned start: average, worst"
+        "accuracy of each layer, lowest first: measured average, worst | closed form "
+        "from an aligned start: average, worst"
     )
     for depth, outputs in ((2, 3),) if quick else ((2, 3), (2, 1), (3, 3), (4, 3)):
         options = {"key": jax.random.key(0), "depth": depth, "outputs": outputs, "seeds": seeds}
@@ -46,7 +50,10 @@ def main(quick, file):
                             result.predicted_average[k, i, t], result.predicted_worst[k, i, t]
                         )
                         beside = f" | {closed}" if threshold == 0 and outputs == 3 else ""
-                        head = f"depth {depth}, outputs {outputs}, correlation {r:.2f}, threshold {threshold:g}, {name:10s}, time {time:3g}"
+                        head = (
+                            f"depth {depth}, outputs {outputs}, correlation {r:.2f}, "
+                            f"threshold {threshold:g}, {name:10s}, time {time:3g}"
+                        )
                         print(f"{head}: {show(average[k, i, j, t], worst[k, i, j, t])}{beside}")
     if file:
         pt.report.write_json({"results": results}, file)

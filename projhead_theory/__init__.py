@@ -1,7 +1,7 @@
 """Closed-form theories of representation learning, held against trained networks.
 
-Names are listed in the stub beside this file and loaded when first used, so that a command line that prints its help
-does not pay for JAX.
+Names are listed in the stub beside this file and loaded when first used, so that a command line
+that prints its help does not pay for JAX.
 """
 
 import lazy_loader

@@ -17,17 +17,20 @@ def bisect(
     steps: int,
     search: Function | None = None,
 ) -> Float[Array, "..."]:
-    r"""The root of a rising function between two numbers, entry by entry.
+    r"""Root of a rising function between two numbers, entry by entry.
 
-    Bisection has no derivative of its own; this root has that of an implicit function, $dx = -\partial_\theta f\, d\theta / \partial_x f$
-    for $f(x; \theta) = 0$, in both modes and of any order. Where $\partial_x f = 0$ it is zero.
+    Bisection has no derivative of its own. The root is differentiated as an implicit function,
+    $dx = -\partial_\theta f\, d\theta / \partial_x f$ for $f(x; \theta) = 0$, in both modes and to
+    any order. The derivative is zero where $\partial_x f = 0$.
 
     **Arguments:**
 
-    - `rising`: $x \mapsto f(x)$, entry by entry, of the shape of `low`; what it closes over may be differentiated.
-    - `low`, `high`: the ends; one of them is returned, nearly, where there is no root between.
+    - `rising`: $x \mapsto f(x)$, entry by entry, of the shape of `low`. Values in its closure may
+        be differentiated.
+    - `low`, `high`: the ends. Where there is no root between them, one is returned, nearly.
     - `steps`: the number of halvings.
-    - `search`: another function with the same roots that is cheaper, or safer away from them: it is bisected, `rising` differentiated.
+    - `search`: another function with the same roots, cheaper or safer away from them. It is
+        bisected in place of `rising`; the derivative is still taken of `rising`.
     """
 
     def solve(f: Function, guess: Array) -> Array:

@@ -1,4 +1,7 @@
-"""Checks of what is known when Python runs: each names the argument, what came, and what is wanted."""
+"""Checks of arguments whose values are known to Python.
+
+Each error names the argument, the value received and the requirement.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +19,7 @@ Scalar = float | Array
 
 
 def concrete(x: Any) -> np.ndarray | None:
-    """The value as NumPy, or None while JAX is tracing and there is none yet."""
+    """NumPy value of `x`, or None while JAX is tracing it."""
     try:
         return np.asarray(x)
     except jax.errors.TracerArrayConversionError:
@@ -24,12 +27,15 @@ def concrete(x: Any) -> np.ndarray | None:
 
 
 def array(value: Any) -> Array:
-    """The value as an array of JAX; NumPy's are copied as they are, where `jnp.asarray` compiles a program for each shape."""
+    """Convert a value to a JAX array.
+
+    A NumPy array is copied as it is; `jnp.asarray` would compile a program for each shape.
+    """
     return jax.device_put(value) if isinstance(value, np.ndarray) else jnp.asarray(value)
 
 
 def floating(name: str, value: Any) -> Array:
-    """Convert to a floating array in the dtype of the input (integers become JAX's default float)."""
+    """Convert a value to a floating array in its own dtype (integers: JAX's default float)."""
     try:
         x = array(value)
     except (TypeError, ValueError) as error:
@@ -42,12 +48,12 @@ def floating(name: str, value: Any) -> Array:
 
 
 def in_dtype(tree: Any, dtype: Any) -> Any:
-    """The same tree with every floating array in this dtype."""
+    """Cast every floating array of a tree to one dtype."""
     return jax.tree.map(lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x, tree)
 
 
 def require(name: str, x: Array, test: Callable[[np.ndarray], np.ndarray], wanted: str) -> None:
-    """Raise unless `test` holds for every entry; the message shows the first entry that fails."""
+    """Raise unless `test` holds for every entry, and show the first entry that fails."""
     value = concrete(x)
     if value is None:
         return
@@ -77,7 +83,7 @@ def probability(name: str, value: Any) -> Array:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number of at least `least`, as a Python int."""
+    """Check a whole number of at least `least`, and return it as a Python int."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise bad(name, repr(value), f"a whole number >= {least}")
     return int(value)

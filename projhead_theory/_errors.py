@@ -1,6 +1,9 @@
-"""The library's one form of complaint. It needs nothing, so that the command line can complain before JAX is loaded."""
+"""Uniform error messages.
+
+The module imports nothing, so that the command line can report an error before JAX is loaded.
+"""
 
 
 def bad(name: str, came: object, wanted: str) -> ValueError:
-    """An error that names the argument, what came, and what is wanted."""
+    """Build an error that names the argument, the value received and the requirement."""
     return ValueError(f"{name}: got {came}; want {wanted}")

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Atomic writing of files."""
 
 import os
 import tempfile
@@ -12,7 +12,10 @@ from . import _checks
 def write_atomically(
     path: str | Path, write: Callable[[BinaryIO], object], name: str = "path"
 ) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step: a reader never sees half a file.
+    """Write a file whole or not at all.
+
+    `write` fills a temporary file beside `path`, which then replaces `path` in one step: a reader
+    never sees half a file.
 
     **Raises:** `ValueError` naming the argument `name` if the file cannot be written there.
     """
@@ -41,9 +44,9 @@ def write_atomically(
 
 
 def figure_format(path: str | Path) -> str:
-    """The format of a figure by the ending of its file.
+    """Format of a figure, from the suffix of its file name.
 
-    **Raises:** `ValueError` for an ending other than .png, .svg and .pdf.
+    **Raises:** `ValueError` for a suffix other than .png, .svg and .pdf.
     """
     kind = Path(path).suffix.lstrip(".").lower()
     if kind not in ("png", "svg", "pdf"):

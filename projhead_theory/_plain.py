@@ -6,7 +6,7 @@ import numpy as np
 
 
 def plain(x: Any) -> Any:
-    """A float, or nested lists of floats, in which what is not finite is None."""
+    """Convert an array to a float or nested lists of floats, with None for non-finite entries."""
     values = np.asarray(x, float)
     if values.ndim:
         return [plain(v) for v in values]

@@ -1,8 +1,8 @@
 r"""Functions of symmetric matrices through their spectra, with derivatives that survive ties.
 
-The derivative of $A \mapsto V f(\Lambda) V^\top$ is, in the eigenbasis, the tangent times the divided differences
-$f[\lambda_i, \lambda_j]$ (Daleckii-Krein). Differentiating `eigh` itself divides by $\lambda_i - \lambda_j$ and breaks
-at ties, which feature models have all the time.
+The derivative of $A \mapsto V f(\Lambda) V^\top$ is, in the eigenbasis, the tangent times the
+divided differences $f[\lambda_i, \lambda_j]$ (Daleckii-Krein). Differentiating `eigh` itself
+divides by $\lambda_i - \lambda_j$ and breaks at ties, which feature models have all the time.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """Matrix product at the highest precision (accelerators default to fewer bits than the dtype has)."""
+    """Matrix product at the highest precision.
+
+    Accelerators default to fewer bits than the dtype has.
+    """
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -23,14 +26,17 @@ def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
 
 
 def diagonal(a: Float[Array, "*b d d"]) -> Float[Array, "*b d"]:
-    """The entries on the diagonal, as every (d + 1)-th of all: one step of a program, where `jnp.diagonal` takes forty."""
+    """Diagonal entries, taken as every (d + 1)-th entry of the flattened matrix.
+
+    This is one step of a program, where `jnp.diagonal` takes forty.
+    """
     d = a.shape[-1]
     return jnp.reshape(a, (*a.shape[:-2], d * d))[..., :: d + 1]
 
 
 @jax.jit
 def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
-    """The Frobenius norm, in units of the largest entry: no square overflows or underflows."""
+    """Frobenius norm, in units of the largest entry: no square overflows or underflows."""
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True, initial=0))
     unit = jnp.where((size > 0) & jnp.isfinite(size), size, 1)
     return jnp.sqrt(jnp.sum((a / unit) ** 2, axis=(-1, -2))) * unit[..., 0, 0]
@@ -38,12 +44,17 @@ def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
 
 @jax.jit
 def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
-    """Whether every entry off the diagonal is zero."""
+    """True if every entry off the diagonal is zero."""
     return jnp.all((a == 0) | jnp.eye(a.shape[-1], dtype=bool))
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues, ascending, and orthonormal eigenvectors in columns; `floor`, the least eigenvalue that can be told from zero."""
+    """Spectrum of a symmetric matrix.
+
+    - `values`: eigenvalues, ascending.
+    - `vectors`: orthonormal eigenvectors, in columns.
+    - `floor`: the least eigenvalue that can be told from zero.
+    """
 
     values: Float[Array, " d"]
     vectors: Float[Array, "d d"]
@@ -51,9 +62,10 @@ class Spectrum(NamedTuple):
 
 
 def eigh(a: Float[Array, "d d"]) -> Spectrum:
-    r"""The spectrum of a symmetric matrix.
+    r"""Compute the spectrum of a symmetric matrix.
 
-    Eigenvalues err by $\epsilon$ times the largest, so that the smallest may have no digits left; those of a diagonal matrix are exact.
+    Eigenvalues err by $\epsilon$ times the largest, so that the smallest may have no digits left.
+    The eigenvalues of a diagonal matrix are exact.
     """
     values, vectors = jnp.linalg.eigh(a)
     floor = a.shape[-1] * jnp.finfo(a.dtype).eps * jnp.maximum(values[-1], 0)
@@ -69,7 +81,11 @@ def _powers(eigenvalues: Array, exponent: Array, kept: Array) -> tuple[Array, Ar
 def _spectral_power(
     a: Array, exponent: Any, rank: Any
 ) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """The power, and for its derivative eigenvalues, eigenvectors, those kept, powers and slopes."""
+    """Power of a matrix, with the parts of its spectrum that the derivative needs.
+
+    **Returns:** the power, then eigenvalues, eigenvectors, the mask of the kept eigenvalues, their
+    powers and the slopes of the powers.
+    """
     d, exponent, rank = a.shape[-1], jnp.asarray(exponent, a.dtype), jnp.asarray(rank)
     eigenvalues, v = jnp.linalg.eigh(a)
     kept = (jnp.arange(d) >= d - rank) & (eigenvalues > 0)
@@ -93,11 +109,13 @@ def _spectral_power(
 
 @jax.custom_jvp
 def psd_power(a: Float[Array, "d d"], exponent: Any, rank: Any) -> Float[Array, "d d"]:
-    r"""$\sum_{i \le \text{rank}} \lambda_i^{t} v_i v_i^\top$ over the largest, positive eigenvalues; the others give zero.
+    r"""Power of a symmetric matrix over its largest positive eigenvalues; the others give zero.
 
-    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD truncation. Exact, entry by entry,
-    where the matrix is diagonal. Differentiable in `a` (not in `exponent` or `rank`), wherever the rank-th eigenvalue is separated
-    from the next.
+    $$\sum_{i \le \text{rank}} \lambda_i^{t} v_i v_i^\top$$
+
+    With $t = -1/2$ and the numerical rank it is the pseudo-inverse root, with $t = 1$ the best PSD
+    truncation. Exact, entry by entry, if the matrix is diagonal. Differentiable in `a` (not in
+    `exponent` or `rank`), wherever the rank-th eigenvalue is separated from the next.
     """
     return _spectral_power(a, exponent, rank)[0]
 
@@ -107,7 +125,8 @@ def _psd_power_jvp(primals, tangents):
     a, exponent, rank = primals
     power, eigenvalues, v, kept, values, slopes = _spectral_power(a, exponent, rank)
     gap = eigenvalues[:, None] - eigenvalues[None, :]
-    # Near a tie the quotient loses all digits; the mean slope is then accurate to second order in the gap.
+    # Near a tie the quotient loses all digits; the mean slope is then accurate to second order in
+    # the gap.
     near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (
         jnp.abs(eigenvalues)[:, None] + jnp.abs(eigenvalues)[None, :]
     )
@@ -120,9 +139,10 @@ def _psd_power_jvp(primals, tangents):
 
 @jax.custom_jvp
 def truncation(a: Float[Array, "n m"], rank: Any) -> Float[Array, "n m"]:
-    """The best approximation of a rank: the largest singular values, as many as `rank`.
+    """Best approximation of a given rank: the `rank` largest singular values are kept.
 
-    Differentiable in `a`, at ties as well, wherever the rank-th singular value is separated from the next.
+    Differentiable in `a`, at ties as well, wherever the rank-th singular value is separated from
+    the next.
     """
     u, s, vt = jnp.linalg.svd(a, full_matrices=False)
     return matmul(u * jnp.where(jnp.arange(s.size) < rank, s, 0), vt)
@@ -130,8 +150,10 @@ def truncation(a: Float[Array, "n m"], rank: Any) -> Float[Array, "n m"]:
 
 @truncation.defjvp
 def _truncation_jvp(primals, tangents):
-    # Divided differences of an odd function of the singular values: of the symmetric part of the tangent in their basis between s and
-    # s', of the antisymmetric part between s and -s', and between s and zero of what leaves the basis.
+    # Divided differences of an odd function of the singular values. In their basis the symmetric
+    # part of the tangent is multiplied by the divided difference between s and s', and the
+    # antisymmetric part by the one between s and -s'. The part outside the basis is multiplied by
+    # the one between s and zero.
     a, rank = primals
     n, m = a.shape
     u, s, vt = jnp.linalg.svd(a, full_matrices=False)
@@ -157,9 +179,14 @@ def _truncation_jvp(primals, tangents):
 
 
 class Whitening(NamedTuple):
-    r"""A second moment $S$ on its range: `inverse` $U$ and `forward` $F$ with $S = F^\top F$, $U = F^+$, so that $U^\top S U$ is one there;
-    `projector` on the range; `rank`; `condition` on the range, of $S$ scaled to unit diagonal; `rounding`, the relative error that the
-    dtype leaves in $U$.
+    r"""Whitening of a second moment $S$ on its range.
+
+    - `inverse`: $U = F^+$, so that $U^\top S U$ is one on the range.
+    - `forward`: $F$ with $S = F^\top F$.
+    - `projector`: the projector on the range.
+    - `rank`: the rank of $S$.
+    - `condition`: the condition number on the range, with $S$ scaled to unit diagonal.
+    - `rounding`: the relative error that the dtype leaves in $U$.
     """
 
     inverse: Float[Array, "d d"]
@@ -171,7 +198,10 @@ class Whitening(NamedTuple):
 
 
 def _unit_diagonal(second: Array) -> tuple[Array, Array, Array]:
-    """$S'$ with $S = D S' D$ and ones on the diagonal, zeros where there is no variance; and the diagonals of $D$ and of $D^+$."""
+    """$S'$ with unit diagonal and $S = D S' D$, and the diagonals of $D$ and $D^+$.
+
+    The diagonal of $S'$ is zero at coordinates without variance.
+    """
     variance = diagonal(second)
     present = variance > 0
     stretch = jnp.where(present, jnp.sqrt(jnp.where(present, variance, 1)), 0)
@@ -185,7 +215,10 @@ def _unit_diagonal(second: Array) -> tuple[Array, Array, Array]:
 
 
 def _axes(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
-    """Orthonormal axes, as rows, each along what is left of the row of which most is left; zero when nothing is."""
+    """Orthonormal axes, as rows, by Gram-Schmidt: the largest remaining row comes first.
+
+    Axes are zero once nothing remains.
+    """
     d = rows.shape[1]
 
     def along(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -204,9 +237,10 @@ def _axes(rows: Float[Array, "n d"]) -> Float[Array, "d d"]:
 def whiten(second: Float[Array, "d d"]) -> Whitening:
     r"""Whitening of a second moment, scaled to unit diagonal first.
 
-    The scaling $S = D S' D$ is an exact symmetry: strengths apart by many decades do not spoil one another, and the range of $S$
-    is $D$ times that of $S' = V \Lambda V^\top$, whose rank is told by the $d \epsilon$ of its spectrum. With $D V Z^\top = Q R$ over the
-    range, $Z$ orthogonal, $U = Q R^{-\top} Z \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
+    The scaling $S = D S' D$ is an exact symmetry: strengths apart by many decades do not spoil one
+    another. The range of $S$ is $D$ times the range of $S' = V \Lambda V^\top$, whose rank counts
+    the eigenvalues above $d \epsilon$ times the largest. With $D V Z^\top = Q R$ over the range,
+    $Z$ orthogonal, $U = Q R^{-\top} Z \Lambda^{-1/2} V^\top$. Differentiable while the rank stays.
     """
     d, eps = second.shape[-1], jnp.finfo(second.dtype).eps
     scaled, stretch, scale = _unit_diagonal(second)
@@ -215,11 +249,12 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     inside = spread > d * eps * spread[0]
     rank = jnp.sum(inside)
     spread = jnp.where(inside, spread, 1)
-    # Householder's QR errs in each row by the rounding of that row, if strong rows come first and the axes are turned to them.
+    # The error of Householder's QR in each row is the rounding of that row, if strong rows come
+    # first and the axes are rotated to them.
     order = jnp.argsort(-stretch)
     axes = _axes(jnp.where(inside, stretch[:, None] * v, 0))
     turned = jnp.where(inside, matmul(v, axes.T), v)
-    # The first columns of Q span the range, the others what is orthogonal to it.
+    # The first columns of Q span the range, the others its orthogonal complement.
     q, r = jnp.linalg.qr((stretch[:, None] * turned)[order])
     q, r = (
         q[jnp.argsort(order)],
@@ -231,7 +266,8 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
     )
     lifted = matmul(q, lower)
     root = jnp.where(inside, jnp.sqrt(spread), 0)
-    # An error of each row of D V by its own length moves its pseudoinverse within the range, and out of it.
+    # Errors of the rows of D V, relative to the length of each row, move the pseudoinverse within
+    # the range and out of it.
     stretched = lambda a: frobenius(stretch[:, None] * a)
     turn = jnp.where(rank < d, stretched(lifted) + stretched(away) * frobenius(lifted), 1)
     condition = jnp.where(rank > 0, spread[0] / jnp.min(jnp.where(inside, spread, jnp.inf)), 1)
@@ -251,7 +287,8 @@ def whiten(second: Float[Array, "d d"]) -> Whitening:
 
 @whiten.defjvp
 def _whiten_jvp(primals, tangents):
-    # Of F through the root of S', which is a function of a spectrum; of its pseudoinverse, of constant rank, by Golub and Pereyra (1973).
+    # F is differentiated through the root of S', a function of a spectrum. Its pseudoinverse, of
+    # constant rank, is differentiated by Golub and Pereyra (1973).
     value = whiten(*primals)
 
     def root(second: Array) -> Array:

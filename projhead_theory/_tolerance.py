@@ -1,4 +1,4 @@
-"""Errors that the dtype leaves in minimisers and in the layers below them."""
+"""Rounding errors of minimisers and of the layers below them, for the dtype in use."""
 
 from typing import Any
 
@@ -12,8 +12,10 @@ from ._spectra import Whitening, diagonal, eigh, frobenius, matmul
 def gram_rounding(
     gram: Float[Array, "d d"], whitening: Whitening, gap: Float[Array, ""]
 ) -> Float[Array, ""]:
-    r"""Relative error of $U T_p U^\top$ by rounding: twice that of $U$; and that of $T_p$, which the gap at the cut amplifies, as large on
-    all of $U U^\top = S^+$.
+    r"""Relative rounding error of the Gram $M = U T_p U^\top$.
+
+    The two factors $U$ contribute the relative error of $U$ each. The error of $T_p$, which the gap
+    at the cut amplifies, may be as large on all of $U U^\top = S^+$.
     """
     size = frobenius(gram)
     everything = frobenius(matmul(whitening.inverse, whitening.inverse.T))
@@ -23,10 +25,11 @@ def gram_rounding(
 def power_rounding(
     grams: Float[Array, "L d d"], kept: Int[Array, ""], relative: Float[Array, ""]
 ) -> Float[Array, " L"]:
-    r"""Relative errors of $M^{l/L}$ by one of $M$, in Frobenius norm, where $M$ has `kept` positive eigenvalues.
+    r"""Relative errors of the powers $M^{l/L}$, in Frobenius norm.
 
-    With $\delta$ the absolute error of $M$ and $\mu$ its least eigenvalue, $\mu^{t-1} \delta$ is a bound to first order, while $\delta$ is
-    below $\mu$, and $d^{(1-t)/2} \delta^t$ a bound always.
+    `relative` is the relative error of $M$, and $M$ has `kept` positive eigenvalues. With $\delta$
+    the absolute error of $M$ and $\mu$ its least positive eigenvalue, $\mu^{t-1} \delta$ is a bound
+    to first order, while $\delta$ is below $\mu$. $d^{(1-t)/2} \delta^t$ is always a bound.
     """
     depth, d = grams.shape[:2]
     levels = jnp.arange(1, depth + 1, dtype=grams.dtype) / depth
@@ -43,10 +46,12 @@ def power_rounding(
 def outputs_rounding(
     product: float, grams: Float[Array, "L d d"], second: Float[Array, "d d"]
 ) -> Float[Array, ""]:
-    r"""Error of $\mathrm{tr}(W S W^\top)$ by rounding, where layers of these Grams are multiplied with the relative error `product`.
+    r"""Rounding error of $\mathrm{tr}(W S W^\top)$, for layers of these Grams.
 
-    Every column of $W$ has the error $c_j = \|M_L\|^{(L-1)/2L} (M_1)_{jj}^{1/2}$ times `product`, whatever the size of the others; its
-    input has the variance $S_{jj}$. The sum is $\sum_j c_j^2 S_{jj}$.
+    The layers are multiplied with the relative error `product`. Every column of $W$ has the error
+    $c_j = \|M_L\|^{(L-1)/2L} (M_1)_{jj}^{1/2}$ times `product`, whatever the size of the others;
+    its input has the variance $S_{jj}$. The error of the trace is `product` times
+    $\sum_j c_j^2 S_{jj}$.
     """
     depth = grams.shape[0]
     columns = frobenius(grams[-1]) ** ((depth - 1) / depth) * diagonal(grams[0])
@@ -54,5 +59,8 @@ def outputs_rounding(
 
 
 def product_rounding(sizes: tuple[int, ...], dtype: Any) -> float:
-    r"""Relative error of a product of layers of these sizes by rounding, $4 L \max_l n_l\, \epsilon$."""
+    r"""Relative rounding error of a product of layers, $4 L \max_l n_l\, \epsilon$.
+
+    `sizes` are the widths $n_0, \dots, n_L$.
+    """
     return 4 * (len(sizes) - 1) * max(sizes) * float(jnp.finfo(dtype).eps)

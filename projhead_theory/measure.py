@@ -1,4 +1,4 @@
-r"""What a trained network weights, layer by layer, read off the network alone."""
+"""Layer-by-layer feature weights of a trained network, measured on the network alone."""
 
 import equinox as eqx
 import jax
@@ -20,36 +20,67 @@ from .problems import ContrastiveProblem, Downstream, Groups, Rademacher
 
 
 def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
-    r"""$M_l = W_{l:1}^\top W_{l:1}$ for every layer, and last, if there is a fixed head, that after it."""
+    r"""Gram $M_l = W_{l:1}^\top W_{l:1}$ of every layer, and of the output of a fixed head last."""
     return jnp.stack([matmul(w.T, w) for w in network.products()])
 
 
 def layer_weights(
     network: LinearNetwork, directions: Float[Array, "d k"] | None = None
 ) -> Float[Array, "L k"]:
-    r"""Weight of each feature direction at each layer, $\|W_{l:1} v_i\|$; the coordinate axes if no directions are given."""
+    r"""Weight $\|W_{l:1} v_i\|$ of each feature direction at each layer.
+
+    The directions $v_i$ are the coordinate axes if none are given.
+
+    !!! example
+
+        ```pycon
+        >>> network = pt.DeepLinear.aligned(jnp.eye(2), [4.0, 1.0], (2, 2, 2))
+        >>> np.round(pt.measure.layer_weights(network), 3)
+        Array([[2., 1.],
+               [4., 1.]], dtype=float64)
+
+        ```
+    """
     products = network.products()
     images = products if directions is None else [matmul(w, directions) for w in products]
     return jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
 
 
 def imbalance(network: LinearNetwork) -> tuple[Float[Array, "..."], ...]:
-    r"""$D_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$ for $l = 1, \dots, L-1$; balanced means that all are zero."""
+    r"""Imbalance $D_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$ for $l = 1, \dots, L-1$.
+
+    A network is balanced if all are zero.
+    """
     pairs = zip(network.layers, network.layers[1:], strict=False)
     return tuple(matmul(above.T, above) - matmul(below, below.T) for below, above in pairs)
 
 
 def imbalance_norms(network: LinearNetwork) -> Float[Array, " J"]:
-    r"""$\|D_l\|_F$ for $l = 1, \dots, L-1$ (empty at depth 1)."""
+    r"""Frobenius norms $\|D_l\|_F$ of the imbalance for $l = 1, \dots, L-1$ (empty at depth 1).
+
+    !!! example
+
+        ```pycon
+        >>> scaled = jnp.diag(jnp.asarray([2.0, 1.0]))
+        >>> np.round(pt.measure.imbalance_norms(pt.DeepLinear([scaled, jnp.eye(2)])), 3)
+        Array([3.], dtype=float64)
+        >>> np.round(pt.measure.imbalance_norms(pt.DeepLinear([scaled, scaled])), 3)
+        Array([0.], dtype=float64)
+
+        ```
+    """
     dtype = network.layers[0].dtype
     return jnp.asarray([frobenius(d) for d in imbalance(network)], dtype)
 
 
 def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[Array, " L"]:
-    r"""Squared radius over squared margin of the separator of least norm on each layer: $\mathrm{tr}(W S' W^\top)\, \|v\|^2$
-    with $W = W_{l:1}$ and $v$ the shortest that gives the target, $W^\top v = \beta$ wherever downstream inputs vary.
+    r"""Squared radius over squared margin of the separator of least norm on each layer.
 
-    By a singular value decomposition of the layer itself; nothing of a closed form enters. Infinite where no $v$ does.
+    $$\mathrm{tr}(W S' W^\top)\, \|v\|^2, \qquad W = W_{l:1}$$
+
+    $v$ is the shortest separator that gives the target, $W^\top v = \beta$, wherever downstream
+    inputs vary. It is found by a singular value decomposition of the layer itself; no closed form
+    is used. The value is infinite where no such $v$ exists.
 
     **Raises:** `ValueError` if the dimensions differ.
     """
@@ -66,21 +97,26 @@ def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[A
 
 
 def _separator(layer: Array, target: Array) -> Array:
-    """The squared norm of the shortest separator."""
+    """Squared norm of the shortest separator."""
     eps = max(layer.shape) * jnp.finfo(layer.dtype).eps
     _, sizes, directions = jnp.linalg.svd(layer, full_matrices=False)
     kept = sizes > eps * sizes[0]
     along = jnp.where(kept, jnp.sum(directions * target, axis=1), 0)
     missed = target - jnp.sum(along[:, None] * directions, axis=0)
-    # What the rounding of the vectors may leave: that of the layer, over the least singular value kept.
+    # Rounding of the singular vectors may miss this share of the target: the rounding of the
+    # layer, over the least singular value kept.
     slack = 8 * eps * sizes[0] / jnp.min(jnp.where(kept, sizes, jnp.inf))
     lost = jnp.sum(missed**2) > slack**2 * jnp.sum(target**2)
     return jnp.where(lost | ~kept[0], jnp.inf, jnp.sum((along / jnp.where(kept, sizes, 1)) ** 2))
 
 
 def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
-    r"""$\|\text{weights into unit } k\|^2 + b_k^2 - \|\text{weights out of it}\|^2$ for the units of every layer but the last; $b_k$ only
-    where thresholds are trained. Of a linear network it is the diagonal of the imbalance, less its sign.
+    r"""Difference of squared weights into and out of each unit, in every layer but the last.
+
+    $$\|\text{weights into unit } k\|^2 + b_k^2 - \|\text{weights out of unit } k\|^2$$
+
+    $b_k$ enters only if thresholds are trained. For a linear network it is the diagonal of the
+    imbalance with the opposite sign.
     """
     if isinstance(network, ThresholdedDiagonal):
         cuts = tuple(network.thresholds) if network.trained else ()
@@ -98,9 +134,14 @@ def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
 
 
 class FeatureWeights(eqx.Module):
-    r"""What every layer makes of every feature, `(L, d)` each: `gain`; its `square`, an unbiased estimate where it is estimated, which may
-    be negative; the standard `error` of that, zero where it is exact; and `readout`, the share of the feature's variance that the best
-    linear read-out of the layer explains.
+    """Weights of every feature in every layer, `(L, d)` each.
+
+    - `gain`: the weight, not negative.
+    - `square`: its square; where the weight is estimated, an unbiased estimate, which may be
+        negative.
+    - `error`: the standard error of `square`, zero where the weight is exact.
+    - `readout`: the share of the feature's variance that the best linear readout of the layer
+        explains.
     """
 
     gain: Float[Array, "L d"]
@@ -119,16 +160,28 @@ def feature_weights(
     key: PRNGKeyArray | None = None,
     samples: int = 2**14,
 ) -> FeatureWeights:
-    r"""The weight of each feature $u_i = \varphi_i z_i$ in each layer $r_l$, on natural inputs: the size of the best linear prediction of
-    the layer from the feature, $\|E[r_l z_i]\| / \varphi_i$.
+    r"""Weight of each feature in each layer, on natural inputs.
 
-    Of a linear network it is $\|W_{l:1} q_i\|$ with $q_i$ the feature's column of the mixing: `layer_weights`, for columns of unit length.
-    Of a diagonal network with features $\pm\varphi$ it is $A_l / \varphi$. These are exact. Of others it is estimated from drawn inputs,
-    in groups: the products of the means of different groups are unbiased, and a jackknife over groups gives the standard error, which
-    is up to twice too large for a feature of weight zero.
+    $$\|E[r_l z_i]\| / \varphi_i$$
 
-    **Arguments:** `network`; `problem`: whose features are asked for, not necessarily the one it was trained on; `key`, `samples`: for an
-    estimate. The read-out is of natural inputs too, and estimated from `samples` draws it is too large by about a layer's width over these.
+    This is the size of the best linear prediction of the layer $r_l$ from the feature
+    $u_i = \varphi_i z_i$.
+
+    - Linear networks, exactly: $\|W_{l:1} q_i\|$ with $q_i$ the feature's column of the mixing. For
+        columns of unit length this is `layer_weights`.
+    - Diagonal networks with features $\pm\varphi$, exactly: $A_l / \varphi$.
+    - Other networks: an estimate from drawn inputs, in groups. The products of the means of
+        different groups are unbiased. A jackknife over groups gives the standard error, which is up
+        to twice too large for a feature of weight zero.
+
+    **Arguments:**
+
+    - `network`: the network to measure.
+    - `problem`: the problem with the features to weigh, not necessarily the one trained on.
+    - `key`, `samples`: the seed and the number of draws, for an estimate.
+
+    **Returns:** `FeatureWeights`. The readout is of natural inputs too. Estimated from `samples`
+    draws, it is too large by about a layer's width over the number of draws.
 
     **Raises:** `ValueError` for inputs of another dimension, or if an estimate needs a key.
     """
@@ -176,7 +229,7 @@ def _estimated(
 
     rows = []
     for means, seconds in jax.lax.map(group, jax.random.split(key, GROUPS)):
-        # Over pairs of different groups, of all of them and of all but one.
+        # Sums over pairs of different groups, with all groups and with one left out.
         pairs = lambda total, own, n: (jnp.sum(total**2, axis=-2) - own) / (n * (n - 1))
         own, total = jnp.sum(means**2, axis=1), jnp.sum(means, axis=0)
         square = pairs(total, jnp.sum(own, axis=0), GROUPS) / phi**2
@@ -190,7 +243,7 @@ def _estimated(
 
 
 def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float[Array, " d"]:
-    """The variance explained by the best linear read-out, of features of variance one."""
+    """Variance of unit-variance features explained by the best linear readout."""
     values, v = jnp.linalg.eigh(second)
     kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
     along = matmul(v.T, cross)
@@ -202,12 +255,21 @@ def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float
 def group_accuracy(
     network: LinearNetwork, fitted: Groups, tested: Groups, blur: Float[Array, ""] | float = 0.1
 ) -> Float[Array, "L G"]:
-    r"""Accuracy on each group of `tested` of the least-squares read-out of each layer, fitted on the two classes of `fitted` when every
-    coordinate of the layer is read with Gaussian noise of `blur` times the root mean square length of the layer.
+    """Accuracy of the least-squares readout of each layer on each group of `tested`.
 
-    From the layers and the moments of the groups, exactly; nothing of a closed form for a Gram enters.
+    The readout is fitted on the two classes of `fitted`, with Gaussian readout noise on every
+    coordinate of the layer. The accuracy is exact, from the layers and the moments of the groups;
+    no closed form for a Gram is used.
 
-    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a blur that is not positive.
+    **Arguments:**
+
+    - `network`: the linear network to measure.
+    - `fitted`, `tested`: the groups to fit the readout on, and to test it on.
+    - `blur`: the standard deviation of the readout noise, in units of the root mean square length
+        of the layer.
+
+    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a `blur` that is
+    not positive.
     """
     noise = _checks.positive("blur", blur).astype(network.layers[0].dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):

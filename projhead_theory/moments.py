@@ -1,4 +1,8 @@
-r"""The two matrices a linear network's contrastive loss sees: cross moment $C = E[x_1 x_2^\top]$, second moment $S = E[x_1 x_1^\top]$."""
+r"""Moments that determine the losses of linear networks.
+
+The contrastive loss of a linear network depends on two matrices: the cross moment
+$C = E[x_1 x_2^\top]$ and the second moment $S = E[x_1 x_1^\top]$.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,14 +18,30 @@ from ._spectra import eigh, matmul, symmetric, whiten
 
 
 class TargetMoments(eqx.Module):
-    r"""What the mean squared error of a linear map sees of inputs with targets: $A = E[y x^\top]$, $S = E[x x^\top]$, $E\|y\|^2$.
+    r"""Moments $A = E[y x^\top]$, $S = E[x x^\top]$ and $E\|y\|^2$ of inputs with targets.
 
-    **Arguments:** `target`: $A$, `(k, d)`, in the units of a target times those of the input; `second`: $S$, `(d, d)`, in the
-    squared units of the input; it may be singular; `power`: $E\|y\|^2$, the loss of a network that says nothing being half of
-    it; by default the least that $A$ and $S$ allow, $\mathrm{tr}(A S^+ A^\top)$, of targets that are linear in the input.
+    They determine the mean squared error of a linear map.
 
-    **Raises:** `ValueError` for shapes that do not match, entries that are not finite, a second moment that is not symmetric and
-    positive semi-definite, or targets that vary where no input does, or have less power than that least.
+    **Arguments:**
+
+    - `target`: $A$, `(k, d)`, in the units of a target times the units of the input.
+    - `second`: $S$, `(d, d)`, in the squared units of the input. It may be singular.
+    - `power`: $E\|y\|^2$. Half of it is the loss of a network whose output is zero. The default
+        is the least that $A$ and $S$ allow, $\mathrm{tr}(A S^+ A^\top)$, for targets that are
+        linear in the input.
+
+    **Raises:** `ValueError` for shapes that do not match, entries that are not finite, a second
+    moment that is not symmetric and positive semi-definite, targets that vary where no input does,
+    or a power below the least.
+
+    !!! example
+
+        ```pycon
+        >>> moments = pt.TargetMoments([[2.0, 0.5]], np.diag([4.0, 1.0]))
+        >>> round(float(moments.power), 3)
+        1.25
+
+        ```
     """
 
     target: Float[Array, "k d"]
@@ -55,14 +75,29 @@ class TargetMoments(eqx.Module):
 class Moments(eqx.Module):
     r"""Cross and second moment of a positive pair, $0 \preceq C \preceq S$.
 
-    Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry entrywise standard
-    errors and the number of pairs; of an estimate only $-S \preceq C \preceq S$ is demanded, which every sample
-    satisfies, since a sample's cross moment may have negative eigenvalues where the population's is zero.
+    Symmetric to rounding on the way in, exactly symmetric inside. Estimated moments also carry
+    entrywise standard errors and the number of pairs. An estimate must satisfy only
+    $-S \preceq C \preceq S$, as every sample does: a sample's cross moment may have negative
+    eigenvalues where the population's is zero.
 
-    **Arguments:** `cross`, `second`: `(d, d)`, in the squared units of the input; `cross_error`, `second_error`:
-    standard errors of the entries, if estimated; `pairs`: how many pairs they were estimated from.
+    **Arguments:**
 
-    **Raises:** `ValueError` for shapes that differ or are not square, non-finite entries, asymmetry, or $C \not\preceq S$.
+    - `cross`, `second`: $C$ and $S$, each `(d, d)`, in the squared units of the input.
+    - `cross_error`, `second_error`: standard errors of the entries, if estimated.
+    - `pairs`: the number of pairs of an estimate.
+
+    **Raises:** `ValueError` for shapes that differ or are not square, non-finite entries,
+    asymmetry, or $C \not\preceq S$.
+
+    !!! example
+
+        ```pycon
+        >>> moments = pt.Moments([[2.0, 1.0], [1.0, 2.0]], np.diag([4.0, 4.0]))
+        >>> turned = moments.rotate(0.5**0.5 * np.asarray([[1.0, 1.0], [1.0, -1.0]]))
+        >>> np.round(np.diag(turned.cross), 3)
+        array([3., 1.])
+
+        ```
     """
 
     cross: Float[Array, "d d"]
@@ -99,16 +134,19 @@ class Moments(eqx.Module):
 
     @classmethod
     def from_views(cls, x1: Any, x2: Any, chunk: int = 65_536) -> "Moments":
-        r"""Empirical moments of paired views, symmetrised over the two views, with standard errors.
+        r"""Empirical moments of paired views, symmetrised over the two, with standard errors.
 
         $\hat C = \frac{1}{2n}\sum (x_1 x_2^\top + x_2 x_1^\top)$,
-        $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing is centred. Rows are read `chunk` at a time
-        by slicing, so a memory-mapped array never has to fit in memory.
+        $\hat S = \frac{1}{2n}\sum (x_1 x_1^\top + x_2 x_2^\top)$; nothing is centred. Rows are read
+        `chunk` at a time by slicing, so a memory-mapped array never has to fit in memory.
 
-        **Arguments:** `x1`, `x2`: `(n, d)` arrays with $n \ge 2$; `chunk`: rows held at once.
+        **Arguments:**
 
-        **Raises:** `ValueError` if the shapes differ or are not `(n, d)`, there are fewer than two rows, or an entry is
-        not finite.
+        - `x1`, `x2`: paired views, `(n, d)` each, with $n \ge 2$.
+        - `chunk`: the number of rows held at once.
+
+        **Raises:** `ValueError` if the shapes differ or are not `(n, d)`, there are fewer than two
+        rows, or an entry is not finite.
         """
         for name, x in (("x1", x1), ("x2", x2)):
             if not hasattr(x, "shape") or len(x.shape) != 2 or x.shape[1] == 0:
@@ -126,9 +164,10 @@ class Moments(eqx.Module):
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[tuple[Any, Any]]) -> "Moments":
-        """As `from_views`, from an iterable of `(x1, x2)` chunks: any number of rows, one chunk in memory at a time.
+        """Empirical moments as `from_views`, from an iterable of `(x1, x2)` chunks.
 
-        Sums are kept in float64 on the host whatever the dtype of the views; the result has the dtype of the views.
+        Any number of rows, one chunk in memory at a time. Sums are kept in float64 on the host
+        whatever the dtype of the views; the result has the dtype of the views.
         """
         total: list[np.ndarray] | None = None
         n, dtype = 0, None
@@ -152,10 +191,10 @@ class Moments(eqx.Module):
         return cls(*as_views, pairs=n)
 
     def rotate(self, basis: Any) -> "Moments":
-        r"""The moments of $U^\top x$: $(U^\top C U, U^\top S U)$. With orthonormal columns fewer than $d$ this is a
-        restriction.
+        r"""Moments $(U^\top C U, U^\top S U)$ of $U^\top x$.
 
-        Standard errors do not rotate entrywise and are dropped; the number of pairs stays.
+        With fewer than $d$ orthonormal columns in `basis` $U$ this is a restriction. Standard
+        errors do not rotate entrywise and are dropped; the number of pairs stays.
         """
         basis = _checks.floating("basis", basis)
         if basis.ndim != 2 or basis.shape[0] != self.dim:
@@ -166,12 +205,13 @@ class Moments(eqx.Module):
     def range_basis(self, tolerance: float | None = None) -> Float[Array, "d r"]:
         r"""Orthonormal basis of the range of $S$ in which $S$ is diagonal, variances descending.
 
-        The rank is that of $S$ scaled to unit diagonal, to the dtype's $d \epsilon$, so that weak features beside strong ones are not
-        taken for noise. With a `tolerance`: the eigenvectors of $S$ with eigenvalue above it times the largest.
+        The rank is the rank of $S$ scaled to unit diagonal, to the dtype's $d \epsilon$, so that
+        weak features beside strong ones are not taken for noise. With a `tolerance`, the range is
+        spanned by the eigenvectors of $S$ with eigenvalue above `tolerance` times the largest.
 
-        Directions outside carry no variance: the loss does not see them and gradients never move them, so training in
-        these coordinates is the same as training in the full space. The rank is a shape, so this cannot run under
-        `jit`.
+        Directions outside carry no variance: the loss does not see them and gradients never move
+        them, so training in these coordinates is the same as training in the full space. The rank
+        is a shape, so this cannot run under `jit`.
 
         **Raises:** `ValueError` if there is no variance in any direction.
         """
@@ -192,7 +232,7 @@ class Moments(eqx.Module):
         )
 
     def restrict(self, tolerance: float | None = None) -> "Moments":
-        """The moments in the coordinates of `range_basis`: full rank, with a diagonal second moment."""
+        """Moments in the coordinates of `range_basis`: full rank, diagonal second moment."""
         return self.rotate(self.range_basis(tolerance))
 
 
@@ -203,7 +243,8 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
     for name, x in (("cross", c), ("second", s)):
         if not np.isfinite(x).all():
             raise _checks.bad(name, "an entry that is not finite", "finite numbers")
-    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys the same bound.
+    # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys
+    # the same bound.
     slack = (
         16
         * len(s)
@@ -241,7 +282,7 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
 
 @jax.jit
 def _explained(target: Array, second: Array) -> Array:
-    r"""$\mathrm{tr}(A S^+ A^\top)$."""
+    r"""Explained power $\mathrm{tr}(A S^+ A^\top)$ of the targets."""
     return jnp.sum(matmul(target, whiten(second).inverse) ** 2)
 
 
@@ -262,7 +303,8 @@ def _validate_targets(target: Array, second: Array, power: Array) -> None:
             "second", f"least eigenvalue {spread[0]:.3g}", "a positive semi-definite matrix"
         )
     outside = np.abs(a @ v[:, spread <= len(s) * eps * spread[-1]])
-    # Cauchy and Schwarz: |E y (v x)| <= sqrt(E|y|^2 E(v x)^2), and what rounding leaves of the latter.
+    # Cauchy and Schwarz: |E y (v x)| <= sqrt(E|y|^2 E(v x)^2), where E(v x)^2 is zero up to
+    # rounding.
     if outside.size and outside.max() > 4 * np.sqrt(
         max(float(p), np.abs(a).max() ** 2 / max(spread[-1], 1e-300)) * slack * len(s) ** 0.5
     ):
@@ -278,7 +320,7 @@ def _validate_targets(target: Array, second: Array, power: Array) -> None:
 
 @jax.jit
 def _sums(x1: Array, x2: Array) -> tuple[Array, Array, Array, Array]:
-    """Sums over rows of the symmetrised products and of their squares, all by matrix products."""
+    """Row sums of the symmetrised products and of their squares, by matrix products."""
     h, a, b = x1 * x2, x1 * x1, x2 * x2
     cross = matmul(x1.T, x2)
     both = matmul(h.T, h)
@@ -292,7 +334,10 @@ def _sums(x1: Array, x2: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _padded(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, int]]:
-    """Pad a shorter chunk with zero rows, which add nothing to the sums, so that the sums compile once."""
+    """Pad shorter chunks with zero rows.
+
+    Zero rows add nothing to the sums, and the sums compile once.
+    """
     size, columns = 0, None
     for first, second in chunks:
         x1, x2 = _checks.floating("x1", first), _checks.floating("x2", second)

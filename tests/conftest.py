@@ -1,4 +1,6 @@
-"""How the suite runs: in float64 with strict promotion, unless `PROJHEAD_TEST_X64=0` asks for float32 (as on a GPU)."""
+"""How the suite runs: in float64 with strict promotion, unless `PROJHEAD_TEST_X64=0` asks for
+float32 (as on a GPU).
+"""
 
 import os
 
@@ -15,7 +17,8 @@ jax.config.update("jax_enable_x64", X64)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 matplotlib.use("Agg")
 
-# JAX compiles on the first example of each shape, so a deadline for one example would measure the compiler.
+# JAX compiles on the first example of each shape, so a deadline for one example would measure the
+# compiler.
 hypothesis.settings.register_profile("local", deadline=None, max_examples=25)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=25, derandomize=True, database=None
@@ -24,7 +27,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_sessionstart(session):
-    """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead verify`, and examples as the library does."""
+    """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead
+    verify`, and examples as the library does.
+    """
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
@@ -43,7 +48,9 @@ def _scope(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items):
-    """Run what shares programs together, and skip what is marked `x64` when the suite runs in float32."""
+    """Run what shares programs together, and skip what is marked `x64` when the suite runs in
+    float32.
+    """
     order = {}
     for item in items:
         order.setdefault(_scope(item.nodeid), len(order))
@@ -70,8 +77,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
-    """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares them leaves none beyond a third of that,
-    nor does a slow test, which may compile as much as all of these.
+    """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares
+    them leaves none beyond a third of that, nor does a slow test, which may compile as much as all
+    of these.
     """
     if (
         nextitem is None
@@ -97,13 +105,16 @@ def _forget():
         from measured import side
 
         jax.clear_caches()
-        # Else a test might take a measurement from here and find that the next one compiles after all.
+        # Else a test might take a measurement from here and find that the next one compiles after
+        # all.
         side.cache_clear()
 
 
 @pytest.fixture
 def untyped():
-    """Without the type checker, which the suite runs under and users do not: what they then see for an argument of the wrong type."""
+    """Without the type checker, which the suite runs under and users do not: what they then see for
+    an argument of the wrong type.
+    """
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

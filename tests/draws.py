@@ -1,4 +1,6 @@
-"""Random draws of tests: the number that oracles make, few by default, `PROJHEAD_THEORY_DRAWS` times as many if it is set; and matrices."""
+"""Random draws of tests: the number that oracles make, few by default, `PROJHEAD_THEORY_DRAWS`
+times as many if it is set; and matrices.
+"""
 
 import os
 
@@ -19,7 +21,9 @@ def by_seed(count):
 
 
 def whole_rows(rng: np.random.Generator, d: int, r: int) -> np.ndarray:
-    """`(d, r)` whole numbers from -4 to 4, no row zero, of condition below ten once rows are of length one."""
+    """`(d, r)` whole numbers from -4 to 4, no row zero, of condition below ten once rows are of
+    length one.
+    """
     while True:
         rows = rng.integers(-4, 5, (d, r)).astype(float)
         length = np.linalg.norm(rows, axis=1)

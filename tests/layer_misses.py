@@ -1,4 +1,6 @@
-"""Near misses of the claims on layers and heads: other predictions, functions of the problem and of the claim's own prediction."""
+"""Near misses of the claims on layers and heads: other predictions, functions of the problem and of
+the claim's own prediction.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,7 +21,9 @@ from projhead_theory.theory import layerwise, regression
 
 
 def complexity_of(change: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """The indicator of every layer, from what the radius and the margin are made of: Grams, downstream moment and target."""
+    """The indicator of every layer, from what the radius and the margin are made of: Grams,
+    downstream moment and target.
+    """
 
     def wrong(problem, own):
         after, grams = problem.downstream, own.layers.grams
@@ -41,7 +45,9 @@ def norm(gram, target):
 def crossing(
     weight: Callable[..., Any], solved: Callable[..., Any] | None = None
 ) -> Callable[[Any, Any], Any]:
-    """The threshold from another weight of the target, or, of that weight, by another solution of phi / (phi^2 + sigma^2) = w."""
+    """The threshold from another weight of the target, or, of that weight, by another solution of
+    phi / (phi^2 + sigma^2) = w.
+    """
 
     def wrong(problem, own):
         others = jnp.arange(len(problem.strength)) != problem.target
@@ -95,7 +101,9 @@ def layers_to(power: float) -> Callable[[Any, Any], Any]:
 
 
 def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    """The indicator with another power of kappa for each rank, its best ratio found on a fine grid."""
+    """The indicator with another power of kappa for each rank, its best ratio found on a fine
+    grid.
+    """
 
     def wrong(p, weights):
         ranks = jnp.argsort(jnp.argsort(-weights))
@@ -109,7 +117,9 @@ def exponents(power: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def first_amplitude(conserved: Callable[..., Any]) -> Callable[..., Any]:
-    """The law of two layers from another conserved quantity, which falls with A_1 at a given product; by bisection."""
+    """The law of two layers from another conserved quantity, which falls with A_1 at a given
+    product; by bisection.
+    """
 
     def law(last, w, b, phi):
         start = w[0] * phi - b[0]
@@ -128,7 +138,9 @@ def first_amplitude(conserved: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def orbits(**fields: Any) -> Callable[[Any, Any], Any]:
-    """Another law or other times, functions; or another end, a function of the problem and of the claim's own."""
+    """Another law or other times, functions; or another end, a function of the problem and of the
+    claim's own.
+    """
 
     def wrong(problem, own):
         end = {"limit": fields["limit"](problem, own.limit)} if "limit" in fields else {}

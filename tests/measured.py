@@ -1,6 +1,7 @@
 """What is measured once for each claim, and shared by all tests of that claim.
 
-`python tests/measured.py` records how large each part of each claim's tolerance is, in `parts.json`.
+`python tests/measured.py` records how large each part of each claim's tolerance is, in
+`parts.json`.
 """
 
 import functools
@@ -21,7 +22,9 @@ PARTS = Path(__file__).with_name("parts.json")
 
 @functools.cache
 def side(name: str, number: int) -> tuple[Any, Any]:
-    """One of the claim's first problems, and what was measured on it: once for all of its near misses, and for the claim's own tests."""
+    """One of the claim's first problems, and what was measured on it: once for all of its near
+    misses, and for the claim's own tests.
+    """
     claim = CLAIMS[name]
     problem = next(islice(claim.problems(jax.random.key(0)), number, None))
     return problem, claim.measure(problem)

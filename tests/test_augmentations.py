@@ -1,4 +1,6 @@
-"""Augmentations: exact moments against sampled ones, for every augmentation, law and mixing, and against formulas by hand."""
+"""Augmentations: exact moments against sampled ones, for every augmentation, law and mixing, and
+against formulas by hand.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,8 @@ from projhead_theory.problems import (
 
 PHI = np.array([0.5, 1.0, 3.0])
 MIXING = np.random.default_rng(0).standard_normal((5, 3))  # neither square nor orthogonal
-# Denser than the default: standard errors are those of a normal law only if what survives all masks is still seen often.
+# Denser than the default: standard errors are those of a normal law only if what survives all masks
+# is still seen often.
 DENSE = {"spike-and-slab": SpikeAndSlab(0.5)}
 AUGMENTATIONS = {
     "noise": AdditiveNoise([0.2, 0.0, 2.0]),
@@ -39,7 +42,9 @@ SETTINGS = {
 
 
 def agree(exact, sampled, eps):
-    """Sampled moments within five of their standard errors, plus rounding where nothing is random."""
+    """Sampled moments within five of their standard errors, plus rounding where nothing is
+    random.
+    """
     for name in ("cross", "second"):
         truth, estimate = (np.asarray(getattr(m, name), np.float64) for m in (exact, sampled))
         error = np.asarray(getattr(sampled, f"{name}_error"), np.float64)
@@ -138,7 +143,9 @@ def test_composition_is_associative_in_moments(eps):
 
 
 def test_the_two_views_of_a_pair_are_drawn_independently():
-    """Masked entirely in one view, a coordinate is still there in the other as often as chance has it."""
+    """Masked entirely in one view, a coordinate is still there in the other as often as chance has
+    it.
+    """
     n, m = 2**14, 0.5
     x1, x2 = ContrastiveProblem(Features([1.0]), Mask(m)).sample_pairs(jax.random.key(0), n)
     both = np.asarray((x1 == 0) & (x2 == 0)).mean()
@@ -249,7 +256,8 @@ def test_cross_moment_lies_between_zero_and_the_second_moment(inner, outer, seed
     features = Features(10.0 ** rng.uniform(-2, 1, 3), mixing=rng.standard_normal((4, 3)))
     moments = ContrastiveProblem(features, Compose(*inner), Compose(*outer)).moments()
     cross, second = (np.asarray(m, np.float64) for m in (moments.cross, moments.second))
-    # Rounding of the entries is eps times the largest; eigenvalues of a 4 x 4 matrix move by at most 4 times that per product.
+    # Rounding of the entries is eps times the largest; eigenvalues of a 4 x 4 matrix move by at
+    # most 4 times that per product.
     slack = 32 * float(jnp.finfo(moments.second.dtype).eps) * np.abs(second).max()
     assert np.linalg.eigvalsh(cross)[0] >= -slack
     assert np.linalg.eigvalsh(second - cross)[0] >= -slack

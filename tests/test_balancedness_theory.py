@@ -1,4 +1,6 @@
-"""Balancedness: the exact step of gradient descent, and what an imbalance does to the layer-wise law."""
+"""Balancedness: the exact step of gradient descent, and what an imbalance does to the layer-wise
+law.
+"""
 
 import itertools
 
@@ -54,7 +56,9 @@ def test_one_step_of_descent_changes_the_imbalance_exactly_as_stated(sizes, step
 
 
 def test_gradients_that_are_of_no_common_loss_break_the_law():
-    """Control: independent random layer gradients leave a first-order change that the formula does not have."""
+    """Control: independent random layer gradients leave a first-order change that the formula does
+    not have.
+    """
     rng = np.random.default_rng(0)
     layers, gradients = rng.standard_normal((2, 2, 3, 3))
     predicted = discrete_imbalance(
@@ -72,13 +76,17 @@ def test_wrong_number_of_gradients_is_named():
 
 
 def balanced(rng, sizes, spectrum):
-    """W_l = Q_l Sigma Q_{l-1}^T with random frames; `spectrum` are the singular values of every layer."""
+    """W_l = Q_l Sigma Q_{l-1}^T with random frames; `spectrum` are the singular values of every
+    layer.
+    """
     frames = [np.linalg.qr(rng.standard_normal((size, len(spectrum))))[0] for size in sizes]
     return [above * spectrum @ below.T for below, above in itertools.pairwise(frames)]
 
 
 def law_grams(layers, rank):
-    """M_L^{l/L} by a singular value decomposition of the product, and a_min, a_max: the extreme eigenvalues of its first root."""
+    """M_L^{l/L} by a singular value decomposition of the product, and a_min, a_max: the extreme
+    eigenvalues of its first root.
+    """
     depth = len(layers)
     _, s, vt = np.linalg.svd(products(layers)[-1])
     root, v = s[:rank] ** (2 / depth), vt[:rank].T
@@ -90,7 +98,9 @@ def law_grams(layers, rank):
 
 
 def sweep(seed, count, conditions=(1, 1e2, 1e4)):
-    """Random networks of depth 2 to 5, random widths, balanced and then perturbed in random layers by random amounts."""
+    """Random networks of depth 2 to 5, random widths, balanced and then perturbed in random layers
+    by random amounts.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(count):
         depth = int(rng.integers(2, 6))
@@ -106,13 +116,16 @@ def sweep(seed, count, conditions=(1, 1e2, 1e4)):
 
 
 def ratios(layers, rank, eps):
-    """Distance from the law over the bound at every layer but the last, with what rounding may add to the distance taken off."""
+    """Distance from the law over the bound at every layer but the last, with what rounding may add
+    to the distance taken off.
+    """
     grams, least, most = law_grams(layers, rank)
     norms = np.array([np.linalg.norm(d) for d in imbalance(layers)])
     bound = np.asarray(imbalance_bound(cast(grams), cast(norms)), np.float64)
     seen = np.stack([p.T @ p for p in products(layers)])
     distance = np.linalg.norm(seen - grams, axis=(1, 2))
-    # A singular value of the product is off by eps times the product of the norms; its 2/L-th root has a_min^(1 - L/2) times that.
+    # A singular value of the product is off by eps times the product of the norms; its 2/L-th root
+    # has a_min^(1 - L/2) times that.
     product = np.prod([np.linalg.norm(w, 2) for w in layers])
     depth = len(layers)
     rounding = (
@@ -130,7 +143,9 @@ def ratios(layers, rank, eps):
 
 @pytest.mark.x64
 def test_bound_holds_for_any_imbalance(eps):
-    """Random networks of depth 2 to 5, widths 1 to 5, well and ill conditioned, balanced, slightly and grossly unbalanced."""
+    """Random networks of depth 2 to 5, widths 1 to 5, well and ill conditioned, balanced, slightly
+    and grossly unbalanced.
+    """
     gross = 0
     for layers, rank in sweep(0, 600):
         ratio, relative = ratios(layers, rank, eps)
@@ -142,7 +157,9 @@ def test_bound_holds_for_any_imbalance(eps):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [2, 3, 4, 5])
 def test_bound_holds_where_a_feature_vanishes_above(depth, eps):
-    """The hardest case of the search, one mode dead in the last layer alone: everything the factor sqrt 2 leaves is attained."""
+    """The hardest case of the search, one mode dead in the last layer alone: everything the factor
+    sqrt 2 leaves is attained.
+    """
     for small in (1.0, 1e-2, 1e-4):
         layers = [np.diag([1.0, small])] * (depth - 1) + [np.diag([1.0, 0.0])]
         ratio, _ = ratios(layers, 1, eps)
@@ -153,7 +170,9 @@ def test_bound_holds_where_a_feature_vanishes_above(depth, eps):
 
 @pytest.mark.x64
 def test_bound_is_within_a_factor_of_the_truth(eps):
-    """It is not vacuous: at depth 2, one mode, a small imbalance moves the lower layer by half of it, 1 / (2 sqrt 2) of the bound."""
+    """It is not vacuous: at depth 2, one mode, a small imbalance moves the lower layer by half of
+    it, 1 / (2 sqrt 2) of the bound.
+    """
     ratio, _ = ratios([np.array([[1.0]]), np.array([[1 + 1e-6]])], 1, eps)
     np.testing.assert_allclose(ratio, 8**-0.5, rtol=1e-5)
 

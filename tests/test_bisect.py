@@ -1,4 +1,6 @@
-"""Roots by bisection, and their derivatives as implicit functions: of a cubic, in closed form; nested, mapped and degenerate."""
+"""Roots by bisection, and their derivatives as implicit functions: of a cubic, in closed form;
+nested, mapped and degenerate.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,9 @@ def root(a, b):
 
 
 def cardano(a, b):
-    """The same root by radicals, which lose digits where they cancel; then polished by Newton's method."""
+    """The same root by radicals, which lose digits where they cancel; then polished by Newton's
+    method.
+    """
     inside = np.sqrt(b**2 / 4 + a**3 / 27)
     x = np.cbrt(b / 2 + inside) + np.cbrt(b / 2 - inside)
     for _ in range(3):
@@ -42,12 +46,15 @@ def cardano(a, b):
     ],
 )
 def test_root_entry_by_entry(wrap, eps):
-    # The function is rounded by 4 eps of its terms, which are below 8, and its slope is at least 0.3.
+    # The function is rounded by 4 eps of its terms, which are below 8, and its slope is at least
+    # 0.3.
     np.testing.assert_allclose(wrap(root)(cast(A), cast(B)), cardano(A, B), atol=4 * 8 * eps / 0.3)
 
 
 def slopes(a, b):
-    """First and second derivatives of the root in `a` and `b`, from x^3 + a x = b differentiated twice."""
+    """First and second derivatives of the root in `a` and `b`, from x^3 + a x = b differentiated
+    twice.
+    """
     x = cardano(a, b)
     f = 3 * x**2 + a
     first = {"a": -x / f, "b": 1 / f}
@@ -99,7 +106,9 @@ def test_a_root_within_a_root(eps):
 
 
 def test_another_function_of_the_same_root_is_searched_and_this_one_differentiated(eps):
-    """The one that is searched has no derivative to offer; the other one is undefined away from the root."""
+    """The one that is searched has no derivative to offer; the other one is undefined away from the
+    root.
+    """
 
     def half(b):
         near = lambda x: jnp.where(jnp.abs(x**2 - b) < 1e-3, x**2 - b, jnp.nan)

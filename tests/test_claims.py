@@ -1,4 +1,6 @@
-"""Verdicts and claims: that they hold where they should, and that every way of being wrong has its own outcome."""
+"""Verdicts and claims: that they hold where they should, and that every way of being wrong has its
+own outcome.
+"""
 
 import dataclasses
 import importlib.util
@@ -53,7 +55,9 @@ def _standard_promotion():
 
 @pytest.fixture(scope="module")
 def both():
-    """A prediction and a run that agrees with it, at two tolerances: depth 2, width below the dimension, balanced start."""
+    """A prediction and a run that agrees with it, at two tolerances: depth 2, width below the
+    dimension, balanced start.
+    """
     moments = random_moments(jax.random.key(0), FRACTIONS)
     network = pt.DeepLinear.balanced(jax.random.key(1), (4, 3, 3), scale=0.5)
     return pt.theory.layerwise(moments, 2, width=3), flow(network, moments, record=16)
@@ -110,7 +114,9 @@ def test_every_outcome_is_reachable():
 
 
 def test_a_verdict_computes_its_outcome_from_what_it_reports():
-    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, settled and finite, in the same order."""
+    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, settled and
+    finite, in the same order.
+    """
     assert verdict(0.1, 0.2, 1.0).name == "holds"
     assert verdict(0.3, 0.2, 1.0).name == "violated"
     assert verdict(0.1, 0.2, 0.15).name == "undecidable"
@@ -130,7 +136,9 @@ def test_a_tolerance_is_the_sum_of_its_parts():
 
 
 def test_failed_premises_are_named():
-    """The sentence, `failed` and the JSON all say which hypothesis does not hold, and only that one."""
+    """The sentence, `failed` and the JSON all say which hypothesis does not hold, and only that
+    one.
+    """
     v = verdict(0.1, 0.2, 1.0, premises={"balanced start": False, "unique minimiser": True})
     assert v.failed == ("balanced start",)
     assert str(v).startswith("premise failed (balanced start): ")
@@ -148,7 +156,9 @@ def test_waiving_premises_leaves_the_comparison():
 
 
 def test_undecidable_says_what_would_decide_it():
-    """The remedy is for the widest part of the tolerance, in the row that blurs most; only then is there one in the JSON."""
+    """The remedy is for the widest part of the tolerance, in the row that blurs most; only then is
+    there one in the JSON.
+    """
     v = verdict(0.1, {"rounding": 0.01, "stationarity": 0.19}, 0.15)
     assert (
         v.remedy
@@ -162,7 +172,9 @@ def test_undecidable_says_what_would_decide_it():
 
 
 def test_zero_beside_zero_holds():
-    """An exact agreement that is granted nothing holds; its ratio is zero, no NaN; any discrepancy at all is then a violation."""
+    """An exact agreement that is granted nothing holds; its ratio is zero, no NaN; any discrepancy
+    at all is then a violation.
+    """
     v = verdict(0.0, 0.0, 1.0)
     assert v.name == "holds"
     np.testing.assert_array_equal(v.ratio, [0.0])
@@ -172,7 +184,9 @@ def test_zero_beside_zero_holds():
 
 
 def test_the_worst_row_decides():
-    """The row of the largest discrepancy in units of its own tolerance, not of the largest discrepancy."""
+    """The row of the largest discrepancy in units of its own tolerance, not of the largest
+    discrepancy.
+    """
     v = compare_values(
         jnp.ones(3), jnp.array([1.5, 1.2, 1.0]), {"error": jnp.array([1.0, 0.1, 1.0])}, effect=2.0
     )
@@ -188,7 +202,9 @@ def test_the_worst_row_decides():
 
 
 def test_compare_values_is_relative_to_the_prediction():
-    """Euclidean norm of each row over the prediction's; errors and effect, given absolute, in the same units; defaults for the rest."""
+    """Euclidean norm of each row over the prediction's; errors and effect, given absolute, in the
+    same units; defaults for the rest.
+    """
     v = compare_values(
         jnp.array([[3.0, 4.0], [0.0, 0.0]]),
         jnp.array([[3.0, 4.5], [0.0, 0.1]]),
@@ -242,7 +258,9 @@ def test_compare_values_refuses_what_it_cannot_compare(arguments, says):
 
 
 def test_agreement_holds_and_a_near_miss_does_not(run):
-    """The true exponent holds within a tolerance thousands of times smaller than the near miss's discrepancy."""
+    """The true exponent holds within a tolerance thousands of times smaller than the near miss's
+    discrepancy.
+    """
     prediction, trajectory = run
     good, bad = pt.compare(prediction, trajectory), pt.compare(near_miss(prediction), trajectory)
     assert good.name == "holds"
@@ -259,7 +277,9 @@ def test_a_small_wrong_factor_is_caught(run, factor):
 
 
 def test_unconverged_run_is_not_a_refutation(run):
-    """A run stopped early is either within its honest stationarity tolerance or called not converged, never violated."""
+    """A run stopped early is either within its honest stationarity tolerance or called not
+    converged, never violated.
+    """
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.05)
     for until in (0.1, 1.0, 10.0):
@@ -271,7 +291,9 @@ def test_unconverged_run_is_not_a_refutation(run):
 
 
 def test_stationarity_tolerance_covers_a_loose_stop(run):
-    """Stopped at a loose gradient, the discrepancy grows and the derived tolerance covers it, without hiding much more."""
+    """Stopped at a loose gradient, the discrepancy grows and the derived tolerance covers it,
+    without hiding much more.
+    """
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.5)
     for stationarity in (1e-3, 1e-5, 1e-7):
@@ -284,7 +306,9 @@ def test_stationarity_tolerance_covers_a_loose_stop(run):
 
 
 def test_a_run_at_a_saddle_has_not_converged(run):
-    """A saddle has no residual, so nothing is granted to it; but the loss still falls from there, and no run says that it ends there."""
+    """A saddle has no residual, so nothing is granted to it; but the loss still falls from there,
+    and no run says that it ends there.
+    """
     prediction, trajectory = run
     minimiser = prediction.minimiser
     modes = minimiser.modes[:, jnp.array([0, 1, 3])]
@@ -302,8 +326,8 @@ def test_a_run_at_a_saddle_has_not_converged(run):
 
 
 def test_unbalanced_start_is_a_failed_premise_and_a_violation_without_it(both):
-    """What the start has is granted by `compare`; a claim about balanced starts grants nothing. It says that its premise fails, and
-    with the premise waived, as for a control, that the law does.
+    """What the start has is granted by `compare`; a claim about balanced starts grants nothing. It
+    says that its premise fails, and with the premise waived, as for a control, that the law does.
     """
     prediction, _ = both
     network = pt.DeepLinear.unbalanced(jax.random.key(3), (4, 3, 3), [1.0, 0.2])
@@ -373,14 +397,18 @@ def test_verdict_reports(run, tmp_path):
 
 
 def test_spread_is_held_against_the_predicted_layers(both):
-    """The spread compared is that of the theory's own Grams, so a theory with a wrong exponent is caught by it."""
+    """The spread compared is that of the theory's own Grams, so a theory with a wrong exponent is
+    caught by it.
+    """
     prediction, trajectories = both
     assert judge_spread(prediction, trajectories).name == "holds"
     assert judge_spread(near_miss(prediction), trajectories).name == "violated"
 
 
 def test_progressive_weighting_is_seen(run):
-    """The measured condition number itself grows from layer to layer: the paper's observation, without any formula."""
+    """The measured condition number itself grows from layer to layer: the paper's observation,
+    without any formula.
+    """
     spectrum = jnp.linalg.eigvalsh(run[1].grams[-1])[:, 1:]
     spread = spectrum[:, -1] / spectrum[:, 0]
     assert float(spread[1]) > float(spread[0]) > 1
@@ -427,7 +455,9 @@ CUBED = Control("cubed", "predicts the cube", predict=lambda problem, own: own *
 
 
 def test_a_claim_holds_and_says_where():
-    """Every problem is tried, a quick run tries the first few; the result names the problem that came nearest to its tolerance."""
+    """Every problem is tried, a quick run tries the first few; the result names the problem that
+    came nearest to its tolerance.
+    """
     result = check(toy(CUBED))
     assert (result.holds, result.verified, result.outcome, result.counterexample) == (
         True,
@@ -452,7 +482,9 @@ def test_a_claim_without_controls_is_never_verified():
 
 
 def test_a_control_that_cannot_fail_is_reported():
-    """Replacing the prediction by itself is no control: uncaught, and the claim not verified though it holds."""
+    """Replacing the prediction by itself is no control: uncaught, and the claim not verified though
+    it holds.
+    """
     idle = Control("idle", "changes nothing", predict=lambda problem, own: own)
     result = check(toy(CUBED, idle))
     assert [c.caught for c in result.controls] == [True, False]
@@ -464,7 +496,9 @@ def test_a_control_that_cannot_fail_is_reported():
 
 
 def test_a_control_replaces_one_thing():
-    """`problem`, `predict` and `measure` each see what they are documented to see, and the other sides stay the claim's own."""
+    """`problem`, `predict` and `measure` each see what they are documented to see, and the other
+    sides stay the claim's own.
+    """
     calls = []
 
     def problem(p):
@@ -516,7 +550,9 @@ def test_a_control_needs_its_problem():
 
 
 def test_a_premise_is_waived_for_a_control_unless_it_is_what_the_control_breaks():
-    """A control that breaks a premise on purpose must fail the comparison; one that expects `premise_failed` must fail the premise."""
+    """A control that breaks a premise on purpose must fail the comparison; one that expects
+    `premise_failed` must fail the premise.
+    """
     broken = lambda p, own: seen(2 * p.value**2, premises={"even": False})
     still_right = lambda p, own: seen(p.value**2, premises={"even": False})
     result = check(
@@ -538,7 +574,9 @@ def test_a_premise_is_waived_for_a_control_unless_it_is_what_the_control_breaks(
 
 
 def test_a_false_claim_is_violated_with_a_counterexample():
-    """The outcome is that of the worst trial, a violated one before any other; the counterexample has rounder numbers and its own label."""
+    """The outcome is that of the worst trial, a violated one before any other; the counterexample
+    has rounder numbers and its own label.
+    """
     result = check(toy(CUBED, predict=lambda p: jnp.where(p.value == 2, 4.0, 7.0)[None]))
     assert [v.name for v in result.verdicts] == ["holds", "violated", "violated", "violated"]
     assert (result.holds, result.outcome) == (False, "violated")
@@ -591,7 +629,9 @@ def test_a_claim_without_problems_is_refused():
 
 
 def test_a_check_follows_from_its_seed():
-    """One seed, one result, to the last bit; another seed, other random problems, and the same fixed ones."""
+    """One seed, one result, to the last bit; another seed, other random problems, and the same
+    fixed ones.
+    """
     values = lambda seed: [float(t.problem.value) for t in check(toy(), seed).trials]
     assert values(5) == values(5)
     assert values(5)[0] == values(6)[0] == 2.0
@@ -650,7 +690,9 @@ def test_a_second_claim_of_one_name_is_refused(registry):
 
 
 def levelled(levels, **fields):
-    """A claim of three significance tests on each of four problems, that keeps the levels it is given."""
+    """A claim of three significance tests on each of four problems, that keeps the levels it is
+    given.
+    """
 
     def compare(predicted, measured, level=None):
         levels.append(level)
@@ -660,7 +702,9 @@ def levelled(levels, **fields):
 
 
 def test_chance_is_shared_among_all_tests(registry):
-    """Bonferroni: the levels of all tests of all problems of a whole run add up to `FAMILY_ERROR`, however it is called."""
+    """Bonferroni: the levels of all tests of all problems of a whole run add up to `FAMILY_ERROR`,
+    however it is called.
+    """
     alone, first, second = [], [], []
     check(levelled(alone))
     assert alone == [FAMILY_ERROR / 12] * 4
@@ -686,7 +730,9 @@ def test_controls_are_judged_at_the_level_of_the_claim():
 
 
 def test_family_level_counts_the_library_s_tests():
-    """Two claims test significance: finite-sample, 4 tests for each of its weights, and that on support vector machines."""
+    """Two claims test significance: finite-sample, 4 tests for each of its weights, and that on
+    support vector machines.
+    """
     sample, curves = CLAIMS["finite-sample"], CLAIMS["measured-sample-complexity"]
     assert {c.name for c in find() if c.tests} == {sample.name, curves.name}
     assert family_level(find(), quick=True) == FAMILY_ERROR / (sample.tests + 2 * curves.tests)
@@ -744,15 +790,18 @@ def assert_verified(result):
 
 @by_claim()
 def test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing(name):
-    """On the first problems of two seeds; whatever the first run compiled serves the second, which compiles nothing at all.
+    """On the first problems of two seeds; whatever the first run compiled serves the second, which
+    compiles nothing at all.
 
-    No tolerance is wider than the claim says it need be, and no part of it, however small beside the others, much wider than recorded.
+    No tolerance is wider than the claim says it need be, and no part of it, however small beside
+    the others, much wider than recorded.
     """
     first = check(remembered(name), 0, quick=True)
     assert_verified(first)
     assert first.blunt == ()
     recorded, eps = json.loads(PARTS.read_text())[name], np.finfo(float).eps
-    # What is measured on a run, such as a step's error near rounding, differs from machine to machine by less.
+    # What is measured on a run, such as a step's error near rounding, differs from machine to
+    # machine by less.
     assert {
         part: size for part, size in parts_of(first).items() if size > 30 * max(recorded[part], eps)
     } == {}
@@ -781,7 +830,9 @@ def test_the_count_of_compilations_counts():
 @pytest.mark.parametrize("name", list(CLAIMS))
 @pytest.mark.parametrize("seed", [0, 1])
 def test_claim_holds_on_all_its_problems(name, seed):
-    """Every claim in full; at least two controls each, all of which must fail the claim's own check; and no tolerance too wide."""
+    """Every claim in full; at least two controls each, all of which must fail the claim's own
+    check; and no tolerance too wide.
+    """
     result = check(CLAIMS[name], seed)
     assert_verified(result)
     assert seed or result.blunt == ()
@@ -796,7 +847,9 @@ def test_claim_holds_for_other_seeds(name):
 
 @by_claim()
 def test_problems_follow_from_the_seed(name):
-    """Bit for bit; and another seed gives others, but for the learning order, whose first problems are fixed."""
+    """Bit for bit; and another seed gives others, but for the learning order, whose first problems
+    are fixed.
+    """
     claim = CLAIMS[name]
     first, again, other = (
         list(islice(claim.problems(jax.random.key(s)), claim.quick)) for s in (0, 0, 6)
@@ -818,7 +871,9 @@ def test_a_trained_claim_is_reproduced_from_its_seed():
 
 @pytest.mark.parametrize("name", list(CLAIMS))
 def test_a_claim_is_documented_by_its_own_data(name):
-    """What reports are made of is there: statement, formula, hypotheses, source, and controls that say what they break."""
+    """What reports are made of is there: statement, formula, hypotheses, source, and controls that
+    say what they break.
+    """
     claim = CLAIMS[name]
     assert claim.name == name
     assert claim.statement.endswith(".")
@@ -831,7 +886,9 @@ def test_a_claim_is_documented_by_its_own_data(name):
 
 
 def test_balancedness_is_tried_on_seven_losses():
-    """Contrastive, supervised and regression losses: the statement is about any differentiable loss of the output."""
+    """Contrastive, supervised and regression losses: the statement is about any differentiable loss
+    of the output.
+    """
     problems = list(CLAIMS["balancedness"].problems(jax.random.key(0)))
     assert {type(p.loss).__name__ for p in problems} >= {
         "SpectralContrastive",
@@ -857,14 +914,17 @@ def test_the_law_is_tried_on_unequal_widths_below_the_dimension():
     assert {len(s) - 1 for s in sizes} >= {2, 3}
 
 
-# What a small weight decay alone decides lies below the rounding of float32, or is too small beside it for one of the controls.
+# What a small weight decay alone decides lies below the rounding of float32, or is too small beside
+# it for one of the controls.
 BEYOND_FLOAT32 = {"sorted-matching", "kappa-emulation"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(CLAIMS))
 def test_claim_holds_in_float32(name):
-    """The same outcome, and the same controls caught, with nine digits fewer; or the result says that these digits do not verify it."""
+    """The same outcome, and the same controls caught, with nine digits fewer; or the result says
+    that these digits do not verify it.
+    """
     with jax.enable_x64(False):
         result = check(CLAIMS[name], 0, quick=True)
         assert all(v.discrepancy.dtype == jnp.float32 for v in result.verdicts)
@@ -897,7 +957,9 @@ assert result.verified
 
 
 def test_float64_in_a_scope_leaves_nothing_behind():
-    """A claim runs in float64 inside the scope; afterwards every setting of JAX is as before, and the claim holds in float32 too."""
+    """A claim runs in float64 inside the scope; afterwards every setting of JAX is as before, and
+    the claim holds in float32 too.
+    """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCOPED], capture_output=True, text=True, timeout=300
     )
@@ -905,7 +967,9 @@ def test_float64_in_a_scope_leaves_nothing_behind():
 
 
 def test_a_verdict_read_outside_its_scope_says_the_same():
-    """Results of float64 are results of float64, wherever they are read or reported: here a discrepancy that float32 takes for zero."""
+    """Results of float64 are results of float64, wherever they are read or reported: here a
+    discrepancy that float32 takes for zero.
+    """
     with jax.enable_x64(True):
         result = check(
             toy(measure=lambda p: Measured(p.value[None] ** 2 * (1 + 1e-60), {"none": 0.0})),
@@ -920,7 +984,9 @@ def test_a_verdict_read_outside_its_scope_says_the_same():
 
 
 def strictly(function, *arguments):
-    """Trace without implicit promotion, as the library is to run under any setting of JAX; nothing is computed."""
+    """Trace without implicit promotion, as the library is to run under any setting of JAX; nothing
+    is computed.
+    """
     with jax.numpy_dtype_promotion("strict"):
         return eqx.filter_eval_shape(lambda *x: function(*x), *arguments)
 
@@ -953,7 +1019,9 @@ def test_a_true_conjecture_is_verified(example):
 
 
 def test_a_false_conjecture_is_refuted(example):
-    """Not by its fixed problem alone; what it is refuted by is one of its problems with rounder numbers, and it says which."""
+    """Not by its fixed problem alone; what it is refuted by is one of its problems with rounder
+    numbers, and it says which.
+    """
     result = check(example.signal_fraction_law, quick=True)
     assert (result.holds, result.verified, result.outcome) == (False, False, "violated")
     trial = result.counterexample
@@ -964,7 +1032,9 @@ def test_a_false_conjecture_is_refuted(example):
 
 
 def test_trained_measures_with_the_error_of_its_run():
-    """The integration error is seen by running twice: a loose run has a larger one, and the true value within it."""
+    """The integration error is seen by running twice: a loose run has a larger one, and the true
+    value within it.
+    """
     problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0, 0.5]), pt.AdditiveNoise([1.0, 0.2, 0.1]))
     start = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
     truth = pt.theory.layerwise(problem.moments(), depth=2).weights[-1]
@@ -978,7 +1048,8 @@ def test_trained_measures_with_the_error_of_its_run():
         assert np.all(np.abs(np.asarray(measured.value - truth)) <= total)
     one, other = (np.asarray(m.errors["integration"]) for m in (loose, fine))
     assert np.all(one[1:] > 10 * other[1:])
-    # The strongest feature has long settled: all that is granted to it is the tolerance of a step, in two layers.
+    # The strongest feature has long settled: all that is granted to it is the tolerance of a step,
+    # in two layers.
     np.testing.assert_allclose(
         (one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1
     )
@@ -987,7 +1058,9 @@ def test_trained_measures_with_the_error_of_its_run():
 
 
 def test_claim_on_views():
-    """Correlated views of a sample: the law holds on their moments, whose cross moment need not be positive, and controls are caught."""
+    """Correlated views of a sample: the law holds on their moments, whose cross moment need not be
+    positive, and controls are caught.
+    """
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((5, 5))
     signal = rng.standard_normal((400, 3)) * [2.0, 1.5, 1.0]
@@ -1004,7 +1077,9 @@ def test_claim_on_views():
 
 
 def test_claim_on_views_of_deficient_rank():
-    """Pixels that never vary are left out: the problem is restricted to the range of the second moment."""
+    """Pixels that never vary are left out: the problem is restricted to the range of the second
+    moment.
+    """
     rng = np.random.default_rng(1)
     base = rng.standard_normal((300, 5)) * [2.0, 1.5, 1.0, 0.7, 0.5]
     frame = rng.standard_normal((5, 8))

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.x64
 
 @pytest.fixture(autouse=True)
 def _leave_precision():
-    """The command sets the process's precision; a test leaves it as it was. Optax's Adam mixes dtypes."""
+    """The command sets the process's precision; a test leaves it as it was. Optax's Adam mixes
+    dtypes.
+    """
     before = jax.config.read("jax_enable_x64")
     with jax.numpy_dtype_promotion("standard"):
         yield
@@ -45,7 +47,9 @@ PROBLEM = ("--strength", "2,1,0.5", "--noise", "1,0.2,0.3")
 
 
 def test_predict_json(capsys):
-    """The documented schema, with the closed form's numbers: w = phi / (phi^2 + sigma^2), layer l to the power l / L."""
+    """The documented schema, with the closed form's numbers: w = phi / (phi^2 + sigma^2), layer l
+    to the power l / L.
+    """
     code, out, _ = run(capsys, "predict", *PROBLEM, "--depth", "3", "--json", "-")
     data = json.loads(out)
     assert code == 0
@@ -96,7 +100,9 @@ def test_predict_flip_and_mask(capsys):
 
 
 def test_predict_tie_is_flagged(capsys):
-    """A width that cuts a tie gives no arbitrary answer: undetermined weights are null, and the table says so."""
+    """A width that cuts a tie gives no arbitrary answer: undetermined weights are null, and the
+    table says so.
+    """
     code, out, _ = run(
         capsys,
         "predict",
@@ -197,7 +203,9 @@ def test_simulate_reproduces_from_its_seed(capsys):
 
 
 def test_simulate_does_not_call_a_saddle_a_violation(capsys):
-    """The weak feature has not been learned when the gradient of the strong one, ten thousand times stronger, has vanished."""
+    """The weak feature has not been learned when the gradient of the strong one, ten thousand times
+    stronger, has vanished.
+    """
     strengths = ("--strength", "100,0.01", "--noise", "100,0.01")
     method = ("--method", "descent", "--steps", "500", "--step", "1e-5", "--scale", "0.01")
     code, out, _ = run(
@@ -242,7 +250,9 @@ def test_simulate_divergence_is_exit_2_without_nan(capsys):
 
 
 def test_verify_list(capsys, tmp_path):
-    """Every claim with its statement; nothing is run. As JSON with formulas, hypotheses and controls, alone on standard output."""
+    """Every claim with its statement; nothing is run. As JSON with formulas, hypotheses and
+    controls, alone on standard output.
+    """
     code, out, _ = run(capsys, "verify", "--list")
     assert code == 0
     for name in CLAIMS:
@@ -272,7 +282,9 @@ def test_verify_list(capsys, tmp_path):
 
 
 def test_verify_writes_every_kind_of_report(capsys, tmp_path, monkeypatch):
-    """A quick run of a claim of the library and of one beside it: a table on the terminal, the same results in three files, exit 0."""
+    """A quick run of a claim of the library and of one beside it: a table on the terminal, the same
+    results in three files, exit 0.
+    """
     monkeypatch.setitem(CLAIMS, "toy", toy(CUBED, dataclasses.replace(CUBED, name="cubed again")))
     paths = {kind: tmp_path / f"report.{kind}" for kind in ("json", "html", "markdown")}
     files = [word for kind, path in paths.items() for word in (f"--{kind}", str(path))]
@@ -304,7 +316,9 @@ def test_verify_writes_every_kind_of_report(capsys, tmp_path, monkeypatch):
 
 @pytest.fixture
 def library(monkeypatch):
-    """Claims that take no time in place of the library's; a claim is added by the function that this gives."""
+    """Claims that take no time in place of the library's; a claim is added by the function that
+    this gives.
+    """
     for name in list(CLAIMS):
         monkeypatch.delitem(CLAIMS, name)
 
@@ -405,7 +419,9 @@ def explode(problem):
 
 @pytest.mark.parametrize("kind", ["json", "html", "markdown"])
 def test_a_file_that_cannot_be_written_is_refused_before_any_run(capsys, library, tmp_path, kind):
-    """No folder, a folder in its place, a folder that is closed: exit 2 and one line, and the claim's measurement is never called."""
+    """No folder, a folder in its place, a folder that is closed: exit 2 and one line, and the
+    claim's measurement is never called.
+    """
     library("right", CUBED, measure=explode)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
@@ -416,8 +432,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_run(capsys, library
         code, out, err = run(capsys, "verify", f"--{kind}", str(place))
         assert (code, out) == (2, "")
         assert (
-            err
-            == f"projhead: {kind}: got {str(place)!r}; want a file in a folder that can be written to\n"
+            err == f"projhead: {kind}: got {str(place)!r}; "
+            "want a file in a folder that can be written to\n"
         )
 
 
@@ -442,7 +458,9 @@ main({arguments!r})
 
 
 def interrupted(folder, *arguments):
-    """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim."""
+    """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second
+    claim.
+    """
     program = SLOW.format(tests=str(Path(__file__).parent), arguments=["verify", *arguments])
     process = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -467,7 +485,9 @@ def interrupted(folder, *arguments):
 
 
 def test_an_interrupted_run_is_reported_as_partial(tmp_path):
-    """Exit 130; what was finished is in every file asked for, with what was not run listed; and nothing says that all hold."""
+    """Exit 130; what was finished is in every file asked for, with what was not run listed; and
+    nothing says that all hold.
+    """
     files = [word for kind in ("json", "html", "markdown") for word in (f"--{kind}", kind)]
     code, out, err = interrupted(tmp_path, *files, "--workers", "1")
     assert code == 130, err

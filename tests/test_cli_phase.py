@@ -93,11 +93,11 @@ def test_phase_trains_networks_on_the_plane(capsys, tmp_path):
 def test_phase_exit_1_if_a_trained_network_is_on_the_other_side(capsys, monkeypatch):
     import equinox as eqx
 
-    from projhead_theory import claims
+    from projhead_theory import theorems
 
-    right = claims.check_phase
+    right = theorems.check_phase
     monkeypatch.setattr(
-        claims,
+        theorems,
         "check_phase",
         lambda *a: eqx.tree_at(lambda c: c.measured, right(*a), replace_fn=lambda m: -m),
     )

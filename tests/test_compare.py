@@ -1,4 +1,6 @@
-"""A run against a prediction: exact networks over many decades, two dtypes, arguments that do not fit, and the row that decides."""
+"""A run against a prediction: exact networks over many decades, two dtypes, arguments that do not
+fit, and the row that decides.
+"""
 
 import dataclasses
 
@@ -27,7 +29,9 @@ def problem(strength, dtype):
 
 
 def closed(strength, depth, dtype, factor=1.0):
-    """The network of the closed form, phi / (phi^2 + sigma^2), with the last weight times a factor."""
+    """The network of the closed form, phi / (phi^2 + sigma^2), with the last weight times a
+    factor.
+    """
     phi = np.asarray(strength, float)
     weights = 1 / (phi * (1 + np.linspace(0.5, 1, len(phi)) ** 2))
     weights[-1] *= factor
@@ -61,7 +65,8 @@ def test_the_closed_form_holds_at_strengths_decades_apart(dtype, ratio, depth):
     verdict = pt.compare(prediction, still(closed(strength, depth, dtype)))
     assert verdict.name == "holds", str(verdict)
     tolerance = float(verdict.tolerance[-1])
-    # Of eight roundings a feature, of the condition of S scaled to unit diagonal, which is one here.
+    # Of eight roundings a feature, of the condition of S scaled to unit diagonal, which is one
+    # here.
     assert tolerance < 1e3 * depth * jnp.finfo(dtype).eps
     assert (
         pt.compare(prediction, still(closed(strength, depth, dtype, 1 + 10 * tolerance))).name
@@ -71,7 +76,9 @@ def test_the_closed_form_holds_at_strengths_decades_apart(dtype, ratio, depth):
 
 @pytest.mark.parametrize(("dtype", "ratio"), APART)
 def test_a_weak_direction_that_is_not_learned_is_no_end_of_a_run(dtype, ratio):
-    """Whatever the run says of its gradient, which is small in the units of the strongest feature."""
+    """Whatever the run says of its gradient, which is small in the units of the strongest
+    feature.
+    """
     strength = [ratio**0.5, ratio**-0.5]
     prediction = pt.theory.layerwise(problem(strength, dtype), 2)
     for factor in (0.0, 1e-6, 0.1):
@@ -83,7 +90,9 @@ def test_a_weak_direction_that_is_not_learned_is_no_end_of_a_run(dtype, ratio):
     ("angle", "settled"), [(0.0, True), (0.1, False), (np.pi / 2 - 0.1, False)]
 )
 def test_between_nearly_tied_modes_no_run_has_converged(angle, settled):
-    """A gap of 1/500 of the last kept fraction, though far above the fractions after the tie: a residual does not say which is near."""
+    """A gap of 1/500 of the last kept fraction, though far above the fractions after the tie: a
+    residual does not say which is near.
+    """
     fractions = jnp.asarray([0.5, 0.499, 1e-4, 1e-4])
     prediction = pt.theory.layerwise(pt.Moments(jnp.diag(fractions), jnp.eye(4)), 1, width=1)
     mode = jnp.asarray([[np.cos(angle), np.sin(angle), 0.0, 0.0]])
@@ -136,7 +145,8 @@ def test_a_prediction_of_another_width_is_refused(width, sizes):
     shown = "-".join(map(str, sizes))
     with pytest.raises(
         ValueError,
-        match=rf"^trajectory: got a network {shown}, of width {min(sizes)}; want the prediction's width {width}",
+        match=rf"^trajectory: got a network {shown}, of width {min(sizes)}; "
+        f"want the prediction's width {width}",
     ):
         pt.compare(prediction, run)
 
@@ -162,7 +172,9 @@ def test_a_width_beyond_the_dimension_is_the_dimension():
     ],
 )
 def test_the_row_that_decides_is_found_without_a_warning(measured, errors, effect, row):
-    """Where nothing is granted, nothing must be seen, or a number is not finite. Warnings are errors here."""
+    """Where nothing is granted, nothing must be seen, or a number is not finite. Warnings are
+    errors here.
+    """
     verdict = compare_values(
         np.ones(2),
         np.array(measured),

@@ -1,4 +1,6 @@
-"""What the command line tells the compiler: only what its release is known to understand, and nothing against the user's word."""
+"""What the command line tells the compiler: only what its release is known to understand, and
+nothing against the user's word.
+"""
 
 import gc
 import os
@@ -9,7 +11,10 @@ import pytest
 from projhead_theory.cli import _compiler
 
 EMITTERS = "--xla_cpu_use_fusion_emitters=false"
-OTHERS = "--xla_cpu_parallel_codegen_split_count=1 --xla_cpu_enable_concurrency_optimized_scheduler=false"
+OTHERS = (
+    "--xla_cpu_parallel_codegen_split_count=1 "
+    "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+)
 
 
 @pytest.mark.parametrize(

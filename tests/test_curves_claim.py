@@ -1,4 +1,6 @@
-"""measured-sample-complexity: what it finds on trained networks, and what its judge makes of curves that say otherwise."""
+"""measured-sample-complexity: what it finds on trained networks, and what its judge makes of curves
+that say otherwise.
+"""
 
 import dataclasses
 
@@ -96,7 +98,9 @@ def test_layers_that_rank_as_predicted_hold():
     ],
 )
 def test_a_wrong_order_ratio_or_number_is_violated(complexity, samples, row):
-    """Four fifths and five fourths of the samples as well; what is granted does not grow with what is predicted."""
+    """Four fifths and five fourths of the samples as well; what is granted does not grow with what
+    is predicted.
+    """
     measured = curves([20, 40], scatter=0.01)
     verdict = judge_curves(needs(complexity, samples), measured)
     assert verdict.name == "violated"

@@ -1,4 +1,6 @@
-"""Weight decay on one feature: the minimum it moves, the two decays at which it goes, and the imbalance it removes."""
+"""Weight decay on one feature: the minimum it moves, the two decays at which it goes, and the
+imbalance it removes.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,9 @@ def cast(x):
 
 
 def largest_stationary_point(c, q, decay, depth):
-    """At forty digits: in w = s^(2/L), 4 q^2 w^(2L-1) - 4 c w^(L-1) + decay is a polynomial, and its largest root is the minimum."""
+    """At forty digits: in w = s^(2/L), 4 q^2 w^(2L-1) - 4 c w^(L-1) + decay is a polynomial, and
+    its largest root is the minimum.
+    """
     with mpmath.workdps(40):
         polynomial = [mpmath.mpf(0)] * (2 * depth)
         polynomial[0], polynomial[depth], polynomial[-1] = (
@@ -56,7 +60,9 @@ def largest_stationary_point(c, q, decay, depth):
     [(depth, *model) for depth in (1, 2, 3, 4) for model in MODELS] + [(6, 0.7, 1.3)],
 )
 def test_weight_is_the_largest_root_of_the_stationary_polynomial(depth, c, q, eps):
-    """To a few roundings, and more only where the root itself moves: by its slope in the decay, infinite at the limit."""
+    """To a few roundings, and more only where the root itself moves: by its slope in the decay,
+    infinite at the limit.
+    """
     limit = float(decay_limit(c, q, depth))
     decays = limit * np.array([0.0, 1e-12, 1e-3, 0.2, 0.5, 0.8, 0.99, 0.99999])
     seen = np.asarray(decayed_weight(c, q, decays, depth))
@@ -77,7 +83,9 @@ def test_without_decay_it_is_the_spectral_minimiser(depth, eps):
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_energy_is_the_loss_and_penalty_of_an_aligned_network(depth, eps):
-    """Summed over the features: the population loss of a real network, with half the decay times the squared norms of its layers."""
+    """Summed over the features: the population loss of a real network, with half the decay times
+    the squared norms of its layers.
+    """
     problem = pt.ContrastiveProblem(pt.Features([0.5, 1.0, 2.0]), pt.AdditiveNoise([0.3, 1.0, 0.5]))
     moments = problem.moments()
     weights, decay = cast([0.2, 0.9, 0.4]), 0.3
@@ -95,7 +103,9 @@ def test_energy_is_the_loss_and_penalty_of_an_aligned_network(depth, eps):
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 @pytest.mark.parametrize(("c", "q"), MODELS)
 def test_no_weight_on_a_grid_or_refined_from_it_has_less_energy(c, q, depth):
-    """Brute force over the weight finds the minimiser on both sides of extinction, and the energy no lower anywhere."""
+    """Brute force over the weight finds the minimiser on both sides of extinction, and the energy
+    no lower anywhere.
+    """
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 2, 4000)]) * np.sqrt(c) / q
     for share in (0.0, 0.3, 0.9, 0.999, 1.001, 1.3, 4.0):
         decay = share * float(extinction_decay(c, q, depth))
@@ -129,7 +139,9 @@ def test_no_weight_on_a_grid_or_refined_from_it_has_less_energy(c, q, depth):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_at_extinction_two_minima_are_as_good_and_the_weight_jumps(depth):
-    """The weight just before is the one stated, its energy that of zero; just after it is zero, while the local minimum lives on."""
+    """The weight just before is the one stated, its energy that of zero; just after it is zero,
+    while the local minimum lives on.
+    """
     c, q = 0.7, 1.3
     decay, weight = float(extinction_decay(c, q, depth)), float(extinction_weight(c, q, depth))
     assert float(decayed_energy(weight, c, q, decay, depth)) == pytest.approx(0, abs=1e-14)
@@ -145,7 +157,8 @@ def test_at_extinction_two_minima_are_as_good_and_the_weight_jumps(depth):
         assert float(decayed_weight(c, q, decay * (1 + 1e-9), depth)) == pytest.approx(
             weight, rel=1e-8
         )
-        # What the controls claim is told apart: the spinodal is at a larger decay, and no continuous curve ends here.
+        # What the controls claim is told apart: the spinodal is at a larger decay, and no
+        # continuous curve ends here.
         assert decay / float(decay_limit(c, q, depth)) == pytest.approx(
             2 ** (1 - 1 / depth) / depth
         )
@@ -155,7 +168,9 @@ def test_at_extinction_two_minima_are_as_good_and_the_weight_jumps(depth):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_at_the_limit_minimum_and_barrier_merge(depth):
-    """Slope and curvature of the energy vanish together there; the local minimum exists just before and not just after."""
+    """Slope and curvature of the energy vanish together there; the local minimum exists just before
+    and not just after.
+    """
     c, q = 0.7, 1.3
     limit = float(decay_limit(c, q, depth))
     inflection = ((depth - 1) / (2 * depth - 1) * c) ** 0.5 / q
@@ -186,7 +201,9 @@ def test_depth_two_is_the_trigonometric_formula_and_its_limits_are_those_stated(
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_weight_has_the_derivatives_of_a_stationary_point(depth):
-    """The slope of the energy stays zero along any line in (c, q, decay): first and second derivatives of the weight in all of them."""
+    """The slope of the energy stays zero along any line in (c, q, decay): first and second
+    derivatives of the weight in all of them.
+    """
 
     def slope(x):
         c, q, decay = x
@@ -248,7 +265,9 @@ def test_features_without_signal_or_variance_have_no_weight(depth):
     depth=st.sampled_from([1, 2, 3, 5]),
 )
 def test_decay_shrinks_the_weight_by_a_bounded_factor_whatever_the_units(c, q, share, more, depth):
-    """Monotone in the decay, between the inflection and the weight without decay, and a function of decay over its limit alone."""
+    """Monotone in the decay, between the inflection and the weight without decay, and a function of
+    decay over its limit alone.
+    """
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     limit, top = float(decay_limit(c, q, depth)), c**0.5 / q
     weight = float(decayed_weight(c, q, share * limit, depth)) / top
@@ -281,7 +300,9 @@ def test_mapped_jitted_and_float32_agree(depth, eps):
 
 
 def flow_of_two_layers(decays, end):
-    """SciPy's gradient flow of ||W2 W1 - A||^2 / 2, with a decay for each layer; the imbalance at the start and the end."""
+    """SciPy's gradient flow of ||W2 W1 - A||^2 / 2, with a decay for each layer; the imbalance at
+    the start and the end.
+    """
     rng = np.random.default_rng(0)
     start, target = rng.standard_normal((2, 3, 3)), rng.standard_normal((3, 3))
 

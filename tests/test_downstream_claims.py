@@ -1,4 +1,6 @@
-"""Which layer is best, held against trained networks: claims and their controls, many problems at once, phase diagrams."""
+"""Which layer is best, held against trained networks: claims and their controls, many problems at
+once, phase diagrams.
+"""
 
 import json
 
@@ -23,7 +25,9 @@ def cast(x):
 @pytest.mark.slow
 @pytest.mark.x64
 def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_problems():
-    """From 2 to 32 features and 2 to 5 layers; the indicator is measured on the layers themselves, by their singular values."""
+    """From 2 to 32 features and 2 to 5 layers; the indicator is measured on the layers themselves,
+    by their singular values.
+    """
     decided = 0
     for number, (d, depth) in enumerate(
         [(2, 2), (3, 5), (5, 3), (8, 4), (12, 2), (16, 3), (24, 2), (32, 2)]
@@ -81,7 +85,8 @@ def test_a_layer_without_the_target_has_no_separator():
 def test_where_inputs_do_not_vary_the_separator_is_free():
     network = DeepLinear([cast([[1.0, 0.5], [0.5, 1.0]])])
     downstream = Downstream(jnp.diag(cast([1.0, 0.0])), cast([1.0, 0.0]))
-    # The shortest v with (W^T v)_1 = 1 has squared norm 1 / (1 + 1/4); the radius is that of the first column.
+    # The shortest v with (W^T v)_1 = 1 has squared norm 1 / (1 + 1/4); the radius is that of the
+    # first column.
     assert float(measure.sample_complexity(network, downstream)[0]) == pytest.approx(1.25 / 1.25)
 
 

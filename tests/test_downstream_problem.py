@@ -1,4 +1,6 @@
-"""Downstream problems: labels are what they say, the moments are those of the samples, and the target separates them."""
+"""Downstream problems: labels are what they say, the moments are those of the samples, and the
+target separates them.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +49,9 @@ def test_labels_are_those_of_the_features():
 @pytest.mark.parametrize("rows", [4, 7])
 @pytest.mark.parametrize("label", LABELS)
 def test_target_gives_the_score_that_the_label_is_the_sign_of(label, rows, eps):
-    """Whatever the mixing, into the same or a larger space; majority and sign by a margin of one."""
+    """Whatever the mixing, into the same or a larger space; majority and sign by a margin of
+    one.
+    """
     p = problem(LABELS[label], mixing=mixing(rows))
     x, y = drawn(p)
     score = x @ np.asarray(p.moments().target)

@@ -1,4 +1,6 @@
-"""The sample-complexity indicator, its best layer, and the thresholds between pre- and post-projection."""
+"""The sample-complexity indicator, its best layer, and the thresholds between pre- and
+post-projection.
+"""
 
 from functools import partial
 
@@ -60,7 +62,9 @@ def features(seed, d):
 
 @pytest.mark.parametrize("d", [1, 2, 5, 16])
 def test_indicator_is_squared_radius_over_squared_margin_of_the_separator_of_least_norm(d, eps):
-    """The separator found by least squares on a factor of the Gram, not by a pseudo-inverse of the Gram."""
+    """The separator found by least squares on a factor of the Gram, not by a pseudo-inverse of the
+    Gram.
+    """
     prediction, downstream = general(d, d)
     for gram, seen in zip(
         prediction.grams, sample_complexity(prediction.grams, downstream), strict=True
@@ -73,7 +77,9 @@ def test_indicator_is_squared_radius_over_squared_margin_of_the_separator_of_lea
 
 
 def test_where_no_input_varies_the_separator_is_free(eps):
-    """Least norm among all separators that agree with the target on the range of the downstream moment."""
+    """Least norm among all separators that agree with the target on the range of the downstream
+    moment.
+    """
     prediction, downstream = general(3, 5, rank=2)
     range_ = np.linalg.svd(np.asarray(downstream.second))[0][:, :2]
     for gram, seen in zip(
@@ -135,7 +141,9 @@ def test_a_target_that_the_width_drops_is_lost_in_every_layer(width):
 
 
 def refined_grid(amplitudes, rates):
-    """The best point of a grid of 2001, refined around it again and again, in extended precision."""
+    """The best point of a grid of 2001, refined around it again and again, in extended
+    precision.
+    """
     a, r = (np.asarray(x, np.longdouble)[np.asarray(amplitudes) > 0] for x in (amplitudes, rates))
     low, high = np.longdouble(0), np.longdouble(1)
     for _ in range(5):
@@ -147,13 +155,16 @@ def refined_grid(amplitudes, rates):
 
 @pytest.mark.x64
 def test_best_layer_agrees_with_a_dense_grid_over_two_hundred_problems():
-    """From 2 to 32 features, to 1e-8: the grid compares values in extended precision, whose root is 3e-10."""
+    """From 2 to 32 features, to 1e-8: the grid compares values in extended precision, whose root is
+    3e-10.
+    """
     keys = jax.random.split(jax.random.key(0), 200)
 
     def draw(key):
         k1, k2, k3 = jax.random.split(key, 3)
         size = jax.random.randint(k1, (), 2, 33)
-        # Features beyond the size have no weight, and are in no layer; the target is any of the others.
+        # Features beyond the size have no weight, and are in no layer; the target is any of the
+        # others.
         weights = jnp.where(jnp.arange(32) < size, jnp.exp(jax.random.normal(k2, (32,))), 0)
         return feature_complexity(jnp.roll(weights, -1), jnp.exp(jax.random.normal(k3, (32,))), 0)
 
@@ -206,7 +217,9 @@ def test_three_features_have_the_closed_form_of_the_statement(eps):
 
 @given(st.integers(0, 10_000), st.floats(0.1, 10.0), st.floats(0.1, 10.0))
 def test_indicator_knows_no_units_no_basis_and_no_order(seed, scale, unit):
-    """Free of the scale of the representation; of the unit of the inputs, if the target follows; of rotations and of names."""
+    """Free of the scale of the representation; of the unit of the inputs, if the target follows; of
+    rotations and of names.
+    """
     prediction, downstream = general(seed, 4)
     want = sample_complexity(prediction.grams, downstream)
     eps = float(jnp.finfo(want.dtype).eps)
@@ -230,7 +243,9 @@ def test_indicator_knows_no_units_no_basis_and_no_order(seed, scale, unit):
 
 @pytest.mark.x64
 def test_indicator_and_best_layer_are_differentiable():
-    """Against central differences: of a general Gram, whose eigenvalues tie, and of the best layer by the implicit function theorem."""
+    """Against central differences: of a general Gram, whose eigenvalues tie, and of the best layer
+    by the implicit function theorem.
+    """
     downstream = Downstream(jnp.diag(cast([1.0, 2.0, 3.0])), cast([1.0, 0.5, 0.2]))
     gram, direction = (
         jnp.diag(cast([1.0, 1.0, 2.0])),
@@ -300,7 +315,8 @@ def test_thresholds_at_the_edges_of_what_they_mean():
     assert np.isinf(float(disruption_threshold(*alone)))
     assert float(weakness_threshold(*alone)) == 0
     assert np.isinf(float(excess_threshold(*alone)))
-    # So much noise that even the strength of largest weight is too light, and a target that is light without any noise.
+    # So much noise that even the strength of largest weight is too light, and a target that is
+    # light without any noise.
     drowned = ([1.0, 1.0], [0.1, 5.0], 1, 2)
     assert float(weakness_threshold(*drowned)) == pytest.approx(5.0)
     assert float(excess_threshold(*drowned)) == pytest.approx(5.0)

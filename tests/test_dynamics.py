@@ -1,4 +1,6 @@
-"""One feature under gradient flow: closed times and weights, against the hypergeometric formula, integration, and themselves."""
+"""One feature under gradient flow: closed times and weights, against the hypergeometric formula,
+integration, and themselves.
+"""
 
 import functools
 import itertools
@@ -20,14 +22,17 @@ DEPTHS = [1, 2, 3, 4, 5, 6]
 C, Q = 0.7, 1.3
 TOP = np.sqrt(C) / Q
 
-# Places in units of the final weight: far below, midway, at the split of the formula, near saturation; and the same above.
+# Places in units of the final weight: far below, midway, at the split of the formula, near
+# saturation; and the same above.
 BELOW = [1e-100, 1e-12, 1e-3, 0.3, 0.3 * (1 + 1e-12), 0.7, 0.71, 0.95, 1 - 1e-7]
 ABOVE = [1e60, 1e6, 3.0, 3.0 * (1 - 1e-12), 1.42, 1.41, 1.05, 1 + 1e-7]
 PAIRS = list(itertools.permutations(BELOW, 2)) + list(itertools.permutations(ABOVE, 2))
 
 
 def antiderivative(s, c, q, depth):
-    """4L times the time, up to a constant, at the working precision: hypergeometric below saturation, its mirror image above."""
+    """4L times the time, up to a constant, at the working precision: hypergeometric below
+    saturation, its mirror image above.
+    """
     s, c, q = mpf(s), mpf(c), mpf(q)
     a = 3 - mpf(2) / depth
     p = (q * s) ** 2 / c if c else mpmath.inf
@@ -54,7 +59,9 @@ LANES = 256
 
 
 def lanes(function, first, start, cross, second, depth):
-    """The function at these points, in batches of one size, so that each depth is compiled once for all tests."""
+    """The function at these points, in batches of one size, so that each depth is compiled once for
+    all tests.
+    """
     columns = [np.ravel(x) for x in np.broadcast_arrays(first, start, cross, second)]
     padded = [np.resize(x, (-(-x.size // LANES), LANES)) for x in columns]
     values = [function(*(cast(x) for x in batch), depth) for batch in zip(*padded, strict=True)]
@@ -74,7 +81,9 @@ INF = float("inf")
 
 @functools.cache
 def everything(depth):
-    """All three functions of the time at once, and their derivatives in all arguments, compiled once."""
+    """All three functions of the time at once, and their derivatives in all arguments, compiled
+    once.
+    """
 
     def stacked(x):
         functions = (dynamics.weight_at_time, dynamics.saturation_gap, dynamics.layer_weights)
@@ -91,7 +100,9 @@ def slopes_of_time(depth):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_time_is_the_hypergeometric_formula_at_fifty_digits(depth, eps):
-    """Both ways between all places on both sides; off by a few roundings of the time and of the gap, which the numbers given leave open."""
+    """Both ways between all places on both sides; off by a few roundings of the time and of the
+    gap, which the numbers given leave open.
+    """
     s, s0 = TOP * np.array(PAIRS).T
     with mpmath.workdps(50 + 110):
         want = [float(exact_time(a, b, C, Q, depth)) for a, b in zip(s, s0, strict=True)]
@@ -120,7 +131,9 @@ def test_time_is_elementary_at_small_depths(depth):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_weight_is_the_inverse_at_fifty_digits(depth, eps):
-    """The weight after the rounded exact time, as accurate as the time it is given allows: its roundings times |t ds/dt / s|."""
+    """The weight after the rounded exact time, as accurate as the time it is given allows: its
+    roundings times |t ds/dt / s|.
+    """
     s, s0 = (
         TOP
         * np.array(
@@ -134,7 +147,8 @@ def test_weight_is_the_inverse_at_fifty_digits(depth, eps):
     with mpmath.workdps(50 + 110):
         t = np.array([float(exact_time(a, b, C, Q, depth)) for a, b in zip(s, s0, strict=True)])
     condition = np.abs(t * speed(s, C, Q, depth) / s)
-    # Where the time leaves no digit open the slope at the end does not bound the error: from 1e-100 only the early times count.
+    # Where the time leaves no digit open the slope at the end does not bound the error: from 1e-100
+    # only the early times count.
     clear = condition < 1e3
     assert clear.sum() > 20
     check(
@@ -147,7 +161,9 @@ def test_weight_is_the_inverse_at_fifty_digits(depth, eps):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_gap_is_accurate_down_to_the_smallest_numbers(depth, eps):
-    """Relative to itself, where the weight has no digits left: an absolute rounding of the exponent is all that is lost."""
+    """Relative to itself, where the weight has no digits left: an absolute rounding of the exponent
+    is all that is lost.
+    """
     rate = 8 * depth * C * TOP ** (2 - 2 / depth)
     for sign, start in ((1, 0.01 * TOP), (-1, 30 * TOP)):
         gaps = sign * 10.0 ** np.array([-1, -8, -17, -300])
@@ -163,7 +179,9 @@ def test_gap_is_accurate_down_to_the_smallest_numbers(depth, eps):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2, 6, 50])
 def test_time_of_the_weight_at_a_time_is_that_time(depth, eps):
-    """Starts over eighteen decades, times from almost nothing to saturation, dense about the split of the formula."""
+    """Starts over eighteen decades, times from almost nothing to saturation, dense about the split
+    of the formula.
+    """
     start = (
         TOP
         * np.concatenate([10.0 ** np.linspace(-12, -0.001, 60), 10.0 ** np.linspace(0.001, 6, 60)])[
@@ -197,7 +215,9 @@ def test_time_of_the_weight_at_a_time_is_that_time(depth, eps):
     [(1, 0.02, C), (2, 0.01, C), (3, 2.0, C), (5, 0.1, C), (3, 0.8, 0.0)],
 )
 def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, method):
-    """Gradient flow of the loss of one feature in its L layer weights, integrated by SciPy, which knows no closed form."""
+    """Gradient flow of the loss of one feature in its L layer weights, integrated by SciPy, which
+    knows no closed form.
+    """
 
     def field(_, u):
         s = np.prod(u)
@@ -220,7 +240,8 @@ def test_layers_trained_one_by_one_follow_the_formula(depth, start, cross, metho
         atol=1e-3 * tolerance,
     )
     layers = np.cumprod(run.y, axis=0).T
-    # Local errors of the integration grow with the weight itself, at most by the ratio of the speeds at the end and the start.
+    # Local errors of the integration grow with the weight itself, at most by the ratio of the
+    # speeds at the end and the start.
     growth = max(1.0, *(speed(run.y.prod(0), cross, Q, depth) / speed(start, cross, Q, depth)))
     want = lanes(dynamics.layer_weights, times, start, cross, Q, depth)
     assert want.shape == (9, depth)
@@ -262,7 +283,9 @@ def test_vanishing_exponents_at_depth_two_are_a_third_and_a_sixth():
 
 
 def test_a_small_signal_is_remembered_and_none_is_forgotten():
-    """The control of the power law: any c > 0 ends at sqrt(c)/q, after following the law for c = 0 until it gets there."""
+    """The control of the power law: any c > 0 ends at sqrt(c)/q, after following the law for c = 0
+    until it gets there.
+    """
     times = cast([0.1, 2e3])
     none, little = (lanes(dynamics.weight_at_time, times, 1.0, c, 1.0, 2) for c in (0.0, 1e-2))
     assert float(little[0] / none[0]) == pytest.approx(1, abs=0.02)
@@ -275,7 +298,9 @@ DIRECTIONS = np.array([u for u in itertools.product([0, 1], repeat=4) if sum(u) 
 
 
 def first_and_second(function, points):
-    """Both derivatives of `function(x, ...)` at each point along each direction, from one compilation."""
+    """Both derivatives of `function(x, ...)` at each point along each direction, from one
+    compilation.
+    """
 
     def along(x, u):
         line = lambda h: function(*(x + h * u))
@@ -289,7 +314,9 @@ def first_and_second(function, points):
 
 @pytest.mark.x64
 def test_time_has_the_derivatives_of_the_formula(eps):
-    """First and second derivatives in weight, start, c and q, against fifty digits: through each branch, short and long, both ways."""
+    """First and second derivatives in weight, start, c and q, against fifty digits: through each
+    branch, short and long, both ways.
+    """
     points = [
         (0.3, 0.3 * (1 - 1e-9)),
         (0.95, 1e-2),
@@ -314,8 +341,9 @@ def test_time_has_the_derivatives_of_the_formula(eps):
                     )
                 )
 
-            # Each derivative loses to rounding of the gap, 1/50 at the least, once more than the one before it. Terms of the two ends, of
-            # opposite signs, may cancel in a direction that moves both.
+            # Each derivative loses to rounding of the gap, 1/50 at the least, once more than the
+            # one before it. Terms of the two ends, of opposite signs, may cancel in a direction
+            # that moves both.
             want = [exact(u, 1) for u in DIRECTIONS]
             np.testing.assert_allclose(
                 slopes, want, rtol=8 * eps * 50, atol=8 * eps * np.abs(want).max(), err_msg=str(i)
@@ -332,7 +360,9 @@ def test_time_has_the_derivatives_of_the_formula(eps):
 
 @pytest.mark.x64
 def test_weight_has_the_derivatives_of_an_inverse():
-    """Time of the weight at a time is that time for all starts and moments: derivatives 1, 0, 0, 0, and none of second order."""
+    """Time of the weight at a time is that time for all starts and moments: derivatives 1, 0, 0, 0,
+    and none of second order.
+    """
     points = [
         (0.3, 0.01, C),
         (3.0, 0.05, C),
@@ -358,7 +388,9 @@ def test_weight_has_the_derivatives_of_an_inverse():
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2])
 def test_first_derivatives_obey_the_equation_and_its_symmetries(depth, eps):
-    """In reverse mode. Ends move at the speed there; faster by k with (c, q^2) times k; the same in other units of the weight."""
+    """In reverse mode. Ends move at the speed there; faster by k with (c, q^2) times k; the same in
+    other units of the weight.
+    """
     for s, s0 in ((0.3, 1e-3), (0.95, 0.1), (0.99, 0.9), (1.1, 3.0), (2.0, 3.0)):
         s, s0 = TOP * s, TOP * s0
         t = float(dynamics.time_to_weight(s, s0, C, Q, depth))
@@ -384,7 +416,9 @@ def test_first_derivatives_obey_the_equation_and_its_symmetries(depth, eps):
 
 @pytest.mark.x64
 def test_gap_and_weight_have_consistent_derivatives():
-    """1 - (q s)^2 / c is the gap, also to first order, where both can be told; at saturation the gap still has its derivative."""
+    """1 - (q s)^2 / c is the gap, also to first order, where both can be told; at saturation the
+    gap still has its derivative.
+    """
     for t, s0 in ((0.5, 0.1), (2.0, 0.3), (3.0, 2.0)):
         s = float(dynamics.weight_at_time(t, s0, C, Q, 2))
         weight, gap, *_ = np.asarray(everything(2)(cast([t, s0, C, Q])))
@@ -400,7 +434,9 @@ def test_gap_and_weight_have_consistent_derivatives():
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2])
 def test_derivative_in_the_signal_exists_without_signal(depth):
-    """dt/dc at c = 0 is the integral of 1 / (4 L q^4 s^(a+4)): both arguments of order one, no signal to divide by."""
+    """dt/dc at c = 0 is the integral of 1 / (4 L q^4 s^(a+4)): both arguments of order one, no
+    signal to divide by.
+    """
     power = 6 - 2 / depth
     seen = slopes_of_time(depth)(cast([0.1, 2.0, 0.0, Q]))[2]
     want = (0.1**-power - 2.0**-power) / (4 * depth * Q**4 * power)
@@ -460,7 +496,9 @@ def test_weight_and_gap_at_fixed_points_and_the_ends_of_time(
 
 
 def test_the_derivative_in_the_start_at_zero_and_at_saturation():
-    """Linearised flow: at zero it grows like exp(4ct) at depth 1 and not at all at depth 2; at saturation it closes like the gap."""
+    """Linearised flow: at zero it grows like exp(4ct) at depth 1 and not at all at depth 2; at
+    saturation it closes like the gap.
+    """
     slope = lambda depth, *x: float(everything(depth)(cast(x))[0, 1])
     assert slope(1, 1.0, 0.0, 0.5, 1.0) == pytest.approx(np.exp(2.0), rel=1e-5)
     assert slope(2, 1.0, 0.0, 0.5, 1.0) == pytest.approx(1, rel=1e-5)
@@ -474,11 +512,14 @@ positive = st.floats(-2, 2).map(lambda x: 10.0**x)
     s0=positive, c=positive, q=positive, t=positive, k=positive, depth=st.sampled_from([1, 2, 3])
 )
 def test_time_and_weight_may_be_measured_in_any_units(s0, c, q, t, k, depth):
-    """(c, q^2) times k runs k times faster; weights times k with (c, q^2) divided by k^(2-2/L) and k^(4-2/L) run the same."""
+    """(c, q^2) times k runs k times faster; weights times k with (c, q^2) divided by k^(2-2/L) and
+    k^(4-2/L) run the same.
+    """
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     s = float(dynamics.weight_at_time(t, s0, c, q, depth))
     a = 2 - 2 / depth
-    # What rounding of rescaled arguments moves is as much as that of the time, and its logarithmic slope in s is bounded by this.
+    # What rounding of rescaled arguments moves is as much as that of the time, and its logarithmic
+    # slope in s is bounded by this.
     slack = (
         256 * eps * (1 + t * abs(speed(s, c, q, depth)) / s + abs(t * speed(s0, c, q, depth) / s0))
     )
@@ -498,7 +539,9 @@ def test_time_and_weight_may_be_measured_in_any_units(s0, c, q, t, k, depth):
     depth=st.sampled_from([1, 2, 3]),
 )
 def test_a_run_may_be_interrupted(s0, c, q, first, then, depth):
-    """Restarting from the weight at some time goes on as if nothing had happened; the weight is monotone and stays on its side."""
+    """Restarting from the weight at some time goes on as if nothing had happened; the weight is
+    monotone and stays on its side.
+    """
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     middle, end = (
         float(dynamics.weight_at_time(t, s0, c, q, depth)) for t in (first, first + then)
@@ -572,7 +615,9 @@ def test_float32_stays_float32_and_is_as_accurate_as_it_can_be():
 
 
 def test_new_numbers_compile_nothing_new(monkeypatch):
-    """One trace for each function at a shape, dtype and depth, whatever numbers and whether they come as floats or arrays."""
+    """One trace for each function at a shape, dtype and depth, whatever numbers and whether they
+    come as floats or arrays.
+    """
     traces = []
     for name in ("elapsed", "state"):
         inner = getattr(_scalar_flow, name)
@@ -590,7 +635,9 @@ def test_new_numbers_compile_nothing_new(monkeypatch):
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_onset_and_its_correction_add_up_to_the_time_to_half_the_final_weight(depth, eps):
-    """At fifty digits, from tiny starts, where the correction is far below the rounding of the whole, to starts beyond half."""
+    """At fifty digits, from tiny starts, where the correction is far below the rounding of the
+    whole, to starts beyond half.
+    """
     starts = TOP * np.array([1e-100, 1e-12, 1e-4, 0.1, 0.49, 0.51, 0.9])
     seen = dynamics.onset_correction(starts, C, Q, depth)
     with mpmath.workdps(300):
@@ -616,7 +663,9 @@ def test_onset_and_its_correction_add_up_to_the_time_to_half_the_final_weight(de
 
 @pytest.mark.parametrize("depth", [2, 5])
 def test_features_are_learned_in_order_of_their_signal(depth):
-    """A feature of larger c comes first although its final weight is the smaller: from a small start, not from a large one."""
+    """A feature of larger c comes first although its final weight is the smaller: from a small
+    start, not from a large one.
+    """
     cross, second = cast([1.0, 0.5]), cast([4.0, 0.6])
     final = jnp.sqrt(cross) / second
     assert float(final[0]) < float(final[1])

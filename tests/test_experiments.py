@@ -1,4 +1,6 @@
-"""Experiments against closed forms and against symmetries that they must have, and read-outs from samples against exact ones."""
+"""Experiments against closed forms and against symmetries that they must have, and read-outs from
+samples against exact ones.
+"""
 
 import functools
 import json
@@ -77,7 +79,8 @@ def shift():
     return shift_accuracy([0.9, 0.8], [0.0], (1e-6,), key=KEY, seeds=3)
 
 
-# A step errs by eps^(3/4), so up to eps^(-1/4) steps, some 8,000, by eps^(1/2), and what is stationary is so to ten such steps.
+# A step errs by eps^(3/4), so up to eps^(-1/4) steps, some 8,000, by eps^(1/2), and what is
+# stationary is so to ten such steps.
 
 
 @pytest.mark.x64
@@ -92,7 +95,9 @@ def test_diagonal_networks_end_where_the_closed_form_says(sweep, eps):
 
 @pytest.mark.x64
 def test_a_disrupted_feature_is_where_the_closed_form_has_it_at_this_time(sweep, eps):
-    """Its last amplitude is that of the time trained, the first one that of the threshold law. d ln t = -2 d ln A, at late times."""
+    """Its last amplitude is that of the time trained, the first one that of the threshold law. d ln
+    t = -2 d ln A, at late times.
+    """
     phi = jnp.array(STRENGTH[3:])
     columns = [jnp.stack([jnp.full(2, x) for x in values]) for values in (WEIGHTS, THRESHOLDS)]
     first, last = sweep.measured[:, 3:, 2] * phi
@@ -105,7 +110,9 @@ def test_a_disrupted_feature_is_where_the_closed_form_has_it_at_this_time(sweep,
 
 
 def test_the_window_is_where_the_edges_are(sweep):
-    """A layer shows a feature, after training, if and only if its strength is beyond that layer's edge: exactly zero within."""
+    """A layer shows a feature, after training, if and only if its strength is beyond that layer's
+    edge: exactly zero within.
+    """
     shown = np.array(STRENGTH)[None, :] > np.asarray(sweep.reach)[:, None]
     assert shown.sum(axis=1).tolist() == [4, 2]
     np.testing.assert_array_equal(
@@ -117,7 +124,9 @@ def test_the_window_is_where_the_edges_are(sweep):
 @pytest.mark.x64
 @pytest.mark.parametrize("trained", [True, False])
 def test_where_there_is_no_closed_form_the_last_layer_still_has_one(trained, eps):
-    """Depth 4 with a threshold in layer 3, and trained thresholds: NaN below of what is active, nothing else; what is known agrees."""
+    """Depth 4 with a threshold in layer 3, and trained thresholds: NaN below of what is active,
+    nothing else; what is known agrees.
+    """
     start = diagonal((1.0, 0.9, 0.8, 0.9), (0.1, 0.1, 0.05, 0.1), trained)
     result = feature_sweep(start, (0.2, 0.3, 1.1), (0.0, 0.9))
     predicted = np.asarray(result.predicted)
@@ -138,8 +147,8 @@ def test_deeper_diagonal_networks_too(depth, eps):
 
 
 def test_training_never_touches_the_unseen_direction(connected):
-    """In the first layer of a linear network its weight is that of the start, which is the same in all settings, bit for bit; that of the
-    weak feature is not.
+    """In the first layer of a linear network its weight is that of the start, which is the same in
+    all settings, bit for bit; that of the weak feature is not.
     """
     unseen, weak = (
         np.asarray(connected.squares)[0, ..., 2],
@@ -182,7 +191,9 @@ def test_batches_of_runs_are_the_runs(connected, eps):
 
 
 def test_verdicts_by_hand():
-    """Ten seeds whose differences are far above, at, and scattered around zero; a run that diverged decides nothing."""
+    """Ten seeds whose differences are far above, at, and scattered around zero; a run that diverged
+    decides nothing.
+    """
     rng = np.random.default_rng(0)
     squares = np.ones((2, 4, 1, 10, 3))
     squares[..., 2] = 0.5
@@ -211,7 +222,9 @@ def test_verdicts_by_hand():
     [(2, "contrastive"), (2, "regression"), (3, "regression"), (4, "contrastive")],
 )
 def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
-    """Layers integrated as matrices by SciPy, to 1e-10 a step, in groups whose moments commute, and are not diagonal."""
+    """Layers integrated as matrices by SciPy, to 1e-10 a step, in groups whose moments commute, and
+    are not diagonal.
+    """
     groups = _commuting()
     second, mean = np.asarray(groups.second), np.asarray(groups.class_means[1])
     vectors = np.linalg.eigh(second - 10 * np.outer(mean, mean))[1]
@@ -263,7 +276,9 @@ def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite
 
 
 def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
-    """A power law forgets its start: within those of half and of twice the time, at every start and layer."""
+    """A power law forgets its start: within those of half and of twice the time, at every start and
+    layer.
+    """
     predicted, seen = np.asarray(subclass.predicted)[0], np.asarray(subclass.measured)[0, :, 1]
     assert (predicted[2] < seen).all()
     assert (seen < predicted[0]).all()
@@ -272,8 +287,8 @@ def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["contrastive", "regression"])
 def test_narrow_and_wide_layers(loss):
-    """One unit a layer: Grams are multiples of one another, so all layers read alike, and nothing is predicted. Wider than the inputs: as
-    predicted, late in training, also at depth 3.
+    """One unit a layer: Grams are multiples of one another, so all layers read alike, and nothing
+    is predicted. Wider than the inputs: as predicted, late in training, also at depth 3.
     """
     lines = []
     result = subclass_accuracy(
@@ -291,9 +306,9 @@ def test_narrow_and_wide_layers(loss):
 
 @pytest.mark.slow
 def test_a_tiny_threshold_is_none():
-    """From the same starts, after one step too small to matter, read-outs from samples agree with exact ones. An accuracy of n draws, and
-    the read-out it is of, have an error of at most 1/2 sqrt(n) each; n is a thousand a group, of eight read-outs of 1024 inputs, eight
-    groups.
+    """From the same starts, after one step too small to matter, read-outs from samples agree with
+    exact ones. An accuracy of n draws, and the read-out it is of, have an error of at most 1/2
+    sqrt(n) each; n is a thousand a group, of eight read-outs of 1024 inputs, eight groups.
     """
     lines = []
     shift = shift_accuracy(
@@ -313,8 +328,9 @@ def test_a_tiny_threshold_is_none():
 
 
 def test_read_outs_differ_by_what_they_are_fitted_on(shift):
-    """The closed form of an untrained network, all directions alike: refitted, the worst group is read; on the training distribution it is
-    lost. `predicted` has one Gram, a multiple of one, in all layers.
+    """The closed form of an untrained network, all directions alike: refitted, the worst group is
+    read; on the training distribution it is lost. `predicted` has one Gram, a multiple of one, in
+    all layers.
     """
     worst = np.asarray(shift.predicted_worst)[:, 0, 0]
     assert (worst[0] < 0.5).all()
@@ -325,8 +341,8 @@ def test_read_outs_differ_by_what_they_are_fitted_on(shift):
 @pytest.mark.slow
 @pytest.mark.x64
 def test_under_shift_late_in_training(eps):
-    """Linear networks of depth 2: late in training as predicted, by half and twice the time, in the refitted read-out's average; a single
-    output makes all layers alike.
+    """Linear networks of depth 2: late in training as predicted, by half and twice the time, in the
+    refitted read-out's average; a single output makes all layers alike.
     """
     times = (20.0, 40.0, 80.0)
     result = shift_accuracy([[0.9, 0.8]], [0.0], times, key=KEY, seeds=2)
@@ -346,7 +362,9 @@ def test_under_shift_late_in_training(eps):
 
 
 def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
-    """Six standard errors, of 32 repeats, and what a read-out of three weights loses by being fitted on 2048 inputs."""
+    """Six standard errors, of 32 repeats, and what a read-out of three weights loses by being
+    fitted on 2048 inputs.
+    """
     groups = pt.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])
     network = pt.DeepLinear.init(KEY, (3, 4, 2), 0.7)
     exact = eqx.filter_jit(group_accuracy)(network, groups.training, groups.test, 0.3)
@@ -362,8 +380,8 @@ def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
 
 
 def test_three_classes_of_a_network_with_thresholds_against_another_library():
-    """Ridge regression on one-hot targets by scikit-learn, on 100,000 inputs and as many noisy ones drawn by NumPy. The last layer, which
-    shows nothing, leaves a guess.
+    """Ridge regression on one-hot targets by scikit-learn, on 100,000 inputs and as many noisy ones
+    drawn by NumPy. The last layer, which shows nothing, leaves a guess.
     """
     rng = np.random.default_rng(1)
     probability = [0.1, 0.2, 0.25, 0.3, 0.15]
@@ -430,7 +448,9 @@ def test_results_as_labelled_arrays(sweep, connected, subclass, shift):
 
 
 def test_results_as_figures(sweep, connected, subclass, shift, tmp_path):
-    """A line and a marker for each side of the head and flip probability; an error bar for each layer; and an edge for each layer."""
+    """A line and a marker for each side of the head and flip probability; an error bar for each
+    layer; and an edge for each layer.
+    """
     import matplotlib.pyplot as plt
 
     assert len(sweep.plot().lines) == 4 * 2 * 2 + 2

@@ -1,4 +1,6 @@
-"""Weights of features in non-linear layers: those of linear layers in their limit, exact where they can be, unbiased where estimated."""
+"""Weights of features in non-linear layers: those of linear layers in their limit, exact where they
+can be, unbiased where estimated.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,9 @@ PROBLEM = pt.ContrastiveProblem(pt.Features(PHI))
 
 
 def test_of_a_linear_network_they_are_its_layer_weights(eps):
-    """With a rotation too; a layer as wide as the input reads every feature, a narrower one reads as much as it is wide."""
+    """With a rotation too; a layer as wide as the input reads every feature, a narrower one reads
+    as much as it is wide.
+    """
     network = DeepLinear.init(KEY, (3, 4, 2))
     q = jnp.linalg.qr(jax.random.normal(KEY, (3, 3)))[0]
     problem = pt.ContrastiveProblem(pt.Features(PHI, mixing=q))
@@ -40,7 +44,9 @@ def test_of_a_diagonal_network_they_are_its_amplitudes():
 
 
 def test_estimates_agree_with_what_is_exact():
-    """Linear units inside a non-linear network, many seeds: unbiased, with the standard error that it states."""
+    """Linear units inside a non-linear network, many seeds: unbiased, with the standard error that
+    it states.
+    """
     layers = list(DeepLinear.init(KEY, (3, 4, 2)).layers)
     layers[0] = layers[0].at[:, 2].set(0)
     network, exact = ShallowReLU(layers, 1.0), feature_weights(DeepLinear(layers), PROBLEM)

@@ -1,4 +1,6 @@
-"""Features: every law has mean 0 and variance 1, strengths scale it, mixing embeds it, and bad input is named."""
+"""Features: every law has mean 0 and variance 1, strengths scale it, mixing embeds it, and bad
+input is named.
+"""
 
 import jax
 import jax.numpy as jnp

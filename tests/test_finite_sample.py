@@ -1,4 +1,6 @@
-"""The delta method for finitely many pairs, beside brute force, a sample of views, and algebra by hand."""
+"""The delta method for finitely many pairs, beside brute force, a sample of views, and algebra by
+hand.
+"""
 
 import dataclasses
 
@@ -28,8 +30,8 @@ def problem():
 def by_hand(cross, second, depth, pairs):
     """One feature, w = sqrt(c) / q, and w^(l/L) at layer l.
 
-    Of Gaussian views Isserlis gives, for h = x1 x2 and r = (x1^2 + x2^2) / 2, with E x^2 = q and E x1 x2 = c:
-    var h = q^2 + c^2, var r = q^2 + c^2, cov(h, r) = 2 c q.
+    Of Gaussian views Isserlis gives, for h = x1 x2 and r = (x1^2 + x2^2) / 2, with E x^2 = q and E
+    x1 x2 = c: var h = q^2 + c^2, var r = q^2 + c^2, cov(h, r) = 2 c q.
     """
     c, q = cross, second
     weight = np.sqrt(c) / q
@@ -62,7 +64,9 @@ def by_hand(cross, second, depth, pairs):
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize(("cross", "second"), [(0.3, 0.8), (2.0, 2.5)])
 def test_one_feature_is_as_by_hand(depth, cross, second):
-    """Covariance between all layers to rounding; mean and covariance of the second-order term to the next order in 1/n."""
+    """Covariance between all layers to rounding; mean and covariance of the second-order term to
+    the next order in 1/n.
+    """
     pairs = 10_000
     found = sampling_error(Moments(jnp.array([[cross]]), jnp.array([[second]])), depth, pairs)
     covariance, bias, quadratic = by_hand(cross, second, depth, pairs)
@@ -81,7 +85,9 @@ def test_one_feature_is_as_by_hand(depth, cross, second):
 
 
 def closed_form(x1, x2):
-    """The weights of both layers on the empirical moments of each sample `(R, n, d)`, as a user would compute them."""
+    """The weights of both layers on the empirical moments of each sample `(R, n, d)`, as a user
+    would compute them.
+    """
     n = x1.shape[1]
     cross = np.einsum("rna,rnb->rab", x1, x2) / n
     second = (np.einsum("rna,rnb->rab", x1, x1) + np.einsum("rna,rnb->rab", x2, x2)) / (2 * n)
@@ -95,8 +101,9 @@ def closed_form(x1, x2):
 
 
 def test_brute_force_agrees(problem):
-    """Four thousand samples of Gaussian pairs, the closed form of each in plain NumPy: mean, and all variances and covariances, within
-    five of their own standard errors; the bias is seen, and so is that a bias of the other sign is wrong.
+    """Four thousand samples of Gaussian pairs, the closed form of each in plain NumPy: mean, and
+    all variances and covariances, within five of their own standard errors; the bias is seen, and
+    so is that a bias of the other sign is wrong.
     """
     pairs, replicates = 400, 4000
     found = sampling_error(problem.moments(), DEPTH, pairs)
@@ -108,7 +115,8 @@ def test_brute_force_agrees(problem):
     weights = closed_form(draws[..., :2], draws[..., 2:])
     covariance = np.cov(weights.T)
     sigma = np.sqrt(np.diag(found.covariance))
-    # Of a covariance of normal deviations; of second order are a few parts in a hundred at this many pairs.
+    # Of a covariance of normal deviations; of second order are a few parts in a hundred at this
+    # many pairs.
     spread = np.sqrt((np.outer(sigma, sigma) ** 2 + np.asarray(found.covariance) ** 2) / replicates)
     second_order = 4 * np.outer(found.curvature, found.curvature) * np.outer(sigma, sigma)
     assert np.all(np.abs(covariance - found.covariance) < 5 * spread + second_order)
@@ -121,7 +129,9 @@ def test_brute_force_agrees(problem):
 
 
 def test_a_sample_of_views_gives_the_same(problem):
-    """Estimated from the scatter of a large sample's own pairs, without the assumption that they are Gaussian."""
+    """Estimated from the scatter of a large sample's own pairs, without the assumption that they
+    are Gaussian.
+    """
     count = 200_000
     views = problem.sample_pairs(jax.random.key(0), count)
     exact = sampling_error(problem.moments(), DEPTH, 1000)
@@ -139,7 +149,9 @@ def test_a_sample_of_views_gives_the_same(problem):
 
 
 def test_views_that_are_not_gaussian_scatter_otherwise():
-    """Of equal moments; a feature that is always one or minus one, with noise, has less to scatter than a Gaussian of its size."""
+    """Of equal moments; a feature that is always one or minus one, with noise, has less to scatter
+    than a Gaussian of its size.
+    """
     laws = [
         ContrastiveProblem(Features([1.0], law), AdditiveNoise([0.5]))
         for law in ("gaussian", "rademacher")
@@ -178,13 +190,16 @@ def test_a_covariance_is_one(problem):
     np.testing.assert_allclose(covariance, covariance.T, rtol=1e-14)
     values = np.linalg.eigvalsh(covariance)
     assert values[0] > -1e-14 * values[-1]
-    # Ten weights, but five layers of a feature rise and fall together, but for what rotates: six moments in all.
+    # Ten weights, but five layers of a feature rise and fall together, but for what rotates: six
+    # moments in all.
     assert np.sum(values > 1e-12 * values[-1]) <= 6
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (1.0, 1.0), (0.5, 0.25)])
 def test_ties_do_not_give_a_nan(fractions):
-    """Equal signal fractions, views that are all signal, features alike in everything: eigenvectors have no derivative, weights do."""
+    """Equal signal fractions, views that are all signal, features alike in everything: eigenvectors
+    have no derivative, weights do.
+    """
     for second in ((1.0, 1.0), (2.0, 0.5)):
         moments = Moments(
             jnp.diag(jnp.array(fractions) * jnp.array(second)), jnp.diag(jnp.array(second))
@@ -206,7 +221,9 @@ def test_a_feature_that_is_disrupted_is_no_nan():
 
 
 def test_directions_and_width(problem):
-    """The weights are those of `layerwise` with the same options; a direction of the axes is an axis; a narrow network has less."""
+    """The weights are those of `layerwise` with the same options; a direction of the axes is an
+    axis; a narrow network has less.
+    """
     moments = problem.moments()
     plain = sampling_error(moments, DEPTH, 100)
     axes = sampling_error(moments, DEPTH, 100, directions=jnp.eye(2)[:, ::-1])

@@ -45,7 +45,9 @@ def slow(*values):
     ],
 )
 def test_balanced_start(width, depth):
-    """From an exactly balanced start, all Grams to 1e-5 and the loss to 1e-9, and a verdict with a tolerance that tells layers apart."""
+    """From an exactly balanced start, all Grams to 1e-5 and the loss to 1e-9, and a verdict with a
+    tolerance that tells layers apart.
+    """
     moments = random_moments(jax.random.key(width), FRACTIONS)
     prediction = pt.theory.layerwise(moments, depth, width=width)
     network = pt.DeepLinear.balanced(jax.random.key(depth), (DIM, *(width,) * depth), scale=0.5)
@@ -61,7 +63,9 @@ def test_balanced_start(width, depth):
 
 @pytest.mark.parametrize("width", [3, slow(8), slow(12)])
 def test_gaussian_start(width):
-    """From a Gaussian start of scale 1e-3, which waits at a saddle for every mode, with the implicit solver."""
+    """From a Gaussian start of scale 1e-3, which waits at a saddle for every mode, with the
+    implicit solver.
+    """
     moments = random_moments(jax.random.key(width), FRACTIONS)
     prediction = pt.theory.layerwise(moments, 2, width=width)
     network = pt.DeepLinear.init(jax.random.key(2), (DIM, width, width), scale=1e-3)
@@ -106,7 +110,8 @@ def test_singular_second_moment_is_compared_on_its_range():
     np.testing.assert_allclose(
         trajectory.final.layers[0] @ outside, network.layers[0] @ outside, atol=1e-10
     )
-    # Of the start only what lies in the range counts; the rest unbalances it, and the verdict grants as much.
+    # Of the start only what lies in the range counts; the rest unbalances it, and the verdict
+    # grants as much.
     assert float(pt.measure.imbalance_norms(restricted)[0]) > 0.01
     assert pt.compare(prediction, trajectory).name in ("holds", "undecidable")
     within = pt.simulation.gradient_flow(

@@ -1,4 +1,6 @@
-"""The README is true: its example runs as printed, and its commands are the ones that are tested."""
+"""The README is true: its example runs as printed, and its commands are the ones that are
+tested.
+"""
 
 import re
 from pathlib import Path

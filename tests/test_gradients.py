@@ -1,4 +1,6 @@
-"""Gradients of closed forms that are found by bisection or from spectra, against central differences, at ties as well."""
+"""Gradients of closed forms that are found by bisection or from spectra, against central
+differences, at ties as well.
+"""
 
 import functools
 
@@ -22,7 +24,9 @@ STRENGTH = np.array([0.8, 1.3, 0.6, 1.0])
 
 
 def thresholded(depth, end=None):
-    """The start of a thresholded network; and an amplitude of its last layer, half of the way to an end if there is one."""
+    """The start of a thresholded network; and an amplitude of its last layer, half of the way to an
+    end if there is one.
+    """
     given = {
         "weights": W[:depth],
         "thresholds": np.array([CUTS[0], *CUTS[1 : depth - 1], CUTS[3]]),
@@ -155,8 +159,9 @@ def test_gradient_is_that_of_central_differences(name):
     difference = lambda h: float(at(h)[0] - at(-h)[0]) / (2 * h)
     h = 1e-3
     wide, narrow = difference(h), difference(h / 2)
-    # The error of the narrow difference is a third of its distance from the wide one, to leading order, and the rounding of the
-    # values over the step: 1e3 eps of them, as conditions of the problems are below a hundred.
+    # The error of the narrow difference is a third of its distance from the wide one, to leading
+    # order, and the rounding of the values over the step: 1e3 eps of them, as conditions of the
+    # problems are below a hundred.
     error = abs(narrow - wide) + 2 / h * 1e3 * float(jnp.finfo(float).eps) * abs(float(own))
     assert error < 1e-4 * abs(narrow)
     assert abs(slope - narrow) <= error

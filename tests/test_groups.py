@@ -1,4 +1,6 @@
-"""Inputs in groups and the supervised problems made of them: moments against samples and brute force, and bad input."""
+"""Inputs in groups and the supervised problems made of them: moments against samples and brute
+force, and bad input.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +110,9 @@ def test_regression_moments_are_those_of_samples():
 
 
 def test_population_squared_error_is_that_of_all_rows():
-    """Of a sample as a population: the moments of its rows give the loss of its rows, and the same layer gradients."""
+    """Of a sample as a population: the moments of its rows give the loss of its rows, and the same
+    layer gradients.
+    """
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
     moments = TargetMoments(y.T @ x / 20, x.T @ x / 20, (y**2).sum() / 20)

@@ -40,14 +40,17 @@ FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
 
 @pytest.mark.x64
 def test_a_run_that_starts_near_a_saddle_learns_the_other_mode():
-    """The gradient there is small from the start, in units of the loss; it grows before it vanishes."""
+    """The gradient there is small from the start, in units of the loss; it grows before it
+    vanishes.
+    """
     fractions = jnp.asarray([0.9, 0.4])
     moments = pt.Moments(jnp.diag(fractions), jnp.eye(2))
     start = pt.DeepLinear([jnp.diag(jnp.sqrt(fractions.at[1].set(1e-8)))])
     run = gradient_flow(start, moments, stationarity=1e-3)
     assert float(run.gradient_norm[0]) < 1e-3
     assert bool(run.ended == Ended.converged)
-    # The gradient has fallen to 1e-4 of that at the start, below 1e-7, and the loss is quadratic in it.
+    # The gradient has fallen to 1e-4 of that at the start, below 1e-7, and the loss is quadratic in
+    # it.
     np.testing.assert_allclose(run.loss[-1], -jnp.sum(fractions**2), rtol=1e-12)
 
 
@@ -99,8 +102,9 @@ def targets(key, second):
 
 @pytest.mark.x64
 def test_rounding_of_minimisers_is_bounded_and_not_by_much():
-    """Cut by the width, of moments that do not commute. A bound for the worst case: the dimension times the condition times what the gap
-    amplifies, each of some ten, of which hardly anything is seen in a case at random.
+    """Cut by the width, of moments that do not commute. A bound for the worst case: the dimension
+    times the condition times what the gap amplifies, each of some ten, of which hardly anything is
+    seen in a case at random.
     """
     ratios = []
     for key in jax.random.split(jax.random.key(0), 12):
@@ -124,7 +128,9 @@ def test_rounding_of_features_that_do_not_mix_is_a_few_epsilon():
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
-    """A billionth is far more than rounding; and rounding, of a layer of condition 1e4 in a random frame, is no loss."""
+    """A billionth is far more than rounding; and rounding, of a layer of condition 1e4 in a random
+    frame, is no loss.
+    """
     basis, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
     network = pt.DeepLinear(
         [*[jnp.eye(4)] * (depth - 1), jnp.asarray(np.diag([1, 1e-2, 1e-4]) @ basis[:, :3].T)]
@@ -182,8 +188,8 @@ def test_runs_in_as_many_steps_are_granted_the_error_of_one(fine, coarse, forced
 @pytest.mark.x64
 @pytest.mark.parametrize("bend", [-0.4, 0.1, 0.3])
 def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
-    """Records without a third derivative: to first order in the change of slope between records, the bound is wide by a factor of the
-    square root of 27 where the correction is off most.
+    """Records without a third derivative: to first order in the change of slope between records,
+    the bound is wide by a factor of the square root of 27 where the correction is off most.
     """
     times = np.linspace(0, 2, 9)
     width = times[1]
@@ -196,7 +202,9 @@ def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
 
 @pytest.mark.parametrize("steps", [3, 200])
 def test_rounding_of_steps_is_that_of_each_and_of_the_imbalance_formed(steps, eps):
-    """Their sum where they are few, as they would be at random where they are many, and once what forming an imbalance rounds."""
+    """Their sum where they are few, as they would be at random where they are many, and once what
+    forming an imbalance rounds.
+    """
     one = pt.DeepLinear([jnp.asarray([[2.0], [0.0]]), jnp.asarray([[0.5, 0.0]])])
     networks = jax.tree.map(lambda w: jnp.stack([w] * (steps + 1)), one)
     gradients = [0.5 * jnp.ones((steps, *w.shape)) for w in one.layers]
@@ -273,7 +281,9 @@ def test_a_run_is_judged_by_the_size_of_its_last_network():
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_the_gradient_that_rounding_leaves_is_in_units_of_the_loss(scale, eps):
-    """Ten roundings of the loss over the size of the network, and no less than at the start: nothing more can be told."""
+    """Ten roundings of the loss over the size of the network, and no less than at the start:
+    nothing more can be told.
+    """
     gradient, one = jnp.asarray(10 * eps * scale), jnp.asarray(1.0)
     assert (
         standing(gradient, one, one * scale, gradient, one * scale, jnp.asarray(eps**0.5))
@@ -289,7 +299,9 @@ def test_a_run_whose_loss_is_beyond_the_largest_number_has_diverged():
 
 
 def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
-    """The indicator may then be anything: an infinite tolerance, of no part that is not a number."""
+    """The indicator may then be anything: an infinite tolerance, of no part that is not a
+    number.
+    """
     fractions = jnp.asarray([0.8, 0.01])
     moments, downstream = (
         pt.Moments(jnp.diag(fractions), jnp.eye(2)),
@@ -324,7 +336,9 @@ def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
 
 
 def regression(signs):
-    """Moments whose target has singular values 0.9, 0.6 and 0.2 with these signs, in whitened inputs: those of features, if diagonal."""
+    """Moments whose target has singular values 0.9, 0.6 and 0.2 with these signs, in whitened
+    inputs: those of features, if diagonal.
+    """
     target, second = (
         jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs),
         jnp.asarray([1.0, 4.0, 0.25]),
@@ -381,7 +395,9 @@ def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
 
 @pytest.mark.parametrize(("kind", "cross"), [("classes", 1.0), ("views", 1.25)])
 def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
-    """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views keep and classes do not."""
+    """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views
+    keep and classes do not.
+    """
     groups = pt.Groups([0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1])
     number = jnp.asarray(0.2)
     task = ProbeTask(

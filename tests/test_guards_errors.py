@@ -1,4 +1,6 @@
-"""Errors that a judge is handed: each is granted once and in full, and no run counts as ended that is not."""
+"""Errors that a judge is handed: each is granted once and in full, and no run counts as ended that
+is not.
+"""
 
 import dataclasses
 
@@ -26,8 +28,9 @@ LOWER = np.diag([0.8, 0.4])
 
 
 def both(*, miss=1.0, force=0.0, fixed=True, pair=True):
-    """Two features whose Gram below a trained head is `LOWER`, and that under the fixed head, with both decays, `miss` times what it is
-    to be. Each end has a layer of norm 5 and an inverse of its curvature of norm 2, or 6 at the smaller decay.
+    """Two features whose Gram below a trained head is `LOWER`, and that under the fixed head, with
+    both decays, `miss` times what it is to be. Each end has a layer of norm 5 and an inverse of its
+    curvature of norm 2, or 6 at the smaller decay.
     """
     run = still(pt.DeepLinear([jnp.asarray(np.sqrt(LOWER))] * 2))
     run = dataclasses.replace(
@@ -65,11 +68,14 @@ def test_weights_under_two_heads_differ_only_if_both_runs_have_ended(fixed, pair
 
 @pytest.mark.parametrize("scale", [0, 100])
 def test_rounding_of_both_trainings_is_granted_to_both_rows(scale, eps):
-    """That of the network, which is the comparison's own; and of the fixed head that of both decays, as their continuation counts them."""
+    """That of the network, which is the comparison's own; and of the fixed head that of both
+    decays, as their continuation counts them.
+    """
     prediction, seen = both(force=scale * eps)
     own = float(pt.compare(prediction.layers, seen.pair.fine).parts["rounding"][0])
     assert eps < own < 1e3 * eps
-    # A force moves a layer by itself times the inverse, and a Gram by twice the layer times that: 2 x 5 x 2 and 2 x 5 x 6.
+    # A force moves a layer by itself times the inverse, and a Gram by twice the layer times that: 2
+    # x 5 x 2 and 2 x 5 x 6.
     continued = (20 / 3 + 60 * 4 / 3) * scale * eps / (FACTOR**2 * np.linalg.norm(LOWER))
     verdict = judge_alike(prediction, seen)
     assert verdict.name == "holds"
@@ -81,8 +87,9 @@ def test_rounding_of_both_trainings_is_granted_to_both_rows(scale, eps):
 
 @pytest.mark.parametrize(("kind", "granted"), [("single", 0.032), ("regression", 0.0)])
 def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
-    """Of a single output, which is trained to its end: a gradient of a thousandth, over the least curvature, a quarter; twice that of a
-    Gram; and of a read-out four times as much, at a noise of a half. Others are read on their way, where the gradient is no error.
+    """Of a single output, which is trained to its end: a gradient of a thousandth, over the least
+    curvature, a quarter; twice that of a Gram; and of a read-out four times as much, at a noise of
+    a half. Others are read on their way, where the gradient is no error.
     """
     groups = pt.Groups([0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1])
     number = jnp.asarray(0.5)
@@ -104,7 +111,9 @@ def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize(("share", "learned"), [(1e-3, False), (0.49, False), (0.51, True)])
 def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width):
-    """However far above rounding it is: a run that reports its end there has not converged, and is no counterexample."""
+    """However far above rounding it is: a run that reports its end there has not converged, and is
+    no counterexample.
+    """
     second = jnp.diag(jnp.asarray([4.0, 0.25]))
     best = jnp.diag(jnp.asarray([0.9, 0.4]))
     moments = pt.TargetMoments(best @ jnp.sqrt(second), second, jnp.asarray(10.0))
@@ -123,7 +132,9 @@ def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width
 
 @pytest.mark.parametrize("apart", [0.0, 1e-6])
 def test_two_runs_that_agree_are_granted_the_error_of_a_step(apart, monkeypatch, eps):
-    """Besides what parts them: in each of two layers, of a row of length 5, and of one that is zero."""
+    """Besides what parts them: in each of two layers, of a row of length 5, and of one that is
+    zero.
+    """
     ends = [
         pt.DeepLinear([jnp.eye(2), jnp.asarray([[3.0, 4.0 + off], [0.0, off]])])
         for off in (0.0, apart)

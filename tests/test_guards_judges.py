@@ -44,7 +44,9 @@ def recorded(times, *layers):
 def test_an_imbalance_is_seen_to_move_as_far_as_predicted_or_else_as_the_layers_do(
     predicted, effect
 ):
-    """From its start, however large it is there: squared weights go from 4 to 9 and from 1 to 25, the largest of all."""
+    """From its start, however large it is there: squared weights go from 4 to 9 and from 1 to 25,
+    the largest of all.
+    """
     run = recorded([0.0, 1.0], [[2.0], [3.0]], [[1.0], [5.0]])
     verdict = judge_kept((jnp.asarray(predicted)[:, None, None],), Run(run, run))
     np.testing.assert_allclose(verdict.effect, [effect / 25], rtol=1e-6)
@@ -52,7 +54,9 @@ def test_an_imbalance_is_seen_to_move_as_far_as_predicted_or_else_as_the_layers_
 
 @pytest.mark.parametrize("apart", [0.0, 1e-3])
 def test_rounding_of_a_fading_weight_is_that_of_the_largest_logarithm_in_every_layer(apart, eps):
-    """By 64 epsilon, and what a hundred steps leave at random; the same, however large the error of integration beside it is."""
+    """By 64 epsilon, and what a hundred steps leave at random; the same, however large the error of
+    integration beside it is.
+    """
     times = np.append(np.geomspace(2.0, 2000.0, RETENTION_RECORDS), 2000.0)
     run = lambda factor: dataclasses.replace(
         recorded(times, *2 * [np.stack([np.ones_like(times), factor * times**-0.5], axis=1)]),
@@ -62,7 +66,8 @@ def test_rounding_of_a_fading_weight_is_that_of_the_largest_logarithm_in_every_l
         Fading(jnp.asarray([-1 / 6, -1 / 3]), jnp.asarray(1.0)), Run(run(1.0), run(1.0 + apart))
     )
     rounding = (64 + DEVIATIONS * 10) * 2 * eps * (1 + np.log(2000.0))
-    # A slope is a difference over that of log time, a rate one of weights to the power -6 and -3, twice.
+    # A slope is a difference over that of log time, a rate one of weights to the power -6 and -3,
+    # twice.
     span = np.log(times[-1] / times[-2 - 2 * DECADE])
     want = np.array([2 / span, 2 / span, 2 * 6, 2 * 3]) * rounding
     np.testing.assert_allclose(verdict.parts["rounding"], want, rtol=1e-3)
@@ -114,14 +119,17 @@ def test_the_integration_error_of_an_objective_is_that_at_the_end():
 
 @pytest.mark.parametrize("d", [1, 3])
 def test_features_that_are_learned_together_have_their_records_side_by_side(d):
-    """All within the bracket that they share, and no two closer than an even part of the distance between those of one feature."""
+    """All within the bracket that they share, and no two closer than an even part of the distance
+    between those of one feature.
+    """
     times = np.linspace(0.0, 1.0, RECORDS)
     run = recorded(np.append(times, 1.0), np.append(0.5 + 1.5 * times, 2.0)[:, None] * np.ones(d))
     ones = jnp.ones(d)
     task = FeatureTask(ones, ones, ones, jnp.asarray(times), jnp.asarray(0.0), 1)
     closer, levels = _closer(task, Run(run, run))
     np.testing.assert_allclose(levels, 0, atol=1e-6)
-    # Weights end at 2, and pass 1 at a third: records around it, the last two before and the first two after.
+    # Weights end at 2, and pass 1 at a third: records around it, the last two before and the first
+    # two after.
     after = int(np.argmax(times > 1 / 3))
     low, high = times[after - 2], times[after + 1]
     each = (RECORDS - 1) // d

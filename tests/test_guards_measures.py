@@ -22,7 +22,9 @@ from projhead_theory.theorems.thresholds._training import Orbits, orbit_rounding
 
 
 def test_the_error_of_an_estimate_is_the_jackknife_over_its_groups(eps):
-    """Each group left out in turn, and the mean over all pairs of different groups that are left."""
+    """Each group left out in turn, and the mean over all pairs of different groups that are
+    left.
+    """
     network, key = (
         pt.ShallowReLU([jnp.asarray([[1.0, 0.5], [-1.0, 1.0]]), jnp.ones((1, 2))]),
         jax.random.key(0),
@@ -53,7 +55,9 @@ def test_a_threshold_counts_for_what_is_conserved_only_if_it_is_trained(trained)
 
 
 def test_a_read_out_weighs_coordinates_by_their_noise_and_the_blur(eps):
-    """Means of plus and minus one in both coordinates, of which one has noise; the blur adds a half to either variance."""
+    """Means of plus and minus one in both coordinates, of which one has noise; the blur adds a half
+    to either variance.
+    """
     groups = pt.Groups([0.5, 0.5], [[-1.0, -1.0], [1.0, 1.0]], [0.0, 1.0], [0, 1])
     # A sixth of the mean square length, which is 1 + 1 + 1.
     found = group_accuracy(pt.DeepLinear([jnp.eye(2)]), groups, groups, blur=6**-0.5)
@@ -76,7 +80,9 @@ def test_targets_have_at_least_the_power_of_their_linear_part(entry):
 
 @pytest.mark.parametrize("ratio", [1.0, 1e3])
 def test_one_direction_without_variance_turns_what_is_whitened(ratio, eps):
-    """Of two coordinates that are one input in units of this ratio: by 2 if they are alike, by the square root of 2 if far from it."""
+    """Of two coordinates that are one input in units of this ratio: by 2 if they are alike, by the
+    square root of 2 if far from it.
+    """
     w = whiten(jnp.asarray([[1.0, ratio], [ratio, ratio**2]]))
     turn = (np.sqrt(2 * (1 + ratio**4)) + 2 * ratio) / (1 + ratio**2)
     assert int(w.rank) == 1
@@ -93,7 +99,9 @@ def test_an_error_as_large_as_the_gram_may_take_all_of_every_layer(eps):
 
 
 def test_a_fixed_part_fills_in_what_a_network_lacks(eps):
-    """The loss is that of the whole: of an output A that both views share, A^4 - 2 A^2, and A is 2 less the fixed threshold of a half."""
+    """The loss is that of the whole: of an output A that both views share, A^4 - 2 A^2, and A is 2
+    less the fixed threshold of a half.
+    """
     problem = pt.ContrastiveProblem(pt.Features([2.0]), pt.SignFlip(0.0))
     network = pt.ThresholdedDiagonal([[1.0]], [[0.5]])
     trained, fixed = eqx.partition(network, network.trainable)
@@ -123,7 +131,9 @@ def test_the_loss_of_outputs_with_moments_is_that_of_a_network_that_passes_them_
 
 
 def test_rounding_of_amplitudes_grows_with_the_steps_and_with_what_thresholds_cut(eps):
-    """Nine steps count as three, beside the one of the law; a threshold cuts at most twice what it leaves below the last layer."""
+    """Nine steps count as three, beside the one of the law; a threshold cuts at most twice what it
+    leaves below the last layer.
+    """
     column = lambda *x: jnp.asarray(x)[:, None]
     weights, thresholds = column(1.0, 1.0), column(1.0, 3.0)
     orbits = Orbits(

@@ -1,4 +1,6 @@
-"""Read-outs from samples, the reduction of wide data and the coordinates of a fit: small cases with values known by hand."""
+"""Read-outs from samples, the reduction of wide data and the coordinates of a fit: small cases with
+values known by hand.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +25,8 @@ def exact(weights):
 
 @pytest.mark.parametrize("blur", [0.5, 2.0])
 def test_noise_of_a_read_out_is_the_blur_times_the_size_of_the_layer(blur):
-    """Two classes at plus and minus one point of a line: the answer is right if Gaussian noise of `blur` times the distance from zero to
-    the point does not cross zero.
+    """Two classes at plus and minus one point of a line: the answer is right if Gaussian noise of
+    `blur` times the distance from zero to the point does not cross zero.
     """
     line = pt.Groups([0.5, 0.5], [[1.0], [-1.0]], 0.0, [1, 0])
     seen = group_accuracy(exact([[3.0]]), line, line, blur, key=KEY)
@@ -36,7 +38,9 @@ def test_noise_of_a_read_out_is_the_blur_times_the_size_of_the_layer(blur):
 
 
 def test_read_out_is_least_squares_with_a_ridge_of_the_size_of_its_noise():
-    """Groups without noise of their own, in as many classes as dimensions: weights from moments known exactly, answers drawn by NumPy."""
+    """Groups without noise of their own, in as many classes as dimensions: weights from moments
+    known exactly, answers drawn by NumPy.
+    """
     rng = np.random.default_rng(0)
     p, labels, blur = np.array([0.3, 0.1, 0.2, 0.4]), np.array([0, 1, 2, 0]), 0.2
     means = np.array([[0.3, 0.05, 0.0], [0.3, -0.05, 0.02], [0.25, 0.0, -0.06], [-0.2, 0.1, 0.05]])
@@ -49,12 +53,15 @@ def test_read_out_is_least_squares_with_a_ridge_of_the_size_of_its_noise():
     weights = np.linalg.solve(second + variance * np.eye(3), (p[:, None] * r).T @ targets)
     shown = r[:, None] + variance**0.5 * rng.standard_normal((4, 200_000, 3))
     want = ((shown @ weights).argmax(2) == labels[:, None]).mean(1)
-    # Six standard errors, of 0.0025 from the answers and the drawn shares of the groups, which move the weights; and a third more.
+    # Six standard errors, of 0.0025 from the answers and the drawn shares of the groups, which move
+    # the weights; and a third more.
     np.testing.assert_allclose(seen.groups[0], want, atol=0.02)
 
 
 def test_standard_errors_of_two_read_outs_are_half_their_difference():
-    """The mean more or less the error is a whole number of right answers: of a group, and of all inputs on average."""
+    """The mean more or less the error is a whole number of right answers: of a group, and of all
+    inputs on average.
+    """
     groups = pt.Groups.signs([1.0, 0.7, 0.8], [0.5, 0.9, 0.4], [0.0, 0.0])
     network, each = pt.DeepLinear.init(KEY, (3, 3, 2)), 50
     seen = group_accuracy(network, groups, groups, 0.7, key=KEY, samples=8 * each, repeats=2)
@@ -75,7 +82,9 @@ def test_standard_errors_of_two_read_outs_are_half_their_difference():
 
 @pytest.mark.parametrize(("n", "dim"), [(2, 5), (3, 3), (5, 2)])
 def test_a_margin_is_sought_in_as_many_coordinates_as_the_fewer_of_samples_and_dimensions(n, dim):
-    """Of more dimensions than samples, coordinates along an orthonormal basis that gives the samples back; else the samples as they are."""
+    """Of more dimensions than samples, coordinates along an orthonormal basis that gives the
+    samples back; else the samples as they are.
+    """
     x = np.random.default_rng(0).standard_normal((4, n, dim))
     z, basis = _reduce(x)
     assert z.shape == (4, n, min(n, dim))
@@ -94,8 +103,9 @@ def test_a_margin_is_sought_in_as_many_coordinates_as_the_fewer_of_samples_and_d
 
 @pytest.mark.x64
 def test_a_logistic_fit_starts_with_steps_of_the_right_size():
-    """Of two classes all but alike the loss is quadratic, of curvature one in the coordinates of the fit, so that a step down its gradient
-    all but ends it. Three steps do; to take the curvature for one and a half times or twice what it is needs more than seven.
+    """Of two classes all but alike the loss is quadratic, of curvature one in the coordinates of
+    the fit, so that a step down its gradient all but ends it. Three steps do; to take the curvature
+    for one and a half times or twice what it is needs more than seven.
     """
     points = np.random.default_rng(0).standard_normal((5, 3))
     x = np.concatenate([np.repeat(points, 200, 0), points])

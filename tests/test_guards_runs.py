@@ -37,7 +37,9 @@ def test_a_run_ends_before_the_first_record_whose_loss_or_gradient_is_not_finite
 
 
 def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_layers():
-    """Which is at most the absolute and the relative tolerance of the largest number, for each of the numbers: two layers of four."""
+    """Which is at most the absolute and the relative tolerance of the largest number, for each of
+    the numbers: two layers of four.
+    """
     network = pt.DeepLinear([jnp.diag(jnp.asarray([2.0, 1.0])), jnp.eye(2)])
     moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
     run = gradient_flow(
@@ -80,6 +82,8 @@ def test_a_penalty_is_added_to_the_loss():
 
 @pytest.mark.parametrize(("gradient", "ended"), [(0.9e-4, Ended.converged), (1.1e-4, Ended.limit)])
 def test_a_run_converges_where_a_ten_thousandth_of_its_gradient_is_left(gradient, ended):
-    """A saddle it has not left has about that of the start, however small the gradient is beside the loss."""
+    """A saddle it has not left has about that of the start, however small the gradient is beside
+    the loss.
+    """
     one = jnp.asarray(1.0)
     assert standing(jnp.asarray(gradient), one, one, one, one, jnp.asarray(0.1)) == ended

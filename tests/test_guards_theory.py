@@ -110,7 +110,9 @@ def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
 
 
 def test_of_modes_that_tie_at_the_cut_none_is_kept_however_they_are_rounded():
-    """Three that differ by less than the rounding of each, one of which the width cuts off; the larger of them no more than the others."""
+    """Three that differ by less than the rounding of each, one of which the width cuts off; the
+    larger of them no more than the others.
+    """
     half = 0.5 * (1 + np.finfo(float).eps * np.array([4, 0, 0]))
     found = spectral(pt.Moments(jnp.diag(jnp.append(0.9, half)), jnp.eye(4)), 3, throw=False)
     assert not found.unique

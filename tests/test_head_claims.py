@@ -1,4 +1,6 @@
-"""The claims on fixed heads: what their errors and premises are, and that simpler problems are of the same kind."""
+"""The claims on fixed heads: what their errors and premises are, and that simpler problems are of
+the same kind.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -41,7 +43,9 @@ def test_every_row_is_a_run_under_its_own_head(name):
 
 @by_claim(["sorted-matching"])
 def test_newtons_step_says_how_far_a_run_has_still_to_go(name):
-    """To a tenth of it, against the closed form: what is left is of second order. So the tolerance follows the run's own residual."""
+    """To a tenth of it, against the closed form: what is left is of second order. So the tolerance
+    follows the run's own residual.
+    """
     problem, ends = side(name, 0)
     predicted = sorted_matching.predict_matching(problem)
     left = np.asarray(frobenius(ends.before - predicted.grams[:2]))
@@ -51,7 +55,9 @@ def test_newtons_step_says_how_far_a_run_has_still_to_go(name):
 
 @by_claim(["sorted-matching"])
 def test_errors_are_carried_along_the_derivative_of_a_number(name):
-    """Of the number <A, M>: twice what the step moves it by, whatever A; and for A along what is poorly determined, more of rounding."""
+    """Of the number <A, M>: twice what the step moves it by, whatever A; and for A along what is
+    poorly determined, more of rounding.
+    """
     problem, ends = side(name, 0)
     moved = jnp.swapaxes(ends.layer, -1, -2) @ ends.step
     gram_step = moved + jnp.swapaxes(moved, -1, -2)
@@ -64,7 +70,8 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
         )
         whole = sorted_matching.off(ends)[1] * frobenius(slopes)
         assert np.all(rounding <= whole * (1 + 1e-9))
-    # The features' own directions are determined by the loss, what turns them into one another by the weak decay alone.
+    # The features' own directions are determined by the loss, what turns them into one another by
+    # the weak decay alone.
     own, turning = (
         problem.basis @ jnp.asarray(m) @ problem.basis.T
         for m in (np.diag([1.0, 0, 0]), np.eye(3)[:, [1, 0, 2]])
@@ -75,7 +82,9 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
 
 @by_claim(["sorted-matching"])
 def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
-    """Newton's step is zero there, and the curvature says that training has not ended: a run that stays is not settled."""
+    """Newton's step is zero there, and the curvature says that training has not ended: a run that
+    stays is not settled.
+    """
     p, _ = side(name, 0)
     for order, minimum in (
         (jnp.argsort(-jnp.sqrt(p.cross) / p.second), True),
@@ -91,7 +100,9 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
 
 @by_claim(["sorted-matching"])
 def test_the_continued_gram_is_that_of_no_decay(name):
-    """A straight line through two decays loses nothing: the squared weights are linear in the decay."""
+    """A straight line through two decays loses nothing: the squared weights are linear in the
+    decay.
+    """
     problem, ends = side(name, 0)
     none, _ = sorted_matching.continued(ends)
     matched = theory.sorted_matching(problem.moments, problem.rows)
@@ -101,7 +112,9 @@ def test_the_continued_gram_is_that_of_no_decay(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES["heads"])
 def test_simpler_problems_hold_as_well(name):
-    """What a shrinking search would offer is a problem of the same kind; moments that are none are passed over."""
+    """What a shrinking search would offer is a problem of the same kind; moments that are none are
+    passed over.
+    """
     problem, _ = side(name, 0)
     *_, offer = problem.shrinks()
     assert CLAIMS[name].judge(offer()).name == "holds"
@@ -120,7 +133,9 @@ def test_the_vertex_of_exponentials_is_found_to_the_fourth_order():
 
 
 def test_the_tournament_of_the_example_has_the_limits_that_are_stated():
-    """By signal fraction for rows far apart; by cross moment where that has the same order; in between it is neither of the two."""
+    """By signal fraction for rows far apart; by cross moment where that has the same order; in
+    between it is neither of the two.
+    """
     path = Path(__file__).parent.parent / "examples" / "matching.py"
     spec = importlib.util.spec_from_file_location("matching", path)
     assert spec is not None

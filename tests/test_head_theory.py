@@ -1,4 +1,6 @@
-"""Fixed heads in closed form, against brute force: searches over encoders, over pairings and over ratios of rows."""
+"""Fixed heads in closed form, against brute force: searches over encoders, over pairings and over
+ratios of rows.
+"""
 
 import itertools
 
@@ -92,7 +94,9 @@ def descend(moments, rows, seed, decay=0.0):
     ],
 )
 def test_no_search_under_a_head_goes_below_and_all_end_at_one_gram(moments, rows):
-    """SciPy's BFGS over the encoder, from three starts, for invertible heads, one that is not, and more rows than dimensions."""
+    """SciPy's BFGS over the encoder, from three starts, for invertible heads, one that is not, and
+    more rows than dimensions.
+    """
     rows = cast(rows)
     predicted = headed_minimiser(moments, rows)
     for seed in range(3):
@@ -143,7 +147,9 @@ def test_a_cut_through_a_tie_is_an_error_or_a_flag():
 def test_the_matched_encoder_has_the_least_loss_and_no_pairing_or_turn_has_less_norm(
     moments, rows, eps
 ):
-    """Every pairing of modes with rows, and random orthogonal maps, for p below, at and above d, rows in any order, one row zero."""
+    """Every pairing of modes with rows, and random orthogonal maps, for p below, at and above d,
+    rows in any order, one row zero.
+    """
     rows = cast(rows)
     matched, head = sorted_matching(moments, rows), np.asarray(rows)
     layer = np.asarray(matched.layer, np.float64)
@@ -187,7 +193,9 @@ def test_rank_i_has_weight_kappa_to_the_i_times_its_own(eps):
 
 @given(st.integers(0, 2**31), st.floats(-2, 2))
 def test_matching_does_not_see_the_order_of_rows_or_features_and_knows_units(seed, scale):
-    """Rows permuted: the same Gram. Features permuted: permuted weights. A head twice as large: weights half as large."""
+    """Rows permuted: the same Gram. Features permuted: permuted weights. A head twice as large:
+    weights half as large.
+    """
     rng = np.random.default_rng(seed)
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     weights, rows, unit = rng.uniform(0.1, 3, 4), rng.uniform(0.1, 3, 5), 10.0**scale
@@ -314,7 +322,9 @@ def test_below_the_limit_no_assignment_beats_the_sorted_one(seed, share):
 
 
 def test_beyond_the_limit_another_pairing_may_be_better():
-    """The feature of larger weight has the smaller second moment: decay can turn the order round, from just the limit on."""
+    """The feature of larger weight has the smaller second moment: decay can turn the order round,
+    from just the limit on.
+    """
     cross, second, rows = np.array([0.3, 1.0]), np.array([0.5, 1.0]), np.array([1.0, 0.6])
     limit = float(matching_limit(cross, second, cast(rows)))
     x = 1 / (4 * rows**2)
@@ -330,7 +340,9 @@ def test_beyond_the_limit_another_pairing_may_be_better():
 
 
 def test_the_emulating_head_gives_the_gram_below_a_trained_head(moments, eps):
-    """In matrices, for any spectrum: the root of the Gram after the head, which is the layer-wise law's at half depth."""
+    """In matrices, for any spectrum: the root of the Gram after the head, which is the layer-wise
+    law's at half depth.
+    """
     lower = layerwise(moments, 2)
     matched = sorted_matching(
         moments, emulating_head(jnp.sqrt(jnp.linalg.eigvalsh(lower.grams[-1])))
@@ -373,7 +385,9 @@ def test_any_other_spectrum_is_emulated_by_no_kappa_and_best_by_least_squares():
 
 
 def test_two_features_are_emulated_exactly(eps):
-    """Any two weights fall geometrically: the ratio is the root of theirs, and the factor the root of the larger."""
+    """Any two weights fall geometrically: the ratio is the root of theirs, and the factor the root
+    of the larger.
+    """
     for weights in ([1.0, 0.25], [0.25, 1.0], [0.9, 0.8], [3e4, 2e-4]):
         found = kappa_emulation(cast(weights))
         large, small = max(weights), min(weights)
@@ -408,7 +422,9 @@ def test_one_feature_and_equal_weights_need_no_head(eps):
 
 
 def brute(weights, strength, j, low=0.0, high=8.0):
-    """The least of the indicator over ln kappa, and where, written out in NumPy from traces of the Gram before the head."""
+    """The least of the indicator over ln kappa, and where, written out in NumPy from traces of the
+    Gram before the head.
+    """
     order = np.argsort(np.argsort(-weights))
 
     def indicator(t):
@@ -425,7 +441,9 @@ def brute(weights, strength, j, low=0.0, high=8.0):
 @pytest.mark.x64
 @given(st.integers(0, 2**31))
 def test_best_kappa_is_what_a_search_finds(seed):
-    """To what a search by values can tell, the root of eps of the curvature; the slope there is zero to far more digits."""
+    """To what a search by values can tell, the root of eps of the curvature; the slope there is
+    zero to far more digits.
+    """
     rng = np.random.default_rng(seed)
     d = int(rng.integers(3, 6))
     weights, strength = rng.uniform(0.1, 1, d), rng.uniform(0.3, 2, d)
@@ -446,7 +464,9 @@ def test_best_kappa_is_what_a_search_finds(seed):
 @pytest.mark.x64
 @pytest.mark.parametrize("ranks", [(0, 1, 2), (0, 2, 3), (0, 1, 3)])
 def test_three_features_have_the_formula_that_is_proved(ranks):
-    """(m B / (n A))^(1 / (2 (m + n))), ranks m above and n below; features in between are present with no strength."""
+    """(m B / (n A))^(1 / (2 (m + n))), ranks m above and n below; features in between are present
+    with no strength.
+    """
     weights, strength = np.array([1.0, 0.6, 0.5, 0.2]), np.zeros(4)
     strength[list(ranks)] = [1.0, 0.7, 1.6]
     heavy, j, light = ranks
@@ -500,7 +520,9 @@ def test_best_kappa_has_the_derivative_that_finite_differences_have():
 
 
 def test_the_indicator_of_a_head_is_that_of_the_matched_gram(eps):
-    """Through the general formula, tr(M S') beta^T M^+ beta of the matched Gram; at kappa 1 it is that after the head."""
+    """Through the general formula, tr(M S') beta^T M^+ beta of the matched Gram; at kappa 1 it is
+    that after the head.
+    """
     strength = np.array([1.0, 0.8, 1.5])
     downstream = Downstream(np.diag(strength**2), np.eye(3)[1] / strength[1])
     for kappa in (1.0, 1.4, 3.0):

@@ -1,4 +1,6 @@
-"""Fixed heads: the rows are what they say, mistakes are named, and every simulator trains the encoder and nothing else."""
+"""Fixed heads: the rows are what they say, mistakes are named, and every simulator trains the
+encoder and nothing else.
+"""
 
 import dataclasses
 import itertools
@@ -174,7 +176,9 @@ def test_positive_weights_that_underflow_a_dtype_are_errors_zeros_are_not():
 @pytest.mark.parametrize("kappa", [0.3, 0.999, 1.0, 1.0001, 1.5, 40.0])
 @pytest.mark.parametrize("p", [1, 2, 7, 100])
 def test_participation_ratio_is_the_closed_form(kappa, p, eps):
-    """Against fifty digits; for many rows coth(ln kappa); where no row underflows, also from the rows."""
+    """Against fifty digits; for many rows coth(ln kappa); where no row underflows, also from the
+    rows.
+    """
     with mpmath.workdps(50):
         squares = [mpmath.mpf(kappa) ** (-2 * i) for i in range(p)]
         want = float(sum(squares) ** 2 / sum(s**2 for s in squares))
@@ -248,12 +252,16 @@ def test_the_absorbed_loss_is_the_loss_of_the_whole_in_every_form(encoder, momen
 
 
 def frozen(encoder, head):
-    """The same network with the head as a further layer, for a gradient step that leaves that layer alone, in NumPy."""
+    """The same network with the head as a further layer, for a gradient step that leaves that layer
+    alone, in NumPy.
+    """
     return [*arrays(encoder), np.diag(np.asarray(head.diagonal(encoder.sizes[-1])))]
 
 
 def test_descent_trains_the_encoder_and_leaves_the_head(encoder, moments, eps):
-    """Every step is one of gradient descent on the first two of three layers, written out by hand, decay on those two alone."""
+    """Every step is one of gradient descent on the first two of three layers, written out by hand,
+    decay on those two alone.
+    """
     head, step, decay = ReweightingHead(1.5), 0.02, 0.1
     trajectory = gradient_descent(
         Headed(encoder, head), moments, step=step, steps=100, decay=decay, record=5
@@ -290,7 +298,9 @@ def test_layer_gradients_are_those_of_the_whole(encoder, moments, eps):
 
 
 def test_the_record_of_a_headed_run_is_whole(encoder, moments, eps):
-    """Weights, Grams, imbalance, ends and the labelled data set: one Gram more than trained layers, imbalance of those alone."""
+    """Weights, Grams, imbalance, ends and the labelled data set: one Gram more than trained layers,
+    imbalance of those alone.
+    """
     headed = Headed(encoder, ReweightingHead(1.5))
     run = gradient_flow(headed, moments, until=2.0, record=5)
     assert isinstance(run.networks, Headed)
@@ -335,7 +345,9 @@ def test_hidden_rows_never_move_by_flow_and_decay_away(moments, eps):
 
 
 def test_batches_and_labels_train_under_a_head_too(eps):
-    """Full-batch and minibatch descent on views and on labels, against the head as a layer that is put back after every step."""
+    """Full-batch and minibatch descent on views and on labels, against the head as a layer that is
+    put back after every step.
+    """
     dtype = jnp.result_type(float)
     encoder, head = DeepLinear.init(jax.random.key(1), (4, 3), scale=0.3), ReweightingHead(2.0)
     x1, x2 = jax.random.normal(jax.random.key(2), (2, 32, 4), dtype)
@@ -427,7 +439,8 @@ def test_compare_refuses_a_network_under_a_fixed_head(encoder, moments):
     run = gradient_descent(Headed(encoder, ReweightingHead(1.5)), moments, steps=1, record=2)
     with pytest.raises(
         ValueError,
-        match=r"^trajectory: got a network under a fixed head; want one whose layers are all trained",
+        match=r"^trajectory: got a network under a fixed head; "
+        "want one whose layers are all trained",
     ):
         pt.compare(pt.theory.layerwise(moments, 2, width=3), run)
 

@@ -1,4 +1,6 @@
-"""The layer-wise law: every Gram is a power of the last, and every weight a power of the final weight."""
+"""The layer-wise law: every Gram is a power of the last, and every weight a power of the final
+weight.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +31,8 @@ def test_every_gram_is_a_root_of_the_last(depth, width, eps):
     for level in range(1, depth + 1):
         values, v = np.linalg.eigh(np.asarray(prediction.grams[level - 1]))
         assert (values >= -256 * eps * values[-1]).all()
-        # A root magnifies relative errors of small eigenvalues; raised back to the power L it divides them again.
+        # A root magnifies relative errors of small eigenvalues; raised back to the power L it
+        # divides them again.
         back = v[:, -width:] * values[-width:] ** (depth / level) @ v[:, -width:].T
         np.testing.assert_allclose(
             back, last, atol=256 * eps * depth * spectrum[-1] * spectrum[-1] / spectrum[0]
@@ -105,7 +108,8 @@ def test_a_feature_of_small_signal_fraction_has_its_weight_in_every_layer(dtype,
     ).moments()
     prediction = layerwise(moments, depth)
     for level in range(1, depth + 1):
-        # Of eight roundings each the moments, the fraction, the Gram and its power, and of the exponent times ln w < 280.
+        # Of eight roundings each the moments, the fraction, the Gram and its power, and of the
+        # exponent times ln w < 280.
         np.testing.assert_allclose(
             prediction.weights[level - 1],
             (1 / (1 + sigma**2)) ** (level / depth),
@@ -156,7 +160,9 @@ def test_strengths_whose_squares_the_dtype_has_not_are_refused(dtype, strength, 
 
 @pytest.mark.parametrize("dtype", dict(SMALL))
 def test_a_mixed_feature_that_rounding_hides_is_flagged(dtype):
-    """Of a signal fraction of 10 eps, where 8 d eps = 24 are granted to rounding: weight zero, but not in silence."""
+    """Of a signal fraction of 10 eps, where 8 d eps = 24 are granted to rounding: weight zero, but
+    not in silence.
+    """
     q = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))[0]
     cross = q * np.array([0.5, 0.3, 10 * jnp.finfo(dtype).eps]) @ q.T
     minimiser = layerwise(Moments(cross.astype(dtype), np.eye(3, dtype=dtype)), 2).minimiser

@@ -1,4 +1,6 @@
-"""Learning curves: paired samples, what they say of layers, and runs that are taken up where they were left."""
+"""Learning curves: paired samples, what they say of layers, and runs that are taken up where they
+were left.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +74,9 @@ def test_errors_are_those_of_probes_fitted_by_hand(probe):
 
 
 def test_layers_and_sizes_are_paired():
-    """A depth of equal layers has equal curves, and a size's errors do not depend on which smaller ones are asked for."""
+    """A depth of equal layers has equal curves, and a size's errors do not depend on which smaller
+    ones are asked for.
+    """
     same = run(network(np.ones(D)))
     np.testing.assert_array_equal(same.errors[0], same.errors[1])
     np.testing.assert_array_equal(run(sizes=(5, 12)).errors, run().errors[:, 1:])
@@ -216,7 +220,9 @@ def test_curves_are_made_monotone_by_the_nearest_decreasing_one(seed, count):
 
 
 def noisy(shift, seeds=48, scatter=0.05, seed=0):
-    """Two layers with common errors that scatter much from seed to seed, the second `shift` above the first."""
+    """Two layers with common errors that scatter much from seed to seed, the second `shift` above
+    the first.
+    """
     rng = np.random.default_rng(seed)
     common = np.asarray([0.45, 0.25, 0.05])[:, None] + scatter * rng.standard_normal((3, seeds))
     return curve(np.stack([common, common + shift]))
@@ -244,7 +250,9 @@ def test_equal_layers_are_tied():
 
 
 def test_bands_cover_at_their_confidence():
-    """Of the mean error, Student's t: exact for normal errors. Of the samples needed, resampling: a little narrow at 48 seeds."""
+    """Of the mean error, Student's t: exact for normal errors. Of the samples needed, resampling: a
+    little narrow at 48 seeds.
+    """
     covered, needed, repeats = 0, 0, 150
     for seed in range(repeats):
         got = noisy(0.0, scatter=0.1, seed=seed)

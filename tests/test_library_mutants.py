@@ -1,4 +1,6 @@
-"""Formulas of the library off by a few per cent, tolerances recomputed from them: the claim about each refutes it."""
+"""Formulas of the library off by a few per cent, tolerances recomputed from them: the claim about
+each refutes it.
+"""
 
 import jax
 import pytest
@@ -13,7 +15,8 @@ from projhead_theory.theory import dynamics, regression
 
 pytestmark = pytest.mark.x64
 
-# What a claim calls, as the module and the name it calls it by; how a value is changed by a factor; and the factors.
+# What a claim calls, as the module and the name it calls it by; how a value is changed by a factor;
+# and the factors.
 TIMES, POWER = (lambda value, factor: value * factor), (lambda value, factor: value**factor)
 TWENTIETH = (0.95, 1.05)
 FORMULAS = {
@@ -38,7 +41,9 @@ def _standard_promotion():
 
 @by_claim(FORMULAS)
 def test_a_formula_that_is_a_little_off_is_refuted(name, monkeypatch):
-    """Either way, by one of the claim's first problems, at the level of a run of all its problems; all hold with the formula as it is."""
+    """Either way, by one of the claim's first problems, at the level of a run of all its problems;
+    all hold with the formula as it is.
+    """
     count = len(list(CLAIMS[name].problems(jax.random.key(0))))
     claim = CLAIMS[name].at_level(FAMILY_ERROR / max(count * CLAIMS[name].tests, 1))
     # Compiled predictions would go on with the formula that they were traced with.

@@ -1,6 +1,8 @@
-"""All losses: each against a formula written a second time, their gradients, invariances and behaviour at extremes.
+"""All losses: each against a formula written a second time, their gradients, invariances and
+behaviour at extremes.
 
-The spectral contrastive loss comes first: the population form, its custom derivative, and the unbiased batch form.
+The spectral contrastive loss comes first: the population form, its custom derivative, and the
+unbiased batch form.
 """
 
 import dataclasses
@@ -173,7 +175,9 @@ def test_batch_loss_is_the_double_loop_without_its_diagonal(n, p, eps):
 
 
 def test_batch_loss_is_unbiased_and_the_diagonal_would_not_be():
-    """Averaged over many small batches the loss is the population loss within five standard errors; with the diagonal it is not."""
+    """Averaged over many small batches the loss is the population loss within five standard errors;
+    with the diagonal it is not.
+    """
     problem = ContrastiveProblem(Features([0.5, 1.0, 1.5], "gaussian"), Mask([0.1, 0.3, 0.0]))
     network = DeepLinear.init(jax.random.key(0), (3, 3, 2), scale=0.7)
     batches, n = 20_000, 4
@@ -233,13 +237,14 @@ def test_a_loss_without_a_population_form_says_so_on_moments():
 def test_data_of_the_wrong_type_is_named():
     with pytest.raises(
         ValueError,
-        match=r"^data: got tuple; want Moments or a ContrastiveProblem \(population.*, TargetMoments .*, Views \(batch loss\) or Labelled",
+        match=r"^data: got tuple; want Moments or a ContrastiveProblem \(population.*, "
+        r"TargetMoments .*, Views \(batch loss\) or Labelled",
     ):
         spectral(DeepLinear([np.eye(2)]), (np.eye(2), np.eye(2)))
 
 
-# Every other loss, beside the same formula written in loops. A case takes two views' outputs; a supervised loss sees
-# the first only, and labels or numbers.
+# Every other loss, beside the same formula written in loops. A case takes two views' outputs; a
+# supervised loss sees the first only, and labels or numbers.
 
 
 def cosine(a, b):
@@ -408,12 +413,16 @@ SUPERVISED = {name: case for name, case in CASES.items() if case.data != "views"
 
 
 def outputs(n, p, seed=0):
-    """Two views' outputs, of unlike spreads, so that VICReg's hinge is open for some and closed for others."""
+    """Two views' outputs, of unlike spreads, so that VICReg's hinge is open for some and closed for
+    others.
+    """
     return np.random.default_rng(seed).standard_normal((2, n, p)) * np.linspace(0.5, 2, p)
 
 
 def rounding(eps, y):
-    """The error of a polynomial of the fourth degree, the highest here, in n p entries; 64 also covers weights of 25."""
+    """The error of a polynomial of the fourth degree, the highest here, in n p entries; 64 also
+    covers weights of 25.
+    """
     return 64 * eps * y.size * max(1.0, float(np.abs(y).max())) ** 4
 
 
@@ -437,7 +446,9 @@ def test_loss_is_the_formula_in_loops(case, n, p, eps):
 @pytest.mark.x64
 @each_case
 def test_gradient_is_the_finite_difference_of_the_loops(case):
-    """Fourth order, so a step of 1e-3 leaves 1e-12 of the fifth derivative, itself at most 1e5 at a temperature of 0.1."""
+    """Fourth order, so a step of 1e-3 leaves 1e-12 of the fifth derivative, itself at most 1e5 at a
+    temperature of 0.1.
+    """
     y, targets, h = outputs(6, 3, seed=1), case.targets(6, 3), 1e-3
     gradient = case.value_and_gradient(*arrays(y, targets))[1]
     for seed in range(3):
@@ -492,7 +503,8 @@ def test_value_and_gradient_are_those_of_torch(name, eps):
     np.testing.assert_allclose(gradient, theirs.grad, atol=rounding(eps, y))
 
 
-# Sixteenths, so that equal, constant and vanishing outputs are among the examples, but none that is nearly so.
+# Sixteenths, so that equal, constant and vanishing outputs are among the examples, but none that is
+# nearly so.
 N, P = 6, 3
 grids = hnp.arrays(np.int64, (2, N, P), elements=st.integers(-64, 64)).map(lambda a: a / 16)
 labellings = hnp.arrays(np.int64, N, elements=st.integers(0, P - 1))
@@ -503,7 +515,9 @@ EPS = float(jnp.finfo(jnp.result_type(float)).eps)
 
 
 def agree(case, y, targets, other, other_targets, size=1.0):
-    """16 more for the division by a temperature of 0.1; `size` for how much larger what cancels is."""
+    """16 more for the division by a temperature of 0.1; `size` for how much larger what cancels
+    is.
+    """
     assert (
         abs(case.value(y, targets) - case.value(other, other_targets))
         <= 16 * rounding(EPS, y) * size
@@ -564,7 +578,9 @@ def test_rotation_matters_to_losses_with_preferred_axes(name):
 
 
 def test_barlow_twins_standardises_a_spread_a_hundred_roundings_of_the_mean_wide(eps):
-    """One output of mean one: its correlation with itself is one, however little it varies beyond the rounding of the mean."""
+    """One output of mean one: its correlation with itself is one, however little it varies beyond
+    the rounding of the mean.
+    """
     y = 1 + 100 * 64 * eps * jnp.where(jnp.arange(64) % 2, 1.0, -1.0)[:, None]
     assert float(barlow_twins.batch(y, y)) < 0.1
 
@@ -655,7 +671,9 @@ COLD = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", [*CASES.values(), *COLD.values()], ids=[*CASES, *COLD])
 def test_value_and_gradient_are_finite_at_extremes_and_keep_the_dtype_of_the_outputs(case, dtype):
-    """Large, small, zero and constant outputs, one class, all classes distinct; targets and numbers of another dtype."""
+    """Large, small, zero and constant outputs, one class, all classes distinct; targets and numbers
+    of another dtype.
+    """
     labellings = arrays(case.targets(6, 3))
     if case.data == "labels":
         labellings = arrays(np.zeros(6, int), np.arange(6), np.asarray([0, 0, 0, 1, 1, 2]))
@@ -840,7 +858,8 @@ X = np.arange(6.0).reshape(3, 2)
         (
             X,
             [0.0, 1.0, 2.0],
-            r"targets: got shape \(3,\), dtype float\d\d; want whole-number class labels \(n,\), or numbers \(n, k\)",
+            r"targets: got shape \(3,\), dtype float\d\d; "
+            r"want whole-number class labels \(n,\), or numbers \(n, k\)",
         ),
         (X, [True, False, True], r"targets: got shape \(3,\), dtype bool; want whole-number"),
         (X, 3, r"targets: got shape \(\), dtype int\d\d; want"),
@@ -916,7 +935,7 @@ def test_supervised_spectral_is_exactly_unbiased_for_equal_classes(eps):
     )
 
 
-def test_supervised_spectral_errs_for_unequal_classes_by_less_than_stated_and_a_mean_over_pairs_by_more():
+def test_supervised_spectral_of_unequal_classes_errs_less_than_a_mean_over_pairs():
     class PairMean(AbstractLoss):
         """The plain mean over positive pairs, by which a class weighs the square of its share."""
 
@@ -948,7 +967,8 @@ def test_supervised_spectral_errs_for_unequal_classes_by_less_than_stated_and_a_
     bound = 2 * sum(m @ m for m in means) * sum(n * s * (1 - s) ** (n - 1) for s in shares)
     error = abs(expectation(data, network, n, Positive()) - want)
     assert error <= bound
-    # Many rows: the bound is negligible, and the weights of the plain mean are still the squared shares.
+    # Many rows: the bound is negligible, and the weights of the plain mean are still the squared
+    # shares.
     rows = jnp.tile(jnp.arange(5), 400)
     large = Positive().labelled(data.inputs[rows], data.targets[rows])
     assert abs(large - want) <= 1e-2 * abs(want)
@@ -978,7 +998,8 @@ def test_each_loss_has_its_forms_and_names_them_when_asked_for_another(loss, has
             continue
         with pytest.raises(
             ValueError,
-            match=f"^data: got {kind}, for {type(loss).__name__}; want {' or '.join(has)}: this loss has no ",
+            match=f"^data: got {kind}, for {type(loss).__name__}; "
+            f"want {' or '.join(has)}: this loss has no ",
         ):
             loss(network, data)
 
@@ -1091,7 +1112,9 @@ SOURCES = {
 
 @pytest.mark.parametrize(("problem", "loss"), SOURCES.values(), ids=SOURCES.keys())
 def test_minibatch_draws_the_batch_of_a_step_again(problem, loss, eps):
-    """Three steps by hand on `minibatch(i)` are the three steps of the run; on those of another step they are not."""
+    """Three steps by hand on `minibatch(i)` are the three steps of the run; on those of another
+    step they are not.
+    """
     network, key, step, batch = (
         DeepLinear.init(jax.random.key(0), (3, 3, 2), scale=0.7),
         jax.random.key(7),

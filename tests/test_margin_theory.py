@@ -1,4 +1,6 @@
-"""How many samples a separator of largest margin needs: limits in closed form, symmetries, and the separators themselves."""
+"""How many samples a separator of largest margin needs: limits in closed form, symmetries, and the
+separators themselves.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,9 @@ def cast(x):
 
 
 def features(spread, mean):
-    """A layer of the identity: a label feature of strength `mean`, nuisance features of variances `spread`."""
+    """A layer of the identity: a label feature of strength `mean`, nuisance features of variances
+    `spread`.
+    """
     variances = np.concatenate([[mean**2], spread])
     return cast(np.eye(variances.size))[None], Downstream(
         cast(np.diag(variances)), cast(np.eye(variances.size)[0] / mean)
@@ -34,10 +38,11 @@ def samples(spread, mean, error=0.1):
 
 
 def residuals(spread, mean, n):
-    """How far the stationary state at `n` samples, found by bisection here, is from the equations in their integral form.
+    """How far the stationary state at `n` samples, found by bisection here, is from the equations
+    in their integral form.
 
-    Before any simplification: the truncated moments of the margins are integrals, and the separator's share along the label and across
-    it, `A` and `sigma`, are unknowns of their own.
+    Before any simplification: the truncated moments of the margins are integrals, and the
+    separator's share along the label and across it, `A` and `sigma`, are unknowns of their own.
     """
     error = float(margin_error(*features(spread, mean), n)[0])
     z = -scipy.stats.norm.ppf(error)
@@ -74,14 +79,18 @@ def test_the_equations_are_those_of_the_stationary_state(n):
 @pytest.mark.x64
 @pytest.mark.parametrize("count", [10**3, 10**4, 10**5])
 def test_with_many_nuisance_features_it_is_their_squared_variances_that_count(count):
-    """N = z^2 sum s^2 / m^4 up to relative order n / d, while the sum of variances alone, as in the indicator, grows without bound."""
+    """N = z^2 sum s^2 / m^4 up to relative order n / d, while the sum of variances alone, as in the
+    indicator, grows without bound.
+    """
     spread = np.tile([0.5, 1.5], count // 2) * 4 / count**0.5
     want = Z**2 * (spread**2).sum()
     assert samples_of_diagonal(spread) == pytest.approx(want, rel=5 * want**0.5 / count**0.5)
 
 
 def samples_of_diagonal(spread):
-    """The same through fewer features: by symmetry only the solver's sums count, so that a large diagonal need not be a matrix."""
+    """The same through fewer features: by symmetry only the solver's sums count, so that a large
+    diagonal need not be a matrix.
+    """
     from projhead_theory.theory._margin import _solve, _Spectrum
 
     layer = _Spectrum(
@@ -131,7 +140,9 @@ def test_rotations_and_units_do_not_matter(seed, scale):
 @pytest.mark.parametrize("mean", [0.5, 1.0])
 @pytest.mark.parametrize("law", ["gaussian", "rademacher"])
 def test_separators_fitted_to_samples_approach_it_as_features_grow(law, mean):
-    """Whatever the law of the nuisance: finite size leaves a share of order 1 / n of the error, three times that being allowed."""
+    """Whatever the law of the nuisance: finite size leaves a share of order 1 / n of the error,
+    three times that being allowed.
+    """
     for d, repeats in ((6, 600), (48, 100)):
         spread = np.tile([0.4, 1.0, 2.0], d // 3)
         n = int(0.9 * d)
@@ -141,7 +152,9 @@ def test_separators_fitted_to_samples_approach_it_as_features_grow(law, mean):
 
 
 def fitted(spread, mean, n, law, repeats):
-    """Mean error of the separators of so many samples, exact for Gaussian nuisance features, and its standard error."""
+    """Mean error of the separators of so many samples, exact for Gaussian nuisance features, and
+    its standard error.
+    """
     rng = np.random.default_rng(0)
     y = np.where(np.arange(n) % 2, 1, -1)
     shape = (repeats, n, spread.size)

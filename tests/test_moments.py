@@ -1,4 +1,6 @@
-"""Moments: what is refused, that estimates equal a plain NumPy oracle, that errors are calibrated, and changes of basis."""
+"""Moments: what is refused, that estimates equal a plain NumPy oracle, that errors are calibrated,
+and changes of basis.
+"""
 
 import itertools
 import logging
@@ -46,7 +48,8 @@ def test_estimates_equal_the_oracle_for_any_chunk(n, chunk, eps):
     x1, x2 = pairs(n, 3)
     moments = Moments.from_views(x1, x2, chunk)
     cross, second, cross_error, second_error = oracle(x1, x2)
-    # Rounding of a sum of n products is below n eps times the sum of their sizes; a variance is a difference of such sums.
+    # Rounding of a sum of n products is below n eps times the sum of their sizes; a variance is a
+    # difference of such sums.
     size = max(np.abs(second).max(), 1)
     slack = n * eps * size
     np.testing.assert_allclose(moments.cross, cross, atol=slack)
@@ -74,7 +77,9 @@ def test_integer_views_are_numbers():
 
 
 def test_ten_million_rows_stream_in_float32_without_losing_digits_and_compile_once(caplog):
-    """Entries are 1 or 2, so that sums over a chunk are exact in float32 (below 2^24) while the sum over all rows is not."""
+    """Entries are 1 or 2, so that sums over a chunk are exact in float32 (below 2^24) while the sum
+    over all rows is not.
+    """
     total, size = 10**7, 10**6 + 1  # the last chunk is shorter
     one = np.float32(1) + (np.arange(size) % 2 == 0).astype(np.float32)
     other = np.float32(1) + (np.arange(size) % 3 == 0).astype(np.float32)
@@ -102,7 +107,8 @@ def test_ten_million_rows_stream_in_float32_without_losing_digits_and_compile_on
     ]
     assert int(moments.pairs) == total
     assert moments.cross.dtype == jnp.float32
-    # Exact sums: all that is lost is the rounding of the result (and of its symmetrisation) to float32.
+    # Exact sums: all that is lost is the rounding of the result (and of its symmetrisation) to
+    # float32.
     np.testing.assert_allclose(
         moments.cross, np.array(cross) / (2 * total), rtol=2 * np.finfo(np.float32).eps
     )
@@ -129,7 +135,8 @@ def test_standard_errors_are_calibrated():
             ]
         )
     z = np.asarray(z)
-    # z^2 has variance 2 and, since its scale is estimated from n rows, a bias of order (kurtosis of a product ~ 10) / n.
+    # z^2 has variance 2 and, since its scale is estimated from n rows, a bias of order (kurtosis of
+    # a product ~ 10) / n.
     assert (np.abs((z**2).mean(0) - 1) <= 5 * (2 / repeats) ** 0.5 + 10 / n).all()
     assert (np.abs(z.mean(0)) <= 5 * repeats**-0.5).all()
 
@@ -161,7 +168,9 @@ def test_rotation_drops_entrywise_errors_and_keeps_the_number_of_pairs():
 
 
 def test_restriction_keeps_all_there_is_of_singular_moments(eps):
-    """Three features in five dimensions: the range is recovered, and the signal fractions are those of the features."""
+    """Three features in five dimensions: the range is recovered, and the signal fractions are those
+    of the features.
+    """
     mixing = np.random.default_rng(1).standard_normal((5, 3))
     masks = np.array([0.1, 0.3, 0.6])
     moments = ContrastiveProblem(Features([1.0, 2.0, 0.5], mixing=mixing), Mask(masks)).moments()

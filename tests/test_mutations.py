@@ -1,4 +1,6 @@
-"""Near misses: every claim's formula with one symbol changed is refuted by the claim's own check on one of its own first problems."""
+"""Near misses: every claim's formula with one symbol changed is refuted by the claim's own check on
+one of its own first problems.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -31,7 +33,9 @@ pytestmark = pytest.mark.x64
 
 @pytest.fixture(autouse=True, scope="module")
 def _standard_promotion():
-    """As in the tests of the claims, which use the same compiled runs: Optax's Adam mixes dtypes."""
+    """As in the tests of the claims, which use the same compiled runs: Optax's Adam mixes
+    dtypes.
+    """
     with jax.numpy_dtype_promotion("standard"):
         yield
 
@@ -40,7 +44,9 @@ Transformation = Callable[[Claim], Claim]
 
 
 def predicting(wrong: Callable[[Any, Any], Any]) -> Transformation:
-    """The claim with another prediction, a function of the problem and of the claim's own prediction for it."""
+    """The claim with another prediction, a function of the problem and of the claim's own
+    prediction for it.
+    """
     return lambda claim: dataclasses.replace(
         claim, predict=lambda problem: wrong(problem, claim.predict(problem))
     )
@@ -50,7 +56,9 @@ def predicting(wrong: Callable[[Any, Any], Any]) -> Transformation:
 
 
 def gram_of(function: Callable[..., Any]) -> Transformation:
-    """Another last Gram, computed in NumPy's way from C, S and the width, by plain eigendecompositions."""
+    """Another last Gram, computed in NumPy's way from C, S and the width, by plain
+    eigendecompositions.
+    """
 
     def wrong(problem, own):
         values, vectors = jnp.linalg.eigh(problem.moments.second)
@@ -355,7 +363,9 @@ EXTINCTION = {
 
 
 def of_frobenius(problem, own):
-    """The factors of a multiple of an isometry: as if the norm went by the Frobenius norm of the product."""
+    """The factors of a multiple of an isometry: as if the norm went by the Frobenius norm of the
+    product.
+    """
     depth, matrix = problem.network.depth, problem.network.matrix
     return depth * jnp.sum(matrix**2) ** (1 / depth)
 
@@ -412,7 +422,9 @@ SAMPLE = {
 
 
 def keeping(quantity: Callable[[Any, Any, Any], Any]) -> Transformation:
-    """The claim that another function of the weights and thresholds below, and the weights above, is conserved."""
+    """The claim that another function of the weights and thresholds below, and the weights above,
+    is conserved.
+    """
 
     def pairs(network):
         w, b = network.weights, network.thresholds
@@ -460,7 +472,9 @@ def test_every_claim_has_near_misses():
 
 @by_claim()
 def test_near_misses_are_violated(name):
-    """The formula holds on the very measurement on which each of its near misses is violated: no other outcome will do."""
+    """The formula holds on the very measurement on which each of its near misses is violated: no
+    other outcome will do.
+    """
     claim = CLAIMS[name].at_level(FAMILY_ERROR / max(CLAIMS[name].tests, 1))
     problem, measured = side(name, 0)
     own = claim.compare(claim.predict(problem), measured)

@@ -20,7 +20,9 @@ def arrays(network):
 
 
 def rounding(network):
-    """What a product of two layers is off by: eps times the inner width times the largest layer, squared."""
+    """What a product of two layers is off by: eps times the inner width times the largest layer,
+    squared.
+    """
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
     return 8 * max(network.sizes) * eps * max((w**2).sum() for w in arrays(network))
 

@@ -1,4 +1,6 @@
-"""Non-linear networks: what they compute, the moments of their outputs, and that every simulator trains what is to be trained."""
+"""Non-linear networks: what they compute, the moments of their outputs, and that every simulator
+trains what is to be trained.
+"""
 
 import equinox as eqx
 import jax
@@ -125,7 +127,9 @@ def test_shallow_networks_are_what_they_say(eps):
 @pytest.mark.x64
 @pytest.mark.parametrize("law", ["rademacher", "gaussian"])
 def test_population_loss_against_quadrature(law):
-    """Both moments, coordinate by coordinate, by SciPy on the network itself; features with noise, and Gaussian features."""
+    """Both moments, coordinate by coordinate, by SciPy on the network itself; features with noise,
+    and Gaussian features.
+    """
     sigma = 0.4
     augmentation = (
         pt.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma))
@@ -150,7 +154,9 @@ def test_population_loss_against_quadrature(law):
 
 
 def _expectation(i, centre, spread, edge, power):
-    """Of a power of the output, under a Gaussian input, by adaptive quadrature between its kinks."""
+    """Of a power of the output, under a Gaussian input, by adaptive quadrature between its
+    kinks.
+    """
     kinks = sorted(
         (side * edge - centre) / spread
         for side in (-1, 1)
@@ -233,7 +239,9 @@ def test_fixed_thresholds_stay_and_weak_features_are_frozen_bit_for_bit(depth):
 
 
 def test_decay_and_gradient_norms_leave_fixed_thresholds_alone():
-    """One step from all-dead features: decay shrinks the weights, and nothing else is there to move."""
+    """One step from all-dead features: decay shrinks the weights, and nothing else is there to
+    move.
+    """
     network = ThresholdedDiagonal(WEIGHTS[:2], 10 * jnp.ones((2, 4)))
     run = gradient_descent(network, problem(), step=0.5, steps=1, decay=0.2, record=2)
     np.testing.assert_allclose(run.final.weights, 0.9 * WEIGHTS[:2], rtol=1e-6)
@@ -243,7 +251,9 @@ def test_decay_and_gradient_norms_leave_fixed_thresholds_alone():
 
 @pytest.mark.x64
 def test_trained_thresholds_conserve_two_things():
-    """w_l^2 + b_l^2 - w_(l+1)^2 in every pair of layers, and w_1 + phi b_1 in the first; thresholds may fall below zero."""
+    """w_l^2 + b_l^2 - w_(l+1)^2 in every pair of layers, and w_1 + phi b_1 in the first; thresholds
+    may fall below zero.
+    """
     network = diagonal(3, trained=True)
     run = gradient_flow(network, problem(), until=20.0, record=8, stationarity=0.0)
     kept = jax.vmap(homogeneity_invariants)(run.networks.weights, run.networks.thresholds)
@@ -259,7 +269,9 @@ def test_trained_thresholds_conserve_two_things():
     [lambda: ShallowReLU.init(KEY, (4, 6, 3), slope=0.1), shallow, lambda: shallow(trained=False)],
 )
 def test_stochastic_is_steps_of_the_minibatch_gradient(make):
-    """Each step subtracts the gradient of its own minibatch, in what is trained; `None` where nothing is."""
+    """Each step subtracts the gradient of its own minibatch, in what is trained; `None` where
+    nothing is.
+    """
     network, p = make(), problem()
     run = stochastic(network, p, key=KEY, step=0.05, steps=3, batch=16, record=[0, 1, 2, 3])
     for i in range(3):

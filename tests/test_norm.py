@@ -1,4 +1,6 @@
-"""The least sum of squared layer norms: attained by a balanced factorisation, and undercut by none."""
+"""The least sum of squared layer norms: attained by a balanced factorisation, and undercut by
+none.
+"""
 
 import itertools
 
@@ -53,7 +55,8 @@ def test_norm_is_the_sum_of_powers_of_singular_values(depth, eps):
     values = np.array([2.0, 0.5, 0.1])
     q1, q2 = (np.linalg.qr(np.random.default_rng(k).standard_normal((3, 3)))[0] for k in (1, 2))
     want = depth * (values ** (2 / depth)).sum()
-    # The root of a small singular value magnifies its rounding, relative to the largest, by 2 / 0.1 at most.
+    # The root of a small singular value magnifies its rounding, relative to the largest, by 2 / 0.1
+    # at most.
     assert float(least_norm(cast(q1 * values @ q2.T), depth)) == pytest.approx(
         want, rel=20 * 64 * eps
     )
@@ -77,7 +80,9 @@ def test_rounding_of_zero_singular_values_does_not_count(rank, depth, eps):
     ("shape", "depth", "width"), [((2, 2), 2, 2), ((2, 3), 2, 3), ((2, 2), 3, 2)]
 )
 def test_no_numerical_search_over_factorisations_goes_below(shape, depth, width):
-    """SciPy's constrained minimisation of the norms over all layers that multiply to the matrix, from random starts, ends at the least."""
+    """SciPy's constrained minimisation of the norms over all layers that multiply to the matrix,
+    from random starts, ends at the least.
+    """
     w = matrix(shape, seed=3)
     sizes = (shape[1], *(width,) * (depth - 1), shape[0])
     shapes = list(zip(sizes[1:], sizes, strict=False))
@@ -109,7 +114,9 @@ def test_no_numerical_search_over_factorisations_goes_below(shape, depth, width)
 
 @given(seed=st.integers(0, 2**31), depth=st.integers(1, 4), scale=st.floats(-3, 3))
 def test_no_random_factorisation_goes_below(seed, depth, scale):
-    """Whatever the layers, and however the norm is shared out among them: the bound is of the product alone."""
+    """Whatever the layers, and however the norm is shared out among them: the bound is of the
+    product alone.
+    """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 4, depth + 1)
     layers = [
@@ -119,7 +126,8 @@ def test_no_random_factorisation_goes_below(seed, depth, scale):
     product = np.linalg.multi_dot([np.eye(layers[-1].shape[0]), *layers[::-1]])
     eps = float(jnp.finfo(jnp.result_type(float)).eps)
     with jax.disable_jit():
-        # Rounding of the product enters with the condition number of the layers, below 1e2 for all but a few draws.
+        # Rounding of the product enters with the condition number of the layers, below 1e2 for all
+        # but a few draws.
         assert sum((w**2).sum() for w in layers) >= float(least_norm(cast(product), depth)) * (
             1 - 1e4 * eps
         )
@@ -144,7 +152,9 @@ def test_one_layer_is_the_matrix_itself():
 
 @pytest.mark.x64
 def test_gradient_is_that_of_the_singular_values():
-    """U s^(2/L - 1) V^T times 2, finite at ties and for a deficient matrix, against finite differences where it is smooth."""
+    """U s^(2/L - 1) V^T times 2, finite at ties and for a deficient matrix, against finite
+    differences where it is smooth.
+    """
     w = cast(matrix((3, 2), seed=5))
     gradient = jax.grad(lambda w: least_norm(w, 3))(w)
     u, s, vt = np.linalg.svd(w, full_matrices=False)

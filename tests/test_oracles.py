@@ -1,7 +1,9 @@
-"""Closed forms against mpmath, random problem by random problem: minimisers and their layers, flow times, thresholds.
+"""Closed forms against mpmath, random problem by random problem: minimisers and their layers, flow
+times, thresholds.
 
-Moments are whole numbers times powers of two, so that the numbers given are the numbers meant, in either dtype: also the rank of a
-singular moment. Tolerances are the errors that the library reports, or what a rounding of each number given would change.
+Moments are whole numbers times powers of two, so that the numbers given are the numbers meant, in
+either dtype: also the rank of a singular moment. Tolerances are the errors that the library
+reports, or what a rounding of each number given would change.
 """
 
 import itertools
@@ -74,7 +76,9 @@ def condition(f):
 
 
 def factors(rng, d, kind, dtype):
-    """`F` and `K` with S = F F^T and C = F K F^T, exact in the dtype; the rank of S is one that the dtype can tell."""
+    """`F` and `K` with S = F F^T and C = F K F^T, exact in the dtype; the rank of S is one that the
+    dtype can tell.
+    """
     rank = int(rng.integers(1, d)) if kind == "singular" and d > 1 else d
     while True:
         f = rng.integers(-3, 4, (d, rank)).astype(float)
@@ -100,7 +104,9 @@ def factors(rng, d, kind, dtype):
 
 @by_seed(24)
 def test_minimiser_and_its_layers(seed):
-    """S^(-1/2) T_p S^(-1/2) and its powers l/L, the signal fractions and the loss, each within the rounding reported of it."""
+    """S^(-1/2) T_p S^(-1/2) and its powers l/L, the signal fractions and the loss, each within the
+    rounding reported of it.
+    """
     rng = np.random.default_rng(seed)
     at = seed // len(KINDS)
     kind, (d, width, depth, dtype) = (
@@ -147,7 +153,9 @@ def test_minimiser_and_its_layers(seed):
 
 @by_seed(6)
 def test_regression_minimiser_and_its_layers(seed):
-    """(A S^(-1/2))_p S^(-1/2), from the spectrum of A S^+ A^T; powers of a PSD matrix move by the power of what moves it, at most."""
+    """(A S^(-1/2))_p S^(-1/2), from the spectrum of A S^+ A^T; powers of a PSD matrix move by the
+    power of what moves it, at most.
+    """
     rng = np.random.default_rng(seed)
     kind = [x for x in KINDS if x not in ("diagonal", "tied")][seed % 4]
     d, outputs, width, depth = (4, 3, 2, 3) if seed < 6 else rng.integers(1, [7, 5, 8, 5])
@@ -193,7 +201,9 @@ def test_regression_minimiser_and_its_layers(seed):
 
 
 def elapsed(speed, start, end, stop):
-    """The integral of ds / speed(s), over pieces shorter than half the way to zero and to where the flow stops."""
+    """The integral of ds / speed(s), over pieces shorter than half the way to zero and to where the
+    flow stops.
+    """
     points = [start]
     while True:
         s = points[-1]
@@ -207,7 +217,9 @@ def elapsed(speed, start, end, stop):
 @by_seed(6)
 @pytest.mark.parametrize("flow", ["spectral", "regression"])
 def test_flow_times_and_weights(flow, seed, eps):
-    """Moments over twelve decades, starts below and above the end, no signal at all; to eight roundings of each number given."""
+    """Moments over twelve decades, starts below and above the end, no signal at all; to eight
+    roundings of each number given.
+    """
     rng = np.random.default_rng(seed)
     depth, signal = int(rng.integers(1, 7)), rng.random() < 0.85
     c, q = 10.0 ** rng.uniform(-6, 6, 2) * [signal, 1]
@@ -248,7 +260,9 @@ def amplitudes(w, b, phi):
 
 
 def magnification(w, first, b, phi):
-    """How many times a rounding is magnified where thresholds are subtracted, and weights are what is left of a difference."""
+    """How many times a rounding is magnified where thresholds are subtracted, and weights are what
+    is left of a difference.
+    """
     a = amplitudes(w, b, phi)
     cut = np.prod(
         [float((v * below + c) / above) for v, c, below, above in zip(w, b, a, a[1:], strict=False)]
@@ -266,7 +280,9 @@ def magnification(w, first, b, phi):
 
 @by_seed(4)
 def test_threshold_law_and_times(seed, eps):
-    """All weights of a network integrated by Taylor series at twenty digits: the amplitudes of all layers at that of the last, and when."""
+    """All weights of a network integrated by Taylor series at twenty digits: the amplitudes of all
+    layers at that of the last, and when.
+    """
     rng = np.random.default_rng(seed)
     depth = seed % 4 + 1
     while True:
@@ -315,7 +331,9 @@ def test_threshold_law_and_times(seed, eps):
 
 @by_seed(8)
 def test_class_and_subclass_weights(seed, eps):
-    """The direction S^(-1) mu from the moments of the four groups, over twelve decades of strength and noise."""
+    """The direction S^(-1) mu from the moments of the four groups, over twelve decades of strength
+    and noise.
+    """
     rng = np.random.default_rng(seed)
     phi, sigma, r, depth = (
         10 ** rng.uniform(-6, 6, 2),
@@ -335,6 +353,7 @@ def test_class_and_subclass_weights(seed, eps):
             [float(abs(x) / size * size ** (mpf(level) / depth)) for x in u]
             for level in range(1, depth + 1)
         ]
-    # 1 - r^2 loses what it cancels; a power multiplies its exponent's rounding by the logarithm of the size.
+    # 1 - r^2 loses what it cancels; a power multiplies its exponent's rounding by the logarithm of
+    # the size.
     relative = 16 * eps * (1 / (1 - r**2) + abs(float(mpmath.log(size))))
     np.testing.assert_allclose(subclass_weights(phi, sigma, r, depth), want, rtol=relative)

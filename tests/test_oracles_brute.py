@@ -1,4 +1,5 @@
-"""Closed forms against searches that know nothing of them, and accuracies against counts, random problem by random problem.
+"""Closed forms against searches that know nothing of them, and accuracies against counts, random
+problem by random problem.
 
 A search that ends within some slack of the least value has the minimiser to the root of that slack.
 """
@@ -79,7 +80,9 @@ def moments(rng, fractions):
 
 @by_seed(6)
 def test_decayed_network_of_least_energy(seed):
-    """All layers at once, from every set of features learned, turned and shaken: none ends below, and the least has these weights."""
+    """All layers at once, from every set of features learned, turned and shaken: none ends below,
+    and the least has these weights.
+    """
     rng = np.random.default_rng(seed)
     depth, d, width = seed % 3 + 1, 2, int(rng.integers(2, 4))
     while True:
@@ -150,7 +153,9 @@ def test_regression_network_of_least_loss(seed):
 
 @by_seed(4)
 def test_matching_of_least_norm(seed):
-    """Every pairing of modes with rows, and searches over all turns between them, which have no other minimum."""
+    """Every pairing of modes with rows, and searches over all turns between them, which have no
+    other minimum.
+    """
     rng = np.random.default_rng(seed)
     d, p = 3, (2, 3, 4)[seed % 3]
     cross, second = moments(rng, [0.9, 0.6, 0.3])
@@ -186,7 +191,9 @@ def test_matching_of_least_norm(seed):
 
 @by_seed(6)
 def test_matching_under_decay(seed):
-    """The least energy of every row with every feature by search, and the best assignment of them."""
+    """The least energy of every row with every feature by search, and the best assignment of
+    them.
+    """
     rng = np.random.default_rng(seed)
     d = int(rng.integers(1, 5))
     c, rows = rng.uniform(0.05, 1, d), rng.uniform(0.2, 1, d)
@@ -212,7 +219,9 @@ def test_matching_under_decay(seed):
 
 @by_seed(12)
 def test_kappas_on_a_fine_grid(seed):
-    """The ratio of least scatter, and the one of least indicator: weights over twelve decades, one feature to six."""
+    """The ratio of least scatter, and the one of least indicator: weights over twelve decades, one
+    feature to six.
+    """
     rng = np.random.default_rng(seed)
     d = seed % 6 + 1
     weights, strength = 10 ** rng.uniform(-6, 6, d), 10 ** rng.uniform(-2, 2, d)
@@ -264,9 +273,11 @@ def drawn(rng, groups, per_group, layer, noise):
 
 @by_seed(4)
 def test_accuracies_of_fitted_readouts(seed):
-    """Of classes and of subclasses, on the groups of another distribution: least squares on one sample, errors counted on others.
+    """Of classes and of subclasses, on the groups of another distribution: least squares on one
+    sample, errors counted on others.
 
-    The scatter over independent samples is that of fit and count; an error of the fit shifts accuracies by the width over its sample.
+    The scatter over independent samples is that of fit and count; an error of the fit shifts
+    accuracies by the width over its sample.
     """
     rng = np.random.default_rng(seed)
     batches, fit, count, blur = 60, 12_000, 1_500, 10 ** rng.uniform(-1, 0)
@@ -299,7 +310,8 @@ def test_accuracies_of_fitted_readouts(seed):
             hits.append(right.reshape(8, -1).mean(1))
         hits = np.array(hits)
         off = len(layer) / fit + SIGMAS * hits.std(0, ddof=1) / batches**0.5
-        # A count of none or all has no scatter: what it may hide is some mistakes in all of the draws.
+        # A count of none or all has no scatter: what it may hide is some mistakes in all of the
+        # draws.
         off += SIGMAS**2 / (batches * (count // 8))
         assert (np.abs(hits.mean(0) - found.groups[level]) <= off).all()
         share = np.asarray(tested.probability)
@@ -309,7 +321,9 @@ def test_accuracies_of_fitted_readouts(seed):
 
 
 def largest_margin(points):
-    """The shortest w with w.x >= 1 for all points, by non-negative least squares: Lawson and Hanson's least-distance problem."""
+    """The shortest w with w.x >= 1 for all points, by non-negative least squares: Lawson and
+    Hanson's least-distance problem.
+    """
     a = np.vstack([points.T, np.ones(len(points))])
     aim = np.eye(len(a))[-1]
     left = (
@@ -324,7 +338,9 @@ def largest_margin(points):
 
 @by_seed(6)
 def test_indicator_is_that_of_the_largest_margin(seed):
-    """Of all inputs of a feature model, every sign of every feature: squared length over squared margin."""
+    """Of all inputs of a feature model, every sign of every feature: squared length over squared
+    margin.
+    """
     rng = np.random.default_rng(seed)
     d = seed % 4 + 1
     weights, strength, j, depth = (
@@ -344,7 +360,9 @@ def test_indicator_is_that_of_the_largest_margin(seed):
 
 
 def task(rng, d):
-    """A layer that mixes the label with d nuisance features: the mean of label times layer, the covariance of what is left, and more."""
+    """A layer that mixes the label with d nuisance features: the mean of label times layer, the
+    covariance of what is left, and more.
+    """
     w = rng.standard_normal((d + 1, d + 1)) / d**0.5 + 0.3 * np.eye(d + 1)
     strength = np.concatenate([[rng.uniform(0.3, 1)], 10 ** rng.uniform(-0.5, 0.5, d)])
     down = Downstream(np.diag(strength**2), np.eye(d + 1)[0] / strength[0])
@@ -353,7 +371,8 @@ def task(rng, d):
 
 @by_seed(4)
 def test_margin_error_is_that_of_the_auxiliary_problem(seed):
-    """Gordon's comparison: the shortest w with n E max(0, 1 - w.mean - |u| h)^2 <= (u.g)^2, u the nuisance root times w: a convex one.
+    """Gordon's comparison: the shortest w with n E max(0, 1 - w.mean - |u| h)^2 <= (u.g)^2, u the
+    nuisance root times w: a convex one.
 
     In the basis of the nuisance, along the mean and along g, whose square is one on average.
     """
@@ -402,7 +421,8 @@ def test_margin_error_is_that_of_the_auxiliary_problem(seed):
 
 @by_seed(2)
 def test_margin_error_is_that_of_fitted_separators(seed):
-    """Separators of drawn samples, at two sizes: finite size falls as 1 / n, so that twice the larger less the smaller has none left.
+    """Separators of drawn samples, at two sizes: finite size falls as 1 / n, so that twice the
+    larger less the smaller has none left.
 
     What is left of it is less than what is taken away.
     """

@@ -1,4 +1,6 @@
-"""Probes: their optimum is that of independent solvers, it transforms as its problem does, and what cannot be fitted is said."""
+"""Probes: their optimum is that of independent solvers, it transforms as its problem does, and what
+cannot be fitted is said.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,8 @@ PROBES = {
 }
 MARGINS = ("hard", "soft")
 SHAPES = [(8, 3), (6, 20), (12, 1), (5, 5)]
-HOST = 1e-6  # the solver's tolerance of 1e-9 on objectives leaves about its root, less what the scale of the data adds, in a minimiser
+# A tolerance of 1e-9 on objectives leaves about its root in a minimiser, and the scale of the data.
+HOST = 1e-6
 
 
 def tolerance(name, eps):
@@ -69,7 +72,9 @@ def host(readout):
 
 
 def least_distance(x, y):
-    """The separator of largest margin from non-negative least squares (Lawson and Hanson's least-distance dual)."""
+    """The separator of largest margin from non-negative least squares (Lawson and Hanson's
+    least-distance dual).
+    """
     g = (2 * y - 1)[:, None] * x
     u, _ = scipy.optimize.nnls(
         np.concatenate([g.T, np.ones((1, len(g)))]), np.concatenate([np.zeros(x.shape[1]), [1]])
@@ -100,7 +105,8 @@ def test_hard_margin_with_intercept_is_the_best_line_of_a_fine_search():
     along = np.asarray(x, float) @ np.stack([np.cos(angles), np.sin(angles)])
     best = ((along[y == 1].min(0) - along[y == 0].max(0)) / 2).max()
     readout = HardMargin(intercept=True).fit(x, y)
-    # A search in steps of h misses a maximum by at most the slope times h: here the size of the data.
+    # A search in steps of h misses a maximum by at most the slope times h: here the size of the
+    # data.
     assert float(readout.margin[0]) == pytest.approx(
         best, abs=2 * np.pi / 200_000 * np.abs(along).max()
     )
@@ -111,7 +117,9 @@ def test_hard_margin_with_intercept_is_the_best_line_of_a_fine_search():
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_hard_margin_satisfies_the_optimality_conditions(shape, intercept):
-    """Feasible, and a combination of the inputs on the margin with non-negative coefficients (which sum to zero over the classes)."""
+    """Feasible, and a combination of the inputs on the margin with non-negative coefficients (which
+    sum to zero over the classes).
+    """
     x, y = separable(*shape, seed=2)
     weights, offsets = host(HardMargin(intercept).fit(x, y))
     signed = (2 * y - 1)[:, None] * (
@@ -134,7 +142,8 @@ def test_soft_margin_is_that_of_scikit_learn(cost):
     np.testing.assert_allclose(
         readout.weights, reference.coef_, atol=1e-5 * np.abs(reference.coef_).max()
     )
-    # Where both classes have a sample on their line, which the smallest cost does not bring about, the intercept is unique.
+    # Where both classes have a sample on their line, which the smallest cost does not bring about,
+    # the intercept is unique.
     if cost > 0.1:
         np.testing.assert_allclose(readout.intercepts, reference.intercept_, atol=1e-5)
         assert float(readout.margin[0]) == pytest.approx(
@@ -189,7 +198,8 @@ def test_logistic_is_that_of_scikit_learn(shape, intercept, classes, penalty, ep
     ).fit(x, y)
     readout = Logistic(penalty, intercept).fit(x, y)
     assert readout.status == Status.fitted
-    # A gradient of the root of epsilon, where the curvature is at least this share of what it is at the start.
+    # A gradient of the root of epsilon, where the curvature is at least this share of what it is at
+    # the start.
     share = penalty / (penalty + np.linalg.norm(x, 2) ** 2 / 4)
     close = max(1e-7, eps**0.5 / share)
     np.testing.assert_allclose(
@@ -269,7 +279,9 @@ def test_order_of_samples_and_names_of_classes_do_not_matter(name, eps):
 
 @pytest.mark.parametrize("unit", [2.0**-30, 2.0**20])
 def test_units_scale_the_margin_and_nothing_else(unit):
-    """Hard margins and nearest means have no scale of their own; the others have it in their penalty or cost."""
+    """Hard margins and nearest means have no scale of their own; the others have it in their
+    penalty or cost.
+    """
     x, y = separable(8, 3)
     cases = [
         (HardMargin(True), HardMargin(True)),
@@ -359,9 +371,8 @@ def test_one_sample_of_each_class_has_its_bisector():
 @pytest.mark.parametrize("name", PROBES)
 def test_three_classes_have_a_score_each(name):
     x, y = separable(30, 4, classes=3)
-    if (
-        name == "hard"
-    ):  # one cone through the origin does not hold a class against the rest with fewer than its dimensions
+    # One cone through the origin does not hold a class against the rest with few dimensions.
+    if name == "hard":
         x = np.concatenate([x, np.ones((30, 1), x.dtype)], 1)
     readout = PROBES[name].fit(x, y)
     assert readout.weights.shape == (3, x.shape[1])

@@ -32,8 +32,8 @@ def start(sizes, seed):
 
 @pytest.mark.parametrize("sizes", SHAPES)
 def test_rebalancing_finds_the_balanced_factorisation_of_the_same_product(sizes):
-    """On random networks: the product is kept to rounding and integration, the norm falls to the least there is, L sum s^(2/L), and
-    the imbalance vanishes; the result says so of itself.
+    """On random networks: the product is kept to rounding and integration, the norm falls to the
+    least there is, L sum s^(2/L), and the imbalance vanishes; the result says so of itself.
     """
     for seed in range(4):
         network = start(sizes, seed)
@@ -66,8 +66,8 @@ def test_a_rebalanced_network_has_the_factors_of_the_closed_form():
 
 
 def test_directions_that_the_product_does_not_use_die_out():
-    """Inner widths above the rank: what is spare decays, but only as a power of time. The norm is then close to the least, from above,
-    by no more than the imbalance that is left.
+    """Inner widths above the rank: what is spare decays, but only as a power of time. The norm is
+    then close to the least, from above, by no more than the imbalance that is left.
     """
     network = start((2, 4, 3, 2), 5)
     found = rebalance(network)
@@ -135,7 +135,9 @@ def test_a_zero_product_is_no_nan():
 
 
 def test_a_tolerance_is_kept():
-    """Looser, the product drifts further and the descent stops earlier, but not beyond the tolerance asked for."""
+    """Looser, the product drifts further and the descent stops earlier, but not beyond the
+    tolerance asked for.
+    """
     network = start(SHAPES[0], 4)
     fine, loose = rebalance(network), rebalance(network, rtol=1e-5)
     assert float(fine.moved) < float(loose.moved) < 1e-3

@@ -1,4 +1,6 @@
-"""Reports of claims: the documented schema, pages that stand alone, files written whole, figures of every kind of verdict."""
+"""Reports of claims: the documented schema, pages that stand alone, files written whole, figures of
+every kind of verdict.
+"""
 
 import dataclasses
 import json
@@ -44,7 +46,9 @@ def good():
 
 @pytest.fixture(scope="module")
 def poor():
-    """One of each: a false claim, one with an uncaught control, one of every other outcome, and one whose name is not made for a page."""
+    """One of each: a false claim, one with an uncaught control, one of every other outcome, and one
+    whose name is not made for a page.
+    """
     false = toy(CUBED, name="false", predict=lambda p: jnp.where(p.value == 2, 4.0, 7.0)[None])
     uncaught = toy(CUBED, IDLE, name="uncaught")
     unsettled = toy(CUBED, name="unsettled", measure=lambda p: seen(p.value, settled=False))
@@ -177,7 +181,9 @@ def validate_claim(data):
 
 
 def validate(data):
-    """The schema of the documentation, at every level; strict JSON that survives being written and read."""
+    """The schema of the documentation, at every level; strict JSON that survives being written and
+    read.
+    """
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert set(data) == REPORT
     assert data["schema"] == 2
@@ -189,7 +195,9 @@ def validate(data):
 
 
 def test_the_report_follows_its_schema(good, poor):
-    """Of claims that hold and of claims that do not, whatever came of them; `all_hold` only for the first."""
+    """Of claims that hold and of claims that do not, whatever came of them; `all_hold` only for the
+    first.
+    """
     data = report.claims_report(good, 3, quick=True)
     validate(data)
     assert (data["all_hold"], data["partial"], data["missing"], data["family_error"]) == (
@@ -279,7 +287,9 @@ def test_the_report_of_a_search_follows_its_schema():
 
 
 class Page(HTMLParser):
-    """All text, all tags with their attributes, and whether every element that is opened is closed, in order."""
+    """All text, all tags with their attributes, and whether every element that is opened is closed,
+    in order.
+    """
 
     VOID = ("meta", "br", "img", "link", "input", "hr")
 
@@ -323,7 +333,9 @@ def elements(page, name):
 
 
 def test_pages_say_everything(good, poor, pages):
-    """Each statement, hypothesis, source, problem, control and outcome of every claim, on either page, as a reader sees it."""
+    """Each statement, hypothesis, source, problem, control and outcome of every claim, on either
+    page, as a reader sees it.
+    """
     for results, page in zip((good, poor), pages, strict=True):
         shown, markdown = Page(page).text, report.claims_markdown(results)
         for result in results:
@@ -367,7 +379,9 @@ def test_a_page_has_no_address(pages):
 
 
 def test_a_page_has_figures_and_formulas_that_parse(good, pages):
-    """One figure and one typeset formula for each claim, well-formed by itself, with no text left as LaTeX."""
+    """One figure and one typeset formula for each claim, well-formed by itself, with no text left
+    as LaTeX.
+    """
     for page, count in zip(pages, (len(good), 7), strict=True):
         figures = elements(page, "svg")
         assert len(figures) == count
@@ -542,7 +556,9 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_verdict_is_drawn_without_a_warning(kind):
-    """Prediction beside measurement, the budget, and both together; drawn in earnest, into a file."""
+    """Prediction beside measurement, the budget, and both together; drawn in earnest, into a
+    file.
+    """
     verdict = KINDS[kind]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,6 @@
-"""What a run may still be off by: how far it is from its end, and when its records say that a level was passed."""
+"""What a run may still be off by: how far it is from its end, and when its records say that a level
+was passed.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,9 @@ MOMENTS = pt.Moments(jnp.diag(CROSS), jnp.diag(SECOND))
 
 
 def ended(depth, decay, shares):
-    """A network at the minimum under weight decay, every layer of feature i off by a share of it."""
+    """A network at the minimum under weight decay, every layer of feature i off by a share of
+    it.
+    """
     weight = theory.decayed_weight(CROSS, SECOND, decay, depth) * (1 + jnp.asarray(shares)) ** depth
     return pt.DeepLinear.aligned(jnp.eye(3), weight, (3,) * (depth + 1))
 
@@ -54,7 +58,9 @@ def test_where_the_objective_is_not_convex_anything_may_be_left():
     st.integers(0, 2**31 - 1),
 )
 def test_a_passage_is_known_within_its_error(count, pace, where, seed):
-    """A logistic curve, recorded at uneven times: the level is passed when the parabola says, within the error it states."""
+    """A logistic curve, recorded at uneven times: the level is passed when the parabola says,
+    within the error it states.
+    """
     times = np.sort(np.random.default_rng(seed).uniform(-4, 4, count)) + np.arange(count) * 1e-3
     logs = -np.log1p(np.exp(-pace * times))
     exact = where
@@ -62,7 +68,8 @@ def test_a_passage_is_known_within_its_error(count, pace, where, seed):
     if not times[3] < exact < times[-3]:
         return
     seen = _crossing(jnp.asarray(times), jnp.asarray(logs)[:, None], jnp.asarray([level]))
-    # The error takes the third derivative for what four records show of it, as they do while they resolve the curve.
+    # The error takes the third derivative for what four records show of it, as they do while they
+    # resolve the curve.
     if pace * np.diff(times)[np.searchsorted(times, exact) - 1] < 0.7:
         assert abs(float(seen.times[0]) - exact) <= float(seen.interpolation[0]) + 1e-12
 
@@ -81,7 +88,9 @@ def test_records_that_resolve_more_say_more():
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [2, 3, 4, 7])
 def test_the_weight_at_the_limit_is_a_number_however_it_is_compiled(depth):
-    """There slope and residual vanish together, and rounding decides which first: here each operation rounds by itself."""
+    """There slope and residual vanish together, and rounding decides which first: here each
+    operation rounds by itself.
+    """
     rng = np.random.default_rng(0)
     cross = rng.uniform(0.1, 2, 40)
     second = cross / rng.uniform(0.1, 1, 40)

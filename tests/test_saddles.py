@@ -46,7 +46,9 @@ def second_moment(moments, strengths):
 @pytest.mark.parametrize("width", range(1, 5))
 @pytest.mark.parametrize("strengths", [(1.0, 1.0, 1.0, 1.0), (300.0, 1.0, 0.03, 10.0)])
 def test_of_all_stationary_points_only_the_minimum_is_none(width, strengths):
-    """Every set of at most `width` modes is stationary; the loss falls from all but the largest, over strengths decades apart too."""
+    """Every set of at most `width` modes is stationary; the loss falls from all but the largest,
+    over strengths decades apart too.
+    """
     moments = second_moment(random_moments(jax.random.key(0), FRACTIONS, condition=3.0), strengths)
     for size in range(width + 1):
         for chosen in itertools.combinations(range(4), size):
@@ -83,7 +85,9 @@ def test_directions_without_variance_do_not_count():
 
 
 def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converged():
-    """The weak feature is still at the saddle when the gradient of the strong one, a million times larger, has vanished."""
+    """The weak feature is still at the saddle when the gradient of the strong one, a million times
+    larger, has vanished.
+    """
     moments = pt.Moments(jnp.diag(jnp.asarray([0.9e6, 0.8])), jnp.diag(jnp.asarray([1e6, 1.0])))
     start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=1e-3)
     options = {"solver": pt.simulation.implicit(), "stationarity": 1e-3, "record": 4}
@@ -94,7 +98,9 @@ def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converge
 
 
 def test_strengths_any_number_of_decades_apart_hide_no_saddle():
-    """The range of S is that of S scaled to unit diagonal: a weak feature that is not learned is one more direction to fall along."""
+    """The range of S is that of S scaled to unit diagonal: a weak feature that is not learned is
+    one more direction to fall along.
+    """
     for decades in (4, 8, 12) if jnp.result_type(float) == jnp.float64 else (4,):
         strength = jnp.asarray([10.0 ** (decades / 2), 10.0 ** (-decades / 2)])
         moments = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(strength)).moments()
@@ -140,7 +146,9 @@ def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_mi
 @pytest.mark.x64
 @pytest.mark.parametrize("width", range(1, 5))
 def test_excess_bounds_the_loss_above_the_minimum(width):
-    """It is three squares of the step, of which a turn towards a dropped mode costs the gap over the fraction, and all else one."""
+    """It is three squares of the step, of which a turn towards a dropped mode costs the gap over
+    the fraction, and all else one.
+    """
     for seed in range(4):
         moments = random_moments(jax.random.key(seed), FRACTIONS, condition=3.0)
         cross, second = np.asarray(moments.cross), np.asarray(moments.second)
@@ -155,7 +163,8 @@ def test_excess_bounds_the_loss_above_the_minimum(width):
         )
         cost = [*np.asarray(FRACTIONS), 0.0]
         share = float(found.excess) / (loss(moved.T @ moved) - loss(best))
-        # To first order in the distance, 1e-3, which is multiplied by the inverse of a gap of 0.1 at most.
+        # To first order in the distance, 1e-3, which is multiplied by the inverse of a gap of 0.1
+        # at most.
         assert (
             0.9 * 3
             <= share
@@ -179,7 +188,9 @@ def test_what_is_left_in_a_direction_without_signal_is_not_learned(eps):
 @pytest.mark.x64
 @pytest.mark.parametrize(("value", "left"), [(1e-12, 1e-24), (1e-30, 0.0)])
 def test_a_singular_value_below_the_rounding_of_the_largest_is_none(value, left):
-    """A decomposition returns it or zero, as it happens, and the layers below would be granted its root."""
+    """A decomposition returns it or zero, as it happens, and the layers below would be granted its
+    root.
+    """
     moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.0])), jnp.eye(2))
     whitening = whiten(moments.second)
     found = nearest_stationary(
@@ -210,7 +221,9 @@ def reporting(network, gradient):
 
 @pytest.mark.parametrize("loss", [spectral, MeanSquaredError()], ids=["contrastive", "regression"])
 def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
-    """At most all of it: a run of another objective may report more, or none where this one still has a gradient."""
+    """At most all of it: a run of another objective may report more, or none where this one still
+    has a gradient.
+    """
     pair = jnp.asarray([[0.5, 0.1], [0.1, 0.3]]), jnp.asarray([[1.0, 0.2], [0.2, 0.8]])
     data = pt.Moments(*pair) if loss is spectral else pt.TargetMoments(*pair)
     network = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=0.7)

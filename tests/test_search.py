@@ -1,4 +1,6 @@
-"""The random search for counterexamples: that it finds planted ones, shrinks them to small valid problems, and survives true claims."""
+"""The random search for counterexamples: that it finds planted ones, shrinks them to small valid
+problems, and survives true claims.
+"""
 
 import dataclasses
 import json
@@ -84,7 +86,9 @@ SHAPES = (drawing(3), drawing(4))
 
 
 def test_a_true_claim_survives():
-    """As many problems as asked for, shared among the shapes, and the numbers done so far reported one by one."""
+    """As many problems as asked for, shared among the shapes, and the numbers done so far reported
+    one by one.
+    """
     done = []
     result = search(toy(right, search=SHAPES), 7, progress=done.append)
     assert (result.survived, result.tried, result.outcomes, result.counterexample) == (
@@ -139,7 +143,9 @@ def test_every_try_is_another_problem():
 
 
 def test_a_longer_search_begins_as_a_shorter_one():
-    """Of each shape the same problems first, and then more: a larger N loses nothing that a smaller one found."""
+    """Of each shape the same problems first, and then more: a larger N loses nothing that a smaller
+    one found.
+    """
     claim = toy(right, search=SHAPES)
     few, many = (
         [numbers(p)["entries"] for p, _ in _tried(claim, tries, 0)] for tries in (5, 3 * BATCH)
@@ -215,7 +221,9 @@ def test_the_outcomes_that_are_no_violation_do_not_stop_a_search():
 
 
 def test_chance_is_shared_among_all_tries():
-    """Each significance test of a search has its share of `FAMILY_ERROR`; also when what was found is shrunk."""
+    """Each significance test of a search has its share of `FAMILY_ERROR`; also when what was found
+    is shrunk.
+    """
     levels = []
 
     def compare(predicted, measured, level=None):
@@ -261,7 +269,9 @@ def test_all_named_claims_are_searched(monkeypatch):
 
 
 def off_by(exact, other, visible=True):
-    """A claim whose networks of the closed form are off by so much beside 1, granted a tenth, and those with a weight off by so much."""
+    """A claim whose networks of the closed form are off by so much beside 1, granted a tenth, and
+    those with a weight off by so much.
+    """
     judged = lambda change: compare_values(jnp.ones(1), jnp.ones(1) + change, {"rounding": 0.1})
     return toy(
         right, search=SHAPES, exact=lambda p: (judged(exact), judged(other), jnp.asarray(visible))
@@ -331,8 +341,8 @@ def refuted(problem):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_shrunk_moments_are_moments(seed):
-    """0 <= C <= S on the way and at the end, where rounding would break it, and the network still fits: a counterexample that is no
-    problem at all refutes nothing.
+    """0 <= C <= S on the way and at the end, where rounding would break it, and the network still
+    fits: a counterexample that is no problem at all refutes nothing.
     """
     problem = harder((4, 3, 3, 3))(jax.random.key(seed))
     claim, asked = refuted(problem)
@@ -359,7 +369,9 @@ def test_shrunk_features_are_features(seed):
 
 
 def test_rounding_that_breaks_the_moments_is_passed_over():
-    """C <= S here only in the third digit: one and two digits are no moments, and are never tried."""
+    """C <= S here only in the third digit: one and two digits are no moments, and are never
+    tried.
+    """
     cross, second = jnp.array([[1.0, 0.5], [0.5, 1.0]]), jnp.array([[1.004, 0.496], [0.496, 1.004]])
     with pytest.raises(ValueError):
         Moments(rounder(cross, 2), rounder(second, 2) - 1e-3 * jnp.eye(2))
@@ -477,7 +489,9 @@ def test_a_small_search_finds_nothing(name):
 
 
 def test_a_wrong_power_of_the_singular_values_is_refuted():
-    """A false theory of the library's own problems: found at once, and shrunk to two layers with round numbers."""
+    """A false theory of the library's own problems: found at once, and shrunk to two layers with
+    round numbers.
+    """
     claim = narrowed("min-norm")
     power = with_power(lambda depth: 2 / (depth + 1))
     false = dataclasses.replace(claim, predict=lambda p: power(p, claim.predict(p)))
@@ -516,7 +530,9 @@ def test_search_finds_nothing_against_any_claim(name):
 
 @pytest.mark.slow
 def test_a_false_conjecture_of_a_user_is_refuted():
-    """A claim of trained networks without draws of its own: searched problem by problem, and its numbers rounded."""
+    """A claim of trained networks without draws of its own: searched problem by problem, and its
+    numbers rounded.
+    """
     sizes = (2, 2, 2)
 
     def draw(key):
@@ -539,7 +555,9 @@ def test_a_false_conjecture_of_a_user_is_refuted():
 
 
 def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
-    """A second moment whose least eigenvalue is below the rounding of its entries: the strong inputs magnify that of the network."""
+    """A second moment whose least eigenvalue is below the rounding of its entries: the strong
+    inputs magnify that of the network.
+    """
     cross = [
         [924.3695582596235, 1230169.039472142, 796093.622390638, 1133082.8162211226],
         [1230169.039472142, 1637132954.423534, 1059456921.9366083, 1507928714.676001],
@@ -564,7 +582,9 @@ def test_a_network_of_strengths_far_apart_is_not_violated_by_its_own_rounding():
 
 
 def test_a_condition_number_beyond_rounding_is_undecidable():
-    """The least weight of a layer is below the rounding of the largest: its logarithm is known to no precision."""
+    """The least weight of a layer is below the rounding of the largest: its logarithm is known to
+    no precision.
+    """
     fractions, strengths = (
         jnp.asarray([0.654, 0.881, 0.844, 0.65]),
         jnp.asarray([0.81, 2.91, 0.26, 1.4e-16]),
@@ -579,7 +599,9 @@ def test_a_condition_number_beyond_rounding_is_undecidable():
 
 
 def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():
-    """In float32, a singular vector by the plain decomposition has an error as large as the column of the strong input."""
+    """In float32, a singular vector by the plain decomposition has an error as large as the column
+    of the strong input.
+    """
     target = [
         [-0.0067769531, 15437.053711, -0.0012663528],
         [0.0109022642, 5954.0610352, -0.0007432569],
@@ -596,7 +618,9 @@ def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():
 
 
 def test_targets_that_vary_with_an_input_of_unseen_variance_are_no_counterexample():
-    """A moment of the target along a direction in which the second moment shows nothing: the loss moves with it, the map does not."""
+    """A moment of the target along a direction in which the second moment shows nothing: the loss
+    moves with it, the map does not.
+    """
     moments = TargetMoments(
         [[0.5, 0.0, 1e-9], [0.0, 0.3, -1e-9]], jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))
     )

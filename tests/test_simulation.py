@@ -1,4 +1,6 @@
-"""The simulators: what they conserve, how they end, what they record, and that nothing recompiles for a changed number."""
+"""The simulators: what they conserve, how they end, what they record, and that nothing recompiles
+for a changed number.
+"""
 
 import equinox as eqx
 import jax
@@ -72,7 +74,9 @@ def test_flow_is_the_limit_of_descent(network, moments):
 
 @pytest.mark.x64
 def test_discrete_law_over_many_steps(network, moments):
-    """Over 10^4 steps the imbalance follows its exact law to 1e-12, from the run's gradients alone."""
+    """Over 10^4 steps the imbalance follows its exact law to 1e-12, from the run's gradients
+    alone.
+    """
     steps, step, decay = 10_000, 0.01, 0.003
     trajectory = gradient_descent(
         network, moments, step=step, steps=steps, decay=decay, record=np.arange(steps + 1)
@@ -100,7 +104,9 @@ def test_discrete_law_over_many_steps(network, moments):
 
 @pytest.mark.x64
 def test_gap_of_descent_is_predicted(moments):
-    """From a balanced start, descent misses the law by O(step), and the imbalance it makes predicts the gap to second order."""
+    """From a balanced start, descent misses the law by O(step), and the imbalance it makes predicts
+    the gap to second order.
+    """
     start = pt.DeepLinear.balanced(jax.random.key(2), (4, 4, 4), scale=0.7)
     gaps, errors = [], []
     for step in (0.02, 0.01):
@@ -119,7 +125,9 @@ def test_gap_of_descent_is_predicted(moments):
 
 
 def test_drift_of_descent_is_bounded_by_its_squared_updates(network, moments):
-    """The reported drift bounds the change of the imbalance for plain descent, and is not vacuous."""
+    """The reported drift bounds the change of the imbalance for plain descent, and is not
+    vacuous.
+    """
     trajectory = gradient_descent(network, moments, step=0.05, steps=500)
     change = pt.measure.imbalance(trajectory.final)[0] - pt.measure.imbalance(network)[0]
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
@@ -129,7 +137,9 @@ def test_drift_of_descent_is_bounded_by_its_squared_updates(network, moments):
 
 @pytest.mark.parametrize("solver", [None, "implicit"])
 def test_flow_conserves_the_imbalance(network, moments, solver):
-    """Within the drift that the run itself reports, and within ten times its local tolerance a step."""
+    """Within the drift that the run itself reports, and within ten times its local tolerance a
+    step.
+    """
     trajectory = gradient_flow(
         network, moments, until=50.0, solver=None if solver is None else implicit()
     )
@@ -147,7 +157,9 @@ def test_flow_stops_when_stationary(network, moments):
 
 
 def test_flow_does_not_stop_at_a_saddle(moments):
-    """A start with one mode tiny waits at a saddle where the gradient almost vanishes, and goes on."""
+    """A start with one mode tiny waits at a saddle where the gradient almost vanishes, and goes
+    on.
+    """
     end = pt.theory.spectral(moments)
     vectors = jnp.linalg.eigh(end.gram)[1]
     start = pt.DeepLinear.aligned(vectors, [0.01, 0.5, 0.5, 0.5], (4, 4, 4))
@@ -168,7 +180,9 @@ def test_solver_failure_is_said(network, moments):
 
 
 def test_divergence_reports_the_last_finite_state(network, moments):
-    """The step at which it happened, and a record without a NaN that repeats the last finite state."""
+    """The step at which it happened, and a record without a NaN that repeats the last finite
+    state.
+    """
     trajectory = gradient_descent(network, moments, step=5.0, steps=100, record=101)
     assert bool(trajectory.ended == Ended.diverged)
     last = int(trajectory.ended_at)
@@ -233,7 +247,9 @@ def test_any_optimiser_descends(network, moments, optimiser):
 
 
 def test_stochastic_approaches_the_minimum():
-    """Fresh views with a small step reach the population minimum up to the fluctuations that the run reports."""
+    """Fresh views with a small step reach the population minimum up to the fluctuations that the
+    run reports.
+    """
     problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise([0.5, 0.2, 0.3]))
     network = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
     trajectory = stochastic(
@@ -278,7 +294,9 @@ def test_batch_flow_runs_on_views(network):
 
 
 def test_changed_numbers_do_not_recompile(moments):
-    """Other steps, decays, tolerances, starts and problems of the same shape reuse the compiled loop."""
+    """Other steps, decays, tolerances, starts and problems of the same shape reuse the compiled
+    loop.
+    """
     traces = {"now": 0}
 
     class Counted(type(pt.losses.spectral)):

@@ -1,4 +1,6 @@
-"""Powers, truncation and whitening: against SciPy, NumPy and 50 digits, and derivatives, also at ties, against finite differences."""
+"""Powers, truncation and whitening: against SciPy, NumPy and 50 digits, and derivatives, also at
+ties, against finite differences.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +77,8 @@ def test_derivative_agrees_with_finite_differences(name, exponent, eps):
         return scipy.linalg.fractional_matrix_power(np.asarray(x), exponent)
 
     difference = (power(a + h * direction) - power(a - h * direction)) / (2 * h)
-    # Third derivative of x^t on the spectrum over 6, with h^2, and rounding eps / h = h^2; quotients of nearby values add eps^(1/2) h.
+    # Third derivative of x^t on the spectrum over 6, with h^2, and rounding eps / h = h^2;
+    # quotients of nearby values add eps^(1/2) h.
     third = abs(exponent * (exponent - 1) * (exponent - 2)) * 0.2 ** (exponent - 3)
     np.testing.assert_allclose(slope, difference, atol=(third + 16) * h**2)
 
@@ -108,7 +111,9 @@ def test_reverse_mode_is_the_transpose_of_forward_mode(eps):
 
 
 def test_powers_of_a_diagonal_matrix_are_exact_over_the_whole_dtype():
-    """Entry by entry, where an eigenvalue of a full matrix errs by eps of the largest; equal entries count in their order."""
+    """Entry by entry, where an eigenvalue of a full matrix errs by eps of the largest; equal
+    entries count in their order.
+    """
     least, most = (
         float(jnp.finfo(jnp.result_type(float)).tiny) * 4,
         float(jnp.finfo(jnp.result_type(float)).max) / 4,
@@ -120,8 +125,8 @@ def test_powers_of_a_diagonal_matrix_are_exact_over_the_whole_dtype():
 
 
 def central(function, step):
-    """The difference of a curve at zero, a bound on its error, and the size of its values. Half the step errs by a third of the distance
-    from the whole one, to leading order.
+    """The difference of a curve at zero, a bound on its error, and the size of its values. Half the
+    step errs by a third of the distance from the whole one, to leading order.
     """
     wide, narrow = (
         (np.asarray(function(h)) - np.asarray(function(-h))) / (2 * h) for h in (step, step / 2)
@@ -200,7 +205,9 @@ def test_reverse_mode_of_a_truncation_is_the_transpose_of_forward_mode(eps):
 
 
 def reached(seed, d, r, decades):
-    """Whole combinations of r features at d strengths, powers of two over so many decades, and the features' variances: $S$ is exact."""
+    """Whole combinations of r features at d strengths, powers of two over so many decades, and the
+    features' variances: $S$ is exact.
+    """
     rng = np.random.default_rng(seed)
     rows = whole_rows(rng, d, r)
     strengths = 2.0 ** rng.permutation(np.linspace(0, decades * np.log2(10), d).round())
@@ -210,7 +217,9 @@ def reached(seed, d, r, decades):
 @pytest.mark.parametrize("decades", [0, 3, 12])
 @pytest.mark.parametrize(("d", "r"), [(3, 3), (3, 2), (4, 2)])
 def test_whitening_against_fifty_digits(d, r, decades, eps):
-    """Rank, pseudo-inverse, projector and S itself, to the error that is claimed, which strengths decades apart do not widen."""
+    """Rank, pseudo-inverse, projector and S itself, to the error that is claimed, which strengths
+    decades apart do not widen.
+    """
     mpmath = pytest.importorskip("mpmath")
     for seed in range(4):
         reach, variances = reached(seed, d, r, decades)
@@ -246,7 +255,8 @@ def test_whitening_against_fifty_digits(d, r, decades, eps):
         np.testing.assert_allclose(
             np.array(list(ones), float)[:-r], 0, atol=2 * float(found.rounding)
         )
-        # The condition is below 200, and the range, if there is less than all, leans by no more than that.
+        # The condition is below 200, and the range, if there is less than all, leans by no more
+        # than that.
         assert float(found.rounding) < 8 * d * eps * 200 * (200 if r < d else 1)
 
 
@@ -296,7 +306,9 @@ def test_whitening_leaves_out_inputs_without_variance(eps):
 
 @pytest.mark.parametrize("decades", [0, 6, 12])
 def test_inputs_without_variance_cost_no_digits(decades):
-    """The claimed error grows by the number of inputs, 5 for 3, and the norm of a projector of rank 3, however far apart strengths are."""
+    """The claimed error grows by the number of inputs, 5 for 3, and the norm of a projector of rank
+    3, however far apart strengths are.
+    """
     for seed in range(3):
         inner, second, _ = beside_nothing(seed, decades)
         assert float(whiten(second).rounding) < 1.1 * 5 / 3 * 3**0.5 * float(whiten(inner).rounding)
@@ -315,7 +327,9 @@ CURVES = {
 @pytest.mark.x64
 @pytest.mark.parametrize("name", CURVES)
 def test_derivative_of_whitening_agrees_with_finite_differences(name):
-    """Along a curve of second moments that keeps their rank: of the inverse root, the root and the projector."""
+    """Along a curve of second moments that keeps their rank: of the inverse root, the root and the
+    projector.
+    """
     factor = jnp.asarray(CURVES[name])
     direction = jnp.asarray(np.random.default_rng(0).standard_normal(factor.shape)) * jnp.abs(
         factor

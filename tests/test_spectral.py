@@ -1,4 +1,6 @@
-"""The closed-form minimiser: against brute force, 30-digit arithmetic and hand formulas, its symmetries, ties and derivatives."""
+"""The closed-form minimiser: against brute force, 30-digit arithmetic and hand formulas, its
+symmetries, ties and derivatives.
+"""
 
 import equinox as eqx
 import jax
@@ -18,7 +20,9 @@ FRACTIONS = np.array([0.9, 0.6, 0.3])
 
 
 def brute_force(moments, width, seed):
-    """Minimise over W by BFGS from a random start. Returns M, the loss, and how far M may still be from a minimiser."""
+    """Minimise over W by BFGS from a random start. Returns M, the loss, and how far M may still be
+    from a minimiser.
+    """
     cross, second = np.asarray(moments.cross), np.asarray(moments.second)
     d = len(second)
 
@@ -34,7 +38,8 @@ def brute_force(moments, width, seed):
         value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000}
     )
     w = result.x.reshape(width, d)
-    # Off the orbit of rotations the curvature is at least 4 (lambda_p - lambda_{p+1}) in whitened coordinates, S's least eigenvalue there.
+    # Off the orbit of rotations the curvature is at least 4 (lambda_p - lambda_{p+1}) in whitened
+    # coordinates, S's least eigenvalue there.
     gap = min(0.3, 1.0) * np.linalg.eigvalsh(second)[0]
     return w.T @ w, result.fun, 2 * np.linalg.norm(w) * np.linalg.norm(result.jac) / (4 * gap)
 
@@ -69,7 +74,8 @@ def test_agrees_with_thirty_digit_arithmetic(eps):
             kept = [0] * (3 - width) + list(fractions)[3 - width :]
             want = root * v * mpmath.diag(kept) * v.T * root
             result = spectral(Moments(np.array(cross, float), np.array(second, float)), width)
-            # Spectra of the example are within a factor 10 and the gaps above 0.1: conditioning below 100.
+            # Spectra of the example are within a factor 10 and the gaps above 0.1: conditioning
+            # below 100.
             np.testing.assert_allclose(
                 result.gram, np.array(want.tolist(), float), atol=100 * 16 * eps
             )
@@ -134,7 +140,9 @@ def test_a_narrow_network_keeps_the_largest_signal_fraction_not_the_strongest_fe
 
 
 def test_directions_without_variance_get_weight_zero(eps):
-    """Three features in five dimensions, mixed by orthonormal columns: the minimiser is that of the features, turned."""
+    """Three features in five dimensions, mixed by orthonormal columns: the minimiser is that of the
+    features, turned.
+    """
     q = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 3)))[0]
     result = spectral(feature_model(mixing=q))
     want = q * (PHI / (PHI**2 + SIGMA**2)) ** 2 @ q.T
@@ -233,7 +241,8 @@ def test_accuracy_on_ill_conditioned_moments_degrades_no_faster_than_the_conditi
 
 
 def copied(seed, d, r):
-    """Features that reach d inputs, each a whole combination of r features at a strength of its own, over three decades; moments are exact.
+    """Features that reach d inputs, each a whole combination of r features at a strength of its
+    own, over three decades; moments are exact.
 
     Returns the combinations `(d, r)`, and the features' cross and second moments.
     """
@@ -252,7 +261,9 @@ def copied(seed, d, r):
     "dtype", [jnp.float32, jnp.float64] if jnp.result_type(float) == jnp.float64 else [jnp.float32]
 )
 def test_rounding_bounds_the_error_of_the_gram_and_not_by_much(d, r, dtype):
-    """Against 50 digits, for second moments of every input and of fewer features than inputs, whose range leans to the strongest."""
+    """Against 50 digits, for second moments of every input and of fewer features than inputs, whose
+    range leans to the strongest.
+    """
     mpmath = pytest.importorskip("mpmath")
     shares = []
     for seed in range(12):
@@ -276,7 +287,8 @@ def test_rounding_bounds_the_error_of_the_gram_and_not_by_much(d, r, dtype):
             shares.append(float(error) / float(result.rounding))
             assert int(result.kept) == width
     assert max(shares) <= 1
-    # A first-order bound on the worst of all roundings, of which these are some: a thousand times wider at the most.
+    # A first-order bound on the worst of all roundings, of which these are some: a thousand times
+    # wider at the most.
     assert max(shares) > 1e-3
 
 
@@ -355,7 +367,9 @@ def test_vmap_and_jit_give_what_a_loop_gives(eps):
 @pytest.mark.parametrize("width", [None, 2])
 @pytest.mark.parametrize("phi", [[0.5, 1.0, 3.0], [1.0, 1.0, 0.2]], ids=["apart", "two tied"])
 def test_derivative_of_the_weights_is_the_analytic_one_also_at_ties(phi, width, eps):
-    """dw/dsigma of phi / (phi^2 + sigma^2), for the kept features, at every layer; nothing for the dropped one."""
+    """dw/dsigma of phi / (phi^2 + sigma^2), for the kept features, at every layer; nothing for the
+    dropped one.
+    """
     phi, sigma, depth = np.array(phi), np.full(3, 0.5), 3
 
     def weights(s):

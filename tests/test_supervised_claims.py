@@ -1,4 +1,6 @@
-"""The claims on classes, regression and read-outs: how exactly they hold, what their premises are, and the negatives they state."""
+"""The claims on classes, regression and read-outs: how exactly they hold, what their premises are,
+and the negatives they state.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -42,7 +44,9 @@ def test_regression_follows_its_closed_form_to_a_hundred_millionth(name):
 
 @by_claim(["sl-retention", "subclass-retention"])
 def test_exponents_fitted_over_two_decades_are_those_of_the_law(name):
-    """Within two per cent, at every layer, by a straight line through all records of the last two decades."""
+    """Within two per cent, at every layer, by a straight line through all records of the last two
+    decades.
+    """
     problem, run = side(name, 0)
     times, weights = np.asarray(run.fine.times[:-1]), np.asarray(run.fine.weights())[:-1, :, -1]
     late = times >= 0.999 * times[-1] / 100
@@ -67,7 +71,9 @@ def test_a_collapsed_subclass_is_absent_from_every_layer(name):
 
 @by_claim(["shift"])
 def test_a_single_output_makes_all_layers_equivalent(name):
-    """Whatever the read-out is fitted on; with an output for every direction they differ, and lower ones do better if it is refitted."""
+    """Whatever the read-out is fitted on; with an output for every direction they differ, and lower
+    ones do better if it is refitted.
+    """
     for number, equal in ((1, True), (0, False)):
         problem, (_, run) = side(name, number)
         for fitted in problem.fitted:

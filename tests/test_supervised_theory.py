@@ -1,4 +1,6 @@
-"""Supervised contrastive and supervised learning in closed form: against brute force, quadrature and degenerate inputs."""
+"""Supervised contrastive and supervised learning in closed form: against brute force, quadrature
+and degenerate inputs.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +34,9 @@ MODES = [(1.0, 0.7, 1e-3), (0.4, 2.0, 1.5), (0.0, 0.6, 1.0), (2.0, 0.5, 0.3)]
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
 def test_a_mode_moves_as_the_equation_says(depth):
-    """Against a Runge-Kutta solution, from below and above the end, and without signal; odd depths are half-integers below."""
+    """Against a Runge-Kutta solution, from below and above the end, and without signal; odd depths
+    are half-integers below.
+    """
     times = np.array([0.3, 2.0, 9.0])
     a, q, start = (np.array(x)[:, None] for x in zip(*MODES, strict=True))
     want = [
@@ -152,7 +156,9 @@ def test_the_full_minimiser_is_least_squares():
 
 @pytest.mark.x64
 def test_a_width_below_the_rank_is_cut_in_the_metric_of_the_inputs():
-    """Alternating least squares from many starts finds no less, and ends at the same map; plain truncation of A S^-1 is worse."""
+    """Alternating least squares from many starts finds no less, and ends at the same map; plain
+    truncation of A S^-1 is worse.
+    """
     _, _, moments = task(1)
     a, s, rng = np.asarray(moments.target), np.asarray(moments.second), np.random.default_rng(2)
     loss = lambda w: np.trace(w @ s @ w.T) / 2 - np.sum(w * a) + float(moments.power) / 2
@@ -212,7 +218,9 @@ def test_two_classes_weigh_a_subclass_as_the_discriminant_does(phi_c, phi_s, sig
 
 
 def test_collapse_is_exact_in_every_layer():
-    """Without noise of the class, or correlation, the subclass has weight zero to the bit; else the same ratio in all layers."""
+    """Without noise of the class, or correlation, the subclass has weight zero to the bit; else the
+    same ratio in all layers.
+    """
     for sigma_c, r in ((0.0, 0.7), (0.8, 0.0)):
         weights = th.subclass_weights([1.0, 2.0], [sigma_c, 0.5], r, 4)
         assert (np.asarray(weights[:, 1]) == 0).all()
@@ -262,7 +270,9 @@ def test_a_collapsing_direction_alone_follows_the_law_of_vanishing_features():
 
 
 def test_accuracy_needs_the_gram_alone(eps):
-    """Another factorisation of the same Grams, and the solve on the layers themselves, give the same accuracies."""
+    """Another factorisation of the same Grams, and the solve on the layers themselves, give the
+    same accuracies.
+    """
     groups = Groups.signs([1.0, 0.8, 0.5], [0.3, 0.6, 0.2], [0.5, -0.2], balance=0.3)
     network = DeepLinear.init(KEY, (3, 5, 2))
     found = th.group_accuracy(measure.layer_grams(network), groups, groups.read(1), 0.2)
@@ -276,7 +286,9 @@ def test_accuracy_needs_the_gram_alone(eps):
 
 @pytest.mark.x64
 def test_accuracy_is_that_of_a_fitted_probe_on_noisy_layers():
-    """Inputs are drawn, layers computed and blurred, least squares fitted, and its errors on each group counted."""
+    """Inputs are drawn, layers computed and blurred, least squares fitted, and its errors on each
+    group counted.
+    """
     groups = Groups.signs([1.0, 0.8], [0.5, 0.6], [0.4])
     network, n, blur = DeepLinear.init(KEY, (2, 3, 2)), 60_000, 0.4
     x, group = groups.sample(KEY, n)

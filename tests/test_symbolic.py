@@ -1,4 +1,6 @@
-"""Every formula proved by algebra, every near miss of it not, and the library's numbers equal to the proved formulas."""
+"""Every formula proved by algebra, every near miss of it not, and the library's numbers equal to
+the proved formulas.
+"""
 
 import contextlib
 import importlib
@@ -44,7 +46,9 @@ def test_the_proof_of_every_near_miss_fails(name):
 
 
 def changed(expression: sp.Basic, bound: tuple = ()) -> Iterator[sp.Basic]:
-    """The expression with one occurrence of a number increased, or of a symbol doubled, in every way."""
+    """The expression with one occurrence of a number increased, or of a symbol doubled, in every
+    way.
+    """
     if isinstance(expression, sp.Sum):
         index = tuple(limit[0] for limit in expression.limits)
         yield from (
@@ -206,7 +210,8 @@ def test_latex_is_complete_and_has_no_python_in_it(name):
         assert "<math" in latex2mathml.converter.convert(latex)
     assert "=" in statement.latex()
     for latex in formulas[: 1 + len(statement.conditions)]:
-        # Once commands and what they set upright are gone, no word is left: only single letters and pairs of indices.
+        # Once commands and what they set upright are gone, no word is left: only single letters and
+        # pairs of indices.
         plain = re.sub(
             r"\\(begin|end)\{\w+\}|\\(mathrm|operatorname)\{\w+\}|\\[a-zA-Z]+", " ", latex
         )
@@ -331,9 +336,11 @@ def points(name: str, number: int) -> Iterator[dict[sp.Symbol, float | int]]:
             yield at
 
 
-# The slopes that a bias is made of are differences over a standard deviation, of relative size n^(-1/2), and leave O(1/n).
+# The slopes that a bias is made of are differences over a standard deviation, of relative size
+# n^(-1/2), and leave O(1/n).
 BIAS = 1e-6
-# Each function computes to a few roundings; the largest amplification is that of a minimum close to where it disappears.
+# Each function computes to a few roundings; the largest amplification is that of a minimum close to
+# where it disappears.
 ROUNDINGS = 2.0**-40
 
 NUMERIC = [name for name in NAMES if STATEMENTS[name].numeric]
@@ -441,7 +448,8 @@ def test_other_modules_are_refused():
 def test_sympy_is_loaded_with_the_first_statement_and_jax_is_not():
     source = (
         "import sys, projhead_theory; assert 'sympy' not in sys.modules\n"
-        "projhead_theory.symbolic.statements(); assert 'sympy' in sys.modules and 'jax' not in sys.modules"
+        "projhead_theory.symbolic.statements(); "
+        "assert 'sympy' in sys.modules and 'jax' not in sys.modules"
     )
     result = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=False

@@ -1,4 +1,6 @@
-"""The threshold law, against the differential equation solved by SciPy, and against what it must reduce to."""
+"""The threshold law, against the differential equation solved by SciPy, and against what it must
+reduce to.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,9 @@ def integrate(w, b, phi, rho, times):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 def test_law_time_invariants_and_limit_against_the_differential_equation(depth):
-    """From an unbalanced start: all amplitudes at the last one's, when that is, what stays, and where it ends."""
+    """From an unbalanced start: all amplitudes at the last one's, when that is, what stays, and
+    where it ends.
+    """
     (w, b), times = start(depth), np.array([0.0, 0.05, 0.2, 0.6])
     seen, weights = zip(
         *(integrate(w[:, i], b[:, i], PHI[i], RHO[i], times) for i in range(3)), strict=True
@@ -90,7 +94,9 @@ def test_two_layers_in_closed_form():
 
 @given(st.floats(0.2, 3.0), st.floats(0.3, 2.0), st.floats(0.0, 0.5), st.integers(2, 4))
 def test_from_equal_weights_the_layer_wise_law_returns(phi, equal, cut, depth):
-    """A_l = phi^(1 - l/L) (A_L + b_L)^(l/L); b_1 never matters, and without b_L it is the linear root law."""
+    """A_l = phi^(1 - l/L) (A_L + b_L)^(l/L); b_1 never matters, and without b_L it is the linear
+    root law.
+    """
     b = np.zeros((depth, 1))
     b[0], b[-1] = 0.3, cut
     w = np.full((depth, 1), equal)
@@ -122,7 +128,9 @@ def test_a_disrupted_feature_is_kept_below():
 
 
 def test_reach_by_brute_force():
-    """The strengths at which each layer starts to respond, on a fine grid; the window of two layers as in the paper."""
+    """The strengths at which each layer starts to respond, on a fine grid; the window of two layers
+    as in the paper.
+    """
     w, b = start(4)
     b[2] = 0.07
     reach = np.asarray(theory.threshold_reach(w, b))
@@ -145,7 +153,9 @@ def test_a_feature_that_is_not_active_keeps_its_start():
 
 
 def test_between_layers_beyond_the_second_squares_are_not_conserved():
-    """A threshold in layer 3 of 4: no combination w_3^2 - w_4^2 + c ln(x + w_2) stays, so the statement ends where it says."""
+    """A threshold in layer 3 of 4: no combination w_3^2 - w_4^2 + c ln(x + w_2) stays, so the
+    statement ends where it says.
+    """
     w, b = start(4)
     b[2] = 0.2
     _, weights = integrate(w[:, 0], b[:, 0], 1.0, 0.64, np.array([0.0, 0.1, 0.2, 0.4]))
@@ -157,7 +167,8 @@ def test_between_layers_beyond_the_second_squares_are_not_conserved():
     assert np.ptp(rates) > 1e-2 * abs(rates).max() > 1e-4
     with pytest.raises(
         ValueError,
-        match=r"^thresholds: got .*; want zeros in layers 3 to L - 1: with others there is no closed form",
+        match=r"^thresholds: got .*; want zeros in layers 3 to L - 1: "
+        "with others there is no closed form",
     ):
         theory.threshold_law(np.ones(3), w, b, PHI)
 

@@ -1,45 +1,8 @@
-"""The engine of verification: verdicts, claims with their controls, searches, suites. It knows no theory and no simulation."""
+"""Engine of verification: verdicts, claims with their controls, searches and suites.
 
-from ._check import check
-from ._claim import (
-    FAMILY_ERROR,
-    Claim,
-    ClaimResult,
-    Control,
-    ControlResult,
-    Measured,
-    Trial,
-    compare_measured,
-    numbers,
-)
-from ._registry import Registry
-from ._search import ExactResult, SearchResult, rounded, search, search_both, search_exact, shrink
-from ._suite import check_all, family_level
-from ._verdict import Outcome, Verdict, compare_values, judge
+It depends on no theory and on no simulation.
+"""
 
-__all__ = [
-    "FAMILY_ERROR",
-    "Claim",
-    "ClaimResult",
-    "Control",
-    "ControlResult",
-    "ExactResult",
-    "Measured",
-    "Outcome",
-    "Registry",
-    "SearchResult",
-    "Trial",
-    "Verdict",
-    "check",
-    "check_all",
-    "compare_measured",
-    "compare_values",
-    "family_level",
-    "judge",
-    "numbers",
-    "rounded",
-    "search",
-    "search_both",
-    "search_exact",
-    "shrink",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""One claim tried on its problems, with its controls."""
+"""Check of one claim on its problems, with its controls."""
 
 import dataclasses
 import time
@@ -25,13 +25,38 @@ def check(
 ) -> ClaimResult:
     """Run one claim with its controls. Every draw follows from `seed`.
 
-    **Arguments:** `claim`; `seed`; `quick`: try only the claim's first few problems, and those of its controls; `level`:
-    of each significance test, by default such that chance fails any of this claim's with probability `FAMILY_ERROR`;
-    `progress`: called with the name of each problem and control before it runs.
+    **Arguments:**
 
-    **Returns:** a `ClaimResult`. If a trial is violated, its problem is shrunk to a small one that still is.
+    - `claim`: the claim to check.
+    - `seed`: the seed of all draws.
+    - `quick`: try only the claim's first few problems, and its controls on these.
+    - `level`: the level of each significance test. By default chance fails any test of this claim
+        with probability `FAMILY_ERROR`.
+    - `progress`: called with the name of each problem and control before it runs.
 
-    **Raises:** `ValueError` if the claim has no problems, or a control is to be tried on one that does not exist.
+    **Returns:** a `ClaimResult`. If a trial is violated, its problem is shrunk to a small one that
+    still violates the claim.
+
+    **Raises:** `ValueError` if the claim has no problems, or if a control names a problem that does
+    not exist.
+
+    !!! example
+
+        ```pycon
+        >>> treble = pt.claims.Control("treble", "predicts 3x", predict=lambda x, own: 3 * x)
+        >>> claim = pt.claims.Claim(
+        ...     "double",
+        ...     "A number added to itself is its double.",
+        ...     problems=lambda key: jax.random.uniform(key, (3, 1)),
+        ...     predict=lambda x: 2 * x,
+        ...     measure=lambda x: pt.claims.Measured(x + x, {"rounding": 1e-15}),
+        ...     controls=(treble,),
+        ... )
+        >>> result = pt.claims.check(claim)
+        >>> result.outcome, result.verified
+        ('holds', True)
+
+        ```
     """
     begin = time.perf_counter()
     problems = _problems(claim, seed, quick)

@@ -1,4 +1,4 @@
-"""A claim: a statement, the check that could refute it, and the controls that show the check can."""
+"""Claims: a statement, the check that could refute it, and controls that show that it can."""
 
 import dataclasses
 import functools
@@ -16,14 +16,18 @@ from .._plain import plain
 from ._verdict import Verdict, compare_values
 
 FAMILY_ERROR = 1e-3
-"""The probability that chance alone fails any significance test of a whole run of claims."""
+"""Probability that chance alone fails any significance test of a whole run of claims."""
 
 
 class Measured(eqx.Module):
-    """What a simulation measured.
+    """Measurement of a simulation, with bounds on its own errors.
 
-    `value`: `(k,)` or `(k, m)`; `errors`: named bounds on what the simulation itself may be off by, absolute, each `(k,)`
-    or a number; `effect`, `premises`, `settled`, `finite`: as in `Verdict`.
+    **Arguments:**
+
+    - `value`: `(k,)` or `(k, m)`.
+    - `errors`: named absolute bounds on the errors of the simulation itself, each `(k,)` or a
+        number.
+    - `effect`, `premises`, `settled`, `finite`: as in `Verdict`.
     """
 
     value: Float[Array, "k *m"]
@@ -35,7 +39,7 @@ class Measured(eqx.Module):
 
 
 def compare_measured(predicted: Any, measured: Measured) -> Verdict:
-    """The comparison of a claim that states none: row by row, relative to the prediction."""
+    """Default comparison of a claim: row by row, relative to the prediction."""
     m = measured
     return compare_values(
         predicted,
@@ -50,13 +54,20 @@ def compare_measured(predicted: Any, measured: Measured) -> Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """The claim's own check with one thing replaced; it must come back as `expects`.
+    """The claim's own check with one thing replaced; its outcome must be `expects`.
 
-    What is replaced: `problem`, a function of the problem; `predict`, a function of the problem and of the claim's own
-    prediction for it; `measure`, a function of the problem and of the claim's own measurement. `on` is the number of
-    the problem it is tried on. The premise a control breaks is waived, unless it expects `premise_failed`. A control that
-    replaces the prediction alone is decided on the claim's own run: if the claim holds there, the run has converged as far as the
-    comparison needs it.
+    The premise that a control breaks is waived, unless it expects `premise_failed`. A control that
+    replaces the prediction alone is decided on the claim's own run: if the claim holds there, the
+    run has converged as far as the comparison needs.
+
+    **Arguments:**
+
+    - `name`, `breaks`: its name, and the change it makes, in words.
+    - `problem`: a function of the problem, which replaces it.
+    - `predict`: a function of the problem and of the claim's own prediction, which it replaces.
+    - `measure`: a function of the problem and of the claim's own measurement, which it replaces.
+    - `expects`: the name of the outcome that catches the control.
+    - `on`: the number of the problem on which it is tried.
     """
 
     name: str
@@ -70,18 +81,50 @@ class Control:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    r"""A statement that can fail.
+    """A statement that can fail.
 
-    **Arguments:** `name`; `statement`, in words; `problems`: a function of a key that yields what the claim is tried on,
-    any PyTrees, fixed ones first, then random ones; `predict(problem)`: theory alone; `measure(problem)`: simulation
-    alone, a `Measured` unless `compare` takes something else; `controls`; `compare(prediction, measurement)`: a
-    `Verdict`; `latex`: the statement as a formula; `hypotheses`; `source`; `search`: functions of a key, one for each
-    shape, that draw harder problems for the random search (jit- and vmap-able); `quick`: how many of the problems a
-    quick run tries; `tests`: how many significance tests `compare` makes, each at the keyword `level` it then takes; `sharpness`: for each
-    kind of row, its label with `#` for numbers, a ceiling for the tolerance over the effect on any problem, and a floor for the largest
-    discrepancy over the tolerance: a tolerance that outgrows either hides what it should see; `exact(problem)`: the verdicts on a network
-    set to the closed form itself, and on one of which a weight is off by ten tolerances, and whether those are less than the effect (jit-
-    and vmap-able).
+    **Arguments:**
+
+    - `name`: its name.
+    - `statement`: the statement in words.
+    - `problems`: a function of a key that yields the problems on which the claim is tried, any
+        PyTrees, fixed ones first, then random ones.
+    - `predict`: maps a problem to its prediction, from theory alone.
+    - `measure`: maps a problem to its measurement, from simulation alone: a `Measured`, unless
+        `compare` takes something else.
+    - `controls`: the controls.
+    - `compare`: maps a prediction and a measurement to a `Verdict`.
+    - `latex`: the statement as a formula.
+    - `hypotheses`: its hypotheses in words.
+    - `source`: the place in the paper, or `"conjecture"`.
+    - `search`: functions of a key, one for each shape, that draw harder problems for the random
+        search (jit- and vmap-able).
+    - `quick`: the number of problems that a quick run tries.
+    - `tests`: the number of significance tests that `compare` makes, each at the keyword `level`,
+        which it then takes.
+    - `sharpness`: for each kind of row, its label with `#` for numbers: a ceiling for the tolerance
+        over the effect on any problem, and a floor for the largest discrepancy over the tolerance.
+        A tolerance beyond either hides the differences it should resolve.
+    - `exact`: three results for a problem (jit- and vmap-able): the verdict on a network set to
+        the closed form, the verdict on a network with one weight off by ten tolerances, and true
+        if ten tolerances are less than the effect.
+
+    !!! example
+
+        ```pycon
+        >>> claim = pt.claims.Claim(
+        ...     name="odd-sum",
+        ...     statement="The first n odd numbers sum to the square of n.",
+        ...     problems=lambda key: [3, 5, 8],
+        ...     predict=lambda n: jnp.asarray([n**2.0]),
+        ...     measure=lambda n: pt.claims.Measured(
+        ...         jnp.sum(jnp.arange(1.0, 2 * n, 2), keepdims=True), {"rounding": 1e-9}
+        ...     ),
+        ... )
+        >>> claim.judge(5).name
+        'holds'
+
+        ```
     """
 
     name: str
@@ -101,11 +144,11 @@ class Claim:
     exact: Callable[[Any], tuple[Verdict, Verdict, Bool[Array, ""]]] | None = None
 
     def judge(self, problem: Any) -> Verdict:
-        """The verdict on one problem."""
+        """Verdict on one problem."""
         return self.compare(self.predict(problem), self.measure(problem))
 
     def at_level(self, level: float) -> "Claim":
-        """The same claim, each of its significance tests made at this level."""
+        """The same claim with each of its significance tests at this level."""
         return (
             dataclasses.replace(self, compare=functools.partial(self.compare, level=level))
             if self.tests
@@ -115,7 +158,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One problem, and the verdict on it."""
+    """One problem and the verdict on it."""
 
     problem: Any
     verdict: Verdict
@@ -130,7 +173,7 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class ControlResult:
-    """What a control came back as."""
+    """A control and the verdict on it."""
 
     control: Control
     verdict: Verdict
@@ -153,7 +196,10 @@ class ControlResult:
 
 @dataclasses.dataclass(frozen=True)
 class ClaimResult:
-    """The trials of a claim and its controls, the smallest counterexample if it was violated, and how long all took."""
+    """Trials of a claim and its controls, with the smallest counterexample if it was violated.
+
+    `seconds` is the wall-clock time of all of them.
+    """
 
     claim: Claim
     trials: tuple[Trial, ...]
@@ -167,12 +213,18 @@ class ClaimResult:
 
     @property
     def holds(self) -> bool:
-        """Whether every problem's verdict holds; a claim with an uncaught control is not verified even so."""
+        """True if every problem's verdict holds.
+
+        A claim with an uncaught control is not verified even so.
+        """
         return all(v.name == "holds" for v in self.verdicts)
 
     @property
     def verified(self) -> bool:
-        """Whether the claim holds and has controls, all of which were caught: a check that nothing fails shows nothing."""
+        """True if the claim holds and has controls, all of which were caught.
+
+        A check that nothing fails shows nothing.
+        """
         return self.holds and bool(self.controls) and all(c.caught for c in self.controls)
 
     @property
@@ -181,7 +233,7 @@ class ClaimResult:
 
     @property
     def blunt(self) -> tuple[str, ...]:
-        """Rows whose tolerance is wider than the claim's `sharpness` allows, in float64; one sentence each."""
+        """Rows whose tolerance exceeds the claim's `sharpness` in float64, one sentence each."""
         found: dict[str, tuple[float, float]] = {}
         for verdict in self.verdicts:
             here = verdict.on_host
@@ -190,9 +242,8 @@ class ClaimResult:
                 share = np.where(here.tolerance == 0, np.inf, here.discrepancy / here.tolerance)
             for label, *ratios in zip(verdict.labels, width.tolist(), share.tolist(), strict=True):
                 kind = re.sub(r"\d+", "#", label)
-                found[kind] = tuple(
-                    max(pair) for pair in zip(found.get(kind, (0.0, 0.0)), ratios, strict=True)
-                )  # type: ignore[assignment]
+                before = found.get(kind, (0.0, 0.0))
+                found[kind] = (max(before[0], ratios[0]), max(before[1], ratios[1]))
         said = []
         for kind, (width, share) in found.items():
             ceiling, floor = self.claim.sharpness.get(kind, (np.inf, 0.0))
@@ -206,7 +257,10 @@ class ClaimResult:
 
     @property
     def worst(self) -> Trial:
-        """The trial that decides: a violated one if there is any, else one that does not hold, else that nearest to its tolerance."""
+        """The deciding trial: a violated one, else one that does not hold, else the closest.
+
+        The closest trial has the largest discrepancy in units of its tolerance.
+        """
 
         def badness(trial: Trial) -> tuple[bool, bool, float]:
             name = trial.verdict.name

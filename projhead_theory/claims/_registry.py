@@ -1,34 +1,43 @@
-"""Claims by name."""
+"""Registry of claims by name."""
+
+from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
+import pydoc
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING
 
-from ._claim import Claim
+if TYPE_CHECKING:
+    from ._claim import Claim
 
 
-class Registry(MutableMapping[str, Claim]):
-    """Claims by name, each imported when it is first asked for.
+class Registry(MutableMapping[str, "Claim"]):
+    """Claims by name, each imported on its first use.
 
     **Arguments:**
 
-    - `modules`: the name of a claim and of the module whose `CLAIM` it is, in the order in which claims are listed.
+    - `modules`: for each claim, in the order in which claims are listed, its name and the module
+        whose `CLAIM` it is.
     """
 
     def __init__(self, modules: Mapping[str, str]):
-        self._claims: dict[str, Claim | str] = dict(modules)
+        self._modules = dict(modules)
+        self._claims: dict[str, Claim | None] = dict.fromkeys(modules)
 
     def __getitem__(self, name: str) -> Claim:
-        found = self._claims[name]
-        if isinstance(found, str):
-            found = self._claims[name] = importlib.import_module(found).CLAIM
-        return found
+        claim = self._claims[name]
+        if claim is None:
+            claim = self._claims[name] = importlib.import_module(self._modules[name]).CLAIM
+        return claim
 
     def __setitem__(self, name: str, claim: Claim) -> None:
         self._claims[name] = claim
+        self._modules.pop(name, None)
 
     def __delitem__(self, name: str) -> None:
         del self._claims[name]
+        self._modules.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._claims)
@@ -38,6 +47,17 @@ class Registry(MutableMapping[str, Claim]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._claims
+
+    def summary(self, name: str) -> str:
+        """One line on a claim: that of its file, which is read and not imported, or its statement.
+
+        **Raises:** `KeyError` for an unknown name.
+        """
+        if name not in self._modules:
+            return self[name].statement
+        spec = importlib.util.find_spec(self._modules[name])
+        line = pydoc.synopsis(spec.origin) if spec and spec.origin else ""
+        return (line or "").partition(": ")[2]
 
     def register(self, claim: Claim) -> Claim:
         """Add a claim under its name.
@@ -51,8 +71,8 @@ class Registry(MutableMapping[str, Claim]):
         self[claim.name] = claim
         return claim
 
-    def find(self, names: Sequence[str] = ()) -> list[Claim]:
-        """The claims of these names, all if none is given.
+    def known(self, names: Sequence[str] = ()) -> list[str]:
+        """These names, each once, or all names if none is given.
 
         **Raises:** `ValueError` with the nearest name for one that is unknown.
         """
@@ -62,4 +82,11 @@ class Registry(MutableMapping[str, Claim]):
                 raise ValueError(
                     f"claim: got {name!r}, which is unknown; did you mean {near[0]!r}?"
                 )
-        return [self[name] for name in dict.fromkeys(names)] or list(self.values())
+        return list(dict.fromkeys(names)) or list(self)
+
+    def find(self, names: Sequence[str] = ()) -> list[Claim]:
+        """Claims of these names, or all claims if none is given.
+
+        **Raises:** as `known`.
+        """
+        return [self[name] for name in self.known(names)]

@@ -1,4 +1,4 @@
-"""Random search for counterexamples, and shrinking of what it finds."""
+"""Random search for counterexamples, and shrinking of those found."""
 
 import dataclasses
 import functools
@@ -18,17 +18,20 @@ from ._verdict import NAMES, Outcome
 
 BATCH = 25
 EXACT = 200
-"""Problems that are judged at once, with and without training."""
+"""Numbers of problems judged at once, with training (`BATCH`) and without (`EXACT`)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExactResult:
-    """What the check of a claim makes of networks set to the closed form, and of those with one weight off by ten tolerances.
+    """Outcomes of a claim's check on networks set to the closed form, and on their mutants.
 
-    - `outcomes`: of the exact ones.
-    - `off`: of the others, where the exact one holds and ten tolerances are less than the effect.
-    - `false_alarm`: an exact one that is violated.
-    - `missed`: one with a weight off that holds, or cannot be decided.
+    A mutant is such a network with one weight off by ten tolerances.
+
+    - `outcomes`: numbers of exact networks by outcome.
+    - `off`: numbers of mutants by outcome, where the exact network holds and ten tolerances are
+        less than the effect.
+    - `false_alarm`: an exact network that is violated.
+    - `missed`: a mutant that holds, or cannot be decided.
     """
 
     claim: Claim
@@ -65,8 +68,11 @@ class ExactResult:
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """What a random search of one claim found: how many problems came back as what, and the smallest counterexample; and `exact`, the same
-    of networks that need no training, if those were tried.
+    """Result of a random search of one claim.
+
+    - `outcomes`: numbers of problems by outcome.
+    - `counterexample`: the smallest counterexample.
+    - `exact`: the result on networks that need no training, if these were tried.
     """
 
     claim: Claim
@@ -102,12 +108,19 @@ class SearchResult:
 def search(
     claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
 ) -> SearchResult:
-    """Try to break a claim on `tries` random problems; the first one found is shrunk to a small one.
+    """Try to break a claim on random problems; the first counterexample is shrunk to a small one.
 
-    Problems of one shape run as one batch, so each shape compiles once. A claim without `search` draws from its own
-    random problems, one by one.
+    Problems of one shape run as one batch, so each shape compiles once. A claim without `search`
+    draws from its own random problems, one by one.
 
-    **Arguments:** `claim`; `tries`; `seed`: every draw follows from it; `progress`: called with the number done so far.
+    **Arguments:**
+
+    - `claim`: the claim to break.
+    - `tries`: the number of problems.
+    - `seed`: the seed of all draws.
+    - `progress`: called with the number of problems done so far.
+
+    **Returns:** a `SearchResult`.
 
     **Raises:** `ValueError` for fewer than one try.
     """
@@ -119,7 +132,8 @@ def search(
     for problem, name in _tried(judged, tries, seed):
         trial = None
         if name == "violated":
-            # A batch may round otherwise than one problem by itself, which is what a reader can run again.
+            # A batch may round otherwise than one problem alone, and a reader can run the latter
+            # again.
             trial = Trial(problem, judged.judge(problem))
             name = trial.verdict.name
         outcomes[name] += 1
@@ -142,7 +156,10 @@ Draw = Callable[[Any], Any]
 def search_both(
     claim: Claim, tries: int, seed: int = 0, progress: Callable[[int], None] = lambda done: None
 ) -> SearchResult:
-    """`search`; and, if the claim has `exact` and nothing was found, `search_exact` on as many problems."""
+    """Run `search`, then `search_exact` on as many problems.
+
+    The second runs only if the claim has `exact` and the first found no counterexample.
+    """
     result = search(claim, tries, seed, progress)
     if claim.exact is None or not result.survived:
         return result
@@ -153,17 +170,20 @@ def search_both(
 def search_exact(
     claim: Claim, tries: int, seed: int = 0, draws: Sequence[Draw] | None = None
 ) -> ExactResult:
-    """Try the check of a claim on networks that need no training: those of the closed form itself, which it must pass, and those of which
-    one weight is off by ten tolerances, which it must not.
+    """Try a claim's check on networks that need no training, and on their mutants.
 
-    Cheap, so that tens of thousands of problems take minutes. Stops at the first false alarm, or the first that is missed.
+    The check must pass the networks of the closed form itself, and must fail the same networks with
+    one weight off by ten tolerances. It is cheap: tens of thousands of problems take minutes. It
+    stops at the first false alarm, or at the first mutant that is missed.
 
     **Arguments:**
 
-    - `claim`: one that has `exact`.
+    - `claim`: a claim that has `exact`.
     - `tries`: the number of problems, shared among the shapes.
-    - `seed`: every draw follows from it.
-    - `draws`: functions of a key that draw problems, one a shape; by default those of the claim.
+    - `seed`: the seed of all draws.
+    - `draws`: functions of a key that draw problems, one a shape; by default the claim's `search`.
+
+    **Returns:** an `ExactResult`.
 
     **Raises:** `ValueError` for fewer than one try, or a claim without `exact`.
     """
@@ -244,10 +264,11 @@ def _names(outcomes: Any) -> list[str]:
 
 
 def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -> Trial:
-    """The smallest problem found that still refutes the claim.
+    """Smallest problem found that still refutes the claim.
 
-    A problem may offer simpler ones by a method `shrinks()` that yields functions without arguments; one that has none
-    is offered with rounder numbers. The first that is still violated replaces it, until none is, or tries or time run out.
+    A problem may offer simpler ones by a method `shrinks()` that yields functions without
+    arguments; a problem without this method is offered with rounder numbers. The first offer that
+    is still violated replaces the problem, until none is, or until tries or time run out.
     """
     begin, left = time.perf_counter(), tries
     improved = True
@@ -268,7 +289,7 @@ def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -
 
 
 def _simpler(problem: Any) -> Iterator[Any]:
-    """Simpler problems: its own offers, or the same with rounder numbers. An offer that is no valid problem is passed over."""
+    """Simpler problems: its own offers, or rounder numbers. Invalid offers are passed over."""
     offers = problem.shrinks() if hasattr(problem, "shrinks") else rounded(lambda r: r(problem))
     for offer in offers:
         try:
@@ -280,14 +301,17 @@ def _simpler(problem: Any) -> Iterator[Any]:
 
 
 def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
-    """Problems with rounder numbers, the roundest first: `build` makes one, given what rounds a number or all numbers of a tree."""
+    """Problems with rounder numbers, the roundest first.
+
+    `build` makes a problem, given a function that rounds a number or all numbers of a tree.
+    """
     return (
         functools.partial(build, functools.partial(rounder, digits=digits)) for digits in (1, 2, 3)
     )
 
 
 def rounder(tree: Any, digits: int) -> Any:
-    """The same tree with every floating number rounded to so many significant digits."""
+    """The same tree with every floating number rounded to `digits` significant digits."""
 
     def one(x: Any) -> Any:
         if not eqx.is_array(x) or not jnp.issubdtype(x.dtype, jnp.floating):

@@ -1,4 +1,4 @@
-"""Several claims at once: their common error rate, and the threads they run on."""
+"""Checks of several claims at once: their common error rate, and their threads."""
 
 import contextlib
 import os
@@ -14,9 +14,10 @@ from ._claim import FAMILY_ERROR, Claim, ClaimResult
 
 
 def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
-    """The level of each significance test, such that chance fails any in the whole suite with probability `FAMILY_ERROR`.
+    """Level of each significance test for a total error probability of `FAMILY_ERROR`.
 
-    Bonferroni's share: tests may depend on one another as they like.
+    The total is the probability that chance fails any test of the whole suite. Each test has its
+    Bonferroni share, so tests may depend on one another in any way.
     """
     count = 0
     for claim in claims:
@@ -27,7 +28,7 @@ def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
 
 
 class _StoppedError(Exception):
-    """Raised in a worker between two steps, once nobody waits for it any more."""
+    """Raised in a worker between two steps, once its result is no longer awaited."""
 
 
 def check_all(
@@ -39,20 +40,26 @@ def check_all(
     progress: Callable[[ClaimResult], None] = lambda result: None,
     step: Callable[[str], None] = lambda name: None,
 ) -> list[ClaimResult]:
-    """Check claims side by side, each with its controls, with one error rate for the significance tests of all.
+    """Check claims in parallel, with one error rate for the significance tests of all.
 
-    Most of the time of a check goes into compilation, which holds no lock of Python's: threads share what is compiled
-    and run as fast as processes. What comes out does not depend on their number.
+    Most of the time of a check goes into compilation, which does not hold Python's global lock:
+    threads share the compiled programs and run as fast as processes. The results do not depend on
+    the number of threads.
 
-    **Arguments:** `claims`; `seed`, `quick`: as in `check`; `workers`: threads, as many as there are cores if not given;
-    precision, promotion, matrix precision and default device are carried over to them, other settings of JAX that are
-    scoped (`with jax.disable_jit(): ...`) need `workers=1`, which runs in the calling thread; `progress`: called with
-    each result as it comes; `step`: called, from any thread, with the name of each problem and control before it runs.
+    **Arguments:**
+
+    - `claims`: the claims, each checked with its controls.
+    - `seed`, `quick`: as in `check`.
+    - `workers`: the number of threads, by default the number of cores. Precision, promotion, matrix
+        precision and default device are carried over to them. Other scoped settings of JAX
+        (`with jax.disable_jit(): ...`) need `workers=1`, which runs in the calling thread.
+    - `progress`: called with each result as it comes.
+    - `step`: called, from any thread, with the name of each problem and control before it runs.
 
     **Returns:** the results, in the order of the claims.
 
-    **Raises:** `ValueError` for fewer than one worker; what a check raises, or `KeyboardInterrupt`, at once: the others
-    stop at the end of their present step.
+    **Raises:** `ValueError` for fewer than one worker; an exception of a check, or
+    `KeyboardInterrupt`, at once. The other checks stop at the end of their present step.
     """
     count = min(_checks.count("workers", _cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
@@ -74,13 +81,13 @@ def check_all(
         with settings():
             return check(claim, seed, quick=quick, level=level, progress=go_on)
 
-    # From both ends: neighbours share what is compiled, so they had better not start together.
+    # From both ends: neighbours share compiled programs, so they should not start together.
     ends = [
         i
         for pair in zip(range(len(claims)), reversed(range(len(claims))), strict=True)
         for i in pair
     ][: len(claims)]
-    # Those of many samples first: they take longest, and had better not be left over.
+    # Claims with significance tests first: they take longest, and should not be left over.
     order = sorted(ends, key=lambda i: claims[i].tests == 0)
     pool = ThreadPoolExecutor(count)
     tasks: dict[int, Future[ClaimResult]] = {i: pool.submit(one, claims[i]) for i in order}
@@ -94,12 +101,12 @@ def check_all(
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _settings() -> Callable[[], contextlib.ExitStack]:
-    """The settings of JAX that are in force in this thread, to be entered in another."""
+    """Settings of JAX in force in this thread, to be entered in another."""
     names = ("enable_x64", "numpy_dtype_promotion", "default_matmul_precision", "default_device")
     scopes = [(getattr(jax, name), getattr(jax.config, f"jax_{name}")) for name in names]
 

@@ -1,4 +1,4 @@
-"""A verdict: how far prediction and measurement are apart, how far they may be, and what that means."""
+"""Verdicts: the distance of prediction and measurement, its tolerance, and the outcome."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from .._plain import plain
 
 
 class Outcome(eqx.Enumeration):
-    """What a comparison says."""
+    """Outcome of a comparison."""
 
     holds = "holds: the discrepancy is within the tolerance"
     violated = "violated: the discrepancy exceeds the tolerance"
@@ -44,12 +44,26 @@ REMEDIES = {
 
 
 class Verdict(eqx.Module):
-    """The one report of any check.
+    """Report of one comparison, the same for every check.
 
-    `discrepancy` `(k,)` and `parts`, the tolerance as a sum of named, derived sources, each `(k,)`; `effect` `(k,)`,
-    the difference the check must be able to see; `predicted`, `measured` `(k, m)`, what is plotted; `premises`, the
-    hypotheses that were measured on the run; `settled`, whether a run that had to converge did; `finite`, whether it
-    stayed finite; `labels`, one for each of the `k` rows; `what`, what is compared.
+    - `discrepancy`: `(k,)`.
+    - `parts`: the tolerance as a sum of named, derived sources, each `(k,)`.
+    - `effect`: `(k,)`, the difference that the check must be able to see.
+    - `predicted`, `measured`: `(k, m)`, the plotted values.
+    - `premises`: the hypotheses that were measured on the run.
+    - `settled`: true if a run that had to converge did.
+    - `finite`: true if the run stayed finite.
+    - `labels`: one for each of the `k` rows.
+    - `what`: the compared quantity, in words.
+
+    !!! example
+
+        ```pycon
+        >>> verdict = pt.claims.compare_values(jnp.ones(1), jnp.asarray([1.1]), {"noise": 0.05})
+        >>> verdict.name, np.round(verdict.discrepancy, 3), np.round(verdict.tolerance, 3)
+        ('violated', Array([0.1], dtype=float64), Array([0.05], dtype=float64))
+
+        ```
     """
 
     discrepancy: Float[Array, " k"]
@@ -82,7 +96,7 @@ class Verdict(eqx.Module):
 
     @property
     def waived(self) -> "Verdict":
-        """The same comparison, with every premise taken to hold: what a control asks, since it breaks one on purpose."""
+        """The same comparison with every premise taken to hold, for controls, which break one."""
         return dataclasses.replace(self, premises={})
 
     @property
@@ -91,7 +105,7 @@ class Verdict(eqx.Module):
 
     @property
     def name(self) -> str:
-        """The outcome's short name."""
+        """Short name of the outcome."""
         here = self.on_host
         number = _number(
             np,
@@ -106,12 +120,18 @@ class Verdict(eqx.Module):
 
     @property
     def on_host(self) -> "Verdict":
-        """The same with NumPy's arrays: what is read does not depend on the settings of JAX at the time of reading."""
+        """The same verdict with NumPy arrays.
+
+        Reading these does not depend on the settings of JAX at that time.
+        """
         return jax.device_get(self)
 
     @property
     def worst(self) -> int:
-        """The row that decides: largest discrepancy in units of its tolerance; if undecidable, largest tolerance for its effect."""
+        """The deciding row: the largest discrepancy in units of its tolerance.
+
+        If the comparison is undecidable, it is the row with the largest tolerance for its effect.
+        """
         here = self.on_host
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = here.tolerance / here.effect if self.name == "undecidable" else self.ratio
@@ -119,24 +139,31 @@ class Verdict(eqx.Module):
 
     @property
     def ratio(self) -> np.ndarray:
-        """The discrepancy in units of the tolerance, row by row; zero over zero is zero."""
+        """Discrepancy in units of the tolerance, row by row; zero over zero is zero."""
         discrepancy, tolerance = self.on_host.discrepancy, self.on_host.tolerance
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(discrepancy == 0, 0.0, discrepancy / tolerance)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The premises that do not hold."""
+        """Premises that do not hold."""
         return tuple(name for name, value in self.premises.items() if not bool(value))
 
     @property
     def remedy(self) -> str:
-        """What would decide an undecidable comparison: less of the widest part of its tolerance, where it blurs most."""
+        """Advice that would decide an undecidable comparison.
+
+        It names the widest part of the tolerance in the row where the tolerance most exceeds the
+        effect.
+        """
         i, here = self.worst, self.on_host
         widest = max(
             here.parts, key=lambda part: np.nan_to_num(float(here.parts[part][i]), nan=np.inf)
         )
-        return f"an effect of {float(here.effect[i]):.1e} needs less {widest}: {REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
+        return (
+            f"an effect of {float(here.effect[i]):.1e} needs less {widest}: "
+            f"{REMEDIES.get(widest, 'a smaller ' + widest + ' error')}"
+        )
 
     def __str__(self) -> str:
         i, name, here = self.worst, self.name, self.on_host
@@ -151,7 +178,8 @@ class Verdict(eqx.Module):
         if name == "premise_failed":
             word += f" ({', '.join(self.failed)})"
         return (
-            f"{word}: {float(here.discrepancy[i]):.1e} {'within' if name == 'holds' else 'against'} "
+            f"{word}: {float(here.discrepancy[i]):.1e} "
+            f"{'within' if name == 'holds' else 'against'} "
             f"{float(here.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"
         )
 
@@ -172,7 +200,7 @@ class Verdict(eqx.Module):
         }
 
     def to_xarray(self):
-        """Discrepancy, tolerance and its parts, predicted and measured, as a labelled `xarray.Dataset`."""
+        """Discrepancy, tolerance, its parts, prediction and measurement as an `xarray.Dataset`."""
         import xarray
 
         here = self.on_host
@@ -205,7 +233,11 @@ def judge(
     finite: Any = True,
     premise: Any = True,
 ) -> Any:
-    """The outcome, in order: diverged; premise failed; holds, unless the tolerance hides the effect; not converged; violated."""
+    """Outcome of a comparison.
+
+    The first that applies of: diverged; premise failed; holds, or undecidable if the tolerance
+    hides the effect; not converged; violated.
+    """
     tolerance = functools.reduce(operator.add, parts.values())
     number = _number(jnp, discrepancy, tolerance, effect, settled, finite, premise)
     outcome = Outcome.holds
@@ -217,7 +249,7 @@ def judge(
 def _number(
     xp: Any, discrepancy: Any, tolerance: Any, effect: Any, settled: Any, finite: Any, premise: Any
 ) -> Any:
-    """The number among `NAMES` of the outcome, with the array functions of NumPy or of JAX."""
+    """Number of the outcome among `NAMES`, with the array functions of NumPy or of JAX."""
     number = {name: i for i, name in enumerate(NAMES)}
     agrees = xp.where(xp.all(tolerance < effect), number["holds"], number["undecidable"])
     differs = xp.where(xp.asarray(settled), number["violated"], number["not_converged"])
@@ -240,11 +272,29 @@ def compare_values(
     settled: Any = True,
     finite: Any = True,
 ) -> Verdict:
-    r"""The plain comparison: each row of `predicted` with that row of `measured`, relative to the prediction, in Euclidean norm.
+    """Row-by-row comparison in Euclidean norm, relative to the prediction.
 
-    **Arguments:** `predicted`, `measured`: `(k,)` or `(k, m)`; `errors`: named bounds on what else may part them,
-    absolute, each broadcast to `(k,)`; `effect`: `(k,)`, the smallest absolute difference that the check must be able
-    to see, the size of the prediction if not given; `labels`, `what`, `premises`, `settled`, `finite`: as in `Verdict`.
+    **Arguments:**
+
+    - `predicted`, `measured`: `(k,)` or `(k, m)`.
+    - `errors`: named absolute bounds on other sources of difference, each broadcast to `(k,)`.
+    - `effect`: `(k,)`, the smallest absolute difference that the check must be able to see; by
+        default the size of the prediction.
+    - `labels`, `what`, `premises`, `settled`, `finite`: as in `Verdict`.
+
+    **Returns:** a `Verdict`.
+
+    **Raises:** `ValueError` for shapes that differ or have neither one nor two dimensions, or for
+    no errors.
+
+    !!! example
+
+        ```pycon
+        >>> predicted, measured = jnp.asarray([1.0, 2.0]), jnp.asarray([1.0, 2.001])
+        >>> print(pt.claims.compare_values(predicted, measured, {"rounding": 0.01}))
+        holds: 5.0e-04 within 5.0e-03 (rounding 5e-03), relative discrepancy, worst at row 2
+
+        ```
     """
     predicted, measured = jnp.asarray(predicted), jnp.asarray(measured)
     if predicted.ndim not in (1, 2):
@@ -253,7 +303,7 @@ def compare_values(
         raise bad("measured", f"shape {measured.shape}", f"the prediction's {predicted.shape}")
     if not errors:
         raise bad("errors", "none", "at least one named source of error")
-    # A number becomes an array first, so that another one does not recompile.
+    # A number becomes an array first, so that another number does not recompile.
     array = lambda x: x if x is None or isinstance(x, jax.Array) else np.asarray(x)
     return Verdict(
         **_relative(

@@ -47,8 +47,8 @@ def _options(version: Version = False) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line.
 
-    Exit status: 0 all hold; 1 a claim is violated or a control uncaught; 2 bad usage, bad input, or a run that
-    diverged; 130 interrupted.
+    Exit status: 0 all hold; 1 a claim is violated or a control uncaught; 2 bad usage, bad input,
+    or a run that diverged; 130 interrupted.
     """
     try:
         code = app(args=arguments, standalone_mode=False)
@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         print("projhead: interrupted", file=sys.stderr)
         code = 130
     except Exception as error:
-        # A usage error of the parser knows how to say itself; anything else is a bug and deserves its traceback.
+        # Usage errors of the parser format their own message; anything else is a bug, raised with
+        # its traceback.
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())  # type: ignore[attr-defined]
             code = 2

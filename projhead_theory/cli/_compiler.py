@@ -1,4 +1,4 @@
-"""What the compiler spends on programs that run once, and so cost more to compile than to run."""
+"""Compiler settings for programs that run once and cost more to compile than to run."""
 
 import atexit
 import contextlib
@@ -12,17 +12,24 @@ LIGHT = {
     "xla_cpu_parallel_codegen_split_count": "1",
     "xla_cpu_enable_concurrency_optimized_scheduler": "false",
 }
-"""Code for the CPU is written in the older way, which takes half the time and is as good for small programs; each in one piece; and run one
-step after the other."""
+"""XLA flags for compilation on the CPU.
+
+The older code generator takes half the time and is as good for small programs. Each program is
+compiled in one piece, and its steps run one after the other.
+"""
 
 KNOWN = (0, 6), (0, 10)
-"""The first and the last release of jaxlib that is known to know these flags: XLA aborts on one it does not know."""
+"""First and last release of jaxlib that is known to know these flags.
+
+XLA aborts on a flag that it does not know.
+"""
 
 
 def for_small_programs() -> None:
     """Have XLA compile for programs that are small and run once.
 
-    It reads its flags when JAX first computes, so it must be told before. What the user says of a flag stands.
+    XLA reads its flags when JAX first computes, so it must be told before. Flags that the user has
+    set stay as they are.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
@@ -35,8 +42,9 @@ def for_small_programs() -> None:
 def compiled_lightly() -> Iterator[None]:
     """Leave out most optimisations: a short run spends most of its time in the compiler.
 
-    And do not look for cycles among the millions of objects that tracing makes: hardly any are garbage, and while they are looked
-    through no thread runs. Nor when the process ends, and gives everything back at once.
+    The garbage collector is off too. Tracing makes millions of objects, of which hardly any are
+    garbage, and no thread runs while the collector looks for cycles among them. Nor does it look
+    at exit, when the process gives all memory back at once.
     """
     import jax
 

@@ -1,4 +1,4 @@
-"""Options that commands share, and the problem they describe."""
+"""Options shared by the commands, and the problem they describe."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 
 
 def set_precision(precision: str) -> None:
-    """A command line is a process of its own, so the global switch is its to set; the library never does."""
+    """Set the global precision of JAX.
+
+    A command line is a process of its own, so it may; the library never does.
+    """
     if precision not in ("float64", "float32"):
         raise bad("precision", repr(precision), "float64 or float32")
     import jax
@@ -60,7 +63,7 @@ def set_precision(precision: str) -> None:
 
 
 def leave(code: int) -> None:
-    """End the process at once if threads are still at work, for whose present step nobody waits."""
+    """End the process at once if threads are still at work, without waiting for their step."""
     if threading.active_count() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -68,7 +71,7 @@ def leave(code: int) -> None:
 
 
 def require_writable(name: str, path: str | None) -> None:
-    """Complain before a long run, not after it, about a file that cannot be written."""
+    """Reject a file that cannot be written before a long run, not after it."""
     if path is None or (path == "-" and name == "json"):
         return
     folder = os.path.dirname(path) or "."
@@ -98,7 +101,7 @@ def numbers(name: str, text: str) -> list[float]:
 def problem(
     strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher"
 ) -> ContrastiveProblem:
-    """The feature model of the options: sign flips, then masks, then noise."""
+    """Feature model of the options: sign flips, then masks, then noise."""
     from ..problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Mask, SignFlip
 
     features = Features(numbers("strength", strength), law)
@@ -120,6 +123,6 @@ def problem(
         try:
             parts.append(kind(values))
         except ValueError as error:
-            # The option has a name of its own: say that one.
+            # Name the option, not the argument of the class.
             raise ValueError(f"{name}: {str(error).split(': ', 1)[1]}") from None
     return ContrastiveProblem(features, Compose(*parts))

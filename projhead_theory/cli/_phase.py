@@ -1,4 +1,4 @@
-"""`projhead phase`: over two knobs, which side of the projection head is the better one."""
+"""`projhead phase`: the better side of the projection head, over two knobs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def phase(
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
-    """Draw the phase diagram of pre- against post-projection, with its closed-form boundary and trained networks on it."""
+    """Draw the phase diagram of pre- against post-projection, with its closed-form boundary and
+    trained networks on it.
+    """
     options.set_precision(precision)
     for name, path in (("json", json), ("plot", plot)):
         options.require_writable(name, path)
@@ -116,7 +118,7 @@ def phase(
 
 
 def _axis(name: str, text: str, target: int) -> tuple[Knob, float, float]:
-    """`noise@2:0:3` as a knob and its ends."""
+    """Parse an axis such as `noise@2:0:3` into a knob and its ends."""
     from ..theory import Knob
 
     want = f"{AXIS}, such as noise:0:3 or strength@2:0.1:3"

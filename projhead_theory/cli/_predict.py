@@ -16,7 +16,9 @@ def predict(
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
-    """Predict the weight of every feature at every layer, what is kept, and the minimal loss; for a target, the best layer."""
+    """Predict the weight of every feature at every layer, what is kept, and the minimal loss; for
+    a target, the best layer.
+    """
     options.set_precision(precision)
     from .. import report as reports
     from .. import theory
@@ -40,11 +42,13 @@ def predict(
         console.print(reports.prediction_table(report, problem.features.strength.tolist()))
         if not report["unique"]:
             console.print(
-                f"Not unique: width {width} cuts between tied signal fractions; the tied features' weights are undetermined."
+                f"Not unique: width {width} cuts between tied signal fractions; "
+                "the tied features' weights are undetermined."
             )
         if report["unresolved"]:
             console.print(
-                f"Too small for {precision}: the weights of {report['unresolved']} kept are not zero, though they show as zero."
+                f"Too small for {precision}: the weights of {report['unresolved']} kept are "
+                "not zero, though they show as zero."
             )
         if target is not None:
             console.print(reports.complexity_table(report["downstream"]))
@@ -55,7 +59,10 @@ def predict(
 
 
 def _curve(prediction, width: int | None, target: int, downstream: str | None, strength):
-    """The indicator over depth; a feature that a tie at the cut leaves undetermined has no weight that could be relied on."""
+    """Sample complexity of the target over depth.
+
+    A tie at the cut of the width is an error: it leaves weights undetermined.
+    """
     import jax.numpy as jnp
 
     from .. import theory

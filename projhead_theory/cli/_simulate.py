@@ -25,7 +25,8 @@ def simulate(
     method: Annotated[
         str,
         typer.Option(
-            help="flow (gradient flow), descent (full batch) or stochastic (fresh views every step)."
+            help="flow (gradient flow), descent (full batch) or "
+            "stochastic (fresh views every step)."
         ),
     ] = "flow",
     start: Annotated[str, typer.Option(help="gaussian, balanced or orthogonal.")] = "balanced",
@@ -49,7 +50,9 @@ def simulate(
     ] = None,
     precision: options.Precision = "float64",
 ) -> int:
-    """Train a deep linear network on a feature model and print measured beside predicted weights."""
+    """Train a deep linear network on a feature model and print measured beside predicted
+    weights.
+    """
     options.set_precision(precision)
     import jax
     from rich.console import Console
@@ -76,7 +79,7 @@ def simulate(
     if plot is not None:
         from .._files import figure_format
 
-        # Before the run, not after it.
+        # Reject an unknown ending before the run, not after it.
         figure_format(plot)
 
     quiet = Console(stderr=True)
@@ -95,7 +98,7 @@ def simulate(
     seconds = time.perf_counter() - begin
 
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
-    # With decay the minimiser is another one: measured weights are shown, no verdict is passed.
+    # Weight decay changes the minimiser: measured weights are shown without a verdict.
     verdict = None if decay > 0 or diverged else compare(prediction, trajectory)
     report = trajectory_report(
         trajectory, prediction if verdict is not None else None, verdict, seconds
@@ -106,7 +109,8 @@ def simulate(
         unit = "time" if method == "flow" else "step"
         print(
             f"projhead: the run diverged: it is not finite after {unit} {report['ended_at']:g}; "
-            f"the last finite state recorded has loss {report['loss']:g} at {unit} {report['history']['times'][-1]:g}; want a smaller step",
+            f"the last finite state recorded has loss {report['loss']:g} at {unit} "
+            f"{report['history']['times'][-1]:g}; want a smaller step",
             file=sys.stderr,
         )
         return 2
@@ -153,7 +157,7 @@ def _stochastic(network, problem, moments, decay, key, s):
 
 
 def _discrete(s):
-    """What the two discrete-time methods have in common."""
+    """Settings common to the two discrete-time methods."""
     record = max(min(64, s["steps"] + 1), 2) if s["steps"] else [0]
     return {
         "optimiser": _optimiser(s["optimiser"]),

@@ -26,7 +26,8 @@ def verify(
         bool,
         typer.Option(
             "--quick",
-            help="Fewer problems a claim, compiled with little optimisation; every control all the same.",
+            help="Fewer problems a claim, compiled with little optimisation; "
+            "every control all the same.",
         ),
     ] = False,
     fuzz: Annotated[
@@ -56,7 +57,8 @@ def verify(
     width: Annotated[
         int | None,
         typer.Option(
-            help="With --views: width of every layer; by default the directions with signal, at most 8."
+            help="With --views: width of every layer; "
+            "by default the directions with signal, at most 8."
         ),
     ] = None,
     workers: Annotated[
@@ -65,9 +67,9 @@ def verify(
     ] = None,
     precision: options.Precision = "float64",
 ) -> int:
-    """Check theorems against trained networks. Every claim runs with controls in which it must fail."""
-    options.set_precision(precision)
-    for_small_programs()
+    """Check theorems against trained networks. Every claim runs with controls in which it must
+    fail.
+    """
     for name, path in (("json", json), ("html", html), ("markdown", markdown)):
         options.require_writable(name, path)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
@@ -80,23 +82,14 @@ def verify(
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
         raise options.bad("fuzz", str(fuzz), "at least one problem")
+    if list_:
+        return _list(names or [], json)
+    options.set_precision(precision)
+    for_small_programs()
     from rich.console import Console
 
-    from .. import report, theorems
+    from .. import theorems
 
-    console = Console()
-    if list_:
-        chosen = theorems.find(names or [])
-        if json is not None:
-            report.write_json(
-                {"schema": report.SCHEMA, "claims": [_described(claim) for claim in chosen]}, json
-            )
-        if json != "-":
-            for claim in chosen:
-                console.print(
-                    f"[bold]{claim.name}[/]: {claim.statement} ({claim.source})", highlight=False
-                )
-        return 0
     if views is None:
         chosen = theorems.find(names or [])
     else:
@@ -108,8 +101,26 @@ def verify(
 
         chosen = [theorems.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
     if fuzz is not None:
-        return _search(chosen, fuzz, seed, json, console)
-    return _run(chosen, seed, quick, workers, json, html, markdown, console)
+        return _search(chosen, fuzz, seed, json, Console())
+    return _run(chosen, seed, quick, workers, json, html, markdown, Console())
+
+
+def _list(names: list[str], json: str | None) -> int:
+    """Names and summaries, for which no theorem is imported; and all that is stated, as JSON."""
+    from rich.console import Console
+
+    from ..theorems import CLAIMS
+
+    known = CLAIMS.known(names)
+    if json is not None:
+        from .. import report
+
+        claims = [_described(CLAIMS[name]) for name in known]
+        report.write_json({"schema": report.SCHEMA, "claims": claims}, json)
+    if json != "-":
+        for name in known:
+            Console().print(f"[bold]{name}[/]: {CLAIMS.summary(name)}", highlight=False)
+    return 0
 
 
 def _described(claim: Claim) -> dict[str, Any]:
@@ -217,7 +228,8 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
                     task, completed=number * tries + done
                 )
                 results.append(claims.search_both(claim, tries, seed, show))
-                # Its programs are of no use to the next, and hold memory mappings, of which a process has only so many.
+                # Compiled programs are of no use to the next claim, and hold memory mappings, of
+                # which a process has a limited number.
                 jax.clear_caches()
         except KeyboardInterrupt:
             interrupted = True
@@ -230,7 +242,8 @@ def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, consol
         found = [r for r in results if r.counterexample is not None]
         for result in found:
             console.print(
-                f"{result.claim.name}: {result.counterexample.label}: {result.counterexample.verdict}",
+                f"{result.claim.name}: {result.counterexample.label}: "
+                f"{result.counterexample.verdict}",
                 markup=False,
                 highlight=False,
             )

@@ -1,4 +1,7 @@
-"""Experiments: whole sweeps of trained networks, with the closed form beside them where there is one. Loaded when first used."""
+"""Experiments: sweeps of trained networks, beside the closed form where there is one.
+
+Loaded when first used.
+"""
 
 import lazy_loader
 

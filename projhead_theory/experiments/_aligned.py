@@ -1,4 +1,4 @@
-"""Layers of a linear network trained on two classes from an aligned balanced start, in closed form."""
+"""Closed form of linear networks trained on two classes from an aligned balanced start."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,10 +21,11 @@ def loss_name(value: str) -> str:
 def aligned_grams(
     times: Float[Array, " T"], groups: Groups, start: Array, depth: int, loss: str
 ) -> Float[Array, "T L d d"]:
-    r"""Grams at every time from the start whose end-to-end weight is the same in all directions.
+    r"""Grams of every layer at every time, from a start with equal weight in all directions.
 
-    The direction $\mu$ of the class is learned, those orthogonal to it fade, each alone. NaN where that is not so: classes that are not
-    opposite, $\mu_1 \ne -\mu_0$, or moments that do not commute, $S \mu$ not along $\mu$.
+    Weight means the end-to-end weight. The direction $\mu$ of the class is learned and the
+    directions orthogonal to it fade, each by itself. NaN where this does not hold: classes that
+    are not opposite, $\mu_1 \ne -\mu_0$, or moments that do not commute, $S \mu$ not along $\mu$.
     """
     second, mean = groups.second, groups.class_means[1]
     size = jnp.sqrt(jnp.sum(mean**2))
@@ -34,7 +35,8 @@ def aligned_grams(
     rounding = 64 * groups.dim * jnp.finfo(mean.dtype).eps
     opposite = jnp.max(jnp.abs(groups.class_means[0] + mean)) <= rounding * size
     commute = jnp.max(jnp.abs(image - along * u)) <= rounding * jnp.trace(second)
-    # The class direction has the largest eigenvalue by far, and the others are those of the moments orthogonal to it.
+    # The class direction gets the largest eigenvalue by far. The others are the eigenvalues of
+    # the second moment orthogonal to it.
     out = jnp.eye(groups.dim, dtype=mean.dtype) - jnp.outer(u, u)
     rest, directions = jnp.linalg.eigh(
         matmul(matmul(out, second), out) + 2 * jnp.trace(second) * jnp.outer(u, u)

@@ -1,4 +1,4 @@
-"""What experiments ask of their grids, and how they run through them."""
+"""Checks of the grids of experiments, and runs over a grid in batches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from .. import _checks
 
 
 def grid(name: str, x: Array, wanted: str) -> Array:
-    """A vector of at least one number."""
+    """Check for a vector of at least one number."""
     if x.ndim != 1 or x.size == 0:
         raise _checks.bad(name, f"shape {x.shape}", f"a non-empty vector, {wanted}")
     return x
@@ -24,7 +24,7 @@ def one(name: str, x: Array) -> Array:
 
 
 def moments_of_time(value: Any) -> Array:
-    """Increasing positive times."""
+    """Save times: positive and increasing."""
     times = grid("times", _checks.positive("times", value), "increasing times")
     if (np.diff(np.asarray(times)) <= 0).any():
         raise _checks.bad("times", "times out of order", "increasing times")
@@ -32,7 +32,7 @@ def moments_of_time(value: Any) -> Array:
 
 
 def depth(value: Any) -> int:
-    """There is a layer below the head only from two layers on."""
+    """Number of layers, at least two: only then is there a layer below the head."""
     return _checks.count("depth", value, 2)
 
 
@@ -42,7 +42,7 @@ def in_batches(
     at_once: int | None,
     progress: Callable[[str], None],
 ) -> Array:
-    """`run` on the numbers below `count`, so many at once as fit in memory; all of them if nothing is said."""
+    """Call `run` on the numbers below `count`, `at_once` of them together, or all if not given."""
     size = count if at_once is None else min(count, _checks.count("at_once", at_once))
     found = []
     for first in range(0, count, size):

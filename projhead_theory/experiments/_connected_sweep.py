@@ -1,4 +1,4 @@
-"""Which features a fully connected network keeps below its head and which above, over strength and flip probability of a weak one."""
+"""Sweep over strength and flip probability of a weak feature in fully connected networks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,12 +24,20 @@ Connected = DeepLinear | ShallowReLU | ShallowThresholded
 
 
 class ConnectedSweep(eqx.Module):
-    r"""Squared weights of a weak feature in each layer, beside those of strong ones and of a direction that training never saw.
+    """Squared weights of a weak feature in each layer, beside strong features and an unseen one.
 
-    `strength` `(S,)` and `flips` `(F,)` of the weak feature; `squares` `(L, S, F, N, 3)`: of a strong, the weak and the unseen direction,
-    for each of $N$ seeds, unbiased, perhaps negative, NaN for a run that diverged; `predicted` `(L, S, F)`: what the diagonal network
-    makes of the feature whose weights are the largest of these starts and whose thresholds are the lowest, in the end; `reach` `(L,)`: the
-    strength from which on that network shows it; `level` and `negligible`: of the verdicts.
+    The unseen direction never varied in training.
+
+    - `strength`: strengths of the weak feature, `(S,)`.
+    - `flips`: flip probabilities of the weak feature, `(F,)`.
+    - `squares`: squared weights of a strong feature, the weak feature and the unseen direction,
+      for each of $N$ seeds, `(L, S, F, N, 3)`. They are unbiased and may be negative; NaN for a
+      run that diverged.
+    - `predicted`: final weights of the weak feature in a diagonal network with the largest
+      weights of the starts and their lowest thresholds, `(L, S, F)`.
+    - `reach`: strength from which on each layer of the diagonal network shows the feature, `(L,)`.
+    - `level`: probability that any confidence limit is wrong.
+    - `negligible`: share below which the weak feature counts as absent.
     """
 
     strength: Float[Array, " S"]
@@ -42,8 +50,10 @@ class ConnectedSweep(eqx.Module):
 
     @property
     def differences(self) -> Float[np.ndarray, "L S F N"]:
-        """Squared weight of the weak feature less that of the unseen direction, as a share of a strong one's mean over seeds. Not
-        finite, and the verdict open, where a layer shows no strong feature either.
+        """Squared weight of the weak feature less the unseen direction's, relative to a strong one.
+
+        The unit is a strong feature's mean squared weight over seeds. Not finite, and the verdict
+        open, where a layer shows no strong feature either.
         """
         strong, weak, unseen = np.moveaxis(np.asarray(self.squares), -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -51,12 +61,15 @@ class ConnectedSweep(eqx.Module):
 
     @property
     def share(self) -> Float[np.ndarray, "L S F"]:
-        """The mean difference over seeds."""
+        """Mean difference over seeds."""
         return self.differences.mean(axis=-1)
 
     @property
     def limits(self) -> tuple[Float[np.ndarray, "L S F"], Float[np.ndarray, "L S F"]]:
-        """One-sided confidence limits of the share, below and above, by Student's t; the level is shared among all of them."""
+        """One-sided confidence limits of the share, lower and upper, by Student's t.
+
+        The level is shared among all limits.
+        """
         differences = self.differences
         count = differences.shape[-1]
         tests = 2 * differences[..., 0].size
@@ -69,20 +82,28 @@ class ConnectedSweep(eqx.Module):
 
     @property
     def verdict(self) -> np.ndarray:
-        """`(L, S, F)`, for each layer: `present` if the lower limit is positive, `absent` if it is not and the upper limit is negligible,
-        else `open`.
+        """Verdict for each layer and setting, `(L, S, F)`.
+
+        `present` if the lower limit is positive, `absent` if it is not and the upper limit is
+        negligible, else `open`.
         """
         low, high = self.limits
         return np.where(low > 0, "present", np.where(high < self.negligible, "absent", "open"))
 
     @property
     def foretold(self) -> np.ndarray:
-        """`(L, S, F)`: `present` or `absent` in the diagonal network, in the end; `open` where it has no closed form."""
+        """Final verdict of the diagonal network, `(L, S, F)`: `present` or `absent`.
+
+        `open` where it has no closed form.
+        """
         predicted = np.asarray(self.predicted)
         return np.where(np.isnan(predicted), "open", np.where(predicted > 0, "present", "absent"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON: shares with their limits and verdicts, not every seed; what is not finite is None."""
+        """Plain Python, for JSON: shares with their limits and verdicts, not every seed.
+
+        Numbers that are not finite become None.
+        """
         low, high = self.limits
         numbers = {
             name: plain(getattr(self, name))
@@ -96,7 +117,7 @@ class ConnectedSweep(eqx.Module):
         )
 
     def to_xarray(self):
-        """A labelled `xarray.Dataset`."""
+        """The results as a labelled `xarray.Dataset`."""
         import xarray
 
         names = ("layer", "strength", "flips")
@@ -123,7 +144,10 @@ class ConnectedSweep(eqx.Module):
         )
 
     def plot(self, ax: Any = None):
-        """Shares with their limits before and after the head, against the strength; returns the Matplotlib axes."""
+        """Plot shares with their limits before and after the head, against the strength.
+
+        Returns the Matplotlib axes.
+        """
         from ..figures import plot_connected_sweep
 
         return plot_connected_sweep(self, ax)
@@ -147,22 +171,40 @@ def connected_sweep(
     negligible: float = 0.01,
     progress: Callable[[str], None] = lambda line: None,
 ) -> ConnectedSweep:
-    r"""Train fully connected networks on freshly drawn views of strong features and a weak one, many at once.
+    r"""Train fully connected networks on strong features and a weak one, over a grid of settings.
 
-    Inputs have one coordinate more than there are features, which never varies in training; a random start gives it weight as to any
-    direction, and what training never touches keeps that. The weak feature's squared weight in each layer is held against it, seed by
-    seed, both probed at the same strength. There is no closed form; beside the measurement stands that of a diagonal network.
+    Views are drawn afresh in every step, and many networks are trained at once. Inputs have one
+    coordinate more than there are features, which never varies in training. A random start gives
+    it weight, as it does to any direction, and training leaves this weight as it is. In each
+    layer the squared weight of the weak feature is compared with it, seed by seed, both probed at
+    the same strength. Fully connected networks have no closed form; the prediction for a diagonal
+    network stands beside the measurement.
 
-    **Arguments:** `start`: a network of `len(strong) + 2` inputs, of a key; `strength`: $\varphi > 0$ of the weak feature, `(S,)`;
-    `flips`: in [0, 1], `(F,)`; `key`: of starts, views and probes, the same for every setting, so that settings are compared on the
-    same seeds; `seeds`: at least 2; `strong`: strengths of the strong features; `strong_flips`: one probability, or one each; `step`,
-    `steps`, `batch`: of stochastic gradient descent on the spectral loss; `samples`: of the probe; `at_once`: how many of the
-    $S F N$ runs are trained together, all of them if not given; `level`: the chance that any limit is wrong; `negligible`: what
-    counts as absent, as a share of a strong feature's squared weight; `progress`: called with a line as each batch of runs ends.
+    **Arguments:**
 
-    **Raises:** `ValueError` for arguments out of range, or a start with another number of inputs or with fewer than two layers.
+    - `start`: function of a key that returns a network of `len(strong) + 2` inputs.
+    - `strength`: strengths $\varphi > 0$ of the weak feature, `(S,)`.
+    - `flips`: flip probabilities of the weak feature in [0, 1], `(F,)`.
+    - `key`: key of starts, views and probes. It is the same for every setting, so that settings
+      are compared on the same seeds.
+    - `seeds`: number of seeds, at least 2.
+    - `strong`: strengths of the strong features.
+    - `strong_flips`: flip probability of the strong features, one number or one each.
+    - `step`, `steps`, `batch`: learning rate, number of steps and batch size of stochastic
+      gradient descent on the spectral loss.
+    - `samples`: number of samples of the probe.
+    - `at_once`: number of the $S F N$ runs trained together, all of them if not given.
+    - `level`: probability that any confidence limit is wrong.
+    - `negligible`: share of a strong feature's squared weight below which a feature is absent.
+    - `progress`: function called with a line as each batch of runs ends.
 
-    Source: beyond the paper, whose section 3 has two layers and says that features are absent above.
+    **Returns:** a `ConnectedSweep`.
+
+    **Raises:** `ValueError` for arguments out of range, or a start with another number of inputs
+    or with fewer than two layers.
+
+    Source: beyond the paper, whose section 3 has two layers and says that features are absent
+    above.
     """
     strong = grid("strong", _checks.positive("strong", strong), "one number a feature")
     strong_flips = _checks.probability("strong_flips", strong_flips)
@@ -235,7 +277,7 @@ def _run(
     batch: int,
     samples: int,
 ) -> Float[Array, "L 3"]:
-    """Squares of one start, with its keys, in one setting."""
+    """Squared weights from one start, with its keys, in one setting."""
     network, training, probing, phi, alpha = run
     m = len(strong)
     features = Features(jnp.append(strong, phi), mixing=jnp.eye(m + 2, m + 1, dtype=phi.dtype))
@@ -254,12 +296,19 @@ def _run(
 def _square(
     network: Connected, probe: ContrastiveProblem, key: Array, samples: int
 ) -> Float[Array, "L d"]:
-    """The squares alone: compiled as one, read-outs, which cost the most in wide layers, are left out."""
+    """Squared weights alone.
+
+    Compiled as one function, which leaves out the readouts; they cost the most in wide layers.
+    """
     return feature_weights(network, probe, key=key, samples=samples).square
 
 
 def _diagonal(starts: Connected) -> ThresholdedDiagonal:
-    """One feature with the largest weight of each layer, a mean over starts, and the lowest threshold."""
+    """Diagonal network of one feature that stands for the starts.
+
+    Its weight in each layer is the largest of a start, averaged over starts. Its threshold is the
+    lowest.
+    """
     weights = jnp.stack([jnp.mean(jnp.max(jnp.abs(w), axis=(1, 2))) for w in starts.layers])
     cuts = starts.thresholds if isinstance(starts, ShallowThresholded) else ()
     lowest = jnp.stack(

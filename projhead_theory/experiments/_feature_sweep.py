@@ -1,4 +1,4 @@
-"""What a diagonal network with thresholds makes of features, over their strength and the probability that a view flips their sign."""
+"""Sweep over strength and flip probability of features in a diagonal network with thresholds."""
 
 from typing import Any
 
@@ -17,11 +17,16 @@ from ._arguments import grid
 
 
 class FeatureSweep(eqx.Module):
-    r"""Weights $A_l / \varphi$ of a feature in each layer, the last two of which stand before and after the head.
+    r"""Weights $A_l / \varphi$ of a feature in each layer.
 
-    `strength` $\varphi$ `(S,)`; `flips` $\alpha$ `(F,)`; `predicted` `(L, S, F)`: in closed form, in the end; NaN where there is none;
-    `measured` `(L, S, F)`: after training; `reach` `(L,)`: the strength from which on each layer shows a feature; `ended` `(S, F)`: how
-    each run ended, an entry of `simulation.Ended`.
+    The last two layers are before and after the head.
+
+    - `strength`: strengths $\varphi$ of the feature, `(S,)`.
+    - `flips`: flip probabilities $\alpha$ of a view, `(F,)`.
+    - `predicted`: final weights in closed form, `(L, S, F)`; NaN where there is none.
+    - `measured`: weights after training, `(L, S, F)`.
+    - `reach`: strength from which on each layer shows a feature, `(L,)`.
+    - `ended`: outcome of each run, an entry of `simulation.Ended`, `(S, F)`.
     """
 
     strength: Float[Array, " S"]
@@ -32,7 +37,7 @@ class FeatureSweep(eqx.Module):
     ended: Any
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON; what is not finite is None."""
+        """Plain Python, for JSON; numbers that are not finite become None."""
         values = {
             name: plain(getattr(self, name))
             for name in ("strength", "flips", "predicted", "measured", "reach")
@@ -40,7 +45,7 @@ class FeatureSweep(eqx.Module):
         return values | {"ended": self._sentences().tolist()}
 
     def to_xarray(self):
-        """A labelled `xarray.Dataset`."""
+        """The results as a labelled `xarray.Dataset`."""
         import xarray
 
         names = ("layer", "strength", "flips")
@@ -59,7 +64,10 @@ class FeatureSweep(eqx.Module):
         )
 
     def plot(self, ax: Any = None):
-        """Weights before and after the head against the strength; returns the Matplotlib axes."""
+        """Plot weights before and after the head against the strength.
+
+        Returns the Matplotlib axes.
+        """
         from ..figures import plot_feature_sweep
 
         return plot_feature_sweep(self, ax)
@@ -73,21 +81,33 @@ class FeatureSweep(eqx.Module):
 def feature_sweep(
     start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6
 ) -> FeatureSweep:
-    r"""Train one unit of a diagonal network for every strength and flip probability, by gradient flow of the spectral loss, from one start.
+    r"""Train one unit of a diagonal network for every strength and flip probability.
 
-    Units of a diagonal network do not interact, so each setting is a network of one unit, all of them trained together: what is learned
-    soon stops there, and does not keep the steps of what fades for long short. The closed form is that of `theory.threshold_limit`:
-    $A_L = \sqrt\rho$, $\rho = (1 - 2\alpha)^2$, and below it the threshold law. With thresholds in layers 3 to $L - 1$, or trained ones, it
-    covers the last layer, and features that the last layer of the start does not show, which nothing moves; the lower layers of others
-    are NaN.
+    Training is by gradient flow of the spectral loss, from one start. Units of a diagonal network
+    do not interact, so each setting is a network of one unit, and all are trained together. A
+    feature that is learned soon stops there, and does not keep steps short for features that fade
+    slowly.
 
-    **Arguments:** `start`: of one feature, `(L, 1)`, of two layers or more; `strength`: $\varphi > 0$, `(S,)`; `flips`: $\alpha$ in
-    [0, 1], `(F,)`; `until`: the latest time. At $\alpha = \frac12$ there is no signal, and the last layer fades only as $t^{-1/2}$, or more
-    slowly without a threshold in it: what is left of it at this time is the difference to the closed form.
+    The closed form is `theory.threshold_limit`: $A_L = \sqrt\rho$, $\rho = (1 - 2\alpha)^2$, and
+    the threshold law in the layers below. With thresholds in layers 3 to $L - 1$, or trained
+    thresholds, it covers the last layer, and all layers for features that the last layer of the
+    start does not show, which nothing moves. For other features the lower layers are NaN.
+
+    **Arguments:**
+
+    - `start`: diagonal network of one feature, `(L, 1)`, with two layers or more.
+    - `strength`: strengths $\varphi > 0$, `(S,)`.
+    - `flips`: flip probabilities $\alpha$ in [0, 1], `(F,)`.
+    - `until`: latest time. At $\alpha = \frac12$ there is no signal, and the last layer fades only
+      as $t^{-1/2}$, or more slowly without a threshold in it. Its remainder at this time is the
+      difference to the closed form.
+
+    **Returns:** a `FeatureSweep`.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Source: the window of strengths is the paper's (section 3) for two layers; the rest is beyond the paper.
+    Source: the window of strengths is the paper's (section 3) for two layers; the rest is beyond
+    the paper.
     """
     if start.dim != 1 or start.depth < 2:
         raise _checks.bad(
@@ -110,7 +130,7 @@ def feature_sweep(
 def diagonal_weights(
     start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"]
 ) -> Float[Array, "L S F"]:
-    """The weights in the end, in closed form; NaN where there is none."""
+    """Final weights in closed form; NaN where there is none."""
     units = lambda x: jnp.broadcast_to(x, (start.depth, phi.size))
     w, b = units(start.weights), units(start.thresholds)
     frozen = jnp.broadcast_to(

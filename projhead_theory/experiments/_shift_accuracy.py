@@ -1,4 +1,4 @@
-"""Average and worst-group accuracy of each layer under a shift of spurious features, over training time, correlation and threshold."""
+"""Average and worst-group accuracy of each layer under a shift of spurious features."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,13 +24,19 @@ FITTED = ("training", "balanced")
 
 
 class ShiftAccuracy(eqx.Module):
-    r"""Accuracies on the shifted distribution, of read-outs fitted on the training distribution and refitted where spurious features are
-    independent of the label: $R = 2$, in this order.
+    """Accuracies of readouts on the shifted distribution, over training time and settings.
 
-    `correlation` `(C, K)`: with the label in training, of each spurious feature; `thresholds` `(H,)`; `times` `(T,)`; `probability`
-    `(C, G)`: of each group in the test; `predicted` `(R, C, T, L, G)`: of the linear network, from an aligned start, in closed form, NaN
-    where there is none; `measured` `(R, C, H, N, T, L, G)`: of $N$ trained networks, from random balanced starts; NaN from where a run
-    ended early.
+    The axis of size $R = 2$ has readouts fitted on the training distribution, then readouts
+    refitted where spurious features are independent of the label.
+
+    - `correlation`: correlation of each spurious feature with the label in training, `(C, K)`.
+    - `thresholds`: thresholds of the networks, `(H,)`.
+    - `times`: save times, `(T,)`.
+    - `probability`: probability of each group in the test, `(C, G)`.
+    - `predicted`: accuracies of the linear network from an aligned start, in closed form,
+      `(R, C, T, L, G)`; NaN where there is none.
+    - `measured`: accuracies of $N$ trained networks from random balanced starts,
+      `(R, C, H, N, T, L, G)`; NaN from where a run ended early.
     """
 
     correlation: Float[Array, "C K"]
@@ -42,30 +48,39 @@ class ShiftAccuracy(eqx.Module):
 
     @property
     def average(self) -> Float[Array, "R C H N T L"]:
-        """Over groups, by their probability in the test."""
+        """Average over groups by their probability in the test."""
         return _over_groups(self.measured, self.probability)[0]
 
     @property
     def worst(self) -> Float[Array, "R C H N T L"]:
-        """The least over groups that occur in the test; where accuracies are estimated, a little too low."""
+        """The least over groups that occur in the test.
+
+        A little too low where accuracies are estimated.
+        """
         return _over_groups(self.measured, self.probability)[1]
 
     @property
     def predicted_average(self) -> Float[Array, "R C T L"]:
-        """Over groups, in closed form."""
+        """Average over groups, in closed form."""
         return _over_groups(self.predicted, self.probability)[0]
 
     @property
     def predicted_worst(self) -> Float[Array, "R C T L"]:
-        """The least over groups, in closed form."""
+        """The least over groups that occur in the test, in closed form."""
         return _over_groups(self.predicted, self.probability)[1]
 
     def over_starts(self, name: str) -> tuple[Array, Array]:
-        """Mean over starts of `average` or `worst`, and its standard error, each `(R, C, H, T, L)`."""
+        """Mean over starts of `average` or `worst`, and its standard error.
+
+        Each is `(R, C, H, T, L)`.
+        """
         return mean_and_error(getattr(self, name), axis=3)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON: means over starts and their standard errors; what is not finite is None."""
+        """Plain Python, for JSON: means over starts and their standard errors.
+
+        Numbers that are not finite become None.
+        """
         table = {
             name: plain(getattr(self, name)) for name in ("correlation", "thresholds", "times")
         }
@@ -79,7 +94,7 @@ class ShiftAccuracy(eqx.Module):
         return table | {"fitted": list(FITTED), "seeds": self.measured.shape[3]}
 
     def to_xarray(self):
-        """A labelled `xarray.Dataset`; `setting` counts correlations."""
+        """The results as a labelled `xarray.Dataset`; `setting` counts correlations."""
         import xarray
 
         outer, inner = ("fitted", "setting"), ("time", "layer")
@@ -111,7 +126,10 @@ class ShiftAccuracy(eqx.Module):
         )
 
     def plot(self, ax: Any = None, setting: int = 0):
-        """Worst-group accuracy of the refitted read-out over training time, at one correlation; returns the Matplotlib axes."""
+        """Plot worst-group accuracy of the refitted readout over training time, at one correlation.
+
+        Returns the Matplotlib axes.
+        """
         from ..figures import plot_shift_accuracy
 
         return plot_shift_accuracy(self, ax, setting)
@@ -120,7 +138,7 @@ class ShiftAccuracy(eqx.Module):
 def _over_groups(
     accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]
 ) -> tuple[Array, Array]:
-    """Average and worst, of groups that occur."""
+    """Average accuracy and worst accuracy over groups that occur."""
     p = jnp.expand_dims(probability, range(1, accuracy.ndim - 2))
     return jnp.sum(accuracy * p, axis=-1), jnp.min(jnp.where(p > 0, accuracy, jnp.inf), axis=-1)
 
@@ -146,25 +164,47 @@ def shift_accuracy(
     at_once: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> ShiftAccuracy:
-    r"""Train networks by regression of the label on a core feature and spurious ones, and probe every layer on a shifted distribution.
+    r"""Train on core and spurious features, and probe every layer on a shifted distribution.
 
-    At threshold 0 the network is linear, trained by gradient flow, and probed exactly by `measure.group_accuracy`; the closed form of an
-    aligned start stands beside it. At a positive threshold every layer but the last has symmetrised ReLU units with it, trained from the
-    same starts by stochastic gradient descent on freshly drawn inputs, and probed from samples by `probes.group_accuracy`.
+    Networks are trained by regression of the label. At threshold 0 the network is linear, trained
+    by gradient flow, and probed exactly by `measure.group_accuracy`; the closed form of an aligned
+    start stands beside it. At a positive threshold every layer but the last has symmetrised ReLU
+    units with this threshold. Such networks are trained from the same starts by stochastic
+    gradient descent on freshly drawn inputs, and probed from samples by `probes.group_accuracy`.
 
-    **Arguments:** `correlation`: with the label in training, `(C,)`, the same of all spurious features, or `(C, K)`, in [-1, 1];
-    `thresholds`: $b \ge 0$, `(H,)`; `times`: increasing, positive, `(T,)`; of descent they are numbers of steps times `step`; `key`;
-    `depth`: $L \ge 2$; `strength`: of the core feature and the $K$ spurious ones; `variance`: of every feature given the label, the same
-    for all, so that the moments commute: noise makes up what the groups leave; `turned`: the test's correlations, as a multiple of the
-    training's; `width`, `outputs`: of the layers below the last, and of the last, the dimension if not given. With fewer there is no
-    closed form, and one output makes all layers of a linear network equivalent; `start`: weight of all directions in the aligned start;
-    random ones have layers of singular values between half and one and a half times its $L$-th root; `blur`: the read-out's noise;
-    `seeds`: at least 2; `step`, `batch`: of descent; `samples`: of each of eight read-outs of a network that is not linear; `at_once`: how
-    many of its $C H N$ runs are trained together, all of them if not given; `progress`: called with a line as each batch of runs ends.
+    **Arguments:**
 
-    **Raises:** `ValueError` for arguments out of range, a variance below that of the groups, or times that are not apart by a step.
+    - `correlation`: correlations with the label in training, in [-1, 1]: `(C,)`, the same for all
+      spurious features, or `(C, K)`.
+    - `thresholds`: thresholds $b \ge 0$, `(H,)`.
+    - `times`: save times, increasing and positive, `(T,)`. For descent they are numbers of steps
+      times `step`.
+    - `key`: key of starts, inputs and probes.
+    - `depth`: number of layers $L \ge 2$.
+    - `strength`: strength of the core feature and of the $K$ spurious ones.
+    - `variance`: variance of every feature given the label. It is the same for all, so that the
+      moments commute: noise supplies the rest beyond the variance of the groups.
+    - `turned`: correlations in the test, as a multiple of the correlations in training.
+    - `width`, `outputs`: width of the layers below the last, and of the last; the dimension if not
+      given. With fewer there is no closed form. One output makes all layers of a linear network
+      equivalent.
+    - `start`: weight of all directions in the aligned start. Random starts have layers of singular
+      values between half and one and a half times its $L$-th root.
+    - `blur`: relative readout noise.
+    - `seeds`: number of starts, at least 2.
+    - `step`, `batch`: learning rate and batch size of descent.
+    - `samples`: number of samples of each of eight readouts of a network that is not linear.
+    - `at_once`: number of runs of such networks trained together, all of them if not given. There
+      is one run for each correlation, positive threshold and start.
+    - `progress`: function called with a line as each batch of runs ends.
 
-    Source: the experiment is the paper's (section 5); closed form and thresholds are beyond the paper.
+    **Returns:** a `ShiftAccuracy`.
+
+    **Raises:** `ValueError` for arguments out of range, a variance below the variance of the
+    groups, or times that are not apart by a step.
+
+    Source: the experiment is the paper's (section 5); closed form and thresholds are beyond the
+    paper.
     """
     phi = grid("strength", _checks.positive("strength", strength), "the core feature first")
     if phi.size < 2:
@@ -261,7 +301,7 @@ def _correlations(value: Any, spurious: int) -> Array:
 
 
 class _Setting(eqx.Module):
-    """What is trained on, what the shifted test is, and what a read-out is refitted on."""
+    """Distributions of training, of the shifted test, and of the refitted readout."""
 
     training: Groups
     test: Groups
@@ -276,7 +316,7 @@ class _Setting(eqx.Module):
 
     @property
     def problem(self) -> Callable[[int], SupervisedProblem]:
-        """Regression of the label on the first of so many outputs."""
+        """Problem with a given number of outputs: regression of the label on the first of them."""
         sides = jnp.asarray([-1, 1], self.training.means.dtype)
         return lambda outputs: SupervisedProblem(
             self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides)
@@ -351,7 +391,7 @@ def _thresholded(
     trained = stochastic(network, s.problem(sizes[-1]), key=keys[1], **options)
 
     def probed(fitted: Groups) -> Array:
-        # The same draws for both read-outs and all times: what they have in common does not count as a difference.
+        # The same draws for both readouts and all times: shared noise makes no difference.
         probe = lambda n: (
             probes.group_accuracy(n, fitted, s.test, blur, key=keys[2], samples=samples).groups
         )

@@ -1,4 +1,4 @@
-"""What runs from several random starts show: until when each lived, and their mean."""
+"""Runs from several random starts: the save times each reached, and means over starts."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -7,11 +7,11 @@ from ..simulation import Ended, Trajectory
 
 
 def reached(run: Trajectory, times: Float[Array, " T"]) -> Array:
-    """The recorded moments that a run lived to see."""
+    """Mask of the save times that a run reached."""
     failed = (run.ended == Ended.diverged) | (run.ended == Ended.solver_failed)
     return ~failed | (times <= run.ended_at)
 
 
 def mean_and_error(x: Array, axis: int) -> tuple[Array, Array]:
-    """The mean over starts, and its standard error."""
+    """Mean over starts, and its standard error."""
     return jnp.mean(x, axis=axis), jnp.std(x, axis=axis, ddof=1) / x.shape[axis] ** 0.5

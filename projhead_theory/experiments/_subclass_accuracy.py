@@ -1,4 +1,4 @@
-"""How well a subclass is read off each layer of a network trained on classes, over training time and width."""
+"""Accuracy of reading a subclass off each layer of a network trained on classes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,11 +23,14 @@ from ._starts import mean_and_error, reached
 
 
 class SubclassAccuracy(eqx.Module):
-    r"""Accuracy with which the sign of one feature is read off each layer, an average over groups.
+    """Accuracy of reading the sign of one feature off each layer, averaged over groups.
 
-    `times` `(T,)`; `widths` `(W,)`; `predicted` `(W, T, L)`: in closed form, from an aligned start; NaN for widths below the dimension,
-    and where there is no closed form; `measured` `(W, N, T, L)`: of $N$ trained networks from random balanced starts of the same size; NaN
-    after the time at which a run ended early.
+    - `times`: save times, `(T,)`.
+    - `widths`: widths of all layers, `(W,)`.
+    - `predicted`: closed form from an aligned start, `(W, T, L)`; NaN for widths below the
+      dimension, and where there is no closed form.
+    - `measured`: accuracies of $N$ trained networks from random balanced starts of the same size,
+      `(W, N, T, L)`; NaN after the time at which a run ended early.
     """
 
     times: Float[Array, " T"]
@@ -37,23 +40,23 @@ class SubclassAccuracy(eqx.Module):
 
     @property
     def mean(self) -> Float[Array, "W T L"]:
-        """Over starts."""
+        """Mean over starts."""
         return mean_and_error(self.measured, axis=1)[0]
 
     @property
     def error(self) -> Float[Array, "W T L"]:
-        """The standard error of the mean over starts."""
+        """Standard error of the mean over starts."""
         return mean_and_error(self.measured, axis=1)[1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON; what is not finite is None."""
+        """Plain Python, for JSON; numbers that are not finite become None."""
         names = ("times", "predicted", "measured", "mean", "error")
         return {"widths": np.asarray(self.widths).tolist()} | {
             name: plain(getattr(self, name)) for name in names
         }
 
     def to_xarray(self):
-        """A labelled `xarray.Dataset`."""
+        """The results as a labelled `xarray.Dataset`."""
         import xarray
 
         names = ("width", "time", "layer")
@@ -72,7 +75,10 @@ class SubclassAccuracy(eqx.Module):
         )
 
     def plot(self, ax: Any = None, width: int | None = None):
-        """Accuracy over training time, one colour a layer, at one width (the first if not given); returns the Matplotlib axes."""
+        """Plot accuracy over training time, one colour a layer, at one width.
+
+        The first width is shown if none is given. Returns the Matplotlib axes.
+        """
         from ..figures import plot_subclass_accuracy
 
         return plot_subclass_accuracy(self, ax, width)
@@ -92,18 +98,32 @@ def subclass_accuracy(
     seeds: int = 8,
     progress: Callable[[str], None] = lambda line: None,
 ) -> SubclassAccuracy:
-    r"""Train linear networks on the classes of `groups` by gradient flow, and read the sign of one feature off every layer.
+    r"""Train linear networks on classes, and read the sign of one feature off every layer.
 
-    Predicted is what `theory.group_accuracy` makes of the Grams of an aligned balanced start, in which the class's direction is learned
-    and each other one fades as a power of time. Measured is what random balanced starts show, for which there is no closed form on the
-    way; late in training they agree.
+    Training is by gradient flow on the classes of `groups`. The prediction applies
+    `theory.group_accuracy` to the Grams of an aligned balanced start. From it the class direction
+    is learned, and each other direction fades as a power of time. The measurement is for random
+    balanced starts, which have no closed form during training; late in training both agree.
 
-    **Arguments:** `groups`: two classes; `times`: increasing, positive, `(T,)`; `widths`: of all layers, `(W,)`. Layers narrower than the
-    inputs are trained as well, but a random start of less than full rank has no aligned counterpart, so there the prediction is NaN;
-    `key`: of the starts; `loss`: `contrastive` (spectral, positives of one class) or `regression` (of the class, $\pm 1$ on the first
-    output); `depth`: $L \ge 2$; `feature`: whose sign is read, counted from 0; `start`: $s_0$, the weight of all directions in the aligned
-    start; random ones have layers of singular values between half and one and a half times $s_0^{1/L}$; `blur`: the read-out's noise, as in
-    `theory.group_accuracy`; `seeds`: at least 2; `progress`: called with a line as each width ends.
+    **Arguments:**
+
+    - `groups`: groups of two classes.
+    - `times`: save times, increasing and positive, `(T,)`.
+    - `widths`: widths of all layers, `(W,)`. Layers narrower than the inputs are trained as well,
+      but a random start of less than full rank has no aligned counterpart, so there the
+      prediction is NaN.
+    - `key`: key of the starts.
+    - `loss`: `contrastive` (spectral, positive pairs of one class) or `regression` (of the class,
+      $\pm 1$ on the first output).
+    - `depth`: number of layers $L \ge 2$.
+    - `feature`: number of the feature whose sign is read, from 0.
+    - `start`: weight $s_0$ of all directions in the aligned start. Random starts have layers of
+      singular values between half and one and a half times $s_0^{1/L}$.
+    - `blur`: readout noise, as in `theory.group_accuracy`.
+    - `seeds`: number of starts, at least 2.
+    - `progress`: function called with a line as each width ends.
+
+    **Returns:** a `SubclassAccuracy`.
 
     **Raises:** `ValueError` for arguments out of range.
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 def plot_subclass_accuracy(
     result: SubclassAccuracy, ax: Any = None, width: int | None = None
 ) -> Any:
-    """Accuracy of reading the subclass over training time, one colour a layer: the closed form as lines, trained networks as markers with
-    their standard errors. Returns the axes.
+    """Plot the accuracy of reading the subclass over training time, one colour a layer.
+
+    The closed form is drawn as lines, trained networks as markers with their standard errors.
+    Returns the axes.
 
     **Raises:** `ValueError` for a width that was not trained.
     """
@@ -33,8 +35,10 @@ def plot_subclass_accuracy(
 
 
 def plot_shift_accuracy(result: ShiftAccuracy, ax: Any = None, setting: int = 0) -> Any:
-    """Worst-group accuracy of the refitted read-out over training time, one colour a layer: the closed form of a linear network as lines;
-    trained networks as markers with their standard errors, one marker a threshold. Returns the axes.
+    """Plot worst-group accuracy of the refitted readout over training time, one colour a layer.
+
+    The closed form of a linear network is drawn as lines, trained networks as markers with their
+    standard errors, one marker a threshold. Returns the axes.
 
     **Raises:** `ValueError` for a correlation that was not trained.
     """

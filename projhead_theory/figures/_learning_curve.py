@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def plot_learning_curve(curve: LearningCurve, ax: Any = None, confidence: float = 0.95) -> Any:
-    """Mean error against the number of samples, one colour a layer, with its band over the seeds. Returns the axes."""
+    """Plot mean error against the number of samples, one colour a layer, with its band.
+
+    The band is over the seeds. Returns the axes.
+    """
     ax = axes(ax)
     low, high = curve.band(confidence)
     for i, name in enumerate(curve.layers):

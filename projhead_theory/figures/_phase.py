@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 
 def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any = None) -> Any:
-    r"""Where the representation before the projection head is the better one: the margin as colour, the boundary as a line,
-    trained networks as markers, crosses where they are on the other side. Returns the axes.
+    """Plot the phase diagram of the better side of the projection head.
+
+    The margin is drawn as colour, the boundary as a line, trained networks as markers, and as
+    crosses if they are on the other side. Blue is where the representation before the head is the
+    better one. Returns the axes.
     """
     ax = axes(ax)
     x, y, margin = (np.asarray(a, float) for a in (diagram.x, diagram.y, diagram.margin))
     known = np.isfinite(margin)
-    # The colours are those of nine tenths of the plane: single corners would leave the rest pale.
+    # The colour scale spans nine tenths of the plane: single corners would leave the rest pale.
     size = float(np.quantile(np.abs(margin[known]), 0.9)) if known.any() else 1.0
     size = size if size > 0 else 1.0
     ax.set_facecolor("0.85")

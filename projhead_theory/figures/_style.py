@@ -1,4 +1,4 @@
-"""One look for all figures, applied to a figure and not to the user's session."""
+"""Common style of all figures, applied to a figure and not to the user's session."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 
 
 def axes(ax: Any) -> Any:
-    """The given axes, or those of a new figure of a column's width."""
+    """The given axes, or the axes of a new figure of a column's width."""
     if ax is None:
         _, ax = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
     ax.spines[["top", "right"]].set_visible(False)

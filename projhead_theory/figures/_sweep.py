@@ -15,8 +15,11 @@ SIDES = (("before the head", -2, "--", "s"), ("after the head", -1, "-", "o"))
 
 
 def plot_feature_sweep(sweep: FeatureSweep, ax: Any = None) -> Any:
-    """Weights before (dashed, squares) and after the head (solid, circles) against the strength: one colour a flip probability, the
-    closed form as lines, trained networks as markers, the edges of both layers in grey. Returns the axes.
+    """Plot weights before and after the head against the strength, one colour a flip probability.
+
+    Before the head: dashed lines and squares; after it: solid lines and circles. The closed form
+    is drawn as lines, trained networks as markers, the edges of both layers in grey. Returns the
+    axes.
     """
     ax = axes(ax)
     order = np.argsort(np.asarray(sweep.strength))
@@ -43,9 +46,11 @@ def plot_feature_sweep(sweep: FeatureSweep, ax: Any = None) -> Any:
 
 
 def plot_connected_sweep(sweep: ConnectedSweep, ax: Any = None) -> Any:
-    """Squared weight of the weak feature beyond that of an unseen direction, as a share of a strong feature's, with its limits: one colour
-    a flip probability, before the head (dashed, squares) and after it (solid, circles); the diagonal network's edges in grey. Returns the
-    axes.
+    """Plot the weak feature's squared weight beyond an unseen direction's, with its limits.
+
+    It is shown as a share of a strong feature's, one colour a flip probability, before the head
+    (dashed, squares) and after it (solid, circles). The diagonal network's edges are grey. Returns
+    the axes.
     """
     ax = axes(ax)
     strength, share, (low, high) = np.asarray(sweep.strength), sweep.share, sweep.limits
@@ -65,7 +70,7 @@ def plot_connected_sweep(sweep: ConnectedSweep, ax: Any = None) -> Any:
             ax.errorbar(strength, value, bars, label=f"{side}, flips {flips:g}", **style)
     ax.axhline(0, color="0.7", lw=0.8)
     _edges(ax, sweep.reach)
-    # Shares run from hundredths, where it is decided what is absent, to tens.
+    # Shares run from hundredths, where absence is decided, to tens.
     ax.set_yscale("symlog", linthresh=0.1)
     ax.set_xlabel("strength (grey: the diagonal edges)")
     ax.set_ylabel("squared weight / a strong one's")

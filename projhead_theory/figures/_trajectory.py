@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def plot_trajectory(
     trajectory: Trajectory, prediction: LayerPrediction | None = None, ax: Any = None
 ) -> Any:
-    """Weights over training time: one colour a feature, solid for the last layer, fading towards the first; predictions as dotted lines."""
+    """Plot weights over training time, one colour a feature, with predictions as dotted lines.
+
+    The last layer is solid; layers fade towards the first. Returns the axes.
+    """
     ax = axes(ax)
     times = np.asarray(trajectory.times)
     directions = None if prediction is None else prediction.directions

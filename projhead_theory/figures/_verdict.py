@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from ..claims import Verdict
 
 SERIES = 12
-"""From so many columns on, a row is a series along them rather than one point of several."""
+"""Number of columns from which on each row is drawn as a series along its columns."""
 
 
 def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
-    """Theory as lines, simulation as markers. Few columns: one colour a direction, over the rows (layers) of the verdict; many: one
+    """Plot a verdict: theory as lines, simulation as markers.
+
+    With few columns, one colour a direction, over the rows (layers) of the verdict; with many, one
     colour a row, along its columns. Returns the axes.
     """
     ax = axes(ax)
@@ -76,7 +78,11 @@ def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
 
 
 def plot_budget(verdict: Verdict, ax: Any = None) -> Any:
-    """The error budget of every row: the parts of its tolerance, the tolerance, the discrepancy, and the effect to be seen."""
+    """Plot the error budget of every row of a verdict.
+
+    It has the parts of the tolerance, the tolerance, the discrepancy, and the effect to be seen.
+    Returns the axes.
+    """
     ax, verdict = axes(ax), verdict.on_host
     rows = np.arange(len(verdict.labels))
     tiny = 1e-18
@@ -106,7 +112,10 @@ def plot_budget(verdict: Verdict, ax: Any = None) -> Any:
 
 
 def plot_report(verdict: Verdict) -> Any:
-    """Both side by side, for a report. Returns the figure."""
+    """Plot a verdict and its error budget side by side, for a report.
+
+    Returns the figure.
+    """
     height = max(3.0, 0.22 * len(verdict.labels) + 1.4)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, height), layout="constrained")
     plot_verdict(verdict, left)

@@ -1,4 +1,4 @@
-"""Losses. Every simulator takes any of them."""
+"""Losses, each accepted by every simulator."""
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy

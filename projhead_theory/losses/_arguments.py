@@ -1,4 +1,4 @@
-"""What losses ask of their hyper-parameters and of targets."""
+"""Checks of the hyper-parameters and the targets of losses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 
 from .. import _checks
 
-# NumPy unless it was given as a JAX array: a loss may be made, as the default ones are, before the user has chosen a
-# device or a precision. Both kinds are traced, so that another value does not recompile.
+# A NumPy array unless the user gave a JAX array. A loss may be made, as the default losses are,
+# before the user has chosen a device or a precision. Both kinds are traced, so that another value
+# does not recompile.
 Number = Float[Array | np.ndarray, ""]
 
 

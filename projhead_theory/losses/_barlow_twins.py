@@ -12,7 +12,10 @@ from ._similarity import unit
 
 
 def _standard(y: Float[Array, "n p"]) -> Float[Array, "n p"]:
-    """Columns less their mean, of unit norm; zero for a column that is constant but for the rounding of its mean."""
+    """Centred columns of unit norm.
+
+    A column that is constant, up to the rounding of its mean, becomes zero.
+    """
     rounding = y.shape[0] * jnp.finfo(y.dtype).eps * jnp.max(jnp.abs(y), axis=0, keepdims=True)
     return unit(
         y - jnp.mean(y, axis=0), axis=0, floor=jnp.maximum(rounding, jnp.finfo(y.dtype).tiny)
@@ -20,15 +23,22 @@ def _standard(y: Float[Array, "n p"]) -> Float[Array, "n p"]:
 
 
 class BarlowTwins(AbstractLoss):
-    r"""$\sum_i (1 - c_{ii})^2 + \lambda \sum_{i \ne j} c_{ij}^2$, with $c_{ij}$ the correlation over the batch of output
-    $i$ on one view with output $j$ on the other (Zbontar et al. 2021, equations 1 and 2).
+    r"""Barlow Twins loss (Zbontar et al. 2021, equations 1 and 2).
 
-    Outputs are standardised over the batch without any number added to the variance, so the loss does not depend on
-    their scale at all. An output that is constant over the batch has correlation 0 with everything, with zero gradient.
+    $$\sum_i (1 - c_{ii})^2 + \lambda \sum_{i \ne j} c_{ij}^2$$
 
-    **Arguments:** `off_diagonal`: $\lambda \ge 0$.
+    Here $c_{ij}$ is the correlation over the batch of output $i$ on one view with output $j$ on
+    the other.
 
-    **Raises:** `ValueError` if it is not one non-negative number.
+    Outputs are standardised over the batch without any number added to the variance, so the loss
+    does not depend on their scale. An output that is constant over the batch has correlation 0
+    with every output, with zero gradient.
+
+    **Arguments:**
+
+    - `off_diagonal`: the weight $\lambda \ge 0$ of the correlations between different outputs.
+
+    **Raises:** `ValueError` if `off_diagonal` is not one non-negative number.
     """
 
     off_diagonal: Number

@@ -11,12 +11,26 @@ from ._loss import AbstractLoss
 
 
 class CrossEntropy(AbstractLoss):
-    r"""$-E \sum_k q_k(y) \log \frac{\exp f_k(x)}{\sum_j \exp f_j(x)}$: softmax cross-entropy, the outputs being logits.
+    r"""Softmax cross-entropy, with the outputs as logits.
 
-    Targets are class labels, $q_k(y) = 1_{k = y}$, or `(n, p)` class probabilities $q_k$, whose rows should sum to one.
+    $$-E \sum_k q_k(y) \log \frac{\exp f_k(x)}{\sum_j \exp f_j(x)}$$
 
-    **Raises:** `ValueError` if the targets are neither, or a label has no output. Where the labels are not known yet,
-    under `jit` and so in the simulators, the loss is then not a number, and a run ends as diverged.
+    Targets are class labels, $q_k(y) = 1_{k = y}$, or `(n, p)` class probabilities $q_k$, whose
+    rows should sum to one.
+
+    **Raises:** `ValueError` if the targets are neither labels nor probabilities, or a label has
+    no output. Under `jit`, and so in the simulators, the labels are not known in time: the loss
+    is then not a number, and the run ends as diverged.
+
+    !!! example
+
+        ```pycon
+        >>> data = pt.Labelled(jnp.eye(2), jnp.asarray([0, 1]))
+        >>> [round(float(pt.losses.cross_entropy(pt.DeepLinear([w]), data)), 3)
+        ...     for w in (jnp.zeros((2, 2)), 3 * jnp.eye(2))]
+        [0.693, 0.049]
+
+        ```
     """
 
     def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
@@ -32,7 +46,7 @@ class CrossEntropy(AbstractLoss):
             lambda v: (v >= 0) & (v < p),
             f"class labels from 0 to {p - 1}, one for each output",
         )
-        # A label out of range spoils the gradient too, so that no run goes on without it.
+        # A label out of range makes the gradient NaN too, so that no run continues without it.
         there = jnp.where((targets >= 0) & (targets < p), jnp.ones((), outputs.dtype), jnp.nan)
         return -jnp.mean(
             there * jnp.take_along_axis(log_share, targets[:, None], axis=1, mode="clip")[:, 0]

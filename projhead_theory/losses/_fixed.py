@@ -1,4 +1,4 @@
-"""A network of which a part is fixed: what is left to train has a loss of its own."""
+"""Loss of a network with frozen parameters, as a function of its trained part."""
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -9,12 +9,15 @@ from ._loss import AbstractLoss
 
 
 class FixedPartLoss(AbstractLoss):
-    r"""The loss of a network as a loss of the part of it that is trained.
+    r"""Loss of a network as a function of its trained part.
 
-    The simulators train a network with fixed numbers, such as thresholds, as the rest of it under this loss, so that those are no
-    parameters of anything.
+    The simulators train a network with frozen numbers, such as thresholds, by training the rest
+    of it under this loss. The frozen numbers are then no parameters of the optimisation.
 
-    **Arguments:** `inner`: a loss; `fixed`: the network, with `None` in place of what is trained. It has the forms that `inner` has.
+    **Arguments:**
+
+    - `inner`: the loss of the whole network; its forms are the forms of this loss.
+    - `fixed`: the network, with `None` in place of the trained part.
     """
 
     inner: AbstractLoss

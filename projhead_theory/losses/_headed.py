@@ -1,4 +1,4 @@
-"""A fixed head absorbed in the loss: what is left to train is the plain encoder."""
+"""Loss of a network under a fixed head, as a function of its encoder."""
 
 from jaxtyping import Array, Float
 
@@ -8,11 +8,15 @@ from ._loss import AbstractLoss
 
 
 class HeadedLoss(AbstractLoss):
-    r"""The loss of $H f$ as a loss of $f$, for a fixed diagonal head $H$.
+    r"""Loss of $H f$ as a loss of $f$, for a fixed diagonal head $H$.
 
-    The simulators train a `Headed` network as its encoder under this loss, so that the head is no parameter of anything.
+    The simulators train a `Headed` network as its encoder under this loss. The head is then no
+    parameter of the optimisation.
 
-    **Arguments:** `inner`: a loss; `rows`: `(p,)`, the diagonal of $H$. It has the forms that `inner` has.
+    **Arguments:**
+
+    - `inner`: the loss of the whole network; its forms are the forms of this loss.
+    - `rows`: `(p,)`, the diagonal of $H$.
     """
 
     inner: AbstractLoss

@@ -1,4 +1,4 @@
-"""The InfoNCE loss, and NT-Xent."""
+"""The InfoNCE and NT-Xent losses."""
 
 from typing import Any
 
@@ -14,19 +14,40 @@ from ._similarity import similarity, softmax_over_others, unit
 
 
 class InfoNCE(AbstractLoss):
-    r"""Tell an input's other view from those of the other inputs, with similarity
-    $s_{ij} = \frac 1\tau \frac{f(x_1^i)^\top f(x_2^j)}{\|f(x_1^i)\| \|f(x_2^j)\|}$.
+    r"""InfoNCE: tell the other view of an input from the views of other inputs.
 
-    InfoNCE (van den Oord et al. 2018) in its symmetric form, both views being anchors in turn, with $n - 1$ negatives:
-    $\frac 12 (\ell(s) + \ell(s^\top))$, where $\ell(s) = -\frac 1n \sum_i \log \frac{\exp s_{ii}}{\sum_j \exp s_{ij}}$.
+    The similarity of two outputs is
 
-    With `within_views` it is NT-Xent, the loss of SimCLR (Chen et al. 2020): with the $2n$ outputs of both views as
-    anchors, the negatives are the $2n - 2$ outputs that are neither the anchor nor its other view.
+    $$s_{ij} = \frac 1\tau \frac{f(x_1^i)^\top f(x_2^j)}{\|f(x_1^i)\| \|f(x_2^j)\|}.$$
 
-    **Arguments:** `temperature`: $\tau > 0$; `normalise`: cosine similarity, or, if False, the inner product;
-    `within_views`. An output of zero has no direction: its cosine with anything is 0, with zero gradient.
+    The loss is InfoNCE (van den Oord et al. 2018) in its symmetric form, with both views as
+    anchors in turn and $n - 1$ negatives:
+
+    $$\frac 12 (\ell(s) + \ell(s^\top)), \qquad
+    \ell(s) = -\frac 1n \sum_i \log \frac{\exp s_{ii}}{\sum_j \exp s_{ij}}.$$
+
+    With `within_views` it is NT-Xent, the loss of SimCLR (Chen et al. 2020). The anchors are the
+    $2n$ outputs of both views, and the negatives are the $2n - 2$ outputs other than the anchor
+    and its other view.
+
+    An output of zero has no direction: its cosine with every output is 0, with zero gradient.
+
+    **Arguments:**
+
+    - `temperature`: $\tau > 0$.
+    - `normalise`: use the cosine similarity if True, the inner product if False.
+    - `within_views`: use NT-Xent.
 
     **Raises:** `ValueError` if the temperature is not one positive number.
+
+    !!! example
+
+        ```pycon
+        >>> network, views = pt.DeepLinear([jnp.eye(2)]), pt.Views(jnp.eye(2), jnp.eye(2))
+        >>> round(float(pt.losses.InfoNCE(temperature=1.0)(network, views)), 3)
+        0.313
+
+        ```
     """
 
     temperature: Number

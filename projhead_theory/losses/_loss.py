@@ -1,4 +1,4 @@
-"""The one interface of all losses: a scalar of a network and of data."""
+"""The interface of all losses: a scalar function of a network and of data."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Data, Labelled, Targets, Views
 
-# Form -> what it is evaluated on.
+# Form -> type of the data it is evaluated on.
 _FORMS = {
     "population": "Moments",
     "regression": "TargetMoments",
@@ -19,37 +19,45 @@ _FORMS = {
 
 
 class AbstractLoss(eqx.Module):
-    """`loss(network, data)` is a scalar: on `Moments` the population loss of a linear network, on a `ContrastiveProblem` that of a network
-    whose outputs have moments in closed form, on `TargetMoments` that of inputs with targets, on `Views` the loss of a batch of positive
-    pairs, on `Labelled` that of labelled inputs.
+    """Scalar function of a network and of data, `loss(network, data)`.
 
-    A new loss states those of the four forms it has: `population` and `regression`, functions of the end-to-end matrix, if
-    the population value depends on the moments alone; `batch`, of the outputs on both views; `labelled`, of the outputs and
-    the targets. Its numbers are array fields, so that another value does not recompile.
+    The type of the data selects the form:
+
+    - `Moments`: the population loss of a linear network.
+    - `ContrastiveProblem`: the population loss of a network whose outputs have moments in closed
+      form.
+    - `TargetMoments`: the population loss of a linear network on inputs with targets.
+    - `Views`: the loss of a batch of positive pairs.
+    - `Labelled`: the loss of labelled inputs.
+
+    A new loss implements some of four methods. `population` and `regression` are functions of the
+    end-to-end matrix, for a population loss that depends on the moments alone. `batch` is a
+    function of the outputs on both views, `labelled` of the outputs and the targets.
+    Hyper-parameters are array fields, so that another value does not recompile.
 
     **Raises:** `ValueError` on data for which the loss has no form.
     """
 
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:
-        """The population loss of a linear network, from its end-to-end matrix."""
+        """Population loss of a linear network, from its end-to-end matrix."""
         raise self._lacks("population")
 
     def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
-        """The population loss of a linear network on inputs with targets, from its end-to-end matrix."""
+        """Population loss of a linear network with targets, from its end-to-end matrix."""
         raise self._lacks("regression")
 
     def batch(self, y1: Float[Array, "n p"], y2: Float[Array, "n p"]) -> Float[Array, ""]:
-        """The loss of a batch, from the network's outputs on both views."""
+        """Loss of a batch, from the network's outputs on both views."""
         raise self._lacks("batch")
 
     def labelled(self, outputs: Float[Array, "n p"], targets: Targets) -> Float[Array, ""]:
-        """The loss of labelled inputs, from the network's outputs and the targets."""
+        """Loss of labelled inputs, from the network's outputs and the targets."""
         raise self._lacks("labelled")
 
     def __call__(self, network: Network, data: Data) -> Float[Array, ""]:
         if isinstance(data, ContrastiveProblem):
             if isinstance(network, ThresholdedDiagonal):
-                # The outputs, seen as inputs of no network at all.
+                # The outputs are the inputs of the identity.
                 moments = network.output_moments(data)
                 return self.population(jnp.eye(moments.dim, dtype=moments.second.dtype), moments)
             if not isinstance(network, DeepLinear | Headed):
@@ -61,7 +69,10 @@ class AbstractLoss(eqx.Module):
             data = data.moments()
         if isinstance(data, Moments | TargetMoments):
             if not isinstance(network, DeepLinear | Headed):
-                wanted = "a problem, Views or Labelled: the loss of a non-linear network is no function of the moments"
+                wanted = (
+                    "a problem, Views or Labelled: "
+                    "the loss of a non-linear network is no function of the moments"
+                )
                 raise _checks.bad(
                     "data", f"{type(data).__name__}, for {type(network).__name__}", wanted
                 )
@@ -75,8 +86,8 @@ class AbstractLoss(eqx.Module):
         if isinstance(data, Labelled):
             return self.labelled(network(data.inputs), data.targets)
         wanted = (
-            "Moments or a ContrastiveProblem (population loss), TargetMoments (the same, with targets), Views (batch loss) or "
-            "Labelled (supervised loss)"
+            "Moments or a ContrastiveProblem (population loss), TargetMoments (the same, with "
+            "targets), Views (batch loss) or Labelled (supervised loss)"
         )
         raise _checks.bad("data", type(data).__name__, wanted)
 

@@ -12,12 +12,25 @@ from ._loss import AbstractLoss
 
 
 class MeanSquaredError(AbstractLoss):
-    r"""$\frac 12 E\|f(x) - y\|^2$: half the squared distance to the target, summed over outputs, averaged over rows.
+    r"""Half the squared distance to the target, summed over outputs and averaged over rows.
 
-    Population, for a linear network: $\frac 12 \mathrm{tr}(W S W^\top) - \mathrm{tr}(W A^\top) + \frac 12 E\|y\|^2$, exactly,
-    whatever the distribution.
+    $$\frac 12 E\|f(x) - y\|^2$$
+
+    The population form of a linear network is exact for any distribution, with $S$ and $A$ the
+    `second` and `target` moments:
+
+    $$\frac 12 \mathrm{tr}(W S W^\top) - \mathrm{tr}(W A^\top) + \frac 12 E\|y\|^2.$$
 
     **Raises:** `ValueError` if the targets are not numbers in the shape of the outputs.
+
+    !!! example
+
+        ```pycon
+        >>> data = pt.Labelled(jnp.eye(2), jnp.asarray([[1.0, 0.0], [0.0, 3.0]]))
+        >>> float(pt.losses.mse(pt.DeepLinear([jnp.eye(2)]), data))
+        1.0
+
+        ```
     """
 
     def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:

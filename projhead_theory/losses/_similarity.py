@@ -1,4 +1,4 @@
-"""What contrastive losses share: outputs normalised where they can be, their similarity, and the softmax over all other rows."""
+"""Normalised outputs, their similarity, and the softmax over all other rows."""
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,15 @@ from ._arguments import Number
 def unit(
     y: Float[Array, "n p"], axis: int = 1, floor: Float[Array, "..."] | None = None
 ) -> Float[Array, "n p"]:
-    r"""Rows (`axis=1`) or columns (`axis=0`) over their norm. Where no entry is above `floor`, by default the smallest
-    normal number, there is no direction: the result is zero there, and so is its gradient.
+    r"""Rows (`axis=1`) or columns (`axis=0`) divided by their norm.
+
+    Where no entry is above `floor`, by default the smallest normal number, there is no direction:
+    the result and its gradient are zero.
     """
     size = jnp.max(jnp.abs(y), axis=axis, keepdims=True)
     live = size > (jnp.finfo(y.dtype).tiny if floor is None else floor)
-    # Over its largest entry first, so that no square overflows or underflows. The result does not depend on that scale,
-    # which may therefore count as a constant.
+    # Divide by the largest entry first, so that no square overflows or underflows. The result does
+    # not depend on that scale, which may therefore count as a constant.
     scaled = jnp.where(live, y, 1) / jax.lax.stop_gradient(jnp.where(live, size, 1))
     return jnp.where(live, scaled / jnp.sqrt(jnp.sum(scaled * scaled, axis=axis, keepdims=True)), 0)
 
@@ -25,17 +27,22 @@ def unit(
 def similarity(
     y1: Float[Array, "n p"], y2: Float[Array, "m p"], temperature: Number
 ) -> Float[Array, "n m"]:
-    """Inner products of rows over the temperature, in the dtype of the rows."""
-    # The product comes last, because it is stored. A quotient of it would be fused into what comes after, and there be
-    # rounded in another way than in its own maximum, which the exponential does not survive where scores are large.
+    """Inner products of rows, divided by the temperature, in the dtype of the rows."""
+    # The product comes last, because it is stored. A quotient of it would be fused into the next
+    # operations and rounded there in another way than in its own maximum. The exponential does not
+    # survive that difference where scores are large.
     return matmul(y1 / jnp.asarray(temperature, y1.dtype), y2.T)
 
 
 def softmax_over_others(
     scores: Float[Array, "n n"], positive: Bool[Array, "n n"]
 ) -> Float[Array, ""]:
-    r"""$-\frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp s_{ip}}{\sum_{a \ne i} \exp s_{ia}}$, averaged over the rows
-    $i$ that have positives $P(i)$ other than themselves; zero if none has.
+    r"""Negative log-softmax of the positives of each row over all other rows.
+
+    $$-\frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp s_{ip}}{\sum_{a \ne i} \exp s_{ia}}$$
+
+    The average is over the rows $i$ that have positives $P(i)$ other than themselves; it is zero
+    if there is no such row.
     """
     apart = ~jnp.eye(scores.shape[0], dtype=bool)
     log_share = jax.nn.log_softmax(scores, axis=1, where=apart)

@@ -17,7 +17,8 @@ def _spectral(w: Array, cross: Array, second: Array) -> Array:
 
 @_spectral.defjvp
 def _spectral_jvp(primals, tangents):
-    # The gradients share two products with the value: half the work of differentiating the expression as written.
+    # The gradients share two products with the value: half the work of differentiating the
+    # expression as written.
     w, cross, second = primals
     dw, dcross, dsecond = tangents
     ws, wc = matmul(w, second), matmul(w, cross)
@@ -32,15 +33,33 @@ def _spectral_jvp(primals, tangents):
 
 
 class SpectralContrastive(AbstractLoss):
-    r"""$\mathcal L = -2\,E[f(x_1)^\top f(x_2)] + E[(f(x)^\top f(x'))^2]$, with $x, x'$ independent views (HaoChen et
-    al. 2021).
+    r"""Spectral contrastive loss (HaoChen et al. 2021).
 
-    Population, for a linear network with $M = W^\top W$: $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$, exactly, whatever
-    the distribution.
+    $$\mathcal L = -2\,E[f(x_1)^\top f(x_2)] + E[(f(x)^\top f(x'))^2]$$
 
-    Batch: $-\frac 2n \sum_i f(x_1^i)^\top f(x_2^i) + \frac{1}{n(n-1)} \sum_{i \ne j} (f(x_1^i)^\top f(x_2^j))^2$, an
-    unbiased estimate, since the views of different inputs are independent and the diagonal, which is not, is left out.
-    It costs $O(np^2)$, never $n^2$.
+    Here $x_1, x_2$ are a positive pair, and $x, x'$ independent views.
+
+    The population form of a linear network with $M = W^\top W$ is exact for any distribution:
+
+    $$-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM).$$
+
+    The batch form is
+
+    $$-\frac 2n \sum_i f(x_1^i)^\top f(x_2^i) +
+    \frac{1}{n(n-1)} \sum_{i \ne j} (f(x_1^i)^\top f(x_2^j))^2.$$
+
+    It is an unbiased estimate: the views of different inputs are independent, and the diagonal,
+    which is not, is left out. It costs $O(np^2)$, never $n^2$.
+
+    !!! example
+
+        ```pycon
+        >>> network = pt.DeepLinear([jnp.eye(2)])
+        >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
+        >>> round(float(pt.losses.spectral(network, moments)), 3)
+        -0.6
+
+        ```
     """
 
     def population(self, matrix: Float[Array, "p d"], moments: Moments) -> Float[Array, ""]:

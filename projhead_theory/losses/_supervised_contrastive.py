@@ -12,18 +12,37 @@ from ._similarity import similarity, softmax_over_others, unit
 
 
 class SupervisedContrastive(AbstractLoss):
-    r"""InfoNCE with every other input of the class as a positive: $\mathcal L_{out}$ of Khosla et al. (2020, equation 2),
-    $-\frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp s_{ip}}{\sum_{a \ne i} \exp s_{ia}}$, averaged over the anchors
-    $i$, with $s_{ij} = \frac 1\tau \frac{f(x^i)^\top f(x^j)}{\|f(x^i)\| \|f(x^j)\|}$ and $P(i)$ the other inputs with
-    the label of $i$.
+    r"""Supervised contrastive loss: InfoNCE with every other input of the class as a positive.
 
-    Anchors without positives are left out of the average; if none has any, the loss is zero. Where each label is that of
-    one input's two views, stacked, it is NT-Xent.
+    It is $\mathcal L_{out}$ of Khosla et al. (2020, equation 2),
 
-    **Arguments:** `temperature`: $\tau > 0$; `normalise`: cosine similarity, or, if False, the inner product. An output
-    of zero has no direction: its cosine with anything is 0, with zero gradient.
+    $$-\frac{1}{|P(i)|} \sum_{p \in P(i)} \log \frac{\exp s_{ip}}{\sum_{a \ne i} \exp s_{ia}},
+    \qquad s_{ij} = \frac 1\tau \frac{f(x^i)^\top f(x^j)}{\|f(x^i)\| \|f(x^j)\|},$$
 
-    **Raises:** `ValueError` if the temperature is not one positive number, or the targets are not class labels.
+    averaged over the anchors $i$, with $P(i)$ the other inputs with the label of $i$.
+
+    Anchors without positives are left out of the average; if no anchor has a positive, the loss
+    is zero. If each label belongs to the two views of one input, stacked, the loss is NT-Xent.
+    An output of zero has no direction: its cosine with every output is 0, with zero gradient.
+
+    **Arguments:**
+
+    - `temperature`: $\tau > 0$.
+    - `normalise`: use the cosine similarity if True, the inner product if False.
+
+    **Raises:** `ValueError` if the temperature is not one positive number, or the targets are not
+    class labels.
+
+    !!! example
+
+        ```pycon
+        >>> network, x = pt.DeepLinear([jnp.eye(2)]), jnp.repeat(jnp.eye(2), 2, axis=0)
+        >>> loss = pt.losses.SupervisedContrastive(temperature=1.0)
+        >>> [round(float(loss(network, pt.Labelled(x, labels))), 3)
+        ...     for labels in (jnp.asarray([0, 0, 1, 1]), jnp.asarray([0, 1, 0, 1]))]
+        [0.551, 1.551]
+
+        ```
     """
 
     temperature: Number

@@ -13,25 +13,39 @@ from ._spectral import spectral
 
 
 class SupervisedSpectral(AbstractLoss):
-    r"""The spectral contrastive loss (HaoChen et al. 2021) whose positive pair is an input and an independent one of its
-    class: $-2 \sum_k \pi_k \|\mu_k\|^2 + E[(f(x)^\top f(x'))^2]$, with $\pi_k$ the probability of class $k$,
-    $\mu_k = E[f(x) \mid k]$, and $x, x'$ independent.
+    r"""Spectral contrastive loss on positive pairs of inputs of the same class.
 
-    Population, for a linear network with $M = W^\top W$: $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$, exactly, with the
-    class cross moment $C = \sum_k \pi_k E[x \mid k]\, E[x \mid k]^\top$; `Labelled.moments` are those of a sample.
+    A positive pair is an input and an independent input of its class (the loss is by HaoChen et
+    al. 2021):
 
-    Labelled, with $n_k$ rows in class $k$:
-    $-\frac{2}{n'} \sum_i \frac{1}{n_{k(i)} - 1} \sum_{j \ne i,\, k(j) = k(i)} f(x^i)^\top f(x^j) + \frac{1}{n(n-1)}
-    \sum_{i \ne j} (f(x^i)^\top f(x^j))^2$, where $i$ in the first sum goes over the $n'$ rows whose class has another row:
-    every anchor counts once, so a class weighs $n_k / n'$, not $n_k (n_k - 1)$ as in a plain mean over positive pairs.
-    If there is no positive pair, the first term is zero.
+    $$-2 \sum_k \pi_k \|\mu_k\|^2 + E[(f(x)^\top f(x'))^2],$$
 
-    For independent rows the second term is unbiased. The first, given the labels, has expectation
-    $-2 \sum_k \frac{n_k}{n'} \|\mu_k\|^2$ over the classes with $n_k \ge 2$. It is unbiased for equally likely classes,
-    given that there is a positive pair; in general it errs only through batches in which some class has a single row, so
-    that a class is misweighted by at most $\sum_k n \pi_k (1 - \pi_k)^{n-1}$. (No estimate is
-    unbiased for all distributions: $\pi_k \|\mu_k\|^2 = \|E[f 1_k]\|^2 / \pi_k$ is not a polynomial in the distribution.)
-    It costs $O(np^2)$, never $n^2$.
+    with $\pi_k$ the probability of class $k$, $\mu_k = E[f(x) \mid k]$, and $x, x'$ independent.
+
+    The population form of a linear network with $M = W^\top W$ is exact for any distribution:
+
+    $$-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM),
+    \qquad C = \sum_k \pi_k E[x \mid k]\, E[x \mid k]^\top,$$
+
+    with $C$ the class cross moment; `Labelled.moments` gives the moments of a sample.
+
+    The labelled form, with $n_k$ rows in class $k$, is
+
+    $$-\frac{2}{n'} \sum_i \frac{1}{n_{k(i)} - 1}
+    \sum_{j \ne i,\, k(j) = k(i)} f(x^i)^\top f(x^j) +
+    \frac{1}{n(n-1)} \sum_{i \ne j} (f(x^i)^\top f(x^j))^2,$$
+
+    where $i$ in the first sum goes over the $n'$ rows whose class has another row. Every anchor
+    counts once, so a class weighs $n_k / n'$, not $n_k (n_k - 1)$ as in a plain mean over
+    positive pairs. If there is no positive pair, the first term is zero.
+
+    For independent rows the second term is unbiased. The first term, given the labels, has
+    expectation $-2 \sum_k \frac{n_k}{n'} \|\mu_k\|^2$ over the classes with $n_k \ge 2$. It is
+    unbiased for equally likely classes, given that there is a positive pair. In general it errs
+    only through batches in which some class has a single row, so that a class is misweighted by
+    at most $\sum_k n \pi_k (1 - \pi_k)^{n-1}$. No estimate is unbiased for all distributions:
+    $\pi_k \|\mu_k\|^2 = \|E[f 1_k]\|^2 / \pi_k$ is not a polynomial in the distribution.
+    The loss costs $O(np^2)$, never $n^2$.
 
     **Raises:** `ValueError` if the targets are not class labels.
     """

@@ -12,19 +12,28 @@ from ._loss import AbstractLoss
 
 
 class VICReg(AbstractLoss):
-    r"""$\lambda\, s(Y_1, Y_2) + \mu\, (v(Y_1) + v(Y_2)) + \nu\, (c(Y_1) + c(Y_2))$: variance, invariance, covariance
-    (Bardes et al. 2022, equations 1 to 6).
+    r"""VICReg loss: variance, invariance and covariance (Bardes et al. 2022, equations 1 to 6).
 
-    With rows $y^i \in \mathbb R^p$ and $\mathrm{Cov}$ the unbiased covariance over the batch:
-    $s = \frac 1n \sum_i \|y_1^i - y_2^i\|^2$,
-    $v = \frac 1p \sum_j \max(0, \gamma - \sqrt{\mathrm{Cov}_{jj} + \epsilon})$,
-    $c = \frac 1p \sum_{i \ne j} \mathrm{Cov}_{ij}^2$.
+    $$\lambda\, s(Y_1, Y_2) + \mu\, (v(Y_1) + v(Y_2)) + \nu\, (c(Y_1) + c(Y_2))$$
+
+    The terms, with rows $y^i \in \mathbb R^p$ and $\mathrm{Cov}$ the unbiased covariance over the
+    batch, are
+
+    $$s = \frac 1n \sum_i \|y_1^i - y_2^i\|^2, \qquad
+    v = \frac 1p \sum_j \max(0, \gamma - \sqrt{\mathrm{Cov}_{jj} + \epsilon}), \qquad
+    c = \frac 1p \sum_{i \ne j} \mathrm{Cov}_{ij}^2.$$
+
     This is the paper's loss; its authors' code averages $s$ over outputs too, and halves $v$.
 
-    **Arguments:** `invariance`: $\lambda$; `variance`: $\mu$; `covariance`: $\nu$, all non-negative; `target`:
-    $\gamma > 0$, the standard deviation below which an output is pushed apart; `epsilon`: $\epsilon > 0$.
+    **Arguments:**
 
-    **Raises:** `ValueError` if one of them is not one such number.
+    - `invariance`: $\lambda \ge 0$.
+    - `variance`: $\mu \ge 0$.
+    - `covariance`: $\nu \ge 0$.
+    - `target`: $\gamma > 0$, the standard deviation below which an output is pushed apart.
+    - `epsilon`: $\epsilon > 0$.
+
+    **Raises:** `ValueError` if an argument is not one such number.
     """
 
     invariance: Number

@@ -1,4 +1,4 @@
-"""Networks: deep linear ones, fixed heads on top of them, and non-linear ones."""
+"""Networks: deep linear, under fixed heads, and non-linear."""
 
 from ._head import AbstractHead, DiagonalHead, ReweightingHead, TruncationHead, participation_ratio
 from ._headed import Headed

@@ -1,4 +1,7 @@
-r"""Fixed heads: diagonal matrices $H = \mathrm{diag}(h_1, \dots, h_p)$ on top of an encoder, which nothing trains."""
+r"""Fixed projection heads: untrained diagonal matrices on top of an encoder.
+
+$$H = \mathrm{diag}(h_1, \dots, h_p)$$
+"""
 
 import abc
 import math
@@ -12,25 +15,31 @@ from .. import _checks
 
 
 class AbstractHead(eqx.Module):
-    """A fixed diagonal head. It meets a width and a dtype where it meets an encoder."""
+    """Fixed diagonal head. The encoder under it sets its width and dtype."""
 
     @abc.abstractmethod
     def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
-        """$h_1, \\dots, h_p$ for an encoder of width `p`, in JAX's default float if no `dtype` is given.
+        r"""Diagonal $h_1, \dots, h_p$ of the head for an encoder of width `p`.
 
-        **Raises:** `ValueError` if the head does not go with that width, or a row leaves the range of the dtype.
+        The dtype is JAX's default float if no `dtype` is given.
+
+        **Raises:** `ValueError` if the head does not fit that width, or an entry leaves the range
+        of the dtype.
         """
 
 
 class DiagonalHead(AbstractHead):
-    r"""$H = \mathrm{diag}(h)$ with any weights of the rows.
+    r"""Head $H = \mathrm{diag}(h)$ with any weights.
 
-    A row of weight zero hides that output of the encoder from the loss: gradient flow then never moves it, and weight decay takes
-    it to zero. The head is invertible if no weight is zero.
+    A weight of zero hides that output of the encoder from the loss: gradient flow then never
+    moves it, and weight decay takes it to zero. The head is invertible if no weight is zero.
 
-    **Arguments:** `weights`: `(p,)`, non-negative and finite, not all zero.
+    **Arguments:**
 
-    **Raises:** `ValueError` otherwise; where it meets an encoder of another width; or if a positive weight underflows its dtype.
+    - `weights`: $h$, `(p,)`, non-negative and finite, not all zero.
+
+    **Raises:** `ValueError` for other weights. On an encoder also if its width differs, or if a
+    positive weight leaves the range of its dtype.
     """
 
     weights: Float[Array, " p"]
@@ -68,14 +77,26 @@ class DiagonalHead(AbstractHead):
 
 
 class ReweightingHead(AbstractHead):
-    r"""$H = \mathrm{diag}(1, 1/\kappa, 1/\kappa^2, \dots, 1/\kappa^{p-1})$ (paper).
+    r"""Head $H = \mathrm{diag}(1, 1/\kappa, 1/\kappa^2, \dots, 1/\kappa^{p-1})$ (paper).
 
-    $\kappa = 1$ is no head at all. $\kappa < 1$ lists the rows in the reverse order of importance: $\kappa^{1-p}$ times the head of
-    $1/\kappa$ from bottom to top.
+    $\kappa = 1$ is no head at all. $\kappa < 1$ lists the outputs in the reverse order of
+    importance: the diagonal is $\kappa^{1-p}$ times the diagonal for $1/\kappa$, reversed.
 
-    **Arguments:** `kappa`: $\kappa > 0$, one number.
+    **Arguments:**
 
-    **Raises:** `ValueError` otherwise; or, where it meets an encoder, if $\kappa^{1-p}$ underflows or overflows the encoder's dtype.
+    - `kappa`: $\kappa > 0$, one number.
+
+    **Raises:** `ValueError` for any other value. On an encoder also if $\kappa^{1-p}$ underflows or
+    overflows the encoder's dtype.
+
+    !!! example
+
+        ```pycon
+        >>> head = pt.ReweightingHead(2.0)
+        >>> np.round(head.diagonal(4), 3)
+        Array([1.   , 0.5  , 0.25 , 0.125], dtype=float64)
+
+        ```
     """
 
     kappa: Float[Array, ""]
@@ -92,10 +113,12 @@ class ReweightingHead(AbstractHead):
         return self.kappa.astype(dtype) ** -jnp.arange(p, dtype=dtype)
 
     def participation_ratio(self, p: int) -> Float[Array, ""]:
-        r"""How many of $p$ rows take part, $(\sum h^2)^2 / \sum h^4 = \tanh(p \ln\kappa) / \tanh(\ln\kappa)$.
+        r"""Participation ratio of the head at width $p$: its effective number of outputs.
 
-        $p$ at $\kappa = 1$; $|\coth(\ln\kappa)| = |\kappa^2 + 1| / |\kappa^2 - 1|$ for many rows; the same for $\kappa$ and $1/\kappa$. No
-        row is formed, so none underflows.
+        $$(\sum h^2)^2 / \sum h^4 = \tanh(p \ln\kappa) / \tanh(\ln\kappa)$$
+
+        $p$ at $\kappa = 1$; $|\coth(\ln\kappa)| = |\kappa^2 + 1| / |\kappa^2 - 1|$ for large $p$;
+        equal for $\kappa$ and $1/\kappa$. The diagonal is never formed, so no entry underflows.
 
         **Raises:** `ValueError` for $p < 1$.
 
@@ -103,20 +126,24 @@ class ReweightingHead(AbstractHead):
         """
         p = _checks.count("p", p)
         slope = jnp.log(self.kappa)
-        # The quotient and its slope at no head at all, where both sides vanish; it is even in ln kappa.
+        # At kappa = 1 numerator and denominator vanish: the quotient is p, and its slope is zero,
+        # as it is even in ln kappa.
         flat = slope == 0
         safe = jnp.where(flat, 1, slope)
         return jnp.where(flat, p, jnp.tanh(p * safe) / jnp.tanh(safe)).astype(self.kappa.dtype)
 
 
 class TruncationHead(AbstractHead):
-    """The first `keep` rows as they are, nothing of the others: the loss sees a part of the representation (Jing et al. 2022, DirectCLR).
+    """Head that passes the first `keep` outputs of the encoder and hides the others.
 
-    The limit of heads whose further rows go to zero. It is not invertible unless it keeps all.
+    The loss sees a part of the representation (Jing et al. 2022, DirectCLR). It is the limit of
+    heads whose further weights go to zero. It is not invertible unless it keeps all outputs.
 
-    **Arguments:** `keep`: how many rows, at least 1.
+    **Arguments:**
 
-    **Raises:** `ValueError` otherwise; or where it meets an encoder of fewer rows.
+    - `keep`: the number of outputs kept, at least 1.
+
+    **Raises:** `ValueError` for any other `keep`, or on an encoder with fewer outputs than `keep`.
     """
 
     keep: int = eqx.field(static=True)
@@ -131,11 +158,17 @@ class TruncationHead(AbstractHead):
 
 
 def participation_ratio(weights: Float[Array, "*b p"]) -> Float[Array, "*b"]:
-    r"""How many rows of a head take part: $(\sum_i h_i^2)^2 / \sum_i h_i^4$, between 1 and $p$; it does not depend on the unit of $h$.
+    r"""Participation ratio of a head: its effective number of outputs, between 1 and $p$.
 
-    **Arguments:** `weights`: $h$, non-negative, not all zero.
+    $$(\sum_i h_i^2)^2 / \sum_i h_i^4$$
 
-    **Raises:** `ValueError` otherwise.
+    It does not depend on the unit of $h$.
+
+    **Arguments:**
+
+    - `weights`: $h$, non-negative, not all zero.
+
+    **Raises:** `ValueError` for other weights.
 
     Formula: beyond the paper.
     """
@@ -155,14 +188,20 @@ def _one(name: str, x: Array) -> Array:
 
 
 def _within(kappa: Any, p: int, dtype: Any) -> None:
-    """Raise if the last of `p` rows is not a normal number of the dtype: beyond, its inverse is wrong or not finite."""
+    """Raise unless the last of `p` diagonal entries is a normal number of the dtype.
+
+    Beyond that range its inverse is wrong or not finite.
+    """
     limits, slope = jnp.finfo(dtype), math.log(float(kappa))
     edge = math.log(float(limits.tiny)) if slope > 0 else math.log(float(limits.max))
     if slope == 0 or (1 - p) * slope / edge <= 1:
         return
     side, most = ("underflows", "most") if slope > 0 else ("overflows", "least")
-    came = f"{float(kappa):.6g} at width {p}, whose last row kappa^-{p - 1} = 1e{(1 - p) * slope / math.log(10):.0f} {side} {dtype.name}"
-    # Rounded to the side on which the row is still a number.
+    came = (
+        f"{float(kappa):.6g} at width {p}, whose last row "
+        f"kappa^-{p - 1} = 1e{(1 - p) * slope / math.log(10):.0f} {side} {dtype.name}"
+    )
+    # Rounded to the side on which the last entry is still a normal number.
     bound = math.exp(edge / (1 - p)) + (-5e-7 if slope > 0 else 5e-7)
     widest = math.floor(1 - edge / slope)
     raise _checks.bad(

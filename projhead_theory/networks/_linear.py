@@ -1,4 +1,4 @@
-r"""The deep linear network $f(x) = W_L \cdots W_1 x$, with its starts."""
+r"""Deep linear network $f(x) = W_L \cdots W_1 x$, with its initialisations."""
 
 import functools
 import itertools
@@ -39,20 +39,33 @@ def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Ar
 
 
 def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Array:
-    """A uniformly random matrix with orthonormal columns (rows >= columns)."""
+    """Uniformly random matrix with orthonormal columns (rows >= columns)."""
     q, r = jnp.linalg.qr(jax.random.normal(key, (rows, columns), dtype))
     return q * jnp.where(diagonal(r) < 0, -1, 1)
 
 
 class DeepLinear(eqx.Module):
-    r"""A deep linear network $f(x) = W_L \cdots W_1 x$ (paper section 3).
+    r"""Deep linear network $f(x) = W_L \cdots W_1 x$ (paper section 3).
 
-    The encoder is the lower layers, the projection head the top ones: pre-projection is layer $L - 1$ for a head of one
-    layer, post-projection is layer $L$.
+    The encoder is the lower layers, the projection head the top ones: pre-projection is layer
+    $L - 1$ for a head of one layer, post-projection is layer $L$.
 
-    **Arguments:** `layers`: $W_1, \dots, W_L$, with $W_l$ of shape `(p_l, p_{l-1})`.
+    **Arguments:**
+
+    - `layers`: $W_1, \dots, W_L$, with $W_l$ of shape `(p_l, p_{l-1})`.
 
     **Raises:** `ValueError` if there is no layer or the shapes do not chain.
+
+    !!! example
+
+        ```pycon
+        >>> network = pt.DeepLinear([[[2.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]]])
+        >>> network.depth, network.sizes
+        (2, (2, 2, 1))
+        >>> np.round(network.matrix, 3)
+        Array([[2., 1.]], dtype=float64)
+
+        ```
     """
 
     layers: tuple[Float[Array, "..."], ...]
@@ -76,16 +89,16 @@ class DeepLinear(eqx.Module):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """`(d, p_1, ..., p_L)`."""
+        """Widths `(d, p_1, ..., p_L)`."""
         return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
 
     @property
     def width(self) -> int:
-        """The smallest width above the input: it bounds the rank of the network."""
+        """Smallest width above the input: it bounds the rank of the network."""
         return min(self.sizes[1:])
 
     def products(self) -> tuple[Float[Array, "..."], ...]:
-        """$W_{1:1}, \\dots, W_{L:1}$, with $W_{l:1} = W_l \\cdots W_1$."""
+        r"""Products $W_{1:1}, \dots, W_{L:1}$, with $W_{l:1} = W_l \cdots W_1$."""
         result = [self.layers[0]]
         for w in self.layers[1:]:
             result.append(matmul(w, result[-1]))
@@ -93,7 +106,7 @@ class DeepLinear(eqx.Module):
 
     @property
     def matrix(self) -> Float[Array, "p d"]:
-        """The end-to-end matrix $W_{L:1}$."""
+        """End-to-end matrix $W_{L:1}$."""
         return self.products()[-1]
 
     def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n p"]:
@@ -109,10 +122,14 @@ class DeepLinear(eqx.Module):
         scale: _checks.Scalar | Sequence[float] = 1.0,
         dtype: Any = None,
     ) -> "DeepLinear":
-        r"""Gaussian start: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
+        r"""Gaussian initialisation: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
 
-        **Arguments:** `key`; `sizes = (d, p_1, ..., p_L)`; `scale`, one number, or one for each layer; `dtype`, JAX's
-        default float if not given.
+        **Arguments:**
+
+        - `key`: the seed.
+        - `sizes`: `(d, p_1, ..., p_L)`.
+        - `scale`: one number, or one for each layer.
+        - `dtype`: JAX's default float if not given.
         """
         sizes = _sizes(sizes)
         scales = jnp.broadcast_to(_checks.nonnegative("scale", scale), (len(sizes) - 1,))
@@ -129,7 +146,10 @@ class DeepLinear(eqx.Module):
     def orthogonal(
         cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
     ) -> "DeepLinear":
-        """Each layer is `scale` times a random matrix with orthonormal rows or columns. Balanced when all widths are equal."""
+        """Orthogonal initialisation: `scale` times random orthonormal rows or columns.
+
+        Balanced if all widths are equal.
+        """
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
         factor = _checks.nonnegative("scale", scale).astype(dtype)
@@ -143,10 +163,11 @@ class DeepLinear(eqx.Module):
     def balanced(
         cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
     ) -> "DeepLinear":
-        r"""An exactly balanced random start, for any widths: $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding.
+        r"""Exactly balanced random initialisation, for any widths.
 
-        $W_l = Q_l \Sigma Q_{l-1}^\top$ with random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform
-        in $[\text{scale}/2, 3\,\text{scale}/2]$, of rank the smallest size.
+        $W_{l+1}^\top W_{l+1} = W_l W_l^\top$ to rounding: $W_l = Q_l \Sigma Q_{l-1}^\top$ with
+        random orthonormal columns $Q_l$ and one random spectrum $\Sigma$, uniform in
+        $[\text{scale}/2, 3\,\text{scale}/2]$. The rank is the smallest size.
         """
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
@@ -162,11 +183,15 @@ class DeepLinear(eqx.Module):
 
     @classmethod
     def aligned(cls, directions: Any, weights: Any, sizes: Sequence[int]) -> "DeepLinear":
-        r"""A balanced start along given directions: end to end it maps $v_i$ to $s_i e_i$, every layer carrying
-        $s_i^{1/L}$.
+        r"""Balanced initialisation along given directions.
 
-        **Arguments:** `directions`: `(d, k)`, orthonormal columns $v_i$; `weights`: `(k,)`, the product weights
-        $s_i \ge 0$; `sizes`, with every width at least $k$.
+        End to end it maps $v_i$ to $s_i e_i$, every layer carrying $s_i^{1/L}$.
+
+        **Arguments:**
+
+        - `directions`: orthonormal columns $v_i$, `(d, k)`.
+        - `weights`: the product weights $s_i \ge 0$, `(k,)`.
+        - `sizes`: `(d, p_1, ..., p_L)`, with every width at least $k$.
         """
         sizes = _sizes(sizes)
         directions = _checks.floating("directions", directions)
@@ -194,7 +219,10 @@ class DeepLinear(eqx.Module):
     def unbalanced(
         cls, key: PRNGKeyArray, sizes: Sequence[int], scales: Sequence[float], dtype: Any = None
     ) -> "DeepLinear":
-        """A Gaussian start with a scale of its own for each layer: the control for every statement about balanced starts."""
+        """Gaussian initialisation with a separate scale for each layer.
+
+        It is the control for every statement about balanced initialisations.
+        """
         if len(scales) != len(sizes) - 1:
             raise _checks.bad(
                 "scales", f"{len(scales)} numbers", f"{len(sizes) - 1}: one for each layer"

@@ -1,4 +1,4 @@
-"""The networks that the simulators train."""
+"""Network types that the simulators train."""
 
 from ._headed import LinearNetwork
 from ._shallow import ShallowReLU, ShallowThresholded

@@ -1,4 +1,7 @@
-r"""Fully connected networks of a few layers, $r_l = \mathrm{act}(W_l r_{l-1})$, with units that are positively homogeneous."""
+r"""Fully connected networks of a few layers, $r_l = \mathrm{act}(W_l r_{l-1})$.
+
+Their units are positively homogeneous.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,15 +26,15 @@ class _FullyConnected(eqx.Module):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """`(d, p_1, ..., p_L)`."""
+        """Widths `(d, p_1, ..., p_L)`."""
         return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
 
     def activation(self, level: int, u: Array) -> Array:
-        """What layer `level`, counted from 0, makes of its inputs."""
+        """Activation of layer `level`, counted from 0, at its pre-activations `u`."""
         raise NotImplementedError
 
     def representations(self, x: Float[Array, "n d"]) -> tuple[Float[Array, "n p"], ...]:
-        """$r_1, \\dots, r_L$."""
+        r"""Representations $r_1, \dots, r_L$ of the inputs."""
         result = []
         for level, w in enumerate(self.layers):
             x = self.activation(level, matmul(x, w.T))
@@ -43,12 +46,18 @@ class _FullyConnected(eqx.Module):
 
 
 class ShallowReLU(_FullyConnected):
-    r"""A fully connected network of ReLU units, or leaky ones, $\max(u, 0) + s \min(u, 0)$, without biases.
+    r"""Fully connected network of ReLU or leaky ReLU units, without biases.
 
-    **Arguments:** `layers`: $W_1, \dots, W_L$, `(p_l, p_{l-1})`; `slope`: $s \ge 0$ of the leaky ReLU, never trained; `final`: whether the
-    last layer, the head, is non-linear as well.
+    $$\mathrm{act}(u) = \max(u, 0) + s \min(u, 0)$$
 
-    **Raises:** `ValueError` if there is no layer, the shapes do not chain, or the slope is negative.
+    **Arguments:**
+
+    - `layers`: $W_1, \dots, W_L$, each `(p_l, p_{l-1})`.
+    - `slope`: $s \ge 0$ of the leaky ReLU, never trained.
+    - `final`: True if the last layer, the head, is non-linear as well.
+
+    **Raises:** `ValueError` if there is no layer, the shapes do not chain, or the slope is
+    negative.
     """
 
     layers: tuple[Float[Array, "..."], ...]
@@ -72,12 +81,12 @@ class ShallowReLU(_FullyConnected):
         final: bool = False,
         dtype: Any = None,
     ) -> "ShallowReLU":
-        """Gaussian start, as `DeepLinear.init`."""
+        """Gaussian initialisation, as `DeepLinear.init`."""
         return cls(DeepLinear.init(key, sizes, scale, dtype).layers, slope, final)
 
     @property
     def trainable(self) -> "ShallowReLU":
-        """True where training may move a number."""
+        """Flags in the shape of the network, true where training may move a number."""
         return eqx.tree_at(lambda n: (n.layers, n.slope), self, ((True,) * self.depth, False))
 
     def activation(self, level: int, u: Array) -> Array:
@@ -87,12 +96,19 @@ class ShallowReLU(_FullyConnected):
 
 
 class ShallowThresholded(_FullyConnected):
-    r"""A fully connected network of symmetrised ReLU units, $\mathrm{act}(u; b)$ with a threshold for each.
+    r"""Fully connected network of symmetrised ReLU units, with a threshold for each unit.
 
-    **Arguments:** `layers`: $W_1, \dots, W_L$; `thresholds`: $b_1, b_2, \dots$, each `(p_l,)` and not negative: one vector for each layer
-    but the last, the head, which is then linear; or one for each; `trained`: whether training moves the thresholds as well.
+    $r_l = \mathrm{act}(W_l r_{l-1}; b_l)$ with `symmetrised_relu`.
 
-    **Raises:** `ValueError` if there is no layer, the shapes do not fit, or a threshold is negative.
+    **Arguments:**
+
+    - `layers`: $W_1, \dots, W_L$.
+    - `thresholds`: $b_1, b_2, \dots$, each `(p_l,)` and not negative. One vector for each layer
+        but the last, the head, which is then linear; or one for each layer.
+    - `trained`: True if training moves the thresholds as well.
+
+    **Raises:** `ValueError` if there is no layer, the shapes do not fit, or a threshold is
+    negative.
     """
 
     layers: tuple[Float[Array, "..."], ...]
@@ -129,7 +145,10 @@ class ShallowThresholded(_FullyConnected):
         trained: bool = False,
         dtype: Any = None,
     ) -> "ShallowThresholded":
-        """Gaussian start, as `DeepLinear.init`, and one threshold for all layers, or one for each layer that has some."""
+        """Gaussian initialisation, as `DeepLinear.init`, with constant thresholds.
+
+        `threshold` is one number for all layers, or one for each layer that has thresholds.
+        """
         layers = DeepLinear.init(key, sizes, scale, dtype).layers
         count = len(layers) - (not final)
         value = _checks.nonnegative("threshold", threshold)
@@ -144,7 +163,7 @@ class ShallowThresholded(_FullyConnected):
 
     @property
     def trainable(self) -> "ShallowThresholded":
-        """True where training may move a number."""
+        """Flags in the shape of the network, true where training may move a number."""
         spec = ((True,) * self.depth, (self.trained,) * len(self.thresholds))
         return eqx.tree_at(lambda n: (n.layers, n.thresholds), self, spec)
 

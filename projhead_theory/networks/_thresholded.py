@@ -1,4 +1,7 @@
-r"""Diagonal networks with a symmetrised ReLU, $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$ for every feature by itself."""
+r"""Diagonal networks with a symmetrised ReLU, one independent unit a feature.
+
+$$a_l = \mathrm{act}(w_l a_{l-1}; b_l)$$
+"""
 
 from typing import Any
 
@@ -22,10 +25,15 @@ from ..problems import (
 
 
 def symmetrised_relu(u: Float[Array, "..."], threshold: Float[Array, "..."]) -> Float[Array, "..."]:
-    r"""$\mathrm{act}(u; b) = \mathrm{relu}(u - b) - \mathrm{relu}(-u - b)$ (paper): for $b \ge 0$, zero within the threshold and $u$ less
-    $b$ beyond it. Its derivative is zero on the edge too.
+    r"""Symmetrised ReLU $\mathrm{act}(u; b)$, zero within a threshold $b \ge 0$ (paper).
 
-    For $b < 0$ nothing is cut off: it is $2u$ within $|b|$ and $u + |b| \operatorname{sign} u$ beyond.
+    $$\mathrm{act}(u; b) = \mathrm{relu}(u - b) - \mathrm{relu}(-u - b)$$
+
+    For $b \ge 0$ it is zero within the threshold, and beyond it $|u|$ is reduced by $b$. Its
+    derivative is zero on the edge too.
+
+    For $b < 0$ nothing is cut off: it is $2u$ within $|b|$ and $u + |b| \operatorname{sign} u$
+    beyond.
     """
     return jax.nn.relu(u - threshold) - jax.nn.relu(-u - threshold)
 
@@ -38,16 +46,30 @@ def _matrices(weights: Float[Array, "*b L d"]) -> tuple[Float[Array, "*b d d"], 
 
 
 class ThresholdedDiagonal(eqx.Module):
-    r"""One unit a feature in every layer: $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$, $a_0 = x$ (paper, for two layers).
+    r"""Diagonal network, $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$ from $a_0 = x$.
 
-    With thresholds that are not negative such layers compose to one: $a_l = \pm\,\mathrm{act}(W_l x; B_l)$ with
+    There is one unit a feature in every layer (paper, for two layers). With thresholds that are not
+    negative the layers compose to one: $a_l = \pm\,\mathrm{act}(W_l x; B_l)$ with
     $W_l = \prod_{j \le l} |w_j|$ and $B_l = |w_l| B_{l-1} + b_l$.
 
-    **Arguments:** `weights`: `(L, d)`; `thresholds`: `(L, d)`, $b \ge 0$, in the units of what they cut; `trained`: whether training moves
-    the thresholds as well. It may then carry them below zero, where `symmetrised_relu` says what they mean.
+    **Arguments:**
 
-    **Raises:** `ValueError` for other shapes, weights that are not finite, or a negative threshold, which would cut off nothing but add
-    a kink at its size.
+    - `weights`: $w$, `(L, d)`.
+    - `thresholds`: $b \ge 0$, `(L, d)`, in the units of their pre-activations.
+    - `trained`: True if training moves the thresholds as well. It may then carry them below zero;
+        see `symmetrised_relu` for negative thresholds.
+
+    **Raises:** `ValueError` for other shapes, weights that are not finite, or a negative threshold,
+    which would cut off nothing but add a kink at its size.
+
+    !!! example
+
+        ```pycon
+        >>> network = pt.ThresholdedDiagonal([[2.0, 2.0], [3.0, 3.0]], [[1.0, 1.0], [0.0, 0.0]])
+        >>> np.round(network(jnp.asarray([3.0, 0.5])), 3)
+        Array([15.,  0.], dtype=float64)
+
+        ```
     """
 
     weights: Float[Array, "L d"]
@@ -80,26 +102,26 @@ class ThresholdedDiagonal(eqx.Module):
 
     @property
     def dim(self) -> int:
-        """How many features there are, $d$."""
+        """Number $d$ of features."""
         return self.weights.shape[-1]
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """`(d, ..., d)`."""
+        """Widths `(d, ..., d)`."""
         return (self.dim,) * (self.depth + 1)
 
     @property
     def layers(self) -> tuple[Float[Array, "*b d d"], ...]:
-        """The weights as matrices, $\\mathrm{diag}(w_l)$."""
+        r"""Weights as matrices, $\mathrm{diag}(w_l)$."""
         return _matrices(self.weights)
 
     @property
     def trainable(self) -> "ThresholdedDiagonal":
-        """True where training may move a number."""
+        """Flags in the shape of the network, true where training may move a number."""
         return eqx.tree_at(lambda n: (n.weights, n.thresholds), self, (True, self.trained))
 
     def representations(self, x: Float[Array, "*n d"]) -> tuple[Float[Array, "*n d"], ...]:
-        """$a_1, \\dots, a_L$."""
+        r"""Representations $a_1, \dots, a_L$ of the inputs."""
         result = []
         for w, b in zip(self.weights, self.thresholds, strict=True):
             x = symmetrised_relu(w * x, b)
@@ -110,11 +132,17 @@ class ThresholdedDiagonal(eqx.Module):
         return self.representations(x)[-1]
 
     def amplitudes(self, strength: Float[Array, " d"]) -> Float[Array, "L d"]:
-        """$A_l = |a_l|$ at inputs $\\pm\\varphi$: what layer $l$ carries of features of this strength."""
+        r"""Amplitudes $A_l = |a_l|$ of each layer at inputs $\pm\varphi$.
+
+        `strength` is $\varphi$, one number a feature.
+        """
         return jnp.abs(jnp.stack(self.representations(strength)))
 
     def composed(self) -> tuple[Float[Array, "L d"], Float[Array, "L d"]]:
-        """$W_l$ and $B_l$ of every layer, for thresholds that are not negative."""
+        """Composed weights $W_l$ and thresholds $B_l$ of every layer.
+
+        They hold for thresholds that are not negative.
+        """
         slopes, cuts = [jnp.abs(self.weights[0])], [self.thresholds[0]]
         for w, b in zip(jnp.abs(self.weights[1:]), self.thresholds[1:], strict=True):
             slopes.append(w * slopes[-1])
@@ -122,14 +150,19 @@ class ThresholdedDiagonal(eqx.Module):
         return jnp.stack(slopes), jnp.stack(cuts)
 
     def output_moments(self, problem: ContrastiveProblem) -> Moments:
-        r"""Cross and second moment of the outputs on a positive pair, $E[f(x_1) f(x_2)^\top]$ and $E[f f^\top]$: exact, and diagonal, since
-        features are independent and $f$ is odd.
+        r"""Cross and second moment of the outputs on a positive pair, exact and diagonal.
 
-        Features $\pm\varphi$ with sign flips: $\rho A_L^2$ and $A_L^2$, $\rho = (1 - 2\alpha)^2$, the same for $\alpha$ and $1 - \alpha$.
-        With Gaussian noise too, and thresholds that are fixed: the Gaussian integrals of $\mathrm{act}(W_L x; B_L)$. Gaussian features
-        with sign flips: likewise.
+        $E[f(x_1) f(x_2)^\top]$ and $E[f f^\top]$ are diagonal since features are independent and
+        $f$ is odd.
 
-        **Raises:** `ValueError` for other features or augmentations, a mixing, or another number of features.
+        - Features $\pm\varphi$ with sign flips: $\rho A_L^2$ and $A_L^2$, $\rho = (1 - 2\alpha)^2$,
+            equal for $\alpha$ and $1 - \alpha$.
+        - Features $\pm\varphi$ with sign flips and Gaussian noise, thresholds fixed: the Gaussian
+            integrals of $\mathrm{act}(W_L x; B_L)$.
+        - Gaussian features with sign flips, thresholds fixed: Gaussian integrals likewise.
+
+        **Raises:** `ValueError` for other features or augmentations, a mixing, or another number of
+        features.
         """
         if problem.dim != self.dim or problem.features.mixing is not None:
             raise _checks.bad(
@@ -154,7 +187,8 @@ class ThresholdedDiagonal(eqx.Module):
             raise _checks.bad(
                 "problem",
                 came,
-                "Rademacher features; with fixed thresholds also Gaussian ones, or Rademacher ones with noise",
+                "Rademacher features; with fixed thresholds also Gaussian ones, "
+                "or Rademacher ones with noise",
             )
         else:
             slopes, cuts = self.composed()
@@ -169,10 +203,14 @@ class ThresholdedDiagonal(eqx.Module):
 
 
 def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple[Array, Array]:
-    r"""$E\,\mathrm{act}(u; b)$ and $E\,\mathrm{act}(u; b)^2$ for $u \sim N(\mu, \tau^2)$, $b \ge 0$.
+    r"""Gaussian integrals $E\,\mathrm{act}(u; b)$ and $E\,\mathrm{act}(u; b)^2$.
 
-    With $h_\pm = (\pm\mu - b) / \tau$, density $n$ and distribution $N$: $\tau [n(h_+) + h_+ N(h_+) - n(h_-) - h_- N(h_-)]$ and
-    $\tau^2 \sum_\pm [(h_\pm^2 + 1) N(h_\pm) + h_\pm n(h_\pm)]$.
+    $u \sim N(\mu, \tau^2)$ and $b \ge 0$. With $h_\pm = (\pm\mu - b) / \tau$, density $n$ and
+    distribution $N$, they are
+
+    $$\tau [n(h_+) + h_+ N(h_+) - n(h_-) - h_- N(h_-)]$$
+
+    $$\tau^2 \sum_\pm [(h_\pm^2 + 1) N(h_\pm) + h_\pm n(h_\pm)]$$
     """
     still = deviation == 0
     tau = jnp.where(still, 1, deviation)
@@ -181,7 +219,7 @@ def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple
     beyond = jnp.stack([mean, -mean]) - threshold
     h = beyond / tau
     density, below = jax.scipy.stats.norm.pdf(h), jax.scipy.stats.norm.cdf(h)
-    # Far out the terms cancel to less than they round to.
+    # Far out the terms cancel to less than their rounding.
     first, square = (
         jnp.maximum(density + h * below, 0),
         jnp.maximum((h**2 + 1) * below + h * density, 0),
@@ -197,7 +235,7 @@ def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple
 def _views(
     rho: Array, noise: Array | None, *augmentations: AbstractAugmentation
 ) -> tuple[Array, Array | None]:
-    """The correlation of the signs of two views, and the variance of the noise, if there is any."""
+    """Correlation of the signs of two views, and variance of the noise, if there is any."""
     for a in augmentations:
         if isinstance(a, Compose):
             rho, noise = _views(rho, noise, *a.parts)

@@ -1,4 +1,4 @@
-"""Probes: linear readouts of a representation, and how many samples they need."""
+"""Linear readouts of a representation, and the number of samples that they need."""
 
 from ._curve import Estimate, Fewest, LearningCurve
 from ._group_accuracy import GroupEstimate, group_accuracy

@@ -1,4 +1,4 @@
-"""What has been computed of a learning curve, in a file that knows which one it belongs to."""
+"""Partly computed learning curves on disk, each file bound to its arguments."""
 
 import hashlib
 import zipfile
@@ -14,7 +14,7 @@ from .._files import write_atomically
 
 
 def digest(tree: Any, *numbers: Any) -> str:
-    """One string for all arguments: every array with its dtype and shape, and the structure that holds them."""
+    """One hash of all arguments: the tree, and every array with its dtype and shape."""
     leaves, structure = jax.tree.flatten(tree)
     total = hashlib.sha256(str((structure, numbers)).encode())
     for leaf in leaves:
@@ -26,7 +26,7 @@ def digest(tree: Any, *numbers: Any) -> str:
 
 
 def save(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray) -> None:
-    """Write what there is, whole or not at all; read-outs not yet fitted are NaN."""
+    """Write readouts and failed fits atomically; readouts not yet fitted are NaN."""
     write_atomically(
         path,
         lambda file: np.savez(file, settings=np.asarray(settings), readouts=readouts, unfit=unfit),
@@ -37,8 +37,12 @@ def save(path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarra
 def load(
     path: str | Path, settings: str, readouts: np.ndarray, unfit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read-outs and failed fits: those of the file, of these shapes, if there is one, else those given. Raises `ValueError` for a file of
-    other arguments, or none of ours.
+    """Read stored readouts and failed fits, or return the given ones if there is no file.
+
+    Stored readouts have the shape of the given ones.
+
+    **Raises:** `ValueError` for a file of other arguments, or one that `learning_curve` has not
+    written.
     """
     if not Path(path).exists():
         return readouts, unfit

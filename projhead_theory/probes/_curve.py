@@ -1,4 +1,4 @@
-"""What a learning curve says: errors with bands, how many samples a layer needs, and how layers compare."""
+"""Learning curves: errors with confidence bands, samples needed, and comparison of layers."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ RESAMPLES = 2_000
 
 
 class Estimate(NamedTuple):
-    """A value, and the band it lies in at the confidence asked for; one number a layer, or one number."""
+    """A value and its confidence band from `low` to `high`: one number each, or one a layer."""
 
     value: Any
     low: Any
@@ -20,7 +20,10 @@ class Estimate(NamedTuple):
 
 
 class Fewest(NamedTuple):
-    """The layer, counted from 1, that needs the fewest samples (None if several are tied), and the share of resamples that agree."""
+    """The layer that needs the fewest samples, and the share of resamples that agree.
+
+    `layer` is counted from 1; it is None if several layers are tied.
+    """
 
     layer: int | None
     share: float
@@ -29,12 +32,28 @@ class Fewest(NamedTuple):
 class LearningCurve(eqx.Module):
     """Errors of a probe, layer by layer, at increasing numbers of training samples.
 
-    `sizes` `(S,)`; `errors` `(L, S, R)`, of $R$ seeds; `infeasible` `(L, S)`: the share of seeds in which the probe found no
-    readout, whose error counts as 1/2; `layers`: their names.
+    - `sizes`: numbers of training samples, `(S,)`.
+    - `errors`: errors for $R$ seeds, `(L, S, R)`.
+    - `infeasible`: share of seeds in which the probe found no readout, `(L, S)`; their error
+      counts as 1/2.
+    - `layers`: names of the layers.
 
-    Where numbers of samples are compared, seeds are drawn again with replacement, the same ones for all layers: what
-    seeds have in common does not count as scatter. Between sizes, errors are made monotone (the nearest decreasing
-    curve, by least squares) and interpolated linearly over the logarithm of the number of samples.
+    Comparisons of numbers of samples resample the seeds with replacement, with the same draws for
+    all layers: variation that the layers share does not count as scatter. Between sizes, errors
+    are made monotone (the nearest decreasing curve, by least squares) and interpolated linearly
+    over the logarithm of the number of samples.
+
+    !!! example
+
+        ```pycon
+        >>> errors = np.array([[[0.4, 0.4], [0.1, 0.1]], [[0.3, 0.3], [0.1, 0.1]]])
+        >>> curve = pt.probes.LearningCurve(
+        ...     np.array([4, 16]), errors, np.zeros((2, 2)), ("layer 1", "layer 2")
+        ... )
+        >>> np.round(curve.samples_needed(0.2).value, 1), curve.fewest(0.2).layer
+        (array([10.1,  8. ]), 2)
+
+        ```
     """
 
     sizes: Integer[np.ndarray, " S"]
@@ -50,8 +69,10 @@ class LearningCurve(eqx.Module):
     def band(
         self, confidence: float = 0.95
     ) -> tuple[Float[np.ndarray, "L S"], Float[np.ndarray, "L S"]]:
-        """The band of each mean error, within [0, 1]: Student's t over the seeds, which are independent and whose means are nearly
-        normal. Resampling would make it too narrow at few seeds.
+        """Confidence band of each mean error, within [0, 1], by Student's t over the seeds.
+
+        Seeds are independent and their means nearly normal. Resampling would make the band too
+        narrow at few seeds.
         """
         from scipy import stats
 
@@ -64,19 +85,21 @@ class LearningCurve(eqx.Module):
         return np.clip(self.mean - half, 0, 1), np.clip(self.mean + half, 0, 1)
 
     def samples_needed(self, error: float, confidence: float = 0.95) -> Estimate:
-        """How many samples each layer needs for a mean error of at most `error`: arrays `(L,)`.
+        """Number of samples that each layer needs for a mean error of `error`: arrays `(L,)`.
 
-        Infinite where no size reaches it, with the largest size as the lower end of the band. Where the smallest size
-        already does, that is the value, and the band begins at 0.
+        The mean error is then at most `error`. Infinite where no size reaches it, with the largest
+        size as the lower end of the band. Where the smallest size already reaches it, that size is
+        the value, and the band begins at 0.
         """
         least, most = self._needed(error)
         tail = (1 - _confidence(confidence)) / 2
         return Estimate(most[0], _quantile(least, tail), _quantile(most, 1 - tail))
 
     def ratio(self, layer_a: int, layer_b: int, error: float, confidence: float = 0.95) -> Estimate:
-        """How many times as many samples layer `layer_a` needs as `layer_b`, both counted from 1.
+        """Samples that layer `layer_a` needs over samples that `layer_b` needs, counted from 1.
 
-        The band is that of the ratio in resamples of the seeds. NaN where the error lies outside the sizes of both.
+        The band is taken over the ratios in resamples of the seeds. The ratio is NaN where neither
+        layer reaches the error within the sizes.
         """
         a, b = (
             self._index(name, layer) for name, layer in (("layer_a", layer_a), ("layer_b", layer_b))
@@ -84,7 +107,7 @@ class LearningCurve(eqx.Module):
         least, most = self._needed(error)
         tail = (1 - _confidence(confidence)) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
-            # A number known only to lie between two ends has a ratio between two ends.
+            # Numbers known within bounds have a ratio known within bounds.
             low, value, high = (
                 least[:, a] / most[:, b],
                 most[0, a] / most[0, b],
@@ -128,7 +151,10 @@ class LearningCurve(eqx.Module):
         )
 
     def plot(self, ax: Any = None, confidence: float = 0.95):
-        """Error against the number of samples, a line and a band for each layer; returns the Matplotlib axes."""
+        """Plot error against the number of samples, a line and a band for each layer.
+
+        Returns the Matplotlib axes.
+        """
         from ..figures import plot_learning_curve
 
         return plot_learning_curve(self, ax, confidence)
@@ -140,7 +166,10 @@ class LearningCurve(eqx.Module):
         return number - 1
 
     def _needed(self, error: float) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of what each layer needs `(1 + resamples, L)`: of the mean over all seeds, and then of resamples."""
+        """Bounds on the samples that each layer needs, `(1 + resamples, L)` each.
+
+        The first row is for the mean over all seeds, the others for resamples.
+        """
         wanted = float(error)
         if not 0 < wanted < 0.5:
             raise _checks.bad("error", error, "an error between 0 and 1/2")
@@ -158,12 +187,15 @@ def _confidence(value: float) -> float:
 
 
 def _quantile(x: np.ndarray, level: float) -> Any:
-    """Of resamples, infinite ones among them: no interpolation, which would make infinity of a share of it."""
+    """Quantile over resamples, without interpolation: it would spread infinite entries."""
     return np.quantile(x[1:], level, axis=0, method="inverted_cdf")
 
 
 def _decreasing(means: np.ndarray) -> np.ndarray:
-    """The nearest decreasing curve along the last axis: at i, the least over a <= i of the largest over b >= i of the mean of a..b."""
+    r"""The nearest decreasing curve along the last axis, by least squares.
+
+    At $i$: $\min_{a \le i} \max_{b \ge i}$ of the mean of entries $a$ to $b$.
+    """
     count = means.shape[-1]
     sums = np.concatenate([np.zeros((*means.shape[:-1], 1)), np.cumsum(means, axis=-1)], axis=-1)
     result = np.empty_like(means)
@@ -179,9 +211,13 @@ def _decreasing(means: np.ndarray) -> np.ndarray:
 
 
 def _crossing(sizes: np.ndarray, curve: np.ndarray, error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Between which numbers of samples a decreasing curve reaches the error: one and the same, or what the sizes leave open."""
+    """Bounds on the number of samples at which a decreasing curve reaches the error.
+
+    The bounds are equal where the curve does so between two sizes. Before the first size they are
+    0 and this size; after the last one they are this size and infinity.
+    """
     logs = np.log(sizes)
-    # The mean of equal errors may be off by rounding.
+    # The mean of equal errors may be off by a rounding error.
     reached = curve <= error + 1e-12
     first = np.where(reached.any(axis=-1), reached.argmax(axis=-1), len(logs))
     after = np.clip(first, 1, len(logs) - 1) if len(logs) > 1 else np.zeros_like(first)

@@ -1,4 +1,4 @@
-"""How well a least-squares read-out of each layer does on each group of inputs, from drawn inputs, for any network and classes."""
+"""Group accuracies of least-squares readouts from samples, for any network and classes."""
 
 import equinox as eqx
 import jax
@@ -14,9 +14,14 @@ from ._readout import Readout, Status
 
 
 class GroupEstimate(eqx.Module):
-    r"""Accuracies in [0, 1], layer by layer, and their standard errors over independent read-outs: `groups`, `groups_error` `(L, G)`;
-    `average`, `average_error` `(L,)`, over groups by their probability; `worst` `(L,)`, the least of those of positive probability, and
-    `worst_error`, that of this group. The least of several estimates is a little too low, by the order of that error.
+    """Accuracies in [0, 1], layer by layer, with standard errors over independent readouts.
+
+    - `groups`, `groups_error`: accuracy on each group, `(L, G)`.
+    - `average`, `average_error`: average over groups by their probability, `(L,)`.
+    - `worst`, `worst_error`: least accuracy among groups of positive probability, with the
+      standard error for this group, `(L,)`.
+
+    The least of several estimates is a little too low, by the order of `worst_error`.
     """
 
     groups: Float[Array, "L G"]
@@ -37,22 +42,34 @@ def group_accuracy(
     samples: int = 4096,
     repeats: int = 8,
 ) -> GroupEstimate:
-    r"""Accuracy on each group of `tested` of the least-squares read-out of each layer, fitted on the classes of `fitted`.
+    r"""Accuracy on each group of `tested` of readouts fitted by least squares on `fitted`.
 
-    A layer is read as $r + \tau \zeta$ with Gaussian $\zeta$ and $\tau^2 = \text{blur}^2\, E\|r\|^2$, as in `measure.group_accuracy`,
-    which has the same numbers of linear networks and two classes exactly. Least squares on the read-out's own noise is ridge regression:
+    Every layer has its own readout. A layer is read as $r + \tau \zeta$ with Gaussian $\zeta$ and
+    $\tau^2 = \text{blur}^2\, E\|r\|^2$, as in `measure.group_accuracy`, which gives the same
+    accuracies exactly for linear networks and two classes. Least squares on the noisy readout is
+    ridge regression:
 
     $$V = Y^\top R\, (R^\top R + n \tau^2)^{-1},$$
 
-    with targets $\pm 1$: one score for two classes, its sign the answer, else one score a class, the largest the answer; signs in place of
-    one-hot targets move all scores alike. There is no intercept. The test draws the noise too.
+    with targets $\pm 1$. Two classes have one score, whose sign is the answer; more classes have
+    one score each, and the largest is the answer. Signs in place of one-hot targets change all
+    scores alike. There is no intercept. The test draws the noise as well.
 
-    **Arguments:** `network`: any; `fitted`, `tested`: inputs in groups, of as many classes; `blur`: positive; `key`; `samples`: inputs a
-    read-out is fitted on, and about as many it is tested on, the same number of each group; `repeats`: independent read-outs, of which the
-    accuracies are means. A mean is off by some $p / \text{samples}$ for layers of width $p$, beside its standard error.
+    **Arguments:**
 
-    **Raises:** `ValueError` for dimensions or classes that differ, fewer than two classes, fewer than two repeats, or a blur that is not
-    positive.
+    - `network`: any network.
+    - `fitted`, `tested`: inputs in groups, with the same number of classes.
+    - `blur`: relative readout noise, positive.
+    - `key`: key of all draws.
+    - `samples`: number of inputs that a readout is fitted on. About as many inputs test it, the
+      same number of each group.
+    - `repeats`: number of independent readouts, over which accuracies are averaged. Besides its
+      standard error, a mean is off by some $p / \text{samples}$ for layers of width $p$.
+
+    **Returns:** a `GroupEstimate`.
+
+    **Raises:** `ValueError` for dimensions or classes that differ, fewer than two classes, fewer
+    than two repeats, or a blur that is not positive.
 
     Source: beyond the paper.
     """
@@ -104,7 +121,7 @@ def _estimate(
             strict=True,
         ):
             variance = blur**2 * jnp.mean(jnp.sum(r * r, axis=1))
-            # A layer that shows nothing leaves a guess.
+            # A layer that is zero leaves a guess.
             ridge = jnp.where(variance > 0, variance, 1) * jnp.eye(r.shape[1], dtype=dtype)
             weights = jnp.linalg.solve(
                 matmul(r.T, r) / samples + ridge, matmul(r.T, targets) / samples

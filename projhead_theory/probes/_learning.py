@@ -1,4 +1,4 @@
-"""Learning curves: the error of a probe at every layer, as a function of how many labelled samples it is fitted to."""
+"""Learning curves: error of a probe at every layer against the number of labelled samples."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -32,21 +32,44 @@ def learning_curve(
     progress: Callable[[int, int], None] = lambda done, total: None,
     checkpoint: str | Path | None = None,
 ) -> LearningCurve:
-    r"""The error of `probe` on the representation $W_{l:1} x'$ after every layer $l$, fitted to `sizes` labelled samples.
+    """The error of `probe` on every layer, fitted to `sizes` labelled samples.
 
-    Comparisons are paired: of one seed, all layers see the same training and test samples, and a smaller training sample
-    is the beginning of a larger one. A fit that finds no readout, or whose samples are all of one class, counts as the error
-    1/2 of a guess; its share is kept. Test labels are flipped as training labels are.
+    The representation after layer $l$ is $W_{l:1} x'$. Comparisons are paired: in one seed, all
+    layers see the same training and test samples, and a smaller training sample is the beginning
+    of a larger one. A fit that finds no readout, or whose samples are all of one class, counts as
+    the error 1/2 of a guess; the share of such fits is kept. Test labels are flipped as training
+    labels are.
 
-    **Arguments:** `network`; `problem`; `probe`; `sizes`: increasing numbers of training samples, at least 2; `key`;
-    `seeds`: how many independent training and test samples; `test`: how many test samples each; `progress`: called with
-    the number of sizes done and of all; `checkpoint`: an npz file to which the read-outs of each finished size are added;
-    called again with the same arguments, what it holds is not fitted again.
+    **Arguments:**
+
+    - `network`: a linear network.
+    - `problem`: the downstream problem.
+    - `probe`: the probe to fit.
+    - `sizes`: increasing numbers of training samples, at least 2.
+    - `key`: key of all draws.
+    - `seeds`: number of independent training and test samples.
+    - `test`: size of each test sample.
+    - `progress`: function called with the number of sizes done and their total.
+    - `checkpoint`: an npz file to which the readouts of each finished size are added. A later
+      call with the same arguments does not fit them again.
 
     **Returns:** a `LearningCurve`.
 
-    **Raises:** `ValueError` for another dimension than the network's input, sizes that do not increase from 2 or more,
-    fewer than two seeds, or a checkpoint of other arguments.
+    **Raises:** `ValueError` for another dimension than the network's input, sizes that do not
+    increase from 2 or more, fewer than two seeds, or a checkpoint of other arguments.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 1.0]), pt.SignLabel(0))
+        >>> network, probe = pt.DeepLinear([jnp.eye(2)]), pt.probes.NearestMean()
+        >>> curve = pt.probes.learning_curve(
+        ...     network, problem, probe, sizes=[2, 16], key=jax.random.key(0)
+        ... )
+        >>> bool(curve.mean[0, 1] < curve.mean[0, 0])
+        True
+
+        ```
     """
     sizes = _sizes(sizes)
     seeds, test = _checks.count("seeds", seeds, 2), _checks.count("test", test, 2)
@@ -69,7 +92,7 @@ def learning_curve(
             if checkpoint is not None:
                 _checkpoint.save(checkpoint, settings, readouts, unfit)
         progress(i + 1, len(sizes))
-    # Of a test sample all sizes are tried at once: to draw it costs more than to read it.
+    # All sizes are tested at once: drawing a test sample costs more than reading it.
     tried = jnp.asarray(readouts.reshape(seeds, -1, problem.dim + 1), products[0].dtype)
     errors = np.where(
         unfit, 0.5, np.asarray(_errors(problem, test_keys, tried, test)).reshape(shape)
@@ -103,10 +126,13 @@ def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array
 def _fitted(
     products: tuple[Array, ...], probe: AbstractProbe, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read-outs of every seed and layer at one size, `(R, L, d + 1)`, the intercept last; and which fits found none."""
-    # In NumPy where shapes go with the size: another size then compiles nothing but what a probe compiles itself.
+    """Readouts of every seed and layer at one size, `(R, L, d + 1)`, and a mask of failed fits.
+
+    The intercept is the last entry of a readout.
+    """
+    # NumPy where shapes depend on the size: a new size then compiles nothing but the probe.
     constant = (y == y[:, :1]).all(axis=1)
-    # A probe wants both classes; what it makes of a sample that lacks one is not used.
+    # A probe needs both classes; its readout of a sample that lacks one is not used.
     given = y.copy()
     given[:, 0] = np.where(constant, 1 - y[:, 0], y[:, 0])
     found, unfit = [], []
@@ -125,7 +151,7 @@ def _fitted(
 
 @eqx.filter_jit
 def _errors(problem: DownstreamProblem, keys: Array, readouts: Array, test: int) -> Array:
-    """Test errors `(R, k)` of `k` read-outs a seed; one seed after the other, so that one test sample is held at a time."""
+    """Test errors `(R, k)` of `k` readouts a seed; one test sample is held at a time."""
 
     def one(item: tuple[Array, Array]) -> Array:
         key, v = item

@@ -15,15 +15,34 @@ from ._readout import Readout, Status
 
 
 class Logistic(AbstractProbe):
-    r"""Logistic regression: least $\sum_i \ln(1 + e^{-y_i s_i}) + \frac 12\, \text{penalty}\, \|v\|^2$ with $s = v^\top r + b$;
-    of more than two classes, the cross-entropy of the softmax of their scores.
+    r"""Logistic regression, with a penalty on the weights.
 
-    Minimised by BFGS in the dtype of the representations, in coordinates in which the loss has unit curvature where it
-    starts, at zero. The status is `fitted` if the gradient there fell to the root of the dtype's epsilon, else `failed`.
+    $$\min \sum_i \ln(1 + e^{-y_i s_i}) + \tfrac 12\, \text{penalty}\, \|v\|^2,
+    \qquad s = v^\top r + b$$
 
-    **Arguments:** `penalty`: positive; `intercept`: whether there is a $b$, which is not penalised; `max_steps`.
+    For more than two classes, the cross-entropy of the softmax of their scores.
+
+    Minimised by BFGS in the dtype of the representations, in coordinates in which the loss has
+    unit curvature at the start, zero. The status is `fitted` if the gradient at the end fell to
+    the square root of the dtype's epsilon, else `failed`.
+
+    **Arguments:**
+
+    - `penalty`: positive.
+    - `intercept`: whether there is a $b$, which is not penalised.
+    - `max_steps`: largest number of steps of BFGS.
 
     **Raises:** `ValueError` for a penalty that is not positive and finite.
+
+    !!! example
+
+        ```pycon
+        >>> x, labels = jnp.asarray([[1.0], [-1.0]]), jnp.asarray([1, 0])
+        >>> readout = pt.probes.Logistic(penalty=1.0).fit(x, labels)
+        >>> round(float(readout.weights[0, 0]), 3)
+        0.675
+
+        ```
     """
 
     penalty: Float[Array, ""]

@@ -19,7 +19,10 @@ TOLERANCE = 1e-9
 
 
 class _Margin(AbstractProbe):
-    """One quadratic program for each score. Runs on the host in float64, whatever the dtype; not under `jit`."""
+    """One quadratic program for each score.
+
+    Runs on the host in float64, whatever the dtype; not under `jit`.
+    """
 
     intercept: eqx.AbstractVar[bool]
 
@@ -27,7 +30,7 @@ class _Margin(AbstractProbe):
     def program(
         self, z: np.ndarray, y: np.ndarray, scale: float
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Solve for data `z`, which is the true one over `scale`: weights and intercept, slacks, and how it ended."""
+        """Solve for the data divided by `scale`: weights and intercept, margin, and exit code."""
 
     def solve(self, x, labels, classes):
         data, targets = (
@@ -63,16 +66,31 @@ class _Margin(AbstractProbe):
 
 
 class HardMargin(_Margin):
-    r"""The separator of largest margin: least $\frac 12 \|v\|^2$ with $y_i (v^\top r_i + b) \ge 1$ for every sample.
+    r"""The separator of largest margin.
 
-    More than two classes: one against the rest, each score by itself. Where no separator exists the solver's
-    certificate says so: the status is `infeasible`, the margin zero. Data that can be separated, but by a margin below
-    about $10^{-8}$ of their size, may come back as `infeasible` or `failed`.
+    $$\min \tfrac 12 \|v\|^2 \quad\text{with}\quad y_i (v^\top r_i + b) \ge 1
+    \text{ for every sample}$$
 
-    **Arguments:** `intercept`: whether there is a $b$; it is zero otherwise.
+    More than two classes: one against the rest, each score by itself. Where no separator exists
+    the solver certifies it: the status is `infeasible`, the margin zero. Separable data with a
+    margin below about $10^{-8}$ of their size may come back as `infeasible` or `failed`.
 
-    Solved by Clarabel in float64, on the host: not under `jit` or `vmap`. With more dimensions than samples the problem
-    is solved in the span of the samples, exactly.
+    Solved by Clarabel in float64, on the host: not under `jit` or `vmap`. With more dimensions
+    than samples the problem is solved in the span of the samples, exactly.
+
+    **Arguments:**
+
+    - `intercept`: whether there is a $b$; it is zero otherwise.
+
+    !!! example
+
+        ```pycon
+        >>> x, labels = jnp.asarray([[1.0, 0.0], [3.0, 5.0], [-1.0, 0.0]]), jnp.asarray([1, 1, 0])
+        >>> readout = pt.probes.HardMargin().fit(x, labels)
+        >>> round(float(readout.margin[0]), 3)
+        1.0
+
+        ```
     """
 
     intercept: bool = eqx.field(static=True, default=False)
@@ -93,13 +111,28 @@ class HardMargin(_Margin):
 
 
 class SoftMargin(_Margin):
-    r"""The soft-margin support vector machine: least $\frac 12 \|v\|^2 + \text{cost} \sum_i \max(0, 1 - y_i (v^\top r_i + b))$.
+    r"""The soft-margin support vector machine.
 
-    The margin reported is $1 / \|v\|$, infinite if nothing is gained by any $v$.
+    $$\min \tfrac 12 \|v\|^2 + \text{cost} \sum_i \max(0, 1 - y_i (v^\top r_i + b))$$
 
-    **Arguments:** `cost`: positive, per sample; `intercept`: whether there is a $b$, which is not penalised.
+    The margin reported is $1 / \|v\|$, infinite if the optimum is $v = 0$. Solved as `HardMargin`.
 
-    **Raises:** `ValueError` for a cost that is not positive and finite. Solved as `HardMargin`.
+    **Arguments:**
+
+    - `cost`: positive, per sample.
+    - `intercept`: whether there is a $b$, which is not penalised.
+
+    **Raises:** `ValueError` for a cost that is not positive and finite.
+
+    !!! example
+
+        ```pycon
+        >>> x, labels = jnp.asarray([[1.0], [-1.0]]), jnp.asarray([1, 0])
+        >>> readout = pt.probes.SoftMargin(cost=0.25).fit(x, labels)
+        >>> round(float(readout.margin[0]), 3)
+        2.0
+
+        ```
     """
 
     cost: Float[Array, ""]
@@ -116,7 +149,8 @@ class SoftMargin(_Margin):
         rows = y[:, None] * _with_intercept(z, self.intercept)
         slack = sparse.dia_array((-np.ones((1, n)), 0), shape=(n, n))
         constraints = sparse.block_array([[_columns(-rows), slack], [None, slack]], format="csc")
-        # In data over a scale, weights are larger by it: the cost is, by its square. The objective is brought to size one.
+        # Dividing data by a scale multiplies weights by it, and the cost by its square.
+        # The objective is scaled to size one.
         cost = float(self.cost) * scale**2
         quadratic = np.concatenate([np.ones(r), np.zeros(p - r + n)]) / max(cost, 1)
         linear = np.concatenate([np.zeros(p), np.full(n, min(cost, 1))])
@@ -145,7 +179,10 @@ def _with_intercept(z: np.ndarray, intercept: bool) -> np.ndarray:
 
 
 def _reduce(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Coordinates in the span of the samples, with its orthonormal basis, where that has fewer dimensions."""
+    """Coordinates in the span of the samples with its orthonormal basis.
+
+    The input and None if the span has no fewer dimensions.
+    """
     if x.shape[2] <= x.shape[1]:
         return x, None
     q, r = np.linalg.qr(np.swapaxes(x, 1, 2))
@@ -153,7 +190,10 @@ def _reduce(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _columns(a: np.ndarray) -> Any:
-    """The sparse form that the solver takes. SciPy would look for zeros first, which takes as long as solving."""
+    """A dense matrix in the sparse form that the solver takes.
+
+    SciPy would look for zeros first, which takes as long as solving.
+    """
     from scipy import sparse
 
     m, n = a.shape
@@ -165,7 +205,10 @@ def _columns(a: np.ndarray) -> Any:
 def _solve(
     quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, count: int
 ) -> tuple[np.ndarray, int]:
-    """Least $\\frac 12 x^T diag(quadratic) x + linear^T x$ with $a x \\le b$, `a` sparse by columns."""
+    r"""Minimise $\frac 12 x^\top \mathrm{diag}(\text{quadratic}) x + \text{linear}^\top x$.
+
+    The constraints are $a x \le b$, with `a` sparse by columns.
+    """
     from scipy import sparse
 
     clarabel: Any = importlib.import_module("clarabel")
@@ -177,7 +220,7 @@ def _solve(
     diagonal = sparse.csc_array((quadratic, np.arange(n), np.arange(n + 1)), shape=(n, n))
     problem = (diagonal, linear, a, b, [clarabel.NonnegativeConeT(count)])
     solution = clarabel.DefaultSolver(*problem, settings).solve()
-    # Of what is almost solved, or almost certain to be infeasible, nothing is claimed.
+    # Almost solved, or almost certainly infeasible, counts as failed.
     codes = {
         clarabel.SolverStatus.Solved: FITTED,
         clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE,

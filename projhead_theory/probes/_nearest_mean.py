@@ -11,8 +11,19 @@ from ._readout import Readout, Status
 
 
 class NearestMean(AbstractProbe):
-    r"""The class whose mean $\mu_k$ is nearest: scores $\mu_k^\top r - \frac 12 \|\mu_k\|^2$; of two classes, their
-    difference.
+    r"""The class whose mean is nearest.
+
+    Class $k$ with mean $\mu_k$ scores $\mu_k^\top r - \frac 12 \|\mu_k\|^2$. Two classes have one
+    score, class 1's less class 0's.
+
+    !!! example
+
+        ```pycon
+        >>> readout = pt.probes.NearestMean().fit(jnp.eye(3), jnp.arange(3))
+        >>> readout(jnp.asarray([[0.9, 0.2, 0.1], [0.2, 0.3, 0.4]]))
+        Array([0, 2], dtype=int64)
+
+        ```
     """
 
     @eqx.filter_jit

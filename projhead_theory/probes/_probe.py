@@ -21,19 +21,26 @@ class AbstractProbe(eqx.Module):
     def solve(
         self, x: Float[Array, "B n r"], labels: Integer[Array, "B n"], classes: int
     ) -> Readout:
-        """The readouts of a batch, without checks: labels from 0 to `classes` - 1."""
+        """Fit a batch of readouts, without checks; labels run from 0 to `classes` - 1."""
 
     def fit(
         self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True
     ) -> Readout:
         """Fit one readout.
 
-        **Arguments:** `representations`: `(n, r)`; `labels`: `(n,)`, whole numbers from 0; `classes`: how many there
-        are, the largest label and one more if not given (which must then be known when Python runs); `throw`: whether a
-        fit that does not end as `Status.fitted` is an error.
+        **Arguments:**
 
-        **Raises:** `ValueError` for other shapes, numbers that are not finite, labels that are not whole numbers from
-        0, only one class, a class without a sample, or, with `throw`, a fit that did not end well.
+        - `representations`: `(n, r)`.
+        - `labels`: whole numbers from 0, `(n,)`.
+        - `classes`: number of classes; by default the largest label plus one, which must then be
+          known when Python runs.
+        - `throw`: whether a fit that does not end as `Status.fitted` is an error.
+
+        **Returns:** a `Readout`.
+
+        **Raises:** `ValueError` for other shapes, numbers that are not finite, labels that are not
+        whole numbers from 0, only one class, a class without a sample, or, with `throw`, a fit that
+        did not end well.
         """
         x, y = _data(representations, labels, 2)
         batch = self._fit(x[None], y[None], classes, throw)
@@ -42,7 +49,10 @@ class AbstractProbe(eqx.Module):
     def fit_many(
         self, representations: Any, labels: Any, *, classes: int | None = None, throw: bool = True
     ) -> Readout:
-        """Fit a batch of readouts of one shape: `representations` `(B, n, r)`, `labels` `(B, n)`; all else as in `fit`."""
+        """Fit a batch of readouts of one shape.
+
+        `representations` are `(B, n, r)` and `labels` `(B, n)`; all else is as in `fit`.
+        """
         return self._fit(*_data(representations, labels, 3), classes, throw)
 
     def _fit(self, x: Array, y: Array, classes: int | None, throw: bool) -> Readout:
@@ -112,6 +122,9 @@ def _complete(labels: np.ndarray, classes: int) -> None:
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def signs(labels: Integer[Array, "*B n"], classes: int, dtype: Any) -> Float[Array, "*B n K"]:
-    """Targets of each score: +1 for its class, -1 for the others; of two classes one score, +1 for class 1."""
+    """Targets of each score: +1 for its class, -1 for the others.
+
+    Two classes have one score, +1 for class 1.
+    """
     own = jnp.arange(1, 2) if classes == 2 else jnp.arange(classes)
     return jnp.where(labels[..., None] == own.astype(labels.dtype), 1, -1).astype(dtype)

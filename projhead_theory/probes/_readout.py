@@ -1,4 +1,4 @@
-"""What a probe finds: a linear readout of a representation, and how its fit ended."""
+"""Linear readouts of a representation, and the status of a fit."""
 
 from typing import Any
 
@@ -10,22 +10,29 @@ from .._spectra import matmul
 
 
 class Status(eqx.Enumeration):
-    """How a fit ended."""
+    """Outcome of a fit."""
 
     fitted = "The optimum was found."
-    infeasible = "No separator exists: the classes cannot be told apart by a linear function of this representation."
+    infeasible = (
+        "No separator exists: the classes cannot be told apart by a linear function of this "
+        "representation."
+    )
     failed = "The solver stopped before it reached its tolerance."
 
 
 class Readout(eqx.Module):
-    r"""A linear readout of a representation $r$: the scores are $V r + b$.
+    """A linear readout of a representation $r$: the scores are $V r + b$.
 
-    Two classes have one score ($K = 1$), positive for class 1; more have one each, and the largest wins. A batch of
-    readouts has its axis in front of every array; `jax.vmap` runs over it.
+    Two classes have one score ($K = 1$), positive for class 1; more have one each, and the
+    largest wins. A batch of readouts has its axis in front of every array; `jax.vmap` runs over
+    it. Where nothing separates, weights and margin are zero.
 
-    `weights` $V$ `(K, r)`; `intercepts` $b$ `(K,)`; `status`: an entry of `Status`; `margin` `(K,)`: the distance of the
-    nearest training input from the boundary (hard margin), or that of the lines $|s| = 1$ (soft margin), in the units
-    of the representation; None for other probes. Where nothing separates, weights and margin are zero.
+    - `weights`: $V$, `(K, r)`.
+    - `intercepts`: $b$, `(K,)`.
+    - `status`: an entry of `Status`.
+    - `margin`: distance of the nearest training input from the boundary (hard margin), or of the
+      lines $|s| = 1$ from it (soft margin), in the units of the representation, `(K,)`; None for
+      other probes.
     """
 
     weights: Float[Array, "*B K r"]
@@ -44,5 +51,5 @@ class Readout(eqx.Module):
         return classes.astype(jnp.result_type(int))
 
     def error(self, x: Float[Array, "n r"], labels: Integer[Array, " n"]) -> Float[Array, ""]:
-        """The share of inputs whose class is not their label."""
+        """Share of inputs whose class differs from their label."""
         return jnp.mean((self(x) != labels).astype(x.dtype))

@@ -14,14 +14,30 @@ from ._readout import Readout, Status
 
 
 class Ridge(AbstractProbe):
-    r"""Ridge regression of $y = \pm 1$: least $\sum_i (y_i - v^\top r_i - b)^2 + \text{penalty}\, \|v\|^2$.
+    r"""Ridge regression of the signs $y = \pm 1$.
 
-    More than two classes: one against the rest. From the singular values of the samples, whose number is the smaller
-    of samples and dimensions, and whose squares are never formed: small penalties lose no digits.
+    $$\min \sum_i (y_i - v^\top r_i - b)^2 + \text{penalty}\, \|v\|^2$$
 
-    **Arguments:** `penalty`: positive; `intercept`: whether there is a $b$, which is not penalised.
+    More than two classes: one against the rest. Computed from the singular values of the samples,
+    as many as the smaller of samples and dimensions. No Gram matrix is formed, so small penalties
+    lose no digits.
+
+    **Arguments:**
+
+    - `penalty`: positive.
+    - `intercept`: whether there is a $b$, which is not penalised.
 
     **Raises:** `ValueError` for a penalty that is not positive and finite.
+
+    !!! example
+
+        ```pycon
+        >>> x, labels = jnp.asarray([[1.0], [-1.0]]), jnp.asarray([1, 0])
+        >>> readout = pt.probes.Ridge(penalty=2.0).fit(x, labels)
+        >>> round(float(readout.weights[0, 0]), 3)
+        0.5
+
+        ```
     """
 
     penalty: Float[Array, ""]

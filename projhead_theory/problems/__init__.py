@@ -1,4 +1,4 @@
-"""Problems: what the features are and how views are made of them."""
+"""Problems: distributions of features, with the augmentations and labels made of them."""
 
 from ._augmentations import (
     AbstractAugmentation,

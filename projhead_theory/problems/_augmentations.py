@@ -1,9 +1,12 @@
-r"""Augmentations. Each draws a view of an input, and where it can, maps exact moments to exact moments.
+r"""Augmentations: random views of an input, and exact moments of the views where they exist.
 
-An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between coordinates and between the
-two views, maps $(C, S)$ to
-$(\rho\rho^\top \circ C,\ \rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2))$ with $\rho = E r$.
-This holds for any input, mixed or not, and composes.
+An elementwise augmentation $x_i \mapsto r_i x_i + n_i$, with $r_i, n_i$ independent between
+coordinates and between the two views, maps $(C, S)$ to
+
+$$\rho\rho^\top \circ C, \qquad
+\rho\rho^\top \circ S + \mathrm{diag}((E r^2 - \rho^2)\, S_{ii} + E n^2)$$
+
+with $\rho = E r$. This holds for any input, mixed or not, and composes.
 """
 
 import abc
@@ -21,19 +24,19 @@ from .._spectra import diagonal
 
 
 class AbstractAugmentation(eqx.Module):
-    """A random map from an input to a view of it."""
+    """Random map from an input to a view of it."""
 
     @abc.abstractmethod
     def __call__(self, key: PRNGKeyArray, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        """One independent view of every row."""
+        """Draw one independent view of every row."""
 
     @abc.abstractmethod
     def push(self, cross: Array, second: Array) -> tuple[Array, Array]:
-        """The moments of the views, given the moments of what is augmented."""
+        """Moments of the views, from the moments of the augmented inputs."""
 
     @property
     def exact(self) -> bool:
-        """Whether `push` exists in closed form."""
+        """True if `push` exists in closed form."""
         return True
 
     def check(self, dim: int) -> None:
@@ -66,9 +69,23 @@ class _Elementwise(AbstractAugmentation):
 
 
 class AdditiveNoise(_Elementwise):
-    r"""$x_i + \sigma_i \xi_i$ with Gaussian $\xi$: $c_i = \phi_i^2$, $q_i = \phi_i^2 + \sigma_i^2$ (paper section 3).
+    r"""Additive noise $x_i + \sigma_i \xi_i$ with Gaussian $\xi$.
 
-    **Arguments:** `scale`: $\sigma \ge 0$, a number or one a feature, in the units of the input.
+    $c_i = \phi_i^2$, $q_i = \phi_i^2 + \sigma_i^2$ (paper section 3).
+
+    **Arguments:**
+
+    - `scale`: $\sigma \ge 0$, a number or one a feature, in the units of the input.
+
+    !!! example
+
+        ```pycon
+        >>> noise = pt.AdditiveNoise([1.0, 0.5])
+        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), noise).moments()
+        >>> np.diag(moments.cross), np.diag(moments.second)
+        (array([4., 1.]), array([5.  , 1.25]))
+
+        ```
     """
 
     scale: Array
@@ -88,7 +105,20 @@ class AdditiveNoise(_Elementwise):
 
 
 class SignFlip(_Elementwise):
-    r"""$x_i \mapsto -x_i$ with probability $\alpha_i$: $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$."""
+    r"""Sign flips $x_i \mapsto -x_i$ with probability $\alpha_i$.
+
+    $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$.
+
+    !!! example
+
+        ```pycon
+        >>> flips = pt.SignFlip([0.25, 0.5])
+        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), flips).moments()
+        >>> np.diag(moments.cross), np.diag(moments.second)
+        (array([1., 0.]), array([4., 1.]))
+
+        ```
+    """
 
     probability: Array
 
@@ -107,7 +137,19 @@ class SignFlip(_Elementwise):
 
 
 class Mask(_Elementwise):
-    r"""$x_i \mapsto 0$ with probability $m_i$: $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$."""
+    r"""Masking $x_i \mapsto 0$ with probability $m_i$.
+
+    $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$.
+
+    !!! example
+
+        ```pycon
+        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.Mask(0.5)).moments()
+        >>> np.diag(moments.cross), np.diag(moments.second)
+        (array([1.  , 0.25]), array([2. , 0.5]))
+
+        ```
+    """
 
     probability: Array
 
@@ -126,7 +168,10 @@ class Mask(_Elementwise):
 
 
 class Rescale(_Elementwise):
-    r"""$x_i \mapsto r_i x_i$ with $r_i$ uniform in $[a, b]$: mean $(a+b)/2$, second moment $(a^2 + ab + b^2)/3$."""
+    r"""Random factors $x_i \mapsto r_i x_i$ with $r_i$ uniform in $[a, b]$.
+
+    The factor has mean $(a+b)/2$ and second moment $(a^2 + ab + b^2)/3$.
+    """
 
     low: Array
     high: Array
@@ -152,7 +197,20 @@ class Rescale(_Elementwise):
 
 
 class Compose(AbstractAugmentation):
-    """One augmentation after another, the first named applied first. `Compose()` leaves the input as it is."""
+    """Chain of augmentations, the first applied first.
+
+    `Compose()` leaves the input as it is.
+
+    !!! example
+
+        ```pycon
+        >>> chain = pt.Compose(pt.Mask(0.5), pt.AdditiveNoise(1.0))
+        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), chain).moments()
+        >>> np.diag(moments.cross), np.diag(moments.second)
+        (array([1.  , 0.25]), array([3. , 1.5]))
+
+        ```
+    """
 
     parts: tuple[AbstractAugmentation, ...]
 
@@ -184,7 +242,20 @@ class Compose(AbstractAugmentation):
 
 
 class Custom(AbstractAugmentation):
-    """Any function `(key, x) -> view` of one input vector; its moments can only be estimated."""
+    """Augmentation by any function `(key, x) -> view` of one input vector.
+
+    Its moments can only be estimated.
+
+    !!! example
+
+        ```pycon
+        >>> tripled = pt.Custom(lambda key, x: 3 * x)
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0]), tripled)
+        >>> float(problem.moments(key=jax.random.key(0), samples=100).cross[0, 0])
+        36.0
+
+        ```
+    """
 
     function: Callable[[PRNGKeyArray, Array], Array] = eqx.field(static=True)
 

@@ -1,4 +1,4 @@
-"""The contrastive problem: features, and the augmentation that makes views of them."""
+"""Contrastive problem: features, and the augmentation that makes views of them."""
 
 from typing import Any
 
@@ -16,12 +16,27 @@ from ._views import Views
 
 
 class ContrastiveProblem(eqx.Module):
-    r"""Features, augmented, mixed: a view is $x = b(Q\, a(u))$ with a fresh draw of $a$ and $b$ for each view.
+    r"""Contrastive learning on augmented and mixed features, with views $x = b(Q\, a(u))$.
 
-    **Arguments:** `features`: the distribution of $u$ and the mixing $Q$; `augmentation`: $a$, acting on the features
-    before the mixing; `ambient`: $b$, acting on the natural input after it. Either may be left out.
+    The augmentations $a$ and $b$ are drawn afresh for each view.
+
+    **Arguments:**
+
+    - `features`: the distribution of $u$ and the mixing $Q$.
+    - `augmentation`: $a$, acting on the features before the mixing. It may be left out.
+    - `ambient`: $b$, acting on the natural input after the mixing. It may be left out.
 
     **Raises:** `ValueError` if an augmentation has parameters for another number of coordinates.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise(1.0))
+        >>> moments = problem.moments()
+        >>> np.round(np.diag(moments.cross) / np.diag(moments.second), 3)
+        array([0.8, 0.5])
+
+        ```
     """
 
     features: Features
@@ -42,21 +57,21 @@ class ContrastiveProblem(eqx.Module):
 
     @property
     def dim(self) -> int:
-        """The dimension of the natural input."""
+        """Dimension of the natural input."""
         return self.features.ambient_dim
 
     @property
     def directions(self) -> Float[Array, "D d"]:
-        """The unit direction of each feature in input space."""
+        """Unit direction of each feature in input space."""
         return self.features.directions
 
     @property
     def exact(self) -> bool:
-        """Whether the moments exist in closed form."""
+        """True if the moments exist in closed form."""
         return self.augmentation.exact and self.ambient.exact
 
     def sample_pairs(self, key: PRNGKeyArray, n: int) -> Views:
-        """`n` independent positive pairs, drawn on the device."""
+        """Draw `n` independent positive pairs on the device."""
         n = _checks.count("n", n, 2)
         draw, *view_keys = jax.random.split(key, 3)
         u = self.features.sample(draw, n)
@@ -68,10 +83,14 @@ class ContrastiveProblem(eqx.Module):
         return Views(*(view(k) for k in view_keys))
 
     def moments(self, *, key: PRNGKeyArray | None = None, samples: int = 2**18) -> Moments:
-        r"""Cross and second moment of a positive pair: exact where the augmentations are, else estimated with standard
-        errors.
+        """Cross and second moment of a positive pair, exact if the augmentations are exact.
 
-        **Arguments:** `key`, `samples`: only for an estimate (`Custom`): the seed and how many pairs to draw, in chunks.
+        Otherwise the moments are estimated, with standard errors.
+
+        **Arguments:**
+
+        - `key`, `samples`: the seed and the number of pairs, drawn in chunks, for an estimate
+            (`Custom`).
 
         **Raises:** `ValueError` if an estimate is needed and no key is given.
         """
@@ -89,7 +108,7 @@ class ContrastiveProblem(eqx.Module):
             )
         samples = _checks.count("samples", samples, 2)
         chunk = min(samples, 2**15)
-        # Whole chunks are drawn, so that drawing compiles once, and what is too many is cut off.
+        # Whole chunks are drawn, so that drawing compiles once; surplus pairs are cut off.
         draws = (
             _draw(self, jax.random.fold_in(key, i), chunk) for i in range(-(-samples // chunk))
         )

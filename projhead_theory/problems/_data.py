@@ -1,4 +1,4 @@
-"""The kinds of data."""
+"""Data types for losses and training."""
 
 from ..moments import Moments, TargetMoments
 from ._contrastive import ContrastiveProblem
@@ -6,6 +6,8 @@ from ._labelled import Labelled
 from ._views import Views
 
 Data = Moments | TargetMoments | ContrastiveProblem | Views | Labelled
-"""What a loss is evaluated on, and a network trained on: the moments of a population, of views or of inputs with targets, the problem
-itself, a batch of views, or labelled inputs.
+"""Data that a loss is evaluated on, and a network trained on.
+
+Moments of views or of inputs with targets, a contrastive problem itself, a batch of views, or
+labelled inputs.
 """

@@ -1,4 +1,4 @@
-"""What a representation is used for: the downstream inputs' second moment, and the target read off them."""
+"""Downstream problems: the second moment of the inputs, and a target to read off them."""
 
 import abc
 from typing import Any
@@ -16,13 +16,18 @@ from ._labelled import Labelled
 
 
 class Downstream(eqx.Module):
-    r"""Downstream data $x'$ with second moment $S'$ and a linear target $y = \beta^\top x'$ (paper section 3).
+    r"""Downstream data $x'$ with second moment $S'$ and a linear target $y = \beta^\top x'$.
 
-    **Arguments:** `second`: $S'$, `(d, d)`, in the squared units of the input; it may be singular; `target`: $\beta$,
-    `(d,)`, scaled so that $|y| \ge 1$ is what a separator with unit margin must give.
+    See section 3 of the paper.
 
-    **Raises:** `ValueError` for shapes that do not match, entries that are not finite, an $S'$ that is not symmetric or
-    not positive semi-definite, or a target that is constant: $\beta^\top S' \beta = 0$.
+    **Arguments:**
+
+    - `second`: $S'$, `(d, d)`, in the squared units of the input. It may be singular.
+    - `target`: $\beta$, `(d,)`, scaled so that a separator with unit margin must give $|y| \ge 1$.
+
+    **Raises:** `ValueError` for shapes that do not match, entries that are not finite, an $S'$
+    that is not symmetric or not positive semi-definite, or a constant target:
+    $\beta^\top S' \beta = 0$.
     """
 
     second: Float[Array, "d d"]
@@ -49,7 +54,12 @@ class Downstream(eqx.Module):
         return self.second.shape[-1]
 
     def rotate(self, basis: Any) -> "Downstream":
-        r"""The same in the coordinates $U^\top x'$ of an orthogonal `basis` $U$, `(d, d)`."""
+        r"""Downstream data in the coordinates $U^\top x'$ of an orthogonal basis.
+
+        **Arguments:**
+
+        - `basis`: $U$, `(d, d)`.
+        """
         u = _checks.floating("basis", basis)
         if u.shape != self.second.shape:
             raise _checks.bad("basis", f"shape {u.shape}", f"{self.second.shape}")
@@ -82,7 +92,7 @@ def _validate(second: Array, target: Array) -> None:
 
 
 class AbstractLabel(eqx.Module):
-    """What the class of an input is: a function of its features."""
+    """Class of an input as a function of its features."""
 
     @abc.abstractmethod
     def check(self, dim: int) -> None:
@@ -90,15 +100,15 @@ class AbstractLabel(eqx.Module):
 
     @abc.abstractmethod
     def scores(self, u: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Class 1 where positive, class 0 elsewhere."""
+        """Scores of the inputs: class 1 where positive, class 0 elsewhere."""
 
     @abc.abstractmethod
     def separator(self, strength: Float[Array, " d"]) -> Float[Array, " d"]:
-        """The separator of the features, scaled to a unit margin."""
+        """Separator of the features, scaled to a unit margin."""
 
 
 class SignLabel(AbstractLabel):
-    r"""The sign of feature `feature`, counted from 0; its separator is $e_j / \phi'_j$.
+    r"""Sign of feature `feature`, counted from 0; its separator is $e_j / \phi'_j$.
 
     **Raises:** `ValueError` for an index that is not a whole number from 0, or is out of range.
     """
@@ -119,12 +129,14 @@ class SignLabel(AbstractLabel):
 
 
 class LinearLabel(AbstractLabel):
-    r"""The sign of $\beta^\top u$, a linear function of all features $u$.
+    r"""Sign of $\beta^\top u$, a linear function of all features $u$.
 
-    Its separator is $\beta$ itself, so that $|\beta^\top u| = 1$ is where a unit margin is: for Rademacher features
-    $\beta_i = \pm 1 / \phi'_i$ puts it one feature away from the boundary.
+    Its separator is $\beta$ itself, which puts the unit margin at $|\beta^\top u| = 1$. For
+    Rademacher features $\beta_i = \pm 1 / \phi'_i$ puts it one feature away from the boundary.
 
-    **Arguments:** `coefficients`: $\beta$, `(d,)`, not all zero.
+    **Arguments:**
+
+    - `coefficients`: $\beta$, `(d,)`, not all zero.
 
     **Raises:** `ValueError` for another shape, only zeros, or numbers that are not finite.
     """
@@ -156,12 +168,14 @@ class LinearLabel(AbstractLabel):
 
 
 class MajorityLabel(AbstractLabel):
-    r"""The sign that most of an odd number of features have; its separator is $\sum_{i \in I} e_i / \phi'_i$.
+    r"""Majority sign of an odd number of features; its separator is $\sum_{i \in I} e_i / \phi'_i$.
 
-    For Rademacher features that separates the classes with margin 1, one feature making the difference; for other laws
-    it does not separate them.
+    For Rademacher features the separator has margin 1, one feature making the difference. For other
+    laws it does not separate the classes.
 
-    **Arguments:** `indices`: $I$, an odd number of different features, counted from 0.
+    **Arguments:**
+
+    - `indices`: $I$, an odd number of different features, counted from 0.
 
     **Raises:** `ValueError` for none, an even number, repeated ones, or indices out of range.
     """
@@ -189,13 +203,27 @@ class MajorityLabel(AbstractLabel):
 
 
 class DownstreamProblem(eqx.Module):
-    r"""Labelled inputs $x' = Q u$: features $u_i = \phi'_i z_i$ and a label read off them (paper section 3).
+    r"""Labelled inputs $x' = Q u$: features $u_i = \phi'_i z_i$ and a label read off them.
 
-    **Arguments:** `features`: the distribution of $u$, with the strengths $\phi'$ and the mixing $Q$ they have
-    downstream; `label`: a `SignLabel`, `LinearLabel` or `MajorityLabel`; `label_noise`: the probability that a label is
-    flipped, in [0, 1/2].
+    See section 3 of the paper.
 
-    **Raises:** `ValueError` if the label needs features that there are not, or a noise out of range.
+    **Arguments:**
+
+    - `features`: the distribution of $u$, with the downstream strengths $\phi'$ and mixing $Q$.
+    - `label`: a `SignLabel`, `LinearLabel` or `MajorityLabel`.
+    - `label_noise`: the probability that a label is flipped, in [0, 1/2].
+
+    **Raises:** `ValueError` if the label needs features that there are not, or a noise out of
+    range.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 0.5]), pt.SignLabel(1))
+        >>> np.round(problem.moments().target, 3)
+        Array([0., 2.], dtype=float64)
+
+        ```
     """
 
     features: Features
@@ -217,11 +245,11 @@ class DownstreamProblem(eqx.Module):
 
     @property
     def dim(self) -> int:
-        """The dimension of the input."""
+        """Dimension of the input."""
         return self.features.ambient_dim
 
     def sample(self, key: PRNGKeyArray, n: int) -> Labelled:
-        """`n` independent inputs with their classes, 0 or 1; a score of exactly zero is class 0."""
+        """Draw `n` independent inputs with classes 0 or 1; a score of exactly zero is class 0."""
         draw, flip = jax.random.split(key)
         u = self.features.sample(draw, _checks.count("n", n, 2))
         flipped = jax.random.bernoulli(flip, self.label_noise, (n,))
@@ -231,15 +259,18 @@ class DownstreamProblem(eqx.Module):
         )
 
     def moments(self) -> Downstream:
-        r"""$S' = Q\, \mathrm{diag}(\phi'^2)\, Q^\top$ and the target $\beta = Q^{+\top} b$, with $b$ the label's separator of
-        the features: $\beta^\top x' = b^\top u$, before labels are flipped.
+        r"""Second moment $S' = Q\, \mathrm{diag}(\phi'^2)\, Q^\top$ and target of the inputs.
 
-        For Rademacher features and the sign of one, or the majority of several, that separates the classes with margin
-        1. For other laws there is no margin, inputs come as near to the boundary as one likes, and 1 is what it is for
-        a feature one standard deviation out.
+        The target is $\beta = Q^{+\top} b$, with $b$ the label's separator of the features:
+        $\beta^\top x' = b^\top u$, before labels are flipped.
 
-        **Raises:** `ValueError` if the columns of the mixing are dependent: no linear function of the input is then the
-        label's separator.
+        For Rademacher features and the sign of one, or the majority of several, the target
+        separates the classes with margin 1. For other laws there is no margin: inputs come as
+        near to the boundary as one likes, and the distance is 1 for a feature one standard
+        deviation out.
+
+        **Raises:** `ValueError` if the columns of the mixing are dependent: no linear function of
+        the input is then the label's separator.
         """
         strength, q = self.features.strength, self.features.mixing
         target = self.label.separator(strength)
@@ -247,7 +278,10 @@ class DownstreamProblem(eqx.Module):
             return Downstream(jnp.diag(strength**2), target)
         mixing = _checks.concrete(q)
         if mixing is not None and np.linalg.matrix_rank(mixing) < self.features.dim:
-            wanted = f"{self.features.dim} independent columns: the label must be a function of the input"
+            wanted = (
+                f"{self.features.dim} independent columns: "
+                "the label must be a function of the input"
+            )
             raise _checks.bad("mixing", f"rank {np.linalg.matrix_rank(mixing)}", wanted)
         second = matmul(q * strength**2, q.T)
         return Downstream(second, matmul(jnp.linalg.pinv(q).T, target[:, None])[:, 0])

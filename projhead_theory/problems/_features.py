@@ -13,14 +13,33 @@ from ._laws import AbstractLaw, as_law
 
 
 class Features(eqx.Module):
-    r"""$u_i = \phi_i z_i$ with $z_i$ independent of mean 0 and variance 1; natural input $x = Q u$ (paper section 3).
+    r"""Independent features $u_i = \phi_i z_i$, and the natural input $x = Q u$ (paper section 3).
 
-    **Arguments:** `strength`: $\phi$, `(d,)`, positive; `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`,
-    `"laplace"`, `"spike-and-slab"`) or a law object; `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not
-    given.
+    The $z_i$ have mean 0 and variance 1.
 
-    **Raises:** `ValueError` for no features, strengths that are not positive and finite, or whose squares, the variances, are not in the
-    dtype; or a mixing of the wrong shape.
+    **Arguments:**
+
+    - `strength`: $\phi$, `(d,)`, positive.
+    - `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`, `"spike-and-slab"`)
+        or a law object.
+    - `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not given.
+
+    **Raises:** `ValueError` for no features, strengths that are not positive and finite,
+    strengths whose squares, the variances, are outside the range of the dtype, or a mixing of the
+    wrong shape.
+
+    !!! example
+
+        ```pycon
+        >>> features = pt.Features([2.0, 1.0], mixing=[[1.0, 0.0], [0.0, 3.0], [0.0, 4.0]])
+        >>> features.dim, features.ambient_dim
+        (2, 3)
+        >>> np.round(features.directions, 3)
+        Array([[1. , 0. ],
+               [0. , 0.6],
+               [0. , 0.8]], dtype=float64)
+
+        ```
     """
 
     strength: Float[Array, " d"]
@@ -54,25 +73,25 @@ class Features(eqx.Module):
 
     @property
     def dim(self) -> int:
-        """How many features there are, $d$."""
+        """Number $d$ of features."""
         return self.strength.shape[-1]
 
     @property
     def ambient_dim(self) -> int:
-        """The dimension of the natural input, $D$."""
+        """Dimension $D$ of the natural input."""
         return self.dim if self.mixing is None else self.mixing.shape[-2]
 
     @property
     def directions(self) -> Float[Array, "D d"]:
-        """The unit direction in which each feature lies in input space: the normalised columns of the mixing."""
+        """Unit direction of each feature in input space: the normalised columns of the mixing."""
         if self.mixing is None:
             return jnp.eye(self.dim, dtype=self.strength.dtype)
         return self.mixing / jnp.linalg.norm(self.mixing, axis=0)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-        """Independent draws of $u$, before the mixing."""
+        """Draw $u$ independently, `n` times, before the mixing."""
         return self.strength * self.law.sample(key, (n, self.dim), self.strength.dtype)
 
     def embed(self, u: Float[Array, "*n d"]) -> Float[Array, "*n D"]:
-        """$x = Q u$."""
+        """Mix the features, $x = Q u$."""
         return u if self.mixing is None else matmul(u, self.mixing.T)

@@ -1,4 +1,4 @@
-"""Inputs in groups: what classes, subclasses and spurious features are made of."""
+"""Inputs in groups: a mixture model for classes, subclasses and spurious features."""
 
 import itertools
 from typing import Any
@@ -14,15 +14,31 @@ from .._spectra import matmul
 
 
 class Groups(eqx.Module):
-    r"""An input belongs to group $g$ with probability $p_g$, and is then $x = m_g + \sigma \circ \xi$ with Gaussian $\xi$; each group
-    belongs to a class.
+    r"""Mixture of groups, $x = m_g + \sigma \circ \xi$ with Gaussian $\xi$; each group has a class.
 
-    **Arguments:** `probability`: `(G,)`, which sums to one; `means`: $m_g$, `(G, d)`; `noise`: $\sigma \ge 0$, a number or one a
-    coordinate, in the units of the input; `labels`: `(G,)`, the class of each group, from 0; `classes`: $K$, one more than the largest
-    label if not given.
+    An input belongs to group $g$ with probability $p_g$.
 
-    **Raises:** `ValueError` for shapes that do not match, probabilities outside [0, 1] or that do not sum to one, labels out of range, or
-    a class that is empty.
+    **Arguments:**
+
+    - `probability`: $p$, `(G,)`, which sums to one.
+    - `means`: $m_g$, `(G, d)`.
+    - `noise`: $\sigma \ge 0$, a number or one a coordinate, in the units of the input.
+    - `labels`: `(G,)`, the class of each group, from 0.
+    - `classes`: $K$, one more than the largest label if not given.
+
+    **Raises:** `ValueError` for shapes that do not match, probabilities outside [0, 1] or that do
+    not sum to one, labels out of range, or an empty class.
+
+    !!! example
+
+        ```pycon
+        >>> means = [[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]
+        >>> groups = pt.Groups([0.5, 0.25, 0.25], means, noise=0.5, labels=[0, 1, 1])
+        >>> np.round(groups.class_means, 3)
+        Array([[2., 0.],
+               [0., 2.]], dtype=float64)
+
+        ```
     """
 
     probability: Float[Array, " G"]
@@ -59,14 +75,19 @@ class Groups(eqx.Module):
     def signs(
         cls, strength: Any, noise: Any, correlation: Any = (), balance: Any = 0.5
     ) -> "Groups":
-        r"""Features that are plus or minus: the first is the class, $z_1 = y = \pm 1$, each other one agrees with it more or less.
+        r"""Groups of features with two signs: the first is the class, $z_1 = y = \pm 1$.
 
-        $x_i = \phi_i z_i + \sigma_i \xi_i$ with $E[z_i \mid y] = r_i y$, the $z_i$ independent given $y$: one group for each of the $2^d$
-        signs. Class 1 is $y = 1$, class 0 is $y = -1$. With two features, a class and its subclasses; with three, a core, a background
+        $x_i = \phi_i z_i + \sigma_i \xi_i$ with $E[z_i \mid y] = r_i y$, the $z_i$ independent
+        given $y$: one group for each of the $2^d$ signs. Class 1 is $y = 1$, class 0 is $y = -1$.
+        With two features these are a class and its subclasses; with three, a core, a background
         and a co-occurring object.
 
-        **Arguments:** `strength`: $\phi$, `(d,)`, positive; `noise`: $\sigma \ge 0$, a number or `(d,)`; `correlation`: $r$, one number for
-        each feature but the first, in [-1, 1]; `balance`: the probability of $y = 1$, in (0, 1).
+        **Arguments:**
+
+        - `strength`: $\phi$, `(d,)`, positive.
+        - `noise`: $\sigma \ge 0$, a number or `(d,)`.
+        - `correlation`: $r$, one number for each feature but the first, in [-1, 1].
+        - `balance`: the probability of $y = 1$, in (0, 1).
 
         **Raises:** `ValueError` for arguments out of range.
         """
@@ -101,12 +122,12 @@ class Groups(eqx.Module):
 
     @property
     def class_probability(self) -> Float[Array, " K"]:
-        r"""$\pi_k$."""
+        r"""Probability $\pi_k$ of each class."""
         return jax.ops.segment_sum(self.probability, self.labels, self.classes)
 
     @property
     def class_means(self) -> Float[Array, "K d"]:
-        r"""$\mu_k = E[x \mid k]$."""
+        r"""Mean $\mu_k = E[x \mid k]$ of each class."""
         total = jax.ops.segment_sum(
             self.probability[:, None] * self.means, self.labels, self.classes
         )
@@ -114,22 +135,31 @@ class Groups(eqx.Module):
 
     @property
     def between(self) -> Float[Array, "d d"]:
-        r"""$\sum_g p_g m_g m_g^\top$: the second moment without the noise."""
+        r"""Second moment without the noise, $\sum_g p_g m_g m_g^\top$."""
         return matmul(self.means.T, self.probability[:, None] * self.means)
 
     @property
     def second(self) -> Float[Array, "d d"]:
-        r"""$S = \sum_g p_g m_g m_g^\top + \mathrm{diag}(\sigma^2)$; nothing is centred."""
+        r"""Second moment $S$ of the inputs; nothing is centred.
+
+        $$S = \sum_g p_g m_g m_g^\top + \mathrm{diag}(\sigma^2)$$
+        """
         return self.between + jnp.diag(self.noise**2)
 
     def relabel(self, labels: Any, classes: int | None = None) -> "Groups":
-        """The same inputs in other classes: what is to be read off them need not be what a network was trained on."""
+        """Groups of the same inputs in other classes.
+
+        A readout may thus be fitted to other classes than a network was trained on.
+        """
         return Groups(self.probability, self.means, self.noise, labels, classes)
 
     def read(self, feature: int) -> "Groups":
-        """The same inputs, their class the sign of one feature, counted from 0: class 1 where its mean is positive.
+        """Groups of the same inputs, with the sign of one feature as their class.
 
-        **Raises:** `ValueError` for a feature that does not exist, or whose mean has one sign in all groups.
+        `feature` is counted from 0; class 1 is where its mean is positive.
+
+        **Raises:** `ValueError` for a feature that does not exist, or whose mean has one sign in
+        all groups.
         """
         index = _checks.count("feature", feature, 0)
         if index >= self.dim:
@@ -137,7 +167,7 @@ class Groups(eqx.Module):
         return self.relabel((self.means[:, index] > 0).astype(self.labels.dtype), 2)
 
     def sample(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n d"], Integer[Array, " n"]]:
-        """`n` independent inputs, and the group of each."""
+        """Draw `n` independent inputs, and the group of each."""
         draw, jitter = jax.random.split(key)
         group = jax.random.choice(
             draw, self.probability.size, (_checks.count("n", n, 2),), p=self.probability
@@ -145,7 +175,7 @@ class Groups(eqx.Module):
         return self.draw(jitter, group), group
 
     def draw(self, key: PRNGKeyArray, group: Integer[Array, " n"]) -> Float[Array, "n d"]:
-        """One input of each of these groups, with noise of its own."""
+        """Draw one input of each of the given groups, with independent noise."""
         return self.means[group] + self.noise * jax.random.normal(
             key, (group.size, self.dim), self.means.dtype
         )

@@ -1,4 +1,4 @@
-"""Labelled inputs as data: for supervised losses, in full or in minibatches of rows."""
+"""Labelled inputs as data for supervised losses, in full or in minibatches of rows."""
 
 from typing import Any
 
@@ -18,16 +18,19 @@ Targets = Integer[Array, " n"] | Float[Array, "n k"]
 
 
 class Labelled(eqx.Module):
-    r"""Inputs with what is to be said of them: row `i` of `inputs` belongs to entry `i` of `targets`.
+    r"""Inputs with targets: row `i` of `inputs` belongs to entry `i` of `targets`.
 
-    Two views of labelled inputs are just stacked, with their labels repeated:
+    Two views of labelled inputs are stacked, with their labels repeated:
     `Labelled(jnp.concatenate([x1, x2]), jnp.concatenate([labels, labels]))`.
 
-    **Arguments:** `inputs`: `(n, d)`, $n \ge 2$; `targets`: `(n,)` class labels, whole numbers from 0, or `(n, k)`
-    numbers: regression targets, one-hot classes or class probabilities.
+    **Arguments:**
 
-    **Raises:** `ValueError` for other shapes, unequal lengths, fewer than two rows, negative labels, or an entry that is
-    not finite.
+    - `inputs`: `(n, d)`, with $n \ge 2$.
+    - `targets`: `(n,)` class labels, whole numbers from 0, or `(n, k)` numbers: regression targets,
+        one-hot classes or class probabilities.
+
+    **Raises:** `ValueError` for other shapes, unequal lengths, fewer than two rows, negative
+    labels, or an entry that is not finite.
     """
 
     inputs: Float[Array, "n d"]
@@ -52,16 +55,17 @@ class Labelled(eqx.Module):
         return self.inputs.shape[-1]
 
     def sample(self, key: PRNGKeyArray, n: int) -> "Labelled":
-        """`n` of the rows, drawn with replacement."""
+        """Draw `n` of the rows with replacement."""
         rows = jax.random.randint(key, (_checks.count("n", n, 2),), 0, self.inputs.shape[0])
         return Labelled(self.inputs[rows], self.targets[rows])
 
     def moments(self) -> Moments:
-        r"""The moments of a positive pair that is two independent rows of one class, an anchor's: cross moment
-        $C = \sum_k \pi_k \mu_k \mu_k^\top$, second moment $S = \frac 1n \sum_i x_i x_i^\top$.
+        r"""Moments of a positive pair of two independent rows of the anchor's class.
 
-        $\pi_k$ and $\mu_k$ are the share and the mean of class $k$ among these rows; nothing is centred. The number of
-        classes is a shape, so this cannot run under `jit`.
+        Cross moment $C = \sum_k \pi_k \mu_k \mu_k^\top$, second moment
+        $S = \frac 1n \sum_i x_i x_i^\top$. $\pi_k$ and $\mu_k$ are the share and the mean of
+        class $k$ among these rows; nothing is centred. The number of classes is a shape, so this
+        cannot run under `jit`.
 
         **Raises:** `ValueError` if the targets are not class labels.
         """

@@ -1,4 +1,4 @@
-"""Laws of a single feature: zero mean, unit variance. A law is its sampler and a name."""
+"""Laws of a single feature: distributions with zero mean and unit variance."""
 
 import abc
 from typing import Any
@@ -12,43 +12,46 @@ from .. import _checks
 
 
 class AbstractLaw(eqx.Module):
-    """A distribution of one feature with mean 0 and variance 1."""
+    """Distribution of one feature with mean 0 and variance 1."""
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Independent draws of the given shape."""
+        """Draw independent values of the given shape."""
 
 
 class Rademacher(AbstractLaw):
-    """$z = \\pm 1$ with equal probability (the paper's features)."""
+    r"""Rademacher law: $z = \pm 1$ with equal probability (the paper's features)."""
 
     def sample(self, key, shape, dtype):
         return jax.random.rademacher(key, shape, dtype)
 
 
 class Gaussian(AbstractLaw):
-    """Standard normal."""
+    """Standard normal law."""
 
     def sample(self, key, shape, dtype):
         return jax.random.normal(key, shape, dtype)
 
 
 class Uniform(AbstractLaw):
-    r"""Uniform on $[-\sqrt 3, \sqrt 3]$."""
+    r"""Uniform law on $[-\sqrt 3, \sqrt 3]$."""
 
     def sample(self, key, shape, dtype):
         return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
 
 
 class Laplace(AbstractLaw):
-    r"""Laplace of scale $1/\sqrt 2$."""
+    r"""Laplace law of scale $1/\sqrt 2$."""
 
     def sample(self, key, shape, dtype):
         return jax.random.laplace(key, shape, dtype) * 2**-0.5
 
 
 class SpikeAndSlab(AbstractLaw):
-    r"""Sparse: zero with probability $1 - \pi$, else $N(0, 1/\pi)$, with `density` $\pi \in (0, 1]$."""
+    r"""Sparse law: zero with probability $1 - \pi$, else $N(0, 1/\pi)$.
+
+    `density` is $\pi \in (0, 1]$.
+    """
 
     density: Array
 
@@ -74,7 +77,7 @@ LAWS = {
 
 
 def as_law(value: "str | AbstractLaw") -> AbstractLaw:
-    """A law itself, or the one of that name with its default parameters."""
+    """Return a law as it is, or build a law by its name with default parameters."""
     if isinstance(value, AbstractLaw):
         return value
     if isinstance(value, str) and value in LAWS:

@@ -15,12 +15,18 @@ _WANTED = "an npz file holding x1 and x2, real arrays (n, d) of paired views"
 
 
 def read_moments(path: str | Path, dtype: Any = None, chunk: int = 65_536) -> Moments:
-    """The empirical moments of the views in an npz file with arrays `x1` and `x2`, `(n, d)`; the file is streamed.
+    """Empirical moments of the views in an npz file with arrays `x1` and `x2`, `(n, d)`.
 
-    **Arguments:** `path`; `dtype`: convert the views to it, their own if not given; `chunk`: rows held at once.
+    The file is streamed.
 
-    **Raises:** `ValueError` for a missing or corrupt file, arrays that are absent, pickled, not real, of unequal shape,
-    empty, not finite, or with fewer than two rows.
+    **Arguments:**
+
+    - `path`: the npz file.
+    - `dtype`: the dtype to convert the views to, their own if not given.
+    - `chunk`: the number of rows held at once.
+
+    **Raises:** `ValueError` for a missing or corrupt file, arrays that are absent, pickled, not
+    real, of unequal shape, empty, not finite, or with fewer than two rows.
     """
     return Moments.from_chunks(_chunks(Path(path), dtype, _checks.count("chunk", chunk)))
 
@@ -43,7 +49,7 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
                 rows = arrays[0][0][0]
                 if rows < 2:
                     raise _checks.bad("views", f"{rows} rows", "at least two rows")
-                # Column-major arrays do not come in rows: those are read whole.
+                # Column-major arrays do not come in rows, so they are read whole.
                 size = rows if any(fortran for _, fortran, _ in arrays) else chunk
                 for begin in range(0, rows, size):
                     n = min(size, rows - begin)

@@ -1,4 +1,4 @@
-"""Random moments of a stated difficulty, where the cross and the second moment do not commute."""
+"""Random moments of a stated difficulty, with cross and second moment that do not commute."""
 
 from typing import Any
 
@@ -12,10 +12,17 @@ from ..moments import Moments
 
 
 def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 10.0) -> Moments:
-    r"""Moments with the given signal fractions: $S$ has a random eigenbasis and spectrum geometric from 1 down to
-    `1 / condition`, and $C = S^{1/2} T S^{1/2}$ with $T$ of eigenvalues `signal_fraction` in another random basis.
+    """Random moments with the given signal fractions and condition number.
 
-    **Arguments:** `key`; `signal_fraction`: `(d,)`, in [0, 1]; `condition`: of $S$, at least 1.
+    $S$ has a random eigenbasis and a spectrum geometric from 1 down to `1 / condition`.
+    $C = S^{1/2} T S^{1/2}$, where $T$ has the eigenvalues `signal_fraction` in another random
+    basis.
+
+    **Arguments:**
+
+    - `key`: the seed.
+    - `signal_fraction`: `(d,)`, in [0, 1].
+    - `condition`: the condition number of $S$, at least 1.
 
     **Raises:** `ValueError` for values out of range.
     """

@@ -1,4 +1,4 @@
-"""Supervised problems: positive pairs of one class, regression on classes, and labels whose spurious features shift."""
+"""Supervised problems: positive pairs of one class, regression on classes, spurious features."""
 
 from typing import Any
 
@@ -17,9 +17,11 @@ from ._views import Views
 
 
 class MixedPositives(eqx.Module):
-    r"""Positives of two kinds: of one class with probability $a$, otherwise two views of one input.
+    """Mixed positive pairs: of one class with probability $a$, otherwise two views of one input.
 
-    **Arguments:** `share`: $a$, in [0, 1].
+    **Arguments:**
+
+    - `share`: $a$, in [0, 1].
 
     **Raises:** `ValueError` for a share out of range.
     """
@@ -33,12 +35,30 @@ class MixedPositives(eqx.Module):
 
 
 class SupervisedContrastiveProblem(eqx.Module):
-    r"""Positive pairs that are two independent inputs of one class, or, with `MixedPositives`, at times two views of one input.
+    r"""Supervised contrastive learning: a positive pair is two independent inputs of one class.
 
-    $C = a \sum_k \pi_k \mu_k \mu_k^\top + (1 - a) \sum_g p_g m_g m_g^\top$ (paper section 5, for $a = 1$): the noise of the groups is what
-    a view adds, so two views share their group's mean and nothing else.
+    With `MixedPositives`, a positive pair is at times two views of one input instead.
 
-    **Arguments:** `groups`: the inputs and their classes; `positives`: `MixedPositives(1.0)` if not given.
+    $C = a \sum_k \pi_k \mu_k \mu_k^\top + (1 - a) \sum_g p_g m_g m_g^\top$ (paper section 5, for
+    $a = 1$). A view adds the noise of the groups, so two views share their group's mean and nothing
+    else.
+
+    **Arguments:**
+
+    - `groups`: the inputs and their classes.
+    - `positives`: `MixedPositives(1.0)` if not given.
+
+    !!! example
+
+        ```pycon
+        >>> groups = pt.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.0])
+        >>> np.diag(pt.SupervisedContrastiveProblem(groups).moments().cross)
+        array([4., 0.])
+        >>> mixed = pt.SupervisedContrastiveProblem(groups, pt.MixedPositives(0.5))
+        >>> np.diag(mixed.moments().cross)
+        array([4. , 0.5])
+
+        ```
     """
 
     groups: Groups
@@ -60,7 +80,7 @@ class SupervisedContrastiveProblem(eqx.Module):
         return Moments(share * cross + (1 - share) * g.between, g.second)
 
     def sample_pairs(self, key: PRNGKeyArray, n: int) -> Views:
-        """`n` independent positive pairs, drawn on the device."""
+        """Draw `n` independent positive pairs on the device."""
         g, (draw, other, kind, *views) = self.groups, jax.random.split(key, 5)
         x1, first = g.sample(draw, n)
         # The second of a pair: any group of the class, by its probability given the class.
@@ -71,18 +91,30 @@ class SupervisedContrastiveProblem(eqx.Module):
         return Views(x1, g.draw(views[0], jnp.where(by_class, second, first)))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Labelled:
-        """`n` independent inputs with their classes."""
+        """Draw `n` independent inputs with their classes."""
         x, group = self.groups.sample(key, n)
         return Labelled(x, self.groups.labels[group])
 
 
 class SupervisedProblem(eqx.Module):
-    r"""Regression on the class: $y = t_k$ for an input of class $k$ (paper section 5).
+    """Regression on the class: $y = t_k$ for an input of class $k$ (paper section 5).
 
-    **Arguments:** `groups`: the inputs and their classes; `targets`: $t_k$, `(K, k)`, one-hot if not given; `[[-1], [1]]` makes two
-    classes one output.
+    **Arguments:**
+
+    - `groups`: the inputs and their classes.
+    - `targets`: $t_k$, `(K, k)`, one-hot if not given; `[[-1], [1]]` makes two classes one output.
 
     **Raises:** `ValueError` unless there is one row of finite numbers a class.
+
+    !!! example
+
+        ```pycon
+        >>> groups = pt.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.5])
+        >>> problem = pt.SupervisedProblem(groups, [[-1.0], [1.0]])
+        >>> np.round(problem.moments().target, 3)
+        Array([[2. , 0.5]], dtype=float64)
+
+        ```
     """
 
     groups: Groups
@@ -107,7 +139,10 @@ class SupervisedProblem(eqx.Module):
         return self.groups.dim
 
     def moments(self) -> TargetMoments:
-        r"""$A = \sum_k \pi_k t_k \mu_k^\top$, $S$ and $E\|y\|^2 = \sum_k \pi_k \|t_k\|^2$, exact."""
+        r"""Moments of inputs with targets, exact.
+
+        $A = \sum_k \pi_k t_k \mu_k^\top$, $S$ and $E\|y\|^2 = \sum_k \pi_k \|t_k\|^2$.
+        """
         g = self.groups
         share = g.class_probability[:, None]
         return TargetMoments(
@@ -117,19 +152,23 @@ class SupervisedProblem(eqx.Module):
         )
 
     def sample(self, key: PRNGKeyArray, n: int) -> Labelled:
-        """`n` independent inputs with their targets."""
+        """Draw `n` independent inputs with their targets."""
         x, group = self.groups.sample(key, n)
         return Labelled(x, self.targets[self.groups.labels[group]])
 
 
 class ShiftProblem(eqx.Module):
-    r"""A core feature and spurious ones whose correlation with the label is another in training than in test: a synthetic UrbanCars, with
-    a background and a co-occurring object as second and third feature (paper section 5).
+    """Core and spurious features, with spurious correlations that differ in training and test.
 
-    `training` and `test` have the same groups, one for each sign of every feature, of different probability.
+    A synthetic UrbanCars, with a background and a co-occurring object as second and third feature
+    (paper section 5). `training` and `test` have the same groups, one for each sign of every
+    feature, of different probability.
 
-    **Arguments:** `strength`, `noise`: as in `Groups.signs`, core first; `training`, `test`: the correlations of each further feature with
-    the label, in [-1, 1]; `balance`: the probability of label 1, in both.
+    **Arguments:**
+
+    - `strength`, `noise`: as in `Groups.signs`, core first.
+    - `training`, `test`: the correlations of each further feature with the label, in [-1, 1].
+    - `balance`: the probability of label 1, in both.
 
     **Raises:** `ValueError` for arguments out of range, or different numbers of correlations.
     """
@@ -146,7 +185,7 @@ class ShiftProblem(eqx.Module):
         return self.training.dim
 
     def sample(self, key: PRNGKeyArray, n: int) -> tuple[Labelled, Labelled]:
-        """`n` labelled inputs to train on, and `n` to test on, independent."""
+        """Draw `n` labelled inputs to train on, and `n` to test on, independently."""
         drawn = []
         for k, groups in zip(jax.random.split(key), (self.training, self.test), strict=True):
             x, group = groups.sample(k, n)

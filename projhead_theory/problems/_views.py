@@ -1,4 +1,4 @@
-"""Paired views as data: a batch for a loss, or a finite sample that stands as a problem of its own."""
+"""Paired views as data: a batch for a loss, or a finite sample that is a problem of its own."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +12,13 @@ from ..moments import Moments
 
 
 class Views(eqx.Module):
-    """Positive pairs: row `i` of `first` and row `i` of `second` are two views of one input.
+    r"""Positive pairs: row `i` of `first` and row `i` of `second` are two views of one input.
 
-    **Arguments:** `first`, `second`: `(n, d)`, $n \\ge 2$. Unpacks as `x1, x2 = views`.
+    Unpacks as `x1, x2 = views`.
+
+    **Arguments:**
+
+    - `first`, `second`: `(n, d)` each, with $n \ge 2$.
     """
 
     first: Float[Array, "n d"]
@@ -39,10 +43,10 @@ class Views(eqx.Module):
         return self.first.shape[-1]
 
     def moments(self, chunk: int = 65_536) -> Moments:
-        """The empirical moments, with standard errors; see `Moments.from_views`."""
+        """Empirical moments, with standard errors; see `Moments.from_views`."""
         return Moments.from_views(self.first, self.second, chunk)
 
     def sample_pairs(self, key: PRNGKeyArray, n: int) -> "Views":
-        """`n` of the pairs, drawn with replacement."""
+        """Draw `n` of the pairs with replacement."""
         rows = jax.random.randint(key, (_checks.count("n", n, 2),), 0, self.first.shape[0])
         return Views(self.first[rows], self.second[rows])

@@ -1,4 +1,7 @@
-"""Reports: results as plain data, JSON and tables. Loaded when first used, so that a prediction does not pay for the simulators."""
+"""Reports: results as plain data, JSON and tables.
+
+Loaded when first used, so that a prediction does not pay for the simulators.
+"""
 
 import lazy_loader
 

@@ -2,5 +2,5 @@
 
 
 def cell(x: float | None) -> str:
-    """Six digits; a question mark for what has no value."""
+    """A number with six digits, or a question mark if there is none."""
     return "?" if x is None else f"{x:.6g}"

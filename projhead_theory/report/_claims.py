@@ -9,7 +9,10 @@ from ..claims import FAMILY_ERROR, ClaimResult, SearchResult
 from ._json import environment
 
 SCHEMA = 2
-"""The version of the claims report: it rises when a field is removed or changes its meaning, not when one is added."""
+"""Version of the claims report.
+
+It rises when a field is removed or changes its meaning, not when one is added.
+"""
 
 
 def claims_report(
@@ -19,11 +22,14 @@ def claims_report(
     quick: bool = False,
     planned: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """All claims with their controls.
+    """Report of all claims with their controls, as plain data.
 
-    `all_hold`: every planned claim was run, holds, and had every control caught. `partial`: whether some claims of
-    `planned` were not run, those listed in `missing`. `family_error`: the probability that chance alone fails any of
-    the significance tests. The schema is in the documentation, under *Reports*.
+    - `all_hold`: whether every planned claim was run, holds, and had every control caught.
+    - `partial`: whether some claims of `planned` were not run.
+    - `missing`: names of the claims that were not run.
+    - `family_error`: probability that chance alone fails any of the significance tests.
+
+    The schema is in the documentation, under *Reports*.
     """
     missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
     return {
@@ -40,7 +46,10 @@ def claims_report(
 def search_report(
     results: Sequence[SearchResult], seed: int, planned: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """What a random search found. `all_survive`: no counterexample to any planned claim, no false alarm and nothing missed."""
+    """Report of a random search, as plain data.
+
+    `all_survive`: no counterexample to any planned claim, no false alarm and no missed mutant.
+    """
     missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
     return {
         "schema": SCHEMA,
@@ -53,7 +62,7 @@ def search_report(
 
 
 def claims_table(results: Sequence[ClaimResult]) -> Table:
-    """One row a claim with its worst verdict, then one a control."""
+    """Table of claims: one row a claim with its worst verdict, then one a control."""
     table = Table()
     table.add_column("claim, and its controls", no_wrap=True)
     table.add_column("outcome")
@@ -88,7 +97,11 @@ def claims_table(results: Sequence[ClaimResult]) -> Table:
 
 
 def search_table(results: Sequence[SearchResult]) -> Table:
-    """One row a claim: outcomes of random problems; and of networks set to the closed form, and of those with a weight off."""
+    """Table of random searches, one row a claim: outcomes of random problems.
+
+    Further rows have the outcomes of networks set to the closed form and of their mutants, which
+    have a weight off.
+    """
     table = Table()
     table.add_column("claim", no_wrap=True)
     table.add_column("problems", justify="right")

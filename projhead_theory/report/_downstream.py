@@ -1,4 +1,4 @@
-"""Which layer to use, reported: for one problem, and over a plane of problems."""
+"""Reports of the best layer, for one problem and over a plane of problems."""
 
 from typing import Any
 
@@ -15,7 +15,10 @@ from ._json import environment
 def complexity_report(
     curve: ComplexityCurve, depth: int, target: int, head: int = 1
 ) -> dict[str, Any]:
-    """The indicator of every layer and the best one, for one target; numbers that do not exist because it is lost are None."""
+    """Sample complexity of every layer and the best layer, for one target.
+
+    Numbers that do not exist because the target is lost are None.
+    """
     margin = float(curve.margin(depth, head))
     return {
         "target": target,
@@ -30,9 +33,10 @@ def complexity_report(
 
 
 def complexity_table(report: dict[str, Any]) -> Table:
-    """One row a layer."""
+    """Table of the sample complexity, one row a layer."""
     table = Table(
-        title=f"Labels needed to read feature {report['target']}: squared radius over squared margin"
+        title=f"Labels needed to read feature {report['target']}: "
+        "squared radius over squared margin"
     )
     for name in ("layer", "indicator", ""):
         table.add_column(name, justify="right")
@@ -46,9 +50,12 @@ def complexity_table(report: dict[str, Any]) -> Table:
 
 
 def complexity_sentence(report: dict[str, Any]) -> str:
-    """The same in words."""
+    """The sample complexity and the best layer in words."""
     if report["lost"]:
-        return f"Feature {report['target']} is lost: no layer keeps it, and no number of labels reads it."
+        return (
+            f"Feature {report['target']} is lost: no layer keeps it, "
+            "and no number of labels reads it."
+        )
     sides = {
         True: "pre-projection beats post-projection",
         False: "post-projection is at least as good as pre-projection",
@@ -60,7 +67,7 @@ def complexity_sentence(report: dict[str, Any]) -> str:
 
 
 def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict[str, Any]:
-    """The grid, the boundary, and the networks that were trained on it."""
+    """Grid and boundary of a phase diagram, and the networks trained on it."""
     plane = diagram.plane
     return {
         "x": {"knob": plane.x.name, "feature": plane.x.feature, "values": plain(diagram.x)},
@@ -78,11 +85,15 @@ def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict
 
 
 def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Table:
-    """Shares of the plane; and how trained networks compare, if there are any."""
+    """Table of the shares of the plane.
+
+    It also counts trained networks on each side, if there are any.
+    """
     margin = np.asarray(diagram.margin)
     known = np.isfinite(margin)
     table = Table(
-        title=f"Feature {diagram.plane.target}, depth {diagram.depth}: {diagram.plane.x.label} against {diagram.plane.y.label}"
+        title=f"Feature {diagram.plane.target}, depth {diagram.depth}: "
+        f"{diagram.plane.x.label} against {diagram.plane.y.label}"
     )
     table.add_column("")
     table.add_column("share of the plane", justify="right")

@@ -1,4 +1,7 @@
-"""Claims, reported as one self-contained HTML file: formulas as MathML, figures as inline SVG, nothing from a network."""
+"""Report of claims as one self-contained HTML file.
+
+Formulas are MathML, figures inline SVG; nothing comes from a network.
+"""
 
 import io
 import json
@@ -14,20 +17,31 @@ from ._claims import claims_report, short
 from ._markdown import budget, summary
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; \
+padding: 0 1rem; color: #1a1a1a; background: #fff; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ddd; padding-top: 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: .88em; width: 100%; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: .88em; width: 100%; \
+display: block; overflow-x: auto; }
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #e4e4e4; \
+vertical-align: top; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .good { color: #00664a; } .bad { color: #a33b00; font-weight: 600; }
 math { font-size: 1.15em; } figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
-nav { columns: 2; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .85em; } .note { color: #555; }
+nav { columns: 2; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; \
+font-size: .85em; } .note { color: #555; }
 """
 
 
 def claims_html(results: Sequence[ClaimResult], data: dict[str, Any] | None = None) -> str:
-    """The whole report as one page: statement typeset, hypotheses, predicted against measured with a figure, error budget, controls,
-    environment. `data`: the `claims_report` of these results, made anew if not given.
+    """Report of claims as one HTML page.
+
+    Each claim has its statement typeset, hypotheses, predicted against measured with a figure,
+    error budget and controls. The environment comes last.
+
+    **Arguments:**
+
+    - `results`: results of the claims.
+    - `data`: the `claims_report` of these results, made anew if not given.
     """
     data = claims_report(results, seed=0) if data is None else data
     word = summary(data).replace("**", "")
@@ -43,16 +57,23 @@ def claims_html(results: Sequence[ClaimResult], data: dict[str, Any] | None = No
         for k, v in data["environment"].items()
     )
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
-        f"<title>Claims: {escape(word)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>Claims</h1>\n"
-        f'<p class="{style}">{escape(word)}</p>\n<p class="note">Chance alone fails any of the significance tests with probability at most '
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>Claims: {escape(word)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        "<body>\n<h1>Claims</h1>\n"
+        f'<p class="{style}">{escape(word)}</p>\n'
+        '<p class="note">Chance alone fails any of the significance tests with '
+        "probability at most "
         f"{data['family_error']:g}.</p>\n<nav><ul>{links}</ul></nav>\n{sections}"
         f"<h2>Environment</h2>\n<table>{environment}</table>\n</body>\n</html>\n"
     )
 
 
 def write_html(text: str, path: str | Path) -> None:
-    """Write a page, atomically. Raises `ValueError` if the file cannot be written."""
+    """Write a page, atomically.
+
+    **Raises:** `ValueError` if the file cannot be written.
+    """
     write_atomically(path, lambda file: file.write(text.encode()), "html")
 
 
@@ -93,19 +114,31 @@ def _section(result: ClaimResult, values: dict[str, Any]) -> str:
     refuted = ""
     if values["counterexample"] is not None:
         numbers = escape(json.dumps(values["counterexample"]["numbers"]))
-        refuted = f'<h3>Refuted by</h3><p class="bad">{escape(values["counterexample"]["sentence"])}</p><pre>{numbers}</pre>'
+        refuted = (
+            '<h3>Refuted by</h3><p class="bad">'
+            f"{escape(values['counterexample']['sentence'])}</p><pre>{numbers}</pre>"
+        )
     return (
-        f'<h2 id="{escape(claim.name)}">{escape(claim.name)}</h2>\n<p>{escape(claim.statement)}</p>\n{typeset(claim.latex)}\n'
-        f'<p class="note">Source: {escape(claim.source)}. {result.seconds:.1f} s.</p>\n<h3>Hypotheses</h3>\n<ul>{hypotheses}</ul>\n'
-        f"<h3>Problems</h3>\n<table>{_head('problem', 'outcome', 'discrepancy', 'tolerance', 'made of', 'worst at')}{trials}</table>\n"
-        f"<h3>Predicted and measured: {escape(worst.label)}</h3>\n<figure>{picture(worst.verdict)}</figure>\n"
-        f"<table>{_head(worst.verdict.what, 'discrepancy', 'effect to be seen', 'tolerance made of')}{rows}</table>\n{refuted}"
-        f"<h3>Controls</h3>\n<table>{_head('control', 'what it breaks', 'outcome', 'discrepancy', 'tolerance')}{controls}</table>\n"
+        f'<h2 id="{escape(claim.name)}">{escape(claim.name)}</h2>\n'
+        f"<p>{escape(claim.statement)}</p>\n{typeset(claim.latex)}\n"
+        f'<p class="note">Source: {escape(claim.source)}. {result.seconds:.1f} s.</p>\n'
+        f"<h3>Hypotheses</h3>\n<ul>{hypotheses}</ul>\n"
+        "<h3>Problems</h3>\n<table>"
+        f"{_head('problem', 'outcome', 'discrepancy', 'tolerance', 'made of', 'worst at')}"
+        f"{trials}</table>\n"
+        f"<h3>Predicted and measured: {escape(worst.label)}</h3>\n"
+        f"<figure>{picture(worst.verdict)}</figure>\n"
+        "<table>"
+        f"{_head(worst.verdict.what, 'discrepancy', 'effect to be seen', 'tolerance made of')}"
+        f"{rows}</table>\n{refuted}"
+        "<h3>Controls</h3>\n<table>"
+        f"{_head('control', 'what it breaks', 'outcome', 'discrepancy', 'tolerance')}"
+        f"{controls}</table>\n"
     )
 
 
 def typeset(latex: str) -> str:
-    """A formula as MathML, which browsers render by themselves; empty for an empty one."""
+    """A formula as MathML, which browsers render by themselves; empty for an empty formula."""
     if not latex:
         return ""
     from latex2mathml.converter import convert
@@ -114,7 +147,10 @@ def typeset(latex: str) -> str:
 
 
 def picture(verdict: Verdict) -> str:
-    """A verdict's figure as an SVG element, its text drawn as paths so that no font is needed."""
+    """The figure of a verdict as an SVG element.
+
+    Its text is drawn as paths, so that no font is needed.
+    """
     import matplotlib.pyplot as plt
 
     from ..figures import plot_report

@@ -10,7 +10,7 @@ from .._files import write_atomically
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides the code: versions, device, default precision."""
+    """Environment that a result depends on: versions, device, default precision."""
     import diffrax
     import equinox
     import jax
@@ -36,7 +36,9 @@ def environment() -> dict[str, Any]:
 
 
 def write_json(data: Any, destination: str | Path) -> None:
-    """Write to a file, atomically, or to standard output if `destination` is `-`. A NaN is an error, not a value.
+    """Write to a file, atomically, or to standard output if `destination` is `-`.
+
+    A NaN is an error, not a value.
 
     **Raises:** `ValueError` if the file cannot be written, or a number is not finite.
     """

@@ -1,4 +1,4 @@
-"""Claims, reported as a page of Markdown."""
+"""Report of claims as a page of Markdown."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +10,14 @@ from ._claims import claims_report, short
 
 
 def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None = None) -> str:
-    """A page with one section a claim: statement, hypotheses, verdicts with their error budgets, controls.
+    """Report of claims as a page of Markdown, with one section a claim.
 
-    `data`: the `claims_report` of these results, made anew if not given.
+    A section has the statement, hypotheses, verdicts with their error budgets, and controls.
+
+    **Arguments:**
+
+    - `results`: results of the claims.
+    - `data`: the `claims_report` of these results, made anew if not given.
     """
     data = claims_report(results, seed=0) if data is None else data
     lines = ["# Claims", "", summary(data), ""]
@@ -22,7 +27,8 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
         if claim.latex:
             lines += [f"$$ {claim.latex} $$", ""]
         lines += [
-            f"*Hypotheses*: {'; '.join(claim.hypotheses) or 'none stated'}. *Source*: {claim.source}.",
+            f"*Hypotheses*: {'; '.join(claim.hypotheses) or 'none stated'}. "
+            f"*Source*: {claim.source}.",
             "",
         ]
         lines += [
@@ -75,7 +81,10 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
 
 
 def write_markdown(text: str, path: str | Path) -> None:
-    """Write a page, atomically. Raises `ValueError` if the file cannot be written."""
+    """Write a page, atomically.
+
+    **Raises:** `ValueError` if the file cannot be written.
+    """
     write_atomically(path, lambda file: file.write(text.encode()), "markdown")
 
 

@@ -1,4 +1,4 @@
-"""A prediction, reported."""
+"""Reports of a prediction, as plain data and as a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,17 @@ from ._cell import cell
 
 
 def prediction_report(prediction: LayerPrediction, width: int | None = None) -> dict[str, Any]:
-    """A feature model's prediction, feature by feature.
+    """Report of the prediction for a feature model, feature by feature, as plain data.
 
-    `weights[l][i]`, None where a tie leaves the weight undetermined; `kept`: the numbers of the features, from 0, that
-    the network keeps for certain; `signal_fraction[i]` $= c_i / q_i$; `unique`: whether the minimiser is; `unresolved`: the number of
-    features within the width whose weights show as zero and are not (`SpectralMinimiser`).
+    - `weights[l][i]`: weight of a feature in a layer, None where a tie leaves it undetermined.
+    - `kept`: numbers of the features, from 0, that the network keeps for certain.
+    - `signal_fraction[i]`: $c_i / q_i$.
+    - `unique`: whether the minimiser is unique.
+    - `unresolved`: number of features within the width whose weights show as zero and are not
+      (`SpectralMinimiser`).
 
-    **Raises:** `ValueError` if the moments are not diagonal: features are then not what the loss weights.
+    **Raises:** `ValueError` if the moments are not diagonal: the loss then does not weight single
+    features.
     """
     cross, second = np.asarray(prediction.moments.cross), np.asarray(prediction.moments.second)
     d = len(second)
@@ -54,7 +58,10 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
 
 
 def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table:
-    """One row a feature, one column a layer; the last row is the spread, largest over smallest weight of what is kept."""
+    """Table of a prediction: one row a feature, one column a layer.
+
+    The last row is the spread, the largest over the smallest weight of kept features.
+    """
     table = Table(
         title=f"Predicted weights, depth {report['depth']}, minimal loss {report['loss']:.6g}"
     )

@@ -1,4 +1,4 @@
-"""A run, reported."""
+"""Reports of a training run, as plain data and as a table."""
 
 from typing import Any
 
@@ -18,7 +18,11 @@ def trajectory_report(
     verdict: Verdict | None,
     seconds: float,
 ) -> dict[str, Any]:
-    """How a run ended, what it measured at its end, and beside it the prediction and the verdict where there is one."""
+    """Report of a training run, as plain data.
+
+    It has the outcome and the final measurements, beside the prediction and the verdict where
+    there is one.
+    """
     name = next(
         n
         for n in ("converged", "limit", "rounding", "diverged", "solver_failed")
@@ -48,9 +52,10 @@ def trajectory_report(
 
 
 def comparison_table(report: dict[str, Any]) -> Table:
-    """Measured beside predicted weights, one row a feature, two columns a layer."""
+    """Table of measured beside predicted weights: one row a feature, two columns a layer."""
     table = Table(
-        title=f"Measured and predicted weights; loss {report['loss']:.9g}, predicted {cell(report['predicted_loss'])}"
+        title=f"Measured and predicted weights; loss {report['loss']:.9g}, "
+        f"predicted {cell(report['predicted_loss'])}"
     )
     table.add_column("feature", justify="right")
     for layer in range(1, len(report["measured"]) + 1):

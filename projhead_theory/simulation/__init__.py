@@ -1,4 +1,7 @@
-"""Simulators: each trains a network and returns a `Trajectory`. Nothing here may see the theory."""
+"""Simulators: train a network and return a `Trajectory`.
+
+Nothing here may import the theory.
+"""
 
 from ._descent import gradient_descent
 from ._flow import explicit, gradient_flow, implicit

@@ -1,4 +1,4 @@
-"""What is fixed of a network, in the simulators: absorbed in the loss before training, put back on the record after it."""
+"""Split a network into trained and frozen parts, and join them after training."""
 
 import dataclasses
 
@@ -10,13 +10,17 @@ from ..losses import AbstractLoss, FixedPartLoss, HeadedLoss
 from ..networks import DeepLinear, Headed, Network, NonlinearNetwork
 from ._trajectory import Trajectory
 
-# What is trained: a network of which nothing is fixed, or one with `None` in place of what is.
+# The trained part: a network without frozen numbers, or one with `None` in their place.
 Trained = DeepLinear | NonlinearNetwork
 
 
 def absorb(network: Network, loss: AbstractLoss) -> tuple[Trained, AbstractLoss]:
-    """What is trained, and on what loss: of a network under a fixed head, the encoder on the loss of the whole; of one with fixed
-    thresholds, the weights.
+    """Move the frozen part of a network into its loss.
+
+    Under a fixed head the trained part is the encoder; of a network with fixed thresholds it is
+    the weights.
+
+    **Returns:** the trained part, and the loss of the whole network as a function of it.
     """
     if isinstance(network, Headed):
         return network.encoder, HeadedLoss(loss, network.rows)
@@ -27,7 +31,7 @@ def absorb(network: Network, loss: AbstractLoss) -> tuple[Trained, AbstractLoss]
 
 
 def restore(network: Network, trajectory: Trajectory) -> Trajectory:
-    """The record of what was trained as that of the whole network, with what is fixed at every moment."""
+    """Put the frozen part of a network back at every save time of a trajectory."""
     if isinstance(network, NonlinearNetwork):
         moments = trajectory.times.shape[-1]
         _, fixed = eqx.partition(network, network.trainable)

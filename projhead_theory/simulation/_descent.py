@@ -18,8 +18,8 @@ from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Ended, Trajectory, norm, standing
 
-# `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so nothing recompiles
-# when the rate changes.
+# `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so
+# nothing recompiles when the rate changes.
 Optimiser = Callable[[Any], optax.GradientTransformation]
 
 
@@ -37,18 +37,39 @@ def gradient_descent(
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
-    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments` or a problem of a closed form
-    (population loss), or `Views` or `Labelled` (the loss of those rows); `loss`; `step`: the learning rate $\eta$; `steps`: how many;
-    `optimiser`: a function of the learning rate that gives an Optax transformation, such as `optax.sgd`, `optax.adam`, or
-    `jax.tree_util.Partial(optax.sgd, momentum=0.9)`; `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$;
-    `record`: how many moments to record, or increasing step numbers; `stationarity`: relative gradient at which the run
-    counts as converged (default $10\,\epsilon^{2/3}$).
+    **Arguments:**
 
-    **Returns:** a `Trajectory` whose times are step numbers. `drift` is
-    $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, all that the discrete law lets a step of plain gradient
-    descent do to $D_l$. A run whose state stops being finite ends as `diverged`, `ended_at` the last finite step.
+    - `network`: the start, perhaps under a fixed head.
+    - `data`: `Moments`, `TargetMoments` or a problem with a closed form (population loss), or
+      `Views` or `Labelled` (loss of these rows).
+    - `loss`: the loss to descend.
+    - `step`: the learning rate $\eta$.
+    - `steps`: the number of steps.
+    - `optimiser`: a function from the learning rate to an Optax transformation, such as
+      `optax.sgd`, `optax.adam`, or `jax.tree_util.Partial(optax.sgd, momentum=0.9)`.
+    - `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$.
+    - `record`: the number of steps to record, or increasing step numbers.
+    - `stationarity`: relative gradient at which the run counts as converged (default
+      $10\,\epsilon^{2/3}$).
+
+    **Returns:** a `Trajectory` whose times are step numbers. Its `drift` is
+    $\sum_t \|\Delta W_{l+1}\|_F^2 + \|\Delta W_l\|_F^2$, the most by which the discrete law lets
+    plain gradient descent change $D_l$. A run whose state stops being finite ends as `diverged`,
+    with `ended_at` the last finite step.
 
     **Raises:** `ValueError` for arguments out of range.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
+        >>> run = pt.simulation.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
+        >>> np.round(run.weights()[-1], 3)
+        Array([[0.632, 0.981],
+               [0.4  , 0.962]], dtype=float64)
+
+        ```
     """
     dtype = network.layers[0].dtype
     steps = _checks.count("steps", steps, 0)
@@ -91,7 +112,7 @@ def finish(
     last: Array,
     tolerance: Array,
 ) -> Trajectory:
-    """The trajectory of a discrete-time run, from what the driver and the losses at the records say."""
+    """Trajectory of a discrete-time run, from the driver's output and the recorded losses."""
     end = jax.tree.map(lambda w: w[-1], networks)
     ended = standing(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
     # The last finite parameters may already have a loss beyond the largest number.

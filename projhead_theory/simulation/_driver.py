@@ -1,4 +1,4 @@
-"""The one loop of all discrete-time simulators: step, stop at the last finite state, record at chosen steps."""
+"""Loop of all discrete-time simulators: step, stop at the last finite state, record."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,10 @@ StepFunction = Callable[[Trained, PyTree, Array], tuple[Trained, PyTree]]
 
 
 def marks(record: Any, steps: int) -> Int[Array, " T"]:
-    """Steps to record: a number of them spread evenly from the start to the end, or the user's own; the end is always among them."""
+    """Steps to record: a number of them spread evenly, or the user's own.
+
+    The last step is always among them.
+    """
     if isinstance(record, (int, np.integer)):
         n = _checks.count("record", record, 2)
         chosen = (
@@ -46,10 +49,15 @@ def drive(
 ) -> tuple[Trained, Array, Array, Array]:
     r"""Run `step` and record the network at the steps `at`.
 
-    A step whose update is not finite is not taken, and no step after it: the record then repeats the last finite state.
+    A step whose update is not finite is not taken, and no step after it. The record then repeats
+    the last finite state.
 
-    **Returns:** the recorded networks, stacked; for each layer the sum over steps of $\|\Delta W_l\|_F^2$; whether all
-    steps were finite; the number of the last finite step.
+    **Returns:**
+
+    - the recorded networks, stacked.
+    - for each layer, the sum over steps of $\|\Delta W_l\|_F^2$.
+    - True if all steps were finite.
+    - the number of the last finite step.
     """
     dtype = network.layers[0].dtype
 

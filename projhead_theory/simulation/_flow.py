@@ -22,15 +22,16 @@ from ._trajectory import Ended, Trajectory, norm, standing
 
 
 def explicit() -> diffrax.AbstractSolver:
-    """Dormand-Prince 8(7): the default, cheapest where all modes have a like time scale."""
+    """Dormand-Prince 8(7): the default, cheapest where all modes have a similar time scale."""
     return diffrax.Dopri8()
 
 
 def implicit() -> diffrax.AbstractSolver:
-    """Kvaerno 5(4), L-stable: for deep networks from tiny starts, which wait at saddles while learned modes are stiff.
+    """Kvaerno 5(4), L-stable: for deep networks from tiny starts.
 
-    Diffrax's default root finder gives up on steps that are long beside the learned modes, which is what waiting takes;
-    a chord iteration run to the controller's tolerance needs several times fewer steps here.
+    Such networks wait at saddles while the learned modes are stiff. The wait takes steps that are
+    long beside the time scale of the learned modes, and Diffrax's default root finder gives up on
+    them. A chord iteration run to the controller's tolerance needs several times fewer steps.
     """
     return diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Chord)())
 
@@ -49,25 +50,48 @@ def gradient_flow(
     stationarity: _checks.Scalar | None = None,
     max_steps: int = 100_000,
 ) -> Trajectory:
-    r"""Train by gradient flow, $\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$, until it is
-    stationary or `until` is reached.
+    r"""Train by gradient flow until the gradient vanishes or the time `until` is reached.
 
-    **Arguments:** `network`: the start, perhaps under a fixed head; `data`: `Moments`, `TargetMoments` or a problem of a closed
-    form (population loss), or `Views` or `Labelled` (the loss of those rows, all of them, fixed); `loss`; `until`: latest time; `decay`:
-    $\gamma \ge 0$; `record`: how many moments to record besides the end, spaced geometrically, or an increasing array of times;
-    `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs; `rtol`, `atol`: local error per step (defaults
-    $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, and a hundredth of it, for the dtype's $\epsilon$);
-    `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), 0 to go on to `until`
-    whatever it is; `max_steps`.
+    $$\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$$
 
-    **Returns:** a `Trajectory`, its first record the start, its last the end. `drift` is the accumulated local error
-    times $2\|W\|$.
+    **Arguments:**
 
-    **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are result codes.
+    - `network`: the start, perhaps under a fixed head.
+    - `data`: `Moments`, `TargetMoments` or a problem with a closed form (population loss), or
+      `Views` or `Labelled` (loss of all these rows, which stay fixed).
+    - `loss`: the loss to descend.
+    - `until`: the latest time.
+    - `decay`: $\gamma \ge 0$.
+    - `record`: the number of save times besides the end, spaced geometrically, or an increasing
+      array of times.
+    - `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs.
+    - `rtol`: relative local error per step; by default $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for
+      implicit solvers, with the dtype's $\epsilon$.
+    - `atol`: absolute local error per step; by default a hundredth of `rtol`.
+    - `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), or 0
+      to continue to `until` for any gradient.
+    - `max_steps`: the most steps the solver may take.
+
+    **Returns:** a `Trajectory`. Its first record is the start, unless the times given in `record`
+    begin later, and its last is the end. `drift` is the accumulated local error times $2\|W\|$.
+
+    **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are
+    result codes.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> run = pt.simulation.gradient_flow(pt.DeepLinear([jnp.eye(2)]), problem.moments())
+        >>> np.round(run.weights()[-1, -1], 3)
+        Array([0.4  , 0.962], dtype=float64)
+
+        ```
     """
     dtype = network.layers[0].dtype
     solver = explicit() if solver is None else solver
-    # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times a long step.
+    # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
+    # a long step.
     default = float(jnp.finfo(dtype).eps) ** (
         1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4
     )
@@ -92,7 +116,7 @@ def gradient_flow(
 
 
 class _Numbers(NamedTuple):
-    """What may change without recompiling."""
+    """Numbers that may change without recompiling."""
 
     until: Array
     decay: Array
@@ -102,7 +126,7 @@ class _Numbers(NamedTuple):
 
 
 def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
-    """The start and geometric times up to `until`, or the user's times between the start and `until`."""
+    """Save times: the start and geometric times up to `until`, or the user's times."""
     if isinstance(record, (int, np.integer)):
         n = _checks.count("record", record, 2)
         return _geometric(until.astype(dtype), n)
@@ -124,7 +148,7 @@ def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
 @functools.partial(jax.jit, static_argnums=1)
 def _geometric(until: Array, n: int) -> Array:
     times = jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1)
-    # Rounding must not carry the last of them beyond the end.
+    # Rounding must not carry the last time beyond the end.
     return jnp.concatenate([jnp.zeros(1, until.dtype), jnp.minimum(times, until)])
 
 
@@ -141,7 +165,8 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         value, g = value_and_gradient(y, loss, data, decay)
         return standing(norm(g), norm(y), value, first_norm, first_loss, tolerance)
 
-    # An end before the last time asked for must still have one: the final state is saved apart and fills what follows.
+    # A run may end before its last save time: the final state is saved apart and fills the records
+    # that follow.
     controller = diffrax.ClipStepSizeController(
         diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times
     )
@@ -158,14 +183,17 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         max_steps=max_steps,
         throw=False,
     )
-    (recorded_times, last_time), (recorded, last) = solution.ts, solution.ys  # pyright: ignore[reportGeneralTypeIssues]
+    # Pairs, one item for each of `subs`, which their types do not say.
+    times_saved: Any = solution.ts
+    states_saved: Any = solution.ys
+    (recorded_times, last_time), (recorded, last) = times_saved, states_saved
     states = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), recorded, last)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), states)
     norms, sizes = jax.vmap(norm)(gradients), jax.vmap(norm)(states)
     end_time = last_time[-1]
-    # What the solver did not reach it records at infinity.
+    # Records that the solver did not reach are infinite.
     reached = (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
-    # If the end itself is lost, fall back on the last recorded state that is finite.
+    # If the end itself is not finite, fall back on the last recorded state that is.
     finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
     index = jnp.maximum(jnp.sum(reached) - 1, 0)
     end, end_time = (
@@ -188,8 +216,9 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     count = sum(w.size for w in jax.tree.leaves(network))
     layer_size = jnp.max(jnp.stack([frobenius(w) for w in networks.layers]))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
-    # The controller holds the root mean square of error / (atol + rtol |w|) below one at each accepted step, so the parameters err by at
-    # most `local` in norm, and the imbalance by twice the layer norms times that.
+    # The controller holds the root mean square of error / (atol + rtol |w|) below one at each
+    # accepted step, so the parameters err by at most `local` in norm, and the imbalance by twice
+    # the layer norms times `local`.
     local = count**0.5 * (atol + rtol * largest)
     drift = jnp.full(
         len(network.layers) - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype

@@ -1,4 +1,4 @@
-"""The objective every simulator descends: a loss, with weight decay."""
+"""Objective that every simulator descends: a loss with weight decay."""
 
 import equinox as eqx
 import jax
@@ -15,9 +15,11 @@ from ._absorb import Trained, absorb
 
 
 def objective(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> Array:
-    r"""$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$, so that the gradient of the penalty is $\gamma W_l$.
+    r"""Loss with weight decay, in the dtype of the network for data of any dtype.
 
-    In the dtype of the network, whatever that of the data.
+    $$\mathcal L + \frac{\gamma}{2} \sum_l \|W_l\|_F^2$$
+
+    The gradient of the penalty is $\gamma W_l$.
     """
     data = _checks.in_dtype(data, network.layers[0].dtype)
     penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(network))
@@ -25,11 +27,13 @@ def objective(network: Trained, loss: AbstractLoss, data: Data, decay: Array) ->
 
 
 def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> Trained:
-    r"""The gradient of the objective, $G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$, with $G$ that in the
-    end-to-end matrix.
+    r"""Gradient of the objective in the parameters of the network.
 
-    The population case of linear networks is written out, because automatic differentiation leaves products with a transposed left factor,
-    which are several times slower in batches on a CPU.
+    $$G_l = W_{L:l+1}^\top G\, W_{l-1:1}^\top + \gamma W_l$$
+
+    Here $G$ is the gradient of the loss in the end-to-end matrix. The population case of linear
+    networks is written out: automatic differentiation leaves products with a transposed left
+    factor, which are several times slower in batches on a CPU.
     """
     data = _checks.in_dtype(data, network.layers[0].dtype)
     if not (isinstance(network, DeepLinear) and isinstance(data, Moments | TargetMoments)):
@@ -57,7 +61,11 @@ def value_and_gradient(
 
 
 def trained_gradient(network: Network, data: Data, loss: AbstractLoss = spectral) -> Trained:
-    """The gradient of the loss, without any penalty, in all that is trained: of the structure of the network, `None` where it is fixed."""
+    """Gradient of the loss, without any penalty, in all trained parameters.
+
+    **Returns:** the structure of the trained part of the network. Under a fixed head it is the
+    encoder; of a network with frozen numbers it has `None` in their place.
+    """
     trained, whole = absorb(network, loss)
     return gradient(trained, whole, data, jnp.zeros((), trained.layers[0].dtype))
 
@@ -65,5 +73,5 @@ def trained_gradient(network: Network, data: Data, loss: AbstractLoss = spectral
 def layer_gradients(
     network: Network, data: Data, loss: AbstractLoss = spectral
 ) -> tuple[Array, ...]:
-    """The gradient of the loss, without any penalty, in each layer: $G_1, \\dots, G_L$."""
+    r"""Gradient of the loss, without any penalty, in each layer: $G_1, \dots, G_L$."""
     return trained_gradient(network, data, loss).layers

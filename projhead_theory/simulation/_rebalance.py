@@ -1,4 +1,4 @@
-"""The factorisation of least norm of a given product, found by descending the norm itself."""
+"""Factorisation of least norm of a given product, by descent of the norm itself."""
 
 import itertools
 
@@ -14,9 +14,13 @@ from ..networks import DeepLinear
 
 
 class Rebalanced(eqx.Module):
-    r"""`network`, of the same product as the start; `residual`, the relative gradient of $\sum_l \|W_l\|_F^2$ along the
-    factorisations of that product; `settled`, whether it vanished to within the tolerance; `moved`, how far integration
-    let the product drift, relative, in Frobenius norm.
+    r"""Result of `rebalance`.
+
+    - `network`: the factorisation, of the same product as the start.
+    - `residual`: the relative gradient of $\sum_l \|W_l\|_F^2$ along the factorisations of the
+      product.
+    - `settled`: True if the residual vanished to within the tolerance.
+    - `moved`: the relative drift of the product by integration, in Frobenius norm.
     """
 
     network: DeepLinear
@@ -32,14 +36,22 @@ def rebalance(
     until: _checks.Scalar = 1e6,
     max_steps: int = 20_000,
 ) -> Rebalanced:
-    r"""Descend $\sum_l \|W_l\|_F^2$ among all factorisations of one and the same product.
+    r"""Descend $\sum_l \|W_l\|_F^2$ among all factorisations of the same product.
 
-    Those are reached by $W_l \to A_l W_l A_{l-1}^{-1}$ with $A_l$ invertible and $A_0 = A_L = 1$. Moving along symmetric
-    generators $X_l$ against the gradient of the norm is $\dot W_l = X_l W_l - W_l X_{l-1}$ with
-    $X_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$. No least norm is assumed: the flow stops where the norm no longer falls.
+    The factorisations are reached by $W_l \to A_l W_l A_{l-1}^{-1}$ with $A_l$ invertible and
+    $A_0 = A_L = 1$. Along symmetric generators $X_l$, against the gradient of the norm, the flow
+    is
 
-    **Arguments:** `network`: any factorisation; `rtol`: local error per step, $\epsilon^{3/4}$ for the dtype's $\epsilon$
-    if not given; `until`: latest time; `max_steps`.
+    $$\dot W_l = X_l W_l - W_l X_{l-1}, \qquad X_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top.$$
+
+    No least norm is assumed: the flow stops where the norm no longer falls.
+
+    **Arguments:**
+
+    - `network`: any factorisation.
+    - `rtol`: local error per step, by default $\epsilon^{3/4}$ for the dtype's $\epsilon$.
+    - `until`: the latest time.
+    - `max_steps`: the most steps the solver may take.
 
     **Returns:** a `Rebalanced`.
 
@@ -77,7 +89,8 @@ def _residual(network: DeepLinear) -> Array:
 @eqx.filter_jit
 def _rebalance(network: DeepLinear, rtol: Array, until: Array, max_steps: int) -> Rebalanced:
     product = network.matrix
-    # In units in which the layers are of size one, so that times and tolerances mean the same for any product.
+    # In units in which the layers are of size one, so that times and tolerances mean the same for
+    # any product.
     squares = _squares(network)
     unit = jnp.sqrt(jnp.maximum(squares / network.depth, jnp.finfo(squares.dtype).tiny))
     start = jax.tree.map(lambda w: w / unit, network)

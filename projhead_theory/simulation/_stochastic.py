@@ -25,19 +25,23 @@ from ._driver import drive, marks
 from ._objective import gradient, value_and_gradient
 from ._trajectory import Trajectory, norm
 
-# What minibatches are drawn from.
+# Sources of minibatches.
 Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem | Views | Labelled
 
 
 def minibatch(
     problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int
 ) -> Views | Labelled:
-    """The data of one step of `stochastic`: the very minibatch it trained on.
+    """Minibatch that one step of `stochastic` trained on.
 
-    **Arguments:** `problem`, `key`, `batch`: as given to `stochastic`; `step_number`: counted from 0, so that step `i`
-    leads from the network recorded at `i` to the one at `i + 1`.
+    **Arguments:**
 
-    **Returns:** `Views` of a problem of pairs or of `Views`; `Labelled` of a `SupervisedProblem`, rows of `Labelled`.
+    - `problem`, `key`, `batch`: as given to `stochastic`.
+    - `step_number`: counted from 0, so that step `i` leads from the network recorded at `i` to
+      the network recorded at `i + 1`.
+
+    **Returns:** `Views` for a problem of pairs or for `Views`; `Labelled` for a
+    `SupervisedProblem` or for rows of `Labelled`.
     """
     return _draw(problem, jax.random.fold_in(jax.random.split(key)[0], step_number), batch)
 
@@ -65,14 +69,33 @@ def stochastic(
 ) -> Trajectory:
     r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
 
-    **Arguments:** as in `gradient_descent`; `problem`: a problem to draw pairs or labelled inputs from, or `Views` or `Labelled` to
-    draw rows of, with replacement; `key`: the seed of every draw; `batch`: pairs, or rows, a step. `minibatch` draws those of a step
-    again.
+    **Arguments:**
 
-    **Returns:** a `Trajectory`; `loss` and `gradient_norm` are of one held-out batch of 16 times the size, the same at
-    every record. The run never counts as converged, since minibatch noise keeps it moving: `noise` says by how much.
+    - `network`, `loss`, `step`, `steps`, `optimiser`, `decay`, `record`: as in
+      `gradient_descent`.
+    - `problem`: a problem to draw pairs or labelled inputs from, or `Views` or `Labelled` to draw
+      rows of, with replacement.
+    - `key`: the seed of every draw.
+    - `batch`: the number of pairs, or rows, in a step. `minibatch` draws the batch of a step
+      again.
+
+    **Returns:** a `Trajectory`. Its `loss` and `gradient_norm` are measured on one held-out batch
+    of 16 times the size, the same at every record. The run never counts as converged, since
+    minibatch noise keeps it moving; `noise` is the size of this motion.
 
     **Raises:** `ValueError` for arguments out of range.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> run = pt.simulation.stochastic(
+        ...     pt.DeepLinear([jnp.eye(2)]), problem, key=jax.random.key(0), steps=500, record=2
+        ... )
+        >>> np.round(run.weights()[-1, -1], 2)
+        Array([0.4 , 0.96], dtype=float64)
+
+        ```
     """
     dtype = network.layers[0].dtype
     rate, penalty = (
@@ -109,7 +132,10 @@ def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
 
 
 def _gram(network: Trained, loss: AbstractLoss, held: Views | Labelled) -> Array:
-    """What `noise` is measured on: the Gram of a linear network, or the second moment of the outputs on the held-out batch."""
+    """Matrix whose fluctuations are the `noise` of a run.
+
+    The Gram of a linear network, or the second moment of the outputs on the held-out batch.
+    """
     if isinstance(network, DeepLinear):
         return matmul(network.matrix.T, network.matrix)
     x = held.inputs if isinstance(held, Labelled) else held.first

@@ -1,4 +1,4 @@
-"""What every simulator returns."""
+"""Record of a run, as returned by every simulator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from ..networks import DeepLinear, Headed
 
 
 class Ended(eqx.Enumeration):
-    """How a run ended."""
+    """Result code of a run."""
 
     converged = "The gradient vanished, relative to the loss and to the gradient at the start."
     limit = "The time or step limit was reached before the gradient vanished."
@@ -28,17 +28,27 @@ class Ended(eqx.Enumeration):
 
 
 class Trajectory(eqx.Module):
-    r"""A run, at its recorded moments. Every array has the record as its leading axis, of length $T$; under `vmap` a
-    batch stands before it.
+    r"""A run, at its save times.
 
-    `times`: time of the flow, or step number; `networks`: the recorded networks, of the type of the start, stacked; `loss` (with the
-    penalty, if there was decay); `gradient_norm`; `ended`: how it ended; `ended_at`: the time or step of the last finite state;
-    `steps`: how many steps the solver or optimiser took; `drift`: `(L - 1,)`, a bound on how much the discretisation
-    alone can have changed each $\|D_l\|_F$. A moment asked for after the end repeats the end. For a `stochastic` run,
-    `noise` is the size of the fluctuations of $M_L$, before any fixed head, about their mean over the last half of the
-    record, in Frobenius norm; zero otherwise. Of a non-linear network it is that of the second moment of the outputs on the held-out
-    batch, and Grams, weights and imbalance, which are those of linear layers, are not asked for. Under a fixed head there is one Gram, and
-    one row of weights, more than layers: the last is that after the head.
+    The leading axis of every recorded array is the record, of length $T$; under `vmap` a batch
+    axis stands before it. A save time after the end repeats the end.
+
+    - `times`: time of the flow, or step number.
+    - `networks`: the recorded networks, of the type of the start, stacked.
+    - `loss`: the loss, with the penalty if there was decay.
+    - `gradient_norm`: the norm of the gradient.
+    - `ended`: the result code of the run, an `Ended`.
+    - `ended_at`: the time or step of the last finite state.
+    - `steps`: the number of steps the solver or optimiser took.
+    - `drift`: `(L - 1,)`, a bound on the change of each $\|D_l\|_F$ by the discretisation alone.
+    - `noise`: for a `stochastic` run, the size of the fluctuations of $M_L$, before any fixed
+      head, about their mean over the last half of the record, in Frobenius norm; zero otherwise.
+      Of a non-linear network, the fluctuations are in the second moment of the outputs on the
+      held-out batch.
+
+    Grams, weights and imbalance exist only for linear layers, not for a non-linear network. Under
+    a fixed head there is one Gram, and one row of weights, more than layers: the last is taken
+    after the head.
     """
 
     times: Float[Array, " T"]
@@ -53,7 +63,7 @@ class Trajectory(eqx.Module):
 
     @property
     def final(self) -> Any:
-        """The network at the end (the last finite one, if the run diverged)."""
+        """The network at the end (the last finite network, if the run diverged)."""
         return jax.tree.map(lambda w: jnp.take(w, -1, axis=self.times.ndim - 1), self.networks)
 
     @property
@@ -63,24 +73,27 @@ class Trajectory(eqx.Module):
 
     @property
     def grams(self) -> Float[Array, "*B T L d d"]:
-        """Grams of every layer at every recorded moment."""
+        """Grams of every layer at every save time."""
         return _each(measure.layer_grams, self.times.ndim, self.networks)
 
     @property
     def imbalance(self) -> Float[Array, "*B T J"]:
-        r"""$\|D_l\|_F$ at every recorded moment."""
+        r"""Imbalance $\|D_l\|_F$ of every layer pair at every save time."""
         return _each(measure.imbalance_norms, self.times.ndim, self.networks)
 
     def weights(self, directions: Float[Array, "d k"] | None = None) -> Float[Array, "*B T L k"]:
-        """Weight of each direction at every layer and recorded moment."""
+        """Weight of each direction at every layer and save time."""
         return _each(lambda n: measure.layer_weights(n, directions), self.times.ndim, self.networks)
 
     def each(self, measurement: Callable[[Any], Array]) -> Array:
-        """Any measurement of a network, at every recorded moment."""
+        """Any measurement of a network, at every save time."""
         return _each(measurement, self.times.ndim, self.networks)
 
     def to_xarray(self):
-        """Weights, loss and imbalance over time, as a labelled `xarray.Dataset`; of a non-linear network the loss alone."""
+        """Weights, Grams, loss and imbalance over time, as a labelled `xarray.Dataset`.
+
+        For a non-linear network, the loss and the gradient norm alone.
+        """
         import xarray
 
         ended = {
@@ -111,14 +124,17 @@ class Trajectory(eqx.Module):
 
 
 def _each(measurement: Callable, levels: int, networks: Any) -> Array:
-    """The measurement of every network under so many leading axes: the record's, and those of a batch of runs before it."""
+    """Measurement of every network under a number of leading axes.
+
+    The axes are the record and, before it, a batch of runs.
+    """
     for _ in range(levels):
         measurement = jax.vmap(measurement)
     return measurement(networks)
 
 
 def norm(tree: Any) -> Float[Array, ""]:
-    """The Euclidean norm of all parameters together."""
+    """Euclidean norm of all parameters together."""
     return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
@@ -130,12 +146,19 @@ def standing(
     first_loss: Array,
     tolerance: Array,
 ) -> Any:
-    r"""What a gradient norm means for a run: `converged`, `rounding`, or `limit` if it has to go on.
+    r"""Result code of a run, from the norm of its gradient.
 
-    Converged takes two conditions: $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, free of units;
-    and $\|G\| \le 10^{-4} \|G_0\|$, because at a saddle where a mode is still to be learned its gradient is about what it
-    was at the start, while at a minimum nothing is left of it. Where the second lies below what the dtype resolves,
-    rounding level is accepted, and flagged.
+    The code is `converged`, `rounding`, or `limit` if the run has to continue.
+
+    Convergence takes two conditions:
+
+    - $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, which is free of
+      units.
+    - $\|G\| \le 10^{-4} \|G_0\|$. At a saddle where a mode is still to be learned, the gradient
+      of the mode is about as large as at the start; at a minimum nothing is left of it.
+
+    Where the second bound lies below the resolution of the dtype, a gradient at rounding level is
+    accepted and flagged as `rounding`.
     """
     scale = jnp.maximum(jnp.abs(loss), jnp.abs(first_loss))
     floor = (

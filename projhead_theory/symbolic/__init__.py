@@ -1,6 +1,7 @@
-"""The library's formulas as SymPy statements, each with a proof that is computed from the formula itself.
+"""Formulas of the library as SymPy statements, each with a proof computed from the formula itself.
 
-What a statement says of a number is computed elsewhere, and compared with it in the tests: nothing here calls the library.
+The tests compare a formula's values with the library's own numbers, which are computed elsewhere:
+nothing here calls the library.
 """
 
 from functools import cache
@@ -37,9 +38,10 @@ FAMILIES = (
 
 @cache
 def statements() -> dict[str, Statement]:
-    """All statements, by name, built when first asked for.
+    """All statements by name, built on first use.
 
-    Those named like a claim are what that claim is about; the others lead to it, or are cases of it.
+    A statement named like a claim is the formula of that claim. The others lead to it, or are cases
+    of it.
     """
     found = [statement for family in FAMILIES for statement in family.statements()]
     return {statement.name: statement for statement in found}

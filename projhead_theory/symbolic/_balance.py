@@ -1,7 +1,8 @@
-r"""What training does to the imbalance $D_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$, and the least norm.
+r"""Imbalance $D_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$ under training, and the least norm.
 
-Two adjacent layers of any deep linear network are looked at, $f = P\,W_2 W_1\,Q$. With $B$ the gradient of the loss in
-$W_2 W_1$, whatever the loss, the layers' own gradients are $G_1 = W_2^\top B$ and $G_2 = B W_1^\top$.
+The statements concern two adjacent layers of any deep linear network, $f = P\,W_2 W_1\,Q$. With
+$B$ the gradient of any loss in $W_2 W_1$, the layers' own gradients are $G_1 = W_2^\top B$ and
+$G_2 = B W_1^\top$.
 """
 
 from collections.abc import Iterator
@@ -48,18 +49,18 @@ state = family(
 
 
 def gradients() -> dict[Expr, Expr]:
-    """Of any loss of the product of the two weights; b is its derivative in the product."""
+    """Gradients of any loss of the product of two weights; b is its derivative in the product."""
     loss, slope = sp.Function("ell")(w1 * w2), sp.Symbol("b", real=True)
     return {v: loss.diff(v).replace(sp.Subs, lambda *_: slope) for v in (w1, w2)}
 
 
 def _along(quantity: Expr, field: dict[Expr, Expr]) -> Expr:
-    """The time derivative of a quantity along a vector field."""
+    """Time derivative of a quantity along a vector field."""
     return sp.Add(*(quantity.diff(v) * speed for v, speed in field.items())).doit()
 
 
 def _rate(quantity: Expr, speed1: Expr, speed2: Expr) -> Expr:
-    """The same for a quadratic form in the two matrices: the odd part of its change in a step."""
+    """Time derivative of a quadratic form in the matrices: the odd part of its change in a step."""
     onward, back = (quantity.xreplace({W1: W1 + k * speed1, W2: W2 + k * speed2}) for k in (1, -1))
     return (onward - back) / 2
 
@@ -134,7 +135,8 @@ def _decaying(formula: Expr) -> Iterator[Step]:
 
 
 def _least_norm(formula: Expr) -> Iterator[Step]:
-    # With w_l = u e^{x_l} the product is fixed where the x_l sum to zero, and each layer adds (u e^{x_l})^2.
+    # With w_l = u e^{x_l} the product is fixed where the x_l sum to zero, and each layer adds
+    # (u e^{x_l})^2.
     equal = sp.sqrt(formula.rhs / L)
     x = sp.Symbol("x", real=True)
     part = (equal * sp.exp(x)) ** 2
@@ -163,7 +165,10 @@ def _least_norm(formula: Expr) -> Iterator[Step]:
 
 def statements() -> Iterator[Statement]:
     flow = "Gradient flow of any differentiable loss of a deep linear network."
-    descent = "Gradient descent on any differentiable loss of a deep linear network, with the penalty of weight decay."
+    descent = (
+        "Gradient descent on any differentiable loss of a deep linear network, with the "
+        "penalty of weight decay."
+    )
     after = sp.Symbol("D^{+}", real=True)
     yield state(
         "balancedness",
@@ -247,7 +252,10 @@ def statements() -> Iterator[Statement]:
         "Least sum of squares of the layers' weights of a feature",
         equation(sp.Symbol("N"), L * w ** (2 / L)),
         _least_norm,
-        setting="Every factorisation of the weight end to end; a matrix has the sum over its singular values.",
+        setting=(
+            "Every factorisation of the weight end to end; a matrix has the sum over its "
+            "singular values."
+        ),
         source="paper section 3",
         claim="min-norm",
         numeric=Numeric("projhead_theory.theory.least_norm", (w, L)),

@@ -1,4 +1,7 @@
-r"""Weight decay on one feature, $E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$: where its minimum is, and where it ends."""
+r"""Weight decay on one feature: its minimum, and the decay at which the minimum ends.
+
+$$E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$$
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -77,7 +80,10 @@ def _depth_two(formula: Expr) -> Iterator[Step]:
     curvature = energy(depth=sp.Integer(2)).diff(s, 2).subs(s, value)
     ratio = sp.sin(3 * angle) / sp.sin(angle)
     yield Step(
-        "its second derivative has the sign of sin 3 theta / sin theta, positive for the largest root",
+        (
+            "its second derivative has the sign of sin 3 theta / sin theta, positive for "
+            "the largest root"
+        ),
         sp.simplify(sp.expand(curvature / (4 * c) - sp.expand_trig(ratio))),
     )
 
@@ -99,7 +105,7 @@ def _limit(formula: Expr) -> Iterator[Step]:
 
 
 def _merging(first: Expr, second: Expr) -> Expr:
-    """The squared weight, other than zero, at which both vanish for one decay."""
+    """The squared weight, other than zero, at which both expressions vanish for one decay."""
     square = sp.Symbol("S", positive=True)
     first, second = (sp.powsimp(sp.expand(e)) for e in (first, second))
     penalties = [e.diff(gamma) for e in (first, second)]

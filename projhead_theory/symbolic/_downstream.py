@@ -1,4 +1,4 @@
-r"""Which layer needs the fewest labels: the sample-complexity indicator as a function of depth, $\tau = l / L$."""
+r"""Sample-complexity indicator over the relative depth $\tau = l / L$, and its best layer."""
 
 from collections.abc import Callable, Iterator
 
@@ -42,10 +42,10 @@ def _explicit(expression: Expr, size: int, label: int) -> Expr:
 
 
 def indicator(size: int, label: int) -> Expr:
-    """Squared radius over squared margin of the separator of least norm, from the Gram of the layer."""
+    """Squared radius over squared margin of the least-norm separator, from the layer's Gram."""
     gram = sp.diag(*(sp.Symbol(f"w_{k}", positive=True) ** (2 * tau) for k in range(1, size + 1)))
     strength = [sp.Symbol(f"phi_{k}", positive=True) for k in range(1, size + 1)]
-    # The label is the sign of its feature, which the input shows times its strength.
+    # The label is the sign of its feature, which appears in the input times its strength.
     beta = sp.zeros(size, 1)
     beta[label - 1] = 1 / strength[label - 1]
     return (gram * sp.diag(*(v**2 for v in strength))).trace() * (beta.T * gram.inv() * beta)[0]
@@ -131,7 +131,8 @@ def _threshold(formula: Expr) -> Iterator[Step]:
 def _strengths(sign: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
         yield Step("there both weights agree", _noise(formula.rhs) - w_i)
-        # The other weight is below 1 / (2 sigma), the largest that the label's feature can have.
+        # The other weight is below 1 / (2 sigma), the largest possible weight of the label's
+        # feature.
         beyond = 1 + more
         value = formula.rhs.subs(w_i, 1 / (sigma * (beyond + 1 / beyond)))
         value = value.replace(sp.Pow, lambda base, power: sp.factor(base) ** power)
@@ -162,8 +163,14 @@ def _largest(formula: Expr) -> Iterator[Step]:
 
 
 def statements() -> Iterator[Statement]:
-    task = "The label is the sign of one feature; probes separate with the least norm on a layer of a balanced network."
-    two = "Two features under additive noise; the other one is the heavier where the weights differ enough."
+    task = (
+        "The label is the sign of one feature; probes separate with the least norm on a "
+        "layer of a balanced network."
+    )
+    two = (
+        "Two features under additive noise; the other one is the heavier where the "
+        "weights differ enough."
+    )
     logarithm = sp.log(weights_at)
     total = lambda term: sp.Sum(term, (i, 1, d))
     yield state(
@@ -207,7 +214,10 @@ def statements() -> Iterator[Statement]:
         ),
         _optimum,
         conditions=(sp.Gt(above, 1), sp.Gt(below, 1)),
-        setting="Three features, the label's between a heavier and a lighter one; outside [0, 1] the best layer is the nearest end.",
+        setting=(
+            "Three features, the label's between a heavier and a lighter one; outside "
+            "[0, 1] the best layer is the nearest end."
+        ),
         claim="optimal-layer",
         near_misses=((A, A**2), (sp.log(above * below), sp.log(above)), (B, 2 * B)),
     )

@@ -1,4 +1,4 @@
-r"""When a feature is learned: gradient flow of one feature, $\dot s = 4 L s^{3-2/L} (c - q^2 s^2)$."""
+r"""Learning times: gradient flow of one feature, $\dot s = 4 L s^{3-2/L} (c - q^2 s^2)$."""
 
 from collections.abc import Callable, Iterator
 
@@ -27,13 +27,16 @@ state = family(
 
 
 def speed(weight: Expr = s, depth: Expr = L) -> Expr:
-    """How fast the weight of a feature changes: each of L equal layers follows the derivative in its own weight."""
+    """Time derivative of the weight of a feature.
+
+    Each of L equal layers follows the derivative in its own weight.
+    """
     slope = spectral_loss(v**2).diff(v).subs(v, weight)
     return -slope * depth * weight ** (2 - 2 / depth)
 
 
 def nth_terms(expression: Expr) -> Expr:
-    """The term of order k in place of every hypergeometric series."""
+    """Replace every hypergeometric series by its term of order k."""
 
     def rising(a: Expr) -> Expr:
         return sp.factorial(order) if a == 1 else sp.gamma(a + order) / sp.gamma(a)
@@ -50,7 +53,10 @@ def nth_terms(expression: Expr) -> Expr:
 
 
 def termwise(primitive: Expr, variable: sp.Symbol, function: Expr, ratio: Expr) -> Iterator[Step]:
-    """The derivative of a hypergeometric primitive is the function, as geometric series of this ratio."""
+    """Prove term by term that the derivative of a hypergeometric primitive is the function.
+
+    The function is expanded as a geometric series of this ratio.
+    """
     lead = sp.powsimp(sp.expand_power_base(sp.cancel(function * (1 - ratio))))
     yield Step("one over the speed is a geometric series", lead - function * (1 - ratio))
     slope = nth_terms(primitive).diff(variable) / (lead * ratio**order)
@@ -105,7 +111,10 @@ def _normalised(formula: Expr) -> Iterator[Step]:
 
 
 def elementary(depth: int) -> Expr:
-    r"""$\int_0^v \frac{dx}{1 - x^L}$ by partial fractions over the roots of unity, conjugate pairs taken together."""
+    r"""$\int_0^v \frac{dx}{1 - x^L}$ by partial fractions over the roots of unity.
+
+    Conjugate pairs are taken together.
+    """
     parts = [-sp.log(1 - v)]
     if depth % 2 == 0:
         parts.append(sp.log(1 + v))
@@ -199,7 +208,7 @@ def _correction(depth: int) -> Callable[[Expr], Iterator[Step]]:
 
 
 def grows_evenly(weight: Expr, power: Expr, flow: Expr) -> Iterator[Step]:
-    """A power of the weight that the flow makes grow at a constant rate has that rate: the weight solves the flow."""
+    """Prove that the weight solves the flow: a power of it grows at the flow's constant rate."""
     growth = sp.powsimp(sp.expand((s**power).diff(s) * flow))
     evenly: Expr = sp.powdenest(weight**power, force=True)
     yield Step("a power of the weight that solves the flow grows evenly", growth.diff(s))
@@ -395,7 +404,10 @@ def statements() -> Iterator[Statement]:
         numeric=Numeric(f"{MODULE}.onset_correction", (s0, c, q, sp.Integer(2))),
         near_misses=((sp.Rational(1, 2), sp.Rational(1, 4)), (q, 2 * q), (s0, s0**2)),
     )
-    disrupted = "A fully disrupted feature, without signal, in a balanced network aligned with the features."
+    disrupted = (
+        "A fully disrupted feature, without signal, in a balanced network aligned with "
+        "the features."
+    )
     yield state(
         "vanishing-features",
         "Weight of a fully disrupted feature",

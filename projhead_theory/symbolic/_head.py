@@ -1,4 +1,4 @@
-r"""A fixed reweighting head, $f = H W_1 x$ with $H = \mathrm{diag}(1, 1/k, 1/k^2, \dots)$."""
+r"""Fixed reweighting head, $f = H W_1 x$ with $H = \mathrm{diag}(1, 1/k, 1/k^2, \dots)$."""
 
 from collections.abc import Iterator
 
@@ -165,7 +165,10 @@ def statements() -> Iterator[Statement]:
         "First layer under any invertible head",
         equation(sp.MatrixSymbol("W_1", 2, 2), H_.I * Q_ * R_),
         _equivalence,
-        setting="Q is orthogonal, otherwise free; R is the symmetric square root of the Gram after the head.",
+        setting=(
+            "Q is orthogonal, otherwise free; R is the symmetric square root of the Gram "
+            "after the head."
+        ),
         claim="head-equivalence",
         near_misses=((H_.I, H_), (R_, R_ * R_), (Q_, 2 * Q_)),
     )
@@ -258,7 +261,10 @@ def statements() -> Iterator[Statement]:
         "The best ratio of the rows",
         equation(sp.Symbol(r"k^{\star}"), (low * B / (high * A)) ** (1 / (2 * (low + high)))),
         _best,
-        setting="Three features: the label's, a heavier one m ranks above, and a lighter one n ranks below.",
+        setting=(
+            "Three features: the label's, a heavier one m ranks above, and a lighter one "
+            "n ranks below."
+        ),
         source="beyond the paper",
         claim="best-kappa",
         near_misses=((low * B, B), (2 * (low + high), low + high), (A, A**2)),

@@ -1,4 +1,4 @@
-"""The minimiser of the spectral contrastive loss, and the weights of its layers."""
+"""Minimiser of the spectral contrastive loss, and the weights of its layers."""
 
 import itertools
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ state = family(
 
 
 def _stationary(value: Expr, values: dict[Expr, Expr] | None = None) -> Iterator[Step]:
-    """The feature's loss is least at this weight."""
+    """Prove that the feature's loss is least at this weight."""
     loss = spectral_loss(m)
     slope = loss.diff(m).subs(m, value**2).subs(values or {})
     yield Step("the derivative of the loss in the squared weight vanishes", slope)
@@ -155,7 +155,7 @@ def _direction(formula: Expr) -> Iterator[Step]:
     best = sp.solve(loss.diff(m), m)[0]
     yield Step("it is the loss of the best weight along this direction", loss.subs(m, best) - value)
     weaker = sp.Symbol("y", positive=True)
-    # The first feature has the larger signal fraction by an excess; turning away from it loses.
+    # The first feature has the larger signal fraction by an excess; any other direction loses it.
     at = {c1: q1 * (weaker + more), c2: q2 * weaker}
     kept = formula.rhs.subs(angle, 0).subs(at)
     yield Step(
@@ -186,7 +186,8 @@ def _layerwise_gram(formula: Expr) -> Iterator[Step]:
     for depth in (2, 3, 4):
         widths = [dim, *sp.symbols(f"p_1:{depth + 1}", positive=True, integer=True)]
         layers = [sp.MatrixSymbol(f"W_{k}", widths[k], widths[k - 1]) for k in range(1, depth + 1)]
-        # Which layer, and whether it is turned; where both stand side by side, balancedness goes one layer down.
+        # Each factor is a layer, transposed or not. Balancedness takes an adjacent pair
+        # one layer down.
         word = [(k, True) for k in range(depth)] + [(k, False) for k in reversed(range(depth))]
         pairs = [((k, True), (k, False)) for k in range(1, depth)]
         while places := [i for i, pair in enumerate(itertools.pairwise(word)) if pair in pairs]:
@@ -272,7 +273,10 @@ def statements() -> Iterator[Statement]:
             sp.Trace(whitened * whitened) - sp.Trace(target * target),
         ),
         _square,
-        setting="R is the symmetric square root of the second moment. With a width below the input's, the best truncation is the nearest.",
+        setting=(
+            "R is the symmetric square root of the second moment. With a width below the "
+            "input's, the best truncation is the nearest."
+        ),
         near_misses=(
             (sp.Trace(target * target), sp.Trace(target)),
             (sp.Trace(target * target), 2 * sp.Trace(target * target)),
@@ -292,7 +296,10 @@ def statements() -> Iterator[Statement]:
             ),
         ),
         _direction,
-        setting="Two features, width one: what is kept is the largest signal fraction, not the strongest feature.",
+        setting=(
+            "Two features, width one: what is kept is the largest signal fraction, not "
+            "the strongest feature."
+        ),
         near_misses=((c1, sp.sqrt(c1)), (q1, q1**2), (c2, 2 * c2)),
     )
     balanced = "A balanced network, aligned with the features."
@@ -334,7 +341,10 @@ def statements() -> Iterator[Statement]:
         "Gram of a layer",
         equation(sp.MatrixSymbol("M_l", dim, dim), FIRST**layer),
         _layerwise_gram,
-        setting="A balanced network, of any widths, whose Grams need not commute with the moments. Derived for the first four layers.",
+        setting=(
+            "A balanced network, of any widths, whose Grams need not commute with the "
+            "moments. Derived for the first four layers."
+        ),
         source="beyond the paper",
         claim="layerwise-law",
         near_misses=((FIRST, 2 * FIRST), (layer, layer + 1), (layer, 2 * layer)),

@@ -1,7 +1,8 @@
-r"""Moments of a positive pair, from expectations over what the augmentation draws.
+r"""Moments of a positive pair, from expectations over the draws of the augmentation.
 
-A feature is $\varphi z$ with $E z = 0$, $E z^2 = 1$. An augmentation draws a factor $r$ and a term $\sigma\xi$ for each
-view, independently: $x_1 = r_1 \varphi z + \sigma \xi_1$, $x_2 = r_2 \varphi z + \sigma \xi_2$.
+A feature is $\varphi z$ with $E z = 0$, $E z^2 = 1$. An augmentation draws a factor $r$ and a
+term $\sigma\xi$ for each view, independently: $x_1 = r_1 \varphi z + \sigma \xi_1$,
+$x_2 = r_2 \varphi z + \sigma \xi_2$.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ Moment = Callable[[int], Expr]
 
 
 def expectation(polynomial: Expr, laws: dict[sp.Symbol, Moment]) -> Expr:
-    """The mean of a polynomial in independent random variables, each given by its moments."""
+    """Mean of a polynomial in independent random variables, each given by its moments."""
     terms = sp.Poly(polynomial, *laws).terms()
     return sp.Add(
         *(
@@ -50,12 +51,12 @@ def expectation(polynomial: Expr, laws: dict[sp.Symbol, Moment]) -> Expr:
 
 
 def standard(order: int) -> Expr:
-    """Moments up to the second of zero mean and unit variance; beyond, they are not given."""
+    """Moments of zero mean and unit variance, up to the second; higher ones are not given."""
     return (sp.S.One, sp.S.Zero, sp.S.One)[order]
 
 
 def two_values(first: Expr, chance: Expr, second: Expr) -> Moment:
-    """A variable that is `first` with this chance and `second` otherwise."""
+    """A variable that is `first` with probability `chance` and `second` otherwise."""
     return lambda order: chance * first**order + (1 - chance) * second**order if order else sp.S.One
 
 
@@ -182,7 +183,8 @@ def _signal_fraction(formula: Expr) -> Iterator[Step]:
 
 def _elementwise(which: int) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
-        # What is augmented has a shared part, of variance c, and a part of each view's own, of variance q - c.
+        # The augmented input has a shared part, of variance c, and a part of each view's own, of
+        # variance q - c.
         shared, own1, own2, n1, n2 = sp.symbols("u v_1 v_2 n_1 n_2", real=True)
         laws = {
             shared: standard,
@@ -234,7 +236,10 @@ def _loss_in_matrices(formula: Expr) -> Iterator[Step]:
     }
 
     def mean(form: Expr, left: tuple, right: tuple, second: Expr) -> Expr:
-        """The mean of a bilinear form in two vectors, or of a quadratic form in one, from the moments of their entries."""
+        """Mean of a bilinear form in two vectors, or of a quadratic form in one.
+
+        It follows from the second moments of their entries.
+        """
         terms = (form.diff(left[i], right[j]) * second[i, j] for i in range(2) for j in range(2))
         return sp.Add(*terms) / (2 if left == right else 1)
 
@@ -265,7 +270,10 @@ def statements() -> Iterator[Statement]:
         conditions=(sp.Le(c, q),),
         near_misses=((q, q**2), (c, sp.sqrt(c)), (c, 2 * c)),
     )
-    setting = "A coordinate is multiplied by a random factor, and an independent term is added to it, in each view anew."
+    setting = (
+        "A coordinate is multiplied by a random factor, and an independent term is added "
+        "to it, in each view anew."
+    )
     yield state(
         "elementwise-cross",
         "Cross moment after an elementwise augmentation",

@@ -1,4 +1,4 @@
-"""Symbols that several families of statements share, and what they mean."""
+"""Symbols shared by several families of statements, and their meanings."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,7 +11,7 @@ s, s0, t, w, m = sp.symbols("s s_0 t w m", positive=True)
 L, layer, n = sp.symbols("L l n", positive=True, integer=True)
 gamma, eta = sp.symbols("gamma eta", positive=True)
 lam = sp.Symbol("lambda", positive=True)
-# By how much something exceeds what it has to exceed.
+# Excess of a quantity over its bound.
 more = sp.Symbol("x", positive=True)
 deeper = sp.Symbol("n", positive=True)
 
@@ -35,7 +35,7 @@ MEANING: dict[Expr, str] = {
 
 
 def family(meaning: dict[Expr, str], **common: str) -> Callable[..., Statement]:
-    """What makes the statements of one family: it looks up what the symbols mean."""
+    """Factory of the statements of one family, which looks up the meanings of their symbols."""
 
     def state(
         name: str, title: str, formula: Expr, derivation: Callable[[Expr], Iterable[Step]], **rest
@@ -48,5 +48,5 @@ def family(meaning: dict[Expr, str], **common: str) -> Callable[..., Statement]:
 
 
 def spectral_loss(square: Expr) -> Expr:
-    r"""What a feature of squared weight $m$ adds to the loss, $-2 c m + q^2 m^2$."""
+    """Contribution of a feature of squared weight $m$ to the loss, $-2 c m + q^2 m^2$."""
     return -2 * c * square + q**2 * square**2

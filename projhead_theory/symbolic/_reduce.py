@@ -1,4 +1,4 @@
-"""Deciding whether an expression is zero, or an inequality true, for all values of its symbols."""
+"""Decide if an expression is zero, or an inequality true, for all values of its symbols."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -9,22 +9,23 @@ from sympy.core.function import AppliedUndef
 from sympy.logic.boolalg import Boolean
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-# SymPy's annotations do not say what its arithmetic, substitutions and derivatives return.
+# The annotations of SymPy do not give the types of its arithmetic, substitutions and derivatives.
 Expr = Any
 
-# Where a counterexample is looked for before algebra is tried: a formula that is wrong is soon found to be.
+# Points at which a counterexample is tried before algebra: a wrong formula soon fails at one.
 INTEGERS = (3, 5)
 PROBES = tuple([(37 + 11 * step * i % 89) / 101 for i in range(1, 30)] for step in (3, 5))
 DIGITS = 40
 
 
 def reduce(expression: Expr) -> Expr:
-    """Zero if the expression can be brought to it, true if the relation can be decided, and what is left otherwise."""
+    """Reduce an expression to zero, or a relation to true, and return the remainder otherwise."""
     if isinstance(expression, sp.MatrixBase):
         left = (_reduced(entry) for entry in expression.flat())
         return next((entry for entry in left if entry != 0), sp.S.Zero)
     if isinstance(expression, MatrixExpr):
-        # Products of matrices commute with nothing, and expanded sums of them are equal only if their terms are.
+        # Products of matrices do not commute, and expanded sums of them are equal only if their
+        # terms are.
         left = cast(Expr, expression).doit().replace(sp.MatPow, _written_out).expand().doit()
         return sp.S.Zero if isinstance(left, sp.ZeroMatrix) else left
     if isinstance(expression, sp.GreaterThan | sp.StrictGreaterThan):
@@ -84,7 +85,7 @@ def _forms(expression: Expr) -> Iterator[Expr]:
 
 
 def _values(expression: Expr) -> Iterator[Expr]:
-    """Values at a few points, rounded to zero if they are rounding; none where there is something without a value."""
+    """Values at a few points, with rounding errors set to zero; none if a part has no value."""
     if (
         expression.has(AppliedUndef, sp.Derivative, sp.Subs, sp.Indexed, sp.Sum)
         or not expression.is_commutative

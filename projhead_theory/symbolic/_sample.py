@@ -1,4 +1,4 @@
-r"""What a finite number of pairs does to a weight, by the delta method on one feature of Gaussian views."""
+"""Weights from a finite number of pairs, by the delta method on one feature of Gaussian views."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,10 @@ def _gaussian(order: int) -> Expr:
 
 
 def _covariance() -> tuple[Expr, Expr, Expr]:
-    """Variances of a pair's own cross and second moment, and their covariance, by the moments of two normal variables."""
+    """Variances and covariance of a pair's own cross and second moment.
+
+    They follow from the moments of two normal variables.
+    """
     u, v = sp.symbols("u v", real=True)
     plus, minus = sp.sqrt((q + c) / 2), sp.sqrt((q - c) / 2)
     x1, x2 = plus * u + minus * v, plus * u - minus * v

@@ -1,4 +1,4 @@
-"""A formula, where it holds, and the steps by which a machine checks it."""
+"""Statements: a formula, its conditions, and the steps of its machine-checked proof."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -21,14 +21,17 @@ def _hyp2f1(*arguments):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One step of a proof: an expression that has to be zero, or a relation that has to be true, for all its symbols."""
+    """One step of a proof: an expression that must be zero, or a relation that must be true.
+
+    It must be so for all values of the symbols.
+    """
 
     name: str
     expression: Expr
 
     @cached_property
     def reduced(self) -> Expr:
-        """0 or true if the step holds; what could not be reduced further if it does not."""
+        """0 or true if the step holds, and the irreducible remainder otherwise."""
         return reduce(self.expression)
 
     @property
@@ -36,7 +39,7 @@ class Step:
         return self.reduced == 0 or self.reduced is sp.true
 
     def latex(self) -> str:
-        """The step as it is claimed, in LaTeX."""
+        """The claimed step in LaTeX."""
         if isinstance(self.expression, sp.logic.boolalg.Boolean):
             return _latex(self.expression)
         return f"{_latex(self.expression)} = 0"
@@ -44,7 +47,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """The steps of a proof. It holds if there are any and each does."""
+    """Steps of a proof. The proof holds if it has steps and each holds."""
 
     steps: tuple[Step, ...]
 
@@ -54,15 +57,17 @@ class Proof:
 
     @property
     def failed(self) -> tuple[Step, ...]:
-        """The steps that do not hold."""
+        """Steps that do not hold."""
         return tuple(step for step in self.steps if not step.holds)
 
 
 @dataclasses.dataclass(frozen=True)
 class Numeric:
-    """The library's own computation of the formula: the dotted name of a function or class, and which numbers it takes, in order.
+    """The library's own computation of a formula.
 
-    What works on matrices or problems takes them of a single feature.
+    - `function`: the dotted name of a function or class. A function of matrices or problems is
+        given a single feature.
+    - `arguments`: the numbers it takes, in order.
     """
 
     function: str
@@ -71,13 +76,19 @@ class Numeric:
 
 @dataclasses.dataclass(frozen=True)
 class Statement:
-    r"""A formula with its proof: `formula` is an equation whose right side is what is claimed.
+    """A formula with its proof.
 
-    `symbols`: what each symbol means; `conditions`: relations between them under which the formula is meant, beyond the
-    assumptions that the symbols carry; `setting`: the model it is about, in words; `source`; `claim`: the name of the claim
-    it belongs to, or empty; `numeric`: the library's function for it, if there is one; `near_misses`: replacements in the
-    formula that make it wrong, which the proof has to notice; `derivation`: the steps of the proof, *computed from the
-    formula* it is given.
+    - `formula`: an equation whose right side is the claimed value.
+    - `symbols`: the meaning of each symbol.
+    - `derivation`: the steps of the proof, computed from the formula it is given.
+    - `conditions`: relations between the symbols under which the formula holds, beyond the
+        assumptions that the symbols carry.
+    - `setting`: the model, in words.
+    - `source`: the place in the paper, or `"beyond the paper"`.
+    - `claim`: the name of the claim to which it belongs, or empty.
+    - `numeric`: the library's function for it, if there is one.
+    - `near_misses`: replacements in the formula that make mutants, each a wrong formula that the
+        proof has to reject.
     """
 
     name: str
@@ -93,7 +104,7 @@ class Statement:
     near_misses: tuple[tuple[Expr, Expr], ...] = ()
 
     def prove(self) -> Proof:
-        """Derive the steps from the formula. Whether they hold is decided when it is asked for."""
+        """Derive the steps from the formula. Each step is decided on first use."""
         return Proof(tuple(self.derivation(self.formula)))
 
     def latex(self) -> str:
@@ -106,14 +117,18 @@ class Statement:
 
     @property
     def arguments(self) -> tuple[Expr, ...]:
-        """What the right side depends on, in the order of `symbols`."""
+        """Free symbols of the right side, in the order of `symbols`."""
         free = self.formula.rhs.free_symbols
         return tuple(symbol for symbol in self.symbols if symbol in free)
 
     def lambdified(self, modules: str = "numpy") -> Callable:
         """The right side as a function of `arguments`, positional.
 
-        **Arguments:** `modules`: `"numpy"`, or `"mpmath"` for any precision.
+        **Arguments:**
+
+        - `modules`: `"numpy"`, or `"mpmath"` for any precision.
+
+        **Returns:** the function.
 
         **Raises:** `ValueError` for other modules.
         """
@@ -127,13 +142,15 @@ class Statement:
         return sp.lambdify(arguments, value, modules=NUMPY if modules == "numpy" else "mpmath")
 
     def mutated(self, old: Expr, new: Expr) -> "Statement":
-        """The same statement with another formula: a sub-expression of its right side replaced. Its proof should fail.
+        """Mutant of the statement, with a sub-expression of its right side replaced.
+
+        Its proof should fail.
 
         **Raises:** `ValueError` if the right side does not contain `old`.
         """
         changed = self.formula.rhs.subs(old, new)
         if changed == self.formula.rhs:
-            # The running index of a sum is out of reach of a substitution.
+            # A substitution does not reach the running index of a sum.
             changed = self.formula.rhs.xreplace({old: new})
         if changed == self.formula.rhs:
             raise ValueError(
@@ -160,7 +177,7 @@ def nonnegative(name: str, expression: Expr) -> Step:
 
 
 class _Printer(LatexPrinter):
-    """Sums begin with a term that is added, where there is one."""
+    """LaTeX printer that begins sums with a positive term, if there is one."""
 
     def _as_ordered_terms(self, expr: Expr, order: str | None = None) -> list[Expr]:
         return sorted(

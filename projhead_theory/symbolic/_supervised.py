@@ -1,7 +1,8 @@
 r"""Supervised contrastive and supervised learning.
 
-A class feature $\varphi_c y$ and a subclass feature $\varphi_s z$ with $E y z = r$, $y, z = \pm 1$, each with noise. Supervised
-regression learns modes with $a = E[y x]$ and $q = E[x^2]$.
+A class feature $\varphi_c y$ and a subclass feature $\varphi_s z$ with $E y z = r$,
+$y, z = \pm 1$, each with noise. Supervised regression learns modes with $a = E[y x]$ and
+$q = E[x^2]$.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,9 +43,9 @@ SCALED = sp.Symbol("lambda_1", positive=True)
 
 
 def _moments() -> tuple[Expr, Expr]:
-    """Cross moment of two inputs of a class and second moment, for the class and the subclass feature."""
+    """Cross moment of two inputs of a class, and second moment, of class and subclass feature."""
     y, e1, e2, n1, n2, n3, n4 = sp.symbols("y e_1 e_2 n_1:5", real=True)
-    # Given its class, an input's subclass is drawn for itself: r y and a part of its own.
+    # Given its class, an input draws its own subclass: r y and an independent part.
     one, two = (
         (phi_c * y + sigma_c * noise, phi_s * (r * y + sp.sqrt(1 - r**2) * own) + sigma_s * other)
         for own, noise, other in ((e1, n1, n2), (e2, n3, n4))
@@ -58,7 +59,7 @@ def _moments() -> tuple[Expr, Expr]:
 
 
 def _weights() -> Expr:
-    """The only direction kept, up to its length: the second moment's inverse applied to the class mean."""
+    """The only direction kept, up to its length: the inverse second moment times the class mean."""
     _, second = _moments()
     return second.inv() * sp.Matrix([phi_c, r * phi_s])
 
@@ -109,12 +110,15 @@ def _subclass(formula: Expr) -> Iterator[Step]:
 
 
 def regression(weight: Expr) -> Expr:
-    """What a mode adds to the loss, up to a constant."""
+    """Contribution of a mode to the loss, up to a constant."""
     return q * weight**2 / 2 - a * weight
 
 
 def speed(weight: Expr = s, depth: Expr = L) -> Expr:
-    """How fast a mode grows: each of L equal layers follows the derivative in its own weight."""
+    """Time derivative of the weight of a mode.
+
+    Each of L equal layers follows the derivative in its own weight.
+    """
     return -regression(s).diff(s).subs(s, weight) * depth * weight ** (2 - 2 / depth)
 
 
@@ -218,7 +222,10 @@ def statements() -> Iterator[Statement]:
         equation(c, mix * c_class + (1 - mix) * c_view),
         _mixed,
         conditions=(sp.Lt(mix, 1),),
-        setting="Each pair is drawn from the class with this probability, and from the augmentation otherwise.",
+        setting=(
+            "Each pair is drawn from the class with this probability, and from the "
+            "augmentation otherwise."
+        ),
         claim="mixed-positives",
         near_misses=((mix, mix**2), (c_view, 2 * c_view), (c_class, c_view)),
     )
@@ -248,7 +255,9 @@ def statements() -> Iterator[Statement]:
         "The map at the minimum",
         equation(sp.MatrixSymbol(r"W^{\star}", outputs, inputs), TARGET * SECOND.I),
         _minimiser_matrix,
-        setting="Regression; A is the moment of targets and inputs, S the second moment, invertible.",
+        setting=(
+            "Regression; A is the moment of targets and inputs, S the second moment, invertible."
+        ),
         claim="sl-minimiser",
         near_misses=((SECOND.I, SECOND), (SECOND.I, SECOND.I * SECOND.I), (TARGET, 2 * TARGET)),
     )

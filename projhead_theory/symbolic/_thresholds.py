@@ -1,7 +1,8 @@
-r"""Diagonal networks with a symmetrised ReLU, and what homogeneous units conserve.
+r"""Diagonal networks with a symmetrised ReLU, and conserved quantities of homogeneous units.
 
-Of two layers if nothing else is said. Features are $z = \pm 1$, signs are flipped with $\rho = (1 - 2\alpha)^2$. Amplitudes are
-$A_1 = \max(w_1 \varphi - b_1, 0)$ and $A_2 = \max(w_2 A_1 - b_2, 0)$. What concerns active features is stated for them.
+The networks have two layers unless stated otherwise. Features are $z = \pm 1$, and signs are
+flipped with $\rho = (1 - 2\alpha)^2$. Amplitudes are $A_1 = \max(w_1 \varphi - b_1, 0)$ and
+$A_2 = \max(w_2 A_1 - b_2, 0)$. Statements about active features assume that they are active.
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,10 @@ state = family(
         o1: "weight out of the unit",
         o2: "another weight out of it",
     },
-    setting="A diagonal network of two layers with a symmetrised ReLU, while the feature is active; thresholds fixed.",
+    setting=(
+        "A diagonal network of two layers with a symmetrised ReLU, while the feature is "
+        "active; thresholds fixed."
+    ),
 )
 ONE = w1 * phi - b1
 TWO = w2 * ONE - b2
@@ -148,7 +152,8 @@ def _first_layer(formula: Expr) -> Iterator[Step]:
 def _unit(formula: Expr) -> Iterator[Step]:
     x1, x2, side = sp.symbols("x_1 x_2 a", real=True)
     s1, s2 = sp.symbols("b_1 b_2", real=True)
-    # On each side of its kink a homogeneous unit is linear, of slope a; s_1 and s_2 are the loss's derivatives in what it feeds.
+    # On each side of its kink a homogeneous unit is linear, of slope a; s_1 and s_2 are the
+    # derivatives of the loss in the units it feeds.
     fed = (o1 * s1 + o2 * s2) * side * (i1 * x1 + i2 * x2)
     yield Step(
         "it does not change along the flow of any loss, on either side of the kink",
@@ -180,7 +185,10 @@ def statements() -> Iterator[Statement]:
         "What the flow conserves of the second and third layer",
         equation(sp.Symbol("I"), w2**2 - w3**2 - 2 * b2 / phi * sp.log(A1 / phi + w2)),
         _conserved_above,
-        setting="A diagonal network of three layers with a symmetrised ReLU, while the feature is active; thresholds fixed.",
+        setting=(
+            "A diagonal network of three layers with a symmetrised ReLU, while the "
+            "feature is active; thresholds fixed."
+        ),
         claim="threshold-law",
         near_misses=((b2, 2 * b2), (w3**2, w3), (A1 / phi, A1), (b2, 0)),
     )
@@ -241,7 +249,10 @@ def statements() -> Iterator[Statement]:
         "Least strength that the second layer shows",
         equation(phi, (b1 + b2 / w2) / w1),
         _edge,
-        setting="A diagonal network with a symmetrised ReLU. Weaker features have no gradient there, whatever the loss.",
+        setting=(
+            "A diagonal network with a symmetrised ReLU. Weaker features have no "
+            "gradient there, whatever the loss."
+        ),
         source="paper",
         claim="absent-features",
         near_misses=((b2 / w2, b2), (b1, 2 * b1), (w1, w1**2)),
@@ -251,7 +262,10 @@ def statements() -> Iterator[Statement]:
         "What the flow conserves, with trained thresholds",
         equation(sp.Symbol("I"), w1**2 + b1**2 - w2**2),
         _trained,
-        setting="A diagonal network of two layers with a symmetrised ReLU, while the feature is active; thresholds trained.",
+        setting=(
+            "A diagonal network of two layers with a symmetrised ReLU, while the feature "
+            "is active; thresholds trained."
+        ),
         claim="homogeneity",
         near_misses=((b1**2, -(b1**2)), (w2**2, 2 * w2**2), (b1**2, 0)),
     )
@@ -260,7 +274,10 @@ def statements() -> Iterator[Statement]:
         "What else the flow conserves in the first layer, with trained thresholds",
         equation(sp.Symbol("I"), w1 + phi * b1),
         _first_layer,
-        setting="A diagonal network of two layers with a symmetrised ReLU, while the feature is active; thresholds trained.",
+        setting=(
+            "A diagonal network of two layers with a symmetrised ReLU, while the feature "
+            "is active; thresholds trained."
+        ),
         claim="homogeneity",
         near_misses=((phi, 1 / phi), (b1, 2 * b1), (b1, -b1), (w1, w1**2)),
     )
@@ -269,7 +286,10 @@ def statements() -> Iterator[Statement]:
         "What a homogeneous unit conserves",
         equation(sp.Symbol("I"), i1**2 + i2**2 - o1**2 - o2**2),
         _unit,
-        setting="A ReLU or leaky ReLU unit of any network, with two weights in and two out, under gradient flow of any loss.",
+        setting=(
+            "A ReLU or leaky ReLU unit of any network, with two weights in and two out, "
+            "under gradient flow of any loss."
+        ),
         source="beyond the paper",
         claim="homogeneity",
         near_misses=((o1**2, 2 * o1**2), (i2**2, 0), (o2**2, -(o2**2))),

@@ -1,21 +1,5 @@
-"""Theorems: the claims of the library by family, the only place where theory and simulation are held against one another."""
+"""Theorems: the claims of the library, where theory and simulation are compared."""
 
-from ._common.comparison import compare
-from ._common.training import trained
-from ._registry import CLAIMS, FAMILIES, find, register, search_all, verify
-from .downstream import PhaseCheck, check_phase
-from .layers import views_claim
+import lazy_loader
 
-__all__ = [
-    "CLAIMS",
-    "FAMILIES",
-    "PhaseCheck",
-    "check_phase",
-    "compare",
-    "find",
-    "register",
-    "search_all",
-    "trained",
-    "verify",
-    "views_claim",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

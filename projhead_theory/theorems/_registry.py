@@ -1,8 +1,14 @@
 """The theorems of the library, by name."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
 
-from ..claims import Claim, ClaimResult, Registry, SearchResult, check_all, search_both
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..claims import Registry
+
+if TYPE_CHECKING:
+    from ..claims import Claim
 
 FAMILIES = {
     "layers": (
@@ -56,7 +62,10 @@ FAMILIES = {
         "shift",
     ),
 }
-"""The claims of every family: `layerwise-law` of `layers` is `CLAIM` of `theorems/layers/layerwise_law.py`."""
+"""Claims of every family.
+
+`layerwise-law` of `layers` is `CLAIM` of `theorems/layers/layerwise_law.py`.
+"""
 
 CLAIMS = Registry(
     {
@@ -68,9 +77,11 @@ CLAIMS = Registry(
 
 
 def register(claim: Claim) -> Claim:
-    """Add a claim to `CLAIMS`, from which `verify`, `find`, `projhead verify --list`, the reports and the documentation's table are made.
+    """Add a claim to `CLAIMS`.
 
-    A script that registers its own claim has it in `verify` and in `cli.main` of the same process.
+    `verify`, `find`, `projhead verify --list`, the reports and the documentation's table are
+    made from `CLAIMS`. A script that registers its own claim has it in `verify` and in
+    `cli.main` of the same process.
 
     **Raises:** `ValueError` if another claim has that name.
     """
@@ -78,29 +89,16 @@ def register(claim: Claim) -> Claim:
 
 
 def find(names: Sequence[str] = ()) -> list[Claim]:
-    """The claims of these names, all if none is given. Raises `ValueError` with the nearest name for one that is unknown."""
-    return CLAIMS.find(names)
+    """Claims of the given names, or all claims if none is given.
 
+    **Raises:** `ValueError`, with the nearest name, if a name is unknown.
 
-def verify(
-    *names: str,
-    seed: int = 0,
-    quick: bool = False,
-    workers: int | None = None,
-    progress: Callable[[ClaimResult], None] = lambda result: None,
-) -> list[ClaimResult]:
-    """Run the named claims, or all, each with its controls.
+    !!! example
 
-    A claim is verified if every verdict holds and every control is caught: `all(result.verified for result in verify())`.
+        ```pycon
+        >>> [claim.name for claim in pt.theorems.find(["layerwise-law", "min-norm"])]
+        ['layerwise-law', 'min-norm']
 
-    **Arguments:** `names`; `seed`: every draw follows from it; `quick`: fewer problems a claim, and all its controls;
-    `workers`: as in `check_all`; `progress`: called with each result as it comes.
-
-    **Raises:** `ValueError` for an unknown name, or fewer than one worker.
+        ```
     """
-    return check_all(find(names), seed, quick=quick, workers=workers, progress=progress)
-
-
-def search_all(*names: str, tries: int, seed: int = 0) -> list[SearchResult]:
-    """Search the named claims, or all, for counterexamples: `tries` random problems each, and as many that need no training."""
-    return [search_both(claim, tries, seed) for claim in find(names)]
+    return CLAIMS.find(names)

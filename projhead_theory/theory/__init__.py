@@ -1,4 +1,4 @@
-"""Closed forms, computed from the problem alone: nothing here may see a trained network."""
+"""Closed forms, computed from the problem alone: no function here sees a trained network."""
 
 from . import dynamics, regression
 from ._balancedness import discrete_imbalance, imbalance_bound, unbalanced_grams

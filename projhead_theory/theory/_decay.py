@@ -1,8 +1,9 @@
-r"""Weight decay on one feature: where the minimum moves, when it disappears, and what decay does to imbalance.
+r"""Weight decay on one feature: its minimum, its extinction, and the decay of imbalance.
 
 With the penalty $\frac\gamma2 \sum_l \|W_l\|_F^2$ feature $i$ minimises
-$E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$. In units of the weight without decay, $p = q^2 s^2 / c$, a
-stationary point has $(1 - p)\, p^{1 - 1/L} = m$ with $m = \frac{\gamma}{4c} (q^2 / c)^{1 - 1/L}$.
+$E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$. In units of the weight without decay,
+$p = q^2 s^2 / c$, a stationary point has $(1 - p)\, p^{1 - 1/L} = m$ with
+$m = \frac{\gamma}{4c} (q^2 / c)^{1 - 1/L}$.
 """
 
 from collections.abc import Sequence
@@ -17,22 +18,32 @@ from .. import _checks
 from ._scalar_flow import root, saturation
 from ._scalars import scalars
 
-# Enough at any depth, from the first guess on; the method has order three, at the double root too.
+# Enough iterations at any depth; the method has order three, at the double root too.
 STEPS = 10
 
 
 def decayed_energy(
     weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""What feature $i$ adds to the loss with its penalty, in a balanced network aligned with the features:
-    $E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$.
+    r"""Contribution of one feature to the loss and its penalty, in an aligned balanced network.
 
-    **Arguments:** `weight`: $s \ge 0$, end to end; `cross`: $c \ge 0$; `second`: $q \ge 0$, with $c = 0$ where it is zero;
-    `decay`: $\gamma \ge 0$; all broadcast against one another; `depth`: $L \ge 1$.
+    $$E(s) = -2 c s^2 + q^2 s^4 + \frac{\gamma L}{2} s^{2/L}$$
+
+    All arrays broadcast against one another.
+
+    **Arguments:**
+
+    - `weight`: the end-to-end weight $s \ge 0$.
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `decay`: the weight decay $\gamma \ge 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: weight-decay-minimiser (beyond the paper).
+    Theorem: weight-decay-minimiser.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second, weight=weight, decay=decay)
     return _energy(*numbers, depth)
@@ -41,65 +52,125 @@ def decayed_energy(
 def decayed_weight(
     cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""The local minimum of `decayed_energy` that weight decay leaves of $\sqrt c / q$: its largest stationary point.
+    r"""Local minimum of `decayed_energy` that continues $\sqrt c / q$ under decay.
 
-    $L = 1$: $\sqrt{\max(0, (c - \gamma/4) / q^2)}$. $L = 2$: the largest root of $q^2 s^3 - c s + \gamma/4 = 0$,
-    $2 \sqrt{c / (3 q^2)} \cos\!\big(\tfrac13 \arccos(-\gamma / \gamma_s)\big)$. Beyond, a root between the inflection and
-    $\sqrt c / q$. Zero once the decay exceeds $\gamma_s$, `decay_limit`. At depths above 1 it is not the global minimum for
-    decays between `extinction_decay` and $\gamma_s$. At $\gamma_s$ itself its derivative is infinite.
+    It is the largest stationary point.
 
-    **Arguments:** as in `decayed_energy`.
+    - $L = 1$: $\sqrt{\max(0, (c - \gamma/4) / q^2)}$.
+    - $L = 2$: the largest root of $q^2 s^3 - c s + \gamma/4 = 0$, which is
+      $2 \sqrt{c / (3 q^2)} \cos\!\big(\tfrac13 \arccos(-\gamma / \gamma_s)\big)$.
+    - $L > 2$: a root between the inflection and $\sqrt c / q$.
+
+    It is zero once the decay exceeds $\gamma_s$, `decay_limit`. At depths above 1 it is not the
+    global minimum for decays between `extinction_decay` and $\gamma_s$. At $\gamma_s$ its
+    derivative is infinite. All arrays broadcast against one another.
+
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `decay`: the weight decay $\gamma \ge 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: weight-decay-minimiser (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> decay = jnp.asarray([0.0, 1.0, 1.5, 2.0])
+        >>> np.round(pt.theory.decayed_weight(1.0, 1.0, decay, depth=2), 3)
+        Array([1.   , 0.838, 0.651, 0.   ], dtype=float64)
+        >>> round(float(pt.theory.decay_limit(1.0, 1.0, depth=2)), 3)
+        1.54
+
+        ```
+
+    Theorem: weight-decay-minimiser.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second, decay=decay)
     return _weight(*numbers, depth)
 
 
 def decay_limit(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
-    r"""The largest weight decay at which a local minimum away from zero exists,
-    $\gamma_s = \frac{4 L c}{2L - 1} \left( \frac{(L-1)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$: the spinodal.
+    r"""The largest weight decay at which a local minimum away from zero exists: the spinodal.
 
-    There it merges with the barrier, at $s^2 = \frac{L-1}{2L-1} \frac{c}{q^2}$. $4c$ at $L = 1$,
-    $8 c^{3/2} / (3 \sqrt 3\, q)$ at $L = 2$; zero for a feature without signal.
+    $$\gamma_s = \frac{4 L c}{2L - 1} \left( \frac{(L-1)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$$
 
-    **Arguments:** `cross`: $c \ge 0$; `second`: $q \ge 0$, with $c = 0$ where it is zero; `depth`: $L \ge 1$.
+    There the minimum merges with the barrier, at $s^2 = \frac{L-1}{2L-1} \frac{c}{q^2}$. It is
+    $4c$ at $L = 1$ and $8 c^{3/2} / (3 \sqrt 3\, q)$ at $L = 2$; zero for a feature without
+    signal.
+
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: weight-decay-minimiser (beyond the paper).
+    Theorem: weight-decay-minimiser.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second)
     return _decay_at(*numbers, depth, (depth - 1) / (2 * depth - 1))
 
 
 def extinction_decay(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
-    r"""The weight decay above which no weight at all is best,
-    $\gamma_c = \frac{4c}{2L-1} \left( \frac{(2L-2)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$.
+    r"""The weight decay above which the global minimum is at weight zero.
 
-    $4c$ at $L = 1$, where the weight gets there continuously; $2 (2c/3)^{3/2} / q$ at $L = 2$. It is $2^{1-1/L} / L$ of
-    `decay_limit`. In a balanced network the feature goes out in all layers at once.
+    $$\gamma_c = \frac{4c}{2L-1} \left( \frac{(2L-2)\, c}{(2L-1)\, q^2} \right)^{1 - 1/L}$$
 
-    **Arguments:** as in `decay_limit`.
+    It is $4c$ at $L = 1$, where the weight reaches zero continuously, and $2 (2c/3)^{3/2} / q$
+    at $L = 2$. Its ratio to `decay_limit` is $2^{1-1/L} / L$. In a balanced network the feature
+    becomes extinct in all layers at once.
+
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: feature-extinction (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> decay = pt.theory.extinction_decay(1.0, 1.0, depth=2)
+        >>> around = decay * jnp.asarray([0.99, 1.01])
+        >>> np.round(pt.theory.decay_minimiser(1.0, 1.0, around, depth=2), 3)
+        Array([0.819, 0.   ], dtype=float64)
+
+        ```
+
+    Theorem: feature-extinction.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second)
     return _decay_at(*numbers, depth, (2 * depth - 2) / (2 * depth - 1))
 
 
 def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[Array, "..."]:
-    r"""The weight from which the global minimum jumps to zero, $\sqrt{\frac{2L-2}{2L-1}} \frac{\sqrt c}{q}$; 0 at $L = 1$.
+    r"""The weight from which the global minimum jumps to zero as weight decay grows.
 
-    **Arguments:** as in `decay_limit`.
+    $$\sqrt{\frac{2L-2}{2L-1}} \frac{\sqrt c}{q}$$
+
+    It is zero at $L = 1$.
+
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: feature-extinction (beyond the paper).
+    Theorem: feature-extinction.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second)
     return ((2 * depth - 2) / (2 * depth - 1)) ** 0.5 * _final(*numbers)
@@ -108,15 +179,24 @@ def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[
 def decay_minimiser(
     cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""The weight at which `decayed_energy` is least: `decayed_weight` up to `extinction_decay`, zero beyond.
+    r"""The global minimiser of `decayed_energy`.
 
-    At `extinction_decay` itself, where zero is as good, the weight is that before the jump.
+    It is `decayed_weight` up to `extinction_decay` and zero beyond. At `extinction_decay`,
+    where zero has the same energy, it is the weight before the jump. All arrays broadcast
+    against one another.
 
-    **Arguments:** as in `decayed_energy`.
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `decay`: the weight decay $\gamma \ge 0$.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: weight-decay-minimiser, feature-extinction (beyond the paper).
+    Theorem: weight-decay-minimiser, feature-extinction.
+
+    Source: beyond the paper.
     """
     depth, numbers = scalars(depth, cross, second, decay=decay)
     return _best(*numbers, depth)
@@ -125,13 +205,32 @@ def decay_minimiser(
 def decayed_imbalance(
     imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike
 ) -> tuple[Float[Array, "..."], ...]:
-    r"""Imbalance after a time of gradient flow with weight decay, $D_l(t) = e^{-2\gamma t} D_l(0)$, for any loss of $f$.
+    r"""Imbalance after a time of gradient flow with weight decay, for any loss of $f$.
 
-    **Arguments:** `imbalance`: $D_1, \dots, D_{L-1}$ at the start; `decay`: $\gamma \ge 0$; `time`: $t \ge 0$.
+    $$D_l(t) = e^{-2\gamma t} D_l(0)$$
+
+    **Arguments:**
+
+    - `imbalance`: $D_1, \dots, D_{L-1}$ at the start.
+    - `decay`: the weight decay $\gamma \ge 0$.
+    - `time`: $t \ge 0$.
+
+    **Returns:** $D_1, \dots, D_{L-1}$ at time $t$.
 
     **Raises:** `ValueError` for a decay or time that is negative or infinite.
 
-    Theorem: weight-decay-balancing (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> later = pt.theory.decayed_imbalance([jnp.asarray([[1.0]])], decay=0.1, time=5.0)
+        >>> np.round(later[0], 3)
+        Array([[0.368]], dtype=float64)
+
+        ```
+
+    Theorem: weight-decay-balancing.
+
+    Source: beyond the paper; without decay, Arora, Cohen and Hazan (ICML 2018).
     """
     exponent = -2 * _checks.nonnegative("decay", decay) * _checks.nonnegative("time", time)
     return tuple(jnp.exp(exponent).astype(d.dtype) * d for d in imbalance)
@@ -148,7 +247,10 @@ def _energy(weight: Array, decay: Array, cross: Array, second: Array, depth: int
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _decay_at(cross: Array, second: Array, depth: int, p: float) -> Array:
-    r"""The decay that makes $p$ stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$; $4 c$ at depth 1, where $p$ is zero."""
+    r"""The decay at which $p$ is stationary, $4 c\, (1 - p)\, (p c / q^2)^{1 - 1/L}$.
+
+    At depth 1, where $p$ is zero, it is $4 c$.
+    """
     if depth == 1:
         return 4 * jnp.broadcast_arrays(cross, second)[0]
     square = p * saturation(cross, second) ** 2
@@ -174,7 +276,7 @@ def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
             there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0
         )
     limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
-    # The limit as given by `decay_limit` counts as within it, however both were rounded.
+    # A decay equal to `decay_limit` counts as within it, whatever the rounding of either.
     ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
     there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
     ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
@@ -185,10 +287,12 @@ def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _largest_root(ratio: Array, depth: int) -> Array:
-    r"""The largest $p$ with $h(p) = (1 - p)\, p^{1 - 1/L}$ equal to `ratio` times its maximum, at $p_s = (L-1)/(2L-1)$.
+    r"""The largest $p$ with $h(p) = (1 - p)\, p^{1 - 1/L}$ equal to `ratio` times its maximum.
 
-    $h$ is concave from there to 1, so the parabola through value, slope and curvature is a good model on all of it, also
-    where slope and residual vanish together and Newton's method would be slow. It is exact at the turning point.
+    The maximum is at $p_s = (L-1)/(2L-1)$, and $h$ is concave from there to 1. The parabola
+    through value, slope and curvature is therefore a good model on that interval, also where
+    slope and residual vanish together and Newton's method would be slow. It is exact at the
+    turning point.
     """
     least = (depth - 1) / (2 * depth - 1)
     peak, _, _ = _balance(jnp.full_like(ratio, least), depth)
@@ -197,7 +301,7 @@ def _largest_root(ratio: Array, depth: int) -> Array:
         h, slope, curvature = _balance(p, depth)
         residual = h - ratio * peak
         under = jnp.maximum(slope**2 - 2 * curvature * residual, 0)
-        # At the turning point itself slope and residual may both round to zero: there is nowhere to go.
+        # At the turning point slope and residual may both round to zero: no step is taken.
         divisor = jnp.sqrt(under) - slope
         return jnp.clip(
             p + jnp.where(divisor > 0, 2 * residual / jnp.where(divisor > 0, divisor, 1), 0),
@@ -217,7 +321,7 @@ def _largest_root_jvp(depth, primals, tangents):
 
 
 def _balance(p: Array, depth: int) -> tuple[Array, Array, Array]:
-    r"""$(1 - p)\, p^b$ with $b = 1 - 1/L$, its slope and its curvature."""
+    r"""Value, slope and curvature of $(1 - p)\, p^b$ with $b = 1 - 1/L$."""
     b = 1 - 1 / depth
     power = p / root(p, depth)
     return (

@@ -1,4 +1,4 @@
-r"""Which layer needs the fewest labels: the sample-complexity indicator, of given layers and as a function of depth."""
+"""The sample-complexity indicator of given layers and over depth, and the best layer."""
 
 from typing import Any
 
@@ -16,18 +16,35 @@ from ._exponentials import minimiser
 
 
 def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> Float[Array, "*L"]:
-    r"""The sample-complexity indicator of each layer, $\mathrm{SC}_l = \mathrm{tr}(M_l S')\; \beta^\top M_l^+ \beta$:
-    squared radius over squared margin of the separator of least norm on the representation $W_{l:1} x'$.
+    r"""The sample-complexity indicator of each layer.
 
-    Infinite where the target is lost: $\beta$ is not in the range of $M_l$, to rounding. It is at least
-    $\beta^\top S' \beta$, and free of the scale of $M_l$. If $S'$ is singular, only what the separator does on its range
-    $P$ counts, and the least norm is $\beta^\top (P M_l P)^+ \beta$.
+    $$\mathrm{SC}_l = \mathrm{tr}(M_l S')\; \beta^\top M_l^+ \beta$$
 
-    **Arguments:** `grams`: $M_1, \dots, M_L$, predicted or measured, symmetric positive semi-definite; `downstream`.
+    It is the squared radius over the squared margin of the separator of least norm on the
+    representation $W_{l:1} x'$. It is infinite where the target is lost: $\beta$ is not in the
+    range of $M_l$, to rounding. It is at least $\beta^\top S' \beta$, and does not depend on
+    the scale of $M_l$. If $S'$ is singular, with range projector $P$, only the action of the
+    separator on that range counts, and the least norm is $\beta^\top (P M_l P)^+ \beta$.
+
+    **Arguments:**
+
+    - `grams`: $M_1, \dots, M_L$, predicted or measured, symmetric positive semi-definite.
+    - `downstream`: the downstream task.
 
     **Raises:** `ValueError` if the dimensions differ.
 
-    Theorem: sample-complexity (paper section 3; a singular $S'$ is beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> grams = pt.theory.layerwise(problem.moments(), depth=2).grams
+        >>> task = pt.DownstreamProblem(pt.Features([1.0, 1.0]), pt.SignLabel(0))
+        >>> np.round(pt.theory.sample_complexity(grams, task.moments()), 3)
+        Array([3.404, 6.778], dtype=float64)
+
+        ```
+
+    Source: paper, section 3; a singular $S'$ is beyond the paper.
     """
     grams = _checks.floating("grams", grams)
     if grams.ndim < 2 or grams.shape[-2:] != downstream.second.shape:
@@ -48,7 +65,7 @@ def _complexities(grams: Array, downstream: Downstream) -> Array:
 
     def one(gram: Array) -> Array:
         least = inverse_quadratic(symmetric(matmul(matmul(p, gram), p)), seen)
-        # Nothing times infinity: a layer that shows nothing at all has lost the target.
+        # Avoids zero times infinity: a layer with zero Gram has lost the target.
         return jnp.where(
             jnp.isfinite(least),
             jnp.sum(gram * second) * jnp.where(jnp.isfinite(least), least, 1),
@@ -67,7 +84,8 @@ def inverse_quadratic(gram: Float[Array, "d d"], target: Float[Array, " d"]) -> 
 
 @inverse_quadratic.defjvp
 def _inverse_quadratic_jvp(primals, tangents):
-    # While the rank stays: twice the solution times what the target gains, less the quadratic form of what the Gram does.
+    # At constant rank: twice the solution times the tangent of the target, less the quadratic form
+    # of the tangent of the Gram.
     gram, target = primals
     moved, shifted = tangents
     value, solution = _solve(gram, target)
@@ -77,7 +95,10 @@ def _inverse_quadratic_jvp(primals, tangents):
 
 
 def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
-    r"""$\beta^\top M^- \beta$ and $M^- \beta$, scaled to unit diagonal first, which for $\beta$ in the range changes no value."""
+    r"""$\beta^\top M^- \beta$ and $M^- \beta$, scaled to unit diagonal first.
+
+    The scaling changes no value for $\beta$ in the range.
+    """
     d, eps = gram.shape[-1], jnp.finfo(gram.dtype).eps
     size = diagonal(gram)
     scale = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** -0.5, 1)
@@ -86,7 +107,8 @@ def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
     scaled = target * scale
     along = jnp.sum(vectors * scaled[:, None], axis=0)
     least = jnp.min(jnp.where(kept, values, jnp.inf))
-    # What the rounding of the vectors may put outside the range: that of the matrix, over the least eigenvalue kept.
+    # Bound on the part outside the range that rounding of the eigenvectors causes: rounding of the
+    # matrix over the least eigenvalue kept.
     slack = 8 * d * eps * values[-1] / jnp.where(jnp.isfinite(least), least, 1)
     lost = jnp.sum(jnp.where(kept, 0, along) ** 2) > slack**2 * jnp.sum(scaled**2)
     over = jnp.where(kept, along, 0) / jnp.where(kept, values, 1)
@@ -95,11 +117,28 @@ def _solve(gram: Array, target: Array) -> tuple[Array, Array]:
 
 
 class ComplexityCurve(eqx.Module):
-    r"""The indicator as a function of depth, $\mathrm{SC}(\tau) = \sum_e a_e e^{r_e \tau}$ with $\tau = l / L \in [0, 1]$.
+    r"""The sample-complexity indicator as a function of depth.
 
-    A sum of exponentials with positive amplitudes: convex, strictly unless every rate is zero, so there is exactly one
-    best real-valued layer. `amplitudes`, `rates`: `(k,)`; `lost`: whether the network does not keep the target, where
-    the indicator is infinite at every layer.
+    $$\mathrm{SC}(\tau) = \sum_e a_e e^{r_e \tau}, \qquad \tau = l / L \in [0, 1]$$
+
+    A sum of exponentials with positive amplitudes is convex, strictly unless every rate is
+    zero, so there is exactly one best real-valued layer.
+
+    - `amplitudes`, `rates`: $a_e$ and $r_e$, `(k,)`.
+    - `lost`: true if the network loses the target; the indicator is then infinite at every
+      layer.
+
+    !!! example
+
+        ```pycon
+        >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [0.5, 1.0, 1.0]
+        >>> curve = pt.theory.feature_complexity(weights, strength, target=1)
+        >>> np.round(curve.layers(4), 3)
+        Array([2.061, 2.   , 2.061, 2.25 ], dtype=float64)
+        >>> int(curve.best_layer(4)), round(float(curve.best), 3)
+        (2, 0.5)
+
+        ```
     """
 
     amplitudes: Float[Array, " k"]
@@ -107,32 +146,42 @@ class ComplexityCurve(eqx.Module):
     lost: Bool[Array, ""]
 
     def __call__(self, tau: ArrayLike) -> Float[Array, "..."]:
-        r"""$\mathrm{SC}(\tau)$, for a number or an array of numbers."""
+        r"""$\mathrm{SC}(\tau)$ at a number or an array of numbers."""
         return _value(self, jnp.asarray(tau, self.rates.dtype))
 
     @property
     def best(self) -> Float[Array, ""]:
-        r"""$\tau^\star$, the best layer as a share of the depth: 0 if all weights that count agree; NaN if the target is lost."""
+        r"""The best layer as a share of the depth, $\tau^\star$.
+
+        It is 0 if all weights that count agree, and NaN if the target is lost.
+        """
         return _best(self)
 
     @property
     def least(self) -> Float[Array, ""]:
-        r"""$\mathrm{SC}(\tau^\star)$, infinite if the target is lost."""
+        r"""The least indicator, $\mathrm{SC}(\tau^\star)$; infinite if the target is lost."""
         return self(jnp.where(self.lost, 0, _best(self)))
 
     def layers(self, depth: int) -> Float[Array, " L"]:
-        r"""$\mathrm{SC}(l / L)$ for $l = 1, \dots, L$."""
+        r"""The indicator of every layer, $\mathrm{SC}(l / L)$ for $l = 1, \dots, L$."""
         return self(
             jnp.arange(1, _checks.count("depth", depth) + 1, dtype=self.rates.dtype) / depth
         )
 
     def best_layer(self, depth: int) -> Int[Array, ""]:
-        r"""The best of the layers $1, \dots, L$, the lowest of those that are equally good; 0 if the target is lost."""
+        r"""The best of the layers $1, \dots, L$; 0 if the target is lost.
+
+        Of layers that are equally good it is the lowest.
+        """
         return jnp.where(self.lost, 0, 1 + jnp.argmin(self.layers(depth)))
 
     def margin(self, depth: int, head: int = 1) -> Float[Array, ""]:
-        r"""$\ln \mathrm{SC}(1) - \ln \mathrm{SC}(1 - h/L)$: positive where the representation before a head of $h$ layers is the
-        better one; NaN if the target is lost.
+        r"""Logarithm of the indicator after a head of $h$ layers over the indicator before it.
+
+        $$\ln \mathrm{SC}(1) - \ln \mathrm{SC}(1 - h/L)$$
+
+        It is positive where the representation before the head is better; NaN if the target is
+        lost.
         """
         depth, head = _checks.count("depth", depth), _checks.count("head", head)
         if head > depth:
@@ -140,7 +189,7 @@ class ComplexityCurve(eqx.Module):
         return _margin(self, jnp.asarray(head / depth, self.rates.dtype))
 
     def to_xarray(self, depth: int):
-        """The indicator of every layer, and the best one, as a labelled `xarray.Dataset`."""
+        """The indicator of every layer, and the best layer, as a labelled `xarray.Dataset`."""
         import xarray
 
         return xarray.Dataset(
@@ -171,23 +220,42 @@ def _best(curve: ComplexityCurve) -> Array:
 
 @jax.jit
 def _margin(curve: ComplexityCurve, share: Array) -> Array:
-    # Both share most of their digits where weights are nearly equal: the difference is taken term by term.
+    # Both share most digits where weights are nearly equal: take the difference term by term.
     before = curve.amplitudes * jnp.exp(curve.rates * (1 - share))
     more = jnp.sum(before * jnp.expm1(curve.rates * share)) / jnp.sum(before)
     return jnp.where(curve.lost, jnp.nan, jnp.log1p(more))
 
 
 def complexity_curve(gram: Float[Array, "d d"], downstream: Downstream) -> ComplexityCurve:
-    r"""The indicator over depth of a balanced network with end-to-end Gram $M$, whose layers are $M^{l/L}$.
+    r"""The indicator over depth of a balanced network with end-to-end Gram $M$.
 
-    With eigenvalues $\mu_k$ and eigenvectors $v_k$ of $M$: $\mathrm{SC}(\tau) = \sum_{k,m} (v_k^\top S' v_k) (v_m^\top \beta)^2
-    (\mu_k / \mu_m)^\tau$, over the range of $M$. Convex in $\tau$ for every $S'$ and every $\beta$.
+    Its layers have Grams $M^{l/L}$. With eigenvalues $\mu_k$ and eigenvectors $v_k$ of $M$,
+    over the range of $M$,
 
-    **Arguments:** `gram`: $M$, symmetric positive semi-definite; `downstream`, with $S'$ of full rank.
+    $$\mathrm{SC}(\tau) = \sum_{k,m} (v_k^\top S' v_k) (v_m^\top \beta)^2 (\mu_k / \mu_m)^\tau,$$
+
+    which is convex in $\tau$ for every $S'$ and every $\beta$.
+
+    **Arguments:**
+
+    - `gram`: $M$, symmetric positive semi-definite.
+    - `downstream`: the downstream task, with $S'$ of full rank.
 
     **Raises:** `ValueError` if the dimensions differ.
 
-    Theorem: optimal-layer (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> task = pt.DownstreamProblem(pt.Features([0.5, 1.0, 1.0]), pt.SignLabel(1))
+        >>> gram = jnp.diag(jnp.asarray([16.0, 4.0, 1.0]))
+        >>> int(pt.theory.complexity_curve(gram, task.moments()).best_layer(4))
+        2
+
+        ```
+
+    Theorem: optimal-layer.
+
+    Source: beyond the paper.
     """
     gram = _checks.floating("gram", gram)
     if gram.shape != downstream.second.shape:
@@ -212,20 +280,36 @@ def _curve(gram: Array, downstream: Downstream) -> ComplexityCurve:
 
 
 def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) -> ComplexityCurve:
-    r"""The indicator over depth in a feature model, with the sign of feature $j$ as the label:
-    $\mathrm{SC}(\tau) = \sum_i (w_i / w_j)^{2\tau} (\phi'_i / \phi'_j)^2$.
+    r"""The indicator over depth in a feature model, with the sign of feature $j$ as the label.
 
-    Best at the lowest layer if $w_j$ is the least weight, at the highest if it is the largest; otherwise where heavier and
-    lighter features balance, which may be at an end as well.
-    Features of weight zero are in no layer; if $w_j$ is zero the target is lost.
+    $$\mathrm{SC}(\tau) = \sum_i (w_i / w_j)^{2\tau} (\phi'_i / \phi'_j)^2$$
 
-    **Arguments:** `weights`: end to end, $w_i \ge 0$; `strength`: downstream, $\phi'_i \ge 0$, positive for the target;
-    `target`: $j$, from 0 to $d - 1$.
+    The lowest layer is best if $w_j$ is the least weight, the highest if it is the largest.
+    Otherwise the best layer is where heavier and lighter features balance, which may be at an
+    end as well. Features of weight zero are in no layer; if $w_j$ is zero the target is lost.
 
-    **Raises:** `ValueError` for weights or strengths that are negative or not finite, lengths that differ, or a target
-    out of range or of strength zero.
+    **Arguments:**
 
-    Theorem: sample-complexity (paper section 3), optimal-layer (beyond the paper).
+    - `weights`: end-to-end weights $w_i \ge 0$.
+    - `strength`: downstream strengths $\phi'_i \ge 0$, positive for the target.
+    - `target`: $j$, from 0 to $d - 1$.
+
+    **Raises:** `ValueError` for weights or strengths that are negative or not finite, lengths
+    that differ, or a target out of range or of strength zero.
+
+    !!! example
+
+        ```pycon
+        >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [0.5, 1.0, 1.0]
+        >>> curves = [pt.theory.feature_complexity(weights, strength, j) for j in range(3)]
+        >>> [round(float(curve.best), 3) for curve in curves]
+        [1.0, 0.5, 0.0]
+
+        ```
+
+    Theorem: optimal-layer.
+
+    Source: paper, section 3, for the indicator; the best layer is beyond the paper.
     """
     weights, strength = (
         _checks.nonnegative("weights", weights),
@@ -248,7 +332,7 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
 
 
 def target_index(target: Any, dim: int) -> int:
-    """The number of a feature, checked."""
+    """Feature number `target` as an integer, checked against `dim`."""
     j = _checks.count("target", target, 0)
     if j >= dim:
         raise _checks.bad("target", j, f"the number of a feature, from 0 to {dim - 1}")
@@ -267,12 +351,33 @@ def _feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve
 
 
 def feature_weights(moments: Moments, width: int | None = None) -> Float[Array, " d"]:
-    r"""End-to-end weights $w_i = \sqrt{c_i} / q_i$ of the `width` features of largest signal fraction $c_i / q_i$, zero for the
-    others, from moments that are diagonal: the closed form of `spectral`, feature by feature and for grids of problems.
+    r"""End-to-end weights $w_i = \sqrt{c_i} / q_i$ of a feature model, from diagonal moments.
 
-    NaN for features that tie at the cut. **Raises:** `ValueError` for a width below 1, or moments that are not diagonal.
+    The `width` features of largest signal fraction $c_i / q_i$ are kept; the others have weight
+    zero. It is the closed form of `spectral` feature by feature, also for grids of problems.
+    Features that tie at the cut get NaN.
 
-    Theorem: spectral-minimiser (paper section 3).
+    **Arguments:**
+
+    - `moments`: diagonal moments of the views.
+    - `width`: the number of features that are kept, $d$ if not given.
+
+    **Raises:** `ValueError` for a width below 1, or moments that are not diagonal.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> np.round(pt.theory.feature_weights(problem.moments()), 3)
+        Array([0.4  , 0.962], dtype=float64)
+        >>> np.round(pt.theory.feature_weights(problem.moments(), width=1), 3)
+        Array([0.   , 0.962], dtype=float64)
+
+        ```
+
+    Theorem: spectral-minimiser.
+
+    Source: paper, section 3.
     """
     cross, second = moments.cross, moments.second
     for name, matrix in (("cross", cross), ("second", second)):

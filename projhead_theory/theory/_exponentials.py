@@ -1,4 +1,7 @@
-r"""Sums of exponentials with positive amplitudes, $\sum_e a_e e^{r_e t}$: convex, so that there is one best $t$."""
+r"""Sums of exponentials with positive amplitudes, $\sum_e a_e e^{r_e t}$.
+
+They are convex, so that there is one best $t$.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +9,7 @@ from jaxtyping import Array, Float
 
 from .._bisect import bisect
 
-# Of the bracket, down to less than rounding.
+# Halvings of the bracket, down to less than rounding.
 HALVINGS = 64
 
 
@@ -19,18 +22,23 @@ def total(amplitudes: Float[Array, " k"], rates: Float[Array, " k"], t: Array) -
 def minimiser(
     amplitudes: Float[Array, " k"], rates: Float[Array, " k"], low: Array, high: Array
 ) -> Float[Array, ""]:
-    r"""The $t \in [\text{low}, \text{high}]$ at which $\sum_e a_e e^{r_e t}$ is least; the lower end if it is constant.
+    r"""The $t \in [\text{low}, \text{high}]$ at which $\sum_e a_e e^{r_e t}$ is least.
 
-    Where $P$ and $N$ are what growing and falling terms add to the slope, it is the root of $\ln P - \ln N$, whose own
-    slope is at least $s = \min_{r > 0} r + \min_{r < 0} |r|$: so it lies within $|\ln P - \ln N| / s$ of zero. If nothing
-    grows it is the upper end, which may be infinite. Differentiable by the implicit function theorem.
+    Let $P$ and $N$ be the contributions of growing and falling terms to the slope. The
+    minimiser is the root of $\ln P - \ln N$, whose own slope is at least
+    $s = \min_{r > 0} r + \min_{r < 0} |r|$, so it lies within $|\ln P - \ln N| / s$ of zero. If
+    nothing grows it is the upper end, which may be infinite; if the sum is constant, the lower
+    end. Differentiable by the implicit function theorem.
     """
     present = amplitudes > 0
     grows, falls = present & (rates > 0), present & (rates < 0)
     both = jnp.any(grows) & jnp.any(falls)
 
     def side(chosen: Array, sign: int) -> tuple[Array, Array]:
-        """Logarithms of what these terms add to the slope, and their rates; of a stand-in, if one side has no terms."""
+        """Logarithms of the contributions of these terms to the slope, and their rates.
+
+        If one side has no terms, both are placeholders.
+        """
         rate = jnp.where(chosen, jnp.abs(rates), 1)
         logarithms = jnp.where(
             chosen, jnp.log(jnp.where(chosen, amplitudes, 1)) + jnp.log(rate), -jnp.inf
@@ -44,7 +52,7 @@ def minimiser(
         return up - down
 
     slowest = sum(jnp.min(jnp.where(chosen, jnp.abs(rates), jnp.inf)) for chosen in (grows, falls))
-    # A little wider than the bound, which may be attained.
+    # Slightly wider than the bound, which may be attained.
     reach = jax.lax.stop_gradient(
         1.01 * jnp.abs(slope(jnp.zeros((), rates.dtype))) / jnp.where(both, slowest, 1) + 1e-3
     )

@@ -1,4 +1,4 @@
-"""How well a linear read-out of a layer does on each group of inputs, when layers are read with some noise."""
+"""Accuracy of a linear readout of each layer on each group of inputs, under readout noise."""
 
 from typing import Any
 
@@ -13,8 +13,11 @@ from ..problems import Groups
 
 
 class GroupAccuracy(eqx.Module):
-    r"""Accuracies in [0, 1], layer by layer: `groups` `(L, G)`; `average` `(L,)`, over groups by their probability; `worst` `(L,)`, over
-    those of positive probability.
+    """Accuracies in [0, 1], layer by layer.
+
+    - `groups` `(L, G)`: the accuracy on each group.
+    - `average` `(L,)`: the mean over groups, by their probability.
+    - `worst` `(L,)`: the least over groups of positive probability.
     """
 
     groups: Float[Array, "L G"]
@@ -25,24 +28,47 @@ class GroupAccuracy(eqx.Module):
 def group_accuracy(
     grams: Float[Array, "L d d"], fitted: Groups, tested: Groups, blur: Any = 0.1
 ) -> GroupAccuracy:
-    r"""Accuracy on each group of the best linear read-out of each layer, of which only the Gram matters.
+    r"""Accuracy on each group of the best linear readout of each layer, from the Grams alone.
 
-    A layer $r = W_{l:1} x$ is read as $r + \tau \zeta$ with Gaussian $\zeta$ and $\tau^2 = \text{blur}^2\, E\|r\|^2$. Least squares on the
-    labels $\pm 1$ of `fitted` is then ridge regression: with $M$ the layer's Gram, $S$ the second moment and $a = E[yx]$ of `fitted`,
+    A layer $r = W_{l:1} x$ is read as $r + \tau \zeta$ with Gaussian $\zeta$ and
+    $\tau^2 = \text{blur}^2\, E\|r\|^2$. Least squares on the labels $\pm 1$ of `fitted` is then
+    ridge regression. With $M$ the Gram of the layer, $S$ the second moment and $a = E[yx]$ of
+    `fitted`,
 
-    $$v = (M^{1/2} S M^{1/2} + \tau^2)^{-1} M^{1/2} a, \quad \beta = M^{1/2} v, \quad
-    \text{accuracy}_g = \Phi\Big(\frac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \mathrm{diag}(\sigma^2) \beta + \tau^2 \|v\|^2}}\Big).$$
+    $$v = (M^{1/2} S M^{1/2} + \tau^2)^{-1} M^{1/2} a, \quad \beta = M^{1/2} v,$$
 
-    Without noise, blur to 0, $\beta = S^{-1} a$ for every invertible $M$: all layers of full rank are then equivalent. And layers whose
-    Grams are multiples of one another, as those of rank one in a balanced network, are equivalent at any blur.
+    $$\text{accuracy}_g = \Phi\Big(\frac{y_g\, \beta^\top m_g}
+      {\sqrt{\beta^\top \mathrm{diag}(\sigma^2) \beta + \tau^2 \|v\|^2}}\Big).$$
 
-    **Arguments:** `grams`: of the layers; `fitted`: the inputs and two classes the read-out is fitted on; `tested`: those it is tested on;
-    `blur`: positive, the noise of each coordinate relative to the root mean square length of the layer. Nothing is centred, and there is
-    no intercept.
+    Without readout noise, blur to 0, $\beta = S^{-1} a$ for every invertible $M$, so all layers
+    of full rank are equivalent. Layers whose Grams are multiples of one another are equivalent
+    at any blur; layers of rank one in a balanced network are an example. Nothing is centred,
+    and there is no intercept.
 
-    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a blur that is not positive.
+    **Arguments:**
 
-    Theorem: shift, coarse-to-fine (beyond the paper).
+    - `grams`: the Grams of the layers, `(L, d, d)`.
+    - `fitted`: the inputs and two classes on which the readout is fitted.
+    - `tested`: the inputs and two classes on which it is tested.
+    - `blur`: the readout noise of each coordinate, positive, relative to the root mean square
+      length of the layer.
+
+    **Raises:** `ValueError` for dimensions that differ, other than two classes, or a blur that
+    is not positive.
+
+    !!! example
+
+        ```pycon
+        >>> subclasses = pt.Groups.signs([1.0, 1.0], 0.3, [0.0]).read(1)
+        >>> grams = jnp.stack([jnp.diag(jnp.asarray([1.0, w])) for w in (0.1, 0.01)])
+        >>> np.round(pt.theory.group_accuracy(grams, subclasses, subclasses, 0.3).average, 3)
+        Array([0.822, 0.624], dtype=float64)
+
+        ```
+
+    Theorem: shift, coarse-to-fine.
+
+    Source: paper, section 5, as an experiment; the closed form is beyond the paper.
     """
     noise = _checks.positive("blur", blur)
     for name, groups in (("fitted", fitted), ("tested", tested)):

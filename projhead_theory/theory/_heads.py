@@ -1,7 +1,8 @@
-r"""A fixed head $H = \mathrm{diag}(h)$ on a trained layer: what it leaves of the minimiser, and what the layer below it weights.
+r"""A fixed diagonal head $H = \mathrm{diag}(h)$ on a trained layer: minimisers and layer weights.
 
-$f = H W x$. The loss sees $W^\top H^2 W$ alone, so $W = H^{-1} Q \sqrt{M^\star}$ with $Q$ orthogonal and free. The least
-norm takes the largest weight to the largest row.
+The network is $f = H W x$. The loss depends on $W^\top H^2 W$ alone, so
+$W = H^{-1} Q \sqrt{M^\star}$ with $Q$ orthogonal and free. The least norm pairs the largest
+weight with the largest diagonal entry of the head.
 """
 
 import equinox as eqx
@@ -20,16 +21,35 @@ from ._spectral import SpectralMinimiser, complain, minimise
 def headed_minimiser(
     moments: Moments, rows: Float[Array, " p"], *, throw: bool = True
 ) -> SpectralMinimiser:
-    r"""The Gram *after* a fixed head at which the spectral contrastive loss is least, and that loss.
+    r"""Minimum of the spectral contrastive loss under a fixed head, and the Gram *after* that head.
 
-    An invertible head changes neither: they are those of `spectral` at width $p$. A head with rows of weight zero makes
-    those of a network of as many units as it has positive rows.
+    An invertible head changes neither: the result is `spectral` at width $p$. A head with zeros
+    on its diagonal gives the minimum of a network with as many units as the diagonal has
+    positive entries.
 
-    **Arguments:** `moments`; `rows`: $h \ge 0$, the diagonal of the head, not all zero; `throw`: as in `spectral`.
+    **Arguments:**
 
-    **Raises:** `ValueError` for other rows; `NonUniqueMinimiserError` if the minimiser is not unique.
+    - `moments`: the moments of the views.
+    - `rows`: $h \ge 0$, the diagonal of the head, not all zero.
+    - `throw`: as in `spectral`.
 
-    Theorem: head-equivalence (paper; singular heads beyond it).
+    **Raises:** `ValueError` for other diagonals; `NonUniqueMinimiserError` if the minimiser is
+    not unique.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> head = jnp.asarray([3.0, 0.0])
+        >>> np.round(pt.theory.headed_minimiser(problem.moments(), head).gram, 3)
+        Array([[0.   , 0.   ],
+               [0.   , 0.925]], dtype=float64)
+
+        ```
+
+    Theorem: head-equivalence.
+
+    Source: paper; singular heads are beyond the paper.
     """
     rows = _rows(rows)
     width = jnp.minimum(jnp.sum(rows > 0), moments.dim)
@@ -41,13 +61,21 @@ def headed_minimiser(
 
 
 class MatchedHead(eqx.Module):
-    r"""The encoder of least norm under a fixed head, among those of least loss: before the head, and of $m = \min(p, d)$ ranks.
+    r"""The encoder of least norm among the encoders of least loss under a fixed head.
 
-    `gram` `(d, d)`, of the layer before the head; `weights` `(k,)`, of the directions in that layer; `after` and `before`
-    `(m,)`, weights $w_{(i)}$ after and $w_{(i)} / h_{(i)}$ before the head, by rank; `modes` `(d, m)`, the eigenvectors of
-    $M^\star$ that have them; `rows` `(m,)`, the row of the head that carries each rank; `layer` `(p, d)`, such an encoder;
-    `squared_norm` of it; `loss`; `unique`, whether the Gram is determined: not if the width cuts through tied signal
-    fractions, or tied weights meet rows that differ.
+    There are $m = \min(p, d)$ ranks.
+
+    - `gram` `(d, d)`: the Gram of the layer before the head.
+    - `weights` `(k,)`: the weights of the directions in that layer.
+    - `after`, `before` `(m,)`: the weights $w_{(i)}$ after and $w_{(i)} / h_{(i)}$ before the
+      head, by rank.
+    - `modes` `(d, m)`: the eigenvectors of $M^\star$ with these weights.
+    - `rows` `(m,)`: the index of the diagonal entry of the head that carries each rank.
+    - `layer` `(p, d)`: an encoder of least norm.
+    - `squared_norm`: the squared Frobenius norm of `layer`.
+    - `loss`: the least loss.
+    - `unique`: true if the Gram is determined. It is not if the width cuts through tied signal
+      fractions, or tied weights meet different diagonal entries.
     """
 
     gram: Float[Array, "d d"]
@@ -89,18 +117,37 @@ def sorted_matching(
 ) -> MatchedHead:
     r"""The least-norm encoder under a fixed head: $\min \|W\|_F^2$ over $W^\top H^2 W = M^\star$.
 
-    With $w_{(i)}^2$ the eigenvalues of $M^\star$ and $h_{(i)}$ the rows, both descending: rank $i$ has weight
-    $w_{(i)} / h_{(i)}$ before the head, which for $h_i = \kappa^{-i}$ is $\kappa^i w_{(i)}$, and the norm is
-    $\sum_i w_{(i)}^2 / h_{(i)}^2$. It is the same Gram for an encoder of any depth, whose norm is then `least_norm` of
-    `layer`. Differentiable where `unique`.
+    Let $w_{(i)}^2$ be the eigenvalues of $M^\star$ and $h_{(i)}$ the diagonal of the head, both
+    descending. Rank $i$ has weight $w_{(i)} / h_{(i)}$ before the head, which for
+    $h_i = \kappa^{-i}$ is $\kappa^i w_{(i)}$, and the squared norm is
+    $\sum_i w_{(i)}^2 / h_{(i)}^2$. An encoder of any depth has the same Gram; its norm is then
+    `least_norm` of `layer`. Differentiable where `unique`.
 
-    **Arguments:** `moments`; `rows`: $h \ge 0$, the diagonal of the head, not all zero; `directions`: `(d, k)`, unit
-    directions whose weights are wanted, the coordinate axes if not given; `throw`: as in `spectral`.
+    **Arguments:**
 
-    **Raises:** `ValueError` for other rows; `NonUniqueMinimiserError` if the minimiser after the head is not unique. Tied
-    weights raise nothing: see `unique`.
+    - `moments`: the moments of the views.
+    - `rows`: $h \ge 0$, the diagonal of the head, not all zero.
+    - `directions`: unit directions `(d, k)` whose weights are returned, the coordinate axes if
+      not given.
+    - `throw`: as in `spectral`.
 
-    Theorem: sorted-matching (paper; least norm and any spectrum beyond it).
+    **Raises:** `ValueError` for other diagonals; `NonUniqueMinimiserError` if the minimiser
+    after the head is not unique. Tied weights do not raise; they show in `unique`.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> matched = pt.theory.sorted_matching(problem.moments(), jnp.asarray([1.0, 0.5]))
+        >>> np.round(jnp.stack([matched.after, matched.before]), 3)
+        Array([[0.962, 0.4  ],
+               [0.962, 0.8  ]], dtype=float64)
+
+        ```
+
+    Theorem: sorted-matching.
+
+    Source: paper, for $h_i = \kappa^{-i}$; least norm and any spectrum are beyond the paper.
     """
     rows = _rows(rows)
     minimiser = headed_minimiser(moments, rows, throw=throw)
@@ -113,7 +160,7 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
     m = min(p, d)
     order = jnp.argsort(-rows, stable=True)[:m]
     inverse = jnp.where(rows[order] > 0, 1 / jnp.where(rows[order] > 0, rows[order], 1), 0)
-    # Placed by number, in ascending order: XLA's simplifier aborts on the product of two reversed vectors.
+    # Scattered in ascending order: XLA's simplifier aborts on the product of two reversed vectors.
     gram = _rescaled(
         minimiser.gram,
         jnp.zeros(d, rows.dtype).at[d - 1 - jnp.arange(m)].set(inverse**2),
@@ -150,7 +197,10 @@ def _matched(minimiser: SpectralMinimiser, rows: Array, directions: Array | None
 def _rescaled(
     a: Float[Array, "d d"], factors: Float[Array, " d"], rank: Array
 ) -> Float[Array, "d d"]:
-    r"""$\sum g_i \lambda_i v_i v_i^\top$ over the `rank` largest eigenvalues, with the factors $g$ in their ascending order."""
+    r"""$\sum g_i \lambda_i v_i v_i^\top$ over the `rank` largest eigenvalues.
+
+    The factors $g$ follow the ascending order of the eigenvalues.
+    """
     values, v = jnp.linalg.eigh(a)
     kept = jnp.arange(values.size) >= values.size - rank
     return matmul(v * jnp.where(kept, values * factors, 0), v.T)
@@ -158,7 +208,7 @@ def _rescaled(
 
 @_rescaled.defjvp
 def _rescaled_jvp(primals, tangents):
-    # Divided differences, as for any function of the spectrum, but one that is another function for each rank.
+    # Divided differences, as for a function of the spectrum; here the function depends on the rank.
     a, factors, rank = primals
     moved, scaled = tangents[0], tangents[1]
     values, v = jnp.linalg.eigh(a)
@@ -177,14 +227,31 @@ def _rescaled_jvp(primals, tangents):
 
 
 def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Float[Array, " d"]:
-    r"""`sorted_matching` in a feature model: the weight $w_i / h_{(r_i)}$ of each feature before the head, $r_i$ its rank.
+    r"""Weights of features before a fixed head at `sorted_matching`, in a feature model.
 
-    **Arguments:** `weights`: $w \ge 0$, after the head, of at most as many features as there are positive rows, and zero
-    otherwise; among tied weights the first counts as the larger; `rows`: $h \ge 0$, the diagonal of the head.
+    They are $w_i / h_{(r_i)}$, with $r_i$ the rank of $w_i$.
 
-    **Raises:** `ValueError` for weights or rows out of range, or more weights than positive rows.
+    **Arguments:**
 
-    Theorem: sorted-matching (paper).
+    - `weights`: $w \ge 0$, after the head, positive for at most as many features as the
+      diagonal has positive entries. Among tied weights the first counts as the larger.
+    - `rows`: $h \ge 0$, the diagonal of the head.
+
+    **Raises:** `ValueError` for arguments out of range, or more positive weights than positive
+    diagonal entries.
+
+    !!! example
+
+        ```pycon
+        >>> weights, rows = jnp.asarray([1.0, 4.0]), jnp.asarray([1.0, 0.5])
+        >>> np.round(pt.theory.matched_weights(weights, rows), 3)
+        Array([2., 4.], dtype=float64)
+
+        ```
+
+    Theorem: sorted-matching.
+
+    Source: paper.
     """
     weights, rows = _vector("weights", weights), _rows(rows)
     carried, room = _checks.concrete(jnp.sum(weights > 0)), _checks.concrete(jnp.sum(rows > 0))
@@ -201,18 +268,27 @@ def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Fl
 def decayed_matching(
     cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"], decay: ArrayLike
 ) -> Float[Array, " d"]:
-    r"""Weights before the head at the minimum with weight decay, in a feature model with a positive row for each feature.
+    r"""Weights of features before a fixed head at the minimum with weight decay.
 
-    Row $h$ and the feature that it carries minimise $-2 c h^2 u^2 + q^2 h^4 u^4 + \frac\gamma2 u^2$ over the weight $u$ before
-    the head: $h^2 u^2 = (c - \gamma / (4 h^2))_+ / q^2$. Features are in the order of $w = \sqrt c / q$, as without decay, which
-    is best up to `matching_limit`. So $u^2$ is below that of `sorted_matching` by exactly $\gamma / (4 h^4 q^2)$, until it is zero.
+    Each feature has a positive diagonal entry $h$, and its weight $u$ before the head minimises
+    $-2 c h^2 u^2 + q^2 h^4 u^4 + \frac\gamma2 u^2$, so that
+    $h^2 u^2 = (c - \gamma / (4 h^2))_+ / q^2$. Features are in the order of $w = \sqrt c / q$,
+    as without decay, which is best up to `matching_limit`. Hence $u^2$ is below its value in
+    `sorted_matching` by exactly $\gamma / (4 h^4 q^2)$, until it is zero.
 
-    **Arguments:** `cross`: $c \ge 0$; `second`: $q \ge 0$, with $c = 0$ where it is zero; `rows`: $h \ge 0$, at least as many of
-    them positive as there are features; `decay`: $\gamma \ge 0$, one number.
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `rows`: $h \ge 0$, the diagonal of the head, with at least as many positive entries as
+      there are features.
+    - `decay`: the weight decay $\gamma \ge 0$, one number.
 
     **Raises:** `ValueError` for arguments out of range.
 
-    Theorem: sorted-matching (beyond the paper).
+    Theorem: sorted-matching.
+
+    Source: beyond the paper.
     """
     cross, second, rows, decay = _features(cross, second, rows, decay)
     return _decayed(cross, second, rows, decay)
@@ -221,24 +297,38 @@ def decayed_matching(
 def matching_limit(
     cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"]
 ) -> Float[Array, ""]:
-    r"""A weight decay up to which no other pairing of features with rows beats the sorted one, and no feature is extinct.
+    r"""A weight decay up to which the sorted pairing is best and no feature is extinct.
 
-    With $x_i = 1 / (4 h_i^2)$ row $i$ and feature $r$ have energy $-(c_r - \gamma x_i)^2 / q_r^2$. Exchanging neighbours $a, b$,
-    $w_a > w_b$, on two rows $x_i < x_j$ costs
-    $\gamma (x_j - x_i) \big(2 (w_a^2 - w_b^2) - \gamma (x_i + x_j)(q_a^{-2} - q_b^{-2})\big)$: positive for
-    $\gamma < 2 (w_a^2 - w_b^2) / \big((x_i + x_j)(q_a^{-2} - q_b^{-2})\big)$, and for any $\gamma$ if $q_a \ge q_b$. If no exchange of
-    neighbours pays, no pairing does. Zero if weights are tied where it matters.
+    With $x_i = 1 / (4 h_i^2)$, diagonal entry $i$ and feature $r$ have energy
+    $-(c_r - \gamma x_i)^2 / q_r^2$. Exchanging neighbours $a, b$, $w_a > w_b$, on two entries
+    $x_i < x_j$ costs
 
-    **Arguments:** as in `decayed_matching`. **Raises:** `ValueError` for arguments out of range.
+    $$\gamma (x_j - x_i) \big(2 (w_a^2 - w_b^2) - \gamma (x_i + x_j)(q_a^{-2} - q_b^{-2})\big).$$
 
-    Theorem: sorted-matching (beyond the paper).
+    The cost is positive for
+    $\gamma < 2 (w_a^2 - w_b^2) / \big((x_i + x_j)(q_a^{-2} - q_b^{-2})\big)$, and for any
+    $\gamma$ if $q_a \ge q_b$. If no exchange of neighbours lowers the energy, no pairing does.
+    The limit is zero if neighbours with $w_a = w_b$ have $q_a < q_b$.
+
+    **Arguments:**
+
+    - `cross`: $c \ge 0$.
+    - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
+    - `rows`: $h \ge 0$, the diagonal of the head, with at least as many positive entries as
+      there are features.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: sorted-matching.
+
+    Source: beyond the paper.
     """
     cross, second, rows, _ = _features(cross, second, rows, 0.0)
     return _limit(cross, second, rows)
 
 
 def _by_rank_rows(weights: Array, rows: Array) -> Array:
-    """The row that each weight gets; zero beyond the last."""
+    """The diagonal entry paired with each weight; zero beyond the last entry."""
     d = weights.size
     order = jnp.argsort(-weights, stable=True)
     falling = -jnp.sort(-rows)
@@ -280,7 +370,7 @@ def _limit(cross: Array, second: Array, rows: Array) -> Array:
     inverse = jnp.where(there, 1 / jnp.where(there, q, 1) ** 2, 0)
     ahead = inverse[:-1] - inverse[1:]
     matters = both & (ahead > 0)
-    # The two rows at which an exchange is cheapest are the last two that carry a feature.
+    # An exchange is cheapest on the last two diagonal entries that carry a feature.
     last = jnp.maximum(jnp.sum(there) - 1, 1) if w.size > 1 else 0
     pair = x[last] + x[last - 1] if w.size > 1 else x[0]
     cost = 2 * (w[:-1] ** 2 - w[1:] ** 2) / (pair * jnp.where(matters, ahead, 1))

@@ -1,4 +1,7 @@
-r"""The ratio $\kappa$ of a fixed head's rows: when it stands in for a trained head, and which one needs the fewest labels."""
+r"""The ratio $\kappa$ of a fixed head $h_i = \kappa^{-i}$.
+
+It may emulate a trained head, or be chosen to need the fewest labels.
+"""
 
 from typing import Any
 
@@ -15,26 +18,49 @@ from ._exponentials import minimiser, total
 
 
 def emulating_head(weights: Float[Array, " d"]) -> Float[Array, " d"]:
-    r"""Rows of the fixed head that stands in for the upper layer of a trained two-layer network: $h_{(i)} = \sqrt{w_{(i)}}$, descending.
+    r"""Diagonal of the fixed head that emulates the upper layer of a trained two-layer network.
 
-    Before it the least-norm encoder has weights $w_{(i)} / \sqrt{w_{(i)}} = \sqrt{w_{(i)}}$, those of the lower layer by the
-    layer-wise law, for any spectrum: in matrices, the Gram $\sqrt{M^\star}$.
+    It is $h_{(i)} = \sqrt{w_{(i)}}$, descending. Before it the least-norm encoder has weights
+    $w_{(i)} / \sqrt{w_{(i)}} = \sqrt{w_{(i)}}$, which by the layer-wise law are the weights of
+    the lower layer, for any spectrum. In matrices, its Gram is $\sqrt{M^\star}$.
 
-    **Arguments:** `weights`: $w \ge 0$, after the head, in any order; of a mixed problem, roots of the eigenvalues of $M^\star$.
+    **Arguments:**
+
+    - `weights`: $w \ge 0$, after the head, in any order. In a mixed problem they are the roots
+      of the eigenvalues of $M^\star$.
 
     **Raises:** `ValueError` for weights that are negative or not finite.
 
-    Theorem: kappa-emulation (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> weights = jnp.asarray([1.0, 4.0, 0.25])
+        >>> head = pt.theory.emulating_head(weights)
+        >>> np.round(head, 3)
+        Array([2. , 1. , 0.5], dtype=float64)
+        >>> np.round(pt.theory.matched_weights(weights, head), 3)
+        Array([1. , 2. , 0.5], dtype=float64)
+
+        ```
+
+    Theorem: kappa-emulation.
+
+    Source: beyond the paper.
     """
     weights = _vector("weights", _checks.nonnegative("weights", weights))
     return -jnp.sort(-jnp.where(weights > 0, jnp.sqrt(jnp.where(weights > 0, weights, 1)), 0))
 
 
 class Emulation(eqx.Module):
-    r"""How well rows $\kappa^{-i}$ stand in for a trained head: with weights $\kappa^i w_{(i)} = a_i \sqrt{w_{(i)}}$ before it.
+    r"""Fit of the fixed head $h_i = \kappa^{-i}$ to a trained head.
 
-    `kappa`, at which the $\ln a_i$ vary least; `factor`, the geometric mean of the $a_i$; `spread`, the largest $|a_i / \text{factor} - 1|$
-    or its inverse: zero exactly for weights that fall as $\kappa^{-2i}$, where the factor is $\sqrt{w_{(0)}}$.
+    The weights before the fixed head are $\kappa^i w_{(i)} = a_i \sqrt{w_{(i)}}$, and
+    $\sqrt{w_{(i)}}$ are the weights before the trained head.
+
+    - `kappa`: the ratio $\kappa$ at which the $\ln a_i$ vary least, or the given one.
+    - `factor`: the geometric mean $f$ of the $a_i$.
+    - `spread`: $\max_i \max(a_i / f, f / a_i) - 1$. It is zero exactly for weights that fall as
+      $\kappa^{-2i}$, where $f = \sqrt{w_{(0)}}$.
     """
 
     kappa: Float[Array, ""]
@@ -43,16 +69,33 @@ class Emulation(eqx.Module):
 
 
 def kappa_emulation(weights: Float[Array, " d"], kappa: ArrayLike | None = None) -> Emulation:
-    r"""The fixed head of rows $\kappa^{-i}$ in place of the upper layer of a trained two-layer network.
+    r"""A fixed head $h_i = \kappa^{-i}$ in place of the upper layer of a trained two-layer network.
 
-    $\ln a_i = i \ln\kappa + \frac12 \ln w_{(i)}$, so the best $\ln\kappa$ is half of the slope by which $-\ln w_{(i)}$ grows with
-    rank, by least squares: 1 for one feature, at least 1 always.
+    Since $\ln a_i = i \ln\kappa + \frac12 \ln w_{(i)}$, the best $\ln\kappa$ is half of the
+    least-squares slope of $-\ln w_{(i)}$ over the rank. The best ratio is at least 1, and 1 for
+    one feature.
 
-    **Arguments:** `weights`: $w > 0$, after the head, in any order; `kappa`: the ratio, the best one if not given.
+    **Arguments:**
+
+    - `weights`: $w > 0$, after the head, in any order.
+    - `kappa`: the ratio, the best one if not given.
+
+    **Returns:** an `Emulation`.
 
     **Raises:** `ValueError` for weights or a ratio that are not positive and finite.
 
-    Theorem: kappa-emulation (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> fit = pt.theory.kappa_emulation(jnp.asarray([4.0, 1.0, 0.25]))
+        >>> round(float(fit.kappa), 3), round(float(fit.spread), 3)
+        (2.0, 0.0)
+
+        ```
+
+    Theorem: kappa-emulation.
+
+    Source: beyond the paper, which proposes the fixed head as a controllable alternative.
     """
     weights = _vector("weights", _checks.positive("weights", weights))
     ratio = None if kappa is None else _checks.positive("kappa", kappa).astype(weights.dtype)
@@ -81,18 +124,27 @@ def _emulation(weights: Array, kappa: Array | None) -> Emulation:
 def head_complexity(
     kappa: ArrayLike, weights: Float[Array, " d"], strength: Any, target: Any
 ) -> Float[Array, "..."]:
-    r"""The sample-complexity indicator before a fixed head of rows $\kappa^{-i}$, at sorted matching, in a feature model:
-    $\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\phi'_i / \phi'_j)^2$, $r_i$ the rank of weight $i$ from 0.
+    r"""Sample-complexity indicator before a fixed head $h_i = \kappa^{-i}$, in a feature model.
 
-    At $\kappa = 1$ it is that after the head. Convex in $\ln\kappa$. Infinite if the target has weight zero. Of other heads and of
-    mixed problems: `sample_complexity` of `sorted_matching(...).gram`.
+    $$\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\phi'_i / \phi'_j)^2$$
 
-    **Arguments:** `kappa`: one number, or an array of them; `weights`: end to end, $w_i \ge 0$; `strength`: downstream,
-    $\phi'_i \ge 0$, positive for the target; `target`: $j$, from 0 to $d - 1$.
+    The encoder is at sorted matching, and $r_i$ is the rank of weight $i$, from 0. At
+    $\kappa = 1$ it is the indicator after the head. It is convex in $\ln\kappa$, and infinite
+    if the target has weight zero. For other heads and for mixed problems use
+    `sample_complexity` of `sorted_matching(...).gram`.
+
+    **Arguments:**
+
+    - `kappa`: one number, or an array of numbers.
+    - `weights`: end-to-end weights $w_i \ge 0$.
+    - `strength`: downstream strengths $\phi'_i \ge 0$, positive for the target.
+    - `target`: $j$, from 0 to $d - 1$.
 
     **Raises:** `ValueError` for arguments out of range, or tied weights, which have no ranks.
 
-    Theorem: best-kappa (beyond the paper).
+    Theorem: best-kappa.
+
+    Source: beyond the paper.
     """
     weights, strength, j = _downstream(weights, strength, target)
     return _complexity(_checks.positive("kappa", kappa).astype(weights.dtype), weights, strength, j)
@@ -108,16 +160,38 @@ def best_kappa(
 ) -> Float[Array, ""]:
     r"""The ratio $\kappa^\star \in [\text{low}, \text{high}]$ at which `head_complexity` is least.
 
-    The upper bound, infinite if not given, where every other feature that counts has a larger weight than the target: the more the head
-    falls, the better. The lower one, no head if not given, where none has. With one feature $m$ ranks above and one $n$ ranks
-    below, of terms $B$ and $A$ at $\kappa = 1$: $(m B / (n A))^{1 / (2 (m + n))}$. Differentiable in weights and strengths.
-    NaN if the target has weight zero.
+    - If every other feature that counts has a larger weight than the target, a steeper head is
+      always better, and the result is `high`, infinite if not given.
+    - If no such feature has a larger weight, the result is `low`; its default of 1 is no head.
+    - With one feature $m$ ranks above and one $n$ ranks below, of terms $B$ and $A$ at
+      $\kappa = 1$, it is $(m B / (n A))^{1 / (2 (m + n))}$.
 
-    **Arguments:** as in `head_complexity`; `low`, `high`: $0 < \text{low} \le \text{high}$.
+    It is differentiable in weights and strengths, and NaN if the target has weight zero.
+
+    **Arguments:**
+
+    - `weights`: end-to-end weights $w_i \ge 0$.
+    - `strength`: downstream strengths $\phi'_i \ge 0$, positive for the target.
+    - `target`: $j$, from 0 to $d - 1$.
+    - `low`, `high`: bounds with $0 < \text{low} \le \text{high}$.
 
     **Raises:** `ValueError` for arguments out of range, or tied weights, which have no ranks.
 
-    Theorem: best-kappa (beyond the paper).
+    !!! example
+
+        ```pycon
+        >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [1.0, 1.0, 1.0]
+        >>> round(float(pt.theory.best_kappa(weights, strength, target=1)), 3)
+        2.0
+        >>> kappas = jnp.asarray([1.0, 2.0, 3.0])
+        >>> np.round(pt.theory.head_complexity(kappas, weights, strength, target=1), 3)
+        Array([5.25 , 3.   , 3.694], dtype=float64)
+
+        ```
+
+    Theorem: best-kappa.
+
+    Source: beyond the paper.
     """
     weights, strength, j = _downstream(weights, strength, target)
     least, most = _checks.positive("low", low), _checks.floating("high", high)
@@ -128,7 +202,7 @@ def best_kappa(
 
 
 def _terms(weights: Array, strength: Array, j: Array) -> tuple[Array, Array]:
-    """Amplitudes, and rates in ln kappa."""
+    r"""Amplitudes of the indicator, and rates in $\ln \kappa$."""
     ranks = jnp.argsort(jnp.argsort(-weights, stable=True), stable=True)
     there = weights[j] > 0
     ratio = weights / jnp.where(there, weights[j], 1) * strength / strength[j]

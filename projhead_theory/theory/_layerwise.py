@@ -1,4 +1,4 @@
-"""The layer-wise law: what each layer of a balanced network weights."""
+"""The layer-wise law: feature weights and Grams of every layer of a balanced linear network."""
 
 import equinox as eqx
 import jax
@@ -13,12 +13,16 @@ from ._spectral import SpectralMinimiser, spectral
 
 
 class LayerPrediction(eqx.Module):
-    r"""Closed forms of every layer of a balanced linear network.
+    """Closed forms of every layer of a balanced linear network.
 
-    - `grams` `(L, d, d)`: $M_l = M_L^{l/L}$; `weights` `(L, k)`: of the directions; `loss`.
-    - `rounding` `(L,)`: the error that the dtype leaves in each Gram, relative in Frobenius norm.
-    - `minimiser`: how the last layer was found; `moments`, `directions` and `width`, the smallest width of the network, at most $d$: the
-      problem it was computed from.
+    - `grams` `(L, d, d)`: $M_l = M_L^{l/L}$.
+    - `weights` `(L, k)`: the weights of the directions.
+    - `loss`: the minimum of the loss.
+    - `rounding` `(L,)`: the rounding error of each Gram in its dtype, relative in Frobenius
+      norm.
+    - `minimiser`: the minimiser that gives the last layer.
+    - `moments`, `directions`, `width`: the problem from which it was computed. `width` is the
+      smallest width of the network, at most $d$.
     """
 
     grams: Float[Array, "L d d"]
@@ -59,18 +63,42 @@ def layerwise(
     directions: Float[Array, "d k"] | None = None,
     throw: bool = True,
 ) -> LayerPrediction:
-    r"""Layer-wise weights of a balanced deep linear network at the minimum of the spectral contrastive loss.
+    r"""Layer-wise weights of a balanced deep linear network at the minimum of the spectral loss.
 
-    $M_l = (M^\star)^{l/L}$, so that in a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
-    $w_i = \sqrt{c_i} / q_i$, and the spread of weights is raised to the power $l/L$: lower layers are less specialised.
+    $$M_l = (M^\star)^{l/L}$$
 
-    **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: the smallest width of the network, $d$ if not given;
-    `directions`: `(d, k)`, the unit directions whose weights are wanted, the coordinate axes if not given; `throw`: as
-    in `spectral`.
+    In a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
+    $w_i = \sqrt{c_i} / q_i$. The spread of weights is raised to the power $l/L$: lower layers
+    are less specialised. The loss is the spectral contrastive loss.
 
-    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
+    **Arguments:**
 
-    Theorem: spectral-minimiser, layerwise-law, progressive-weighting (paper section 3).
+    - `moments`: the moments of the views.
+    - `depth`: the number of layers $L \ge 1$.
+    - `width`: the smallest width of the network, $d$ if not given.
+    - `directions`: unit directions `(d, k)` whose weights are returned, the coordinate axes if
+      not given.
+    - `throw`: as in `spectral`.
+
+    **Returns:** a `LayerPrediction` with `weights` `(L, k)` and `grams` `(L, d, d)`.
+
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the
+    width cuts through a tie.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> np.round(pt.theory.layerwise(problem.moments(), depth=2).weights, 3)
+        Array([[0.632, 0.981],
+               [0.4  , 0.962]], dtype=float64)
+
+        ```
+
+    Theorem: spectral-minimiser, layerwise-law, progressive-weighting.
+
+    Source: paper, section 3, for depth 2; any depth, any width and non-commuting moments are
+    beyond the paper.
     """
     depth = _checks.count("depth", depth)
     minimiser = spectral(moments, width, throw=throw)
@@ -85,7 +113,7 @@ def layerwise(
 def _layers(
     minimiser: SpectralMinimiser, depth: int, directions: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Grams, weights and rounding of all layers: the same program at every width."""
+    """Grams, weights and rounding of all layers, with one compiled program for every width."""
     levels = jnp.arange(1, depth + 1, dtype=minimiser.gram.dtype) / depth
     powers = jax.vmap(lambda t: psd_power(minimiser.gram, t, minimiser.kept))(levels[:-1])
     grams = jnp.concatenate([powers, minimiser.gram[None]])
@@ -97,7 +125,7 @@ def _layers(
     # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
     weights = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
     last, eps = jax.lax.stop_gradient(minimiser.gram), jnp.finfo(grams.dtype).eps
-    # Where nothing mixes, a power multiplies the rounding of its exponent by the logarithm of the weight.
+    # In a diagonal Gram a power multiplies the rounding of its exponent by the log of the weight.
     size = diagonal(last)
     apart = minimiser.rounding + 8 * eps * jnp.max(jnp.abs(jnp.log(jnp.where(size > 0, size, 1))))
     mixed = power_rounding(grams, minimiser.kept, minimiser.rounding) + 8 * depth * eps

@@ -1,4 +1,7 @@
-r"""How many samples the separator of largest margin really needs: its error when samples and features are both many."""
+"""Error and number of samples of the max-margin separator, in high dimension.
+
+The number of samples and the number of features grow together.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,38 +19,62 @@ from .._spectra import eigh, matmul, psd_power, symmetric
 from ..problems import Downstream
 
 STEPS = 60
-"""Of bisection: from a bracket of 80 down to less than rounding."""
+"""Steps of bisection: from a bracket of 80 down to less than rounding."""
 
 
 def margin_samples(
     grams: Float[Array, "*L d d"], downstream: Downstream, error: Any
 ) -> Float[Array, "*L"]:
-    r"""How many samples the separator of largest margin (without intercept) needs at each layer for a given error.
+    r"""Number of samples that the max-margin separator needs at each layer for a given error.
 
-    The label is a feature $y = \beta^\top x' = \pm 1$, independent of what is left of $x'$. At a layer of Gram $M$ the
-    mean of $y$ times the representation is $\nu = M^{1/2} S' \beta$ and the rest has covariance
-    $\Sigma = M^{1/2} (S' - S' \beta \beta^\top S') M^{1/2}$, of eigenvalues $s_i$ and with $\nu_i$ the mean along them. With
+    The separator has no intercept. The label is a feature $y = \beta^\top x' = \pm 1$,
+    independent of the rest of $x'$. At a layer of Gram $M$ the mean of $y$ times the
+    representation is $\nu = M^{1/2} S' \beta$. The rest has covariance
+    $\Sigma = M^{1/2} (S' - S' \beta \beta^\top S') M^{1/2}$, with eigenvalues $s_i$, and
+    $\nu_i$ is the mean along its eigenvectors. With
 
-    $$D_1 = \sum_i \frac{\kappa s_i}{1 + \kappa s_i}, \quad D_2 = \sum_i \Big( \frac{\kappa s_i}{1 + \kappa s_i} \Big)^2, \quad
+    $$D_1 = \sum_i \frac{\kappa s_i}{1 + \kappa s_i}, \quad
+    D_2 = \sum_i \Big( \frac{\kappa s_i}{1 + \kappa s_i} \Big)^2, \quad
     h(x) = x + \frac{\varphi(x)}{\Phi(x)},$$
 
     the error is $\Phi(-z)$ from $n$ samples, where
 
-    $$z = \kappa\, h(x) \sum_i \frac{\nu_i^2}{1 + \kappa s_i}, \qquad n = \frac{D_1}{\Phi(x)}, \qquad
-    1 = \kappa^2 h(x)^2 \sum_i \frac{\nu_i^2 s_i}{(1 + \kappa s_i)^2} + (1 + x\, h(x)) \frac{D_2}{D_1},$$
+    $$z = \kappa\, h(x) \sum_i \frac{\nu_i^2}{1 + \kappa s_i}, \qquad n = \frac{D_1}{\Phi(x)},
+    \qquad 1 = \kappa^2 h(x)^2 \sum_i \frac{\nu_i^2 s_i}{(1 + \kappa s_i)^2}
+      + (1 + x\, h(x)) \frac{D_2}{D_1}.$$
 
-    exactly as $n$ and the number of features grow together, for Gaussian nuisance features; $\Phi(x)$ is the share of
-    samples on the margin. With many more nuisance features than samples $n = z^2 \sum_i s_i^2 / \|\nu\|^4$; in a feature
-    model never more than twice the number of nuisance features.
+    This is exact as $n$ and the number of features grow together, for Gaussian nuisance
+    features. $\Phi(x)$ is the share of samples on the margin. With many more nuisance features
+    than samples $n = z^2 \sum_i s_i^2 / \|\nu\|^4$. In a feature model $n$ is never more than
+    twice the number of nuisance features.
 
-    **Arguments:** `grams`: $M_1, \dots, M_L$; `downstream`: with a target of variance 1; `error`: between 0 and 1/2.
+    **Arguments:**
 
-    **Returns:** numbers of samples, not rounded; 0 where there is nothing but the label, infinite where the error is
-    never reached.
+    - `grams`: the Grams of the layers, $M_1, \dots, M_L$.
+    - `downstream`: the downstream task, with a target of variance 1.
+    - `error`: the error, between 0 and 1/2.
 
-    **Raises:** `ValueError` if the dimensions differ, the error is out of range, or $\beta^\top S' \beta \ne 1$.
+    **Returns:** numbers of samples, not rounded; 0 where there is nothing but the label,
+    infinite where the error is never reached.
 
-    Theorem: margin-samples (beyond the paper).
+    **Raises:** `ValueError` if the dimensions differ, the error is out of range, or
+    $\beta^\top S' \beta \ne 1$.
+
+    !!! example
+
+        ```pycon
+        >>> task = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.SignLabel(0)).moments()
+        >>> weights = jnp.ones(20).at[0].set(0.5)
+        >>> grams = jnp.stack([jnp.diag(weights), jnp.diag(weights**2)])
+        >>> np.round(pt.theory.margin_samples(grams, task, error=0.05), 1)
+        Array([24., 30.], dtype=float64)
+
+        ```
+
+    Theorem: measured-sample-complexity.
+
+    Source: beyond the paper; the method is due to Montanari et al. (arXiv 1911.01544) and Deng
+    et al. (arXiv 1911.05822).
     """
     grams = _grams(grams, downstream)
     wanted = _checks.floating("error", error)
@@ -58,10 +85,22 @@ def margin_samples(
 def margin_error(
     grams: Float[Array, "*L d d"], downstream: Downstream, samples: Any
 ) -> Float[Array, "*L"]:
-    r"""The error of the separator of largest margin at each layer from a given number of samples: `margin_samples` the
-    other way round. It is 0 from twice as many samples as nuisance features on, in a feature model.
+    """Error of the max-margin separator at each layer from a given number of samples.
 
-    **Raises:** `ValueError` as `margin_samples`, or for a number of samples that is not positive.
+    It is the inverse function of `margin_samples`. In a feature model it is 0 from twice as
+    many samples as nuisance features on.
+
+    **Arguments:**
+
+    - `grams`, `downstream`: as in `margin_samples`.
+    - `samples`: the number of samples, positive.
+
+    **Raises:** `ValueError` as `margin_samples`, or for a number of samples that is not
+    positive.
+
+    Theorem: measured-sample-complexity.
+
+    Source: beyond the paper.
     """
     grams = _grams(grams, downstream)
     return _errors(grams, downstream, _checks.positive("samples", samples).astype(grams.dtype))
@@ -88,7 +127,11 @@ def _grams(grams: Any, downstream: Downstream) -> Array:
 
 
 class _Sums(NamedTuple):
-    r"""$D_1$, $D_2$, $\sum \nu_i^2 / (1 + \kappa s_i)$ and $\sum \nu_i^2 s_i / (1 + \kappa s_i)^2$."""
+    r"""The sums over eigenvalues in the equations of `margin_samples`.
+
+    They are $D_1$, $D_2$, $\sum \nu_i^2 / (1 + \kappa s_i)$ and
+    $\sum \nu_i^2 s_i / (1 + \kappa s_i)^2$.
+    """
 
     first: Array
     second: Array
@@ -110,7 +153,10 @@ class _Spectrum(NamedTuple):
 
 
 class _Layer(NamedTuple):
-    r"""Covariance $\Sigma$ of the nuisance, largest eigenvalue 1, and the mean $\nu$: of which the sums are smooth, at ties too."""
+    r"""Covariance $\Sigma$ of the nuisance, largest eigenvalue 1, and the mean $\nu$.
+
+    The sums are smooth functions of them, at ties too.
+    """
 
     covariance: Array
     mean: Array
@@ -128,7 +174,7 @@ class _Layer(NamedTuple):
 
 
 def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
-    """A layer, and its spectrum without derivatives, by which roots are looked for."""
+    """A layer, and its spectrum without derivatives, on which roots are searched."""
     d = gram.shape[-1]
     second, target = downstream.second.astype(gram.dtype), downstream.target.astype(gram.dtype)
     root = psd_power(gram, 0.5, d)
@@ -138,7 +184,7 @@ def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
     values, basis, _ = jax.lax.stop_gradient(eigh(rest))
     size = jax.lax.stop_gradient(jnp.trace(gram) * jnp.max(jnp.abs(second)))
     kept = values > 16 * d * jnp.finfo(gram.dtype).eps * size
-    # The unit of the layer does not matter, and may count as a constant.
+    # The result does not depend on the unit of the layer, which is therefore held constant.
     unit = jnp.where(jnp.any(kept), values[-1], jnp.where(size > 0, size, 1))
     along = matmul(basis.T, jax.lax.stop_gradient(mean)[:, None])[:, 0]
     return _Layer(rest / unit, mean / jnp.sqrt(unit)), _Spectrum(
@@ -151,13 +197,13 @@ def _inverse_mills(x: Array) -> Array:
 
 
 def _excess(x: Array, kappa: Array, sums: _Sums) -> Array:
-    """By how much the third equation is exceeded at $x$: it rises."""
+    """Excess of the third equation over 1 at $x$, a rising function."""
     h = x + _inverse_mills(x)
     return (kappa * h) ** 2 * sums.across + (1 + x * h) * sums.second / sums.first - 1
 
 
 def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
-    """Numbers of samples $n$ and the quantile $z$ of the error, both rising with $\\kappa$."""
+    r"""Numbers of samples $n$ and the quantile $z$ of the error, both rising with $\kappa$."""
     kappa = jnp.exp(log_kappa)
     sums = layer.sums(kappa)
     known = jax.lax.stop_gradient(sums)
@@ -169,7 +215,10 @@ def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
 def _solve(
     spectrum: _Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None
 ) -> tuple[Array, Array, Array]:
-    """Samples and quantile where a function of both passes zero, and whether it does; with the derivatives of the layer."""
+    """Samples and quantile at the root of a function of both, and existence of the root.
+
+    Samples and quantile carry the derivatives of the layer.
+    """
     end, smooth = jnp.asarray(40, spectrum.spread.dtype), spectrum if layer is None else layer
     log_kappa = bisect(
         lambda k: missed(*_state(smooth, k)),
@@ -182,7 +231,10 @@ def _solve(
 
 
 def _with_nuisance(layer: _Layer, spectrum: _Spectrum) -> tuple[_Layer, _Spectrum]:
-    """The same; or, if there is no nuisance, one that has some, so that nothing is divided by zero."""
+    """Replace a layer without nuisance by a placeholder that has some.
+
+    It avoids a division by zero; other layers are unchanged.
+    """
     some = jnp.any(spectrum.spread > 0)
     other = _Layer(jnp.eye(layer.mean.size, dtype=layer.mean.dtype), jnp.ones_like(layer.mean))
     fill = lambda own, innocent: jax.tree.map(lambda a, b: jnp.where(some, a, b), own, innocent)

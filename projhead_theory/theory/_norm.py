@@ -1,4 +1,4 @@
-r"""The least sum of squared norms of the layers that multiply to a given matrix."""
+"""Least sum of squared layer norms over the factorisations of a matrix."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,14 +13,29 @@ from .._spectra import matmul
 
 
 def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
-    r"""$\min \sum_l \|W_l\|_F^2$ over $W_L \cdots W_1 = W$ with inner widths of at least the rank:
-    $L \sum_i s_i(W)^{2/L}$, attained exactly by balanced factorisations.
+    r"""Least sum of squared norms of layers that multiply to a matrix.
 
-    Singular values that rounding cannot tell from zero count as zero: a root would make much of them.
+    $$\min_{W_L \cdots W_1 = W} \sum_l \|W_l\|_F^2 = L \sum_i s_i(W)^{2/L}$$
 
-    **Arguments:** `matrix`: $W$; `depth`: $L \ge 1$.
+    The inner widths are at least the rank of $W$. Balanced factorisations, and no others,
+    attain the minimum. Singular values that rounding cannot tell from zero count as zero,
+    because the root would enlarge them.
+
+    **Arguments:**
+
+    - `matrix`: the product $W$, `(p, d)`.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for a depth below 1.
+
+    !!! example
+
+        ```pycon
+        >>> matrix = jnp.diag(jnp.asarray([4.0, 1.0]))
+        >>> round(float(pt.theory.least_norm(matrix, depth=2)), 3)
+        10.0
+
+        ```
 
     Theorem: min-norm (paper section 3, for depth 2; Shang et al. 2016).
     """
@@ -30,17 +45,34 @@ def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
 def least_norm_factors(
     matrix: Float[Array, "p d"], depth: int, widths: Sequence[int] | None = None
 ) -> tuple[Float[Array, "..."], ...]:
-    r"""Layers $W_1, \dots, W_L$ that multiply to `matrix` with the least sum of squared norms: a balanced factorisation.
+    r"""Balanced factorisation of a matrix into layers, with the least sum of squared norms.
 
-    With $W = U \Sigma V^\top$: $W_1 = \Sigma^{1/L} V^\top$, $W_L = U \Sigma^{1/L}$, $\Sigma^{1/L}$ between, each padded with
-    zeros to its widths. Every other least factorisation differs by orthogonal maps between the layers.
+    With $W = U \Sigma V^\top$, the first layer is $W_1 = \Sigma^{1/L} V^\top$, the last is
+    $W_L = U \Sigma^{1/L}$, and every layer between is $\Sigma^{1/L}$, each padded with zeros to
+    its widths. Every other least factorisation differs by orthogonal maps between the layers.
 
-    **Arguments:** `matrix`: $W$, `(p, d)`; `depth`: $L \ge 1$; `widths`: the inner widths $p_1, \dots, p_{L-1}$, each at least
-    the rank of $W$; `min(p, d)` if not given.
+    **Arguments:**
+
+    - `matrix`: the product $W$, `(p, d)`.
+    - `depth`: the number of layers $L \ge 1$.
+    - `widths`: the inner widths $p_1, \dots, p_{L-1}$, each at least the rank of $W$; by
+      default all are `min(p, d)`.
 
     **Returns:** the layers, $W_l$ of shape `(p_l, p_{l-1})` with $p_0 = d$ and $p_L = p$.
 
-    **Raises:** `ValueError` for a depth below 1, the wrong number of widths, or a width below the rank.
+    **Raises:** `ValueError` for a depth below 1, the wrong number of widths, or a width below
+    the rank.
+
+    !!! example
+
+        ```pycon
+        >>> first, last = pt.theory.least_norm_factors(jnp.asarray([[3.0, 4.0]]), depth=2)
+        >>> np.round(last @ first, 3)
+        Array([[3., 4.]], dtype=float64)
+        >>> round(float(jnp.sum(first**2) + jnp.sum(last**2)), 3)
+        10.0
+
+        ```
 
     Theorem: min-norm (paper section 3, for depth 2; Shang et al. 2016).
     """

@@ -1,4 +1,4 @@
-"""Phase diagrams: over two knobs, whether the representation before or after the projection head is the better one."""
+"""Phase diagrams of the better representation, before or after the projection head."""
 
 from typing import Any
 
@@ -18,9 +18,12 @@ _LARGEST = {"flip": 0.5, "mask": 1.0}
 
 
 class Knob(eqx.Module):
-    """One number of a feature model: `name`, one of `KNOBS`, of feature number `feature`.
+    """One number of a feature model that a phase diagram varies.
 
-    **Raises:** `ValueError` for another name, or a negative number.
+    - `name`: one of `KNOBS`.
+    - `feature`: the index of the feature, from 0.
+
+    **Raises:** `ValueError` for another name, or a negative index.
     """
 
     name: str = eqx.field(static=True)
@@ -36,7 +39,7 @@ class Knob(eqx.Module):
         return f"{self.name} of feature {self.feature}"
 
     def check(self, values: Array) -> None:
-        """Raises `ValueError` for values that this number cannot have."""
+        """Raise `ValueError` for values out of the range of this number."""
         if self.name in ("strength", "downstream"):
             _checks.positive(self.name, values)
             return
@@ -47,15 +50,24 @@ class Knob(eqx.Module):
 
 
 class FeaturePlane(eqx.Module):
-    r"""A feature model in which two numbers are free: a function of both that gives the `ComplexityCurve` of its target.
+    r"""Feature model with two free numbers, mapped to the `ComplexityCurve` of its target.
 
-    Sign flips, then masks, then additive noise; the label is the sign of feature `target`.
+    The augmentation flips signs, then masks, then adds noise. The label is the sign of feature
+    `target`.
 
-    **Arguments:** `x`, `y`: the knobs; `target`: $j$; `strength`: $\phi$, `(d,)`; `noise`, `flip`, `mask`: `(d,)`, zeros if
-    not given; `downstream`: strengths $\phi'$; if not given they are those of training, also where a knob turns these;
-    `width`: the smallest width of the network, $d$ if not given.
+    **Arguments:**
 
-    **Raises:** `ValueError` for numbers out of range, lengths that differ, features that do not exist, or one knob twice.
+    - `x`, `y`: the two free numbers.
+    - `target`: the index $j$ of the target feature.
+    - `strength`: training strengths $\phi$, `(d,)`.
+    - `noise`, `flip`, `mask`: scales and probabilities of the augmentation, `(d,)`, zero by
+      default.
+    - `downstream`: strengths $\phi'$, `(d,)`. By default they equal the training strengths, and
+      follow a free `strength` unless the other free number is `downstream`.
+    - `width`: the smallest width of the network, $d$ by default.
+
+    **Raises:** `ValueError` for numbers out of range, lengths that differ, features that do not
+    exist, or `x` equal to `y`.
     """
 
     x: Knob
@@ -115,14 +127,14 @@ class FeaturePlane(eqx.Module):
         self.x, self.y, self.width = x, y, width
 
     def problem(self, x: Array, y: Array) -> ContrastiveProblem:
-        """The contrastive problem at one point of the plane."""
+        """Contrastive problem at one point of the plane."""
         strength, noise, flip, mask, _ = self._values(x, y)
         return ContrastiveProblem(
             Features(strength), Compose(SignFlip(flip), Mask(mask), AdditiveNoise(noise))
         )
 
     def downstream_strength(self, x: Array, y: Array) -> Float[Array, " d"]:
-        r"""$\phi'$ at one point of the plane."""
+        r"""Downstream strengths $\phi'$ at one point of the plane."""
         return self._values(x, y)[-1]
 
     def _values(self, x: Array, y: Array) -> list[Array]:
@@ -140,7 +152,7 @@ class FeaturePlane(eqx.Module):
 
     def __call__(self, x: Array, y: Array) -> ComplexityCurve:
         weights = feature_weights(self.problem(x, y).moments(), self.width)
-        # A tie at the cut leaves the weights undetermined; it is taken for a target that is lost.
+        # A tie at the cut leaves the weights undetermined: the target then counts as lost.
         curve = feature_complexity(
             jnp.where(jnp.isnan(weights), 0, weights), self.downstream_strength(x, y), self.target
         )
@@ -148,9 +160,15 @@ class FeaturePlane(eqx.Module):
 
 
 class PhaseDiagram(eqx.Module):
-    r"""Over a grid of two knobs: `margin` `(ny, nx)`, $\ln \mathrm{SC}$ after the head less that before it, positive where
-    pre-projection is the better one and NaN where the network does not keep the target; `tau`, the best layer as a share
-    of the depth; `layer`, the best of the layers $1, \dots, L$ (0: lost); `least`, the indicator at `tau`.
+    r"""Comparison of the layers before and after the projection head, over a grid of two numbers.
+
+    - `x` `(nx,)`, `y` `(ny,)`: the grid.
+    - `margin` `(ny, nx)`: $\ln \mathrm{SC}$ after the head minus $\ln \mathrm{SC}$ before it.
+      It is positive where pre-projection is better, and NaN where the network does not keep the
+      target.
+    - `tau` `(ny, nx)`: the best layer as a share of the depth.
+    - `layer` `(ny, nx)`: the best of the layers $1, \dots, L$, or 0 if the target is lost.
+    - `least` `(ny, nx)`: the indicator at `tau`.
     """
 
     x: Float[Array, " nx"]
@@ -164,13 +182,14 @@ class PhaseDiagram(eqx.Module):
     head: int = eqx.field(static=True)
 
     def boundary(self) -> Float[Array, "k 2"]:
-        """Where pre and post are equally good: every point of it on a line of the grid, along either knob, to rounding.
+        """Points of the grid lines at which pre- and post-projection are equally good.
 
-        Found by bisection between neighbours at which the margin differs in sign. In the order of the grid's rows, then
-        of its columns. How many there are depends on values, so this cannot run under `jit`.
+        They are found to rounding, by bisection between neighbours whose margins differ in
+        sign. Points on the rows of the grid come first, then points on its columns. Their
+        number depends on values, so this method cannot run under `jit`.
         """
         margin, x, y = (np.asarray(a) for a in (self.margin, self.x, self.y))
-        # A point at which both are equal counts as on the side of pre, so that it is found once.
+        # A tie counts as pre-projection being better, so that it is found once.
         positive, known = margin >= 0, np.isfinite(margin)
         across = np.argwhere((positive[:, 1:] != positive[:, :-1]) & known[:, 1:] & known[:, :-1])
         up = np.argwhere((positive[1:] != positive[:-1]) & known[1:] & known[:-1])
@@ -191,7 +210,7 @@ class PhaseDiagram(eqx.Module):
         return _bisect(self.plane, jnp.asarray(lows), jnp.asarray(highs), self.depth, self.head)
 
     def to_xarray(self):
-        """The grid as a labelled `xarray.Dataset`."""
+        """Convert the grid to a labelled `xarray.Dataset`."""
         import xarray
 
         names = ("margin", "tau", "layer", "least")
@@ -209,12 +228,27 @@ class PhaseDiagram(eqx.Module):
 
 
 def phase_diagram(plane: FeaturePlane, x: Any, y: Any, depth: int, head: int = 1) -> PhaseDiagram:
-    r"""Which side of the projection head is the better one, over a grid of two knobs.
+    """Compare pre- and post-projection over a grid of two numbers of a feature model.
 
-    **Arguments:** `plane`: the feature model; `x`, `y`: increasing values of its knobs; `depth`: $L$; `head`: $h$, from 1 to
-    $L$: the last $h$ layers.
+    **Arguments:**
 
-    **Raises:** `ValueError` for values that are out of range or not increasing, or a head that is no part of the network.
+    - `plane`: the feature model.
+    - `x`, `y`: increasing values of its two free numbers, `(nx,)` and `(ny,)`.
+    - `depth`: the number of layers $L$.
+    - `head`: the number $h$ of last layers that form the projection head, from 1 to $L$.
+
+    **Raises:** `ValueError` for values that are out of range or not increasing, or a head of
+    more layers than the network has.
+
+    !!! example
+
+        ```pycon
+        >>> noise, strength = pt.theory.Knob("noise", 0), pt.theory.Knob("strength", 0)
+        >>> plane = pt.theory.FeaturePlane(noise, strength, 0, [1.0, 1.0], noise=[0.0, 0.5])
+        >>> pt.theory.phase_diagram(plane, x=[0.2, 0.8], y=[1.0], depth=2).layer.tolist()
+        [[2, 1]]
+
+        ```
 
     Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
     """
@@ -258,7 +292,7 @@ def _grid(
 
 @eqx.filter_jit
 def _bisect(plane: FeaturePlane, lows: Array, highs: Array, depth: int, head: int) -> Array:
-    """Between pairs of points of opposite sign, all at once."""
+    """Bisect between pairs of points with margins of opposite sign, all pairs at once."""
 
     def one(low: Array, high: Array) -> Array:
         side = plane(low[0], low[1]).margin(depth, head) >= 0

@@ -1,8 +1,12 @@
-r"""When the representation before the projection head beats the one after it: thresholds in what one may turn.
+r"""Thresholds at which the representation before the projection head beats the one after it.
 
-The head costs the target $j$ what it adds to the indicator, $\sum_{i \ne j} \phi_i'^2 \left[ (w_i/w_j)^2 - (w_i/w_j)^{2\tau} \right]$ with
-$\tau = 1 - h/L$, up to a factor. As a function of $w_j$ that is $B / w_j^2 - A / w_j^{2\tau}$, which has one zero: everything
-that acts on the target's weight alone has its threshold there, whatever the number of features.
+Up to a factor, the head adds to the indicator of the target $j$
+
+$$\sum_{i \ne j} \phi_i'^2 \left[ (w_i/w_j)^2 - (w_i/w_j)^{2\tau} \right], \qquad \tau = 1 - h/L.$$
+
+As a function of $w_j$ this is $B / w_j^2 - A / w_j^{2\tau}$, which has one zero. Every
+parameter that acts on the target's weight alone has its threshold there, whatever the number of
+features.
 """
 
 from collections.abc import Callable
@@ -21,11 +25,30 @@ BISECTIONS = 60
 
 
 def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Array, ""]:
-    r"""Whether the layer before a head of `head` layers needs fewer labels than the last one: $\mathrm{SC}(1 - h/L) < \mathrm{SC}(1)$.
+    r"""Test that the layer before the projection head needs fewer labels than the last layer.
 
-    False where the target is lost, and where both are equal. `ComplexityCurve.margin` says by how much.
+    $$\mathrm{SC}(1 - h/L) < \mathrm{SC}(1)$$
 
-    **Raises:** `ValueError` for a depth below 1, or a head of no layers or of more than there are.
+    False where the target is lost, and where both layers are equal. `ComplexityCurve.margin`
+    gives the logarithm of the ratio.
+
+    **Arguments:**
+
+    - `curve`: the indicator of every layer.
+    - `depth`: the number of layers $L$.
+    - `head`: the number $h$ of last layers that form the head, from 1 to $L$.
+
+    **Raises:** `ValueError` for a depth below 1, or a head of no layers or of more than there
+    are.
+
+    !!! example
+
+        ```pycon
+        >>> curve = pt.theory.feature_complexity(jnp.asarray([0.5, 2.0]), [1.0, 1.0], target=0)
+        >>> bool(pt.theory.pre_beats_post(curve, depth=2))
+        True
+
+        ```
 
     Theorem: when-pre-wins (paper section 3).
     """
@@ -35,14 +58,22 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
 def threshold_weight(
     weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1
 ) -> Float[Array, ""]:
-    r"""The weight $w_j^\star$ of the target below which the pre-projection representation is the better one:
-    $w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2h/L}} \right)^{L / 2h}$.
+    r"""Weight of the target below which the pre-projection representation is better.
 
-    A power mean of the other weights, so between the least and the largest of them. With one other feature it is that
-    feature's weight. Zero if there is no other feature: all layers are then equally good.
+    $$w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}
+    {\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2h/L}} \right)^{L / 2h}$$
 
-    **Arguments:** `weights`: end to end, $w_i \ge 0$; that of the target does not matter; `strength`: downstream,
-    $\phi'_i \ge 0$; `target`: $j$; `depth`: $L$; `head`: $h$, from 1 to $L$.
+    This is a power mean of the other weights, so it lies between the least and the largest of
+    them. With one other feature it is that feature's weight. It is zero if there is no other
+    feature: all layers are then equally good.
+
+    **Arguments:**
+
+    - `weights`: end-to-end weights $w_i \ge 0$, `(d,)`; the target's own weight is not used.
+    - `strength`: downstream strengths $\phi'_i \ge 0$, `(d,)`.
+    - `target`: the index $j$ of the target feature.
+    - `depth`: the number of layers $L$.
+    - `head`: the number of layers $h$ of the head, from 1 to $L$.
 
     **Raises:** `ValueError` for arguments out of range or lengths that differ.
 
@@ -86,15 +117,34 @@ def _threshold_weight(weights: Array, strength: Array, j: Array, share: Array) -
 def disruption_threshold(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
-    r"""The augmentation disrupts the useful feature: the noise $\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}$ above which
-    pre beats post, everything else fixed.
+    r"""Noise on the target feature above which pre-projection beats post-projection.
 
-    Zero if pre is the better one without any noise on $j$ (then for all noise), infinite if there is no other feature.
+    $$\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}$$
 
-    **Arguments:** `strength`: $\phi$, `(d,)`; `noise`: scales $\sigma$ of the additive noise, `(d,)`, that of the target not
-    used; `target`: $j$; `depth`: $L$; `downstream`: strengths $\phi'$, those of training if not given; `head`: $h$.
+    The augmentation disrupts the useful feature, and everything else is fixed. The threshold is
+    zero if pre-projection is better without any noise on $j$ (then for all noise), and infinite
+    if there is no other feature.
+
+    **Arguments:**
+
+    - `strength`: training strengths $\phi$, `(d,)`.
+    - `noise`: scales $\sigma$ of the additive noise, `(d,)`; the target's own noise is not
+      used.
+    - `target`: the index $j$ of the target feature.
+    - `depth`: the number of layers $L$.
+    - `downstream`: downstream strengths $\phi'$, `(d,)`, the training strengths by default.
+    - `head`: the number of layers $h$ of the head.
 
     **Raises:** `ValueError` for arguments out of range.
+
+    !!! example
+
+        ```pycon
+        >>> threshold = pt.theory.disruption_threshold([1.0, 1.0], [0.0, 0.5], target=0, depth=2)
+        >>> round(float(threshold), 3)
+        0.5
+
+        ```
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
@@ -108,14 +158,21 @@ def disruption_threshold(
 def weakness_threshold(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
-    r"""The useful feature is too weak: the strength
-    $\phi_j^\star = \frac{1 - \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ below which pre beats post.
+    r"""Strength of the target feature below which pre-projection beats post-projection.
 
-    Zero without noise on the target, which has then no weak side. Where $2 w_j^\star \sigma_j \ge 1$ even the largest weight,
-    that at $\phi_j = \sigma_j$, is too small: pre is the better one at every strength, and both thresholds are $\sigma_j$.
+    $$\phi_j^\star = \frac{1 - \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$$
 
-    **Arguments:** as in `disruption_threshold`; the strength of the target is not used. `downstream` strengths that
-    follow those of training leave the threshold as it is.
+    The useful feature is too weak. Without noise on the target no strength is too weak, and the
+    threshold is zero. Where $2 w_j^\star \sigma_j \ge 1$ even the largest weight, at
+    $\phi_j = \sigma_j$, is too small: pre-projection is better at every strength, and both
+    thresholds are $\sigma_j$. Downstream strengths that follow the training strengths leave the
+    threshold unchanged.
+
+    **Arguments:**
+
+    - `strength`: training strengths $\phi$, `(d,)`; the target's own strength is not used.
+    - `noise`: scales $\sigma$ of the additive noise, `(d,)`.
+    - `target`, `depth`, `downstream`, `head`: as in `disruption_threshold`.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -129,12 +186,18 @@ def weakness_threshold(
 def excess_threshold(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
-    r"""The useful feature is too strong: the strength
-    $\phi_j^\star = \frac{1 + \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$ above which pre beats post.
+    r"""Strength of the target feature above which pre-projection beats post-projection.
 
-    Infinite if there is no other feature. Where $2 w_j^\star \sigma_j \ge 1$ it is $\sigma_j$, as `weakness_threshold` is.
+    $$\phi_j^\star = \frac{1 + \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$$
 
-    **Arguments, raises:** as in `weakness_threshold`.
+    The useful feature is too strong. The threshold is infinite if there is no other feature.
+    Where $2 w_j^\star \sigma_j \ge 1$ it is $\sigma_j$, like `weakness_threshold`.
+
+    **Arguments:**
+
+    - `strength`, `noise`, `target`, `depth`, `downstream`, `head`: as in `weakness_threshold`.
+
+    **Raises:** `ValueError` for arguments out of range.
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
@@ -145,7 +208,10 @@ def excess_threshold(
 
 
 def _spread(weight: Array, sigma: Array) -> Array:
-    r"""$\sqrt{1 - 4 w^2 \sigma^2}$, from the value that gives $\sigma$ itself where there is no threshold."""
+    r"""Root $\sqrt{1 - 4 w^2 \sigma^2}$, replaced by $2 w \sigma - 1$ where it is not real.
+
+    With the replacement the threshold is $\sigma$ itself.
+    """
     product = 2 * weight * sigma
     inside = product < 1
     root = jnp.sqrt(jnp.where(inside, (1 - product) * (1 + product), 1))
@@ -155,7 +221,7 @@ def _spread(weight: Array, sigma: Array) -> Array:
 def _others(
     strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int
 ) -> tuple[Array, Array, Array]:
-    """The target's strength and noise, and the threshold of its weight."""
+    """Strength and noise of the target, and the threshold of its weight."""
     phi, sigma = _checks.positive("strength", strength), _checks.nonnegative("noise", noise)
     after = phi if downstream is None else _checks.nonnegative("downstream", downstream)
     for name, value in (("noise", sigma), ("downstream", after)):
@@ -172,13 +238,21 @@ def _others(
 def downstream_threshold(
     weights: Float[Array, " d"], strength: Any, target: int, feature: int, depth: int, head: int = 1
 ) -> Float[Array, ""]:
-    r"""The downstream strength of another feature $i$ at which pre and post are equally good, all else fixed:
-    $\phi_i'^2 = -\sum_{k \ne i, j} \phi_k'^2 g_k / g_i$ with $g_k = (w_k / w_j)^2 - (w_k / w_j)^{2 - 2h/L}$.
+    r"""Downstream strength of another feature at which pre and post are equally good.
 
-    Above it pre beats post if $i$ is heavier than the target, post beats pre if it is lighter. NaN if there is none: the
-    other features then decide it whatever the strength of $i$. The downstream strength of the target itself never does.
+    $$\phi_i'^2 = -\sum_{k \ne i, j} \phi_k'^2 g_k / g_i,
+    \qquad g_k = (w_k / w_j)^2 - (w_k / w_j)^{2 - 2h/L}$$
 
-    **Arguments:** as in `threshold_weight`, with $w_j > 0$; `feature`: $i \ne j$.
+    Everything but the strength of feature $i$ is fixed. Above the threshold pre beats post if
+    $i$ is heavier than the target, and post beats pre if $i$ is lighter. NaN if there is no
+    threshold: the other features then decide, whatever the strength of $i$. The downstream
+    strength of the target itself never decides.
+
+    **Arguments:**
+
+    - `weights`, `strength`, `target`, `depth`, `head`: as in `threshold_weight`, with
+      $w_j > 0$.
+    - `feature`: the index $i \ne j$ of the other feature.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -212,12 +286,15 @@ def downstream_threshold(
 def threshold(
     margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike
 ) -> Float[Array, ""]:
-    r"""Where a margin changes sign between `low` and `high`: any knob, any problem, by bisection.
+    """Sign change of a margin between two values of any parameter of any problem, by bisection.
 
-    Differentiable with respect to whatever `margin` closes over, by the implicit function theorem. NaN if the margin has
-    the same sign at both ends, or is NaN at one.
+    Differentiable, by the implicit function theorem, with respect to the values that `margin`
+    closes over. NaN if the margin has the same sign at both ends, or is NaN at one.
 
-    **Arguments:** `margin`: a continuous function of a number, such as `lambda s: curve(s).margin(depth)`; `low`, `high`.
+    **Arguments:**
+
+    - `margin`: a continuous function of a number, such as `lambda s: curve(s).margin(depth)`.
+    - `low`, `high`: the ends of the interval.
 
     **Raises:** `ValueError` if `low` is not below `high`.
 

@@ -1,14 +1,20 @@
-r"""One feature under gradient flow, $\dot s = 4 L s^{3-2/L} (c - q^2 s^2)$: the time between two weights and its inverse, to
-rounding on both sides of saturation.
+r"""Gradient flow of one feature: the time between two weights, and its inverse.
 
-Far from saturation, $p = q^2 s^2 / c \le 1/2$ (below) or $1/p \le 1/2$ (above), times are a power of the weight and a
-geometric series in $p$ integrated term by term. Near it, the logarithm of the gap is split off and what is left is smooth.
-Every term is a difference of two powers or logarithms, taken as one `expm1` or `log1p`, so that short times keep their
-digits; and as the split is a number that the total does not depend on, it carries no derivative.
+$$\dot s = 4 L s^{3-2/L} (c - q^2 s^2)$$
+
+Both are accurate to rounding on both sides of saturation.
+
+Far from saturation, $p = q^2 s^2 / c \le 1/2$ (below) or $1/p \le 1/2$ (above), a time is a
+power of the weight and a geometric series in $p$, integrated term by term. Near saturation the
+logarithm of the gap is split off, and the remainder is smooth. Every term is a difference of
+two powers or logarithms, taken as one `expm1` or `log1p`, so that short times keep their
+digits. The total does not depend on the weight at which the range is split, so that weight
+carries no derivative.
 
 Depths may be half-integers: regression is the same flow at half its depth.
 
-All arrays of a call have one shape and one dtype; no lane may be at a fixed point (`dynamics` sees to that).
+All arrays of a call have one shape and one dtype. No element may be at a fixed point;
+`dynamics` ensures this.
 """
 
 import math
@@ -20,17 +26,21 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-# The nearest singularity lies 3 half-lengths from the middle of the interval: 12 nodes err by (3 + sqrt 8)^-24 < 1e-18.
+# The nearest singularity lies 3 half-lengths from the middle of the interval: 12 nodes err by
+# (3 + sqrt 8)^-24 < 1e-18.
 NODES, WEIGHTS = (
     (np.polynomial.legendre.leggauss(12)[0] + 1) / 2,
     np.polynomial.legendre.leggauss(12)[1] / 2,
 )
-# Newton's methods below run in coordinates in which the slope of time varies by a factor of 4 at most.
+# Newton iterations below use coordinates in which the slope of time varies by at most a factor 4.
 NEWTON = 8
 
 
 def root(x: Array, n: float) -> Array:
-    r"""$x^{1/n}$ for $x > 0$ and $2n$ a whole number. `x ** (1 / n)` alone would be off by $|\ln x|$ roundings, those of the exponent."""
+    r"""Root $x^{1/n}$ for $x > 0$ and $2n$ a whole number.
+
+    `x ** (1 / n)` alone would be off by $|\ln x|$ roundings, from the rounding of the exponent.
+    """
     if n != int(n):
         return root(x, int(2 * n)) ** 2
     n = int(n)
@@ -41,34 +51,41 @@ def root(x: Array, n: float) -> Array:
 
 
 def wait(weight: Array, depth: float) -> Array:
-    r"""$s^{-(2 - 2/L)}$: what times are proportional to."""
+    """Factor $s^{-(2 - 2/L)}$ to which times are proportional."""
     return (root(weight, depth) / weight) ** 2
 
 
 def saturation(cross: Array, second: Array) -> Array:
-    r"""$s_\infty = \sqrt c / q$, zero where either is."""
+    r"""Saturation weight $s_\infty = \sqrt c / q$, zero where $c$ or $q$ is zero."""
     there = (cross > 0) & (second > 0)
     return jnp.where(there, jnp.sqrt(jnp.where(there, cross, 1)) / jnp.where(there, second, 1), 0)
 
 
 def halfway(below: Array, cross: Array, second: Array) -> Array:
-    r"""Where far ends and near begins, $s_\infty 2^{\mp 1/2}$. A place to split at, without derivatives."""
+    r"""Weight $s_\infty 2^{\mp 1/2}$ that divides the far range from the near one.
+
+    It is a point to split at, without derivatives.
+    """
     return jax.lax.stop_gradient(saturation(cross, second) * jnp.where(below, 0.5**0.5, 2**0.5))
 
 
 def fraction(weight: Array, below: Array, cross: Array, second: Array) -> Array:
-    r"""$p = (s / s_\infty)^2$ below saturation, $1/p$ above it."""
+    r"""Squared weight over its saturation value, $p = (s / s_\infty)^2$, below it; $1/p$ above."""
     square = (second * weight) ** 2
     return jnp.where(below, square, cross) / jnp.where(below, cross, square)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3,))
 def series(p: Array, r: Array, m: Array, k: int = 0) -> Array:
-    r"""$\sum_{j \ge 0} \binom{j+k}{k} p^j\, \frac{1 - e^{-(m + 2j) r}}{m + 2j}$ for $0 \le p \le 1/2$, $m > 0$.
+    r"""Geometric series of the time far from saturation, for $0 \le p \le 1/2$ and $m > 0$.
 
-    Its derivatives are of the same form, also at $p = 0$, a feature without signal, where those of powers are not defined.
+    $$\sum_{j \ge 0} \binom{j+k}{k} p^j\, \frac{1 - e^{-(m + 2j) r}}{m + 2j}$$
+
+    Its derivatives are of the same form, also at $p = 0$, a feature without signal, where
+    derivatives of powers are not defined.
     """
-    # Half of what follows is left out at each term, so a bit each, and a few for the growth of the binomials.
+    # Each further term halves the remainder: one term for each bit, and a few more for the growth
+    # of the binomials.
     count = 2 + jnp.finfo(p.dtype).nmant + 8 * k
     j = jnp.arange(count, dtype=p.dtype)
     weights = jnp.asarray([math.comb(i + k, k) for i in range(count)], p.dtype)
@@ -89,12 +106,12 @@ def _series_jvp(k, primals, tangents):
 def far_time(
     early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
 ) -> Array:
-    r"""Time from `early` to `late`, both far from saturation, on the side `below` says."""
+    """Time from `early` to `late`, both far from saturation, on the side given by `below`."""
     kappa = 2 - 2 / depth
     low, high = jnp.where(below, early, late), jnp.where(below, late, early)
     r = jnp.log1p((high - low) / low)
     p = fraction(late, below, cross, second)
-    # Powers are of the smaller weight in the first term: no partial result is larger than the time itself.
+    # The first term takes powers of the smaller weight: no partial result exceeds the time itself.
     lead = 4 * depth * jnp.where(below, cross, (second * late) ** 2)
     if depth == 1:
         first = jnp.where(below, r, -jnp.expm1(-2 * r) / 2)
@@ -106,7 +123,7 @@ def far_time(
 
 
 def gap(weight: Array, below: Array, cross: Array, second: Array) -> Array:
-    r"""$1 - p$ below saturation, $1 - 1/p$ above it, from the difference of the weights."""
+    """Gap $1 - p$ below saturation, $1 - 1/p$ above it, from the difference of the weights."""
     top = saturation(cross, second)
     larger = jnp.where(below, top, weight)
     return jnp.where(below, 1, -1) * (top - weight) * (top + weight) / larger**2
@@ -114,14 +131,15 @@ def gap(weight: Array, below: Array, cross: Array, second: Array) -> Array:
 
 @jax.custom_jvp
 def bend(g: Array, e: Array) -> Array:
-    r"""$((1 - g)^e - 1) / g$, continued to $g = 0$."""
+    """Quotient $((1 - g)^e - 1) / g$, continued to $g = 0$."""
     nonzero = jnp.where(g == 0, 1, g)
     return jnp.where(g == 0, -e, jnp.expm1(e * jnp.log1p(-g)) / nonzero)
 
 
 @bend.defjvp
 def _bend_jvp(primals, tangents):
-    # The quotient as written loses its derivative to rounding as g goes to 0; the integral -e int (1 - g x)^(e - 1) dx does not.
+    # The quotient as written loses its derivative to rounding as g goes to 0. The integral
+    # -e int (1 - g x)^(e - 1) dx does not.
     g, e = primals
     x, w = jnp.asarray(NODES, g.dtype), jnp.asarray(WEIGHTS, g.dtype)
     slope = e * (e - 1) * jnp.sum(w * x * (1 - g[..., None] * x) ** (e[..., None] - 2), axis=-1)
@@ -129,26 +147,26 @@ def _bend_jvp(primals, tangents):
 
 
 def bent(least: Array, span: Array, e: Array) -> Array:
-    r"""$\int \frac{(1 - g)^e - 1}{g}\,dg$ from `least` to `least + span`."""
+    r"""Integral $\int \frac{(1 - g)^e - 1}{g}\,dg$ from `least` to `least + span`."""
     x, w = jnp.asarray(NODES, least.dtype), jnp.asarray(WEIGHTS, least.dtype)
     g = least[..., None] + span[..., None] * x
     return span * jnp.sum(w * bend(g, jnp.broadcast_to(e[..., None], g.shape)), axis=-1)
 
 
 def near_exponent(below: Array, dtype: jnp.dtype, depth: float) -> Array:
-    r"""$e$ in $8 L c s_\infty^{2-2/L}\, dt = -(1 - g)^e dg / g$."""
+    r"""Exponent $e$ in $8 L c s_\infty^{2-2/L}\, dt = -(1 - g)^e dg / g$."""
     return jnp.where(below, 1 / depth - 2, 1 - 1 / depth).astype(dtype)
 
 
 def near_rate(cross: Array, second: Array, depth: float) -> Array:
-    r"""$8 L c s_\infty^{2-2/L}$, the rate at which the gap closes in the end."""
+    r"""Rate $8 L c s_\infty^{2-2/L}$ at which the gap finally closes."""
     return 8 * depth * cross / wait(saturation(cross, second), depth)
 
 
 def near_time(
     early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
 ) -> Array:
-    r"""Time from `early` to `late`, both near saturation, on the side `below` says."""
+    """Time from `early` to `late`, both near saturation, on the side given by `below`."""
     least = gap(late, below, cross, second)
     difference = jnp.where(below, late - early, early - late) * (late + early)
     top = saturation(cross, second)
@@ -160,11 +178,15 @@ def near_time(
 def elapsed(
     early: Array, late: Array, cross: Array, second: Array, below: Array, depth: float
 ) -> Array:
-    r"""Time from `early` to `late`: `late` between `early` and saturation, on the side `below` says."""
+    """Time from `early` to `late`, on the side of saturation given by `below`.
+
+    `late` is between `early` and saturation.
+    """
     middle = halfway(below, cross, second)
     starts_far = jnp.where(below, early < middle, early > middle)
     ends_near = jnp.where(below, late > middle, late < middle)
-    # A part that is not there is taken over an empty piece of an innocent trajectory, so that its derivatives are finite.
+    # An absent part is computed over an empty piece of a regular trajectory, so that its
+    # derivatives are finite.
     one = jnp.ones_like(early)
     pick = lambda there, value, other: jnp.where(there, value, other)
     far = far_time(
@@ -190,10 +212,12 @@ def elapsed(
 def far_weight(
     time: Array, start: Array, cross: Array, second: Array, below: Array, depth: float
 ) -> Array:
-    r"""The weight after `time`, far from saturation like the start.
+    r"""Weight after `time`, far from saturation like the start.
 
-    Newton's method in $\theta$ with $s = s_0 (1 + e \theta)^{\mp 1/e}$, $e = -(2 - 2/L)$ below and $4 - 2/L$ above, the exact solution
-    but for the factor $1 - p$ in $\dot\theta$. Time is convex in $\theta$, so from an upper bound it descends to the root.
+    Newton's method in $\theta$. Below saturation $s = s_0 (1 + e \theta)^{1/e}$ with
+    $e = -(2 - 2/L)$; above it $s = s_0 (1 + e \theta)^{-1/e}$ with $e = 4 - 2/L$. This is the
+    exact solution except for the factor $1 - p$ in $\dot\theta$. Time is convex in $\theta$, so
+    that the iteration descends to the root from an upper bound.
     """
     kappa = 2 - 2 / depth
     middle = halfway(below, cross, second)
@@ -204,7 +228,8 @@ def far_weight(
         if depth == 1:
             grown = start * jnp.exp(theta)
         else:
-            # From a very small start 1 - kappa theta may round to zero: then the time itself cannot tell when growth is over.
+            # From a very small start 1 - kappa theta may round to zero: the time itself then does
+            # not resolve the end of the growth.
             grown = (
                 start
                 / root(
@@ -219,7 +244,8 @@ def far_weight(
         late = time - far_time(start, s, cross, second, below, depth)
         return theta + lead * (1 - fraction(s, below, cross, second)) * late
 
-    # The least of two upper bounds: as if p = 0, and the way to the middle (to zero, if there is no saturation).
+    # The smaller of two upper bounds: theta for p = 0, and the distance to the middle (to zero,
+    # if there is no saturation).
     travel = jnp.log(jnp.where(below, middle, start) / jnp.where(below, start, middle))
     grown = travel if depth == 1 else -jnp.expm1(-kappa * travel) / kappa
     most = jnp.where(below, grown, jnp.expm1((kappa + 2) * travel) / (kappa + 2))
@@ -243,10 +269,18 @@ def _far_weight_jvp(depth, primals, tangents):
 
 @jax.custom_jvp
 def near_progress(target: Array, first: Array, e: Array) -> Array:
-    r"""$y \ge 0$ with $y + \int_{g_0 e^{-y}}^{g_0} \frac{(1-g)^e - 1}{g}\,dg$ equal to `target`: the gap closes by $e^{-y}$.
+    r"""Logarithmic decrease $y \ge 0$ of the gap near saturation, from $g_0$ to $g_0 e^{-y}$.
 
-    The slope $(1 - g)^e$ is monotone and within $[1/2, 4]$; one step from zero lands on the side from which Newton's
-    method descends (or climbs) to the root.
+    $$y + \int_{g_0 e^{-y}}^{g_0} \frac{(1-g)^e - 1}{g}\,dg = \text{target}$$
+
+    The slope $(1 - g)^e$ is monotone and within $[1/2, 4]$. One step from zero lands on the
+    side from which Newton's method descends (or climbs) to the root.
+
+    **Arguments:**
+
+    - `target`: the right-hand side, a time multiplied by `near_rate`.
+    - `first`: the initial gap $g_0$.
+    - `e`: the exponent $e$.
     """
     target = jnp.minimum(target, -4 * jnp.log(jnp.finfo(target.dtype).tiny))
 
@@ -270,7 +304,10 @@ def _near_progress_jvp(primals, tangents):
 def state(
     time: Array, start: Array, cross: Array, second: Array, depth: float
 ) -> tuple[Array, Array]:
-    r"""Weight and $1 - (s/s_\infty)^2$ after a finite time, from a start above zero, with variance."""
+    r"""Weight and $1 - (s/s_\infty)^2$ after a finite time, from a positive start.
+
+    The second moment is positive.
+    """
     one = jnp.ones_like(time)
     top = saturation(cross, second)
     below = start < top
@@ -278,7 +315,7 @@ def state(
     starts_far = jnp.where(below, start < middle, start > middle)
     signal = cross > 0
     crosses = starts_far & signal
-    # Innocent stand-ins, as in `elapsed`.
+    # Placeholders on a regular trajectory, as in `elapsed`.
     arrival = far_time(
         jnp.where(crosses, start, one),
         jnp.where(crosses, middle, one),

@@ -1,4 +1,4 @@
-"""Arguments of the formulas for one feature: numbers that broadcast, checked while they are known, in one dtype."""
+"""Arguments of the single-feature formulas: checked if concrete, broadcastable, of one dtype."""
 
 from typing import Any
 
@@ -12,9 +12,23 @@ from .. import _checks
 def scalars(
     depth: int, cross: Any, second: Any = None, *, signal: str = "cross", **others: Any
 ) -> tuple[int, list[Array]]:
-    """The depth, and the `others` in their order followed by both moments; only `time` may be infinite. The first moment is named `signal`.
+    """Check the arguments of a single-feature formula and convert them to one dtype.
 
-    Checks are made in NumPy and nothing is computed here, so that a call costs no compilation but that of its formula.
+    Only `time` may be infinite. The checks run in NumPy and nothing is computed here, so that a
+    call compiles its formula and nothing else.
+
+    **Arguments:**
+
+    - `depth`: the number of layers, at least 1.
+    - `cross`: the first moment, non-negative.
+    - `second`: the second moment, non-negative, if the formula has one; `cross` is 0 where it
+      is 0.
+    - `signal`: the name of the first moment in messages.
+    - `others`: the other arguments by name, non-negative.
+
+    **Returns:** the depth, and the arrays: `others` in their order, followed by the moments.
+
+    **Raises:** `ValueError` for arguments out of range.
     """
     depth = _checks.count("depth", depth)
     arrays = [
@@ -42,7 +56,7 @@ def _times(name: str, value: Any) -> Array:
 
 
 def _strong(x: Array, dtype: Any) -> Array:
-    """In this dtype, whatever it is computed with: a Python number and an array then share one compilation."""
+    """Convert to `dtype`, not weak, so that a Python number and an array share one compilation."""
     if x.dtype == dtype and not x.weak_type:
         return x
     known = _checks.concrete(x)

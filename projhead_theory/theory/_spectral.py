@@ -1,4 +1,4 @@
-"""The minimiser of the spectral contrastive loss over linear networks of bounded width."""
+"""Minimiser of the spectral contrastive loss over linear networks of bounded width."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -11,22 +11,26 @@ from ..moments import Moments
 
 
 class NonUniqueMinimiserError(ValueError):
-    """The loss has more than one minimiser: the width cuts through tied signal fractions."""
+    """Error for a loss with several minimisers: the width cuts through tied signal fractions."""
 
 
 class SpectralMinimiser(eqx.Module):
-    r"""The end-to-end Gram $M^\star$ at which the spectral contrastive loss is least, and how well it is determined.
+    r"""End-to-end Gram that minimises the spectral contrastive loss, and its accuracy.
 
-    - `gram` `(d, d)`, and `loss`, the minimum $-\sum_{i \le p} \lambda_i^2$.
-    - `signal_fraction` `(d,)`: the generalised eigenvalues of $(C, S)$, descending, zero where there is no variance.
-    - `modes` `(d, d)`: columns $u_i$ with $C u_i = \lambda_i S u_i$, $u_i^\top S u_i = 1$, so that
-      $M^\star = \sum_{\text{kept}} \lambda_i u_i u_i^\top$.
-    - `kept`: the number of modes in $M^\star$; `unresolved`: the number of modes within the width that show as zero and are not: of a
-      signal fraction less than the dtype can tell from zero, or of a weight whose square is.
-    - `gap`: $\lambda_p - \max(\lambda_{p+1}, 0)$ (infinite when nothing is cut); `unique`.
-    - `whitening`: of $S$, on its range.
-    - `fraction_rounding` `(d,)`: the absolute error that the dtype leaves in each signal fraction; `rounding`: the error it leaves in
-      `gram`, relative in Frobenius norm.
+    - `gram` `(d, d)`: the minimiser $M^\star$.
+    - `loss`: the minimum $-\sum_{i \le p} \lambda_i^2$.
+    - `signal_fraction` `(d,)`: the generalised eigenvalues of $(C, S)$, descending, zero where
+      there is no variance.
+    - `modes` `(d, d)`: columns $u_i$ with $C u_i = \lambda_i S u_i$ and $u_i^\top S u_i = 1$,
+      so that $M^\star = \sum_{\text{kept}} \lambda_i u_i u_i^\top$.
+    - `kept`: the number of modes in $M^\star$.
+    - `unresolved`: the number of modes within the width that count as zero and are not, because
+      the dtype cannot tell their signal fraction, or the square of their weight, from zero.
+    - `gap`: $\lambda_p - \max(\lambda_{p+1}, 0)$, infinite when nothing is cut.
+    - `unique`: true if there is one minimiser.
+    - `whitening`: the whitening of $S$, on its range.
+    - `fraction_rounding` `(d,)`: the absolute rounding error of each signal fraction.
+    - `rounding`: the rounding error of `gram`, relative in Frobenius norm.
     """
 
     gram: Float[Array, "d d"]
@@ -45,20 +49,38 @@ class SpectralMinimiser(eqx.Module):
 def spectral(
     moments: Moments, width: int | None = None, *, throw: bool = True
 ) -> SpectralMinimiser:
-    r"""Minimise $-2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM)$ over $M \succeq 0$ of rank at most `width`.
+    r"""Minimise the spectral contrastive loss over linear networks of bounded width.
 
-    With $T = S^{-1/2} C S^{-1/2}$ and $T_p$ its best PSD truncation of rank $p$: $M^\star = S^{-1/2} T_p S^{-1/2}$.
-    What is kept are the $p$ largest *signal fractions*, not the strongest features. Directions without variance get
-    weight zero. The second moment is scaled to unit diagonal first, an exact symmetry that keeps strengths apart by
-    many decades from spoiling one another.
+    $$M^\star = \arg\min_{M \succeq 0,\ \mathrm{rank}\, M \le p}
+    -2\,\mathrm{tr}(CM) + \mathrm{tr}(SMSM) = S^{-1/2} T_p S^{-1/2}$$
 
-    **Arguments:** `moments`; `width`: $p \ge 1$, the smallest width of the network, $d$ if not given; `throw`: raise if
-    the minimiser is not unique. With `throw=False`, `unique` says so, and `gram` is the part that all minimisers share
-    (the modes above the tie).
+    Here $T_p$ is the best PSD truncation of rank $p$ of $T = S^{-1/2} C S^{-1/2}$. It keeps the
+    $p$ largest *signal fractions*, not the strongest features. Directions without variance get
+    weight zero. The second moment is scaled to unit diagonal first, an exact symmetry that
+    keeps strengths apart by many decades from spoiling one another.
 
-    **Raises:** `ValueError` for a width below 1; `NonUniqueMinimiserError` if $\lambda_p = \lambda_{p+1} > 0$ to rounding.
+    **Arguments:**
 
-    Theorem: spectral-minimiser (paper section 3; HaoChen et al. 2021 for the unconstrained case).
+    - `moments`: cross and second moment of the views, each `(d, d)`.
+    - `width`: the smallest width $p \ge 1$ of the network, $d$ by default.
+    - `throw`: raise if the minimiser is not unique. With `throw=False`, `unique` is then
+      false, and `gram` is the part that all minimisers share (the modes above the tie).
+
+    **Raises:** `ValueError` for a width below 1; `NonUniqueMinimiserError` if
+    $\lambda_p = \lambda_{p+1} > 0$ to rounding.
+
+    !!! example
+
+        ```pycon
+        >>> noise = pt.AdditiveNoise([1.0, 0.2])
+        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), noise).moments()
+        >>> np.round(jnp.diagonal(pt.theory.spectral(moments, width=1).gram), 3)
+        Array([0.   , 0.925], dtype=float64)
+
+        ```
+
+    Theorem: spectral-minimiser (paper section 3; HaoChen et al. 2021 for the unconstrained
+    case).
     """
     d = moments.dim
     width = d if width is None else min(_checks.count("width", width), d)
@@ -77,14 +99,15 @@ def complain(minimiser: SpectralMinimiser, width: int) -> None:
             "" if fractions is None or fractions.ndim > 1 else f": both are {fractions[width]:.6g}"
         )
         raise NonUniqueMinimiserError(
-            f"width: got {width}, which cuts between the tied signal fractions {width} and {width + 1}{shown}; "
+            f"width: got {width}, which cuts between the tied signal fractions {width} and "
+            f"{width + 1}{shown}; "
             "want a width at which the minimiser is unique"
         )
 
 
 @eqx.filter_jit
 def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
-    """`spectral`, at a width from 1 to d that is not checked; the same program at every width."""
+    """Compute `spectral` at an unchecked width from 1 to d, by the same program at every width."""
     cross, second = moments.cross, moments.second
     d, eps = moments.dim, jnp.finfo(second.dtype).eps
     w = whiten(second)
@@ -93,8 +116,9 @@ def minimise(moments: Moments, width: Array) -> SpectralMinimiser:
     fractions = values[::-1]
     modes = matmul(w.inverse, vectors[:, ::-1])
 
-    # Features that do not mix have a fraction each, c / q, to a few roundings of its own. Otherwise the forward error of T: rounding,
-    # amplified by the condition of the scaled second moment.
+    # Features that do not mix have one fraction c / q each, to a few of its own roundings.
+    # Otherwise the noise is the forward error of T: rounding, amplified by the condition of the
+    # scaled second moment.
     apart = is_diagonal(cross) & is_diagonal(second)
     noise = jnp.where(apart, 16 * eps * jnp.abs(fractions), w.rounding)
     at_cut = noise[width - 1]

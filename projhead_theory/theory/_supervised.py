@@ -1,4 +1,4 @@
-"""The minimiser of the mean squared error over linear networks of bounded width, and its layers."""
+"""Minimiser of the mean squared error over linear networks of bounded width."""
 
 import equinox as eqx
 import jax
@@ -21,13 +21,19 @@ from ._spectral import NonUniqueMinimiserError
 
 
 class RegressionMinimiser(eqx.Module):
-    r"""The linear map $W^\star$ of bounded rank at which the mean squared error is least, and the Grams of its layers.
+    r"""Linear map of bounded rank of least mean squared error, and the Grams of its layers.
 
-    - `matrix` `(k, d)`; `grams` `(L, d, d)`: $(W^{\star\top} W^\star)^{l/L}$; `loss`.
-    - `correlations`: the singular values of $A S^{-1/2}$, descending; `kept`: the number of them in $W^\star$; `unresolved`: the number
-      within the width that are not zero, but less than the dtype can tell from zero: they count as zero.
-    - `gap`: $\rho_p - \rho_{p+1}$ (infinite when nothing is cut); `unique`.
-    - `whitening`: of $S$, on its range; `rounding`: the error that the dtype leaves in `matrix`, relative in Frobenius norm.
+    - `matrix` `(k, d)`: the minimiser $W^\star$.
+    - `grams` `(L, d, d)`: $(W^{\star\top} W^\star)^{l/L}$ for every layer.
+    - `loss`: the minimum of the loss.
+    - `correlations`: the singular values $\rho_i$ of $A S^{-1/2}$, descending.
+    - `kept`: the number of correlations in $W^\star$.
+    - `unresolved`: the number of correlations within the width that are not zero, but less than
+      the dtype can tell from zero; they count as zero.
+    - `gap`: $\rho_p - \rho_{p+1}$, infinite when nothing is cut.
+    - `unique`: true if there is one minimiser.
+    - `whitening`: the whitening of $S$, on its range.
+    - `rounding`: the rounding error of `matrix`, relative in Frobenius norm.
     """
 
     matrix: Float[Array, "k d"]
@@ -47,7 +53,7 @@ class RegressionMinimiser(eqx.Module):
 
     @property
     def weights(self) -> Float[Array, "L d"]:
-        """The weight of each input coordinate at each layer."""
+        """Weight of each input coordinate at each layer."""
         squares = diagonal(self.grams)
         return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
@@ -55,17 +61,37 @@ class RegressionMinimiser(eqx.Module):
 def regression_minimiser(
     moments: TargetMoments, depth: int = 1, width: int | None = None, *, throw: bool = True
 ) -> RegressionMinimiser:
-    r"""Minimise $\frac 12 E\|Wx - y\|^2$ over $W = W_L \cdots W_1$ with layers of at least `width` units, and balance them.
+    r"""Minimise the mean squared error over linear networks of bounded width.
 
-    $W^\star = (A S^{-1/2})_p S^{-1/2}$ with the best approximation of rank $p$; $A S^{-1}$ where the rank allows. The metric is that of
-    the inputs: what is kept are the combinations of outputs best predicted, not the largest singular values of $A S^{-1}$. The loss is
-    $\frac 12 (E\|y\|^2 - \sum_{i \le p} \rho_i^2)$. Balanced layers have the Grams $(W^{\star\top} W^\star)^{l/L}$. Directions without
-    variance get weight zero.
+    $$\min_{W = W_L \cdots W_1} \tfrac 12 E\|Wx - y\|^2, \qquad W^\star = (A S^{-1/2})_p S^{-1/2}$$
 
-    **Arguments:** `moments`; `depth`: $L \ge 1$; `width`: $p \ge 1$, the smallest width of the network, outputs included, $k$ if not
-    given; `throw`: raise if the minimiser is not unique. With `throw=False`, `unique` says so, and `matrix` is what all share.
+    Layers have at least `width` units, and $(\cdot)_p$ is the best approximation of rank $p$.
+    Where the rank allows, $W^\star = A S^{-1}$. The metric is the second moment of the inputs:
+    the combinations of outputs that are predicted best are kept, not the largest singular
+    values of $A S^{-1}$. The loss is $\frac 12 (E\|y\|^2 - \sum_{i \le p} \rho_i^2)$. The
+    layers are balanced, with Grams $(W^{\star\top} W^\star)^{l/L}$. Directions without variance get
+    weight zero.
 
-    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if $\rho_p = \rho_{p+1} > 0$ to rounding.
+    **Arguments:**
+
+    - `moments`: moment $A$ of target and input `(k, d)`, second moment $S$ of the input
+      `(d, d)`.
+    - `depth`: the number of layers $L \ge 1$.
+    - `width`: the smallest width $p \ge 1$ of the network, outputs included, $k$ by default.
+    - `throw`: raise if the minimiser is not unique. With `throw=False`, `unique` is then
+      false, and `matrix` is the part that all minimisers share.
+
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if
+    $\rho_p = \rho_{p+1} > 0$ to rounding.
+
+    !!! example
+
+        ```pycon
+        >>> moments = pt.TargetMoments([[2.0, 1.0]], jnp.diag(jnp.asarray([4.0, 1.0])))
+        >>> np.round(pt.theory.regression_minimiser(moments, depth=2).matrix, 3)
+        Array([[0.5, 1. ]], dtype=float64)
+
+        ```
 
     Theorem: sl-minimiser, layerwise-law (paper section 5; Izenman 1975 for the rank).
     """
@@ -76,7 +102,8 @@ def regression_minimiser(
     unique = _checks.concrete(result.unique)
     if throw and unique is not None and not unique.all():
         raise NonUniqueMinimiserError(
-            f"width: got {width}, which cuts between the tied correlations {width} and {width + 1}; "
+            f"width: got {width}, which cuts between the tied correlations {width} and "
+            f"{width + 1}; "
             "want a width at which the minimiser is unique"
         )
     return result

@@ -1,4 +1,8 @@
-"""Supervised contrastive learning: what two classes with subclasses, or any classes at all, leave of each feature in every layer."""
+"""Minimisers of supervised contrastive learning, and the weight of each feature in every layer.
+
+The class minimiser covers any number of classes, the subclass weights two classes with
+subclasses.
+"""
 
 import functools
 from typing import Any
@@ -17,10 +21,12 @@ Pair = Any
 
 
 def class_minimiser(moments: Moments) -> Float[Array, "d d"]:
-    r"""$M^\star = S^{-1} C S^{-1}$: the Gram after the head, for any number of classes and a network at least as wide as the rank of $C$.
+    r"""Gram $M^\star = S^{-1} C S^{-1}$ after the projection head, for any number of classes.
 
-    With positives of one class, $C = \sum_k \pi_k \mu_k \mu_k^\top$, it spans the $K$ discriminant directions $S^{-1} \mu_k$. It is
-    `spectral` at a width that cuts nothing, without a decomposition: solved, so that $S$ must be invertible.
+    The network is at least as wide as the rank of $C$. With positives of one class,
+    $C = \sum_k \pi_k \mu_k \mu_k^\top$, the Gram spans the $K$ discriminant directions
+    $S^{-1} \mu_k$. It equals `spectral` at a width that cuts nothing, without a decomposition:
+    it is solved for, so that $S$ must be invertible.
 
     Theorem: scl-minimiser (paper section 5).
     """
@@ -36,16 +42,34 @@ def _solved(cross: Array, second: Array) -> Float[Array, "d d"]:
 def subclass_weights(
     strength: Pair, noise: Pair, correlation: Any, depth: int
 ) -> Float[Array, "L 2"]:
-    r"""Weights of a class and of a subclass feature in every layer, at the minimum, for two balanced classes.
+    r"""Layer weights of a class and a subclass feature at the minimum, for two balanced classes.
 
-    $M^\star = u u^\top$ with $u = S^{-1} \mu = (\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2),\ r \phi_s \sigma_c^2) / \det S$; as it is of
-    rank one, $M_l = |u|^{2l/L}\, \hat u \hat u^\top$: the *ratio* of the two weights is the same in all layers. The subclass has
-    none in any if and only if `collapses`. Weights are not negative; the subclass counts against the class where $r < 0$.
+    $$M^\star = u u^\top, \qquad u = S^{-1} \mu
+    = (\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2),\ r \phi_s \sigma_c^2) / \det S$$
 
-    **Arguments:** `strength`: $(\phi_c, \phi_s)$, positive; `noise`: $(\sigma_c, \sigma_s)$, not negative; `correlation`: $r$ of the
-    subclass with the class, in [-1, 1]; `depth`: $L \ge 1$.
+    Since $M^\star$ has rank one, $M_l = |u|^{2l/L}\, \hat u \hat u^\top$: the *ratio* of the
+    two weights is the same in all layers. The subclass has no weight in any layer if and only
+    if `collapses`. Weights are not negative; the subclass counts against the class where
+    $r < 0$.
 
-    **Raises:** `ValueError` for arguments out of range, or a second moment without an inverse: $|r| = 1$ and no noise, or none at all.
+    **Arguments:**
+
+    - `strength`: $(\phi_c, \phi_s)$, positive.
+    - `noise`: $(\sigma_c, \sigma_s)$, not negative.
+    - `correlation`: the correlation $r$ of the subclass with the class, in [-1, 1].
+    - `depth`: the number of layers $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range, or a second moment without an inverse
+    ($|r| = 1$ and no noise).
+
+    !!! example
+
+        ```pycon
+        >>> np.round(pt.theory.subclass_weights([1.0, 1.0], [0.5, 0.5], 0.5, depth=2), 3)
+        Array([[0.869, 0.109],
+               [0.762, 0.095]], dtype=float64)
+
+        ```
 
     Theorem: scl-minimiser, class-collapse (paper section 5).
     """
@@ -59,10 +83,11 @@ def subclass_weights(
 def _weights(
     phi: Array, sigma: Array, r: Array, depth: int
 ) -> tuple[Float[Array, "L 2"], Float[Array, ""]]:
-    """The weights of all layers, and the determinant of the second moment."""
+    """Weights of all layers, and the determinant of the second moment."""
     (pc, ps), (sc, ss) = phi**2, sigma**2
     rest = ps * (1 - r**2) + ss
-    # (phi_c^2 + sigma_c^2)(phi_s^2 + sigma_s^2) - r^2 phi_c^2 phi_s^2, as a sum of what cannot be negative.
+    # (phi_c^2 + sigma_c^2)(phi_s^2 + sigma_s^2) - r^2 phi_c^2 phi_s^2, as a sum of non-negative
+    # terms.
     det = pc * rest + sc * (ps + ss)
     u = jnp.stack([phi[0] * rest, r * phi[1] * sc]) / det
     size = jnp.sqrt(jnp.sum(u**2))
@@ -71,7 +96,14 @@ def _weights(
 
 
 def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
-    r"""Whether the subclass gets no weight at all at the minimum, in every layer: $\sigma_c = 0$ or $r = 0$.
+    r"""Test that the subclass has zero weight in every layer at the minimum.
+
+    This holds if and only if $\sigma_c = 0$ or $r = 0$.
+
+    **Arguments:**
+
+    - `noise`: $(\sigma_c, \sigma_s)$, not negative.
+    - `correlation`: the correlation $r$ of the subclass with the class, in [-1, 1].
 
     Theorem: class-collapse (paper section 5).
     """
@@ -82,14 +114,30 @@ def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
 def mixed_subclass_weight(
     share: Any, strength: Any, noise: Any, depth: int
 ) -> Float[Array, "... L"]:
-    r"""Weight of a subclass that is independent of the class, with positives of the class with probability $a$ and views otherwise, in
-    every layer: $\big(\sqrt{1 - a}\, \phi_s / (\phi_s^2 + \sigma_s^2)\big)^{l/L}$.
+    r"""Layer weights of a subclass that is independent of the class, under mixed positive pairs.
 
-    Near $a = 1$ layer $l$ falls like $(1 - a)^{l/(2L)}$: any share of views keeps the subclass, and lower layers keep more of it.
+    $$\left( \sqrt{1 - a}\, \frac{\phi_s}{\phi_s^2 + \sigma_s^2} \right)^{l/L}$$
 
-    **Arguments:** `share`: $a$, in [0, 1]; `strength`: $\phi_s$, positive; `noise`: $\sigma_s$, not negative; `depth`: $L \ge 1$.
+    A positive is of the same class with probability $a$, and a view of the same input
+    otherwise. Near $a = 1$ layer $l$ falls like $(1 - a)^{l/(2L)}$: any share of views keeps
+    the subclass, and lower layers keep more of it.
+
+    **Arguments:**
+
+    - `share`: the probability $a$, in [0, 1].
+    - `strength`: $\phi_s$, positive.
+    - `noise`: $\sigma_s$, not negative.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
+
+    !!! example
+
+        ```pycon
+        >>> np.round(pt.theory.mixed_subclass_weight(0.99, 1.0, 0.0, depth=2), 3)
+        Array([0.316, 0.1  ], dtype=float64)
+
+        ```
 
     Theorem: mixed-positives (beyond the paper).
     """
@@ -108,17 +156,25 @@ def mixed_subclass_weight(
 def collapsing_weight(
     time: Any, moments: Moments, direction: Float[Array, " d"], depth: int
 ) -> Float[Array, "... L"]:
-    r"""Weight at every layer, late in training, of the one direction that the minimiser collapses: $(4 L e\, q^2 t)^{-l/(Le)}$ with
-    $e = 4 - 2/L$ and $q = 1 / (v^\top S^{-1} v)$.
+    r"""Layer weights, late in training, of the one direction that the minimiser collapses.
 
-    $v$ is the unit vector orthogonal to the range of $M^\star$, and $q$ what is left of the variance along it once everything that is
-    learned has been regressed out. The leading term for any balanced start and any $C$, $S$, also where they do not commute, if $v$ is
-    the only such direction; corrections fall at least as fast as the last layer's weight. Where $v$ is a coordinate that is uncorrelated
-    with all others it is the law of *vanishing-features*.
+    $$(4 L e\, q^2 t)^{-l/(Le)}, \qquad e = 4 - 2/L, \qquad q = 1 / (v^\top S^{-1} v)$$
 
-    **Arguments:** `time`: $t > 0$; `moments`; `direction`: $v$, `(d,)`; `depth`: $L \ge 1$.
+    Here $v$ is the unit vector orthogonal to the range of $M^\star$, and $q$ is the variance
+    along $v$ that remains after everything learned has been regressed out. This is the leading
+    term for any balanced start and any $C$, $S$, also where they do not commute, if $v$ is the
+    only such direction. Corrections fall at least as fast as the last layer's weight. Where $v$
+    is a coordinate that is uncorrelated with all others, it is the law of *vanishing-features*.
 
-    **Raises:** `ValueError` for arguments out of range, or a direction that the minimiser does weight.
+    **Arguments:**
+
+    - `time`: $t > 0$.
+    - `moments`: cross and second moment of the views, each `(d, d)`.
+    - `direction`: $v$, `(d,)`, of any length.
+    - `depth`: the number of layers $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range, or a direction with weight in the
+    minimiser.
 
     Theorem: subclass-retention (beyond the paper).
     """

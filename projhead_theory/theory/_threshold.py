@@ -1,13 +1,15 @@
-r"""Diagonal networks with thresholds: what training makes of every feature by itself, in closed form.
+r"""Diagonal networks with thresholds: gradient flow of each feature in closed form.
 
-Features are $\pm\varphi$ with sign flips, $\rho = (1 - 2\alpha)^2$; layer $l$ has amplitude $A_l = \max(|w_l| A_{l-1} - b_l, 0)$,
-$A_0 = \varphi$, and the loss is $-2\rho A_L^2 + A_L^4$ a feature. Weights and thresholds are `(L, d)`, those of the start; strengths,
-$\rho$ and amplitudes `(d,)`.
+Features are $\pm\varphi$ with sign flips, and $\rho = (1 - 2\alpha)^2$. Layer $l$ has amplitude
+$A_l = \max(|w_l| A_{l-1} - b_l, 0)$ with $A_0 = \varphi$, and the loss of a feature is
+$-2\rho A_L^2 + A_L^4$. Weights and thresholds are the initial ones, `(L, d)`; strengths, $\rho$
+and amplitudes are `(d,)`.
 
-While a feature is active its weights follow the gradient of $A_L$, up to a factor of time. With $x = A_1/\varphi$ and the clock
-$d\theta = \varphi \prod_{k>2} w_k\, d\tau$ they are known: $x \pm w_2$ is proportional to $e^{\pm\theta}$, and
-$w_{l+1}^2 - w_l^2$ changes by $-\frac{2 b_l}{\varphi} \int d\theta / \prod_{3 \le k \le l} w_k$. That integral is $\theta$ for $l = 2$;
-beyond, where no threshold is zero, it is not elementary.
+While a feature is active its weights follow the gradient of $A_L$, up to a factor of time. With
+$x = A_1/\varphi$ and the rescaled time $d\theta = \varphi \prod_{k>2} w_k\, d\tau$ they are
+known: $x \pm w_2$ is proportional to $e^{\pm\theta}$, and $w_{l+1}^2 - w_l^2$ changes by
+$-\frac{2 b_l}{\varphi} \int d\theta / \prod_{3 \le k \le l} w_k$. The integral is $\theta$ for
+$l = 2$. For larger $l$, where no threshold is zero, it is not elementary.
 """
 
 from typing import Any
@@ -40,13 +42,26 @@ def _numbers(weights: Any, thresholds: Any) -> tuple[Array, Array]:
 
 
 def threshold_reach(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "L d"]:
-    r"""The least strength that each layer shows: $r_l = \sum_{k \le l} b_k / \prod_{j \le k} |w_j|$; $b_1/w_1$ and $(b_1 + b_2/w_2)/w_1$
-    in a network of two layers.
+    r"""Least strength at which a feature is present in each layer.
 
-    A feature of strength $\varphi \in (r_l, r_{l+1}]$ is present up to layer $l$ and exactly zero from layer $l + 1$ on, in the start; and
-    for ever, since it has no gradient. Infinite from a weight of zero on, under a positive threshold there or above.
+    $$r_l = \sum_{k \le l} \frac{b_k}{\prod_{j \le k} |w_j|}$$
+
+    In a network of two layers the values are $b_1/w_1$ and $(b_1 + b_2/w_2)/w_1$. A feature of
+    strength $\varphi \in (r_l, r_{l+1}]$ is initially present up to layer $l$ and exactly zero
+    from layer $l + 1$ on. It stays so for ever, since it has no gradient. Where a weight is
+    zero, the values are infinite from the first positive threshold at or above its layer.
 
     **Raises:** `ValueError` for shapes that differ, or a negative threshold.
+
+    !!! example
+
+        ```pycon
+        >>> weights, thresholds = jnp.asarray([[1.0], [0.5]]), jnp.asarray([[0.1], [0.2]])
+        >>> np.round(pt.theory.threshold_reach(weights, thresholds), 3)
+        Array([[0.1],
+               [0.5]], dtype=float64)
+
+        ```
 
     Theorem: absent-features (paper section 3; any depth beyond the paper).
     """
@@ -59,7 +74,10 @@ def threshold_reach(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "
 
 
 def _orbit(theta: Array, w: Array, b: Array, phi: Array) -> tuple[Array, Array]:
-    """Weights and amplitudes at the clock, without the cut at zero; `w`, `b` are of one feature or of all."""
+    """Weights and amplitudes at the rescaled time `theta`, without the cut at zero.
+
+    `w` and `b` are of one feature or of all.
+    """
     x, rest = w[0] - b[0] / phi, w[1:]
     if len(rest) == 0:
         return (x + theta)[None], (phi * (x + theta))[None]
@@ -85,7 +103,7 @@ def _check(weights: Any, thresholds: Any, strength: Any) -> tuple[Array, Array, 
 
 
 def _clock(last: Array, w: Array, b: Array, phi: Array) -> Array:
-    """The clock at which the last amplitude is this: it grows with it, so by bisection."""
+    """Rescaled time at which the last amplitude, which grows with it, is `last`; by bisection."""
     far = jnp.full_like(last, FARTHEST)
     return bisect(lambda theta: _orbit(theta, w, b, phi)[1][-1] - last, -far, far, HALVINGS)
 
@@ -93,17 +111,26 @@ def _clock(last: Array, w: Array, b: Array, phi: Array) -> Array:
 def threshold_law(
     last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
 ) -> Float[Array, "*T L d"]:
-    r"""The amplitudes of every layer at the moment of the flow at which that of the last layer is `last`, from any start.
+    r"""Amplitudes of every layer, given the amplitude of the last one, from any start.
 
-    In two layers $u = A_1^2$ solves $u^2/\varphi^2 - K u = (A_2 + b_2)^2$ with $K = (A_1/\varphi)^2 - w_2^2$ of the start: from
-    $A_1/\varphi = w_2$ it is $A_1^2 = \varphi (A_2 + b_2)$. At any depth, from equal weights $A_1/\varphi = w_2 = \dots = w_L$ and without
-    thresholds between the first layer and the last, $A_l = \varphi^{1 - l/L} (A_L + b_L)^{l/L}$: the layer-wise law, with $A_L + b_L$ in
-    place of $A_L$. In general by `threshold_invariants`, solved by bisection to rounding.
+    They are taken at the time of the flow at which the last layer has amplitude `last`.
 
-    **Arguments:** `last`: $A_L \ge 0$; `weights`, `thresholds`: of the start; `strength`: $\varphi > 0$. The feature is active in the
-    start.
+    In two layers $u = A_1^2$ solves $u^2/\varphi^2 - K u = (A_2 + b_2)^2$ with the initial
+    $K = (A_1/\varphi)^2 - w_2^2$. From $A_1/\varphi = w_2$ this is
+    $A_1^2 = \varphi (A_2 + b_2)$. At any depth, from equal weights
+    $A_1/\varphi = w_2 = \dots = w_L$ and without thresholds between the first layer and the
+    last, $A_l = \varphi^{1 - l/L} (A_L + b_L)^{l/L}$: the layer-wise law, with $A_L + b_L$ in
+    place of $A_L$. The general case uses `threshold_invariants`, solved by bisection to
+    rounding.
 
-    **Raises:** `ValueError` for negative thresholds, strengths that are not positive, or thresholds in layers 3 to $L - 1$.
+    **Arguments:**
+
+    - `last`: the amplitude $A_L \ge 0$ of the last layer, `(*T, d)`.
+    - `weights`, `thresholds`: initial values, `(L, d)`, with every feature active.
+    - `strength`: $\varphi > 0$, `(d,)`.
+
+    **Raises:** `ValueError` for negative thresholds, strengths that are not positive, or
+    thresholds in layers 3 to $L - 1$.
 
     Theorem: threshold-law (beyond the paper).
     """
@@ -120,10 +147,18 @@ def threshold_law(
 def threshold_invariants(
     weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
 ) -> Float[Array, "J d"]:
-    r"""What gradient flow of any loss conserves of an active feature, one number for each pair of neighbouring layers:
-    $(A_1/\varphi)^2 - w_2^2$; $w_2^2 - w_3^2 - \frac{2 b_2}{\varphi} \ln(A_1/\varphi + w_2)$; and $w_l^2 - w_{l+1}^2$ for further ones.
+    r"""Conserved quantities of an active feature under gradient flow of any loss.
 
-    **Arguments:** `weights`, `thresholds`: of any moment.
+    There is one for each pair of neighbouring layers:
+
+    - layers 1 and 2: $(A_1/\varphi)^2 - w_2^2$.
+    - layers 2 and 3: $w_2^2 - w_3^2 - \frac{2 b_2}{\varphi} \ln(A_1/\varphi + w_2)$.
+    - further layers: $w_l^2 - w_{l+1}^2$.
+
+    **Arguments:**
+
+    - `weights`, `thresholds`: values at any time, `(L, d)`.
+    - `strength`: $\varphi > 0$, `(d,)`.
 
     **Raises:** `ValueError` as `threshold_law`.
 
@@ -139,13 +174,30 @@ def threshold_invariants(
 def threshold_limit(
     weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike, rho: ArrayLike
 ) -> Float[Array, "L d"]:
-    r"""The amplitudes in the end: $A_L = \sqrt\rho$, below it by `threshold_law`; those of the start for a feature that is not active.
+    r"""Final amplitudes of every layer under gradient flow.
 
-    A fully disrupted feature, $\rho = 0$, keeps $A_1 = \sqrt{\varphi b_2}$ in two layers that start with equal weights.
+    The last layer has $A_L = \sqrt\rho$, and lower layers follow by `threshold_law`. A feature
+    that is not active keeps its initial amplitudes. A fully disrupted feature, $\rho = 0$,
+    keeps $A_1 = \sqrt{\varphi b_2}$ in two layers that start with equal weights.
 
-    **Arguments:** `rho`: $(1 - 2\alpha)^2$.
+    **Arguments:**
+
+    - `weights`, `thresholds`: initial values, `(L, d)`.
+    - `strength`: $\varphi > 0$, `(d,)`.
+    - `rho`: $(1 - 2\alpha)^2$.
 
     **Raises:** `ValueError` as `threshold_law`, or for $\rho$ outside [0, 1].
+
+    !!! example
+
+        ```pycon
+        >>> weights, thresholds = jnp.ones((2, 2)), jnp.asarray([[0.0, 0.0], [0.25, 0.25]])
+        >>> strength, rho = jnp.ones(2), jnp.asarray([1.0, 0.0])
+        >>> np.round(pt.theory.threshold_limit(weights, thresholds, strength, rho), 3)
+        Array([[1.118, 0.5  ],
+               [1.   , 0.   ]], dtype=float64)
+
+        ```
 
     Theorem: threshold-law, retained-when-vanishing, absent-features (beyond the paper).
     """
@@ -155,7 +207,8 @@ def threshold_limit(
     for v, cut in zip(w, b, strict=True):
         start.append(jnp.maximum(v * start[-1] - cut, 0))
     active = start[-1] > 0
-    # A feature that is not active follows no orbit; an innocent one in its place keeps derivatives finite.
+    # A feature that is not active follows no orbit; a regular orbit in its place keeps derivatives
+    # finite.
     orbit = jnp.where(active, w, 1), jnp.where(active, b, 0)
     return jnp.where(
         active,
@@ -167,13 +220,18 @@ def threshold_limit(
 def threshold_speed(
     last: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
 ) -> Float[Array, " d"]:
-    r"""$R = \sum_l (\partial A_L / \partial w_l)^2$, which sets the pace: $\dot A_L = 4 A_L (\rho - A_L^2) R$.
+    r"""Squared norm of the gradient of the last amplitude, which sets the speed of learning.
 
-    In two layers $R = \sqrt{K^2 \varphi^4 + 4 \varphi^2 (A_2 + b_2)^2}$; from equal weights at any depth
-    $R = L \varphi^{2/L} (A_L + b_L)^{2 - 2/L}$. Where a feature without signal ends it is positive if $b_L$ is, so that
-    $A_L \simeq (8 R t)^{-1/2}$, whatever the depth.
+    $$R = \sum_l (\partial A_L / \partial w_l)^2, \qquad \dot A_L = 4 A_L (\rho - A_L^2) R$$
 
-    **Arguments:** as in `threshold_law`.
+    In two layers $R = \sqrt{K^2 \varphi^4 + 4 \varphi^2 (A_2 + b_2)^2}$. From equal weights at
+    any depth $R = L \varphi^{2/L} (A_L + b_L)^{2 - 2/L}$. At $A_L = 0$, the end of a feature
+    without signal, $R$ is positive if $b_L$ is, so that $A_L \simeq (8 R t)^{-1/2}$, whatever
+    the depth.
+
+    **Arguments:**
+
+    - `last`, `weights`, `thresholds`, `strength`: as in `threshold_law`.
 
     **Raises:** `ValueError` as `threshold_law`.
 
@@ -197,10 +255,13 @@ def _speed(last: Array, w: Array, b: Array, phi: Array) -> Array:
 def threshold_forgetting(
     time: ArrayLike, weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
 ) -> Float[Array, "*T d"]:
-    r"""The amplitude of the last layer, late in training, of a fully disrupted feature: $A_L \simeq (8 R t)^{-1/2}$ at any depth, with $R$
-    of `threshold_speed` where the feature ends, $A_L = 0$.
+    r"""Amplitude of the last layer, late in training, of a fully disrupted feature.
 
-    The leading term where the last threshold is positive; the next is smaller by $\frac{R'}{R} A_L$, of order $t^{-1/2}$.
+    $$A_L \simeq (8 R t)^{-1/2}$$
+
+    This holds at any depth, with $R$ of `threshold_speed` where the feature ends, $A_L = 0$. It
+    is the leading term where the last threshold is positive. The next term is smaller by
+    $\frac{R'}{R} A_L$, of order $t^{-1/2}$.
 
     **Arguments:**
 
@@ -223,13 +284,22 @@ def threshold_time(
     strength: ArrayLike,
     rho: ArrayLike,
 ) -> Float[Array, "*T d"]:
-    r"""When the amplitude of the last layer is `last`: $\int dA / (4 A (\rho - A^2) R(A))$ from that of the start.
+    r"""Time at which the last layer has amplitude `last`.
 
-    By Gauss-Legendre quadrature in $\frac12 \ln(A^2 / |\rho - A^2|)$, whose speed is $4 \rho R$, or in $\ln A$ where $\rho = 0$: to
-    rounding while the amplitude or its distance from the end changes by no more than some ten decades. Infinite at the end itself; NaN
-    where the flow never leads.
+    $$t = \int \frac{dA}{4 A (\rho - A^2) R(A)}$$
 
-    **Arguments:** as in `threshold_limit`; the feature is active in the start.
+    The integral runs from the initial amplitude, by Gauss-Legendre quadrature in
+    $\frac12 \ln(A^2 / |\rho - A^2|)$, whose speed is $4 \rho R$, or in $\ln A$ where
+    $\rho = 0$. It is accurate to rounding while the amplitude or its distance from the final
+    value changes by no more than some ten decades. Infinite at the final value itself; NaN for
+    an amplitude that the flow never reaches.
+
+    **Arguments:**
+
+    - `last`: the amplitude $A_L \ge 0$ of the last layer, `(*T, d)`.
+    - `weights`, `thresholds`: initial values, `(L, d)`, with every feature active.
+    - `strength`: $\varphi > 0$, `(d,)`.
+    - `rho`: $(1 - 2\alpha)^2$.
 
     **Raises:** `ValueError` as `threshold_limit`.
 
@@ -244,7 +314,8 @@ def threshold_time(
     square = jnp.where(signal, rho, 1)
     below = start**2 < rho
 
-    # One variable for both: y, or ln A. What is not chosen is taken where it is finite, and so are its derivatives.
+    # One variable for both: y, or ln A. The branch not chosen is evaluated where it and its
+    # derivatives are finite.
     def to(a: Array) -> Array:
         inside = jnp.where(signal, a, 0.5)
         return jnp.where(signal, jnp.log(inside**2 / jnp.abs(square - inside**2)) / 2, jnp.log(a))
@@ -260,7 +331,7 @@ def threshold_time(
     x, share = jnp.asarray(NODES, w.dtype), jnp.asarray(WEIGHTS, w.dtype)
 
     def one(given: Array) -> Array:
-        # Beyond the end by more than its rounding.
+        # Beyond the final value by more than its rounding.
         crossed = jnp.where(below, 1, -1) * (given**2 - rho) > 8 * jnp.finfo(w.dtype).eps * rho
         a = jnp.where(crossed, start, given)
         first, span = to(start), to(a) - to(start)
@@ -280,10 +351,12 @@ def threshold_time(
 
 
 def homogeneity_invariants(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "J d"]:
-    r"""$w_l^2 + b_l^2 - w_{l+1}^2$ for $l = 1, \dots, L - 1$: what gradient flow of any loss on any data conserves if it trains the
-    thresholds too.
+    r"""Conserved quantities of gradient flow that trains the thresholds too.
 
-    Because $\mathrm{act}$ is homogeneous of degree one in weight and threshold together. Of an active feature $\pm\varphi$ the first layer
+    $$w_l^2 + b_l^2 - w_{l+1}^2, \qquad l = 1, \dots, L - 1$$
+
+    They are conserved for any loss on any data, because $\mathrm{act}$ is homogeneous of degree
+    one in weight and threshold together. For an active feature $\pm\varphi$ the first layer
     conserves $w_1 + \varphi b_1$ as well.
 
     **Raises:** `ValueError` for shapes that differ.

@@ -1,9 +1,15 @@
-r"""When a mode is learned: gradient flow of the mean squared error, one aligned mode at a time, in closed form.
+r"""Gradient flow of the mean squared error, one aligned mode at a time, in closed form.
 
-From a balanced start aligned with the modes each product weight evolves alone, $\dot s = L s^{2-2/L} (a - q s)$ with $a$ the moment of
-target and input and $q$ that of the input, towards $s_\infty = a / q$; layer $l$ carries $s^{l/L}$ at every time. For $s = u^2$ this is
-$\dot u = 4 \ell u^{3-2/\ell} (a/4 - (q/4) u^2)$ with $\ell = L/2$: the flow of `dynamics`, at half the depth. At $L = 1$ it is linear.
-Arguments broadcast against one another; the dtype is theirs; every function but the exponent may be jitted, mapped and differentiated.
+From a balanced start aligned with the modes each product weight evolves alone, towards
+$s_\infty = a / q$:
+
+$$\dot s = L s^{2-2/L} (a - q s)$$
+
+Here $a$ is the moment of target and input and $q$ the second moment of the input. Layer $l$ has
+weight $s^{l/L}$ at every time. For $s = u^2$ this is
+$\dot u = 4 \ell u^{3-2/\ell} (a/4 - (q/4) u^2)$ with $\ell = L/2$: the flow of `dynamics`, at
+half the depth. At $L = 1$ it is linear. Arguments broadcast against one another and set the
+dtype. Every function but the exponent may be jitted, mapped and differentiated.
 """
 
 from functools import partial
@@ -21,15 +27,22 @@ from ._scalars import scalars
 def time_to_weight(
     weight: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""Time from product weight `start` to `weight`, $\frac{F(s) - F(s_0)}{L}$ with
-    $F(s) = \frac{s^{2/L - 1}}{(2/L - 1) a}\, {}_2F_1(1, 2/L - 1; 2/L; q s / a)$; at depth 2 $F(s) = \ln\frac{s}{a - q s} / a$, at depth 1
-    $F(s) = -\ln|a - q s| / q$.
+    r"""Time from product weight `start` to product weight `weight`.
 
-    A weight that the mode had before it was at `start` gives a negative time, one that it has only in the limit, or never, `inf`, as in
-    `dynamics.time_to_weight`.
+    $$t = \frac{F(s) - F(s_0)}{L}, \qquad
+    F(s) = \frac{s^{2/L - 1}}{(2/L - 1) a}\, {}_2F_1(1, 2/L - 1; 2/L; q s / a)$$
 
-    **Arguments:** `weight`: $s \ge 0$; `start`: $s_0 \ge 0$; `target`: $a \ge 0$; `second`: $q \ge 0$, with $a = 0$ where it is zero;
-    `depth`: $L \ge 1$.
+    At depth 2 $F(s) = \ln\frac{s}{a - q s} / a$, and at depth 1 $F(s) = -\ln|a - q s| / q$. As
+    in `dynamics.time_to_weight`, a weight that the mode had before it was at `start` gives a
+    negative time, and a weight that it has only in the limit, or never, gives `inf`.
+
+    **Arguments:**
+
+    - `weight`: $s \ge 0$.
+    - `start`: $s_0 \ge 0$.
+    - `target`: $a \ge 0$.
+    - `second`: $q \ge 0$, with $a = 0$ where it is zero.
+    - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -42,14 +55,29 @@ def time_to_weight(
 def weight_at_time(
     time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""Product weight of a mode after a time of gradient flow: the inverse of `time_to_weight`.
+    r"""Product weight of a mode after a time of gradient flow, the inverse of `time_to_weight`.
 
-    $L = 1$: $\frac aq + (s_0 - \frac aq) e^{-qt}$. $L = 2$: the sigmoid $\frac{a/q}{1 + (\frac{a}{q s_0} - 1) e^{-2at}}$. With $a = 0$ and
-    $L \ge 2$ the power law $(s_0^{-e} + L e\, q t)^{-1/e}$, $e = 2 - 2/L$. A start at zero stays at depth 2 or more.
+    - $L = 1$: $\frac aq + (s_0 - \frac aq) e^{-qt}$.
+    - $L = 2$: the sigmoid $\frac{a/q}{1 + (\frac{a}{q s_0} - 1) e^{-2at}}$.
+    - $a = 0$ and $L \ge 2$: the power law $(s_0^{-e} + L e\, q t)^{-1/e}$ with $e = 2 - 2/L$.
 
-    **Arguments:** `time`: $t \ge 0$, which may be infinite; the others as in `time_to_weight`.
+    A start at zero stays at depth 2 or more.
+
+    **Arguments:**
+
+    - `time`: $t \ge 0$, which may be infinite.
+    - `start`, `target`, `second`, `depth`: as in `time_to_weight`.
 
     **Raises:** `ValueError` for arguments out of range.
+
+    !!! example
+
+        ```pycon
+        >>> times = jnp.asarray([0.0, 1.0, 2.0, jnp.inf])
+        >>> np.round(pt.theory.regression.weight_at_time(times, 0.1, 2.0, 1.0, depth=2), 3)
+        Array([0.1  , 1.484, 1.987, 2.   ], dtype=float64)
+
+        ```
 
     Theorem: sl-times, sl-retention (beyond the paper; Saxe et al. 2014 for depth 2).
     """
@@ -60,9 +88,13 @@ def weight_at_time(
 def layer_weights(
     time: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
 ) -> Float[Array, "... L"]:
-    r"""Weight of a mode at every layer after a time of gradient flow, $s(t)^{l/L}$ for $l = 1, \dots, L$ on the last axis.
+    r"""Weight of a mode at every layer after a time of gradient flow.
 
-    **Arguments:** as in `weight_at_time`.
+    The weights are $s(t)^{l/L}$ for $l = 1, \dots, L$, on the last axis.
+
+    **Arguments:**
+
+    - `time`, `start`, `target`, `second`, `depth`: as in `weight_at_time`.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -73,13 +105,27 @@ def layer_weights(
 
 
 def retention_exponent(depth: int, layer: int) -> float:
-    r"""$\frac{l/L}{2 - 2/L} = \frac{l}{2L - 2}$: the weight at layer $l$ of a mode with $a = 0$ falls like $t$ to minus this power.
+    r"""Exponent of the power-law decay of a layer's weight, for a mode with $a = 0$.
 
-    $t^{-1}$ after the head and $t^{-1/2}$ before it at depth 2. Infinite at depth 1, where it falls exponentially.
+    $$\frac{l/L}{2 - 2/L} = \frac{l}{2L - 2}$$
 
-    **Arguments:** `depth`: $L \ge 1$; `layer`: $1 \le l \le L$.
+    The weight at layer $l$ falls like $t$ to minus this power: $t^{-1}$ after the head and
+    $t^{-1/2}$ before it at depth 2. Infinite at depth 1, where the weight falls exponentially.
+
+    **Arguments:**
+
+    - `depth`: the number of layers $L \ge 1$.
+    - `layer`: $1 \le l \le L$.
 
     **Raises:** `ValueError` for a depth or layer out of range.
+
+    !!! example
+
+        ```pycon
+        >>> [pt.theory.regression.retention_exponent(2, layer) for layer in (1, 2)]
+        [0.5, 1.0]
+
+        ```
 
     Theorem: sl-retention (beyond the paper).
     """
@@ -92,16 +138,19 @@ def retention_exponent(depth: int, layer: int) -> float:
 def retention_transient(
     time: ArrayLike, start: ArrayLike, second: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
-    r"""The next term of the power law of a mode with $a = 0$, relative: $u = 1 / (L e\, q\, s_0^e\, t)$ with $e = 2 - 2/L$.
+    r"""Relative next term of the power-law decay of a mode with $a = 0$.
 
-    Its weight is $s(t) = (L e\, q t)^{-1/e} (1 + u)^{-1/e}$: see `dynamics.vanishing_transient`.
+    $$u = \frac{1}{L e\, q\, s_0^e\, t}, \qquad e = 2 - 2/L$$
+
+    The product weight is $s(t) = (L e\, q t)^{-1/e} (1 + u)^{-1/e}$: see
+    `dynamics.vanishing_transient`.
 
     **Arguments:**
 
     - `time`: $t > 0$.
     - `start`: $s_0 > 0$, the product weight at the start.
     - `second`: $q > 0$.
-    - `depth`: $L \ge 2$.
+    - `depth`: the number of layers $L \ge 2$.
 
     **Returns:** $u$, without a unit; `inf` where one of the first three is zero.
 
@@ -117,7 +166,7 @@ def retention_transient(
 
 
 def _root(x: Array) -> Array:
-    """The square root, with derivative zero at zero."""
+    """Square root, with derivative zero at zero."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
 
 
@@ -128,7 +177,8 @@ def _time(weight: Array, start: Array, target: Array, second: Array, depth: int)
         return dynamics._time(_root(weight), _root(start), target / 4, _root(second) / 2, half)
     weight, start, target, second = jnp.broadcast_arrays(weight, start, target, second)
     left = target - second * weight
-    # The same side of the end, and not at it; a mode without variance has no target either, and stays where it is.
+    # Both weights on one side of the limit, and not at it. A mode without variance has no target
+    # either, and stays at its start.
     reached = (target - second * start) * left > 0
     q, gap = jnp.where(reached, second, 1), jnp.where(reached, left, 1)
     time = jnp.log1p(jnp.where(reached, q * (weight - start) / gap, 0)) / q

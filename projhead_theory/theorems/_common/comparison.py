@@ -22,27 +22,48 @@ def compare(
     imbalance: Float[Array, "..."] | float | None = None,
     drift: Float[Array, "..."] | float | None = None,
 ) -> Verdict:
-    r"""Compare the Grams of every layer at the end of a run with the predicted ones, relative, in Frobenius norm, on
-    the range of $S$.
+    r"""Compare the Grams of every layer at the end of a run with the predicted Grams.
 
-    The tolerance of layer $l$ is the sum of
+    The discrepancy is relative, in the Frobenius norm, on the range of $S$. The tolerance of
+    layer $l$ is the sum of
 
-    - *stationarity*: the distance of the last Gram from the stationary point next to it, by twice a Newton step from the network's own
-      residual, carried to layer $l$ through the derivative of $M \mapsto M^{l/L}$; no more than the gradient that the run reports allows;
-    - *start*: what the imbalance of the start does to the law (`theory.imbalance_bound`);
-    - *discretisation*: the same for the drift that integration error, or the finite steps of plain gradient descent, can have caused;
-    - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the largest slope of $M \mapsto M^{l/L}$;
-    - *rounding*: of the closed form in its dtype and of training in that of the network, conditioning included.
+    - *stationarity*: the distance of the last Gram from the nearest stationary point, carried to
+      layer $l$ through the derivative of $M \mapsto M^{l/L}$. The distance is bounded by twice a
+      Newton step from the network's own residual, and scaled down to the gradient that the run
+      reports;
+    - *start*: the effect of the start's imbalance on the law (`theory.imbalance_bound`);
+    - *discretisation*: the same bound for the drift that integration error, or the finite steps
+      of plain gradient descent, can have caused;
+    - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the
+      largest slope of $M \mapsto M^{l/L}$;
+    - *rounding*: of the closed form in its dtype and of training in the network's dtype,
+      conditioning included.
 
-    **Arguments:** `prediction`; `trajectory`; `imbalance`: the imbalance granted to the start, norms of $D_l$, if the
-    hypothesis is to be other than what was measured on the start; `drift`: the same for what discretisation may have
-    added. A control grants what the claim grants.
+    **Arguments:**
 
-    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the nearest other layer's Gram:
-    if that is less than the tolerance, layers cannot be told apart and the outcome is undecidable. A run that ended where
-    the loss still falls along some direction, at a saddle, has not converged.
+    - `prediction`: the closed form of every layer.
+    - `trajectory`: a run of a network of the same sizes, every layer trained.
+    - `imbalance`: norms of $D_l$ to allow at the start; by default measured on the start.
+    - `drift`: norms of the change of $D_l$ to allow for discretisation; by default
+      `trajectory.drift`. A control is allowed the `imbalance` and `drift` of its claim.
+
+    **Returns:** a `Verdict` with one row a layer. An effect is the relative distance to the
+    nearest other layer's Gram: if the tolerance exceeds it, layers cannot be told apart and the
+    outcome is undecidable. A run that ended at a saddle, where the loss still falls along some
+    direction, has not converged.
 
     **Raises:** `ValueError` if depth, dimension or width differ, or there is a fixed head.
+
+    !!! example
+
+        ```pycon
+        >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
+        >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
+        >>> run = pt.simulation.gradient_descent(start, moments, step=0.1, steps=500)
+        >>> pt.compare(pt.theory.layerwise(moments, depth=2), run).name
+        'holds'
+
+        ```
     """
     depth, d = prediction.grams.shape[:2]
     if isinstance(trajectory.networks, Headed):
@@ -76,8 +97,9 @@ def compare(
 
 
 def on_range(network: DeepLinear, projector: Float[Array, "d d"]) -> DeepLinear:
-    """The network without what its first layer carries outside the range of $S$, which never moves and is not seen by the loss: it counts
-    as imbalance of the rest.
+    """Project the first layer of a network onto the range of $S$.
+
+    The rest of that layer never moves and does not enter the loss, but would count as imbalance.
     """
     return eqx.tree_at(lambda n: n.layers[0], network, matmul(network.layers[0], projector))
 
@@ -89,7 +111,7 @@ def _compare(
     imbalance: Array | None,
     drift: Array | None,
 ) -> Verdict:
-    # A run and a prediction may be of two dtypes: each errs by the rounding of its own.
+    # A run and a prediction may differ in dtype: each has the rounding of its own.
     dtypes = trajectory.networks.layers[0].dtype, prediction.grams.dtype
     dtype = min(dtypes, key=lambda t: float(jnp.finfo(t).eps))
     prediction, trajectory, imbalance, drift = _checks.in_dtype(
@@ -98,7 +120,8 @@ def _compare(
     eps = float(jnp.finfo(dtypes[0]).eps)
     minimiser, moments, grams = prediction.minimiser, prediction.moments, prediction.grams
     depth, d = grams.shape[:2]
-    # Gradients are rounded as the closed form is, but in the dtype of the network, and whether features mix or not.
+    # Gradients are rounded like the closed form, but in the dtype of the network, whether features
+    # mix or not.
     coarser = max(eps / float(jnp.finfo(dtypes[1]).eps), 1)
     whitening = minimiser.whitening._replace(rounding=minimiser.whitening.rounding * coarser)
     project = whitening.projector
@@ -119,7 +142,7 @@ def _compare(
             jax.jvp(lambda m: psd_power(m, t, near.learned), (last,), (near.step,))[1]
         )
     )(levels)
-    # What is left where nothing is learned is, in the layers below, its root.
+    # A remainder in directions that are not learned enters the layers below as its root.
     left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
     # A Newton step errs by its square, so twice its length is a bound while it is short.
     share = reported_share(trajectory, moments)
@@ -144,8 +167,9 @@ def _compare(
         "noise": flutter / size,
         "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
     }
-    # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle by which the run has turned from
-    # one to the other. It says that this is near zero or near a right angle, not which, unless the gap is resolved well.
+    # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle
+    # by which the run has rotated one mode into the other. A small residual means an angle near
+    # zero or near a right angle, and tells the two apart only if the gap is resolved well.
     turned = share * frobenius(near.step) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
     between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]

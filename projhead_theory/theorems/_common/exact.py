@@ -1,4 +1,4 @@
-"""Networks set to the closed form, which every check must pass, and those with one weight off, which it must not."""
+"""Networks at the closed form, which every check must pass, and mutants, which it must reject."""
 
 import itertools
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from ...theory import LayerPrediction
 from .training import Run
 
 TOLERANCES = 10.0
-"""How far a weight is off, in tolerances of the exact network."""
+"""Size of the error in a mutant's weight, in tolerances of the exact network."""
 
 Judge = Callable[[LayerPrediction, Run], Verdict]
 
 
 class Exact(eqx.Module):
-    """The layers of a balanced network, as frames and singular values: $W_l = Q_l \\Sigma_l Q_{l-1}^\\top$."""
+    r"""Balanced network in frames and singular values: $W_l = Q_l \Sigma_l Q_{l-1}^\top$."""
 
     frames: tuple[Float[Array, "..."], ...]
     roots: Float[Array, "L r"]
@@ -37,7 +37,7 @@ class Exact(eqx.Module):
 
 
 def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]:
-    """Random orthonormal columns for every layer, as many as the network is wide."""
+    """Random orthonormal columns for every layer, as many as the network's width."""
     r = min(sizes)
     return [
         jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0]
@@ -48,11 +48,13 @@ def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]
 def singular(
     matrix: Float[Array, "k d"], kept: Int[Array, ""], r: int
 ) -> tuple[Array, Array, Array]:
-    r"""$U$, $\sigma$ and $V$ of the `r` largest singular values, zero beyond those `kept`.
+    r"""$U$, $\sigma$ and $V$ of the `r` largest singular values, zero beyond the first `kept`.
 
-    Every row of $V$ has the precision of its own size: the columns of `matrix` lie decades apart where strengths do.
+    Every row of $V$ is precise relative to its own size: the columns of `matrix` lie decades
+    apart where strengths do.
     """
-    # The largest columns first: a triangle that falls off along its diagonal keeps the small ones, which a matrix in any order loses.
+    # The largest columns first: a triangle with decreasing diagonal keeps the small ones, which are
+    # lost from a matrix in any other order.
     q, triangle = jnp.linalg.qr(matrix[:, jnp.argsort(-jnp.sum(matrix**2, axis=0))])
     turned, values, _ = jnp.linalg.svd(triangle, full_matrices=False)
     left = matmul(q, turned)[:, :r]
@@ -61,7 +63,7 @@ def singular(
 
 
 def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
-    """A balanced network of these sizes in random frames, whose last Gram is the predicted one."""
+    """Balanced network of these sizes in random frames, with the predicted last Gram."""
     r, depth = min(sizes), len(sizes) - 1
     minimiser = prediction.minimiser
     modes = minimiser.modes * jnp.sqrt(jnp.maximum(minimiser.signal_fraction, 0))
@@ -72,7 +74,7 @@ def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray
 
 
 def roots(values: Float[Array, " r"], depth: int) -> Float[Array, "L r"]:
-    """The singular values of every layer."""
+    """Singular values of every layer, from the singular values of the product."""
     return jnp.broadcast_to(
         jnp.where(values > 0, jnp.where(values > 0, values, 1) ** (1 / depth), 0),
         (depth, values.size),
@@ -80,7 +82,7 @@ def roots(values: Float[Array, " r"], depth: int) -> Float[Array, "L r"]:
 
 
 def off(own: Exact, level: Array, mode: Array, factor: Array) -> Exact:
-    """The same with the square of one weight times a factor at one level: at the next one that is taken back."""
+    """Multiply the square of one weight by `factor` at one level, and undo it at the next."""
     depth = own.roots.shape[0]
     scale = jnp.ones_like(own.roots).at[level, mode].set(jnp.sqrt(factor))
     after = jnp.minimum(level + 1, depth - 1)
@@ -89,8 +91,9 @@ def off(own: Exact, level: Array, mode: Array, factor: Array) -> Exact:
 
 
 def weight_off(own: Exact, level: Array, change: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
-    """A weight, and the factor of its square that changes the Gram of a level by so much: any that is then not of another size, or else the
-    largest.
+    """Choose a weight, and the factor of its square that changes a level's Gram by `change`.
+
+    Any weight whose square changes by less than half may be chosen, or else the largest.
     """
     squares = own.roots[0] ** (2 * (level + 1))
     relative = change / jnp.where(squares > 0, squares, 1)
@@ -111,7 +114,7 @@ def run_of(
     moments: Moments | TargetMoments,
     loss: AbstractLoss = spectral,
 ) -> Run:
-    """A run that says that it has converged, without any gradient left."""
+    """Converged run from `start` to `end`, with zero gradient."""
     zero = jnp.zeros((), end.layers[0].dtype)
     pair = jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end)
     trajectory = Trajectory(
@@ -132,18 +135,25 @@ def run_of(
 def try_exact(
     judge: Judge, predict: Callable[[Any], LayerPrediction], problem: Any, logarithmic: bool = False
 ) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
-    """The verdicts on the network of the closed form, and on one of which one weight is off by ten tolerances of that verdict; and whether
-    so much is less than the effect that the check is to see.
+    """Judge the network of the closed form, and a mutant with one weight off by ten tolerances.
 
-    `logarithmic`: whether tolerances are of the logarithm of the condition number of a layer, which its largest weight moves, and not
-    relative to its Gram.
+    **Arguments:**
+
+    - `judge`: the claim's comparison.
+    - `predict`: problem -> closed form.
+    - `problem`: with a `key` and `sizes`.
+    - `logarithmic`: true if tolerances apply to the logarithm of a layer's condition number,
+      which its largest weight moves, and not relative to its Gram.
+
+    **Returns:** the verdicts on the exact network and on the mutant, and whether the change is
+    smaller than the effect that the check must detect.
     """
     prediction = predict(problem)
     k1, k2, k3 = jax.random.split(problem.key, 3)
     own = exact(prediction, problem.sizes, k1)
     network, depth = own.network, own.roots.shape[0]
     first = judge(prediction, run_of(network, network, prediction.moments))
-    # A row a layer; or the last layer alone.
+    # One row a layer, or the last layer alone.
     every = sum(label.startswith("layer") for label in first.labels) == depth
     level = jax.random.randint(k2, (), 0, depth) if every else jnp.asarray(depth - 1)
     row = level if every else 0

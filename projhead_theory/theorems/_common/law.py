@@ -1,4 +1,4 @@
-"""The layer-wise law on one problem: prediction, training, and the verdict on the Grams of all layers."""
+"""The layer-wise law on one problem: prediction, training and verdict."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,7 +22,7 @@ PREMISE = "balanced start"
 
 
 def predict(problem: Task) -> LayerPrediction:
-    """The closed form of every layer."""
+    """Closed form of every layer."""
     return layerwise(problem.moments, problem.depth, width=problem.width, throw=False)
 
 
@@ -37,9 +37,10 @@ def train(problem: Task) -> Run:
 
 
 def loss_rounding(minimiser: SpectralMinimiser, outputs: Float[Array, ""]) -> Float[Array, ""]:
-    """Rounding of the least loss beside that of a network, the variance of whose outputs is known to `outputs`.
+    """Rounding of the least loss, compared with the loss of a network.
 
-    Both losses are sums of squared signal fractions, and the errors are absolute in each fraction.
+    `outputs` is the rounding of the variance of the network's outputs. Both losses are sums of
+    squared signal fractions, and the errors are absolute in each fraction.
     """
     total = jnp.sum(minimiser.signal_fraction)
     return 4 * minimiser.whitening.rounding * total + 2 * outputs * (1 + total) + outputs**2
@@ -47,7 +48,11 @@ def loss_rounding(minimiser: SpectralMinimiser, outputs: Float[Array, ""]) -> Fl
 
 @eqx.filter_jit
 def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
-    """The Grams of all layers, granting a balanced start's rounding and the integration error of the flow."""
+    """Verdict on the Grams of all layers.
+
+    The tolerance allows for the rounding of a balanced start and the integration error of the
+    flow.
+    """
     start = on_range(run.fine.start, prediction.minimiser.whitening.projector)
     rounding = imbalance_rounding(start)
     verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
@@ -58,7 +63,7 @@ def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
 def with_exponents(
     exponent: Callable[[Array, int], Array],
 ) -> Callable[[Any, LayerPrediction], LayerPrediction]:
-    """The prediction with another exponent than l / L for layer l of L."""
+    """Prediction with another exponent than l / L for layer l of L."""
 
     def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
         return _raised(
@@ -73,7 +78,7 @@ def with_exponents(
 
 @eqx.filter_jit
 def _raised(prediction: LayerPrediction, levels: Array) -> LayerPrediction:
-    """The last Gram to these powers, as those of the layers."""
+    """Replace the Grams by the last Gram to these powers."""
     return replace(
         prediction,
         grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(

@@ -7,28 +7,30 @@ from jaxtyping import Array
 
 from ...networks import Network
 
-# Of 6.4 standard deviations either way: the chance that rounding alone exceeds it is below 1e-8.
+# Rounding alone exceeds 6.4 standard deviations, either way, with probability below 1e-8.
 DEVIATIONS = 6.4
 
 
 def largest(networks: Network) -> Array:
-    r"""The largest $\|W_l\|_F^2$, over the layers and, if the networks are stacked, over the stack."""
+    r"""Largest $\|W_l\|_F^2$ over the layers and, if the networks are stacked, over the stack."""
     return jnp.max(jnp.stack([jnp.max(jnp.sum(w * w, axis=(-1, -2))) for w in networks.layers]))
 
 
 def imbalance_rounding(networks: Network) -> Array:
-    """Forming an imbalance rounds it by a few epsilon, times inner dimension, times squared norm."""
+    """Rounding of an imbalance: a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
     return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
 
 
 def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array) -> Array:
-    r"""What rounding does to an imbalance over all the steps of a run.
+    r"""Rounding of an imbalance over all the steps of a run.
 
-    Step `t` rounds every weight by half an epsilon of itself, and its gradient by $p$ times that, so that an imbalance moves by at most
-    $e_t = 2 \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)(\|W_l\|_F + p\, \eta \|G_l\|_F)$. Rounding errors of so many
-    steps have random signs (Higham and Mary 2019): their sum is within $6.4 \sqrt{\sum_t e_t^2}$, and never beyond
-    $\sum_t e_t$. That is for decays that shrink what is there, $|1 - \eta\gamma| \le 1$: beyond, old errors grow as well.
+    Step `t` rounds every weight by half an epsilon of its size, and its gradient by $p$ times as
+    much. An imbalance then moves by at most
+    $e_t = 2 \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)(\|W_l\|_F + p\, \eta \|G_l\|_F)$.
+    Rounding errors of many steps have random signs (Higham and Mary 2019): their sum is within
+    $6.4 \sqrt{\sum_t e_t^2}$, and never beyond $\sum_t e_t$. This holds for decays with
+    $|1 - \eta\gamma| \le 1$; beyond, old errors grow as well.
     """
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))
     width = max(networks.sizes)

@@ -11,13 +11,16 @@ from ...simulation import Trajectory, layer_gradients
 
 
 class Stationary(eqx.Module):
-    r"""Newton's step from a network to the stationary point next to it, of the population spectral contrastive loss.
+    """Newton step to the nearest stationary point of the population spectral contrastive loss.
 
-    - `step` `(d, d)`: the displacement of $M$ in the directions that are learned, and of these towards the others.
-    - `left` `(d, d)`: what $M$ has in directions that are not learned, where it should have nothing.
-    - `excess`: the loss that goes with both.
+    - `step` `(d, d)`: the displacement of $M$ between learned directions, and from these towards
+      the others.
+    - `left` `(d, d)`: the part of $M$ in directions that are not learned, zero at the stationary
+      point.
+    - `excess`: the loss that `step` and `left` account for.
     - `learned`: the number of learned directions.
-    - `saddle`: whether the loss still falls from that point, along a direction that is not learned.
+    - `saddle`: true if the loss still falls from that point, along a direction that is not
+      learned.
     """
 
     step: Float[Array, "d d"]
@@ -30,21 +33,32 @@ class Stationary(eqx.Module):
 def nearest_stationary(
     moments: Moments, whitening: Whitening, matrix: Float[Array, "p d"], width: int, noise: Array
 ) -> Stationary:
-    r"""The stationary point next to a network $W$ of smallest width $p$. Nothing of the closed form enters.
+    r"""The stationary point nearest to a network $W$ of smallest width $p$.
 
-    In whitened coordinates $\tilde W = W F^\top$, of singular values $\sigma$ in directions $V$, and $T$, the gradient is
-    $4 \tilde W (\tilde M - T)$, which vanishes where $V$ are eigenvectors of $T$, and $\sigma^2$ zero or the eigenvalues. A direction is
-    learned if $T$ is positive along it, and $\sigma^2$ at least half of that. To first order Newton's step is
-    $T_{ij} - \sigma_i^2 \delta_{ij}$ between learned $i, j$ and $\sigma_i^2 T_{ik} / (\sigma_i^2 - t_k)$ towards the eigenvectors of $T$
-    among the others, of eigenvalues $t_k$. By the second derivative of the loss, a further direction grows if $t_k$ exceeds
-    the least of $p$ learned $\sigma^2$; or, if fewer are learned, zero.
+    Nothing of the closed form enters. In whitened coordinates $\tilde W = W F^\top$, of singular
+    values $\sigma$ in directions $V$, the gradient is $4 \tilde W (\tilde M - T)$. It vanishes
+    where $V$ are eigenvectors of $T$, and each $\sigma^2$ is zero or the eigenvalue. A direction
+    is learned if $T$ is positive along it, and $\sigma^2$ at least half of that value.
 
-    **Arguments:** `whitening`: of the second moment; `width`: $p$; `noise`: what $\sigma^2$ and $t$ cannot be told from zero by.
+    To first order Newton's step is $T_{ij} - \sigma_i^2 \delta_{ij}$ between learned $i, j$ and
+    $\sigma_i^2 T_{ik} / (\sigma_i^2 - t_k)$ from a learned $i$ towards the eigenvectors of $T$
+    among the other directions, of eigenvalues $t_k$. By the second derivative of the loss, a
+    further direction grows if $t_k$ exceeds the least of $p$ learned $\sigma^2$; or, if fewer
+    are learned, zero.
+
+    **Arguments:**
+
+    - `moments`: cross and second moment of the views.
+    - `whitening`: of the second moment.
+    - `matrix`: the end-to-end matrix $W$.
+    - `width`: the smallest width $p$.
+    - `noise`: the bound below which $\sigma^2$ and $t$ cannot be told from zero.
     """
     d = moments.dim
     t = matmul(matmul(whitening.inverse.T, moments.cross), whitening.inverse)
     _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
-    # A singular value below the rounding of the largest is zero: else its root would widen the tolerance of the layers below.
+    # A singular value below the rounding of the largest is zero: else its root would widen the
+    # tolerance of the layers below.
     told = sizes > d * jnp.finfo(sizes.dtype).eps * sizes[0]
     squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(jnp.where(told, sizes, 0) ** 2)
     t = symmetric(matmul(matmul(vt, t), vt.T))
@@ -63,7 +77,8 @@ def nearest_stationary(
     return Stationary(
         step=back(step),
         left=back(left),
-        # The loss is |M - T|^2 less a constant; leftovers are of first order where the others have signal of their own.
+        # The loss is |M - T|^2 less a constant. `left` enters to first order in directions that
+        # have signal but are not learned.
         excess=3 * frobenius(step) ** 2 + 2 * frobenius(left) ** 2 + 2 * jnp.abs(jnp.sum(left * t)),
         learned=jnp.sum(learned),
         saddle=further[-1] > jnp.where(full, jnp.min(jnp.where(learned, squares, jnp.inf)), noise),
@@ -73,9 +88,10 @@ def nearest_stationary(
 def reported_share(
     trajectory: Trajectory, moments: Moments | TargetMoments, loss: AbstractLoss = spectral
 ) -> Float[Array, ""]:
-    """The gradient that a run reports over that of its final network, at most one.
+    """Reported gradient norm of a run over the gradient norm of its final network, at most one.
 
-    A run is granted no more than it reports: one of another objective may have stopped where this loss still has a gradient.
+    It scales the stationarity tolerance, so that a run is allowed no more than the gradient it
+    reports: a run of another objective may have stopped where this loss still has a gradient.
     """
     own = jnp.sqrt(sum(jnp.sum(g * g) for g in layer_gradients(trajectory.final, moments, loss)))
     reported = trajectory.gradient_norm[-1]

@@ -1,4 +1,4 @@
-"""Problems for claims on linear networks. Problems of one shape compile once, whatever their numbers."""
+"""Problems for claims on linear networks. Problems of one shape compile once, for any numbers."""
 
 import dataclasses
 import itertools
@@ -22,7 +22,7 @@ DIM, WIDTH = 6, 4
 class Task(eqx.Module):
     """Moments, and a balanced start of a network of these `sizes` that is trained on them.
 
-    `stiff`: whether the flow is better solved implicitly, for strengths decades apart.
+    If `stiff`, the flow is solved implicitly, as suits strengths decades apart.
     """
 
     moments: Moments
@@ -96,14 +96,17 @@ def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
 
 @eqx.filter_jit
 def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
-    """A feature model whose strongest features carry the most noise, so that strength and signal fraction rank them in opposite orders."""
+    """Feature model that ranks strengths and signal fractions in opposite orders.
+
+    The strongest features carry the most noise.
+    """
     strength = jnp.linspace(2.0, 1.0, sizes[0])
     moments = ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments()
     return Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes)
 
 
 def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
-    """Strengths over up to twelve decades; of some draws one direction has none, or hardly any."""
+    """Strengths over up to twelve decades; in some draws one direction has none, or hardly any."""
     k = jax.random.split(key, 6)
     dtype = jnp.result_type(float)
     decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
@@ -117,7 +120,10 @@ def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
 
 
 def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """The values themselves, or with the last of them equal to the first, or below it by a gap down to where the dtype cannot see it."""
+    """The values, or a copy with the last equal or close to the first.
+
+    The last is below the first by a gap down to less than the resolution of the dtype.
+    """
     if values.size == 1:
         return values
     k1, k2, k3 = jax.random.split(key, 3)
@@ -139,8 +145,11 @@ def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
 
 
 def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
-    """Draws for a random search: strengths over up to twelve decades, a direction without variance or nearly so, fractions from near zero
-    to one with ties and near-ties, features as they are or mixed by a rotation or a general matrix.
+    """Draws for a random search over moments that are hard for a dtype.
+
+    Strengths spread over up to twelve decades, and a direction may have no variance or nearly
+    none. Signal fractions range from near zero to one, with ties and near-ties. Features are
+    left as they are, or mixed by a rotation or a general matrix.
     """
     d = sizes[0]
 
@@ -157,8 +166,13 @@ def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
 
 
 class FeatureTask(eqx.Module):
-    r"""A feature model seen by an aligned balanced network: per feature, cross moment $c_i$, second moment $q_i$ and the
-    product weight at the start; the moments of time at which it is looked at; weight decay.
+    """Feature model and an aligned balanced network that is trained on it.
+
+    - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature.
+    - `start_weight`: the product weight of each feature at the start.
+    - `times`: the save times.
+    - `decay`: the weight decay.
+    - `depth`: the number of layers.
     """
 
     cross: Float[Array, " d"]
@@ -197,13 +211,16 @@ class FeatureTask(eqx.Module):
 
 
 def valid(task: FeatureTask) -> FeatureTask:
-    """The task, if its moments are moments. Raises `ValueError` otherwise."""
+    """The task, if its moments are valid.
+
+    **Raises:** `ValueError` otherwise.
+    """
     _ = task.moments
     return task
 
 
 def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
-    """A problem with rounder numbers, its data only where those are still moments."""
+    """Copies of a problem with rounder numbers; moments are rounded only while they stay valid."""
 
     def one(r: Callable[[Any], Any]) -> Any:
         data = problem.data
@@ -232,7 +249,7 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 def aligned(
     weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None
 ) -> DeepLinear:
-    """A start along the axes, or these directions, compiled once for their number and this depth."""
+    """Aligned start along the axes or `directions`, compiled once for their number and depth."""
     axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
     return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))
 
@@ -245,7 +262,7 @@ def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Array) -> DeepLi
 
 @eqx.filter_jit
 def scaled(network: DeepLinear, factors: Float[Array, " L"]) -> DeepLinear:
-    """Every layer times its factor: no longer balanced unless all are equal."""
+    """Every layer times its factor: no longer balanced unless all factors are equal."""
     return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
 
 

@@ -20,35 +20,42 @@ from ...simulation import Ended, Trajectory, gradient_flow, implicit
 from .rounding import imbalance_rounding
 
 RECORDS = 192
-"""Save times of a flow whose whole course is looked at."""
+"""Number of save times of a flow whose whole course is compared."""
 
 COARSER = 32
 
 
 class Run(eqx.Module):
-    r"""A run and the same run at a tolerance `COARSER` times as wide.
+    """A run and the same run at a tolerance `COARSER` times as wide.
 
-    The integration error of an adaptive method is proportional to its tolerance, so the difference of the two is about
-    that of the coarse run, and many times that of the fine one: a measured bound, without worst-case sums over steps.
+    The integration error of an adaptive method is proportional to its tolerance. The difference
+    of the two runs is therefore about the error of the coarse run, and many times the error of
+    the fine one: a measured bound, without worst-case sums over steps.
     """
 
     fine: Trajectory
     coarse: Trajectory
 
     def error(self, quantity: Callable[[Trajectory], Array]) -> Array:
-        """How far apart the two runs are in any quantity, entry by entry."""
+        """Difference of the two runs in any quantity, entry by entry."""
         return jnp.abs(quantity(self.fine) - quantity(self.coarse))
 
     @property
     def drift(self) -> Float[Array, " J"]:
-        r"""What integration did to each imbalance: the largest $\|D_l - D_l'\|_F$ over the record, and rounding."""
+        r"""Integration error of each imbalance.
+
+        It is the largest $\|D_l - D_l'\|_F$ of the record, plus rounding.
+        """
         runs = (jax.vmap(measure.imbalance)(t.networks) for t in (self.fine, self.coarse))
         apart = [jnp.max(frobenius(a - b)) for a, b in zip(*runs, strict=True)]
         rounding = imbalance_rounding(self.fine.networks)
         return jnp.asarray([a + rounding for a in apart], rounding.dtype)
 
     def forced_error(self, depth: int) -> Float[Array, ""]:
-        """`local_error`, where both runs took the same number of steps: records so dense that they left no choice."""
+        """`local_error` if both runs took the same number of steps, else zero.
+
+        They do if the records are so dense that they determine the steps.
+        """
         dtype = self.fine.times.dtype
         return jnp.where(
             self.fine.steps > self.coarse.steps, 0, jnp.asarray(local_error(dtype, depth), dtype)
@@ -60,7 +67,7 @@ class Run(eqx.Module):
 
     @property
     def reached(self) -> Bool[Array, ""]:
-        """Whether both runs got to their end, stationary or not."""
+        """True if both runs reached their end, stationary or not."""
         return ~(
             (self.fine.ended == Ended.solver_failed) | (self.coarse.ended == Ended.solver_failed)
         )
@@ -71,25 +78,34 @@ class Run(eqx.Module):
 
 
 def local_error(dtype: Any, depth: int) -> float:
-    """What a single step of a flow may leave in a weight, relative: its tolerance, in every layer. Two runs may agree better by chance."""
+    """Relative error that a single step of a flow may leave in a weight.
+
+    It is the solver's tolerance, in every layer. Two runs may agree better by chance.
+    """
     return depth * float(jnp.finfo(dtype).eps) ** 0.75
 
 
 def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
-    """The steps of this size that are nearest to these moments; where they are too few to tell early moments apart, steps in a row."""
+    """Numbers of the steps of size `step` that are nearest to the times.
+
+    Early times that fall on one step get consecutive steps.
+    """
     at = np.round(np.asarray(times, float) / step).astype(int)
     order = np.arange(len(at))
     return np.maximum.accumulate(at - order) + order
 
 
 def even_steps(steps: int, records: int) -> Integer[np.ndarray, " T"]:
-    """The start, and so many steps evenly apart, up to the last one."""
+    """Numbers of the start and of `records` evenly spaced steps, up to the last one."""
     return np.round(np.linspace(0, steps, records + 1)).astype(int)
 
 
 @eqx.filter_jit
 def in_place_of(own: Run, trajectory: Trajectory) -> Run:
-    """Another run of the same records in place of the claim's own, granted the integration error of the claim's own and no more."""
+    """Put a run with the same records in place of the claim's own.
+
+    It is allowed the integration error of the claim's own run, and no more.
+    """
     names = ("networks", "loss", "gradient_norm", "ended")
     fine = dataclasses.replace(own.fine, **{name: getattr(trajectory, name) for name in names})
     nearby = jax.tree.map(
@@ -110,7 +126,10 @@ def flow(
     stiff: bool = False,
     max_steps: int = 100_000,
 ) -> Run:
-    """Gradient flow at the default tolerance and at a coarser one. Arguments as in `simulation.gradient_flow`."""
+    """Gradient flow at the default tolerance and at a coarser one.
+
+    Arguments are as in `simulation.gradient_flow`; `stiff` selects the implicit solver.
+    """
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
     rtol = eps ** (1 / 2 if stiff else 3 / 4)
 
@@ -134,14 +153,19 @@ def flow(
 def trained(
     network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any
 ) -> Measured:
-    """Train by gradient flow to stationarity, and measure a quantity of the network: the measurement of a user's own claim.
+    """Train to stationarity by gradient flow, and measure a quantity: `measure` of a user's claim.
 
-    **Arguments:** `network`: the start; `data`; `quantity`: network -> `(k,)` or `(k, m)`; `options`: those of
-    `simulation.gradient_flow`.
+    **Arguments:**
 
-    **Returns:** a `Measured`. Its *integration* error, stationarity included, is how far the quantity moves when every
-    tolerance is 32 times as wide, and the tolerance of a single step; its *rounding* is what the dtype leaves of a product
-    of so many layers.
+    - `network`: the start.
+    - `data`: the training data.
+    - `quantity`: network -> `(k,)` or `(k, m)`.
+    - `options`: `loss`, `until`, `decay`, `record`, `stationarity` and `max_steps` of
+      `simulation.gradient_flow`, and `stiff` for an implicit solver.
+
+    **Returns:** a `Measured`. Its *integration* error, stationarity included, is the change of
+    the quantity when every tolerance is 32 times as wide, plus the tolerance of a single step.
+    Its *rounding* is the rounding error of a product of so many layers in the dtype.
     """
     run = flow(network, data, **options)
     fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))

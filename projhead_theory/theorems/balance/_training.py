@@ -30,7 +30,7 @@ Quantity = Callable[[Any], tuple[Array, ...]]
 
 
 class Training(eqx.Module):
-    """A loss, data, and an unbalanced start: what the claims on imbalances in continuous time are tried on."""
+    """Loss, data and an unbalanced start, for the claims on imbalances in continuous time."""
 
     loss: AbstractLoss
     data: Data
@@ -43,7 +43,10 @@ class Training(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"{type(self.loss).__name__} on {type(self.data).__name__}, widths {'-'.join(map(str, self.sizes))}"
+        return (
+            f"{type(self.loss).__name__} on {type(self.data).__name__}, widths "
+            f"{'-'.join(map(str, self.sizes))}"
+        )
 
     @property
     def times(self) -> Float[Array, " T"]:
@@ -58,7 +61,7 @@ class Training(eqx.Module):
 
 
 def train(problem: Training, decay: Any = None) -> Run:
-    """Gradient flow up to the end, whether stationary or not."""
+    """Gradient flow up to the last time, whether stationary or not."""
     decay = problem.decay if decay is None else decay
     return flow(
         problem.start(),
@@ -75,14 +78,19 @@ def train(problem: Training, decay: Any = None) -> Run:
 def judge_kept(
     prediction: tuple[Array, ...], run: Run, quantity: Quantity = measure.imbalance
 ) -> Verdict:
-    """Each imbalance along the run, `(T + 1, p, p)`, against the predicted one, in units of the largest squared layer norm."""
+    """Verdict on each imbalance along a run, in units of the largest squared layer norm.
+
+    `prediction` has `(T + 1, p, p)` for each layer pair. Another `quantity` of the network may
+    take the imbalance's place.
+    """
     seen, coarse = (jax.vmap(quantity)(t.networks) for t in (run.fine, run.coarse))
     size = largest(run.fine.networks)
     apart = jnp.stack([frobenius(a - b) for a, b in zip(seen, prediction, strict=True)]) / size
     integration = (
         jnp.stack([jnp.max(frobenius(a - b)) for a, b in zip(seen, coarse, strict=True)]) / size
     )
-    # What the check must see: the imbalance moving as far as the layers' own W W^T do, or as far as it is predicted to.
+    # The effect to detect: a change of the imbalance as large as predicted, or if none is predicted
+    # as large as the change of the layers' own W W^T.
     squares = (jax.vmap(lambda w: matmul(w, w.T))(w) for w in run.fine.networks.layers)
     grown = jnp.stack([jnp.max(frobenius(s - s[:1])) for s in squares])
     moved = jnp.stack([jnp.max(frobenius(p - p[:1])) for p in prediction])
@@ -142,7 +150,7 @@ def harder_training(
         reach = jnp.max(diagonal(moments.second))
         depth = len(sizes) - 1
         scales = 10.0 ** jax.random.uniform(k[1], (depth,), dtype, -2, 0.5)
-        # Until the fastest mode has moved: there the imbalance has every chance to.
+        # Until the fastest mode has moved, so that the imbalance could have moved as well.
         pace = reach * jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
         until = 10.0 ** jax.random.uniform(k[2], (), dtype, -1, 1) / pace
         rate = (

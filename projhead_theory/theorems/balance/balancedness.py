@@ -29,7 +29,7 @@ from ._training import (
 
 
 def constant(problem: Training, quantity: Quantity = measure.imbalance) -> tuple[Array, ...]:
-    """The imbalances of the start, at all times."""
+    """Imbalances of the start, at all times."""
     return tuple(jnp.broadcast_to(d, (RECORDS + 1, *d.shape)) for d in quantity(problem.start()))
 
 
@@ -49,7 +49,8 @@ def _losses(key: PRNGKeyArray) -> Iterator[Training]:
     yield training_on(key, losses.info_nce, views)
     yield training_on(key, losses.cross_entropy, classes)
     yield training_on(key, losses.barlow_twins, views)
-    # With the paper's target of 1 an output reaches the hinge, where the loss has a kink, and the flow then slides along it.
+    # With the paper's target of 1 an output reaches the hinge. The loss has a kink there, and the
+    # flow then slides along it.
     yield training_on(key, losses.VICReg(target=3.0), views)
     yield training_on(key, losses.supervised_contrastive, classes)
     yield training_on(key, losses.mse, _targets(key))
@@ -59,11 +60,11 @@ def _losses(key: PRNGKeyArray) -> Iterator[Training]:
 
 
 def conserves(quantity: Quantity = measure.imbalance) -> Claim:
-    """The claim that gradient flow conserves the imbalances, or another quantity of the network in their place."""
+    """Claim that gradient flow conserves the imbalances, or another quantity of the network."""
     return Claim(
         name="balancedness",
-        statement="Under gradient flow on any differentiable loss of the network's output, every imbalance "
-        "D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
+        statement="Under gradient flow on any differentiable loss of the network's output, every "
+        "imbalance D_l = W_(l+1)^T W_(l+1) - W_l W_l^T is constant in time.",
         latex=r"\frac{d}{dt}\left(W_{l+1}^\top W_{l+1} - W_l W_l^\top\right) = 0",
         hypotheses=(
             "linear network",

@@ -25,7 +25,10 @@ from ._training import SCALES, SIZES, gaussian_features, harder_training
 
 
 class Descent(eqx.Module):
-    """Moments for full-batch steps, or a problem for minibatches, and an unbalanced start: what discrete time is tried on."""
+    """Data, an unbalanced start and the steps, for the claim on imbalances in discrete time.
+
+    `data` are moments for full-batch steps, or a problem for minibatches.
+    """
 
     data: Data | ContrastiveProblem
     key: PRNGKeyArray
@@ -49,7 +52,11 @@ class Descent(eqx.Module):
 
 
 class Law(eqx.Module):
-    """What one step does to an imbalance: times `shrink`, plus `second` times the difference of squared gradients."""
+    r"""Change of an imbalance in one step.
+
+    It is multiplied by $(1 - \eta\gamma)^2$; then $\eta^2$ times the difference of the squared
+    gradients is added, times `second`.
+    """
 
     step: Float[Array, ""]
     decay: Float[Array, ""]
@@ -57,7 +64,7 @@ class Law(eqx.Module):
 
 
 class Steps(eqx.Module):
-    """The network at every step, and the gradient of the loss that led from each to the next."""
+    """Network at every step, and the loss gradient that led from each to the next."""
 
     networks: LinearNetwork
     gradients: tuple[Array, ...]
@@ -69,7 +76,7 @@ def law(problem: Descent) -> Law:
 
 
 def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
-    """Every step of a run, with the gradient of the very data it was taken on."""
+    """Every step of a run, with the gradient on the data of that very step."""
     at = np.arange(problem.steps + 1)
     options: dict[str, Any] = {
         "optimiser": optimiser,
@@ -109,7 +116,10 @@ def _gradients(problem: Descent, networks: LinearNetwork) -> tuple[Array, ...]:
 
 @eqx.filter_jit
 def judge_discrete(prediction: Law, steps: Steps) -> Verdict:
-    """The imbalance followed by the law from the start, with the run's gradients only, against the measured one at every step."""
+    """Verdict on the imbalance at every step, followed by the law from the start.
+
+    The law uses the run's gradients only.
+    """
     seen = jax.vmap(measure.imbalance)(steps.networks)
     p = prediction
 
@@ -126,7 +136,7 @@ def judge_discrete(prediction: Law, steps: Steps) -> Verdict:
         follow, tuple(d[0] for d in seen), (steps.gradients, tuple(d[1:] for d in seen))
     )
     size = largest(steps.networks)
-    # What the check must see: the whole second-order term.
+    # The effect to detect: the whole second-order term.
     squares = jnp.stack([jnp.sum(g * g) for g in steps.gradients]) * p.step**2
     count = len(seen)
     return Verdict(
@@ -179,7 +189,8 @@ CLAIM = Claim(
     name="discrete-balancedness",
     statement="At every step of gradient descent, on the full batch or on minibatches, D_l becomes "
     "(1 - step decay)^2 D_l + step^2 (G_(l+1)^T G_(l+1) - G_l G_l^T), exactly.",
-    latex=r"D_l \leftarrow (1 - \eta\gamma)^2 D_l + \eta^2 \left(G_{l+1}^\top G_{l+1} - G_l G_l^\top\right)",
+    latex=r"D_l \leftarrow (1 - \eta\gamma)^2 D_l "
+    r"+ \eta^2 \left(G_{l+1}^\top G_{l+1} - G_l G_l^\top\right)",
     hypotheses=(
         "linear network",
         "gradient descent without momentum",

@@ -1,4 +1,4 @@
-"""discrete-homogeneity: the same quantity after finite steps."""
+"""discrete-homogeneity: the conserved quantity of homogeneous units after finite steps."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def _source() -> ContrastiveProblem:
 
 
 def _network(key: PRNGKeyArray, kind: str) -> NonlinearNetwork:
-    """Leaky units, or units with trained thresholds, of unlike scales from layer to layer."""
+    """Network of leaky units or of units with trained thresholds, on unlike scales by layer."""
     sizes, scales = (DIM, WIDTH, WIDTH, DIM), jnp.asarray([1.0, 0.6, 0.8])
     if kind == "leaky":
         return ShallowReLU.init(key, sizes, scales, slope=0.2)
@@ -33,7 +33,7 @@ def _network(key: PRNGKeyArray, kind: str) -> NonlinearNetwork:
 
 
 class Descent(eqx.Module):
-    """A problem that minibatches are drawn from, a start, and the steps."""
+    """Problem to draw minibatches from, a start, and the steps."""
 
     source: ContrastiveProblem
     start: NonlinearNetwork
@@ -45,11 +45,18 @@ class Descent(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"{type(self.start).__name__}, minibatches of {self.batch}, widths {'-'.join(map(str, self.start.sizes))}"
+        return (
+            f"{type(self.start).__name__}, minibatches of {self.batch}, widths "
+            f"{'-'.join(map(str, self.start.sizes))}"
+        )
 
 
 class Law(eqx.Module):
-    """What one step does: times (1 - step decay)^2, plus `second` times step^2 times the same quantity of the gradient."""
+    r"""Change of the conserved quantity in one step.
+
+    It is multiplied by $(1 - \eta\gamma)^2$; then $\eta^2$ times the same quantity of the
+    gradient is added, times `second`.
+    """
 
     step: Float[Array, ""]
     decay: Float[Array, ""]
@@ -57,8 +64,12 @@ class Law(eqx.Module):
 
 
 class Steps(eqx.Module):
-    """What every unit has at every step, joint by joint; the same of the gradient that led from each step to the next; the squared sizes of
-    all weights and gradients.
+    """Conserved quantity of every unit along a run.
+
+    - `kept`: the quantity at every step, one array a layer pair.
+    - `gradients`: the same quantity of the gradient that led from each step to the next.
+    - `sizes`: the sum of squares of all weights and of all gradients times the step.
+    - `finite`: true if the run did not diverge.
     """
 
     kept: tuple[Float[Array, "T p"], ...]
@@ -72,7 +83,7 @@ def law(problem: Descent) -> Law:
 
 
 def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
-    """Every step of a run, with the gradient of the very minibatch it was taken on."""
+    """Every step of a run, with the gradient on the minibatch of that very step."""
     p = problem
     at = np.arange(p.steps + 1)
     run = stochastic(
@@ -108,7 +119,10 @@ def _followed(problem: Descent, networks: NonlinearNetwork, finite: Array) -> St
 
 @eqx.filter_jit
 def judge_steps(prediction: Law, steps: Steps) -> Verdict:
-    """What every unit has, followed by the law from the start with the run's gradients alone, against what it has at every step."""
+    """Verdict on the quantity of every unit at every step, followed by the law from the start.
+
+    The law uses the run's gradients alone.
+    """
     p = prediction
     shrink = (1 - p.step * p.decay) ** 2
 
@@ -126,14 +140,14 @@ def judge_steps(prediction: Law, steps: Steps) -> Verdict:
     first, rest = tuple(x[0] for x in steps.kept), tuple(x[1:] for x in steps.kept)
     _, error = jax.lax.scan(follow, first, (steps.gradients, rest))
     size, eps = jnp.max(steps.sizes), jnp.finfo(p.step.dtype).eps
-    # Every step rounds weights and gradients by half an epsilon of what they are, with random signs; and a unit's quantity is a sum of so
-    # many squares.
+    # Every step rounds weights and gradients by half an epsilon of their size, with random signs.
+    # The quantity of a unit is a sum of up to `width` squares on either side.
     width = max(x.shape[1] for x in steps.kept)
     each = 2 * eps * steps.sizes
     rounding = (
         jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + 2 * width * eps * size
     )
-    # What the check must see: the whole second-order term.
+    # The effect to detect: the whole second-order term.
     moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in steps.gradients]) * p.step**2
     count = len(steps.kept)
     return Verdict(
@@ -162,9 +176,11 @@ def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
 
 CLAIM = Claim(
     name="discrete-homogeneity",
-    statement="At every step of gradient descent on minibatches, what a homogeneous unit conserves in continuous time is multiplied by "
-    "(1 - step decay)^2, and the same quantity of its gradients, times step^2, is added, exactly.",
-    latex=r"Q_k \leftarrow (1 - \eta\gamma)^2 Q_k + \eta^2 \left(\|g_{v_k}\|^2 + g_{b_k}^2 - \|g_{u_k}\|^2\right)",
+    statement="At every step of gradient descent on minibatches, what a homogeneous unit "
+    "conserves in continuous time is multiplied by (1 - step decay)^2, and the same quantity of "
+    "its gradients, times step^2, is added, exactly.",
+    latex=r"Q_k \leftarrow (1 - \eta\gamma)^2 Q_k "
+    r"+ \eta^2 \left(\|g_{v_k}\|^2 + g_{b_k}^2 - \|g_{u_k}\|^2\right)",
     hypotheses=(
         "homogeneous units",
         "gradient descent without momentum",

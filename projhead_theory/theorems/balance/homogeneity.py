@@ -29,7 +29,7 @@ TIMES = np.append(np.geomspace(1e-3, 1, RECORDS)[:-1], 1)
 
 
 class Training(eqx.Module):
-    """A loss, data, and the network that is trained on them by gradient flow."""
+    """Loss, data, and the network that is trained on them by gradient flow."""
 
     loss: AbstractLoss
     data: Data
@@ -39,7 +39,10 @@ class Training(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"{type(self.start).__name__}, {type(self.loss).__name__}, widths {'-'.join(map(str, self.start.sizes))}"
+        return (
+            f"{type(self.start).__name__}, {type(self.loss).__name__}, widths "
+            f"{'-'.join(map(str, self.start.sizes))}"
+        )
 
     @property
     def times(self) -> Float[Array, " T"]:
@@ -52,7 +55,7 @@ def _columns(network: Network) -> tuple[Float[Array, "p 1"], ...]:
 
 @eqx.filter_jit
 def constant(problem: Training, quantity: Quantity = _columns) -> tuple[Array, ...]:
-    """What the start has, at all times."""
+    """Conserved quantity of the start, at all times."""
     return tuple(jnp.broadcast_to(x, (RECORDS + 1, *x.shape)) for x in quantity(problem.start))
 
 
@@ -93,19 +96,20 @@ def _diagonal(key: PRNGKeyArray, depth: int, index: Array) -> Training:
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Training]:
-    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, along which the flow slides: in steps, below.
+    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, and
+    # the flow slides along it. The claim discrete-homogeneity covers them, in finite steps.
     for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0)):
         yield _diagonal(key, depth, jnp.asarray(index))
 
 
 def _with_fixed(problem: Training, own: Run) -> Run:
-    """Steps so small that they are not what moves it."""
+    """Train with fixed thresholds, in steps too small to move the quantity by themselves."""
     p = problem
     start = dataclasses.replace(p.start, trained=False)
     steps = 1_000
     at = even_steps(steps, RECORDS)
     trajectory = gradient_descent(start, p.data, loss=p.loss, step=1e-3, steps=steps, record=at)
-    # As networks of the claim's own kind, so that the quantity is the one of trained thresholds.
+    # As networks of the claim's own kind, so that the quantity includes the thresholds.
     leaves, kind = jax.tree.leaves(trajectory.networks), jax.tree.structure(own.fine.networks)
     return in_place_of(
         own, dataclasses.replace(trajectory, networks=jax.tree.unflatten(kind, leaves))
@@ -113,12 +117,14 @@ def _with_fixed(problem: Training, own: Run) -> Run:
 
 
 def conserves(quantity: Quantity = _columns) -> Claim:
-    """The claim that gradient flow conserves `measure.homogeneity`, or another quantity of the network in its place."""
+    """Claim that gradient flow conserves `measure.homogeneity`, or another quantity."""
     return Claim(
         name="homogeneity",
-        statement="Under gradient flow every unit that is homogeneous in its weights and its threshold together conserves the squared norm "
-        "of what goes in, the threshold included, less that of what goes out: w_l^2 + b_l^2 - w_(l+1)^2 in a diagonal network.",
-        latex=r"\frac{d}{dt}\left(\|v_k\|^2 + b_k^2 - \|u_k\|^2\right) = 0; \qquad \frac{d}{dt}\left(w_l^2 + b_l^2 - w_{l+1}^2\right) = 0",
+        statement="Under gradient flow every unit that is homogeneous in its weights and its "
+        "threshold together conserves the squared norm of what goes in, the threshold included, "
+        "less that of what goes out: w_l^2 + b_l^2 - w_(l+1)^2 in a diagonal network.",
+        latex=r"\frac{d}{dt}\left(\|v_k\|^2 + b_k^2 - \|u_k\|^2\right) = 0; \qquad "
+        r"\frac{d}{dt}\left(w_l^2 + b_l^2 - w_{l+1}^2\right) = 0",
         hypotheses=(
             "homogeneous units: thresholds are trained as well",
             "gradient flow",

@@ -17,7 +17,7 @@ from .._common.training import COARSER
 
 
 class Factorisation(eqx.Module):
-    """A network: one of the many factorisations of its product."""
+    """A network, as one of the many factorisations of its product."""
 
     network: DeepLinear
 
@@ -33,7 +33,7 @@ class Factorisation(eqx.Module):
 
 
 class Descended(eqx.Module):
-    """The norm before and after it was descended, and what integration may have done to it."""
+    """Norm before and after the descent, and its integration error."""
 
     before: Float[Array, ""]
     after: Float[Array, ""]
@@ -47,7 +47,7 @@ def _norm(network: DeepLinear) -> Array:
 
 
 def descend(problem: Factorisation, until: float = 1e6) -> Descended:
-    """The least norm that descent along the factorisations of the product finds."""
+    """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
     rtol = float(jnp.finfo(network.layers[0].dtype).eps) ** 0.75
     fine, coarse = (rebalance(network, rtol=f * rtol, until=until) for f in (1, COARSER))
@@ -57,11 +57,12 @@ def descend(problem: Factorisation, until: float = 1e6) -> Descended:
 
 @eqx.filter_jit
 def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
-    r"""Two rows: no factorisation lies below the bound, and descent reaches it.
+    r"""Two rows: no factorisation lies below the bound, and descent reaches the bound.
 
-    Where descent has stopped at imbalances $D_l$, the norm is above the bound by at most $L \sum_l \|D_l\|_1$: for one joint
-    by the inequality of Powers and Stormer, $\|A^{1/2} - B^{1/2}\|_F^2 \le \|A - B\|_1$; for numbers, since an arithmetic mean is
-    above the geometric one by at most what the numbers are apart.
+    Where descent has stopped at imbalances $D_l$, the norm is above the bound by at most $L
+    \sum_l \|D_l\|_1$. For one layer pair this is the inequality of Powers and Stormer,
+    $\|A^{1/2} - B^{1/2}\|_F^2 \le \|A - B\|_1$. For numbers it holds since an arithmetic mean
+    exceeds the geometric mean by at most the distance between the numbers.
     """
     size = jnp.where(prediction > 0, prediction, 1)
     eps = jnp.finfo(size.dtype).eps
@@ -71,7 +72,8 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     apart = (
         network.depth * max(network.sizes) ** 0.5 * jnp.sum(measure.imbalance_norms(network)) / size
     )
-    # The product is kept to within `moved`, and the bound is a root of it: its relative error is at most as large, twice over.
+    # The product is kept to a relative `moved`. The bound is a root of the product, so that its
+    # relative error is at most twice as large.
     integration = found.integration / size + 2 * found.result.moved
     return Verdict(
         discrepancy=jnp.stack(
@@ -83,7 +85,7 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
             "stationarity": jnp.stack([zero, apart]),
             "rounding": jnp.full(2, rounding, size.dtype),
         },
-        # What the check must see: what the descent gained over the start.
+        # The effect to detect: the decrease of the norm from the start.
         effect=jnp.stack([jnp.ones_like(size), (found.before - found.after) / size]),
         predicted=jnp.stack([prediction, prediction])[:, None],
         measured=jnp.stack([found.before, found.after])[:, None],
@@ -120,7 +122,7 @@ def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Factorisation]:
 def with_power(
     power: Callable[[int], float], factor: Callable[[int], float] = float
 ) -> Callable[[Factorisation, Array], Array]:
-    """The bound with another power of the singular values than 2 / L, or another factor before the sum than L."""
+    """Bound with another power of the singular values than 2 / L, or another factor than L."""
 
     @eqx.filter_jit
     def wrong(problem: Factorisation, own: Array) -> Array:
@@ -132,14 +134,15 @@ def with_power(
 
 
 def _stopped(problem: Factorisation, own: Descended) -> Descended:
-    """A norm that has not stopped falling, taken for one that has: granted what the claim's own descent is granted."""
+    """Norm of a descent that was stopped early, with the tolerance of the claim's own descent."""
     return eqx.tree_at(lambda d: d.after, own, descend(problem, until=0.1).after)
 
 
 CLAIM = Claim(
     name="min-norm",
-    statement="Among all factorisations of a matrix into L layers, the sum of squared norms is at least L times the sum of its singular "
-    "values to the power 2/L, with equality exactly for balanced ones.",
+    statement="Among all factorisations of a matrix into L layers, the sum of squared norms is at "
+    "least L times the sum of its singular values to the power 2/L, with equality exactly for "
+    "balanced ones.",
     latex=r"\min_{W_L \cdots W_1 = W} \sum_l \|W_l\|_F^2 = L \sum_i s_i(W)^{2/L}",
     hypotheses=("linear network", "inner widths at least the rank"),
     source="paper section 3, for depth 2; beyond the paper for any depth",

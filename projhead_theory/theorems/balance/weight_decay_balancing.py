@@ -30,7 +30,7 @@ from ._training import (
 
 
 def decaying(problem: Training) -> tuple[Array, ...]:
-    """The imbalances of the start, shrinking exponentially."""
+    """Imbalances of the start, decaying exponentially."""
     times, start = jnp.append(problem.times, problem.until), measure.imbalance(problem.start())
     return jax.vmap(lambda t: decayed_imbalance(start, problem.decay, t))(times)
 
@@ -42,7 +42,7 @@ def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
 
 
 def _uneven(step: Array) -> optax.GradientTransformation:
-    """Plain steps with a weight decay of the first layer alone."""
+    """Plain gradient steps with weight decay of the first layer alone."""
     first = lambda network: eqx.tree_at(
         lambda n: n.layers, jax.tree.map(lambda _: False, network), (True,) + (False,) * (DEPTH - 1)
     )
@@ -50,7 +50,7 @@ def _uneven(step: Array) -> optax.GradientTransformation:
 
 
 def _uneven_decay(problem: Training, own: Run) -> Run:
-    # The flow's own moments of time, in steps; the last is recorded twice there.
+    # The flow's save times, in steps; the flow records its last time twice.
     step, steps = 1e-3, 20_000
     at = np.append(step_numbers(problem.times, step), steps + 1)
     trajectory = gradient_descent(
@@ -67,8 +67,8 @@ def _uneven_decay(problem: Training, own: Run) -> Run:
 
 CLAIM = Claim(
     name="weight-decay-balancing",
-    statement="Under gradient flow with weight decay, every imbalance decays exponentially, at twice the rate of the decay: "
-    "weight decay creates the layer-wise law from any start.",
+    statement="Under gradient flow with weight decay, every imbalance decays exponentially, at "
+    "twice the rate of the decay: weight decay creates the layer-wise law from any start.",
     latex=r"D_l(t) = e^{-2\gamma t}\, D_l(0)",
     hypotheses=("linear network", "gradient flow", "the same weight decay in every layer"),
     source="beyond the paper",

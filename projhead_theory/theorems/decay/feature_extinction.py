@@ -1,4 +1,4 @@
-"""feature-extinction: the weight decay at which a feature disappears, and jumps."""
+"""feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from .._common.training import COARSER, local_error
 from .weight_decay_minimiser import left_to_go
 
 SIDE = 0.02
-"""How far to either side of the jump, relative, the minimum is looked at."""
+"""Relative distance from the jump at which the minimum is measured, on either side."""
 
 
 class Extinction(eqx.Module):
-    """One feature, and the decays between which its end is looked for, from below and from above."""
+    """One feature, and a bracket `low`, `high` of the weight decay at its extinction."""
 
     cross: Float[Array, ""]
     second: Float[Array, ""]
@@ -37,7 +37,10 @@ class Extinction(eqx.Module):
 def _descend(
     problem: Extinction, decay: Array, weight: Array, factor: float | Array
 ) -> tuple[Array, Array, Array]:
-    """Train one feature from a given weight: the weight it ends with, the objective there, and how far that weight may be off."""
+    """Train one feature from a given weight.
+
+    **Returns:** the final weight, the objective there, and the error of that weight.
+    """
     p = problem
     start = aligned(weight[None], p.depth)
     moments = Moments(p.cross[None, None], p.second[None, None])
@@ -63,9 +66,19 @@ def _descend(
 
 @eqx.filter_jit
 def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
-    """The decay at which the minimum reached from above stops being the lower one, by bisection on trained networks; and
-    the weights of the lower of both minima, the one reached from above and the one from below, on either side of it. And by
-    how much each of the three may be off: half the last bracket, and what training left.
+    """Find the extinction decay by bisection on trained networks, and the weights on either side.
+
+    The decay is the one at which the minimum reached from above stops being the lower minimum.
+    Each weight belongs to the lower of two minima, one reached from above and one from below.
+
+    **Arguments:**
+
+    - `problem`: the feature and the bracket.
+    - `factor`: of the solver's tolerances.
+
+    **Returns:** the decay, the weight just below it and the weight just above it, `(3,)`; and
+    their errors, `(3,)`: half of the last bracket for the decay, and incomplete training for
+    the weights.
     """
     p = problem
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
@@ -75,13 +88,13 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
         weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(
             jnp.stack([large, small])
         )
-        # Beyond the end of the upper minimum both runs end at zero, where rounding alone would rank them.
+        # Beyond the end of the upper minimum both runs end at zero: rounding alone would rank them.
         alive = (energies[0] < energies[1]) & (weights[0] > 0.05 * large)
         ends = jnp.stack([weights, errors])
         return jnp.where(alive, ends[:, 0], ends[:, 1]), alive
 
     def step(bracket: tuple[Array, Array], share: Array) -> tuple[tuple[Array, Array], Array]:
-        """Halve the bracket; or, where a share is given, look to that side of it."""
+        """Halve the bracket or, for a nonzero share, train at that relative distance from it."""
         a, b = bracket
         middle = (a + b) / 2
         end, alive = lower(middle * (1 + share))
@@ -98,7 +111,7 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
 
 
 def measure_extinction(problem: Extinction) -> Measured:
-    """The decay of the jump, and the weights just below and just above it."""
+    """Measure the decay of the jump, and the weights just below and just above it."""
     runs = [
         follow_minimum(problem, jnp.asarray(factor, problem.cross.dtype)) for factor in (1, COARSER)
     ]
@@ -109,7 +122,8 @@ def measure_extinction(problem: Extinction) -> Measured:
 def _found(problem: Extinction, fine: Array, error: Array, coarse: Array) -> Measured:
     eps = jnp.finfo(fine.dtype).eps
     weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
-    # At the jump the objective is a difference of terms of this size; it changes with the decay at the rate L/2 s^(2/L).
+    # At the jump the objective is a difference of terms of this size. It changes with the decay at
+    # the rate L/2 s^(2/L).
     terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     moved = blur / fine[0] * weight
@@ -119,20 +133,23 @@ def _found(problem: Extinction, fine: Array, error: Array, coarse: Array) -> Mea
         "stationarity": jnp.where(jnp.arange(3) == 0, 0, error),
         "rounding": jnp.stack([blur, moved, 64 * eps * weight]),
     }
-    # What the check must see: the decay of the spinodal, an eighth beyond; the jump itself.
+    # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])
     return Measured(fine, errors, effect=effect)
 
 
 def measure_vanishing_point(problem: Extinction) -> Measured:
-    """At depth one there is no jump: the squared weight, measured at two decays, is continued in a straight line to zero."""
+    """Measure the extinction decay at depth one, where the weight goes to zero without a jump.
+
+    The squared weight, measured at two decays, is extrapolated to zero in a straight line.
+    """
     p = problem
     decays = jnp.stack([p.low, (p.low + p.high) / 2])
     large = 1.5 * jnp.sqrt(p.cross) / p.second
     zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)
 
     def ends(factor: int) -> tuple[Array, Array]:
-        """The three values, and by how much what training left may move each."""
+        """The three values, and the error of each from incomplete training."""
         weights, _, left = jax.vmap(lambda decay: _descend(p, decay, large, factor))(decays)
         decay, moves = jax.value_and_grad(zero_of)(weights)
         sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(
@@ -187,7 +204,11 @@ def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
 
 @eqx.filter_jit
 def _bracketed(cross: Array, second: Array, depth: int) -> Extinction:
-    """Brackets that only use the units of a decay: the feature survives a hundredth of them, and not four times."""
+    """Bracket in units of a decay, without the closed form.
+
+    The feature survives a hundredth of the unit, and does not survive four. At depth one it
+    survives one and two, where its weight is measured.
+    """
     unit = cross * (cross / second**2) ** (1 - 1 / depth)
     low = 0.01 if depth > 1 else 1.0
     return Extinction(cross, second, low * unit, (4.0 if depth > 1 else 3.0) * unit, depth)
@@ -204,7 +225,7 @@ def _harder_ends(depth: int) -> Callable[[PRNGKeyArray], Extinction]:
 
 
 def _spinodal(problem: Extinction, own: Array) -> Array:
-    """The decay at which the upper minimum disappears altogether, and the weights on either side of that."""
+    """Decay at which the upper minimum disappears altogether, and the weights on either side."""
     p = problem
     decay = theory.decay_limit(p.cross, p.second, p.depth)
     below = theory.decayed_weight(p.cross, p.second, decay * (1 - SIDE), p.depth)
@@ -212,15 +233,15 @@ def _spinodal(problem: Extinction, own: Array) -> Array:
 
 
 def _continuous(problem: Extinction, own: Array) -> Array:
-    """No jump: just below extinction the weight is what is left of a square root."""
+    """Prediction without a jump: just below extinction the weight falls as a square root."""
     final = jnp.sqrt(problem.cross) / problem.second
     return jnp.stack([own[0], final * SIDE**0.5, own[2]])
 
 
 CLAIM = Claim(
     name="feature-extinction",
-    statement="As weight decay grows, the minimum jumps from a positive weight to zero, in all layers at once, at a decay known in "
-    "closed form; at depth one it gets there continuously.",
+    statement="As weight decay grows, the minimum jumps from a positive weight to zero, in all "
+    "layers at once, at a decay known in closed form; at depth one it gets there continuously.",
     latex=r"\gamma_c(L) = \frac{4c}{2L-1} \left(\frac{(2L-2)\,c}{(2L-1)\,q^2}\right)^{1 - 1/L}",
     hypotheses=(
         "linear network",
@@ -241,7 +262,8 @@ CLAIM = Claim(
     controls=(
         Control(
             "spinodal",
-            "predicts the jump where the upper minimum disappears, not where it stops being the lower one",
+            "predicts the jump where the upper minimum disappears, not where it stops being the "
+            "lower one",
             predict=_spinodal,
         ),
         Control(

@@ -1,4 +1,4 @@
-"""weight-decay-minimiser: weights of features under weight decay."""
+"""weight-decay-minimiser: the weights of features under weight decay."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,10 @@ DIM = 3
 
 
 class Finished(eqx.Module):
-    """A run to stationarity, and the share by which every layer's weight of each feature still has to change."""
+    """Run to stationarity, and the relative Newton step that is left for each feature.
+
+    The weight of feature $i$ at layer $l$ still has to change by the fraction `l * share[i]`.
+    """
 
     run: Run
     share: Float[Array, " d"]
@@ -27,11 +30,14 @@ class Finished(eqx.Module):
 
 @eqx.filter_jit
 def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[Array, " d"]:
-    r"""Newton's step to where each weight is stationary, $\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$, from
-    the run's own gradient $g$ and curvature $H$.
+    r"""Relative Newton step of each feature's weight to its stationary point.
 
-    $u_i$ scales feature $i$ alike in every layer of an aligned network, so its weight at layer $l$ is off by the share
-    $l \tau_i$. Infinite where the objective is not convex along it. A coarser run cannot tell: it may stop just as near.
+    $$\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$$
+
+    The gradient $g$ and the curvature $H$ are the run's own. $u_i$ scales feature $i$ alike in
+    every layer of an aligned network, so its weight at layer $l$ is off by the fraction
+    $l \tau_i$. The step is infinite where the objective is not convex along $u_i$. A coarser run
+    cannot replace it, since that run may stop just as near.
     """
     identity = jnp.eye(moments.dim, dtype=decay.dtype)
 
@@ -83,7 +89,7 @@ def predict(problem: FeatureTask, decay: Array | None = None) -> Decayed:
 
 @eqx.filter_jit
 def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
-    """Every layer's weights, relative to that layer's, and the objective."""
+    """Verdict on every layer's weights, relative to their norm, and on the objective."""
     run, depth = finished.run, prediction.weights.shape[0]
     measured = run.fine.weights()[-1]
     size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
@@ -99,7 +105,7 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     loss = run.fine.loss[-1]
     eps = jnp.finfo(size.dtype).eps
     both = lambda rows, last: jnp.append(rows, jnp.asarray(last, size.dtype))
-    # What the check must see: weights, and an objective, without any decay at all being those predicted.
+    # The effect to detect: weights and an objective that differ by their whole predicted size.
     return Verdict(
         discrepancy=both(
             norm(measured - prediction.weights), jnp.abs(loss - prediction.objective) / scale
@@ -121,7 +127,10 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
 
 
 def _decaying(key: PRNGKeyArray, depth: int, share: float, index: int = 0) -> FeatureTask:
-    """Three features, and a decay that is this share of the largest that the weakest feature's minimum survives."""
+    """Three features, and a weight decay.
+
+    The decay is `share` of the largest decay that the minimum of the weakest feature survives.
+    """
     return _decayed_features(
         key, depth, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index)
     )
@@ -144,7 +153,7 @@ def _decayed_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
     yield _decaying(key, 1, 0.8)
     yield _decaying(
         key, 2, 1.2, 1
-    )  # beyond the end of the weakest feature: it goes extinct, the others stay
+    )  # beyond the limit of the weakest feature: it goes extinct, the others stay
     yield _decaying(key, 3, 0.9, 1)
     yield _decaying(key, 5, 0.5)
 
@@ -168,11 +177,13 @@ def _harder_decaying(depth: int) -> Callable[[PRNGKeyArray], FeatureTask]:
 
 CLAIM = Claim(
     name="weight-decay-minimiser",
-    statement="With weight decay, each feature ends where -2 c s^2 + q^2 s^4 + (decay L / 2) s^(2/L) is stationary, at the largest such s; "
-    "in every layer it has that weight to the power l/L.",
+    statement="With weight decay, each feature ends where -2 c s^2 + q^2 s^4 + "
+    "(decay L / 2) s^(2/L) is stationary, at the largest such s; in every layer it has that weight "
+    "to the power l/L.",
     latex=r"\min_s\; -2 c s^2 + q^2 s^4 + \tfrac{\gamma L}{2} s^{2/L}; \qquad "
     r"L = 1:\ s^2 = \max\left(0, \tfrac{c - \gamma/4}{q^2}\right); \qquad "
-    r"L = 2:\ s = 2\sqrt{\tfrac{c}{3 q^2}} \cos\left(\tfrac13 \arccos\left(-\tfrac{3\sqrt3\,\gamma q}{8 c^{3/2}}\right)\right)",
+    r"L = 2:\ s = 2\sqrt{\tfrac{c}{3 q^2}} "
+    r"\cos\left(\tfrac13 \arccos\left(-\tfrac{3\sqrt3\,\gamma q}{8 c^{3/2}}\right)\right)",
     hypotheses=(
         "linear network",
         "feature model",

@@ -1,5 +1,5 @@
 """Theorems on downstream tasks: the best layer and where it changes."""
 
-from ._phase import PhaseCheck, check_phase
+import lazy_loader
 
-__all__ = ["PhaseCheck", "check_phase"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

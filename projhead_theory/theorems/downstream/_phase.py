@@ -22,9 +22,15 @@ BATCH = 16
 
 
 class PhaseCheck(eqx.Module):
-    r"""Networks trained at points of a phase diagram. Every array is `(K,)`: `x`, `y`; `predicted` and `measured` margins
-    $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$; `tolerance`, what the two may differ by; `settled`, whether the run converged;
-    `kept`, whether the network keeps the target at all: where it does not, there is nothing to compare.
+    r"""Networks trained at points of a phase diagram, beside the prediction at each point.
+
+    Every array is `(K,)`, one entry a point:
+
+    - `x`, `y`: the point.
+    - `predicted`, `measured`: margins $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$.
+    - `tolerance`: the largest difference that is allowed between the two margins.
+    - `settled`: the run converged.
+    - `kept`: the network keeps the target. One that loses it has no margin to compare.
     """
 
     x: Float[Array, " K"]
@@ -37,26 +43,32 @@ class PhaseCheck(eqx.Module):
 
     @property
     def agrees(self) -> Bool[Array, " K"]:
-        """Where the measured margin is within the tolerance of the predicted one."""
+        """Points that keep the target and whose margins differ by no more than the tolerance."""
         return self.kept & (jnp.abs(self.measured - self.predicted) <= self.tolerance)
 
     @property
     def decided(self) -> Bool[Array, " K"]:
-        """Where the predicted margin exceeds the tolerance, so that the winner can be told."""
+        """Points at which the better side of the head can be told.
+
+        They keep the target, converge, and have a predicted margin beyond the tolerance.
+        """
         return self.kept & self.settled & (jnp.abs(self.predicted) > self.tolerance)
 
     @property
     def misclassified(self) -> Bool[Array, " K"]:
-        """Where the trained network is on the other side of the boundary than predicted, outside the tolerance band."""
+        """Decided points where the trained network is on the other side of the boundary."""
         return self.decided & (jnp.sign(self.measured) != jnp.sign(self.predicted))
 
     @property
     def violated(self) -> Bool[Array, " K"]:
-        """Where a run that converged differs by more than the tolerance, on whichever side of the boundary."""
+        """Converged points whose margins differ by more than the tolerance.
+
+        They keep the target, and may be on either side of the boundary.
+        """
         return self.kept & self.settled & ~self.agrees
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, for JSON."""
+        """The points as plain Python data, for JSON."""
         columns = {
             name: plain(getattr(self, name))
             for name in ("x", "y", "predicted", "measured", "tolerance")
@@ -93,16 +105,24 @@ def check_phase(
     key: PRNGKeyArray,
     progress: Callable[[int], None] = lambda done: None,
 ) -> PhaseCheck:
-    """Train networks at random points of a phase diagram, and measure on each which side of its head needs fewer labels.
+    """Train networks at random points of a phase diagram and compare their margins with it.
 
-    Balanced networks of width $d$, by gradient flow, in batches that compile once.
+    The margin tells which side of the head needs fewer labels. The networks are balanced, of width
+    $d$, and trained by gradient flow in batches that compile once.
 
-    **Arguments:** `diagram`; `points`: how many: every other one uniform over the plane, the others near its boundary, where
-    there is something to get wrong; `key`; `progress`: called with
-    the number of networks trained so far.
+    **Arguments:**
 
-    **Raises:** `ValueError` for fewer than one point, a diagram of a network narrower than the features are many, whose
-    indicator no trained network attains exactly, or a head that is the whole network.
+    - `diagram`: the phase diagram to check.
+    - `points`: the number of points. Every other one is uniform over the plane, the others are near
+      the boundary, where a prediction is easiest to refute.
+    - `key`: the random key of the points and the starts.
+    - `progress`: called with the number of networks trained so far.
+
+    **Returns:** a `PhaseCheck` with one entry a point.
+
+    **Raises:** `ValueError` for fewer than one point, for a network narrower than the number of
+    features, whose indicator no trained network attains exactly, or for a head that is the whole
+    network.
     """
     points, plane = _checks.count("simulate", points), diagram.plane
     d = plane.strength.shape[0]
@@ -128,7 +148,10 @@ def check_phase(
 
 
 def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Array, Array]:
-    """Points of the plane: uniform, and, if it has a boundary, every other one within a twentieth of an axis of that."""
+    """Random points of the plane: uniform, and every other one near the boundary, if there is one.
+
+    Near is within a twentieth of an axis.
+    """
     k1, k2, k3 = jax.random.split(key, 3)
     dtype, boundary = diagram.x.dtype, diagram.boundary()
     low, high = (jnp.stack([diagram.x[i], diagram.y[i]]) for i in (0, -1))
@@ -152,7 +175,8 @@ def _trained(
     def one(x: Array, y: Array, key: Array) -> tuple[Array, ...]:
         curve = plane(x, y)
         moments, after = plane.problem(x, y).moments(), plane.downstream_strength(x, y)
-        # A network that loses its target is not compared: it is given something quick to learn, since it may forget for ever.
+        # A network that loses its target is not compared. Forgetting may take for ever, so it is
+        # trained on a problem that is quick to learn.
         moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
         scale = 0.5 * jnp.max(plane.strength) ** (-1 / depth)
         task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)

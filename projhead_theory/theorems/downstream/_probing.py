@@ -20,7 +20,7 @@ from .._common.training import RECORDS, Run, flow
 
 
 class Probing(eqx.Module):
-    """A network to train, and what its layers are used for."""
+    """A network to train, and the downstream task that its layers are probed on."""
 
     task: Task
     downstream: Downstream
@@ -30,7 +30,7 @@ class Probing(eqx.Module):
         return f"{self.task.label}"
 
     def shrinks(self) -> Iterator[Callable[[], "Probing"]]:
-        """The task's own, as far as the downstream moment goes with them: one layer less."""
+        """Simpler problems: one layer less, which leaves the downstream task as it is."""
         t = self.task
         if t.depth > 2:
             yield lambda: Probing(
@@ -40,10 +40,12 @@ class Probing(eqx.Module):
 
 @eqx.filter_jit
 def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstream) -> Verdict:
-    r"""The verdict on the Grams, its tolerances carried to $\ln \mathrm{SC}_l$ of what was measured.
+    r"""Verdict on the logarithms of the sample complexities, layer by layer.
 
-    A relative error $\epsilon$ of $M_l$ in Frobenius norm moves $\mathrm{tr}(M S')$ by at most $\epsilon \|M\| \|S'\|$, and
-    $\beta^\top M^{-1} \beta$ by at most $\epsilon \|M\| \|M^{-1} \beta\|^2 / (1 - \epsilon \|M\| \|M^{-1}\|)$.
+    The tolerances of the Grams are carried to $\ln \mathrm{SC}_l$ as measured. A relative error
+    $\epsilon$ of $M_l$ in the Frobenius norm moves $\mathrm{tr}(M S')$ by at most
+    $\epsilon \|M\| \|S'\|$, and $\beta^\top M^{-1} \beta$ by at most
+    $\epsilon \|M\| \|M^{-1} \beta\|^2 / (1 - \epsilon \|M\| \|M^{-1}\|)$.
     """
     law = judge_layers(prediction, run)
     relative = jnp.asarray(law.tolerance)
@@ -64,7 +66,8 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
 
     factor = jax.vmap(sensitivity)(prediction.grams, relative)
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
-    # Singular vectors of the layer are off by its rounding over its least singular value, the root of the Gram's condition.
+    # Singular vectors of a layer err by its rounding over its least singular value: by the root
+    # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny))
     parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
@@ -84,7 +87,10 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
 
 
 def train_probing(problem: Probing, start: DeepLinear) -> Run:
-    """Recorded as often as in the claims on dynamics: the program that trains their networks trains these."""
+    """Gradient flow with `RECORDS` save times.
+
+    The claims on dynamics record as often, so that one compiled program trains the networks of all.
+    """
     return flow(start, problem.task.moments, record=RECORDS)
 
 

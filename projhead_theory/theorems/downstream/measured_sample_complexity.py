@@ -32,10 +32,13 @@ from .._common.tasks import Task, replace
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
 SIZES = (4, 8, 12, 17, 24, 34, 48, 68, 96)
-"""Up to three times the number of features: no layer that keeps the label needs more than about twice that number."""
+"""Numbers of training samples, up to three times the number of features.
+
+No layer that keeps the label needs more than about twice as many samples as features.
+"""
 
 TESTS = 5
-"""Of a network of three layers: two orders, two ratios and a number."""
+"""Rows of the verdict on a network of three layers: two orders, two ratios and a number."""
 
 SCENARIOS = (
     "augmentation disrupts the label",
@@ -46,7 +49,10 @@ SCENARIOS = (
 
 
 class SignAmongGaussians(AbstractLaw):
-    """One feature of +1 and -1, all others standard normal: a margin, and nuisance features without one."""
+    """One feature of +1 and -1, all others standard normal.
+
+    The label has a margin, the nuisance features have none.
+    """
 
     feature: Integer[Array, ""]
 
@@ -59,7 +65,7 @@ class SignAmongGaussians(AbstractLaw):
 
 
 class Labels(eqx.Module):
-    """Features with additive noise that a network is trained on, and the labelled problem that its layers are probed by."""
+    """A feature model with additive noise to train on, and a labelled problem for the probes."""
 
     contrastive: ContrastiveProblem
     downstream: DownstreamProblem
@@ -92,14 +98,24 @@ def _moments(problem: ContrastiveProblem) -> Moments:
 
 
 class Needs(eqx.Module):
-    """What the theory says of every layer: the indicator, by which layers are ranked, and numbers of samples in the limit of many."""
+    """Predicted numbers of samples of every layer.
+
+    - `complexity`: the indicator, which ranks the layers.
+    - `samples`: the numbers of samples in the limit of many.
+    """
 
     complexity: Float[Array, " L"]
     samples: Float[Array, " L"]
 
 
 class Curves(eqx.Module):
-    """The learning curves of a trained network, and what was measured of it."""
+    """Learning curves on a trained network.
+
+    - `curve`: the learning curves of all layers.
+    - `extreme`: the label has the least or the largest weight.
+    - `settled`: the run converged.
+    - `finite`: the run stayed finite.
+    """
 
     curve: LearningCurve
     extreme: Bool[Array, ""]
@@ -121,14 +137,14 @@ def predict(problem: Labels) -> Needs:
 
 @eqx.filter_jit
 def _extreme(network: LinearNetwork, label: Any) -> Bool[Array, ""]:
-    """Whether no other feature's weight is on both sides of the label's."""
+    """True if the weights of all other features are on the same side of the label's weight."""
     weights = measure.layer_weights(network)[-1]
     others = jnp.where(jnp.arange(weights.size) == label, jnp.nan, weights)
     return (weights[label] < jnp.nanmin(others)) | (weights[label] > jnp.nanmax(others))
 
 
 def probe(problem: Labels) -> Curves:
-    """Train, and fit hard margins to every layer."""
+    """Train a network and measure the learning curves of hard-margin probes on every layer."""
     run = train(problem.task)
     network = run.fine.final
     key = jax.random.fold_in(problem.key, 1)
@@ -143,17 +159,25 @@ def probe(problem: Labels) -> Curves:
 def judge_curves(
     prediction: Needs, measured: Curves, level: float = FAMILY_ERROR / TESTS
 ) -> Verdict:
-    r"""Every lower layer beside the last, in two rows each, on the logarithm of the ratio of samples they need for an error of 0.1; and the
-    number itself, where most are needed.
+    """Verdict on the numbers of samples that the layers need for an error of 0.1.
 
-    - *order*: by how much the ratio lies on the wrong side of 1 from where the indicator puts it;
-    - *ratio*: how far it is from the ratio in the limit of many samples and features;
-    - *samples*: how far the logarithm of the largest predicted number is from that of the measured one.
+    Every lower layer is compared with the last in two rows, on the logarithm of the ratio of
+    their numbers of samples. One more row holds the number itself, at the layer that is predicted
+    to need most.
 
-    *Sampling* is the standard error of the logarithm, from resamples of the seeds, times the quantile of Student's t at the
-    given level. *Finite size* is what the limit leaves out, of relative order $1 / n$: one sample of those measured at either layer of a
-    ratio, where most of it cancels, and two of a number. The effect to be seen is the predicted logarithm of a ratio, and half as many
-    samples more.
+    - *order*: the amount by which the ratio lies on the wrong side of 1 for the indicator;
+    - *ratio*: the distance from the ratio in the limit of many samples and features;
+    - *samples*: the distance between the logarithms of the largest predicted number and of the
+      measured number.
+
+    The tolerance has two parts:
+
+    - *sampling*: the standard error of the logarithm, from resamples of the seeds, times the
+      quantile of Student's t at the given level;
+    - *finite size*: the error of the limit, of relative order $1 / n$. It is one sample of the
+      measured ones at either layer of a ratio, where most of it cancels, and two of a number.
+
+    The effect is the predicted logarithm of a ratio; for a number it is half as many samples more.
     """
     curve, depth = measured.curve, len(measured.curve.layers)
     quantile = stats.t.ppf(1 - level / 2, curve.errors.shape[2] - 1)
@@ -164,7 +188,7 @@ def judge_curves(
     rows = []
 
     def logarithm(found: tuple[float, float, float]) -> tuple[float, float]:
-        """Of an estimate, and what sampling may have added to it."""
+        """Logarithm of an estimate, and its sampling error."""
         with np.errstate(divide="ignore", invalid="ignore"):
             value, low, high = np.log(found)
             return (value if np.isfinite(value) else np.nan), quantile * (high - low) / 2
@@ -212,7 +236,10 @@ def judge_curves(
 def _draw(
     key: PRNGKeyArray, index: Array, scenario: Array
 ) -> tuple[Array, Array, Array, PRNGKeyArray]:
-    """Strengths and noise in training, strengths downstream, and a key for the network. The label is feature 0."""
+    """Strengths and noise in training, strengths downstream, and a key for the network.
+
+    The label is feature 0.
+    """
     k = jax.random.split(jax.random.fold_in(key, index), 5)
     dtype = jnp.result_type(float)
     uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)
@@ -223,8 +250,8 @@ def _draw(
     weights = (strength / (strength**2 + noise**2))[1:]
     share = uniform(k[2], 0.4, 0.55)
     light, heavy = share * jnp.min(weights), jnp.max(weights) / share
-    # A small weight phi / (phi^2 + sigma^2) comes of much noise, of too small or of too large a strength; a large one of a
-    # small strength and hardly any noise.
+    # A small weight phi / (phi^2 + sigma^2) comes from much noise, or from a strength that is too
+    # small or too large. A large weight comes from a small strength and hardly any noise.
     own = 0.8 / (2 * light)
     root = jnp.sqrt(1 - 4 * light**2 * own**2)
     phi = jnp.stack(
@@ -232,16 +259,20 @@ def _draw(
     )[scenario]
     sigma = jnp.stack([jnp.sqrt(1 / light - 1), own, own, 0.3 / heavy])[scenario]
     strength, noise = strength.at[0].set(phi), noise.at[0].set(sigma)
-    # Downstream, strengths of their own: nuisance features so strong that some samples are needed.
+    # Strengths downstream differ: nuisance features so strong that some samples are needed.
     relative = jnp.where(scenario == 3, 1.9, 0.7) * uniform(k[3], 0.9, 1.1)
     return strength, noise, (strength * phi * relative).at[0].set(phi), k[4]
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
-    """Each scenario in turn; three in five of depth 2, Rademacher and Gaussian nuisance features by turns."""
+    """Twenty problems that cycle through the scenarios.
+
+    Three in five have depth 2. Nuisance features are Rademacher and Gaussian by turns.
+    """
     for index in range(20):
         turn, scenario = divmod(index, len(SCENARIOS))
-        # The label of largest weight first: of two problems, one rises with the layer and one falls.
+        # The label of largest weight comes first: of the first two problems, one indicator rises
+        # with the layer and one falls.
         scenario = (scenario - 1) % len(SCENARIOS)
         strength, noise, later, start = _draw(
             key, jnp.asarray(17_000 + index), jnp.asarray(scenario)
@@ -253,7 +284,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
 
 
 def _reversed(problem: Labels, own: Needs) -> Needs:
-    """The Grams of weights in the opposite order."""
+    """Prediction from inverse Grams, whose weights are in the opposite order."""
     return _needs(problem.moments, problem.downstream.moments(), problem.depth, power=-1.0)
 
 
@@ -271,13 +302,18 @@ def _other_feature(problem: Labels, own: Needs) -> Needs:
 
 
 def _in_proportion(problem: Labels, own: Needs) -> Needs:
-    """Numbers of samples in the ratio of the indicators, the last layer's as predicted."""
+    """Numbers of samples in the ratio of the indicators.
+
+    The last layer keeps its predicted number.
+    """
     return replace(own, samples=own.samples[-1] * own.complexity / own.complexity[-1])
 
 
 def between(problem: Labels) -> Labels:
-    """A label lighter than one strong feature and heavier than all others: the strong one makes the indicator rise with the layer,
-    but takes one sample to deal with; the others, of which there are many, are what samples are needed for.
+    """Control with a label lighter than one strong feature and heavier than all others.
+
+    The strong feature makes the indicator rise with the layer, but takes one sample to deal with.
+    The others, of which there are many, determine the number of samples.
     """
     dtype = problem.contrastive.features.strength.dtype
     weights, later = (jnp.full(DIM, value, dtype) for value in (0.1, 1.5))
@@ -290,9 +326,12 @@ def between(problem: Labels) -> Labels:
 
 CLAIM = Claim(
     name="measured-sample-complexity",
-    statement="Where the label is the feature of least or of largest weight, the layers of a trained network rank by the samples that a "
-    "separator of largest margin needs as they rank by the sample-complexity indicator; the ratio of these numbers is not that of the "
-    "indicators but that of the limit of many samples and features.",
+    statement=(
+        "Where the label is the feature of least or of largest weight, the layers of a trained "
+        "network rank by the samples that a separator of largest margin needs as they rank by "
+        "the sample-complexity indicator; the ratio of these numbers is not that of the "
+        "indicators but that of the limit of many samples and features."
+    ),
     latex=r"\mathrm{SC}_l < \mathrm{SC}_L \iff n_l < n_L, \qquad n_l = D_1(\kappa_l) / \Phi(x_l)",
     hypotheses=(
         "linear network",

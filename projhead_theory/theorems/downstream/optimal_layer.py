@@ -20,7 +20,12 @@ SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)
 
 
 class Needs(eqx.Module):
-    """What the theory says: every layer's indicator, and the layer that is best."""
+    """Predicted indicator of every layer. The best layer has the least.
+
+    - `layers`: the prediction of the layers.
+    - `complexity`: the indicator of every layer.
+    - `downstream`: the downstream task.
+    """
 
     layers: LayerPrediction
     complexity: Float[Array, " L"]
@@ -28,7 +33,7 @@ class Needs(eqx.Module):
 
 
 def predict(problem: Probing) -> Needs:
-    """The curve over depth, from the end-to-end minimiser alone."""
+    """Indicators of all layers, from the end-to-end minimiser alone."""
     prediction = layerwise(problem.task.moments, problem.task.depth, throw=False)
     return Needs(
         prediction,
@@ -39,7 +44,10 @@ def predict(problem: Probing) -> Needs:
 
 @eqx.filter_jit
 def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
-    """Every layer's indicator; that it is convex over the layers; and that the predicted best layer is the best measured one."""
+    """Verdict on the indicator of every layer, its convexity over the layers, and the best layer.
+
+    The predicted best layer must be the best measured one.
+    """
     budget = judge_logarithms(prediction.layers, run, prediction.downstream)
     predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
     depth = predicted.shape[0]
@@ -52,7 +60,7 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
         if depth > 2
         else (lambda y: jnp.ones((), y.dtype))
     )
-    # What three neighbours may be off by, relative to the middle one.
+    # The error of three neighbours, relative to the middle one.
     around = lambda part: (
         jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)
     )
@@ -78,7 +86,7 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
 
 @eqx.filter_jit
 def _probing(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing:
-    """A task in random position, with a downstream moment and a target in other random positions."""
+    """A task in random position, with a downstream moment and target in other random positions."""
     key = jax.random.fold_in(key, 20_000 + index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
@@ -90,7 +98,7 @@ def _probing(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing
 
 @eqx.filter_jit
 def _featured(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing:
-    """A feature model whose label is the sign of one of its features: neither the lightest nor the heaviest."""
+    """A feature model whose label is the sign of a feature of middle weight."""
     key = jax.random.fold_in(key, 21_000 + index)
     k1, k2, k3 = jax.random.split(key, 3)
     d = sizes[0]
@@ -133,7 +141,7 @@ def _unsquared(problem: Probing, own: Needs) -> Needs:
 
 @eqx.filter_jit
 def _turned(problem: Probing, own: Needs) -> Needs:
-    """The indicator of another target."""
+    """Prediction for another target."""
     other = Downstream(problem.downstream.second, jnp.roll(problem.downstream.target, 1))
     return replace(
         own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
@@ -142,7 +150,7 @@ def _turned(problem: Probing, own: Needs) -> Needs:
 
 @eqx.filter_jit
 def _upstream(problem: Probing, own: Needs) -> Needs:
-    """The indicator on the inputs it was trained on."""
+    """Prediction for downstream inputs with the second moment of the training inputs."""
     other = Downstream(problem.task.moments.second, problem.downstream.target)
     return replace(
         own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
@@ -169,9 +177,15 @@ def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Probing]:
 
 CLAIM = Claim(
     name="optimal-layer",
-    statement="The number of labels a layer needs is indicated by a sum of exponentials in its depth, convex with one best layer: the "
-    "lowest if the label's feature has the least weight, the highest if it has the largest, and where both kinds balance otherwise.",
-    latex=r"\mathrm{SC}(\tau) = \mathrm{tr}(M^\tau S')\, \beta^\top M^{-\tau} \beta, \qquad \mathrm{SC}'' \ge 0, \qquad \tau = l / L",
+    statement=(
+        "The number of labels a layer needs is indicated by a sum of exponentials in its "
+        "depth, convex with one best layer: the lowest if the label's feature has the least "
+        "weight, the highest if it has the largest, and where both kinds balance otherwise."
+    ),
+    latex=(
+        r"\mathrm{SC}(\tau) = \mathrm{tr}(M^\tau S')\, \beta^\top M^{-\tau} \beta, \qquad "
+        r"\mathrm{SC}'' \ge 0, \qquad \tau = l / L"
+    ),
     hypotheses=(
         "linear network",
         "balanced start",
@@ -179,7 +193,10 @@ CLAIM = Claim(
         "width at least the dimension",
         "trained to stationarity",
     ),
-    source="paper section 3, for features and two layers; beyond the paper for any depth, moment and target",
+    source=(
+        "paper section 3, for features and two layers; beyond the paper for any depth, moment "
+        "and target"
+    ),
     problems=_problems,
     predict=predict,
     measure=_train,

@@ -1,4 +1,4 @@
-"""when-pre-wins: the noise from which a layer below the head is better."""
+"""The claim when-pre-wins: thresholds beyond which the layer below the head is better."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -29,10 +29,11 @@ THRESHOLDS = {
 
 
 class Crossing(eqx.Module):
-    r"""A feature model of which one number is turned until pre- and post-projection are equally good.
+    """A feature model with one parameter, varied until pre- and post-projection are equally good.
 
-    `scenario`: `disrupted` turns the noise of the target, `weak` and `strong` its strength, below and above its noise;
-    `bracket`: `(2,)`, the values between which it is turned.
+    - `scenario`: `disrupted` varies the noise of the target; `weak` and `strong` vary its strength,
+      below and above its noise.
+    - `bracket`: the ends of the range of the parameter, `(2,)`.
     """
 
     strength: Float[Array, " d"]
@@ -49,7 +50,7 @@ class Crossing(eqx.Module):
         return f"{self.scenario}, widths {'-'.join(map(str, self.sizes))}"
 
     def at(self, knob: Array) -> Probing:
-        """What is trained and probed where the knob is turned to a value."""
+        """The problem to train and probe at a value of the parameter."""
         return _at(
             self.strength,
             self.noise,
@@ -81,9 +82,13 @@ def _at(
 
 
 class Found(eqx.Module):
-    """Where networks trained along the knob cross: the value, the run there, the slope of its margin, and the margin left over.
+    """Crossing of pre- and post-projection, found on trained networks.
 
-    `crosses`: whether the margin had changed sign between the ends of the bracket at all.
+    - `knob`: the value of the parameter at the crossing.
+    - `run`, `probing`: the run and the problem there.
+    - `slope`: the slope of the margin in the parameter.
+    - `left`: the size of the margin that is left at the crossing.
+    - `crosses`: the margin changes sign between the ends of the bracket.
     """
 
     knob: Float[Array, ""]
@@ -95,7 +100,7 @@ class Found(eqx.Module):
 
 
 def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
-    """The closed form of the scenario."""
+    """Threshold of the scenario in closed form."""
     depth = len(problem.sizes) - 1
     return THRESHOLDS[problem.scenario](
         problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream
@@ -104,13 +109,13 @@ def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
 
 @eqx.filter_jit
 def margin(trajectory: Trajectory, downstream: Downstream, head: int = 1) -> Float[Array, ""]:
-    """The logarithm of the last layer's measured indicator, less that of the layer below the head."""
+    """Log-ratio of the measured indicators of the last layer and the layer below the head."""
     logarithms = jnp.log(measure.sample_complexity(trajectory.final, downstream))
     return logarithms[-1] - logarithms[-1 - head]
 
 
 def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) -> Found:
-    """Train networks along the knob, by Brent's method, until both sides of the head are equally good."""
+    """Find the crossing by Brent's method, training a network at every value of the parameter."""
     dtype = problem.strength.dtype
 
     @functools.cache
@@ -120,12 +125,10 @@ def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) ->
         return float(margin(trajectory, probing.downstream))
 
     low, high = (float(x) for x in problem.bracket)
-    crosses = at(low) * at(high) < 0
-    found = (
-        float(scipy.optimize.brentq(at, low, high, rtol=64 * np.finfo(np.dtype(dtype)).eps))
-        if crosses
-        else low
-    )  # type: ignore[arg-type]
+    crosses, found = at(low) * at(high) < 0, low
+    if crosses:
+        rtol = 64 * np.finfo(np.dtype(dtype)).eps
+        found = scipy.optimize.root_scalar(at, bracket=(low, high), method="brentq", rtol=rtol).root
     near = [found * factor for factor in (0.999, 1.001)]
     slope = (at(near[1]) - at(near[0])) / (near[1] - near[0])
     probing = problem.at(jnp.asarray(found, dtype))
@@ -141,7 +144,10 @@ def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) ->
 
 
 def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
-    """The value at which trained networks cross, against the closed form: errors of both indicators, over the slope of the margin."""
+    """Verdict on the threshold at which trained networks cross, against the closed form.
+
+    The tolerance is the error of both indicators over the slope of the margin.
+    """
     probing, run = found.probing, found.run
     layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
     budget = judge_logarithms(layers, run, probing.downstream)
@@ -168,8 +174,10 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
 
 
 def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: int) -> Crossing:
-    r"""Other features with weights around one, and a target that passes them: of weight up to $1 / (2 \sigma) = 2$ where its
-    strength is turned, $1 / \phi = 2$ without noise where its noise is.
+    r"""A feature model with weights around one, and a target whose weight passes them.
+
+    The weight of the target is at most $1 / (2 \sigma) = 2$ where its strength varies, and
+    $1 / \phi = 2$, without noise, where its noise varies.
     """
     bracket = {"disrupted": (0.05, 1.0), "weak": (0.03, 0.25), "strong": (0.25, 2.0)}[scenario]
     strength, noise, after, start = _drawn(key, jnp.asarray(index), sizes[0])
@@ -221,11 +229,17 @@ def _from_lopsided(problem: Crossing, own: Found) -> Found:
 
 CLAIM = Claim(
     name="when-pre-wins",
-    statement="The representation before the head is the better one when the augmentation disrupts the useful feature, or when that "
-    "feature is too weak or too strong: beyond thresholds at which its weight is a power mean of the other features' weights.",
-    latex=r"w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 w_i^{2 - 2/L}} \right)^{L/2}, \qquad "
-    r"\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}, \qquad "
-    r"\varphi_j^\star = \frac{1 \pm \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}",
+    statement=(
+        "The representation before the head is the better one when the augmentation disrupts "
+        "the useful feature, or when that feature is too weak or too strong: beyond thresholds "
+        "at which its weight is a power mean of the other features' weights."
+    ),
+    latex=(
+        r"w_j^\star = \left( \frac{\sum_{i \ne j} \phi_i'^2 w_i^2}{\sum_{i \ne j} \phi_i'^2 "
+        r"w_i^{2 - 2/L}} \right)^{L/2}, \qquad \sigma_j^\star = \sqrt{\phi_j / w_j^\star - "
+        r"\phi_j^2}, \qquad \varphi_j^\star = \frac{1 \pm \sqrt{1 - 4 w_j^{\star 2} "
+        r"\sigma_j^2}}{2 w_j^\star}"
+    ),
     hypotheses=(
         "linear network",
         "balanced start",

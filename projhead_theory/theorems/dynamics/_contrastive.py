@@ -16,11 +16,14 @@ from .._common.training import RECORDS, Run, flow, local_error
 DIM = 3
 
 SMALLEST = {1: 1e-3, 2: 1e-2, 3: 2e-2, 4: 3e-2, 5: 5e-2}
-"""A start at which each depth waits several times as long as it then learns, without the wait becoming all of the run."""
+"""Start weight at each depth.
+
+The network waits several times as long as it then learns, but not for the whole run.
+"""
 
 
 def train(problem: FeatureTask) -> Run:
-    """Gradient flow to the last time, recorded at all of them."""
+    """Gradient flow to the last save time, recorded at all save times."""
     return flow(
         problem.start(),
         problem.moments,
@@ -33,7 +36,7 @@ def train(problem: FeatureTask) -> Run:
 
 @eqx.filter_jit
 def paths(problem: FeatureTask) -> Float[Array, "T L d"]:
-    """The predicted weight of every feature at every layer and time."""
+    """Predicted weight of every feature at every layer and time."""
     p = problem
     one = lambda t: dynamics.layer_weights(t, p.start_weight, p.cross, p.second, p.depth).T
     return jax.vmap(one)(p.times)
@@ -45,7 +48,7 @@ def _weights(trajectory: Trajectory) -> Float[Array, "T L d"]:
 
 
 def log_weights(run: Run) -> tuple[Array, Array]:
-    """Logarithms of the weights, and by how much integration may have moved them."""
+    """Logarithms of the weights, and their integration errors."""
     floor = jnp.finfo(run.fine.times.dtype).tiny
     log = lambda t: jnp.log(jnp.maximum(_weights(t), floor))
     apart = jnp.abs(log(run.fine) - log(run.coarse))
@@ -53,8 +56,10 @@ def log_weights(run: Run) -> tuple[Array, Array]:
 
 
 def log_rounding(run: Run) -> Array:
-    """What rounding does to the logarithm of a weight, relative to that and to the growth: a rounded weight is learned a little earlier
-    or later. Over so many steps, roundings of random sign add up as the root of their number.
+    """Rounding of the logarithm of a weight, relative to the logarithm and its growth.
+
+    A rounded weight is learned a little earlier or later. Over many steps, roundings of random
+    sign add up as the root of their number.
     """
     weights = run.fine.networks.layers[0]
     steps = jnp.sqrt(run.fine.steps.astype(weights.dtype))
@@ -62,7 +67,10 @@ def log_rounding(run: Run) -> Array:
 
 
 def features(key: PRNGKeyArray, depth: int, index: int = 0) -> FeatureTask:
-    """Three features of cross moments a factor two or three apart, whose final weights need not be in that order."""
+    """Three features with cross moments a factor two or three apart.
+
+    Their final weights need not be in the order of the cross moments.
+    """
     return _features(key, depth, jnp.asarray(index))
 
 
@@ -76,7 +84,11 @@ def _features(key: PRNGKeyArray, depth: int, index: Array) -> FeatureTask:
 
 
 def _watched(cross: Array, second: Array, depth: int, start: Array) -> FeatureTask:
-    """Watched from the first moves of the fastest feature until after the slowest has been learned."""
+    """Feature task whose save times span the learning of all features.
+
+    They begin at the first changes of the fastest feature, and end after the slowest has been
+    learned.
+    """
     onset = dynamics.onset_time(start, cross, depth)
     settling = 3 / (depth * cross * (jnp.sqrt(cross) / second) ** (2 - 2 / depth))
     times = jnp.geomspace(
@@ -94,7 +106,10 @@ def _watched(cross: Array, second: Array, depth: int, start: Array) -> FeatureTa
 
 @eqx.filter_jit
 def opposed(depth: int) -> FeatureTask:
-    """The strongest features carry the most noise: they are learned first, and end up with the smallest weights."""
+    """Features that are learned in the opposite order of their final weights.
+
+    The strongest carry the most noise: they are learned first, and end with the smallest weights.
+    """
     dtype = jnp.result_type(float)
     strength = jnp.asarray([2.0, 1.0, 0.6], dtype)
     second = strength**2 + jnp.asarray([3.0, 0.5, 0.05], dtype) ** 2
@@ -102,7 +117,10 @@ def opposed(depth: int) -> FeatureTask:
 
 
 def harder_features(depth: int, largest: float = 100.0) -> Callable[[PRNGKeyArray], FeatureTask]:
-    """Draws for a random search: signal fractions down to ties and to one, starts from tiny to beyond the final weight."""
+    """Draws for a random search.
+
+    Signal fractions range up to one, with ties. Starts range from tiny to beyond the final weight.
+    """
 
     def draw(key: PRNGKeyArray) -> FeatureTask:
         k = jax.random.split(key, 6)

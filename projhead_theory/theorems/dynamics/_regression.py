@@ -15,12 +15,17 @@ from .._common.training import RECORDS, Run, flow
 DIM = 3
 
 SMALLEST = {1: 1e-3, 2: 1e-3, 3: 1e-2, 4: 2e-2, 5: 3e-2}
-"""A start from which each depth waits, without the wait becoming all of the run."""
+"""Start weight at each depth: the network waits, but not for the whole run."""
 
 
 class ModeTask(eqx.Module):
-    r"""Aligned modes seen by a balanced network: per mode, the moment $a_i$ of target and input, the second moment $q_i$, and the product
-    weight at the start; the moments of time at which it is looked at.
+    """Aligned modes and a balanced network that regresses a target on them.
+
+    - `target`: the moment $a_i$ of target and input for each mode.
+    - `second`: the second moment $q_i$ of each mode.
+    - `start_weight`: the product weight of each mode at the start.
+    - `times`: the save times.
+    - `depth`: the number of layers.
     """
 
     target: Float[Array, " d"]
@@ -47,7 +52,7 @@ def _moments(target: Array, second: Array) -> TargetMoments:
 
 
 def train(problem: ModeTask, start: DeepLinear | None = None) -> Run:
-    """Gradient flow of the squared error to the last time, recorded at all of them."""
+    """Gradient flow of the squared error to the last save time, recorded at all save times."""
     p = problem
     return flow(
         p.start() if start is None else start,
@@ -61,7 +66,10 @@ def train(problem: ModeTask, start: DeepLinear | None = None) -> Run:
 
 @eqx.filter_jit
 def paths(problem: ModeTask, depth: int | None = None) -> Float[Array, "T L d"]:
-    """The predicted weight of every mode at every layer and time; of a network of another depth, read at the problem's own layers."""
+    """Predicted weight of every mode at every layer and time.
+
+    With `depth`, the path of a network of that depth, read at the problem's own layers.
+    """
     p = problem
     last = jax.vmap(
         lambda t: regression.weight_at_time(t, p.start_weight, p.target, p.second, depth or p.depth)
@@ -70,7 +78,11 @@ def paths(problem: ModeTask, depth: int | None = None) -> Float[Array, "T L d"]:
 
 
 def modes(key: PRNGKeyArray, depth: int, index: int = 0) -> ModeTask:
-    """Three modes of targets a factor of two or so apart, watched from the first moves until after the slowest has been learned."""
+    """Three modes with targets a factor of two or so apart.
+
+    The save times span the course from the first changes until after the slowest mode has been
+    learned.
+    """
     return _modes(key, depth, jnp.asarray(index))
 
 

@@ -29,7 +29,10 @@ from ._contrastive import (
 
 @eqx.filter_jit
 def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
-    """The logarithm of every weight at every time, the worst over time and layers, one row a feature."""
+    """Verdict on the logarithm of every weight at every time.
+
+    There is one row a feature: the worst over time and layers.
+    """
     measured, apart = log_weights(run)
     predicted = jnp.log(prediction)
     worst = lambda x: jnp.max(x, axis=(0, 1))
@@ -60,7 +63,7 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
 
 
 def _unequal(problem: FeatureTask) -> FeatureTask:
-    """Unequal weights at the start: equal ones are aligned with any directions at all."""
+    """Unequal weights at the start: equal weights are aligned with any directions."""
     return replace(
         problem,
         start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.cross.dtype),
@@ -76,7 +79,7 @@ def between_axes(dtype: Any) -> Float[Array, "d d"]:
 
 
 def _off_axis(problem: FeatureTask, own: Any) -> Run:
-    """A start of the same weights along directions between the features."""
+    """Flow from a start with the same weights along directions between the features."""
     start = aligned(problem.start_weight, problem.depth, between_axes(problem.cross.dtype))
     return flow(
         start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0
@@ -84,7 +87,7 @@ def _off_axis(problem: FeatureTask, own: Any) -> Run:
 
 
 def unequal_factors(depth: int, dtype: Any) -> Float[Array, " L"]:
-    """Factors of the layers that leave the product as it is."""
+    """Factors of the layers that keep the product."""
     return jnp.asarray([3.0, 1 / 3.0] + [1.0] * (depth - 2), dtype)
 
 
@@ -96,7 +99,10 @@ def _lopsided(problem: FeatureTask, own: Run) -> Run:
 
 
 def _large_steps(problem: FeatureTask, own: Run) -> Run:
-    """Gradient descent whose step is a fiftieth of the fastest feature's time scale, looked at in the same time."""
+    """Gradient descent in steps of a fiftieth of the fastest feature's time scale.
+
+    It is recorded at the save times of the flow.
+    """
     step = 1 / (50 * float(jnp.max(problem.cross)))
     at = step_numbers(problem.times, step)
     trajectory = gradient_descent(
@@ -111,7 +117,7 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
 
 
 def _at_depth(shift: int) -> Callable[[FeatureTask, Array], Array]:
-    """The prediction for a network of another depth, read at the problem's own layers."""
+    """Prediction for a network of another depth, read at the problem's own layers."""
 
     @eqx.filter_jit
     def wrong(problem: FeatureTask, own: Array) -> Array:
@@ -127,9 +133,11 @@ def _at_depth(shift: int) -> Callable[[FeatureTask, Array], Array]:
 
 CLAIM = Claim(
     name="flow-times",
-    statement="From an aligned balanced start every feature evolves alone, ds/dt = 4 L s^(3 - 2/L) (c - q^2 s^2), so its weight at "
-    "every layer and time is known in closed form; the layer-wise law holds at every time on the way.",
-    latex=r"\dot s = 4 L\, s^{3 - 2/L} (c - q^2 s^2), \qquad t = \frac{F(s) - F(s_0)}{4L}, \qquad \|W_{l:1} v\| = s^{\,l/L}",
+    statement="From an aligned balanced start every feature evolves alone, "
+    "ds/dt = 4 L s^(3 - 2/L) (c - q^2 s^2), so its weight at every layer and time is known in "
+    "closed form; the layer-wise law holds at every time on the way.",
+    latex=r"\dot s = 4 L\, s^{3 - 2/L} (c - q^2 s^2), \qquad t = \frac{F(s) - F(s_0)}{4L}, \qquad "
+    r"\|W_{l:1} v\| = s^{\,l/L}",
     hypotheses=("linear network", "feature model", "aligned balanced start", "gradient flow"),
     source="beyond the paper",
     problems=_times_problems,

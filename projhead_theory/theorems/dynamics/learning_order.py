@@ -19,7 +19,10 @@ from ._contrastive import features, harder_features, log_rounding, log_weights, 
 
 
 class Order(eqx.Module):
-    """What is predicted of the order of learning: when each weight passes half of its last one; and the leading term of that alone."""
+    """Predicted onset of each feature, when its weight passes half of its last value.
+
+    `leading` is the leading term of the onset alone.
+    """
 
     onset: Float[Array, " d"]
     leading: Float[Array, " d"]
@@ -30,7 +33,8 @@ def onsets(problem: FeatureTask) -> Order:
     p = problem
     leading = dynamics.onset_time(p.start_weight, p.cross, p.depth)
     rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
-    # The last weight that a run sees is a little short of the final one, and half of it is passed a little earlier.
+    # The last weight of a run is a little short of the final weight, and half of it is passed a
+    # little earlier.
     final = jnp.sqrt(p.cross) / p.second
     last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
     passed = lambda weight: dynamics.time_to_weight(
@@ -40,7 +44,14 @@ def onsets(problem: FeatureTask) -> Order:
 
 
 class Onsets(eqx.Module):
-    """When each weight passes half of its last one, and what integration, interpolation and rounding may have moved that by."""
+    """Measured onset of each feature, when its weight passes half of its last value, and errors.
+
+    - `times`: the onsets.
+    - `integration`, `interpolation`, `rounding`: the errors of the onsets.
+    - `small`: true if every start weight is below half of its last value.
+    - `reached`: true if the runs reached their end.
+    - `finite`: true if no run diverged.
+    """
 
     times: Float[Array, " d"]
     integration: Float[Array, " d"]
@@ -52,7 +63,13 @@ class Onsets(eqx.Module):
 
 
 class Crossing(eqx.Module):
-    """The first passage of each level, by a parabola through records: when, by how much that errs, the slope, the records around it."""
+    """First crossing of each level, from a parabola through the records.
+
+    - `times`: the times of the crossings.
+    - `interpolation`: the errors of these times.
+    - `slope`: the slope at the crossing.
+    - `around`: the times of two records around it.
+    """
 
     times: Float[Array, "*d"]
     interpolation: Float[Array, "*d"]
@@ -70,8 +87,9 @@ def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"
         second = 2 * jnp.diff(jnp.diff(near) / steps) / (steps[1:] + steps[:-1])
         bend = jnp.mean(second)
         corrected = at - bend / 2 * (at - when[1]) * (at - when[2]) / slope
-        # A chord is off by at most an eighth of the squared step times the second derivative; the parabola, by what that changes from
-        # end to end, twice over, and by what rounding changes it; and the correction, by the share by which the slope changes.
+        # A chord is off by at most an eighth of the squared step times the second derivative. The
+        # parabola is off by twice the change of that derivative from end to end, and by its
+        # rounding; the correction, by the relative change of the slope.
         chord = steps[1] ** 2 / 8 / slope
         rounding = (
             4
@@ -90,20 +108,24 @@ def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"
 
 @eqx.filter_jit
 def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
-    """The same problem with most of its records close to where the weights pass half of what they end with; and those levels."""
+    """Task with most of its save times close to the onsets, and the levels to cross.
+
+    A level is half of the last weight, in logarithms.
+    """
     logs = log_weights(first)[0][:, -1]
     levels = logs[-1] - jnp.log(2.0).astype(logs.dtype)
     brackets = _crossing(problem.times, logs, levels).around
     d = brackets.shape[0]
     each = (RECORDS - 1) // d
-    # Features that share a bracket have their records side by side in it, not in the same places.
+    # Features that share a bracket have their save times side by side in it, not at the same
+    # places.
     shares = (
         jnp.arange(each, dtype=levels.dtype)
         + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]
     ) / each
     close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
     times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
-    # Should two coincide all the same, they are put apart by the least that the dtype can tell.
+    # Times that still coincide are separated by a few epsilon of the dtype.
     apart = 4 * jnp.finfo(times.dtype).eps * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
     return replace(problem, times=jax.lax.cummax(times - apart) + apart), levels
 
@@ -113,7 +135,7 @@ def _onsets(run: Run, levels: Array) -> Onsets:
     logs, apart = (x[:, -1] for x in log_weights(run))
     crossing = _crossing(run.fine.times[:-1], logs, levels)
     small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
-    # The largest error of the path, not the one at the passage: that may be small by chance.
+    # The largest error of the path, since the error at the crossing may be small by chance.
     integration = jnp.max(apart, axis=0) / crossing.slope
     rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope
     return Onsets(
@@ -128,22 +150,26 @@ def _onsets(run: Run, levels: Array) -> Onsets:
 
 
 def measure_onsets(problem: FeatureTask) -> Onsets:
-    """Two passes: one to find each onset, one with most of its records close to them."""
+    """Measure the onsets in two passes, the second with most save times close to the onsets."""
     closer, levels = _closer(problem, train(problem))
     return _onsets(train(closer), levels)
 
 
 @eqx.filter_jit
 def judge_order(prediction: Order, seen: Onsets) -> Verdict:
-    """Each feature's onset, when its weight passes half of its last one; and the order of all, by the leading term alone."""
+    """Verdict on each feature's onset, and on the order of all onsets.
+
+    The order is predicted by the leading term alone.
+    """
     size, d = prediction.onset, seen.times.shape[0]
     pairs = max(d * (d - 1) / 2, 1)
-    # Pairs that the leading term ranks, beyond what it leaves out, and that the run ranks otherwise.
+    # Pairs that the leading term ranks, by more than the terms it leaves out, and that the run
+    # ranks otherwise.
     left_out = jnp.abs(prediction.onset - prediction.leading)
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
     wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
     row = lambda x, last: jnp.append(x / size, jnp.asarray(last, size.dtype))
-    # What the check must see: onsets as far apart as those of features with twice the cross moment.
+    # The effect to detect: the onset of a feature with twice the cross moment.
     return Verdict(
         discrepancy=row(jnp.abs(seen.times - prediction.onset), wrong),
         parts={
@@ -172,7 +198,7 @@ def _order_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
 
 @eqx.filter_jit
 def _by_weight(problem: FeatureTask, own: Order) -> Order:
-    """Onsets that go by the final weight: as if features ended in the order in which they begin."""
+    """Onsets in the order of the final weights."""
     final = jnp.sqrt(problem.cross) / problem.second
     rank = jnp.argsort(jnp.argsort(-final))
     return Order(own.onset[rank], own.leading[rank])
@@ -187,7 +213,7 @@ def _same_time(problem: FeatureTask, own: Order) -> Order:
 
 
 def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
-    """Adam moves all entries at one speed: every feature at once."""
+    """Onsets under Adam, which moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
     at = np.arange(0, 20_001, 10)
     trajectory = gradient_descent(
@@ -206,9 +232,10 @@ def _adam_onsets(trajectory: Trajectory, step: Array) -> Onsets:
 
 CLAIM = Claim(
     name="learning-order",
-    statement="From a small aligned start a feature's onset time depends on its cross moment alone: strong features are learned first, "
-    "whatever their final weight.",
-    latex=r"t_i \simeq \frac{s_0^{-(2 - 2/L)}}{4 L\,(2 - 2/L)\, c_i}\ (L \ge 2), \qquad t_i \simeq \frac{1}{8\, c_i\, s_0}\ (L = 2)",
+    statement="From a small aligned start a feature's onset time depends on its cross moment "
+    "alone: strong features are learned first, whatever their final weight.",
+    latex=r"t_i \simeq \frac{s_0^{-(2 - 2/L)}}{4 L\,(2 - 2/L)\, c_i}\ (L \ge 2), \qquad "
+    r"t_i \simeq \frac{1}{8\, c_i\, s_0}\ (L = 2)",
     hypotheses=(
         "linear network",
         "feature model",

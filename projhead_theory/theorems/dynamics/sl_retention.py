@@ -17,7 +17,7 @@ from .vanishing_features import Forgetting, judge_forgetting, slope_left
 
 @eqx.filter_jit
 def forgetting(problem: ModeTask) -> Forgetting:
-    """The exact decay of the last mode, and the power law it tends to."""
+    """Exact decay of the last mode, and the power law it tends to."""
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
     slopes = -jnp.asarray(
@@ -30,7 +30,10 @@ def forgetting(problem: ModeTask) -> Forgetting:
 
 @eqx.filter_jit
 def _idle(p: ModeTask) -> ModeTask:
-    """Two ordinary modes at their end, and one that says nothing of the target; slopes are read off the last two of eight decades."""
+    """Two ordinary modes at their end, and one that is uncorrelated with the target.
+
+    Slopes are read off the last two of eight decades of time.
+    """
     start = (p.target / p.second).at[-1].set(1)
     times = jnp.geomspace(1e-4, 1e4, RECORDS, dtype=p.times.dtype)
     return replace(
@@ -67,8 +70,9 @@ def _harder_idle(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
 
 CLAIM = Claim(
     name="sl-retention",
-    statement="A mode that says nothing of the target is forgotten by regression as a power of time, t^(-(l/L)/(2 - 2/L)) at layer l of "
-    "two or more: the lower layers keep it longer. At depth 1 it falls exponentially.",
+    statement="A mode that says nothing of the target is forgotten by regression as a power of "
+    "time, t^(-(l/L)/(2 - 2/L)) at layer l of two or more: the lower layers keep it longer. At "
+    "depth 1 it falls exponentially.",
     latex=r"\|W_{l:1} v\| \sim t^{-\frac{l/L}{2 - 2/L}} \quad (a = 0,\ L \ge 2)",
     hypotheses=(
         "linear network",

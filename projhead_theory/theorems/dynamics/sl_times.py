@@ -29,7 +29,7 @@ def _unequal(problem: ModeTask) -> ModeTask:
 
 
 def _off_axis(problem: ModeTask, own: Any) -> Run:
-    """A start of the same weights along directions between the modes."""
+    """Flow from a start with the same weights along directions between the modes."""
     return train(
         problem, aligned(problem.start_weight, problem.depth, between_axes(problem.target.dtype))
     )
@@ -42,7 +42,10 @@ def _lopsided(problem: ModeTask, own: Run) -> Run:
 
 
 def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
-    """Draws for a random search: units over six decades, targets down to ties, starts from tiny to beyond the end."""
+    """Draws for a random search.
+
+    Units range over six decades, with tied targets. Starts range from tiny to beyond the end.
+    """
 
     def draw(key: PRNGKeyArray) -> ModeTask:
         k = jax.random.split(key, 5)
@@ -66,9 +69,11 @@ def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
 
 CLAIM = Claim(
     name="sl-times",
-    statement="In regression, from an aligned balanced start every mode evolves alone, ds/dt = L s^(2 - 2/L) (a - q s): exponentially at "
-    "depth 1, along a sigmoid at depth 2, and in closed form at any depth; layer l carries s^(l/L) at every time.",
-    latex=r"\dot s = L\, s^{2 - 2/L} (a - q s), \qquad L = 2:\ s = \frac{a/q}{1 + (\frac{a}{q s_0} - 1)\, e^{-2at}}",
+    statement="In regression, from an aligned balanced start every mode evolves alone, "
+    "ds/dt = L s^(2 - 2/L) (a - q s): exponentially at depth 1, along a sigmoid at depth 2, and in "
+    "closed form at any depth; layer l carries s^(l/L) at every time.",
+    latex=r"\dot s = L\, s^{2 - 2/L} (a - q s), \qquad "
+    r"L = 2:\ s = \frac{a/q}{1 + (\frac{a}{q s_0} - 1)\, e^{-2at}}",
     hypotheses=(
         "linear network",
         "squared error",

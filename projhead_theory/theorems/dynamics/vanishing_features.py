@@ -15,8 +15,11 @@ from ._contrastive import features, log_rounding, log_weights, paths, train
 
 
 class Forgetting(eqx.Module):
-    """A disrupted feature's predicted logarithmic weights over time, and the slope they tend to, layer by layer; `left`: what the next
-    term of the expansion adds to the slope between the records that it is read off.
+    """Predicted path of a disrupted feature at every layer.
+
+    - `logs`: the logarithmic weights over time.
+    - `slopes`: the slopes they tend to.
+    - `left`: the contribution of the next term of the expansion to the measured slope.
     """
 
     logs: Float[Array, "T L"]
@@ -25,14 +28,16 @@ class Forgetting(eqx.Module):
 
 
 def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
-    """Of the logarithm of the weight over that of time, through the last quarter of the records."""
+    """Slopes of the log weights over log time, through the last quarter of the records."""
     i = 3 * times.shape[0] // 4
     return (logs[-1] - logs[i]) / jnp.log(times[-1] / times[i])
 
 
 def slope_left(times: Array, transient: Array, depth: int, exponent: float) -> Float[Array, " L"]:
-    r"""What the factor $(1 + u)^{-(l/L)/e}$ adds to the slope at every layer: $\frac{l/L}{e} \frac{u_i - u_T}{\ln(t_T / t_i)}$, to first
-    order, and no more than that, since the series alternates; `exponent` is $e$.
+    r"""Contribution of the factor $(1 + u)^{-(l/L)/e}$ to the slope at every layer.
+
+    It is $\frac{l/L}{e} \frac{u_i - u_T}{\ln(t_T / t_i)}$ to first order, and no more than that,
+    since the series alternates; `exponent` is $e$.
     """
     i = 3 * times.shape[0] // 4
     levels = jnp.arange(1, depth + 1, dtype=times.dtype) / depth
@@ -41,7 +46,7 @@ def slope_left(times: Array, transient: Array, depth: int, exponent: float) -> F
 
 @eqx.filter_jit
 def forgetting(problem: FeatureTask) -> Forgetting:
-    """The exact decay of the last feature, and the power law it tends to."""
+    """Exact decay of the last feature, and the power law it tends to."""
     p = problem
     logs = jnp.log(paths(p)[:, :, -1])
     slopes = -jnp.asarray(
@@ -53,7 +58,7 @@ def forgetting(problem: FeatureTask) -> Forgetting:
 
 @eqx.filter_jit
 def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
-    """At every layer, the slope of the weight in logarithmic time, and the whole path to it."""
+    """Verdict on the slope of the weight in log time, and on the whole path, at every layer."""
     logs, apart = (x[:, :, -1] for x in log_weights(run))
     times = run.fine.times[:-1]
     slope = slopes_of(times, logs)
@@ -70,7 +75,7 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
             "integration": both(slope_error, jnp.max(apart, axis=0)),
             "rounding": both(8 * rounding, rounding),
         },
-        # What the check must see: the slope of the neighbouring layer, and the decay itself.
+        # The effect to detect: the slope of the neighbouring layer, and the decay itself.
         effect=both(
             jnp.abs(prediction.slopes[0]) * jnp.ones(depth, logs.dtype),
             jnp.max(jnp.abs(prediction.logs), axis=0),
@@ -89,7 +94,7 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
 
 @eqx.filter_jit
 def _vanishing(p: FeatureTask) -> FeatureTask:
-    """Two ordinary features, and one whose views share nothing."""
+    """Two ordinary features, and one without signal: its cross moment is zero."""
     cross = p.cross.at[-1].set(0)
     times = jnp.geomspace(1e-2, 1e3, RECORDS, dtype=cross.dtype)
     start = jnp.sqrt(p.cross) / p.second
@@ -130,8 +135,8 @@ def _harder_vanishing(depth: int) -> Callable[[PRNGKeyArray], FeatureTask]:
 
 CLAIM = Claim(
     name="vanishing-features",
-    statement="A feature that the augmentation fully disrupts is forgotten as a power of time, t^(-(l/L)/(4 - 2/L)) at layer l: "
-    "the lower layers forget more slowly.",
+    statement="A feature that the augmentation fully disrupts is forgotten as a power of time, "
+    "t^(-(l/L)/(4 - 2/L)) at layer l: the lower layers forget more slowly.",
     latex=r"\|W_{l:1} v\| \sim t^{-\frac{l/L}{4 - 2/L}} \quad (c = 0)",
     hypotheses=(
         "linear network",

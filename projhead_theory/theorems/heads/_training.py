@@ -21,17 +21,23 @@ DIM = 3
 
 
 def head(kappa: Array, p: int) -> Float[Array, " p"]:
-    r"""$1, 1/\kappa, \dots, \kappa^{1 - p}$."""
+    r"""Diagonal of a reweighting head, $1, 1/\kappa, \dots, \kappa^{1 - p}$."""
     return kappa ** -jnp.arange(p, dtype=kappa.dtype)
 
 
 class Ends(eqx.Module):
-    """Ends of training under heads, one row a run: Grams before and after the head, and the loss with its penalty; `seen` are those
-    after the head that a prediction is held against, which a control replaces.
+    """Ends of training under fixed heads, one entry a run.
 
-    Of the layer before the head: `layer`; `step`, Newton's from the run's own gradient and curvature; `inverse` of that curvature, of which
-    weight decay makes the least; `force`, what rounding may leave of the gradient. An end that is stationary does not depend on how
-    accurately the way to it was integrated.
+    - `before`, `after`: Grams before and after the head.
+    - `seen`: Grams after the head that a prediction is compared with. A control replaces them.
+    - `loss`: the loss with its penalty.
+    - `layer`: the layer before the head.
+    - `step`: Newton's step of the layer, from the run's own gradient and curvature.
+    - `inverse`: the inverse of that curvature, whose least part comes from weight decay.
+    - `force`: the rounding that may be left in the gradient.
+    - `settled`, `finite`: all runs converged, and all stayed finite.
+
+    A stationary end does not depend on the accuracy of the integration before it.
     """
 
     before: Float[Array, "*k d d"]
@@ -46,9 +52,16 @@ class Ends(eqx.Module):
     finite: Bool[Array, ""]
 
     def moved(self, slopes: Float[Array, "*k d d"]) -> tuple[Array, Array]:
-        """Errors of a number, one a run, of which `slopes` is the derivative in the Gram before the head: what is left to go, and rounding.
+        """Stationarity error and rounding error of a number, one a run.
 
-        Both carried along that derivative: directions in which the layer is poorly determined matter as far as the number depends on them.
+        Both are carried along the derivative of the number: a direction in which the layer is
+        poorly determined matters as far as the number depends on it.
+
+        **Arguments:**
+
+        - `slopes`: the derivative of the number in the Gram before the head, `(k, d, d)`.
+
+        **Returns:** the bound on the distance left to the stationary point, and the rounding.
         """
         towards = 2 * matmul(self.layer, slopes)
         square = jnp.sum(self.step**2, axis=(-1, -2))
@@ -65,7 +78,8 @@ def train(
     start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
-    # One run after another: any number of them is one program, which all claims on heads of a size share.
+    # One run after another: any number of runs takes one compiled program, which all claims on
+    # heads of the same size share.
     return _together(
         [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
     )
@@ -83,10 +97,10 @@ def _together(ends: list[Ends]) -> Ends:
 def _end(
     start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]
 ) -> Ends:
-    """One row of `Ends`."""
+    """Train under one head: one entry of `Ends`."""
     dtype = h.dtype
     eps = float(jnp.finfo(dtype).eps)
-    # What weight decay alone decides takes a time of its own.
+    # Directions that weight decay alone determines converge on their own time scale.
     until = 1e4 * (1 + 1 / jnp.where(decay > 0, decay, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
 
     run = gradient_flow(
@@ -113,7 +127,7 @@ def _end(
         layer=layer,
         step=step,
         inverse=inverse,
-        # Gradients, chains of a few small products, are rounded at the size of the largest curvature.
+        # Gradients, chains of a few small products, are rounded at the largest curvature's size.
         force=16 * eps * largest * frobenius(layer),
         settled=(run.ended == Ended.converged) & (determined | (decay == 0)),
         finite=~(run.ended == Ended.diverged),
@@ -123,9 +137,10 @@ def _end(
 def _newton(
     layer: Array, rows: Array, decay: Array, moments: Moments
 ) -> tuple[Array, Array, Array]:
-    """Newton's step in the layer; the inverse of the curvature over directions in which it is positive; and the largest curvature.
+    """Newton's step of the layer, the inverse curvature, and the largest curvature.
 
-    With weight decay nothing is left that the objective does not decide.
+    The inverse covers the directions of positive curvature. With weight decay the objective
+    determines every direction.
     """
 
     def slope(w: Array) -> Array:
@@ -133,14 +148,17 @@ def _newton(
 
     curvature = jax.jacfwd(slope)(layer).reshape(layer.size, layer.size)
     values, vectors = jnp.linalg.eigh(symmetric(curvature))
-    # One direction that is not determined makes the whole inverse none.
+    # With weight decay, one direction that is not determined makes the whole inverse zero.
     usable = (values > 0) & ((values[0] > 0) | (decay == 0))
     inverse = matmul(vectors * jnp.where(usable, 1 / jnp.where(usable, values, 1), 0), vectors.T)
     return matmul(inverse, slope(layer).reshape(-1, 1)).reshape(layer.shape), inverse, values[-1]
 
 
 def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
-    """Problems with these fields rounded; the others have to go with one another."""
+    """Simpler problems with the named fields rounded.
+
+    The other fields have to fit one another and are left as they are.
+    """
     return rounded(
         lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names})
     )

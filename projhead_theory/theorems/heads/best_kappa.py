@@ -1,4 +1,4 @@
-"""best-kappa: the ratio of rows of a fixed head that suits a downstream task."""
+"""best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,7 +20,12 @@ RATIOS, SPACING = 5, 0.05
 
 
 class Downstream(eqx.Module):
-    """A feature model, the strengths of the features downstream and the one that is the label; and the heads that are tried."""
+    """A feature model with a label downstream, and the heads to try on it.
+
+    - `strength`: the strengths of the features downstream.
+    - `target`: the index of the feature that is the label.
+    - `kappas`: the ratios of the heads.
+    """
 
     cross: Float[Array, " d"]
     second: Float[Array, " d"]
@@ -39,12 +44,19 @@ class Downstream(eqx.Module):
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
     def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
-        """Rounder numbers."""
+        """Simpler problems: rounder numbers."""
         yield from rounded_fields(self, "cross", "second", "strength", "decay")
 
 
 class Complexities(eqx.Module):
-    """The indicator measured under each head, where it is least in between, and by how much each may be off."""
+    """Indicator measured under each head, the best ratio, and the errors of both.
+
+    - `values`: the indicator under each head.
+    - `best`: the logarithm of the ratio at which the interpolated indicator is least.
+    - `errors`: bounds by source, one for each value and a last one for `best`.
+    - `inside`: `best` lies between the ratios of the heads.
+    - `settled`, `finite`: all runs converged, and all stayed finite.
+    """
 
     values: Float[Array, " k"]
     best: Float[Array, ""]
@@ -55,14 +67,17 @@ class Complexities(eqx.Module):
 
 
 def measure_heads(problem: Downstream) -> Complexities:
-    """Train under every head with two decays, and read the indicator off the Grams continued to none."""
+    """Train under every head with two decays, and evaluate the indicator without decay.
+
+    The Grams are extrapolated linearly to zero decay.
+    """
     start, rows, decays = _tried(problem)
     return _read(problem, train(start, problem.moments, rows, decays))
 
 
 @eqx.filter_jit
 def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
-    """The start, and heads and decays of all runs."""
+    """The start, and the heads and decays of all runs."""
     p, dim = problem, problem.cross.size
     start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
@@ -89,14 +104,14 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
     best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
     middle = count // 2
     near = slice(middle - 1, middle + 2)
-    # The continuation is linear in the Grams at both decays.
+    # The extrapolation is linear in the Grams at both decays.
     line = jnp.asarray(LINE, t.dtype)
     carried = each.moved(line[:, None, None] * slopes[:, None])
     errors = {}
     for name, x in zip(("stationarity", "rounding"), carried, strict=True):
         off = jnp.sum(x, axis=1)
         errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
-    # A parabola through the three in the middle is off by far more than the polynomial through all.
+    # A parabola through the three in the middle errs by far more than the polynomial through all.
     errors["interpolation"] = jnp.append(
         jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near]))
     )
@@ -106,7 +121,10 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
 
 
 def _least(t: Array, values: Array) -> Array:
-    """Where the polynomial through equidistant values is least, by Newton's method from the least of the parabola in the middle."""
+    """Minimiser of the polynomial through equidistant values.
+
+    Newton's method starts at the minimum of the parabola through the three in the middle.
+    """
     step, centre, n = t[1] - t[0], t[t.size // 2], t.size
     x = jnp.arange(n, dtype=t.dtype) - n // 2
     coefficients = jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)
@@ -120,15 +138,19 @@ def _least(t: Array, values: Array) -> Array:
 
 
 def predict_best(problem: Downstream) -> Float[Array, " n"]:
-    """The indicator under each head, and the logarithm of the best ratio."""
+    """Predicted indicator under each head, and the logarithm of the best ratio."""
     p = problem
     return predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p)
 
 
 @eqx.filter_jit
 def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
-    """From these weights and strengths: other ones, as controls have them, compile nothing."""
-    # The target is an array, so that another one compiles nothing: features are listed with it first.
+    """Prediction from these weights and strengths.
+
+    Controls pass other weights and strengths, which compile nothing new.
+    """
+    # The target is an array, so that another target compiles nothing: features are listed with
+    # the target first.
     order = jnp.roll(jnp.arange(weights.size), -p.target)
     values = theory.head_complexity(p.kappas, weights[order], strength[order], 0)
     return jnp.append(values, jnp.log(theory.best_kappa(weights[order], strength[order], 0)))
@@ -136,11 +158,12 @@ def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
 
 @eqx.filter_jit
 def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
-    """The indicator under each head, relative; and the logarithm of the best ratio."""
+    """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
     values = prediction[:-1]
     size = jnp.append(values, 1)
     measured = jnp.append(seen.values, seen.best)
-    # What the check must see: indicators as different as those of the ends and the middle; and a best ratio of a head, not of none.
+    # Effects: the relative range of the indicators over the heads, and the distance of the best
+    # ratio from no head at all.
     return Verdict(
         discrepancy=jnp.abs(measured - prediction) / size,
         parts={name: part / size for name, part in seen.errors.items()},
@@ -160,7 +183,10 @@ def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
 
 @eqx.filter_jit
 def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
-    """A label of middle rank; the strengths of lighter features such that some head is best; heads on either side of that."""
+    """A random problem with a label of middle rank, and heads on either side of the best one.
+
+    The strengths of lighter features are such that some head is best.
+    """
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
     dtype = jnp.result_type(float)
     weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(
@@ -195,7 +221,7 @@ def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
 
 
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
-    """A wrong prediction from the problem and its weights."""
+    """Control with a wrong prediction, from the problem and its weights."""
     return lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second)
 
 
@@ -205,16 +231,22 @@ def _squared(p: Downstream, weights: Array) -> Array:
 
 
 def _plain(problem: Downstream, own: Complexities) -> Complexities:
-    """Trained without decay, and granted what the claim's own runs are granted."""
+    """Train without decay, with the tolerances of the claim's own runs."""
     plain = measure_heads(replace(problem, decay=jnp.zeros_like(problem.decay)))
     return replace(own, values=plain.values, best=plain.best)
 
 
 CLAIM = Claim(
     name="best-kappa",
-    statement="Before a fixed head of rows kappa^(-i), the labels needed for a feature are a convex function of ln kappa, known in closed "
-    "form; measured on trained encoders it is least at the predicted kappa.",
-    latex=r"\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\varphi'_i / \varphi'_j)^2",
+    statement=(
+        "Before a fixed head of rows kappa^(-i), the labels needed for a feature are a convex "
+        "function of ln kappa, known in closed form; measured on trained encoders it is least "
+        "at the predicted kappa."
+    ),
+    latex=(
+        r"\mathrm{SC}(\kappa) = \sum_i \kappa^{2 (r_i - r_j)} (w_i / w_j)^2 (\varphi'_i / "
+        r"\varphi'_j)^2"
+    ),
     hypotheses=(
         "linear network",
         "feature model",

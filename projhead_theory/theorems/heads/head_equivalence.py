@@ -22,7 +22,10 @@ from ._training import Ends, draw_start, head, rounded_fields, train
 
 
 class Heads(eqx.Module):
-    """Moments, a start, and the heads under which it is trained; the first is none."""
+    """Moments, a start, and the heads that it is trained under.
+
+    The diagonals of the heads are `rows`; the first head is the identity.
+    """
 
     moments: Moments
     key: PRNGKeyArray
@@ -36,14 +39,14 @@ class Heads(eqx.Module):
         return draw_start(self.key, self.rows, self.moments.dim)
 
     def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
-        """Fewer heads, rounder numbers."""
+        """Simpler problems: fewer heads, rounder numbers."""
         for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
             yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
         yield from rounded_fields(self, "rows")
 
 
 def train_heads(problem: Heads) -> Ends:
-    """The same start under every head, without weight decay."""
+    """Train the same start under every head, without weight decay."""
     return train(problem.start(), problem.moments, problem.rows, jnp.zeros_like(problem.rows[:, 0]))
 
 
@@ -62,7 +65,7 @@ def predict_heads(problem: Heads) -> Equivalence:
 
 @eqx.filter_jit
 def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
-    """Under every head, the Gram after it and the loss."""
+    """Verdict on the Gram after every head and on the loss."""
     minimiser, moments = prediction.minimiser, prediction.moments
     size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
     count = ends.loss.size
@@ -93,7 +96,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
             "stationarity": both(displacement, excess),
             "rounding": both(zero + rounding * size, zero + in_loss),
         },
-        # What the check must see: all of the Gram; and the best network of one mode less.
+        # Effects: all of the Gram, and the loss of the best network with one mode less.
         effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),
         predicted=jnp.concatenate([wanted, wanted]),
         measured=jnp.concatenate([weights, weights]),
@@ -107,7 +110,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
 
 @eqx.filter_jit
 def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
-    """No head, two reweighting ones, and rows in no order, on moments that do not commute."""
+    """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
     k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
     moments = random_moments(
@@ -131,7 +134,7 @@ def _heads_problems(key: PRNGKeyArray) -> Iterator[Heads]:
 
 
 def _truncated(problem: Heads, own: Ends) -> Ends:
-    """The last row of every head is zero."""
+    """Train under heads whose last diagonal entry is zero."""
     cut = train_heads(replace(problem, rows=problem.rows.at[:, -1].set(0)))
     return replace(own, seen=cut.after, loss=cut.loss)
 
@@ -145,8 +148,10 @@ def _decayed_heads(problem: Heads, own: Ends) -> Ends:
 
 CLAIM = Claim(
     name="head-equivalence",
-    statement="Under every invertible fixed head training reaches the same minimal loss and the same Gram after the head, those of no "
-    "head at all.",
+    statement=(
+        "Under every invertible fixed head training reaches the same minimal loss and the same "
+        "Gram after the head, those of no head at all."
+    ),
     latex=r"\min_W \mathcal{L}(HW) = \min_W \mathcal{L}(W), \qquad W^\top H^2 W = M^\star",
     hypotheses=(
         "linear network",

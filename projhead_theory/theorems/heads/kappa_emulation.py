@@ -20,7 +20,11 @@ from .sorted_matching import Matching, continued, train_matching, undecayed
 
 
 class Emulating(eqx.Module):
-    """A feature model with the fixed head that is to stand in for a trained one, and the factor that is to part their weights."""
+    """A feature model with a fixed head that stands in for a trained one.
+
+    - `fixed`: the model, the fixed head and the weight decay.
+    - `factor`: the ratio of the weights below the fixed head to the weights below the trained head.
+    """
 
     fixed: Matching
     factor: Float[Array, ""]
@@ -31,12 +35,15 @@ class Emulating(eqx.Module):
         return self.fixed.label
 
     def start(self) -> DeepLinear:
-        """The balanced start of the two-layer network."""
+        """Balanced start of the two-layer network."""
         d = self.fixed.cross.shape[0]
         return balanced(self.key, (d, d, d), jnp.asarray(0.5, self.factor.dtype))
 
     def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
-        """No mixing. Rounder numbers would not be those of one head."""
+        """Simpler problem: no mixing.
+
+        Rounder numbers would no longer fit one head.
+        """
         yield lambda: replace(
             self,
             fixed=replace(
@@ -46,7 +53,12 @@ class Emulating(eqx.Module):
 
 
 class Both(eqx.Module):
-    """Training under the fixed head with two decays; a two-layer network, trained without; and its Gram below the trained head."""
+    """Training under the fixed head, and training of a two-layer network.
+
+    - `fixed`: runs under the fixed head with two decays.
+    - `pair`: the two-layer network, trained without decay.
+    - `lower`: the Gram of the two-layer network below its head.
+    """
 
     fixed: Ends
     pair: Run
@@ -64,7 +76,7 @@ def _lower(pair: Run) -> Float[Array, "d d"]:
 
 
 class Alike(eqx.Module):
-    """The Gram below a trained head, and the factor of the weights below the fixed one."""
+    """Prediction of the two-layer network, and the factor of the weights below the fixed head."""
 
     layers: LayerPrediction
     factor: Float[Array, ""]
@@ -76,7 +88,10 @@ def predict_alike(problem: Emulating) -> Alike:
 
 @eqx.filter_jit
 def judge_alike(prediction: Alike, both: Both) -> Verdict:
-    """Two rows: the two trained Grams against one another, and that under the fixed head against the closed form."""
+    """Verdict on the Gram below the fixed head, in two rows.
+
+    The first compares it with the Gram below the trained head, the second with the closed form.
+    """
     square = prediction.factor**2
     fixed, left = continued(both.fixed)
     own = compare(prediction.layers, both.pair.fine)
@@ -95,7 +110,7 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
             "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
             "rounding": jnp.stack([rounding + trained["rounding"], rounding + trained["rounding"]]),
         },
-        # What the check must see: the difference between the layers below and above the trained head.
+        # Effect: the difference between the layers below and above the trained head.
         effect=jnp.stack([own.effect[0], own.effect[0]]),
         predicted=jnp.stack(
             [prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]
@@ -110,12 +125,15 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
 
 @eqx.filter_jit
 def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
-    """Weights that fall as kappa^(-2 i) under the head of kappa, or any others under the head of their roots; in random position."""
+    """A random problem whose weights fall as kappa^(-2 i), or otherwise, in random position.
+
+    Geometric weights are under the head of kappa, all others under the head of their roots.
+    """
     k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 6)
     dtype = jnp.result_type(float)
     kappa = jax.random.uniform(k[0], (), dtype, 1.25, 1.45)
     falling = kappa ** (-2 * jnp.arange(DIM, dtype=dtype))
-    # Consecutive ratios that no one kappa has.
+    # Consecutive ratios that no single kappa has.
     other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(
         k[1], (DIM,), dtype, 0.95, 1.05
     )
@@ -137,7 +155,7 @@ def _emulating_problems(key: PRNGKeyArray) -> Iterator[Emulating]:
 
 
 def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
-    """Training under another head in place of the claim's own."""
+    """Control that trains under another head in place of the claim's own."""
 
     def wrong(problem: Emulating, own: Both) -> Both:
         ends = train_matching(replace(problem.fixed, rows=rows(problem)))
@@ -147,7 +165,10 @@ def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Bo
 
 
 def _any_kappa(problem: Emulating) -> Array:
-    """The best rows kappa^(-i) for weights that do not fall so, scaled so that the factor stays one on average."""
+    """Best diagonal kappa^(-i) for weights that do not fall like kappa^(-2 i).
+
+    It is scaled so that the factor stays one on average.
+    """
     p = problem.fixed
     found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
     return found.factor * head(found.kappa, DIM)
@@ -164,10 +185,15 @@ def _upper(problem: Emulating, own: Both) -> Both:
 
 CLAIM = Claim(
     name="kappa-emulation",
-    statement="Under the fixed head diag(sqrt w), or under rows kappa^(-i) if weights fall as kappa^(-2 i), the least-norm encoder has the "
-    "Gram that a trained two-layer network has below its head, up to one factor.",
-    latex=r"h_{(i)} = \sqrt{w_{(i)}} \Rightarrow u_{(i)} = \sqrt{w_{(i)}}; \qquad w_{(i)} = w_{(0)} \kappa^{-2i} \Rightarrow "
-    r"\kappa^i w_{(i)} = \sqrt{w_{(0)}} \sqrt{w_{(i)}}",
+    statement=(
+        "Under the fixed head diag(sqrt w), or under rows kappa^(-i) if weights fall as "
+        "kappa^(-2 i), the least-norm encoder has the Gram that a trained two-layer network "
+        "has below its head, up to one factor."
+    ),
+    latex=(
+        r"h_{(i)} = \sqrt{w_{(i)}} \Rightarrow u_{(i)} = \sqrt{w_{(i)}}; \qquad w_{(i)} = "
+        r"w_{(0)} \kappa^{-2i} \Rightarrow \kappa^i w_{(i)} = \sqrt{w_{(0)}} \sqrt{w_{(i)}}"
+    ),
     hypotheses=(
         "linear network",
         "feature model, in any basis",

@@ -1,4 +1,4 @@
-"""sorted-matching: pairing of directions with rows of a fixed head under weight decay."""
+"""sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,14 +16,20 @@ from .._common.tasks import replace
 from ._training import Ends, draw_start, head, rounded_fields, train
 
 QUARTER = 4.0
-"""The decay, over the other one at which the same start is trained: what is left at none is read off a straight line through both."""
+"""Ratio of the two decays at which the same start is trained.
+
+A straight line through both gives the value without decay.
+"""
 
 LINE = (-1 / (QUARTER - 1), QUARTER / (QUARTER - 1))
-"""What values at the decay and at a quarter of it count in their continuation to none in a straight line."""
+"""Coefficients of the values at the decay and at a quarter of it, in the line's value at none."""
 
 
 class Matching(eqx.Module):
-    """A feature model along the columns of `basis`, a head, and a weight decay."""
+    """A feature model along the columns of `basis`, a fixed head, and a weight decay.
+
+    The diagonal of the head is `rows`.
+    """
 
     cross: Float[Array, " d"]
     second: Float[Array, " d"]
@@ -45,34 +51,34 @@ class Matching(eqx.Module):
         return self.decay / jnp.asarray([1, QUARTER], self.decay.dtype)
 
     def turned(self, values: Array) -> Float[Array, "d d"]:
-        """The matrix that has these values along the features."""
+        """Matrix with these values along the features."""
         return matmul(self.basis * values, self.basis.T)
 
     def start(self) -> DeepLinear:
         return draw_start(self.key, self.rows, self.cross.shape[0])
 
     def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
-        """No mixing, rounder numbers."""
+        """Simpler problems: no mixing, rounder numbers."""
         yield lambda: replace(self, basis=jnp.eye(self.cross.shape[0], dtype=self.cross.dtype))
         yield from rounded_fields(self, "cross", "second", "rows", "decay")
 
 
 def train_matching(problem: Matching) -> Ends:
-    """The same start with the decay and with a quarter of it."""
+    """Train the same start with the decay and with a quarter of it."""
     return train(
         problem.start(), problem.moments, jnp.stack([problem.rows, problem.rows]), problem.decays
     )
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
-    """Plain gradient flow from the same start in place of both runs, and granted what those are granted."""
+    """Plain gradient flow from the same start in place of both runs, with their tolerances."""
     return replace(
         own, before=train_matching(replace(problem, decay=jnp.zeros_like(problem.decay))).before
     )
 
 
 def off(ends: Ends) -> tuple[Array, Array]:
-    """Errors of each Gram before the head, in Frobenius norm: what is left to go, and rounding."""
+    """Stationarity error and rounding of each Gram before the head, in the Frobenius norm."""
     turn = matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step)
     return 2 * frobenius(2 * symmetric(turn)), 2 * frobenius(ends.layer) * ends.force * frobenius(
         ends.inverse
@@ -80,14 +86,21 @@ def off(ends: Ends) -> tuple[Array, Array]:
 
 
 def continued(ends: Ends) -> tuple[Array, tuple[Array, ...]]:
-    """The Gram before the head at no decay, in a straight line through those at two, and its errors."""
+    """Gram before the head without decay, and its errors.
+
+    A straight line through the Grams at the two decays gives it.
+    """
     line = jnp.asarray(LINE, ends.before.dtype)
     none = jnp.sum(line[:, None, None] * ends.before, axis=0)
     return none, tuple(jnp.sum(jnp.abs(line) * x) for x in off(ends))
 
 
 class Matched(eqx.Module):
-    """Grams before the head with the decay, with a quarter of it, and with none; and whether the sorted pairing is the best one."""
+    """Predicted Grams before the head.
+
+    - `grams`: with the decay, with a quarter of it, and without.
+    - `sorted`: the sorted pairing is the best one.
+    """
 
     grams: Float[Array, "3 d d"]
     sorted: Bool[Array, ""]
@@ -110,7 +123,11 @@ def _predict_matching(problem: Matching) -> Matched:
 
 @eqx.filter_jit
 def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
-    """The Gram before the head at both decays; in a straight line through both, at none; and the rate at which it gets there."""
+    """Verdict on the Grams before the head at both decays and without, and on the rate.
+
+    The Gram without decay is on a straight line through the other two. The rate is the ratio of
+    their distances from the predicted Gram without decay.
+    """
     size = frobenius(prediction.grams)
     none, left = continued(ends)
     grams = jnp.concatenate([ends.before, none[None]])
@@ -118,7 +135,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     apart = ends.before - prediction.grams[2]
     away = frobenius(apart)
     rate = away[0] / away[1]
-    # Of a quotient relative errors add.
+    # The relative errors of a quotient add.
     quotient = [
         QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])
     ]
@@ -131,7 +148,8 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
             "stationarity": jnp.append(stationarity / size, quotient[0]),
             "rounding": jnp.append(rounding / size, quotient[1]),
         },
-        # What the check must see: the deviation that the decay makes; and the rate of one power of the decay more or less.
+        # Effects: the deviation that the decay causes, and a rate of one power of the decay more
+        # or less.
         effect=jnp.append(jnp.where(change > 0, change, change[1]) / size, QUARTER / 2),
         predicted=wide(prediction.grams),
         measured=wide(grams),
@@ -145,7 +163,10 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
 
 @eqx.filter_jit
 def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -> Matching:
-    """Features whose weights are not in the order of their cross moments; a decay that is a share of what sorting survives."""
+    """A random problem with weights that are not in the order of the cross moments.
+
+    The decay is a share of the largest decay that the sorted pairing survives.
+    """
     k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
     dtype = jnp.result_type(float)
     weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(
@@ -170,12 +191,15 @@ def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
 
 @jax.jit
 def _carried(rows: Float[Array, " p"], order: Int[Array, " d"]) -> Float[Array, " d"]:
-    """The row of each feature, the first one for the first feature of this order."""
+    """Diagonal entry of the head for each feature: the first entry for the first in `order`."""
     return jnp.zeros(order.size, rows.dtype).at[order].set(rows[: order.size])
 
 
 def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
-    """Rows given to the features in another order: `order` lists the features, the one for the largest row first."""
+    """Control that gives the diagonal entries to the features in another order.
+
+    `order` lists the features, starting with the one that gets the largest entry.
+    """
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
@@ -192,7 +216,10 @@ def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matc
 def with_weights(
     square: Callable[[Matching, Array, Array], Array],
 ) -> Callable[[Matching, Matched], Matched]:
-    """Another squared weight before the head, from the problem, the row of each feature and the decay."""
+    """Control with another squared weight before the head.
+
+    `square` maps the problem, the diagonal entry of each feature and the decay to it.
+    """
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
@@ -210,8 +237,11 @@ def with_weights(
 
 CLAIM = Claim(
     name="sorted-matching",
-    statement="With a small weight decay, training under a fixed head pairs the i-th largest row with the i-th largest weight: before the "
-    "head the feature of rank i has weight kappa^i w, less by a deviation that is linear in the decay and known in closed form.",
+    statement=(
+        "With a small weight decay, training under a fixed head pairs the i-th largest row "
+        "with the i-th largest weight: before the head the feature of rank i has weight "
+        "kappa^i w, less by a deviation that is linear in the decay and known in closed form."
+    ),
     latex=r"u_{(i)}^2 = \frac{(c - \gamma / (4 h_i^2))_+}{h_i^2 q^2} \to \kappa^{2i} w_{(i)}^2",
     hypotheses=(
         "linear network",

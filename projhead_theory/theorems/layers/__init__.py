@@ -1,5 +1,5 @@
-"""Theorems on minimiser, layer-wise law, progressive weighting."""
+"""Theorems on the minimiser, the layer-wise law and progressive weighting."""
 
-from ._views import views_claim
+import lazy_loader
 
-__all__ = ["views_claim"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Widths of the networks and controls of the claims on layers."""
+"""Network sizes, problems and controls of the claims on layers."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,10 @@ from .._common.training import Run, flow, in_place_of
 SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)
 
 SEARCHED = ((1, 1), (2, 2, 2), (3, 2, 2), (4, 3, 3, 3), (3, 4, 4))
-"""The shapes that the random search of the claims on trained networks goes through: width below, at and above the dimension."""
+"""Sizes of the networks in the random search of the claims on trained networks.
+
+Their widths lie below, at and above the dimension.
+"""
 
 UNEQUAL = (DIM, 5, 4, 7)
 
@@ -36,7 +39,7 @@ def _lopsided(problem: Task, run: Run) -> Run:
 
 
 def _settling_adam(step: Array) -> optax.GradientTransformation:
-    """Adam whose step decays: at a constant one it circles the minimum for ever."""
+    """Adam with a decaying step: at a constant step it circles the minimum for ever."""
     return optax.adam(optax.exponential_decay(step, 500, 0.5))
 
 

@@ -18,29 +18,38 @@ from .._common.law import judge_layers, with_exponents
 from .._common.training import Run, flow
 
 MOST = 8
-"""Units of a network whose width is not given: weaker directions take long to learn, and are not needed to see the law."""
+"""Default upper limit on the width of a network.
+
+Weaker directions take long to learn, and are not needed to see the law.
+"""
 
 STIFF, LARGE = 3e3, 600
-"""The ratio of the fastest rate to the slowest from which a flow is solved implicitly; and the number of weights to which it can be."""
+"""Least ratio of the fastest rate to the slowest at which a flow is solved implicitly.
+
+`LARGE` is the largest number of weights for which it can be.
+"""
 
 
 def views_claim(
     moments: Moments, depth: int = 2, width: int | None = None, restarts: int = 2
 ) -> Claim:
-    r"""The layer-wise law on given moments, as a claim: balanced starts, trained by gradient flow to stationarity.
+    """The layer-wise law on given moments, as a claim.
 
-    The problem is restricted to the range of $S$ first, an exact symmetry (`Moments.range_basis`). The loss of a linear
-    network over all pairs of the views, a view with itself included, is a function of their empirical moments alone, so
-    training on those is training on the views.
+    Networks start balanced and are trained by gradient flow to stationarity. The problem is
+    first restricted to the range of $S$, an exact symmetry (`Moments.range_basis`). The loss of
+    a linear network over all pairs of the views, a view with itself included, is a function of
+    their empirical moments alone, so training on the moments is training on the views.
 
     **Arguments:**
 
     - `moments`: such as `Moments.from_views(x1, x2)`.
     - `depth`: the number of layers.
-    - `width`: of every layer; by default the number of directions with a positive signal fraction, at most 8.
+    - `width`: of every layer; by default the number of directions with a positive signal
+      fraction, at most 8.
     - `restarts`: the number of random starts.
 
-    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width cuts through a tie.
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width
+    cuts through a tie.
     """
     depth = _checks.count("depth", depth)
     inner = moments.restrict()
@@ -50,8 +59,9 @@ def views_claim(
     prediction = layerwise(inner, depth, width=width)
     sizes = (inner.dim, *(width,) * depth)
     variance = np.linalg.eigvalsh(np.asarray(inner.second, float))
-    # Small in the strongest direction, or the loss of the start would dwarf what is left to learn. Weaker ones wait at a saddle for a power
-    # of that, and learn at the rate of their own cross moment.
+    # Small in the strongest direction, or the loss of the start would dwarf the remaining changes.
+    # Weaker directions wait at a saddle for a time that is a power of `product`, and learn at the
+    # rate of their own cross moment.
     product = 1 / (2 * variance[-1] ** 0.5)
     scale = product ** (1 / depth)
     slowest = variance[0] * max(
@@ -70,7 +80,7 @@ def views_claim(
             )
 
     def train(start: DeepLinear) -> Run:
-        # An implicit solver is given wide tolerances, which are no reason to stop early.
+        # The implicit solver has wide tolerances. The stationarity threshold does not follow them.
         end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
         return flow(
             start,
@@ -91,11 +101,15 @@ def views_claim(
     exponent = with_exponents(lambda level, layers: level / (layers + 1))
     controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", predict=exponent)]
     if width < inner.dim:
-        breaks = "predicts that the directions of largest variance are kept, not those of largest signal fraction"
+        breaks = (
+            "predicts that the directions of largest variance are kept, not those of largest "
+            "signal fraction"
+        )
         controls.append(Control("principal-components", breaks, predict=principal_components))
     return Claim(
         name="views",
-        statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments of the given views (rank {inner.dim}).",
+        statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments "
+        f"of the given views (rank {inner.dim}).",
         latex=r"M_l = M_L^{\,l/L}, \qquad M_L = S^{-1/2}\, T_p\, S^{-1/2}",
         hypotheses=(
             "linear network",

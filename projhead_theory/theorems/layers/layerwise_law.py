@@ -10,8 +10,8 @@ from ._training import SEARCHED, SHARED, balanced_problems
 
 CLAIM = Claim(
     name="layerwise-law",
-    statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a feature model "
-    "the weight of a feature at layer l is its final weight to the power l/L.",
+    statement="In a balanced network the Gram of layer l is the last one to the power l/L; in a "
+    "feature model the weight of a feature at layer l is its final weight to the power l/L.",
     latex=r"M_l = M_L^{\,l/L}, \qquad \|W_{l:1} v_i\| = w_i^{\,l/L}",
     hypotheses=(
         "linear network",
@@ -20,7 +20,8 @@ CLAIM = Claim(
         "unique minimiser",
         "trained to stationarity",
     ),
-    source="paper section 3, for depth 2; beyond the paper for any depth, width and pair of moments",
+    source="paper section 3, for depth 2; beyond the paper for any depth, width and pair of "
+    "moments",
     problems=balanced_problems,
     predict=predict,
     measure=train,

@@ -21,7 +21,7 @@ from ._training import SEARCHED, SHARED, balanced_problems
 
 @eqx.filter_jit
 def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
-    """The logarithm of each layer's condition number on its range, against that of the predicted Gram."""
+    """Verdict on the logarithm of each layer's condition number on its range."""
     law = judge_layers(prediction, run)
     depth, d = prediction.grams.shape[:2]
     kept = prediction.minimiser.kept
@@ -38,8 +38,8 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
     )
     predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
-    # Weyl: an error of the Gram moves each eigenvalue by at most its norm. Of the least, relative errors add up in the logarithm to
-    # -log(1 - x), which has no bound where they reach the eigenvalue itself.
+    # Weyl: an error of the Gram moves each eigenvalue by at most the norm of the error. A relative
+    # error x of the least eigenvalue moves its logarithm by up to -log(1 - x), infinite at x = 1.
     size = frobenius(prediction.grams)
     lost = jnp.minimum(law.tolerance * size / bottom, 1)
     magnified = jnp.where(lost > 0, -jnp.log1p(-lost) / jnp.where(lost > 0, lost, 1), 1)
@@ -59,8 +59,8 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
 
 CLAIM = Claim(
     name="progressive-weighting",
-    statement="Layers weight features more and more unequally from layer to layer: the logarithm of the condition "
-    "number of layer l is l/L times that of layer L.",
+    statement="Layers weight features more and more unequally from layer to layer: the logarithm "
+    "of the condition number of layer l is l/L times that of layer L.",
     latex=r"\ln \kappa(M_l) = \frac{l}{L} \ln \kappa(M_L)",
     hypotheses=(
         "linear network",

@@ -23,7 +23,7 @@ from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
 
 @eqx.filter_jit
 def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
-    """The last Gram against the closed form, and the loss against its minimum."""
+    """Verdict on the last Gram, against the closed form, and on the loss, against its minimum."""
     trajectory = run.fine
     gram = compare(prediction, trajectory)
     minimiser, moments = prediction.minimiser, prediction.moments
@@ -42,7 +42,8 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
     parts["stationarity"] = parts["stationarity"].at[1].set(excess / size)
     parts["rounding"] = parts["rounding"].at[1].set(rounding)
-    # What the check must see: the best network of one mode less, whose loss is higher by the square of the last kept fraction.
+    # The effect to detect: the best network with one mode less, whose loss is higher by the square
+    # of the last kept fraction.
     last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size
     return dataclasses.replace(
         gram,
@@ -75,7 +76,7 @@ def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
 
 @eqx.filter_jit
 def _cut(grams: Array, weights: Array, width: int) -> tuple[Array, Array]:
-    """Grams and weights with nothing but the first features."""
+    """Grams and weights of the first features alone."""
     keep = jnp.arange(weights.shape[-1]) < width
     return jnp.where(keep[:, None] & keep[None, :], grams, 0), jnp.where(keep, weights, 0)
 
@@ -94,9 +95,11 @@ def _decayed(problem: Task, run: Run) -> Run:
 
 CLAIM = Claim(
     name="spectral-minimiser",
-    statement="The spectral contrastive loss over linear networks of smallest width p is least at M = S^(-1/2) T_p S^(-1/2), "
-    "where it is minus the sum of the p largest squared signal fractions; gradient flow from a generic start ends there.",
-    latex=r"M^\star = S^{-1/2}\, T_p\, S^{-1/2}, \quad T = S^{-1/2} C S^{-1/2}, \quad \mathcal{L}^\star = -\sum_{i \le p} \lambda_i^2",
+    statement="The spectral contrastive loss over linear networks of smallest width p is least at "
+    "M = S^(-1/2) T_p S^(-1/2), where it is minus the sum of the p largest squared signal "
+    "fractions; gradient flow from a generic start ends there.",
+    latex=r"M^\star = S^{-1/2}\, T_p\, S^{-1/2}, \quad T = S^{-1/2} C S^{-1/2}, \quad "
+    r"\mathcal{L}^\star = -\sum_{i \le p} \lambda_i^2",
     hypotheses=(
         "linear network",
         "lambda_p > lambda_(p+1)",

@@ -1,4 +1,4 @@
-"""finite-sample: scatter of weights that are learned from a finite sample."""
+"""finite-sample: the scatter of weights that are learned from a finite sample."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,10 @@ TESTS = 4 * DIM * DEPTH + 1
 
 
 class Sampling(eqx.Module):
-    """A problem with Gaussian views, networks trained on so many independent samples of it, at two sizes of sample."""
+    """Problem with Gaussian views, and independent samples of two sizes to train networks on.
+
+    There are `replicates` samples of `pairs` pairs, and as many of 16 times `pairs`.
+    """
 
     problem: ContrastiveProblem
     key: PRNGKeyArray
@@ -38,11 +41,19 @@ class Sampling(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"depth {self.depth}, {self.replicates} samples of {self.pairs} and of {RATIO * self.pairs} pairs"
+        return (
+            f"depth {self.depth}, {self.replicates} samples of {self.pairs} and of "
+            f"{RATIO * self.pairs} pairs"
+        )
 
 
 class Scatter(eqx.Module):
-    """Weights `(R, L, d)` of the networks trained on large and on small samples; `stationarity`: how far those still move."""
+    """Weights `(R, L, d)` of the networks trained on large and on small samples.
+
+    - `large`, `small`: the weights.
+    - `stationarity`: the root mean square change of the weights at a coarser tolerance.
+    - `settled`: true if all runs converged.
+    """
 
     large: Float[Array, "R L d"]
     small: Float[Array, "R L d"]
@@ -65,7 +76,7 @@ def predict(problem: Sampling) -> Prediction:
 
 
 def _draw(problem: Sampling) -> Moments:
-    """The moments of every sample, the large ones and then the small ones."""
+    """Moments of every sample, the large samples first."""
     n, count = problem.pairs, problem.replicates
 
     def chunk(key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -74,7 +85,7 @@ def _draw(problem: Sampling) -> Moments:
         return (product + product.T) / (2 * n), (x1.T @ x1 + x2.T @ x2) / (2 * n)
 
     def samples(chunks: Array) -> Array:
-        """The first chunks make large samples, the others are small ones."""
+        """Average the first chunks to large samples, and append the others as small samples."""
         large = chunks[: count * RATIO]
         return jnp.concatenate(
             [
@@ -99,10 +110,14 @@ _draw_alone = jax.jit(
 
 @eqx.filter_jit
 def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Array, Array]:
-    """The weights of a network trained on each sample, how far those still move, and whether all converged."""
+    """Train a network on each sample.
+
+    **Returns:** the weights, their root mean square change at a coarser tolerance, and whether
+    all runs converged.
+    """
     d, dtype = samples.dim, samples.second.dtype
     start = DeepLinear.balanced(key, (d,) * (depth + 1), scale=jnp.asarray(0.7, dtype), dtype=dtype)
-    # Far below the scatter that is measured, and no finer: there are many runs.
+    # Far below the measured scatter, and no finer, since there are many runs.
     rtol = max(1e-7, float(jnp.finfo(dtype).eps) ** 0.75)
 
     def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
@@ -111,7 +126,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
         )
         return run.weights()[-1], run.ended == Ended.converged
 
-    # A few of them again, at a coarser tolerance.
+    # A few samples again, at a coarser tolerance.
     again = jax.tree.map(lambda x: jnp.concatenate([x, x[:AGAIN]]), samples)
     count = samples.second.shape[0]
     factors = jnp.where(jnp.arange(count + AGAIN) < count, 1, COARSER).astype(dtype)
@@ -122,7 +137,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
 
 def measure(problem: Sampling) -> Scatter:
     """Draw the samples, and train a network on each."""
-    # Within another program that one's options hold.
+    # Inside another compiled program, the compiler options of that program hold.
     traced = concrete(problem.problem.features.strength) is None
     draw = _draw if traced else _draw_alone
     weights, moved, settled = _train(draw(problem), problem.key, problem.depth)
@@ -133,21 +148,29 @@ def measure(problem: Sampling) -> Scatter:
 def judge_scatter(
     prediction: Prediction, scatter: Scatter, level: float = FAMILY_ERROR / TESTS
 ) -> Verdict:
-    r"""Four tests for each weight and one for all, each at the given level, with $R$ replicates and $z$ the deviation in standard errors.
+    r"""Four tests for each weight and one for all, each at the given level.
 
-    - *mean*: $|\bar z|$, beside the normal quantile over $\sqrt R$;
-    - *variance*: $|\ln \mathrm{var}(z)|$, beside the quantiles of $\chi^2_{R-1} / (R - 1)$;
-    - *shape*: the Kolmogorov-Smirnov distance to the normal law, beside the Dvoretzky-Kiefer-Wolfowitz-Massart bound
-      $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every $R$;
-    - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs beside the predicted one, $\ln 4$, with quantiles of
-      $F_{R-1, R-1}$;
-    - *covariance*: $|\ln(\mathrm{tr}(V^\top \hat\Sigma V \Lambda^{-1}) / d)|$ with the $d$ largest eigenvalues $\Lambda$ of $\Sigma$ and
-      their eigenvectors $V$, the mean over both sizes of sample, beside the quantiles of $\chi^2_k / k$ with $k = 2 d (R - 1)$. The
-      sharpest test of the size of all deviations together. All weights are functions of one Gram, those of a layer nearly functions of
-      those of another: along further eigenvectors the first order all but cancels, and the normal law begins at far larger samples.
+    With $R$ replicates and $z$ the deviation in standard errors:
 
-    What second-order terms add is granted by name: their mean to the first; to variances four times the square of
-    their size; to the shape the first Edgeworth correction, at most $0.4$ times the sum of bias and skewness / 6.
+    - *mean*: $|\bar z|$, against the normal quantile over $\sqrt R$;
+    - *variance*: $|\ln \mathrm{var}(z)|$, against the quantiles of $\chi^2_{R-1} / (R - 1)$;
+    - *shape*: the Kolmogorov-Smirnov distance to the normal law, against the
+      Dvoretzky-Kiefer-Wolfowitz-Massart bound $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every
+      $R$;
+    - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs, minus the prediction
+      $\ln 4$, against the quantiles of $F_{R-1, R-1}$;
+    - *covariance*: $|\ln(\mathrm{tr}(V^\top \hat\Sigma V \Lambda^{-1}) / d)|$ with the $d$
+      largest eigenvalues $\Lambda$ of $\Sigma$ and their eigenvectors $V$, the mean over both
+      sizes of sample, against the quantiles of $\chi^2_k / k$ with $k = 2 d (R - 1)$.
+
+    The covariance is the sharpest test of the size of all deviations together. All weights are
+    functions of one Gram, and the weights of one layer nearly functions of another layer's. Along
+    further eigenvectors the first order all but cancels, and the normal law begins at far larger
+    samples.
+
+    Second-order terms widen the tolerance. Means are allowed the second-order bias; variances,
+    four times the square of the second-order size; and the shape, the first Edgeworth
+    correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
     count, _, d = scatter.large.shape
     free = 2 * d * (count - 1)
@@ -164,8 +187,12 @@ def judge_scatter(
 
 
 def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array, Array, Array]:
-    """Along the directions of the largest predicted scatter, as many as there are features: the mean of measured variances over predicted
-    ones; that of second-order variances over predicted ones; and the least of these.
+    """Size of the deviations along the directions of the largest predicted scatter.
+
+    There are as many directions as features.
+
+    **Returns:** the mean of measured over predicted variances, the mean of second-order over
+    predicted variances, and the least predicted variance.
     """
     d = error.weights.shape[1]
     values, vectors, _ = eigh(error.covariance)
@@ -179,7 +206,7 @@ def _size(error: SamplingError, deviations: Float[Array, "R m"]) -> tuple[Array,
 def _judge_scatter(
     prediction: Prediction, scatter: Scatter, allowed: Float[Array, " 5"]
 ) -> Verdict:
-    """The five tests, beside what chance is allowed in each."""
+    """The five tests, each with the tolerance that chance needs."""
     large, small = prediction.large, prediction.small
     (count, layers, d), dtype = scatter.large.shape, scatter.large.dtype
     flat = lambda x: jnp.reshape(x, (-1,))
@@ -219,8 +246,9 @@ def _judge_scatter(
         2 * (first_curve**2 + first_bias**2 + curve**2),
         2 * (square + first_square),
     )
-    # What the check must see: a deviation of half a standard error; a factor two in the variance of one weight, and a quarter more or less
-    # in that of all; standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
+    # The effect to detect: a mean off by half a standard error; a factor two in the variance of one
+    # weight, and a quarter more or less in the variance of all; a distance of 0.16 from the normal
+    # law, as with standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
     effect = rows(full(0.5), full(np.log(2)), full(0.16), full(np.log(RATIO) / 4), np.log(1.25))
     names = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
     predicted = rows(full(0), full(0), full(0), expected, 0)
@@ -250,7 +278,7 @@ def _judge_scatter(
 
 @eqx.filter_jit
 def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
-    """Gaussian features of random strengths, rotated, with noise that does not commute with them."""
+    """Rotated Gaussian features of random strengths, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)
     dtype = jnp.result_type(float)
     strength = jnp.asarray([1.5, 0.8], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.9, 1.1)
@@ -266,7 +294,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Sampling]:
 
 
 def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Prediction]:
-    """The prediction with its covariances multiplied, at large and at small samples."""
+    """Prediction with its covariances multiplied, at large and at small samples."""
 
     def wrong(problem: Sampling, own: Prediction) -> Prediction:
         return Prediction(
@@ -278,7 +306,10 @@ def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Pred
 
 
 def _sparse(problem: Sampling, own: Scatter) -> Scatter:
-    """The same strengths and mixing, of a heavy-tailed law: the moments agree, the fourth ones do not."""
+    """Scatter for features of a heavy-tailed law, of the same strengths and mixing.
+
+    The second moments agree, the fourth moments do not.
+    """
     return measure(
         Sampling(
             _gaussian(problem.key, "spike-and-slab"),
@@ -305,8 +336,8 @@ def _harder(key: PRNGKeyArray) -> Sampling:
 
 CLAIM = Claim(
     name="finite-sample",
-    statement="The weights of networks trained on n Gaussian pairs scatter about the population's as a normal law, with the covariance "
-    "of the delta method: standard errors fall as n^(-1/2).",
+    statement="The weights of networks trained on n Gaussian pairs scatter about the population's "
+    "as a normal law, with the covariance of the delta method: standard errors fall as n^(-1/2).",
     latex=r"\sqrt{n}\,\bigl(g(\hat C, \hat S) - g(C, S)\bigr) \to \mathcal{N}(0, J \Omega J^\top)",
     hypotheses=(
         "linear network",

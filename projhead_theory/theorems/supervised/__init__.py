@@ -1,1 +1,1 @@
-"""Theorems on supervised contrastive learning, regression, and what probes make of the layers."""
+"""Theorems on supervised contrastive learning, regression, and probes of the layers."""

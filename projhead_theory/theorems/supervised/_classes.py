@@ -15,7 +15,10 @@ from .._common.training import Run, flow
 
 
 class ClassTask(eqx.Module):
-    """Groups in classes, the share of positives drawn from the class, and a balanced start of a network of these `sizes`."""
+    """Groups in classes, and a balanced start of a network of widths `sizes`.
+
+    The share of positives drawn from the class is `share`.
+    """
 
     groups: Groups
     share: Float[Array, ""]
@@ -39,7 +42,7 @@ class ClassTask(eqx.Module):
         return balanced(self.key, self.sizes, self.scale)
 
     def shrinks(self) -> Iterator[Callable[[], "ClassTask"]]:
-        """Rounder means and noise."""
+        """Simpler problems: rounder means and noise."""
         g = self.groups
         return rounded(
             lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise)))

@@ -27,14 +27,25 @@ KINDS = {
     "regression": "regression, one output a dimension",
     "single": "regression, a single output",
 }
-"""What a network is trained on: positives of a class, views, the label as the first of as many outputs as inputs, or as the only one."""
+"""Kinds of training.
+
+- `classes`: positives are drawn from the class.
+- `views`: positives are views.
+- `regression`: the label is the first of as many outputs as inputs.
+- `single`: the label is the only output.
+"""
 
 
 class ProbeTask(eqx.Module):
-    """Groups a network is trained on, two distributions a read-out is fitted on, one it is tested on; and when.
+    """Groups to train on, two distributions to fit a readout on, and one to test it on.
 
-    The start is balanced, of the same weight in all directions, aligned with those in which the moments are diagonal; of a single output,
-    balanced in random directions.
+    The start is balanced, with the same weight in all directions, along the axes in which the
+    moments are diagonal. With a single output it is balanced in random directions.
+
+    - `start_weight`: the weight of the start in every direction.
+    - `blur`: the readout noise.
+    - `times`: the save times.
+    - `kind`: the kind of training, a key of `KINDS`.
     """
 
     trained: Groups
@@ -62,7 +73,7 @@ class ProbeTask(eqx.Module):
         return _aligned(self)
 
     def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
-        """Rounder noise of the read-out and weights of the start."""
+        """Simpler problems: rounder readout noise and start weight."""
         return rounded(
             lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight))
         )
@@ -89,12 +100,12 @@ def _labels(p: ProbeTask) -> TargetMoments:
 
 
 def _mean(g: Groups) -> Array:
-    """The moment of the label and the input."""
+    """Cross moment of the label and the input."""
     return matmul((g.probability * (2 * g.labels - 1).astype(g.means.dtype))[None, :], g.means)[0]
 
 
 def _basis(p: ProbeTask) -> Array:
-    """The eigenvectors of the second moment, that of the label first."""
+    """Eigenvectors of the second moment, the direction of the label first."""
     _, v = jnp.linalg.eigh(p.trained.second)
     along = matmul(_mean(p.trained)[None, :], v)[0]
     order = jnp.argsort(-jnp.abs(along))
@@ -108,7 +119,7 @@ def _aligned(p: ProbeTask) -> DeepLinear:
 
 @eqx.filter_jit
 def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
-    """Of every layer at every time."""
+    """Predicted Gram of every layer at every save time."""
     if p.kind == "single":
         least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
@@ -119,7 +130,7 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
         target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
         one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)
     else:
-        # What does not commute is left out, and the premise says so.
+        # Parts that do not commute are left out, and the premise reports it.
         cross = jnp.maximum(turned(_pairs(p).cross), 0)
         cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
         one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)
@@ -128,7 +139,10 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
 
 
 class Accuracies(eqx.Module):
-    """Average and worst accuracy, `(F, T, L)` for the `F` distributions a read-out is fitted on; whether the moments commute."""
+    """Average and worst-group accuracy, `(F, T, L)`, of readouts fitted on `F` distributions.
+
+    `commute`: the cross and second moment commute.
+    """
 
     average: Float[Array, "F T L"]
     worst: Float[Array, "F T L"]
@@ -153,7 +167,7 @@ def predict(problem: ProbeTask) -> Accuracies:
 
 
 def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
-    """The run, to the last time; of a single output, to stationarity."""
+    """Gradient flow to the last save time; with a single output, to stationarity."""
     p = problem
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
     if p.kind == "single":
@@ -165,7 +179,7 @@ def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
 
 @eqx.filter_jit
 def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
-    """One row for each read-out, statistic and layer: accuracies over time."""
+    """Verdict on accuracies over time, one row for each readout, statistic and layer."""
     p, run = trained
 
     def seen(trajectory: Trajectory) -> Array:
@@ -196,12 +210,13 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     predicted = predicted[:, -1:] if p.kind == "single" else predicted
     measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
     dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
-    # Relative errors of a Gram, twice those of the weights, move the read-out by at most 1 / blur^2 times as much, the condition of what
-    # is solved.
+    # Relative errors of a Gram are twice the errors of the weights. They move the readout by at
+    # most 1 / blur^2 times as much, the condition number of its linear system.
     condition = 2 / p.blur**2
     worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     share = 0.01 * jnp.ones(len(predicted), dtype)
-    # A single output is at its minimum to within its residual gradient; layers then differ by what their start was off balance by.
+    # A single output is at its minimum to within its residual gradient. Layers then differ by the
+    # imbalance of their start.
     gradient = (
         run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
         if p.kind == "single"
@@ -215,8 +230,8 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
         for level in levels
     )
     steps = jnp.sqrt(run.fine.steps.astype(dtype))
-    # The largest of all rows and times, since one may be small by chance; and where records leave both runs no choice of their steps, what
-    # a step may leave.
+    # The largest of all rows and times, since one may be small by chance. Where dense records force
+    # the steps of both runs, the error of a step is added.
     integration = jnp.max(worst(measured - coarse)) + condition * run.forced_error(p.depth)
     return Verdict(
         discrepancy=worst(measured - predicted),
@@ -228,7 +243,7 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
                 len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps
             ),
         },
-        # What the check must see: a hundredth.
+        # Effect: a hundredth.
         effect=share,
         predicted=predicted,
         measured=measured,
@@ -242,7 +257,7 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
 
 @eqx.filter_jit
 def with_layers(own: Accuracies, order: Array) -> Accuracies:
-    """The accuracies of other layers."""
+    """The accuracies with the layers in another order."""
     return replace(own, average=own.average[..., order], worst=own.worst[..., order])
 
 

@@ -10,7 +10,7 @@ from ._classes import ClassTask
 
 
 class Collapse(eqx.Module):
-    """A class and a subclass feature: strengths and noise of each, and how far they agree."""
+    """A class and a subclass feature: strength and noise of each, and their correlation."""
 
     strength: Float[Array, " 2"]
     noise: Float[Array, " 2"]

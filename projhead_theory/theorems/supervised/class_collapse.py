@@ -19,7 +19,10 @@ from ._subclasses import Collapse, draw_collapse, drawn
 
 
 class Layers(eqx.Module):
-    """Predicted weights of class and subclass in every layer, and the whole of the layers, for what a run may be off by."""
+    """Predicted weights of class and subclass in every layer.
+
+    `layers` is the prediction of the whole layers, from which the tolerances follow.
+    """
 
     weights: Float[Array, "L 2"]
     layers: LayerPrediction
@@ -37,18 +40,19 @@ def _layers_of(task: ClassTask, weights: Array) -> Layers:
 
 @eqx.filter_jit
 def judge_collapse(prediction: Layers, run: Run) -> Verdict:
-    """Weight of the subclass relative to that of the class, layer by layer."""
+    """Verdict on the weight of the subclass relative to the class, layer by layer."""
     law = judge_layers(prediction.layers, run)
     seen = run.fine.weights()[-1]
     predicted, measured = (w[:, 1] / w[:, 0] for w in (prediction.weights, seen))
-    # The Gram is of rank one: its relative error, twice, is how far its direction may have turned, and by that the tangent of the angle.
-    # All layers are multiples of the first row: what is granted to the last goes for each.
+    # The Gram has rank one. Twice its relative error bounds the turn of its direction, and with it
+    # the change of the tangent of the angle. All layers are multiples of the first row, so the
+    # tolerance of the last holds for each.
     turn = 2 * (1 + predicted**2)
     return dataclasses.replace(
         law,
         discrepancy=jnp.abs(measured - predicted),
         parts={name: part[-1] * turn for name, part in law.parts.items()},
-        # What the check must see: a hundredth of equal weights.
+        # Effect: a hundredth of equal weights.
         effect=jnp.full_like(predicted, 0.01),
         predicted=prediction.weights,
         measured=seen,
@@ -65,7 +69,10 @@ def _collapse_problems(key: PRNGKeyArray) -> Iterator[Collapse]:
 
 
 def _less_below(problem: Collapse, own: Layers) -> Layers:
-    """As if the ratio of two weights at layer l were that of the last to the power l / L, as it is of features that do not collapse."""
+    """Prediction with the last ratio of the two weights to the power l / L at layer l.
+
+    Features that do not collapse follow this law.
+    """
     ratio = own.weights[-1, 1] / own.weights[-1, 0]
     levels = jnp.arange(1, problem.depth + 1, dtype=ratio.dtype) / problem.depth
     return replace(own, weights=own.weights.at[:, 1].set(own.weights[:, 0] * ratio**levels))
@@ -82,11 +89,16 @@ def _harder_collapse(key: PRNGKeyArray) -> Collapse:
 
 CLAIM = Claim(
     name="class-collapse",
-    statement="Trained on two classes to the minimum, a linear network gives a subclass feature the weight r phi_s sigma_c^2 over "
-    "phi_c (phi_s^2 (1 - r^2) + sigma_s^2) relative to the class feature, in every layer alike: none at all, in any layer, if the class "
-    "feature has no noise or the subclass is independent of it.",
-    latex=r"\frac{\|W_{l:1} e_s\|}{\|W_{l:1} e_c\|} = \frac{|r|\, \phi_s \sigma_c^2}{\phi_c (\phi_s^2 (1 - r^2) + \sigma_s^2)} "
-    r"\ \text{ for all } l",
+    statement=(
+        "Trained on two classes to the minimum, a linear network gives a subclass feature the "
+        "weight r phi_s sigma_c^2 over phi_c (phi_s^2 (1 - r^2) + sigma_s^2) relative to the "
+        "class feature, in every layer alike: none at all, in any layer, if the class feature "
+        "has no noise or the subclass is independent of it."
+    ),
+    latex=(
+        r"\frac{\|W_{l:1} e_s\|}{\|W_{l:1} e_c\|} = \frac{|r|\, \phi_s \sigma_c^2}{\phi_c "
+        r"(\phi_s^2 (1 - r^2) + \sigma_s^2)} \ \text{ for all } l"
+    ),
     hypotheses=(
         "linear network",
         "two balanced classes",

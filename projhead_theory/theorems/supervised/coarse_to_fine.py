@@ -16,13 +16,16 @@ from .subclass_retention import RETENTION_RECORDS
 
 @eqx.filter_jit
 def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
-    """A class, and an independent subclass that is read off: fitted on the training distribution, and where subclasses are unbalanced."""
+    """A class, and an independent subclass to read out.
+
+    Readouts are fitted on the training distribution and on one with unbalanced subclasses.
+    """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
     dtype = jnp.result_type(float)
     strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
     noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
     signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))
-    # As many moments of time as other claims record, whose programs then train these networks as well.
+    # As many save times as in other claims, whose compiled programs then train these networks.
     times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
     start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
@@ -51,11 +54,16 @@ def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
 
 CLAIM = Claim(
     name="coarse-to-fine",
-    statement="Trained on classes, by positives of a class or by regression, a network loses an independent subclass as a power of time, "
-    "and the accuracy with which it is read off a layer falls with it, later in lower layers: once the subclass weighs less than the "
-    "class, it is read better there than above.",
-    latex=r"\mathrm{acc}_l(t) = \Phi\Big(\tfrac{\phi_s}{\sqrt{\sigma_s^2 + \tau_l^2 / s(t)^{2l/L}}}\Big), \qquad "
-    r"s(t) \sim t^{-1/(4 - 2/L)} \text{ or } t^{-1/(2 - 2/L)}",
+    statement=(
+        "Trained on classes, by positives of a class or by regression, a network loses an "
+        "independent subclass as a power of time, and the accuracy with which it is read off a "
+        "layer falls with it, later in lower layers: once the subclass weighs less than the "
+        "class, it is read better there than above."
+    ),
+    latex=(
+        r"\mathrm{acc}_l(t) = \Phi\Big(\tfrac{\phi_s}{\sqrt{\sigma_s^2 + \tau_l^2 / "
+        r"s(t)^{2l/L}}}\Big), \qquad s(t) \sim t^{-1/(4 - 2/L)} \text{ or } t^{-1/(2 - 2/L)}"
+    ),
     hypotheses=(
         "linear network",
         "subclass independent of the class",

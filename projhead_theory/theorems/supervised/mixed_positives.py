@@ -19,7 +19,10 @@ from ._classes import UNBALANCED, ClassTask, moments_of, train
 
 
 def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPrediction:
-    """From the mixture of both cross moments; where the subclass is alone, its weight is that of the closed form."""
+    """Layer-wise law of the mixture of both cross moments.
+
+    An independent subclass has the weight of the closed form.
+    """
     moments = _mixed(problem.groups, problem.share if share is None else share)
     return layerwise(moments, problem.depth, throw=False)
 
@@ -59,7 +62,10 @@ def _mixed_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
 
 
 def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
-    """The mixture of the Grams of both minimisers, layer by layer: right in the last, where it is linear in C, and wrong below."""
+    """Prediction with the mixture of the Grams of both minimisers in every layer.
+
+    It is right in the last layer, which is linear in C, and wrong below.
+    """
     a = problem.share
     both = (predict_mixed(problem, jnp.full_like(a, one)).grams for one in (1, 0))
     return replace(own, grams=_weighted(a, *both))
@@ -85,9 +91,15 @@ def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:
 
 CLAIM = Claim(
     name="mixed-positives",
-    statement="Where a positive is drawn from the class with probability a and is another view otherwise, the cross moment is the mixture "
-    "of both, and all closed forms apply: an independent subclass has weight (sqrt(1 - a) phi/(phi^2 + sigma^2))^(l/L) at layer l.",
-    latex=r"C = a\, C_{\mathrm{class}} + (1 - a)\, C_{\mathrm{view}}, \qquad w_s = \sqrt{1 - a}\, \frac{\phi_s}{\phi_s^2 + \sigma_s^2}",
+    statement=(
+        "Where a positive is drawn from the class with probability a and is another view "
+        "otherwise, the cross moment is the mixture of both, and all closed forms apply: an "
+        "independent subclass has weight (sqrt(1 - a) phi/(phi^2 + sigma^2))^(l/L) at layer l."
+    ),
+    latex=(
+        r"C = a\, C_{\mathrm{class}} + (1 - a)\, C_{\mathrm{view}}, \qquad w_s = \sqrt{1 - "
+        r"a}\, \frac{\phi_s}{\phi_s^2 + \sigma_s^2}"
+    ),
     hypotheses=("linear network", "a below 1", PREMISE, "gradient flow", "trained to stationarity"),
     source="beyond the paper",
     problems=_mixed_problems,

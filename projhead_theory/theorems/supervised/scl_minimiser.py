@@ -21,7 +21,7 @@ from ._classes import UNBALANCED, ClassTask, train
 
 @eqx.filter_jit
 def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
-    """The prediction with another last Gram, and the powers of it below."""
+    """The prediction with another last Gram, and its powers below."""
     levels = jnp.arange(1, prediction.depth + 1, dtype=gram.dtype) / prediction.depth
     return replace(
         prediction, grams=jax.vmap(lambda t: psd_power(gram, t, prediction.minimiser.kept))(levels)
@@ -29,7 +29,10 @@ def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
 
 
 def predict_classes(problem: ClassTask) -> LayerPrediction:
-    """$S^{-1} C S^{-1}$ with the classes' own cross moment, and its powers; the rest says how near a run is to it."""
+    """Powers of $S^{-1} C S^{-1}$, with the cross moment of the classes.
+
+    The other fields, of the general layer-wise law, set the tolerances of a run.
+    """
     m = problem.moments
     return with_last(
         layerwise(m, problem.depth, width=min(problem.sizes[1:]), throw=False),
@@ -38,7 +41,10 @@ def predict_classes(problem: ClassTask) -> LayerPrediction:
 
 
 def classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> ClassTask:
-    """As many classes as the network is wide, of unequal probability and two groups each, in random position."""
+    """Classes in random position, as many as the network is wide.
+
+    They have unequal probabilities and two groups each.
+    """
     return _classes(key, sizes, jnp.asarray(index))
 
 
@@ -72,7 +78,10 @@ def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
 
 @eqx.filter_jit
 def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
-    """As if views shared their noise: the spread of the group means for the second moment, on its range."""
+    """Prediction from the spread of the group means, as if views shared their noise.
+
+    The spread, with 0.1 added on the diagonal, takes the place of the second moment.
+    """
     m = problem.moments
     inner = problem.groups.between + 0.1 * jnp.eye(m.dim, dtype=m.second.dtype)
     half = jnp.linalg.solve(inner, m.cross)
@@ -81,7 +90,7 @@ def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
 
 @eqx.filter_jit
 def _equal_classes(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
-    """As if all classes were equally likely."""
+    """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
     half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)
     return with_last(own, jnp.linalg.solve(m.second, half.T))
@@ -93,9 +102,15 @@ def _harder_classes(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], ClassTas
 
 CLAIM = Claim(
     name="scl-minimiser",
-    statement="Supervised contrastive learning, whose positives are two inputs of one class, ends at M = S^(-1) C S^(-1) with "
-    "C = sum_k pi_k mu_k mu_k^T, which spans the discriminant directions of the classes; layer l has the Gram M^(l/L).",
-    latex=r"M^\star = S^{-1} \Big(\sum_k \pi_k \mu_k \mu_k^\top\Big) S^{-1}, \qquad M_l = (M^\star)^{l/L}",
+    statement=(
+        "Supervised contrastive learning, whose positives are two inputs of one class, ends at "
+        "M = S^(-1) C S^(-1) with C = sum_k pi_k mu_k mu_k^T, which spans the discriminant "
+        "directions of the classes; layer l has the Gram M^(l/L)."
+    ),
+    latex=(
+        r"M^\star = S^{-1} \Big(\sum_k \pi_k \mu_k \mu_k^\top\Big) S^{-1}, \qquad M_l = "
+        r"(M^\star)^{l/L}"
+    ),
     hypotheses=(
         "linear network",
         "width the rank of C",

@@ -14,13 +14,14 @@ from .._common.training import RECORDS
 from ._probing import COMMUTE, Accuracies, ProbeTask, judge, predict, train, upside_down
 
 TRAINING, TEST = (0.9, 0.8), (-0.4, -0.3)
-"""How far background and co-occurring object agree with the label in training, and in test."""
+"""Correlations of background and co-occurring object with the label, in training and in test."""
 
 
 @eqx.filter_jit
 def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
-    """A core, a background and an object. Noise is such that the moments commute: the same variance given the label in all features, or, of
-    views, the same noise.
+    """A core, a background and an object, whose moments commute.
+
+    Given the label, all features have the same variance; in the problem of views, the same noise.
     """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
     dtype = jnp.result_type(float)
@@ -64,7 +65,7 @@ def _unshifted(problem: ProbeTask, own: Accuracies) -> Accuracies:
 
 @eqx.filter_jit
 def _uneven(p: ProbeTask) -> ProbeTask:
-    """More noise in the core, so that the label is no eigenvector any more."""
+    """The problem with more noise in the core, so that the label is no eigenvector any more."""
     louder = lambda g: replace(g, noise=g.noise.at[0].mul(1.5))
     return replace(
         p,
@@ -81,11 +82,17 @@ def _drawn_shift(key: PRNGKeyArray, kind: str, depth: int) -> ProbeTask:
 
 CLAIM = Claim(
     name="shift",
-    statement="Average and worst-group accuracy on a shifted distribution, of a read-out of any layer at any time, follow from the layers' "
-    "closed-form Grams. Of a network that regresses the label, lower layers serve a read-out that is refitted where no feature is "
-    "spurious, at any finite time; a single output makes all layers equivalent.",
-    latex=r"\mathrm{acc}_g = \Phi\Big(\tfrac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \Sigma \beta + \tau^2 |v|^2}}\Big), \quad "
-    r"\beta = M_l^{1/2} v,\ v = (M_l^{1/2} S M_l^{1/2} + \tau^2)^{-1} M_l^{1/2} a",
+    statement=(
+        "Average and worst-group accuracy on a shifted distribution, of a read-out of any "
+        "layer at any time, follow from the layers' closed-form Grams. Of a network that "
+        "regresses the label, lower layers serve a read-out that is refitted where no feature "
+        "is spurious, at any finite time; a single output makes all layers equivalent."
+    ),
+    latex=(
+        r"\mathrm{acc}_g = \Phi\Big(\tfrac{y_g\, \beta^\top m_g}{\sqrt{\beta^\top \Sigma \beta "
+        r"+ \tau^2 |v|^2}}\Big), \quad \beta = M_l^{1/2} v,\ v = (M_l^{1/2} S M_l^{1/2} + "
+        r"\tau^2)^{-1} M_l^{1/2} a"
+    ),
     hypotheses=(
         "linear network",
         COMMUTE,

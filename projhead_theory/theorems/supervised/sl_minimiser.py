@@ -1,4 +1,4 @@
-"""sl-minimiser: the map and the layers that regression ends at."""
+"""sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,7 +24,7 @@ from .._common.training import Run, flow
 
 
 class RegressionTask(eqx.Module):
-    """Moments of inputs and targets, and a balanced start of a network of these `sizes` that is trained on them."""
+    """Moments of inputs and targets, and a balanced start of a network of widths `sizes`."""
 
     moments: TargetMoments
     key: PRNGKeyArray
@@ -44,7 +44,7 @@ class RegressionTask(eqx.Module):
         return balanced(self.key, self.sizes, self.scale)
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
-        """Rounder targets."""
+        """Simpler problems: rounder targets."""
         return rounded(
             lambda r: replace(
                 self, moments=TargetMoments(r(self.moments.target), self.moments.second)
@@ -53,7 +53,7 @@ class RegressionTask(eqx.Module):
 
 
 class Least(eqx.Module):
-    """The predicted minimiser, and the moments it is that of."""
+    """The predicted minimiser, with the moments that it was computed from."""
 
     minimiser: RegressionMinimiser
     moments: TargetMoments
@@ -79,9 +79,14 @@ def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run
 def _left(
     moments: TargetMoments, whitening: Whitening, matrix: Array, width: int
 ) -> tuple[Array, Array, Array]:
-    r"""Distance of a nearly stationary map of this rank from the minimum, in the metric of the inputs: the size of the residuals of its
-    singular vectors, to which it is the exact truncation (Wedin 1972). And the correlation it keeps last; and whether the loss still falls
-    from there, since a direction that it does not carry has a larger correlation, or any, if it carries fewer than it may.
+    """Distance of a nearly stationary map of this rank from the minimum.
+
+    The distance is in the metric of the inputs: the size of the residuals of the map's singular
+    vectors, up to which the map is the exact truncation (Wedin 1972).
+
+    **Returns:** the distance; the last correlation that the map keeps; and a flag, true if the loss
+    still falls from there. It does if a direction that the map does not carry has a larger
+    correlation, or any correlation while the map carries fewer directions than its rank allows.
     """
     z, best = matmul(matrix, whitening.forward.T), matmul(moments.target, whitening.inverse)
     off = z - best
@@ -101,7 +106,7 @@ def _left(
 
 @eqx.filter_jit
 def judge_least(prediction: Least, run: Run) -> Verdict:
-    """The Grams of all layers, the map itself, and the loss, each relative to the prediction."""
+    """Verdict on the Grams of all layers, the end-to-end map and the loss, each relative."""
     best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
     depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
@@ -112,7 +117,8 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
         moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
     )
     residual = residual * reported_share(run.fine, moments, losses.mse)
-    # A residual turns a kept mode towards a dropped one by itself over the gap; twice, for what is of second order.
+    # A residual turns a kept mode towards a dropped one by its size over the gap. The factor of two
+    # covers terms of second order.
     inside = 2 * residual * jnp.maximum(1, last / best.gap)
     length = jnp.where(frobenius(best.matrix) > 0, frobenius(best.matrix), 1)
     moved = inside * frobenius(whitening.inverse)
@@ -120,11 +126,11 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
-    # Training rounds as the closed form does; a product of layers, by itself.
+    # Training rounds as the closed form does. The product of layers adds rounding of its own.
     product = product_rounding(network.sizes, size.dtype)
     rounding = 2 * best.rounding + product
     outputs = outputs_rounding(product, best.grams, moments.second)
-    # Targets may vary with an input whose own variance is less than the dtype can tell from zero.
+    # Targets may vary with an input whose variance the dtype cannot tell from zero.
     unseen = frobenius(network.matrix - matrix) * frobenius(
         moments.target - matmul(moments.target, whitening.projector)
     )
@@ -149,7 +155,7 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
             "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
             "rounding": both(rounded, rounding, in_loss / scale),
         },
-        # What the check must see: another layer, another map, and the loss of a network of one mode less.
+        # Effects: another layer, another map, and the loss of a network with one mode less.
         effect=both(
             jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
             1 + zero,
@@ -170,7 +176,10 @@ def _is_balanced(start: DeepLinear, granted: Array) -> Bool[Array, ""]:
 
 
 def regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> RegressionTask:
-    """Inputs and targets in random position: nothing commutes. The correlations are well apart."""
+    """Random inputs and targets whose moments do not commute.
+
+    The correlations are well apart.
+    """
     return _regression_task(key, sizes, jnp.asarray(index))
 
 
@@ -204,7 +213,7 @@ def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
 
 
 def _plain_truncation(problem: RegressionTask, own: Least) -> Least:
-    """The largest singular values of A S^-1 kept, as if all inputs varied alike."""
+    """Prediction that keeps the largest singular values of A S^-1, as if inputs varied alike."""
     return with_map(
         problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T
     )
@@ -233,7 +242,11 @@ def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
 
 
 def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
-    """As `harder`: correlations with ties and near-ties, inputs of strengths over up to twelve decades, as they are or mixed."""
+    """Draws of regression problems that are hard for a dtype, as in `harder`.
+
+    Correlations have ties and near-ties. The strengths of the inputs spread over up to twelve
+    decades, along the axes or mixed.
+    """
     d, outputs = sizes[0], sizes[-1]
     n = min(d, outputs)
 
@@ -259,7 +272,11 @@ def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Regres
 
 @eqx.filter_jit
 def _exact(problem: RegressionTask) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
-    """The verdicts on the network of the minimiser itself, and on one of which a weight of a layer is off by ten tolerances."""
+    """Verdicts on the exact network of the minimiser and on a mutant of it.
+
+    A weight in one layer of the mutant is off by ten tolerances. The third value is true if that is
+    less than the effect.
+    """
     prediction, sizes = predict_least(problem), problem.sizes
     best, r = prediction.minimiser, min(problem.sizes)
     k1, k2, k3 = jax.random.split(problem.key, 3)
@@ -276,8 +293,11 @@ def _exact(problem: RegressionTask) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
 
 CLAIM = Claim(
     name="sl-minimiser",
-    statement="Regression over linear networks of smallest width p ends at W = (A S^(-1/2))_p S^(-1/2), which is A S^(-1) where the rank "
-    "allows; balanced layers have the Grams (W^T W)^(l/L).",
+    statement=(
+        "Regression over linear networks of smallest width p ends at W = (A S^(-1/2))_p "
+        "S^(-1/2), which is A S^(-1) where the rank allows; balanced layers have the Grams "
+        "(W^T W)^(l/L)."
+    ),
     latex=r"W^\star = (A S^{-1/2})_p\, S^{-1/2}, \qquad M_l = (W^{\star\top} W^\star)^{l/L}",
     hypotheses=(
         "linear network",

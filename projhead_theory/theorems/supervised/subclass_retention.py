@@ -16,11 +16,18 @@ from ._classes import ClassTask
 from ._subclasses import draw_collapse, pair
 
 RETENTION_RECORDS, DECADE = 16, 5
-"""Three decades of time; the last two are fitted, and what is left of the transient is read off their difference."""
+"""Save times over three decades of time, and in each decade.
+
+The last two decades are fitted. The rest of the transient follows from their difference.
+"""
 
 
 class Fading(eqx.Module):
-    """Predicted slope of each layer's weight of the subclass in logarithmic time, and the rate at which its inverse power grows."""
+    """Predicted decay of the subclass weight in every layer.
+
+    - `slopes`: the slope of each layer's weight in logarithmic time.
+    - `rate`: the rate at which the inverse power of the weight grows.
+    """
 
     slopes: Float[Array, " L"]
     rate: Float[Array, ""]
@@ -47,7 +54,11 @@ def train_long(task: ClassTask) -> Run:
 
 @eqx.filter_jit
 def judge_fading(prediction: Fading, run: Run) -> Verdict:
-    """Two rows a layer: the slope over the last two decades, and how fast the weight to the power -L e / l grows in the last of them."""
+    """Verdict on the decay of the subclass weight, in two rows a layer.
+
+    - *slope*: the slope over the last two decades of time.
+    - *rate*: the growth of the weight to the power -L e / l in the last decade.
+    """
     depth, e = run.fine.networks.depth, 4 - 2 / run.fine.networks.depth
     times = run.fine.times[:-1]
     logs, coarse = (jnp.log(t.weights()[:-1, :, 1]) for t in (run.fine, run.coarse))
@@ -67,8 +78,9 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
         RETENTION_RECORDS - 1 - DECADE,
         RETENTION_RECORDS - 1,
     )
-    # The transient falls at least as the last layer's weight does, t^(-1/e) with e < 4: at most 1.3 times what it has fallen by from one
-    # decade to the next is left in the second, and 1.8 times in both together.
+    # The transient falls at least as fast as the last layer's weight, t^(-1/e) with e < 4. At most
+    # 1.3 times its fall from one decade to the next is left in the second, and 1.8 times in both
+    # together.
     slope_left = 2 * jnp.abs(slope(first, middle) - slope(middle, end))
     rate_left = 2 * jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
     both = lambda a, b: jnp.concatenate([a, b])
@@ -84,7 +96,7 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
             "integration": noise(apart),
             "rounding": noise(rounded),
         },
-        # What the check must see: the slope of the neighbouring layer; half of the rate.
+        # Effects: the slope of the neighbouring layer, and half of the rate.
         effect=both(
             jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)
         ),
@@ -104,7 +116,7 @@ def _fading_task(
     key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2
 ) -> ClassTask:
     p = draw_collapse(key, noise, correlation, index, depth)
-    # Large, so that little of the start is left to be forgotten.
+    # A large start, of which little is left to be forgotten.
     return replace(
         pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1)),
         scale=jnp.full_like(p.correlation, 1.3),
@@ -119,7 +131,10 @@ def _fading_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
 
 
 def _some_noise(problem: ClassTask, own: Run) -> Run:
-    """A little noise in the class feature, by which the subclass is of use where it agrees with the class."""
+    """Train with a little noise in the class feature.
+
+    The subclass is then of use where it agrees with the class.
+    """
     return train_long(
         replace(
             problem, groups=replace(problem.groups, noise=jnp.full_like(problem.groups.noise, 0.3))
@@ -128,7 +143,10 @@ def _some_noise(problem: ClassTask, own: Run) -> Run:
 
 
 def _alone(problem: ClassTask, own: Fading) -> Fading:
-    """The rate with all the variance of the subclass, that of its own noise and what the class explains of it alike."""
+    """Prediction of the rate with all the variance of the subclass.
+
+    It counts the subclass's own noise and the part that the class explains alike.
+    """
     return replace(
         own,
         rate=own.rate
@@ -142,9 +160,15 @@ def _harder_fading(key: PRNGKeyArray) -> ClassTask:
 
 CLAIM = Claim(
     name="subclass-retention",
-    statement="Where classes make a subclass collapse, time saves it: its weight at layer l falls as (4 L e q^2 t)^(-(l/L)/e) with "
-    "e = 4 - 2/L and q the variance of the subclass that what is learned does not explain: lower layers keep it longer.",
-    latex=r"\|W_{l:1} v\| \sim (4 L e\, q^2 t)^{-\frac{l/L}{e}}, \qquad e = 4 - \tfrac2L, \quad q = \frac{1}{v^\top S^{-1} v}",
+    statement=(
+        "Where classes make a subclass collapse, time saves it: its weight at layer l falls as "
+        "(4 L e q^2 t)^(-(l/L)/e) with e = 4 - 2/L and q the variance of the subclass that "
+        "what is learned does not explain: lower layers keep it longer."
+    ),
+    latex=(
+        r"\|W_{l:1} v\| \sim (4 L e\, q^2 t)^{-\frac{l/L}{e}}, \qquad e = 4 - \tfrac2L, \quad "
+        r"q = \frac{1}{v^\top S^{-1} v}"
+    ),
     hypotheses=(
         "linear network",
         "one direction collapses",

@@ -22,7 +22,7 @@ Start = tuple[Array, Array]
 
 
 class ThresholdTask(eqx.Module):
-    """Features of some strengths with sign flips, a diagonal network with thresholds, and the times at which it is looked at."""
+    """Features with sign flips, the start of a diagonal network with thresholds, and save times."""
 
     strength: Float[Array, " d"]
     flips: Float[Array, " d"]
@@ -50,7 +50,7 @@ class ThresholdTask(eqx.Module):
         return ThresholdedDiagonal(self.weights, self.thresholds)
 
     def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
-        """One feature less, rounder numbers."""
+        """Simpler problems: one feature less, rounder numbers."""
         d = self.strength.shape[0]
         for i in range(d if d > 1 else 0):
             keep = jnp.asarray([j for j in range(d) if j != i])
@@ -63,9 +63,13 @@ class ThresholdTask(eqx.Module):
 
 
 class Orbits(eqx.Module):
-    """What is predicted of the features of a start: the amplitudes of all layers at each of the last; when; and in the end.
+    """Predicted amplitudes of the features from one start, in all layers.
 
-    `assumed`: the weights and thresholds whose law the amplitudes are held against, those of the start unless a control says otherwise.
+    - `limit`: the amplitudes in the end.
+    - `assumed`: the weights and thresholds whose law the amplitudes are compared with: the start's
+      own, unless a control replaces them.
+    - `law`: the amplitudes of all layers as a function of the last.
+    - `time`: the time at which the last amplitude has a given value.
     """
 
     weights: Float[Array, "L d"]
@@ -86,28 +90,29 @@ def predict(problem: ThresholdTask) -> Orbits:
 
 
 def train(problem: ThresholdTask) -> Run:
-    """Gradient flow of the exact population loss to the last time, recorded at all of them."""
+    """Gradient flow of the exact population loss to the last save time, recorded at all of them."""
     p = problem
     return flow(p.start(), p.contrastive, until=p.times[-1], record=p.times, stationarity=0.0)
 
 
 def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:
-    """Of every layer at every recorded moment, in both runs."""
+    """Amplitudes of every layer at every save time, in the fine and the coarse run."""
     fine, coarse = (t.each(lambda n: n.amplitudes(strength))[:-1] for t in (run.fine, run.coarse))
     return fine, coarse
 
 
 def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
-    """When the last amplitude is what it is, relative to when it was seen, while that can be told; and the error of integration.
+    """Largest relative error of the predicted times, and the error of integration.
 
-    Close to its end an amplitude says little of the time: the records at which it is within a thousandth of it are left out.
+    The time of a record is predicted from its last amplitude. Close to its limit an amplitude says
+    little about the time: records within a thousandth of the limit are left out.
     """
     times = run.fine.times[:-1, None]
     fine, coarse = (a[:, -1] for a in amplitudes_of(run, orbits.strength))
     moving = (jnp.abs(fine**2 - orbits.rho) > 2e-3 * orbits.rho) & (times > times[-1] * 1e-6)
 
     def when(last: Array) -> Array:
-        # Where the flow never leads, the prediction is off by all of the time.
+        # An amplitude that the flow never reaches counts as an error of the whole time.
         time = orbits.time(last, orbits.weights, orbits.thresholds, orbits.strength, orbits.rho)
         return jnp.where(jnp.isnan(time), 0, time)
 
@@ -117,14 +122,20 @@ def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
 
 
 def orbit_rounding(orbits: Orbits, run: Run) -> Array:
-    """Relative, in an amplitude that is what a threshold leaves of more, and in the law solved for it."""
+    """Relative rounding of the amplitudes, and of the law solved for them.
+
+    An amplitude is the difference of a larger one and a threshold, which magnifies its rounding.
+    """
     inside = jnp.max(orbits.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
     steps = jnp.sqrt(run.fine.steps.astype(inside.dtype))
     return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
 
 
 def task(key: PRNGKeyArray, depth: int, index: int = 0) -> ThresholdTask:
-    """Active features of unequal weights, layer by layer; thresholds in the first two layers and the last."""
+    """A random problem with active features of unequal weights in all layers.
+
+    Only the first two layers and the last have thresholds.
+    """
     return _task(key, depth, jnp.asarray(index))
 
 
@@ -136,7 +147,7 @@ def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
     flips = jax.random.uniform(k[1], (DIM,), dtype, 0.0, 0.25)
     thresholds = jax.random.uniform(k[2], (depth, DIM), dtype, 0.05, 0.3)
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
-    # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than what it will end with.
+    # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than its limit.
     shares = jax.random.uniform(k[3], (depth, DIM), dtype, 0.4, 0.9)
     amplitudes = jnp.concatenate(
         [jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]
@@ -148,11 +159,11 @@ def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
 
 @eqx.filter_jit
 def equal_weights(p: ThresholdTask) -> Start:
-    """A start of equal weights."""
+    """A start of equal weights, the first raised to make up for its threshold."""
     return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
 
 
 @eqx.filter_jit
 def without_thresholds(p: ThresholdTask) -> Start:
-    """Weights without thresholds that give the same amplitudes in the start."""
+    """Weights without thresholds that give the same amplitudes in the first layer."""
     return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)

@@ -19,7 +19,7 @@ DIM, RECORDS = 3, 8
 
 
 class WindowTask(eqx.Module):
-    """Units of a diagonal network, each to be tried on features of any strength between `low` and `high`."""
+    """Units of a diagonal network, to train on features of any strength from `low` to `high`."""
 
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
@@ -40,8 +40,12 @@ class WindowTask(eqx.Module):
 
 
 class Edges(eqx.Module):
-    """The least strength that each layer shows, `(L, d)`; what each layer below the last has of a feature halfway to the next edge, and
-    how far training moved its weights and what the layers above have of it, which is nothing.
+    """Edges of all layers, and the state of features between two edges.
+
+    - `edges`: the least strength that each layer shows, `(L, d)`.
+    - `present`: the amplitude, in each layer below the last, of a feature halfway to the next edge.
+    - `moved`: the change of that feature's weights in training, plus its amplitudes in the layers
+      above. Both are predicted to be zero.
     """
 
     edges: Float[Array, "L d"]
@@ -50,7 +54,14 @@ class Edges(eqx.Module):
 
 
 class Found(eqx.Module):
-    """The same of trained networks; half the last bracket of each edge; and how far training moved the weights of what is not absent."""
+    """Edges found by bisection on trained networks.
+
+    - `seen`: the edges.
+    - `halfway`: the strengths halfway between the edges of neighbouring layers.
+    - `bracket`: half the width of the last bracket of each edge.
+    - `alive`: the change in training of the weights of a feature that no layer cuts off.
+    - `finite`: all runs stayed finite.
+    """
 
     seen: Edges
     halfway: Float[Array, "J d"]
@@ -61,8 +72,11 @@ class Found(eqx.Module):
 
 @eqx.filter_jit
 def find_edges(problem: WindowTask) -> Found:
-    """Every unit is trained at every strength of a bisection for each layer, all at once: a layer shows a feature if its amplitude after
-    training is not zero. Last of all, halfway between the edges of neighbouring layers, and half beyond the last one.
+    """Bisect the edge of every unit in every layer, training all networks at once.
+
+    A layer shows a feature if its amplitude after training is not zero. The last training takes
+    strengths halfway between the edges of neighbouring layers, and half as large again as the last
+    edge.
     """
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
@@ -72,7 +86,7 @@ def find_edges(problem: WindowTask) -> Found:
     unit = jnp.arange(p.weights.shape[1])
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
-        """Amplitudes at the end; the largest change of a weight, at any moment; and whether the run is finite."""
+        """Final amplitudes, largest change of a weight at any save time, finiteness of the run."""
         data = ContrastiveProblem(Features(strength.reshape(-1)), views)
         run = gradient_flow(
             start, data, until=p.until, decay=p.decay, record=RECORDS, stationarity=0.0
@@ -107,7 +121,7 @@ def find_edges(problem: WindowTask) -> Found:
 
 
 class Window(eqx.Module):
-    """The start alone, and the formula for the edges."""
+    """Prediction from the start alone: its parameters and the formula for the edges."""
 
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
@@ -120,10 +134,14 @@ def predict(problem: WindowTask) -> Window:
 
 @eqx.filter_jit
 def judge_edges(prediction: Window, found: Found) -> Verdict:
-    """Edge by edge, relative; what is present below between two edges; and that what is absent above does not move at all."""
+    """Verdict on the edges, and on features between the edges of two layers.
+
+    Edges and amplitudes are relative. A feature between two edges is present below, absent above,
+    and its weights do not move at all.
+    """
     p = prediction
     edges = p.reach(p.weights, p.thresholds)
-    # At the strength between two measured edges the layers below have what they had in the start.
+    # At a strength between two measured edges the layers below keep their initial amplitudes.
     amplitude, present = found.halfway, []
     for level in range(len(p.weights) - 1):
         amplitude = amplitude.at[level:].set(
@@ -141,7 +159,7 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
         worst((found.seen.present - expected) / scale),
         worst(found.seen.moved),
     )
-    # An amplitude is what is left of terms larger than itself.
+    # An amplitude is the difference of terms larger than itself.
     rounding = 16 * count * eps * worst(jnp.max(p.thresholds, axis=0) / scale + 1)
     apart = jnp.min(edges[1:] - edges[:-1], axis=1) / jnp.max(edges[1:], axis=1)
     return Verdict(
@@ -150,7 +168,8 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
             "bisection": both(worst(found.bracket / edges), none, none),
             "rounding": both(jnp.full(count, 16 * count * eps), rounding, none),
         },
-        # What the check must see: the edge of the next layer; nothing at all; the move of a feature that is not absent.
+        # Effects: the edge of the next layer, an amplitude of zero, and the move of a feature that
+        # is not absent.
         effect=both(jnp.append(apart, apart[-1]), none + 1, none + jnp.min(found.alive)),
         predicted=both(edges, expected, jnp.zeros_like(expected)),
         measured=both(found.seen.edges, found.seen.present, found.seen.moved),
@@ -169,11 +188,11 @@ def _task(key: PRNGKeyArray, depth: int, index: Array) -> WindowTask:
     k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
     number = lambda x: jnp.asarray(x, jnp.result_type(float))
     weights = jax.random.uniform(k[0], (depth, DIM), number(0).dtype, 0.5, 1.5)
-    # Of either sign: only sizes matter.
+    # Either sign occurs: only absolute values matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
     thresholds = jax.random.uniform(k[2], (depth, DIM), weights.dtype, 0.1, 0.4)
     flips = jax.random.uniform(k[3], (DIM,), weights.dtype, 0.0, 0.3)
-    # Between these lies the edge of any such unit.
+    # The edge of any such unit lies between `low` and `high`.
     return WindowTask(
         weights,
         thresholds,
@@ -196,20 +215,26 @@ def _with_reach(reach: Callable[..., Array]) -> Callable[[WindowTask, Window], W
 
 
 def exchanged(weights: Array, thresholds: Array) -> Array:
-    """The edges with the thresholds in the opposite order."""
+    """Edges with the thresholds in the opposite order."""
     return theory.threshold_reach(weights, thresholds[::-1])
 
 
 def unscaled(weights: Array, thresholds: Array) -> Array:
-    """The edges as if a threshold cut at the input what it cuts at its own layer: b_2 for b_2 / w_2."""
+    """Edges as if every threshold cut at the input and not at its own layer: b_2 for b_2 / w_2."""
     return jnp.cumsum(thresholds, axis=0) / jnp.abs(weights[0])
 
 
 CLAIM = Claim(
     name="absent-features",
-    statement="A diagonal layer shows the features whose strength exceeds sum_k b_k / prod_j |w_j|, j <= k <= l, of the start: between the "
-    "edges of two layers a feature is present below and zero above, for ever, and its weights do not move at all.",
-    latex=r"\varphi \in \left(\tfrac{b_1}{w_1}, \tfrac{b_1 + b_2/w_2}{w_1}\right] \;\Rightarrow\; A_1 > 0,\ A_2 = 0,\ \dot w = 0",
+    statement=(
+        "A diagonal layer shows the features whose strength exceeds sum_k b_k / prod_j |w_j|, "
+        "j <= k <= l, of the start: between the edges of two layers a feature is present below "
+        "and zero above, for ever, and its weights do not move at all."
+    ),
+    latex=(
+        r"\varphi \in \left(\tfrac{b_1}{w_1}, \tfrac{b_1 + b_2/w_2}{w_1}\right] "
+        r"\;\Rightarrow\; A_1 > 0,\ A_2 = 0,\ \dot w = 0"
+    ),
     hypotheses=(
         "diagonal network with thresholds that are fixed",
         "views of bounded size: two values with sign flips",

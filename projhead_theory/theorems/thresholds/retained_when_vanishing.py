@@ -28,8 +28,12 @@ from ._training import (
 
 
 class Retained(eqx.Module):
-    """What is predicted of features without signal; `slope`: of the last amplitude, in logarithms; and what the next terms of the expansion
-    in time add to the amplitudes below and to that slope.
+    """Predicted amplitudes of features without signal.
+
+    - `orbits`: the amplitudes from this start.
+    - `slope`: the slope of the last amplitude, in logarithms.
+    - `left`, `slope_left`: the next terms of the expansion in time, in the amplitudes below the
+      last layer and in the slope.
     """
 
     orbits: Orbits
@@ -39,7 +43,7 @@ class Retained(eqx.Module):
 
 
 def _two_decades(times: Array) -> Array:
-    """The record from which two decades of time lead to the last one."""
+    """Index of the record two decades of time before the last one."""
     return jnp.argmin(jnp.abs(jnp.log(times * 100 / times[-1])))
 
 
@@ -52,8 +56,8 @@ def predict_retained(problem: ThresholdTask) -> Retained:
     last = theory.threshold_forgetting(ends, *start)
     decades = jnp.log(ends[1] / ends[0])
     slope = jnp.log(last[1] / last[0]) / decades
-    # The amplitudes below grow with the last one, and so does R, by which 1 / A^2 = 8 R t + 16 R' A t with A of the leading term. Next
-    # terms, twice over for those beyond.
+    # The amplitudes below grow with the last one, and so does R: 1 / A^2 = 8 R t + 16 R' A t, with
+    # A of the leading term. The next terms are doubled to cover the terms beyond them.
     _, below = jax.jvp(lambda a: theory.threshold_law(a, *start), (zero,), (one,))
     speed, growth = jax.jvp(lambda a: theory.threshold_speed(a, *start), (zero,), (one,))
     slope_left = jnp.abs(growth / speed) * (last[0] - last[1]) / decades
@@ -64,7 +68,10 @@ def predict_retained(problem: ThresholdTask) -> Retained:
 
 @eqx.filter_jit
 def judge_retained(prediction: Retained, run: Run) -> Verdict:
-    """The amplitudes below the last layer in the end; how the last one falls, over the last two decades of time; and when."""
+    """Verdict on the final amplitudes below the last layer, the slope of the last, and the times.
+
+    The slope is taken over the last two decades of time.
+    """
     p = prediction.orbits
     fine, coarse = amplitudes_of(run, p.strength)
     times = run.fine.times[:-1]
@@ -92,7 +99,8 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
             ),
             "rounding": rows(ones * rounding, 16 * rounding, 1e3 * rounding),
         },
-        # What the check must see: amplitudes that vanish; the slope of a linear network's last layer; times twice as late.
+        # Effects: amplitudes that vanish, the slope of a linear network's last layer, and times
+        # twice as late.
         effect=rows(ones, 0.5 - 1 / (4 - 2 / depth), 0.5),
         predicted=rows(ones, prediction.slope, 0)[:, None],
         measured=rows(norm(fine[-1, :-1]), jnp.mean(slope(fine)), late)[:, None],
@@ -104,7 +112,7 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
 
 def _vanishing(problem: ThresholdTask) -> ThresholdTask:
-    """The same features, none of which any two views share."""
+    """The same problem with features that no two views share."""
     times = jnp.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)
     return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
 
@@ -116,7 +124,7 @@ def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
 
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
-    """What equal weights keep."""
+    """Prediction with the limit from a start of equal weights."""
     limit = theory.threshold_law(
         jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength
     )
@@ -128,7 +136,7 @@ def _linear_slope(problem: ThresholdTask, own: Retained) -> Retained:
 
 
 def _without_thresholds(problem: ThresholdTask, own: Run) -> Run:
-    """Linear layers that start with the same amplitudes."""
+    """Train linear layers that start with the same amplitudes in the first layer."""
     weights, thresholds = without_thresholds(problem)
     return train(dataclasses.replace(problem, weights=weights, thresholds=thresholds))
 
@@ -139,9 +147,15 @@ def _some_signal(problem: ThresholdTask, own: Run) -> Run:
 
 CLAIM = Claim(
     name="retained-when-vanishing",
-    statement="A feature that the augmentation fully disrupts vanishes after the last layer, as t^(-1/2) at any depth, but is kept below: "
-    "A_1 tends to sqrt(phi b_2) in two layers that start with equal weights, and to what the threshold law says from any start.",
-    latex=r"\rho = 0:\quad A_L \simeq (8 R t)^{-1/2} \to 0, \qquad A_1 \to \sqrt{\varphi\, b_2} > 0",
+    statement=(
+        "A feature that the augmentation fully disrupts vanishes after the last layer, as "
+        "t^(-1/2) at any depth, but is kept below: A_1 tends to sqrt(phi b_2) in two layers "
+        "that start with equal weights, and to what the threshold law says from any start."
+    ),
+    latex=(
+        r"\rho = 0:\quad A_L \simeq (8 R t)^{-1/2} \to 0, \qquad A_1 \to \sqrt{\varphi\, b_2} "
+        "> 0"
+    ),
     hypotheses=(
         "diagonal network with fixed thresholds",
         "a positive threshold in the last layer",

@@ -27,7 +27,10 @@ from ._training import (
 
 
 def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
-    """For the layers below the last: how far amplitudes are from the law, and by how much integration may have moved that; relative."""
+    """Deviations of the amplitudes below the last layer from the law, relative.
+
+    **Returns:** the deviations, their integration error, and the effect to compare them with.
+    """
 
     def off(amplitudes: Array) -> Array:
         law = orbits.law(amplitudes[:, -1], *orbits.assumed, orbits.strength)
@@ -35,7 +38,7 @@ def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
 
     fine, coarse = (off(a) for a in amplitudes_of(run, orbits.strength))
     worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
-    # What the check must see: amplitudes that stay as they are.
+    # Effect: amplitudes that stay as they start.
     seen = amplitudes_of(run, orbits.strength)[0][:, :-1]
     return (
         worst(fine),
@@ -46,7 +49,10 @@ def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
 
 @eqx.filter_jit
 def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
-    """At every moment the amplitudes below the last layer against the law at the last one's; when; and the last amplitudes in the end."""
+    """Verdict on the amplitudes below the last layer, the times, and the final last amplitudes.
+
+    At every save time the amplitudes below are compared with the law at the last amplitude.
+    """
     p = prediction
     off, integration, effect = _rows(p, run)
     late, when_integration = when_seen(p, run)
@@ -67,7 +73,7 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
             ),
             "rounding": rows(jnp.full(below, rounding), 1e3 * rounding, rounding),
         },
-        # Of the times and of the end: that they are twice as late, and twice as large.
+        # Effects: times twice as late, and final amplitudes twice as large.
         effect=rows(effect, 0.5, 0.5),
         predicted=rows(jnp.zeros(below, off.dtype), 0, 0)[:, None],
         measured=rows(off, late, relative(end - p.limit[-1]))[:, None],
@@ -85,7 +91,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
 
 @eqx.filter_jit
 def _exchanged(p: ThresholdTask) -> Start:
-    """The thresholds of the first and the last layer exchanged."""
+    """Start with the thresholds of the first and the last layer exchanged."""
     swapped = p.thresholds.at[0].set(p.thresholds[-1]).at[-1].set(p.thresholds[0])
     return p.weights.at[0].add((swapped - p.thresholds)[0] / p.strength), swapped
 
@@ -95,7 +101,7 @@ def _assuming(start: Callable[[ThresholdTask], Start]) -> Callable[[ThresholdTas
 
 
 def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
-    """Training in steps of this size, looked at in the same time."""
+    """Control that trains in steps of this size, recorded at the same times."""
 
     def run(problem: ThresholdTask, own: Run) -> Run:
         at = step_numbers(problem.times, step)
@@ -115,10 +121,16 @@ def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run]
 
 CLAIM = Claim(
     name="threshold-law",
-    statement="In a diagonal network with thresholds, from any start, the amplitude of an active feature after the last layer gives that "
-    "after every other, and the time; in two layers (A_1 / phi)^2 - w_2^2 is conserved, so from equal weights A_1^2 = phi (A_2 + b_2); "
-    "the last amplitude ends at sqrt(rho).",
-    latex=r"\left(\tfrac{A_1}{\varphi}\right)^2 - w_2^2 = K; \qquad A_1^2 = \varphi (A_2 + b_2)\ (K = 0); \qquad A_L \to \sqrt\rho",
+    statement=(
+        "In a diagonal network with thresholds, from any start, the amplitude of an active "
+        "feature after the last layer gives that after every other, and the time; in two "
+        "layers (A_1 / phi)^2 - w_2^2 is conserved, so from equal weights A_1^2 = phi (A_2 + "
+        "b_2); the last amplitude ends at sqrt(rho)."
+    ),
+    latex=(
+        r"\left(\tfrac{A_1}{\varphi}\right)^2 - w_2^2 = K; \qquad A_1^2 = \varphi (A_2 + b_2)\ "
+        r"(K = 0); \qquad A_L \to \sqrt\rho"
+    ),
     hypotheses=(
         "diagonal network with fixed thresholds",
         "features of two values with sign flips",

@@ -1,0 +1,3 @@
+from ._phase import PhaseCheck, check_phase
+
+__all__ = ["PhaseCheck", "check_phase"]
