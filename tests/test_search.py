@@ -30,7 +30,10 @@ from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, search_all
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import Task, harder
+from projhead_theory.theorems._common.training import RECORDS, local_error
 from projhead_theory.theorems.balance.min_norm import with_power
+from projhead_theory.theorems.decay.feature_extinction import Extinction
+from projhead_theory.theorems.dynamics._regression import ModeTask
 from projhead_theory.theorems.supervised.sl_minimiser import RegressionTask
 
 pytestmark = pytest.mark.x64
@@ -629,3 +632,23 @@ def test_targets_that_vary_with_an_input_of_unseen_variance_are_no_counterexampl
         claim.judge(RegressionTask(moments, jax.random.key(0), jnp.asarray(0.5), (3, 2))).name
         == "holds"
     )
+
+
+def test_errors_of_steps_that_save_times_force_add_up():
+    """Two runs of the same steps agree to the last digit, and are both off by more than a step."""
+    times = jnp.geomspace(0.3403512621442559, 6807.0252428865115, RECORDS)
+    target = jnp.asarray([0.0039057245930940584, 0.0036142981631783807, 0.001468056539324532])
+    second = jnp.asarray([0.003928659851290462, 0.018169059651275545, 0.0029381410067342434])
+    start = jnp.asarray([0.15937861701626002, 0.16028978294176116, 0.6505901171265265])
+    verdict = CLAIMS["sl-times"].judge(ModeTask(target, second, start, times, 1))
+    assert verdict.name == "holds"
+    assert float(jnp.max(verdict.discrepancy)) > local_error(times.dtype, 1)
+
+
+def test_a_vanishing_weight_that_has_not_quite_vanished_moves_the_jump():
+    """The objective of the lower minimum is not yet zero when its run stops."""
+    number = lambda x: jnp.asarray(x, jnp.result_type(float))
+    problem = Extinction(number(960.0), number(24000.0), number(0.0014), number(0.54), 3)
+    verdict = CLAIMS["feature-extinction"].judge(problem)
+    assert verdict.name == "holds"
+    assert float(verdict.discrepancy[0]) > float(verdict.parts["bisection"][0])

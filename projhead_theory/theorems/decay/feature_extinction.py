@@ -65,7 +65,7 @@ def _descend(
 
 
 @eqx.filter_jit
-def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
+def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Array]:
     """Find the extinction decay by bisection on trained networks, and the weights on either side.
 
     The decay is the one at which the minimum reached from above stops being the lower minimum.
@@ -76,38 +76,43 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array]:
     - `problem`: the feature and the bracket.
     - `factor`: of the solver's tolerances.
 
-    **Returns:** the decay, the weight just below it and the weight just above it, `(3,)`; and
-    their errors, `(3,)`: half of the last bracket for the decay, and incomplete training for
-    the weights.
+    **Returns:** the decay, the weight just below it and the weight just above it, `(3,)`; their
+    errors by incomplete training, `(3,)`; and half of the last bracket.
     """
     p = problem
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
-    def lower(decay: Array) -> tuple[Array, Array]:
+    def lower(decay: Array) -> tuple[Array, Array, Array]:
         weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(
             jnp.stack([large, small])
         )
         # Beyond the end of the upper minimum both runs end at zero: rounding alone would rank them.
         alive = (energies[0] < energies[1]) & (weights[0] > 0.05 * large)
         ends = jnp.stack([weights, errors])
-        return jnp.where(alive, ends[:, 0], ends[:, 1]), alive
+        # The small weight has not gone all the way to zero, where the objective is zero: the decay
+        # of the jump is off by what is left, over the rate L/2 s^(2/L) of the other minimum.
+        left = jnp.maximum(energies[1], 0) / (p.depth / 2 * weights[0] ** (2 / p.depth))
+        return jnp.where(alive, ends[:, 0], ends[:, 1]), alive, left
 
-    def step(bracket: tuple[Array, Array], share: Array) -> tuple[tuple[Array, Array], Array]:
+    def step(
+        bracket: tuple[Array, Array], share: Array
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """Halve the bracket or, for a nonzero share, train at that relative distance from it."""
         a, b = bracket
         middle = (a + b) / 2
-        end, alive = lower(middle * (1 + share))
+        end, alive, left = lower(middle * (1 + share))
         halve = share == 0
-        return (jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)), end
+        a, b = jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)
+        return (a, b), (end, left)
 
     shares = jnp.concatenate(
         [jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)]
     )
-    (a, b), ends = jax.lax.scan(step, (p.low, p.high), shares)
-    middle = jnp.stack([a + b, b - a]) / 2
-    value, error = jnp.concatenate([middle[None], ends[-2:]]).T
-    return value, error
+    (a, b), (ends, left) = jax.lax.scan(step, (p.low, p.high), shares)
+    jump = jnp.stack([(a + b) / 2, left[-2]])
+    value, error = jnp.concatenate([jump[None], ends[-2:]]).T
+    return value, error, (b - a) / 2
 
 
 def measure_extinction(problem: Extinction) -> Measured:
@@ -119,19 +124,22 @@ def measure_extinction(problem: Extinction) -> Measured:
 
 
 @eqx.filter_jit
-def _found(problem: Extinction, fine: Array, error: Array, coarse: Array) -> Measured:
+def _found(
+    problem: Extinction, fine: Array, error: Array, bracket: Array, coarse: Array
+) -> Measured:
     eps = jnp.finfo(fine.dtype).eps
     weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
     # At the jump the objective is a difference of terms of this size. It changes with the decay at
     # the rate L/2 s^(2/L).
     terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
-    moved = blur / fine[0] * weight
+    # The weight just below the jump is that at the decay found, and moves with it.
+    both = lambda decay: jnp.stack([decay, decay / fine[0] * weight, jnp.zeros_like(decay)])
     errors = {
-        "bisection": jnp.where(jnp.arange(3) == 0, 2 * error, 0),
+        "bisection": both(2 * bracket),
         "integration": jnp.abs(fine - coarse),
-        "stationarity": jnp.where(jnp.arange(3) == 0, 0, error),
-        "rounding": jnp.stack([blur, moved, 64 * eps * weight]),
+        "stationarity": both(error[0]) + error.at[0].set(0),
+        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(64 * eps * weight),
     }
     # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])

@@ -87,7 +87,7 @@ CLAIM = Claim(
     measure=train,
     compare=judge_paths,
     sharpness={
-        "feature #": (5e-11, 0.01),
+        "feature #": (5e-11, 0.004),
     },
     controls=(
         Control(
