@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +12,10 @@ import pytest
 
 import projhead_theory as pt
 
+ROOT = Path(pt.__file__).parent
 DOORS = (
-    "claims",
-    "experiments",
-    "figures",
-    "losses",
-    "measure",
-    "moments",
-    "networks",
-    "probes",
-    "problems",
-    "report",
-    "simulation",
-    "symbolic",
-    "theorems",
-    "theory",
-    "theory.dynamics",
-    "theory.regression",
+    *(path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))),
+    *("measure", "moments", "theory.dynamics", "theory.regression"),
 )
 
 

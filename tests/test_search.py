@@ -28,8 +28,9 @@ from projhead_theory.claims import (
 from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
 from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, search_all
+from projhead_theory.theorems._common.exact import run_of
 from projhead_theory.theorems._common.law import with_exponents
-from projhead_theory.theorems._common.tasks import Task, harder
+from projhead_theory.theorems._common.tasks import Task, aligned, harder
 from projhead_theory.theorems._common.training import RECORDS, local_error
 from projhead_theory.theorems.balance.min_norm import with_power
 from projhead_theory.theorems.decay.feature_extinction import Extinction
@@ -599,6 +600,18 @@ def test_a_condition_number_beyond_rounding_is_undecidable():
             Task(moments, jax.random.key(seed), jnp.asarray(1.0), (4, 5, 5))
         )
         assert verdict.name == "undecidable"
+
+
+def test_a_weight_that_rounding_may_have_lost_refutes_no_condition_number():
+    """The logarithm of the least weight has no bound where the error of its Gram reaches it."""
+    strengths = jnp.asarray([2.0, 1.0, 1e17])
+    moments = Moments(jnp.diag(strengths / 2), jnp.diag(strengths))
+    claim, sizes = CLAIMS["progressive-weighting"], (3, 3, 3)
+    prediction = claim.predict(Task(moments, jax.random.key(0), jnp.asarray(1.0), sizes))
+    weights = jnp.sqrt(jnp.diagonal(prediction.grams[-1]))
+    lost = aligned(weights.at[jnp.argmin(weights)].set(0), 2)
+    verdict = claim.compare(prediction, run_of(lost, lost, moments))
+    assert verdict.name == "undecidable"
 
 
 def test_a_column_of_the_map_that_is_small_beside_the_others_keeps_its_digits():

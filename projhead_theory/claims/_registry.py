@@ -49,7 +49,7 @@ class Registry(MutableMapping[str, "Claim"]):
         return name in self._claims
 
     def summary(self, name: str) -> str:
-        """One line on a claim: that of its file, which is read and not imported, or its statement.
+        """One line on a claim: the first of its file, which is not imported, or its statement.
 
         **Raises:** `KeyError` for an unknown name.
         """

@@ -260,6 +260,12 @@ def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Array) -> DeepLi
     return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
 
 
+def lopsided(problem: Any) -> DeepLinear:
+    """Gaussian start whose lowest layer is several times larger than the others."""
+    scales = jnp.asarray([2.0] + [0.3] * (len(problem.sizes) - 2), problem.scale.dtype)
+    return gaussian(problem.key, problem.sizes, scales)
+
+
 @eqx.filter_jit
 def scaled(network: DeepLinear, factors: Float[Array, " L"]) -> DeepLinear:
     """Every layer times its factor: no longer balanced unless all factors are equal."""

@@ -15,7 +15,7 @@ from ...networks import DeepLinear
 from ...problems import Downstream
 from ...theory import LayerPrediction, sample_complexity
 from .._common.law import judge_layers
-from .._common.tasks import Task, gaussian
+from .._common.tasks import Task, lopsided
 from .._common.training import RECORDS, Run, flow
 
 
@@ -92,15 +92,6 @@ def train_probing(problem: Probing, start: DeepLinear) -> Run:
     The claims on dynamics record as often, so that one compiled program trains the networks of all.
     """
     return flow(start, problem.task.moments, record=RECORDS)
-
-
-def lopsided(problem: Task) -> DeepLinear:
-    """A start whose lowest layer is several times larger than the others."""
-    return gaussian(
-        problem.key,
-        problem.sizes,
-        jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype),
-    )
 
 
 def train_lopsided(problem: Probing, run: Run) -> Run:

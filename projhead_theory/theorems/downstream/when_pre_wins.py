@@ -17,9 +17,9 @@ from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
 from ...theory import disruption_threshold, excess_threshold, layerwise, weakness_threshold
-from .._common.tasks import Task
+from .._common.tasks import Task, lopsided
 from .._common.training import Run, flow
-from ._probing import Probing, judge_logarithms, lopsided
+from ._probing import Probing, judge_logarithms
 
 THRESHOLDS = {
     "disrupted": disruption_threshold,

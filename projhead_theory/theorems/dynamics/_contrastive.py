@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...networks import DeepLinear
 from ...simulation import Trajectory
 from ...theory import dynamics
 from .._common.rounding import DEVIATIONS
@@ -22,10 +23,10 @@ The network waits several times as long as it then learns, but not for the whole
 """
 
 
-def train(problem: FeatureTask) -> Run:
+def train(problem: FeatureTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow to the last save time, recorded at all save times."""
     return flow(
-        problem.start(),
+        problem.start() if start is None else start,
         problem.moments,
         until=problem.times[-1],
         record=problem.times,

@@ -11,10 +11,11 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...claims import Claim, Control, Verdict
+from ...networks import DeepLinear
 from ...simulation import gradient_descent
 from ...theory import dynamics
 from .._common.tasks import FeatureTask, aligned, replace, scaled
-from .._common.training import Run, flow, in_place_of, step_numbers
+from .._common.training import Run, in_place_of, step_numbers
 from ._contrastive import (
     DIM,
     features,
@@ -25,6 +26,9 @@ from ._contrastive import (
     paths,
     train,
 )
+
+AlignedTask = Any
+"""`FeatureTask` or `ModeTask`: `start_weight`, `depth` and `start()`."""
 
 
 @eqx.filter_jit
@@ -62,40 +66,24 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
         yield features(key, depth, 1)
 
 
-def _unequal(problem: FeatureTask) -> FeatureTask:
-    """Unequal weights at the start: equal weights are aligned with any directions."""
-    return replace(
-        problem,
-        start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.cross.dtype),
-    )
+def unequal_weights(problem: AlignedTask) -> AlignedTask:
+    """The task with unequal weights at the start: equal weights are aligned with any directions."""
+    factors = jnp.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype)
+    return replace(problem, start_weight=problem.start_weight * factors)
 
 
-def between_axes(dtype: Any) -> Float[Array, "d d"]:
-    """Orthonormal directions, none of which is near an axis."""
+def between_axes(problem: AlignedTask) -> DeepLinear:
+    """Start with the same weights along orthonormal directions, none of which is near an axis."""
     ones = np.ones((DIM, DIM))
-    return jnp.asarray(
-        np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0], dtype
-    )
+    basis = np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0]
+    weight = problem.start_weight
+    return aligned(weight, problem.depth, jnp.asarray(basis, weight.dtype))
 
 
-def _off_axis(problem: FeatureTask, own: Any) -> Run:
-    """Flow from a start with the same weights along directions between the features."""
-    start = aligned(problem.start_weight, problem.depth, between_axes(problem.cross.dtype))
-    return flow(
-        start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0
-    )
-
-
-def unequal_factors(depth: int, dtype: Any) -> Float[Array, " L"]:
-    """Factors of the layers that keep the product."""
-    return jnp.asarray([3.0, 1 / 3.0] + [1.0] * (depth - 2), dtype)
-
-
-def _lopsided(problem: FeatureTask, own: Run) -> Run:
-    start = scaled(problem.start(), unequal_factors(problem.depth, problem.cross.dtype))
-    return flow(
-        start, problem.moments, until=problem.times[-1], record=problem.times, stationarity=0.0
-    )
+def unequal_layers(problem: AlignedTask) -> DeepLinear:
+    """Start with the same product and unequal layers."""
+    factors = [3.0, 1 / 3.0] + [1.0] * (problem.depth - 2)
+    return scaled(problem.start(), jnp.asarray(factors, problem.start_weight.dtype))
 
 
 def _large_steps(problem: FeatureTask, own: Run) -> Run:
@@ -151,13 +139,13 @@ CLAIM = Claim(
         Control(
             "unaligned-start",
             "starts along directions between the features",
-            problem=_unequal,
-            measure=_off_axis,
+            problem=unequal_weights,
+            measure=lambda problem, own: train(problem, between_axes(problem)),
         ),
         Control(
             "unbalanced-start",
             "starts with the same product, but unequal layers",
-            measure=_lopsided,
+            measure=lambda problem, own: train(problem, unequal_layers(problem)),
         ),
         Control(
             "finite-step", "trains by gradient descent with a coarse step", measure=_large_steps

@@ -1,17 +1,15 @@
 """sl-times: the course of regression, at half the depth of the contrastive flow."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ...claims import Claim, Control
-from .._common.tasks import aligned, replace, scaled
-from .._common.training import RECORDS, Run
+from .._common.training import RECORDS
 from ._regression import DIM, ModeTask, modes, paths, train
-from .flow_times import between_axes, judge_paths, unequal_factors
+from .flow_times import between_axes, judge_paths, unequal_layers, unequal_weights
 
 
 def _times_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
@@ -19,26 +17,6 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
         yield modes(key, depth)
     for depth in (2, 3):
         yield modes(key, depth, 1)
-
-
-def _unequal(problem: ModeTask) -> ModeTask:
-    return replace(
-        problem,
-        start_weight=problem.start_weight * jnp.asarray([1.0, 4.0, 0.25], problem.target.dtype),
-    )
-
-
-def _off_axis(problem: ModeTask, own: Any) -> Run:
-    """Flow from a start with the same weights along directions between the modes."""
-    return train(
-        problem, aligned(problem.start_weight, problem.depth, between_axes(problem.target.dtype))
-    )
-
-
-def _lopsided(problem: ModeTask, own: Run) -> Run:
-    return train(
-        problem, scaled(problem.start(), unequal_factors(problem.depth, problem.target.dtype))
-    )
 
 
 def _harder_modes(depth: int) -> Callable[[PRNGKeyArray], ModeTask]:
@@ -93,13 +71,13 @@ CLAIM = Claim(
         Control(
             "unaligned-start",
             "starts along directions between the modes",
-            problem=_unequal,
-            measure=_off_axis,
+            problem=unequal_weights,
+            measure=lambda problem, own: train(problem, between_axes(problem)),
         ),
         Control(
             "unbalanced-start",
             "starts with the same product, but unequal layers",
-            measure=_lopsided,
+            measure=lambda problem, own: train(problem, unequal_layers(problem)),
         ),
         Control(
             "wrong-depth",

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Control
 from ...simulation import gradient_descent
-from .._common.tasks import DIM, WIDTH, Task, conflict, gaussian, task
+from .._common.tasks import DIM, WIDTH, Task, conflict, lopsided, task
 from .._common.training import Run, flow, in_place_of
 
 SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)
@@ -34,8 +33,7 @@ def balanced_problems(key: PRNGKeyArray) -> Iterator[Task]:
 
 
 def _lopsided(problem: Task, run: Run) -> Run:
-    scales = jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype)
-    return flow(gaussian(problem.key, problem.sizes, scales), problem.moments)
+    return flow(lopsided(problem), problem.moments)
 
 
 def _settling_adam(step: Array) -> optax.GradientTransformation:

@@ -19,7 +19,7 @@ from .._common.exact import TOLERANCES, Exact, frames, off, roots, run_of, singu
 from .._common.law import PREMISE
 from .._common.rounding import imbalance_rounding
 from .._common.stationary import reported_share
-from .._common.tasks import balanced, gaussian, mixing, nearly_tied, replace, spread
+from .._common.tasks import balanced, lopsided, mixing, nearly_tied, replace, spread
 from .._common.training import Run, flow
 
 
@@ -237,8 +237,7 @@ def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
 
 
 def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
-    scales = jnp.asarray([2.0] + [0.3] * (problem.depth - 1), problem.scale.dtype)
-    return train_least(problem, gaussian(problem.key, problem.sizes, scales))
+    return train_least(problem, lopsided(problem))
 
 
 def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
