@@ -1085,7 +1085,7 @@ def sl_times(ax):
     )
     fine, times = np.linspace(0.01, 16, 300), np.linspace(0.5, 16, 20)
     seen = aligned_regression(target, second, start, 2, times)
-    lines = theory.regression.layer_weights(fine[:, None], start, target, second, 2)
+    lines = theory.dynamics.regression.layer_weights(fine[:, None], start, target, second, 2)
     for i in range(3):
         for layer, style in enumerate(("--", "-")):
             name = f"mode {i + 1}, $a = {float(target[i]):g}$" if layer else None
@@ -1099,7 +1099,7 @@ def sl_retention(ax):
     seen = aligned_regression(
         jnp.array([1.0, 0.0]), jnp.array([0.8, 1.0]), jnp.array([1.0, 1.0]), 3, times
     )
-    lines = theory.regression.layer_weights(fine, 1.0, 0.0, 1.0, 3)
+    lines = theory.dynamics.regression.layer_weights(fine, 1.0, 0.0, 1.0, 3)
     for layer in range(3):
         (line,) = ax.plot(
             fine, lines[:, layer], label=rf"layer {layer + 1}, to $t^{{-{layer + 1}/4}}$"

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from . import _checks
-from ._spectra import frobenius, matmul, whiten
+from ._core import checks
+from ._core.linalg import frobenius, matmul, whiten
 from .networks import (
     DeepLinear,
     Headed,
@@ -85,7 +85,7 @@ def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[A
     **Raises:** `ValueError` if the dimensions differ.
     """
     if network.sizes[0] != downstream.dim:
-        raise _checks.bad(
+        raise checks.bad(
             "downstream", f"dimension {downstream.dim}", f"the network's inputs, {network.sizes[0]}"
         )
     p = whiten(downstream.second).projector
@@ -186,7 +186,7 @@ def feature_weights(
     **Raises:** `ValueError` for inputs of another dimension, or if an estimate needs a key.
     """
     if network.sizes[0] != problem.dim:
-        raise _checks.bad(
+        raise checks.bad(
             "problem",
             f"inputs of dimension {problem.dim}",
             f"the network's inputs, {network.sizes[0]}",
@@ -206,10 +206,8 @@ def feature_weights(
         readout = jnp.stack([_explained(w * phi, matmul(w * phi**2, w.T)) for w in images])
         return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), readout)
     if key is None:
-        raise _checks.bad("key", "None", "a PRNG key: of this network the weights are estimated")
-    return _estimated(
-        network, problem, key, _checks.count("samples", samples, 2 * GROUPS) // GROUPS
-    )
+        raise checks.bad("key", "None", "a PRNG key: of this network the weights are estimated")
+    return _estimated(network, problem, key, checks.count("samples", samples, 2 * GROUPS) // GROUPS)
 
 
 @eqx.filter_jit
@@ -271,12 +269,12 @@ def group_accuracy(
     **Raises:** `ValueError` for dimensions that differ, other than two classes, or a `blur` that is
     not positive.
     """
-    noise = _checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.classes != 2:
-            raise _checks.bad(name, f"{groups.classes} classes", "two classes")
+            raise checks.bad(name, f"{groups.classes} classes", "two classes")
         if groups.dim != network.sizes[0]:
-            raise _checks.bad(
+            raise checks.bad(
                 name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}"
             )
     side = jnp.asarray([-1, 1], noise.dtype)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from . import _checks
-from ._spectra import eigh, matmul, symmetric, whiten
+from ._core import checks
+from ._core.linalg import eigh, matmul, symmetric, whiten
 
 
 class TargetMoments(eqx.Module):
@@ -49,21 +49,21 @@ class TargetMoments(eqx.Module):
     power: Float[Array, ""]
 
     def __init__(self, target: Any, second: Any, power: Any = None):
-        target, second = _checks.floating("target", target), _checks.floating("second", second)
+        target, second = checks.floating("target", target), checks.floating("second", second)
         dtype = jnp.result_type(target, second)
         if second.ndim != 2 or second.shape[0] != second.shape[1] or second.shape[0] == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "second", f"shape {second.shape}", "a square matrix (d, d) with d >= 1"
             )
         if target.ndim != 2 or target.shape[0] == 0 or target.shape[1] != second.shape[0]:
-            raise _checks.bad(
+            raise checks.bad(
                 "target", f"shape {target.shape}", f"(k, {second.shape[0]}): one row an output"
             )
         self.target, self.second = target.astype(dtype), symmetric(second.astype(dtype))
         least = _explained(self.target, self.second)
-        given = least if power is None else _checks.nonnegative("power", power)
+        given = least if power is None else checks.nonnegative("power", power)
         if given.ndim:
-            raise _checks.bad("power", f"shape {given.shape}", "one number")
+            raise checks.bad("power", f"shape {given.shape}", "one number")
         self.power = given.astype(dtype)
         _validate_targets(target, second, self.power)
 
@@ -114,13 +114,13 @@ class Moments(eqx.Module):
         second_error: Any = None,
         pairs: Any = None,
     ):
-        cross, second = _checks.floating("cross", cross), _checks.floating("second", second)
+        cross, second = checks.floating("cross", cross), checks.floating("second", second)
         dtype = jnp.result_type(cross, second)
         for name, x in (("cross", cross), ("second", second)):
             if x.ndim != 2 or x.shape[0] != x.shape[1] or x.shape[0] == 0:
-                raise _checks.bad(name, f"shape {x.shape}", "a square matrix (d, d) with d >= 1")
+                raise checks.bad(name, f"shape {x.shape}", "a square matrix (d, d) with d >= 1")
         if cross.shape != second.shape:
-            raise _checks.bad(
+            raise checks.bad(
                 "cross", f"shape {cross.shape}", f"the shape of second, {second.shape}"
             )
         _validate(cross, second, estimated=pairs is not None)
@@ -150,14 +150,14 @@ class Moments(eqx.Module):
         """
         for name, x in (("x1", x1), ("x2", x2)):
             if not hasattr(x, "shape") or len(x.shape) != 2 or x.shape[1] == 0:
-                raise _checks.bad(
+                raise checks.bad(
                     name,
                     f"shape {getattr(x, 'shape', type(x).__name__)}",
                     "an array (n, d) of views with d >= 1",
                 )
         if x1.shape != x2.shape:
-            raise _checks.bad("x2", f"shape {x2.shape}", f"the shape of x1, {x1.shape}")
-        chunk = _checks.count("chunk", chunk)
+            raise checks.bad("x2", f"shape {x2.shape}", f"the shape of x1, {x1.shape}")
+        chunk = checks.count("chunk", chunk)
         return cls.from_chunks(
             (x1[i : i + chunk], x2[i : i + chunk]) for i in range(0, x1.shape[0], chunk)
         )
@@ -175,13 +175,13 @@ class Moments(eqx.Module):
             dtype = x1.dtype if dtype is None else dtype
             sums = [np.asarray(s, np.float64) for s in _sums(x1, x2)]
             if not all(np.isfinite(s).all() for s in sums):
-                raise _checks.bad(
+                raise checks.bad(
                     "views", f"a non-finite entry in rows {n} to {n + rows - 1}", "finite numbers"
                 )
             total = sums if total is None else [t + s for t, s in zip(total, sums, strict=True)]
             n += rows
         if total is None or n < 2:
-            raise _checks.bad("views", f"{n} rows", "at least two rows")
+            raise checks.bad("views", f"{n} rows", "at least two rows")
         cross, second, cross_square, second_square = (t / n for t in total)
         errors = [
             np.sqrt(np.maximum(square - mean**2, 0) / (n - 1))
@@ -196,9 +196,9 @@ class Moments(eqx.Module):
         With fewer than $d$ orthonormal columns in `basis` $U$ this is a restriction. Standard
         errors do not rotate entrywise and are dropped; the number of pairs stays.
         """
-        basis = _checks.floating("basis", basis)
+        basis = checks.floating("basis", basis)
         if basis.ndim != 2 or basis.shape[0] != self.dim:
-            raise _checks.bad("basis", f"shape {basis.shape}", f"({self.dim}, k)")
+            raise checks.bad("basis", f"shape {basis.shape}", f"({self.dim}, k)")
         turn = lambda a: matmul(matmul(basis.T, a), basis)
         return Moments(turn(self.cross), turn(self.second), pairs=self.pairs)
 
@@ -225,7 +225,7 @@ class Moments(eqx.Module):
             )
             span = spectrum.vectors[:, ::-1]
         if rank == 0:
-            raise _checks.bad("second", "the zero matrix", "variance in at least one direction")
+            raise checks.bad("second", "the zero matrix", "variance in at least one direction")
         inside = span[:, :rank]
         return matmul(
             inside, eigh(symmetric(matmul(matmul(inside.T, self.second), inside))).vectors[:, ::-1]
@@ -237,12 +237,12 @@ class Moments(eqx.Module):
 
 
 def _validate(cross: Array, second: Array, estimated: bool) -> None:
-    c, s = _checks.concrete(cross), _checks.concrete(second)
+    c, s = checks.concrete(cross), checks.concrete(second)
     if c is None or s is None:
         return
     for name, x in (("cross", c), ("second", s)):
         if not np.isfinite(x).all():
-            raise _checks.bad(name, "an entry that is not finite", "finite numbers")
+            raise checks.bad(name, "an entry that is not finite", "finite numbers")
     # Eigenvalues of a d x d matrix are accurate to a few d * eps times its norm; asymmetry obeys
     # the same bound.
     slack = (
@@ -253,27 +253,27 @@ def _validate(cross: Array, second: Array, estimated: bool) -> None:
     )
     for name, x in (("cross", c), ("second", s)):
         if np.abs(x - x.T).max() > slack:
-            raise _checks.bad(name, f"asymmetry {np.abs(x - x.T).max():.2g}", "a symmetric matrix")
+            raise checks.bad(name, f"asymmetry {np.abs(x - x.T).max():.2g}", "a symmetric matrix")
     least = lambda x: float(np.linalg.eigvalsh((x + x.T) / 2)[0])
     slack *= len(s) ** 0.5
     if least(s) < -slack:
-        raise _checks.bad(
+        raise checks.bad(
             "second", f"least eigenvalue {least(s):.3g}", "a positive semi-definite matrix"
         )
     if least(s - c) < -slack:
-        raise _checks.bad(
+        raise checks.bad(
             "cross",
             f"least eigenvalue {least(s - c):.3g} of second - cross",
             "C <= S in the PSD order",
         )
     if estimated and least(s + c) < -slack:
-        raise _checks.bad(
+        raise checks.bad(
             "cross",
             f"least eigenvalue {least(s + c):.3g} of second + cross",
             "-S <= C in the PSD order",
         )
     if not estimated and least(c) < -slack:
-        raise _checks.bad(
+        raise checks.bad(
             "cross",
             f"least eigenvalue {least(c):.3g}",
             "C >= 0 in the PSD order (give `pairs` if it is an estimate)",
@@ -287,19 +287,19 @@ def _explained(target: Array, second: Array) -> Array:
 
 
 def _validate_targets(target: Array, second: Array, power: Array) -> None:
-    a, s, p = (_checks.concrete(x) for x in (target, second, power))
+    a, s, p = (checks.concrete(x) for x in (target, second, power))
     if a is None or s is None or p is None:
         return
     for name, x in (("target", a), ("second", s)):
         if not np.isfinite(x).all():
-            raise _checks.bad(name, "an entry that is not finite", "finite numbers")
+            raise checks.bad(name, "an entry that is not finite", "finite numbers")
     eps = max(np.finfo(a.dtype).eps, np.finfo(s.dtype).eps)
     slack = 16 * len(s) * eps * np.abs(s).max()
     if np.abs(s - s.T).max() > slack:
-        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
+        raise checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
     spread, v = np.linalg.eigh((s + s.T) / 2)
     if spread[0] < -slack * len(s) ** 0.5:
-        raise _checks.bad(
+        raise checks.bad(
             "second", f"least eigenvalue {spread[0]:.3g}", "a positive semi-definite matrix"
         )
     outside = np.abs(a @ v[:, spread <= len(s) * eps * spread[-1]])
@@ -308,14 +308,14 @@ def _validate_targets(target: Array, second: Array, power: Array) -> None:
     if outside.size and outside.max() > 4 * np.sqrt(
         max(float(p), np.abs(a).max() ** 2 / max(spread[-1], 1e-300)) * slack * len(s) ** 0.5
     ):
-        raise _checks.bad(
+        raise checks.bad(
             "target",
             f"a moment {outside.max():.3g} where inputs do not vary",
             "A in the range of the second moment",
         )
     least = float(_explained(jnp.asarray(a), jnp.asarray(s)))
     if p < least * (1 - 64 * len(s) ** 2 * eps):
-        raise _checks.bad("power", f"{float(p):.6g}", f"at least tr(A S^+ A^T) = {least:.6g}")
+        raise checks.bad("power", f"{float(p):.6g}", f"at least tr(A S^+ A^T) = {least:.6g}")
 
 
 @jax.jit
@@ -340,14 +340,14 @@ def _padded(chunks: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Array, Array, i
     """
     size, columns = 0, None
     for first, second in chunks:
-        x1, x2 = _checks.floating("x1", first), _checks.floating("x2", second)
+        x1, x2 = checks.floating("x1", first), checks.floating("x2", second)
         if x1.ndim != 2 or x1.shape != x2.shape:
-            raise _checks.bad(
+            raise checks.bad(
                 "views", f"shapes {x1.shape} and {x2.shape}", "two arrays of equal shape (n, d)"
             )
         columns = x1.shape[1] if columns is None else columns
         if x1.shape[1] != columns:
-            raise _checks.bad(
+            raise checks.bad(
                 "views", f"a chunk of {x1.shape[1]} columns", f"{columns}, as in the first chunk"
             )
         rows = x1.shape[0]

@@ -102,7 +102,7 @@ def _forget():
     except OSError:
         return
     if crowded:
-        from measured import side
+        from helpers.measured import side
 
         jax.clear_caches()
         # Else a test might take a measurement from here and find that the next one compiles after

@@ -15,7 +15,7 @@ import projhead_theory as pt
 ROOT = Path(pt.__file__).parent
 DOORS = (
     *(path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))),
-    *("measure", "moments", "theory.dynamics", "theory.regression"),
+    *("measure", "moments", "theory.dynamics", "theory.dynamics.regression"),
 )
 
 

@@ -57,7 +57,7 @@ RULES = {
     ),
     "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
     "the objects of both wings see neither": Rule(
-        ("moments", "problems", "networks", "_checks", "_spectra", "_tolerance", "_bisect"),
+        ("moments", "problems", "networks", "_core"),
         (*ours("theory", "simulation", "losses", "probes"), *FRONT),
     ),
     "losses and measurements see no wing": Rule(
@@ -289,8 +289,8 @@ def test_the_checker_catches_a_circle_and_a_private_name():
     }
     assert circle(graph(lazy)) == ["p.a", "p.b", "p.c", "p.a"]
     assert not circle(graph(lazy | {"p.c": ("p", "if TYPE_CHECKING:\n    from .a import f")}))
-    private = "from ..theory._spectral import spectral\nfrom ..theory import _spectral"
-    source = f"{private}\nfrom .._checks import bad\nfrom ._sibling import x"
+    private = "from ..theory._common import scalars\nfrom ..theory import _common"
+    source = f"{private}\nfrom .._core import bad\nfrom ._sibling import x"
     assert [i.line for i in strangers(f"{NAME}.losses", imports(source, f"{NAME}.losses"))] == [
         1,
         2,

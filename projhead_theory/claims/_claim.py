@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from .._plain import plain
+from .._core.plain import plain
 from ._verdict import Verdict, compare_values
 
 FAMILY_ERROR = 1e-3

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import _checks
+from .._core import checks
 from ._claim import FAMILY_ERROR, Claim, Trial, counterexample_dict
 from ._verdict import NAMES, Outcome
 
@@ -124,7 +124,7 @@ def search(
 
     **Raises:** `ValueError` for fewer than one try.
     """
-    tries = _checks.count("fuzz", tries)
+    tries = checks.count("fuzz", tries)
     begin = time.perf_counter()
     judged = claim.at_level(FAMILY_ERROR / (claim.tests * tries) if claim.tests else 0.0)
     outcomes: Counter[str] = Counter()
@@ -187,9 +187,9 @@ def search_exact(
 
     **Raises:** `ValueError` for fewer than one try, or a claim without `exact`.
     """
-    tries = _checks.count("tries", tries)
+    tries = checks.count("tries", tries)
     if claim.exact is None:
-        raise _checks.bad(
+        raise checks.bad(
             "claim",
             f"{claim.name}, without `exact`",
             "a claim whose networks can be set to the closed form",

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import jax
 
-from .. import _checks
+from .._core import checks
 from ._check import check
 from ._claim import FAMILY_ERROR, Claim, ClaimResult
 
@@ -61,7 +61,7 @@ def check_all(
     **Raises:** `ValueError` for fewer than one worker; an exception of a check, or
     `KeyboardInterrupt`, at once. The other checks stop at the end of their present step.
     """
-    count = min(_checks.count("workers", _cores() if workers is None else workers), len(claims))
+    count = min(checks.count("workers", _cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
     if count <= 1:
         results = []

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .._errors import bad
-from .._plain import plain
+from .._core.errors import bad
+from .._core.plain import plain
 
 
 class Outcome(eqx.Enumeration):

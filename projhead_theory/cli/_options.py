@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._errors import bad
+from .._core.errors import bad
 
 if TYPE_CHECKING:
     from ..problems import ContrastiveProblem

@@ -68,7 +68,7 @@ def phase(
     from .. import report, theory
 
     if plot is not None:
-        from .._files import figure_format
+        from .._core.files import figure_format
 
         figure_format(plot)
     x_knob, x_low, x_high = _axis("x", x, target)

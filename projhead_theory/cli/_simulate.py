@@ -77,7 +77,7 @@ def simulate(
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
-        from .._files import figure_format
+        from .._core.files import figure_format
 
         # Reject an unknown ending before the run, not after it.
         figure_format(plot)

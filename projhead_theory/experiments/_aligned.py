@@ -4,8 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks, theory
-from .._spectra import matmul
+from .. import theory
+from .._core import checks
+from .._core.linalg import matmul
 from ..problems import Groups
 
 LOSSES = ("contrastive", "regression")
@@ -13,7 +14,7 @@ LOSSES = ("contrastive", "regression")
 
 def loss_name(value: str) -> str:
     if value not in LOSSES:
-        raise _checks.bad("loss", repr(value), " or ".join(LOSSES))
+        raise checks.bad("loss", repr(value), " or ".join(LOSSES))
     return value
 
 
@@ -43,7 +44,11 @@ def aligned_grams(
     )
     q = jnp.append(jnp.maximum(rest[:-1], 0), along)
     signal = jnp.zeros(groups.dim, mean.dtype).at[-1].set(size if loss == "regression" else size**2)
-    law = theory.regression.layer_weights if loss == "regression" else theory.dynamics.layer_weights
+    law = (
+        theory.dynamics.regression.layer_weights
+        if loss == "regression"
+        else theory.dynamics.layer_weights
+    )
     weights = jnp.swapaxes(law(times[:, None], start, signal, q, depth), 1, 2)
     grams = jnp.einsum("ij,tlj,kj->tlik", directions, weights**2, directions, precision="highest")
     return jnp.where(opposite & commute, grams, jnp.nan)

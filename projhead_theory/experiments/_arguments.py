@@ -7,33 +7,33 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .. import _checks
+from .._core import checks
 
 
 def grid(name: str, x: Array, wanted: str) -> Array:
     """Check for a vector of at least one number."""
     if x.ndim != 1 or x.size == 0:
-        raise _checks.bad(name, f"shape {x.shape}", f"a non-empty vector, {wanted}")
+        raise checks.bad(name, f"shape {x.shape}", f"a non-empty vector, {wanted}")
     return x
 
 
 def one(name: str, x: Array) -> Array:
     if x.ndim:
-        raise _checks.bad(name, f"shape {x.shape}", "one number")
+        raise checks.bad(name, f"shape {x.shape}", "one number")
     return x
 
 
 def moments_of_time(value: Any) -> Array:
     """Save times: positive and increasing."""
-    times = grid("times", _checks.positive("times", value), "increasing times")
+    times = grid("times", checks.positive("times", value), "increasing times")
     if (np.diff(np.asarray(times)) <= 0).any():
-        raise _checks.bad("times", "times out of order", "increasing times")
+        raise checks.bad("times", "times out of order", "increasing times")
     return times
 
 
 def depth(value: Any) -> int:
     """Number of layers, at least two: only then is there a layer below the head."""
-    return _checks.count("depth", value, 2)
+    return checks.count("depth", value, 2)
 
 
 def in_batches(
@@ -43,7 +43,7 @@ def in_batches(
     progress: Callable[[str], None],
 ) -> Array:
     """Call `run` on the numbers below `count`, `at_once` of them together, or all if not given."""
-    size = count if at_once is None else min(count, _checks.count("at_once", at_once))
+    size = count if at_once is None else min(count, checks.count("at_once", at_once))
     found = []
     for first in range(0, count, size):
         found.append(run(np.arange(first, min(first + size, count))))

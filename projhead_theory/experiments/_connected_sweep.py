@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy import stats
 
-from .. import _checks
-from .._plain import plain
+from .._core import checks
+from .._core.plain import plain
 from ..measure import feature_weights
 from ..networks import DeepLinear, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
@@ -162,7 +162,7 @@ def connected_sweep(
     seeds: int = 20,
     strong: Any = (1.0, 1.0),
     strong_flips: Any = 0.05,
-    step: _checks.Scalar = 0.05,
+    step: checks.Scalar = 0.05,
     steps: int = 800,
     batch: int = 64,
     samples: int = 2048,
@@ -206,21 +206,21 @@ def connected_sweep(
     Source: beyond the paper, whose section 3 has two layers and says that features are absent
     above.
     """
-    strong = grid("strong", _checks.positive("strong", strong), "one number a feature")
-    strong_flips = _checks.probability("strong_flips", strong_flips)
+    strong = grid("strong", checks.positive("strong", strong), "one number a feature")
+    strong_flips = checks.probability("strong_flips", strong_flips)
     if strong_flips.shape not in ((), strong.shape):
-        raise _checks.bad(
+        raise checks.bad(
             "strong_flips",
             f"shape {strong_flips.shape}",
             f"one probability, or {strong.size}: one a strong feature",
         )
-    phi = grid("strength", _checks.positive("strength", strength), "one number a setting")
-    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting")
-    seeds = _checks.count("seeds", seeds, 2)
+    phi = grid("strength", checks.positive("strength", strength), "one number a setting")
+    alpha = grid("flips", checks.probability("flips", flips), "one probability a setting")
+    seeds = checks.count("seeds", seeds, 2)
     for name, value in (("level", level), ("negligible", negligible)):
-        _checks.require(
+        checks.require(
             name,
-            one(name, _checks.floating(name, value)),
+            one(name, checks.floating(name, value)),
             lambda v: (v > 0) & (v < 1),
             "a number between 0 and 1",
         )
@@ -228,7 +228,7 @@ def connected_sweep(
     starts = eqx.filter_vmap(start)(keys[0])
     depth, inputs = len(starts.layers), starts.layers[0].shape[-1]
     if depth < 2 or inputs != strong.size + 2:
-        raise _checks.bad(
+        raise checks.bad(
             "start",
             f"{inputs} inputs, {depth} layers",
             f"{strong.size + 2} inputs, at least 2 layers",
@@ -238,11 +238,11 @@ def connected_sweep(
     phi, alpha, strong, strong_flips = (
         cast(x) for x in (phi, alpha, strong, jnp.broadcast_to(strong_flips, strong.shape))
     )
-    rate = cast(_checks.positive("step", step))
+    rate = cast(checks.positive("step", step))
     counts = (
-        _checks.count("steps", steps),
-        _checks.count("batch", batch, 2),
-        _checks.count("samples", samples, 64),
+        checks.count("steps", steps),
+        checks.count("batch", batch, 2),
+        checks.count("samples", samples, 64),
     )
     shape = (phi.size, alpha.size, seeds)
     i, j, seed = (index.ravel() for index in np.indices(shape))

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _checks, theory
-from .._plain import plain
+from .. import theory
+from .._core import checks
+from .._core.plain import plain
 from ..networks import ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Ended, gradient_flow
@@ -79,7 +80,7 @@ class FeatureSweep(eqx.Module):
 
 
 def feature_sweep(
-    start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: _checks.Scalar = 1e6
+    start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: checks.Scalar = 1e6
 ) -> FeatureSweep:
     r"""Train one unit of a diagonal network for every strength and flip probability.
 
@@ -110,19 +111,19 @@ def feature_sweep(
     the paper.
     """
     if start.dim != 1 or start.depth < 2:
-        raise _checks.bad(
+        raise checks.bad(
             "start",
             f"weights of shape {start.weights.shape}",
             "one feature and at least two layers, (L, 1)",
         )
     dtype = start.weights.dtype
-    phi = grid("strength", _checks.positive("strength", strength), "one number a setting").astype(
+    phi = grid("strength", checks.positive("strength", strength), "one number a setting").astype(
         dtype
     )
-    alpha = grid("flips", _checks.probability("flips", flips), "one probability a setting").astype(
+    alpha = grid("flips", checks.probability("flips", flips), "one probability a setting").astype(
         dtype
     )
-    measured, ended = _trained(start, phi, alpha, _checks.positive("until", until).astype(dtype))
+    measured, ended = _trained(start, phi, alpha, checks.positive("until", until).astype(dtype))
     reach = theory.threshold_reach(start.weights, start.thresholds)[:, 0]
     return FeatureSweep(phi, alpha, diagonal_weights(start, phi, alpha), measured, reach, ended)
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks, measure, probes, theory
-from .._plain import plain
+from .. import measure, probes, theory
+from .._core import checks
+from .._core.plain import plain
 from ..losses import mse
 from ..networks import DeepLinear, ShallowThresholded
 from ..problems import Groups, ShiftProblem, SupervisedProblem
@@ -151,14 +152,14 @@ def shift_accuracy(
     key: PRNGKeyArray,
     depth: int = 2,
     strength: Any = (1.0, 1.2, 1.1),
-    variance: _checks.Scalar = 0.8,
-    turned: _checks.Scalar = -0.5,
+    variance: checks.Scalar = 0.8,
+    turned: checks.Scalar = -0.5,
     width: int | None = None,
     outputs: int | None = None,
-    start: _checks.Scalar = 0.3,
-    blur: _checks.Scalar = 0.2,
+    start: checks.Scalar = 0.3,
+    blur: checks.Scalar = 0.2,
     seeds: int = 8,
-    step: _checks.Scalar = 0.02,
+    step: checks.Scalar = 0.02,
     batch: int = 64,
     samples: int = 2048,
     at_once: int | None = None,
@@ -206,28 +207,28 @@ def shift_accuracy(
     Source: the experiment is the paper's (section 5); closed form and thresholds are beyond the
     paper.
     """
-    phi = grid("strength", _checks.positive("strength", strength), "the core feature first")
+    phi = grid("strength", checks.positive("strength", strength), "the core feature first")
     if phi.size < 2:
-        raise _checks.bad("strength", "one feature", "a core feature and at least one spurious one")
+        raise checks.bad("strength", "one feature", "a core feature and at least one spurious one")
     dtype = phi.dtype
     r = _correlations(correlation, phi.size - 1).astype(dtype)
     cuts = grid(
-        "thresholds", _checks.nonnegative("thresholds", thresholds), "one threshold a network"
+        "thresholds", checks.nonnegative("thresholds", thresholds), "one threshold a network"
     ).astype(dtype)
     at, depth = moments_of_time(times).astype(dtype), layers(depth)
     spread, size, noise, rate = (
-        one(name, _checks.positive(name, x)).astype(dtype)
+        one(name, checks.positive(name, x)).astype(dtype)
         for name, x in (("variance", variance), ("start", start), ("blur", blur), ("step", step))
     )
-    factor = one("turned", _checks.floating("turned", turned)).astype(dtype)
-    _checks.require(
+    factor = one("turned", checks.floating("turned", turned)).astype(dtype)
+    checks.require(
         "turned",
         factor * r,
         lambda v: np.abs(v) <= 1,
         "a multiple that leaves the test's correlations in [-1, 1]",
     )
     left = spread - phi[1:] ** 2 * (1 - r**2)
-    _checks.require(
+    checks.require(
         "variance",
         left,
         lambda v: v >= 0,
@@ -236,24 +237,24 @@ def shift_accuracy(
     deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
     steps = np.round(np.asarray(at) / float(rate)).astype(int)
     counts = tuple(
-        _checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2))
+        checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2))
     )
     positive = np.flatnonzero(np.asarray(cuts) > 0)
     if positive.size and (np.diff(steps, prepend=0) <= 0).any():
-        raise _checks.bad(
+        raise checks.bad(
             "times",
             f"{np.asarray(at).tolist()}",
             f"times apart, and from 0, by a step, {float(rate):g}, or more",
         )
 
-    inner = phi.size if width is None else _checks.count("width", width)
+    inner = phi.size if width is None else checks.count("width", width)
     sizes = (
         (phi.size,)
         + (inner,) * (depth - 1)
-        + (phi.size if outputs is None else _checks.count("outputs", outputs),)
+        + (phi.size if outputs is None else checks.count("outputs", outputs),)
     )
     keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(
-        jax.random.split(key, _checks.count("seeds", seeds, 2))
+        jax.random.split(key, checks.count("seeds", seeds, 2))
     )
     settings = _settings(phi, deviations, r, factor)
     whole = min(sizes) >= phi.size
@@ -287,16 +288,16 @@ def shift_accuracy(
 
 
 def _correlations(value: Any, spurious: int) -> Array:
-    r = _checks.floating("correlation", value)
+    r = checks.floating("correlation", value)
     if r.ndim == 1:
         r = jnp.broadcast_to(r[:, None], (r.size, spurious))
     if r.ndim != 2 or r.size == 0 or r.shape[1] != spurious:
-        raise _checks.bad(
+        raise checks.bad(
             "correlation",
             f"shape {r.shape}",
             f"a non-empty vector, or (C, {spurious}): one a spurious feature",
         )
-    _checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
+    checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
     return r
 
 

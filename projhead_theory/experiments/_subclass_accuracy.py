@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .. import _checks, theory
-from .._plain import plain
+from .. import theory
+from .._core import checks
+from .._core.plain import plain
 from ..losses import mse, spectral
 from ..measure import group_accuracy
 from ..networks import DeepLinear
@@ -93,8 +94,8 @@ def subclass_accuracy(
     loss: str = "contrastive",
     depth: int = 2,
     feature: int = 1,
-    start: _checks.Scalar = 0.5,
-    blur: _checks.Scalar = 0.25,
+    start: checks.Scalar = 0.5,
+    blur: checks.Scalar = 0.25,
     seeds: int = 8,
     progress: Callable[[str], None] = lambda line: None,
 ) -> SubclassAccuracy:
@@ -130,18 +131,18 @@ def subclass_accuracy(
     Source: the experiment is the paper's (section 5); the closed form is beyond the paper.
     """
     if groups.classes != 2:
-        raise _checks.bad("groups", f"{groups.classes} classes", "two classes")
+        raise checks.bad("groups", f"{groups.classes} classes", "two classes")
     read, loss, depth = groups.read(feature), loss_name(loss), layers(depth)
     dtype = groups.means.dtype
     at = moments_of_time(times).astype(dtype)
-    counts = [_checks.count("widths", width) for width in widths]
+    counts = [checks.count("widths", width) for width in widths]
     if not counts:
-        raise _checks.bad("widths", "none", "at least one")
+        raise checks.bad("widths", "none", "at least one")
     size, noise = (
-        one(name, _checks.positive(name, x)).astype(dtype)
+        one(name, checks.positive(name, x)).astype(dtype)
         for name, x in (("start", start), ("blur", blur))
     )
-    keys = jax.random.split(key, _checks.count("seeds", seeds, 2))
+    keys = jax.random.split(key, checks.count("seeds", seeds, 2))
     accuracy = lambda gram: theory.group_accuracy(gram, read, read, noise).average
     closed = jax.vmap(accuracy)(aligned_grams(at, groups, size, depth, loss))
     predicted = jnp.stack(

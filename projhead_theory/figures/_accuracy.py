@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks
+from .._core import checks
 from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def plot_subclass_accuracy(
     ax = axes(ax)
     widths = np.asarray(result.widths).tolist()
     if width is not None and width not in widths:
-        raise _checks.bad("width", width, f"one of {widths}")
+        raise checks.bad("width", width, f"one of {widths}")
     row = 0 if width is None else widths.index(width)
     _layers(ax, result.times, result.predicted[row], result.mean[row], result.error[row])
     ax.set_ylabel("accuracy of reading the subclass")
@@ -44,7 +44,7 @@ def plot_shift_accuracy(result: ShiftAccuracy, ax: Any = None, setting: int = 0)
     """
     ax = axes(ax)
     if not 0 <= setting < len(result.correlation):
-        raise _checks.bad(
+        raise checks.bad(
             "setting",
             setting,
             f"a number from 0 to {len(result.correlation) - 1}, one a correlation",

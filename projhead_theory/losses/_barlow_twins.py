@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ._arguments import Number, nonnegative
 from ._loss import AbstractLoss
 from ._similarity import unit

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks
+from .._core import checks
 from ..problems import Targets
 from ._arguments import require_labels, require_numbers
 from ._loss import AbstractLoss
@@ -40,7 +40,7 @@ class CrossEntropy(AbstractLoss):
             return -jnp.mean(jnp.sum(targets.astype(outputs.dtype) * log_share, axis=1))
         require_labels(outputs, targets)
         p = outputs.shape[1]
-        _checks.require(
+        checks.require(
             "targets",
             targets,
             lambda v: (v >= 0) & (v < p),

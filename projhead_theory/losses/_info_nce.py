@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import diagonal
+from .._core.linalg import diagonal
 from ._arguments import Number, positive
 from ._loss import AbstractLoss
 from ._similarity import similarity, softmax_over_others, unit

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks
+from .._core import checks
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Headed, Network, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Data, Labelled, Targets, Views
@@ -61,7 +61,7 @@ class AbstractLoss(eqx.Module):
                 moments = network.output_moments(data)
                 return self.population(jnp.eye(moments.dim, dtype=moments.second.dtype), moments)
             if not isinstance(network, DeepLinear | Headed):
-                raise _checks.bad(
+                raise checks.bad(
                     "data",
                     f"a ContrastiveProblem, for {type(network).__name__}",
                     "Views of it: no closed form exists",
@@ -73,7 +73,7 @@ class AbstractLoss(eqx.Module):
                     "a problem, Views or Labelled: "
                     "the loss of a non-linear network is no function of the moments"
                 )
-                raise _checks.bad(
+                raise checks.bad(
                     "data", f"{type(data).__name__}, for {type(network).__name__}", wanted
                 )
             return (
@@ -89,7 +89,7 @@ class AbstractLoss(eqx.Module):
             "Moments or a ContrastiveProblem (population loss), TargetMoments (the same, with "
             "targets), Views (batch loss) or Labelled (supervised loss)"
         )
-        raise _checks.bad("data", type(data).__name__, wanted)
+        raise checks.bad("data", type(data).__name__, wanted)
 
     def _lacks(self, form: str) -> ValueError:
         has = [
@@ -98,4 +98,4 @@ class AbstractLoss(eqx.Module):
             if getattr(type(self), name) is not getattr(AbstractLoss, name)
         ]
         wanted = f"{' or '.join(has) or 'another loss'}: this loss has no {form} form"
-        return _checks.bad("data", f"{_FORMS[form]}, for {type(self).__name__}", wanted)
+        return checks.bad("data", f"{_FORMS[form]}, for {type(self).__name__}", wanted)

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..moments import TargetMoments
 from ..problems import Targets
 from ._arguments import require_numbers
@@ -35,7 +35,7 @@ class MeanSquaredError(AbstractLoss):
 
     def regression(self, matrix: Float[Array, "p d"], moments: TargetMoments) -> Float[Array, ""]:
         if matrix.shape != moments.target.shape:
-            raise _checks.bad(
+            raise checks.bad(
                 "data",
                 f"targets with moments {moments.target.shape}",
                 f"those of the network's outputs, {matrix.shape}",

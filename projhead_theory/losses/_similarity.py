@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ._arguments import Number
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ..moments import Moments
 from ..problems import Targets
 from ._arguments import require_labels

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import diagonal, matmul
+from .._core.linalg import diagonal, matmul
 from ._arguments import Number, nonnegative, positive
 from ._loss import AbstractLoss
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .. import _checks
+from .._core import checks
 
 
 class AbstractHead(eqx.Module):
@@ -45,30 +45,30 @@ class DiagonalHead(AbstractHead):
     weights: Float[Array, " p"]
 
     def __init__(self, weights: Any):
-        weights = _checks.nonnegative("weights", weights)
+        weights = checks.nonnegative("weights", weights)
         if weights.ndim != 1 or weights.size == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "weights", f"shape {weights.shape}", "one weight for each row, (p,) with p >= 1"
             )
-        known = _checks.concrete(weights)
+        known = checks.concrete(weights)
         if known is not None and not known.any():
-            raise _checks.bad("weights", "zeros alone", "at least one positive weight")
+            raise checks.bad("weights", "zeros alone", "at least one positive weight")
         self.weights = weights
 
     def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
         if self.weights.shape[-1] != p:
-            raise _checks.bad(
+            raise checks.bad(
                 "weights", f"{self.weights.shape[-1]} weights", f"{p}, the width of the encoder"
             )
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         result = self.weights.astype(dtype)
-        before, after = _checks.concrete(self.weights), _checks.concrete(result)
+        before, after = checks.concrete(self.weights), checks.concrete(result)
         if before is not None and after is not None:
             limits = jnp.finfo(dtype)
             out = ((before > 0) & (after < limits.tiny)) | (after > limits.max)
             if out.any():
                 came = f"{before[out][0]:.6g}, which leaves the range of {dtype.name}"
-                raise _checks.bad(
+                raise checks.bad(
                     "weights",
                     came,
                     f"zeros and weights from {float(limits.tiny):.2g} to {float(limits.max):.2g}",
@@ -101,12 +101,12 @@ class ReweightingHead(AbstractHead):
 
     kappa: Float[Array, ""]
 
-    def __init__(self, kappa: _checks.Scalar):
-        self.kappa = _one("kappa", _checks.positive("kappa", kappa))
+    def __init__(self, kappa: checks.Scalar):
+        self.kappa = _one("kappa", checks.positive("kappa", kappa))
 
     def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
-        p, dtype = _checks.count("p", p), jnp.dtype(dtype or jnp.result_type(float))
-        known = _checks.concrete(self.kappa)
+        p, dtype = checks.count("p", p), jnp.dtype(dtype or jnp.result_type(float))
+        known = checks.concrete(self.kappa)
         if known is not None:
             _within(known.max(), p, dtype)
             _within(known.min(), p, dtype)
@@ -124,7 +124,7 @@ class ReweightingHead(AbstractHead):
 
         Formula: beyond the paper.
         """
-        p = _checks.count("p", p)
+        p = checks.count("p", p)
         slope = jnp.log(self.kappa)
         # At kappa = 1 numerator and denominator vanish: the quotient is p, and its slope is zero,
         # as it is even in ln kappa.
@@ -149,11 +149,11 @@ class TruncationHead(AbstractHead):
     keep: int = eqx.field(static=True)
 
     def __init__(self, keep: int):
-        self.keep = _checks.count("keep", keep)
+        self.keep = checks.count("keep", keep)
 
     def diagonal(self, p: int, dtype: Any = None) -> Float[Array, " p"]:
-        if self.keep > _checks.count("p", p):
-            raise _checks.bad("keep", self.keep, f"at most {p}, the width of the encoder")
+        if self.keep > checks.count("p", p):
+            raise checks.bad("keep", self.keep, f"at most {p}, the width of the encoder")
         return (jnp.arange(p) < self.keep).astype(jnp.dtype(dtype or jnp.result_type(float)))
 
 
@@ -172,16 +172,16 @@ def participation_ratio(weights: Float[Array, "*b p"]) -> Float[Array, "*b"]:
 
     Formula: beyond the paper.
     """
-    weights = _checks.nonnegative("weights", weights)
+    weights = checks.nonnegative("weights", weights)
     largest = jnp.max(weights, axis=-1, keepdims=True)
-    _checks.require("weights", largest, lambda v: v > 0, "at least one positive weight")
+    checks.require("weights", largest, lambda v: v > 0, "at least one positive weight")
     squares = (weights / largest) ** 2
     return jnp.sum(squares, axis=-1) ** 2 / jnp.sum(squares**2, axis=-1)
 
 
 def _one(name: str, x: Array) -> Array:
     if x.ndim:
-        raise _checks.bad(
+        raise checks.bad(
             name, f"shape {x.shape}", "one number (several at once: `jax.vmap` over the head)"
         )
     return x
@@ -204,6 +204,6 @@ def _within(kappa: Any, p: int, dtype: Any) -> None:
     # Rounded to the side on which the last entry is still a normal number.
     bound = math.exp(edge / (1 - p)) + (-5e-7 if slope > 0 else 5e-7)
     widest = math.floor(1 - edge / slope)
-    raise _checks.bad(
+    raise checks.bad(
         "kappa", came, f"at {most} {bound:.6f} at this width, or a width of at most {widest}"
     )

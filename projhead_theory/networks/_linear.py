@@ -11,18 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import diagonal, matmul
+from .._core import checks
+from .._core.linalg import diagonal, matmul
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if len(sizes) < 2:
-        raise _checks.bad(
+        raise checks.bad(
             "depth",
             f"{len(sizes) - 1} layers (sizes {tuple(sizes)})",
             "at least one layer: sizes (d, p_1, ..., p_L)",
         )
-    return tuple(_checks.count("width", size) for size in sizes)
+    return tuple(checks.count("width", size) for size in sizes)
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -71,14 +71,14 @@ class DeepLinear(eqx.Module):
     layers: tuple[Float[Array, "..."], ...]
 
     def __init__(self, layers: Sequence[Any]):
-        layers = tuple(_checks.floating("layers", w) for w in layers)
+        layers = tuple(checks.floating("layers", w) for w in layers)
         if not layers:
-            raise _checks.bad("layers", "none (depth 0)", "at least one matrix")
+            raise checks.bad("layers", "none (depth 0)", "at least one matrix")
         if any(w.ndim < 2 for w in layers):
-            raise _checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices")
+            raise checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices")
         for below, above in itertools.pairwise(layers):
             if above.shape[-1] != below.shape[-2]:
-                raise _checks.bad(
+                raise checks.bad(
                     "layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain"
                 )
         self.layers = layers
@@ -119,7 +119,7 @@ class DeepLinear(eqx.Module):
         cls,
         key: PRNGKeyArray,
         sizes: Sequence[int],
-        scale: _checks.Scalar | Sequence[float] = 1.0,
+        scale: checks.Scalar | Sequence[float] = 1.0,
         dtype: Any = None,
     ) -> "DeepLinear":
         r"""Gaussian initialisation: entries of $W_l$ are $N(0, \text{scale}_l^2 / p_{l-1})$.
@@ -132,7 +132,7 @@ class DeepLinear(eqx.Module):
         - `dtype`: JAX's default float if not given.
         """
         sizes = _sizes(sizes)
-        scales = jnp.broadcast_to(_checks.nonnegative("scale", scale), (len(sizes) - 1,))
+        scales = jnp.broadcast_to(checks.nonnegative("scale", scale), (len(sizes) - 1,))
         keys = jax.random.split(key, len(sizes) - 1)
         dtype = dtype or jnp.result_type(float)
         return cls(
@@ -144,7 +144,7 @@ class DeepLinear(eqx.Module):
 
     @classmethod
     def orthogonal(
-        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: checks.Scalar = 1.0, dtype: Any = None
     ) -> "DeepLinear":
         """Orthogonal initialisation: `scale` times random orthonormal rows or columns.
 
@@ -152,7 +152,7 @@ class DeepLinear(eqx.Module):
         """
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
-        factor = _checks.nonnegative("scale", scale).astype(dtype)
+        factor = checks.nonnegative("scale", scale).astype(dtype)
         layers = []
         for k, n, m in zip(jax.random.split(key, len(sizes) - 1), sizes, sizes[1:], strict=False):
             q = _orthonormal(k, max(m, n), min(m, n), dtype)
@@ -161,7 +161,7 @@ class DeepLinear(eqx.Module):
 
     @classmethod
     def balanced(
-        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: _checks.Scalar = 1.0, dtype: Any = None
+        cls, key: PRNGKeyArray, sizes: Sequence[int], scale: checks.Scalar = 1.0, dtype: Any = None
     ) -> "DeepLinear":
         r"""Exactly balanced random initialisation, for any widths.
 
@@ -171,7 +171,7 @@ class DeepLinear(eqx.Module):
         """
         sizes = _sizes(sizes)
         dtype = dtype or jnp.result_type(float)
-        factor = _checks.nonnegative("scale", scale).astype(dtype)
+        factor = checks.nonnegative("scale", scale).astype(dtype)
         first, *rest = jax.random.split(key, len(sizes) + 1)
         spectrum = factor * jax.random.uniform(first, (min(sizes),), dtype, 0.5, 1.5)
         frames = [
@@ -194,23 +194,23 @@ class DeepLinear(eqx.Module):
         - `sizes`: `(d, p_1, ..., p_L)`, with every width at least $k$.
         """
         sizes = _sizes(sizes)
-        directions = _checks.floating("directions", directions)
-        weights = _checks.nonnegative("weights", weights)
+        directions = checks.floating("directions", directions)
+        weights = checks.nonnegative("weights", weights)
         k = weights.shape[0] if weights.ndim else 0
         if directions.shape != (sizes[0], k):
-            raise _checks.bad(
+            raise checks.bad(
                 "directions",
                 f"shape {directions.shape}",
                 f"({sizes[0]}, {k}): one column for each weight",
             )
         if min(sizes[1:]) < k:
-            raise _checks.bad("width", min(sizes[1:]), f"at least {k}, the number of directions")
-        known = _checks.concrete(directions)
+            raise checks.bad("width", min(sizes[1:]), f"at least {k}, the number of directions")
+        known = checks.concrete(directions)
         if (
             known is not None
             and abs(known.T @ known - np.eye(k)).max() > 1e3 * jnp.finfo(directions.dtype).eps
         ):
-            raise _checks.bad(
+            raise checks.bad(
                 "directions", "columns that are not orthonormal", "orthonormal columns"
             )
         return cls(_along(directions, weights, sizes))
@@ -224,7 +224,7 @@ class DeepLinear(eqx.Module):
         It is the control for every statement about balanced initialisations.
         """
         if len(scales) != len(sizes) - 1:
-            raise _checks.bad(
+            raise checks.bad(
                 "scales", f"{len(scales)} numbers", f"{len(sizes) - 1}: one for each layer"
             )
         return cls.init(key, sizes, scales, dtype)

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ._linear import DeepLinear
 from ._thresholded import symmetrised_relu
 
@@ -64,11 +64,11 @@ class ShallowReLU(_FullyConnected):
     slope: Float[Array, ""]
     final: bool = eqx.field(static=True)
 
-    def __init__(self, layers: Sequence[Any], slope: _checks.Scalar = 0.0, final: bool = False):
+    def __init__(self, layers: Sequence[Any], slope: checks.Scalar = 0.0, final: bool = False):
         self.layers = DeepLinear(layers).layers
-        self.slope = _checks.nonnegative("slope", slope).astype(self.layers[0].dtype)
+        self.slope = checks.nonnegative("slope", slope).astype(self.layers[0].dtype)
         if self.slope.ndim:
-            raise _checks.bad("slope", f"shape {self.slope.shape}", "one number")
+            raise checks.bad("slope", f"shape {self.slope.shape}", "one number")
         self.final = final
 
     @classmethod
@@ -76,8 +76,8 @@ class ShallowReLU(_FullyConnected):
         cls,
         key: PRNGKeyArray,
         sizes: Sequence[int],
-        scale: _checks.Scalar | Sequence[float] = 1.0,
-        slope: _checks.Scalar = 0.0,
+        scale: checks.Scalar | Sequence[float] = 1.0,
+        slope: checks.Scalar = 0.0,
         final: bool = False,
         dtype: Any = None,
     ) -> "ShallowReLU":
@@ -119,17 +119,17 @@ class ShallowThresholded(_FullyConnected):
         self.layers = DeepLinear(layers).layers
         dtype, depth = self.layers[0].dtype, len(self.layers)
         if len(thresholds) not in (depth - 1, depth):
-            raise _checks.bad(
+            raise checks.bad(
                 "thresholds",
                 f"{len(thresholds)} vectors",
                 f"{depth - 1}, or {depth} for a head that is cut as well",
             )
         self.thresholds = tuple(
-            _checks.nonnegative("thresholds", b).astype(dtype) for b in thresholds
+            checks.nonnegative("thresholds", b).astype(dtype) for b in thresholds
         )
         for w, b in zip(self.layers, self.thresholds, strict=False):
             if b.shape != w.shape[:1]:
-                raise _checks.bad(
+                raise checks.bad(
                     "thresholds", f"shape {b.shape}", f"({w.shape[0]},): one number a unit"
                 )
         self.trained = trained
@@ -139,8 +139,8 @@ class ShallowThresholded(_FullyConnected):
         cls,
         key: PRNGKeyArray,
         sizes: Sequence[int],
-        scale: _checks.Scalar | Sequence[float] = 1.0,
-        threshold: _checks.Scalar | Sequence[float] = 0.1,
+        scale: checks.Scalar | Sequence[float] = 1.0,
+        threshold: checks.Scalar | Sequence[float] = 0.1,
         final: bool = False,
         trained: bool = False,
         dtype: Any = None,
@@ -151,9 +151,9 @@ class ShallowThresholded(_FullyConnected):
         """
         layers = DeepLinear.init(key, sizes, scale, dtype).layers
         count = len(layers) - (not final)
-        value = _checks.nonnegative("threshold", threshold)
+        value = checks.nonnegative("threshold", threshold)
         if value.ndim > 1 or value.size not in (1, count):
-            raise _checks.bad("threshold", f"shape {value.shape}", f"one number, or {count}")
+            raise checks.bad("threshold", f"shape {value.shape}", f"one number, or {count}")
         each = jnp.broadcast_to(value, (count,))
         return cls(
             layers,

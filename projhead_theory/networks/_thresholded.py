@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _checks
+from .._core import checks
 from ..moments import Moments
 from ..problems import (
     AbstractAugmentation,
@@ -78,18 +78,18 @@ class ThresholdedDiagonal(eqx.Module):
 
     def __init__(self, weights: Any, thresholds: Any, trained: bool = False):
         self.weights, thresholds = (
-            _checks.floating("weights", weights),
-            _checks.nonnegative("thresholds", thresholds),
+            checks.floating("weights", weights),
+            checks.nonnegative("thresholds", thresholds),
         )
         if self.weights.ndim != 2 or self.weights.size == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "weights",
                 f"shape {self.weights.shape}",
                 "(L, d): one row a layer, one column a feature",
             )
-        _checks.require("weights", self.weights, np.isfinite, "finite numbers")
+        checks.require("weights", self.weights, np.isfinite, "finite numbers")
         if thresholds.shape != self.weights.shape:
-            raise _checks.bad(
+            raise checks.bad(
                 "thresholds",
                 f"shape {thresholds.shape}",
                 f"the shape of the weights, {self.weights.shape}",
@@ -165,7 +165,7 @@ class ThresholdedDiagonal(eqx.Module):
         features.
         """
         if problem.dim != self.dim or problem.features.mixing is not None:
-            raise _checks.bad(
+            raise checks.bad(
                 "problem",
                 f"inputs of dimension {problem.dim}, perhaps mixed",
                 f"{self.dim} features as they are",
@@ -184,7 +184,7 @@ class ThresholdedDiagonal(eqx.Module):
         ):
             kind = f"{type(law).__name__} features{'' if noise is None else ' with noise'}"
             came = f"{kind}, {'trained' if self.trained else 'fixed'} thresholds"
-            raise _checks.bad(
+            raise checks.bad(
                 "problem",
                 came,
                 "Rademacher features; with fixed thresholds also Gaussian ones, "
@@ -245,7 +245,7 @@ def _views(
             added = jnp.broadcast_to(a.scale.astype(rho.dtype) ** 2, rho.shape)
             noise = added if noise is None else noise + added
         else:
-            raise _checks.bad(
+            raise checks.bad(
                 "problem",
                 f"the augmentation {type(a).__name__}",
                 "sign flips and additive noise; or draw views of it",

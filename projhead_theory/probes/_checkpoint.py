@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .. import _checks
-from .._files import write_atomically
+from .._core import checks
+from .._core.files import write_atomically
 
 
 def digest(tree: Any, *numbers: Any) -> str:
@@ -58,13 +58,13 @@ def load(
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise _checks.bad(
+        raise checks.bad(
             "checkpoint",
             f"{path}, which is not one",
             "a file that learning_curve has written, or a new one",
         ) from error
     if found != settings or stored.shape != readouts.shape:
-        raise _checks.bad(
+        raise checks.bad(
             "checkpoint",
             f"{path}, which belongs to other arguments",
             "the arguments it was begun with, or a new file",

@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Integer
 
-from .. import _checks
+from .._core import checks
 
 RESAMPLES = 2_000
 
@@ -160,9 +160,9 @@ class LearningCurve(eqx.Module):
         return plot_learning_curve(self, ax, confidence)
 
     def _index(self, name: str, layer: int) -> int:
-        number = _checks.count(name, layer)
+        number = checks.count(name, layer)
         if number > len(self.layers):
-            raise _checks.bad(name, number, f"a layer from 1 to {len(self.layers)}")
+            raise checks.bad(name, number, f"a layer from 1 to {len(self.layers)}")
         return number - 1
 
     def _needed(self, error: float) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +172,7 @@ class LearningCurve(eqx.Module):
         """
         wanted = float(error)
         if not 0 < wanted < 0.5:
-            raise _checks.bad("error", error, "an error between 0 and 1/2")
+            raise checks.bad("error", error, "an error between 0 and 1/2")
         count = self.errors.shape[2]
         rows = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
         shares = np.stack([np.bincount(row, minlength=count) for row in rows]) / count
@@ -182,7 +182,7 @@ class LearningCurve(eqx.Module):
 
 def _confidence(value: float) -> float:
     if not 0 < value < 1:
-        raise _checks.bad("confidence", value, "a number between 0 and 1")
+        raise checks.bad("confidence", value, "a number between 0 and 1")
     return float(value)
 
 

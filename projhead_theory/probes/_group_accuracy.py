@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..networks import LinearNetwork, Network
 from ..problems import Groups
 from ._probe import signs
@@ -36,7 +36,7 @@ def group_accuracy(
     network: Network,
     fitted: Groups,
     tested: Groups,
-    blur: _checks.Scalar = 0.1,
+    blur: checks.Scalar = 0.1,
     *,
     key: PRNGKeyArray,
     samples: int = 4096,
@@ -73,23 +73,23 @@ def group_accuracy(
 
     Source: beyond the paper.
     """
-    noise = _checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.dim != network.sizes[0]:
-            raise _checks.bad(
+            raise checks.bad(
                 name, f"dimension {groups.dim}", f"the network's inputs, {network.sizes[0]}"
             )
     if fitted.classes < 2:
-        raise _checks.bad("fitted", f"{fitted.classes} class", "at least two")
+        raise checks.bad("fitted", f"{fitted.classes} class", "at least two")
     if tested.classes != fitted.classes:
-        raise _checks.bad(
+        raise checks.bad(
             "tested",
             f"{tested.classes} classes",
             f"as many as the read-out is fitted on, {fitted.classes}",
         )
-    samples = _checks.count("samples", samples, max(2, tested.probability.size))
+    samples = checks.count("samples", samples, max(2, tested.probability.size))
     return _estimate(
-        network, fitted, tested, noise, key, samples, _checks.count("repeats", repeats, 2)
+        network, fitted, tested, noise, key, samples, checks.count("repeats", repeats, 2)
     )
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..networks import LinearNetwork
 from ..problems import DownstreamProblem
 from . import _checkpoint
@@ -72,9 +72,9 @@ def learning_curve(
         ```
     """
     sizes = _sizes(sizes)
-    seeds, test = _checks.count("seeds", seeds, 2), _checks.count("test", test, 2)
+    seeds, test = checks.count("seeds", seeds, 2), checks.count("test", test, 2)
     if network.sizes[0] != problem.dim:
-        raise _checks.bad(
+        raise checks.bad(
             "problem", f"inputs of dimension {problem.dim}", f"the network's {network.sizes[0]}"
         )
     products = network.products()
@@ -105,9 +105,9 @@ def learning_curve(
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    counts = tuple(_checks.count("sizes", n, 2) for n in sizes)
+    counts = tuple(checks.count("sizes", n, 2) for n in sizes)
     if not counts or any(a >= b for a, b in itertools.pairwise(counts)):
-        raise _checks.bad(
+        raise checks.bad(
             "sizes", f"{counts}", "increasing numbers of samples, at least one of them"
         )
     return counts

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optimistix
 from jaxtyping import Array, Float
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ._margin import one_positive
 from ._probe import AbstractProbe, signs
 from ._readout import Readout, Status

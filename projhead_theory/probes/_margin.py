@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _checks
+from .._core import checks
 from ._probe import AbstractProbe, signs
 from ._readout import Readout, Status
 
@@ -34,11 +34,11 @@ class _Margin(AbstractProbe):
 
     def solve(self, x, labels, classes):
         data, targets = (
-            _checks.concrete(x),
-            _checks.concrete(signs(labels, classes, jnp.result_type(float))),
+            checks.concrete(x),
+            checks.concrete(signs(labels, classes, jnp.result_type(float))),
         )
         if data is None or targets is None:
-            raise _checks.bad(
+            raise checks.bad(
                 "representations",
                 "a traced array",
                 "known numbers: a margin is found on the host, outside jit and vmap",
@@ -168,9 +168,9 @@ def _status(ended: Array) -> Any:
 
 def one_positive(name: str, value: Any) -> Array:
     """One positive finite number, as an array."""
-    x = _checks.positive(name, value)
+    x = checks.positive(name, value)
     if x.ndim:
-        raise _checks.bad(name, f"shape {x.shape}", "one number")
+        raise checks.bad(name, f"shape {x.shape}", "one number")
     return x
 
 

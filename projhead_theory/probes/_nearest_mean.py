@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ._probe import AbstractProbe
 from ._readout import Readout, Status
 

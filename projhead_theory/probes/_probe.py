@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from .. import _checks
+from .._core import checks
 from ._readout import Readout, Status
 
 
@@ -56,10 +56,10 @@ class AbstractProbe(eqx.Module):
         return self._fit(*_data(representations, labels, 3), classes, throw)
 
     def _fit(self, x: Array, y: Array, classes: int | None, throw: bool) -> Readout:
-        known = _checks.concrete(y)
+        known = checks.concrete(y)
         if classes is None:
             if known is None:
-                raise _checks.bad(
+                raise checks.bad(
                     "classes", "None, of labels that are traced", "how many classes there are"
                 )
             classes = int(known.max()) + 1
@@ -68,10 +68,10 @@ class AbstractProbe(eqx.Module):
         readout = self.solve(x, y, classes)
         if throw:
             for status in (Status.infeasible, Status.failed):
-                bad = _checks.concrete(readout.status == status)
+                bad = checks.concrete(readout.status == status)
                 if bad is not None and bad.any():
                     which = f"{type(self).__name__}, fit {int(np.argmax(bad)) + 1} of {bad.size}"
-                    raise _checks.bad(
+                    raise checks.bad(
                         "representations",
                         f"{which}: {Status[status]}",
                         "a fit that ends well, or throw=False",
@@ -80,40 +80,40 @@ class AbstractProbe(eqx.Module):
 
 
 def _data(representations: Any, labels: Any, ndim: int) -> tuple[Array, Array]:
-    x = _checks.floating("representations", representations)
+    x = checks.floating("representations", representations)
     shape = ("(n, r)", "(B, n, r)")[ndim - 2]
     if x.ndim != ndim or 0 in x.shape:
-        raise _checks.bad(
+        raise checks.bad(
             "representations", f"shape {x.shape}", f"an array {shape} of at least one of each"
         )
-    _checks.require("representations", x, np.isfinite, "finite numbers")
-    y = _checks.array(labels)
+    checks.require("representations", x, np.isfinite, "finite numbers")
+    y = checks.array(labels)
     if y.shape != x.shape[:-1] or not jnp.issubdtype(y.dtype, jnp.integer):
-        raise _checks.bad(
+        raise checks.bad(
             "labels", f"shape {y.shape}, dtype {y.dtype}", f"whole numbers of shape {x.shape[:-1]}"
         )
-    _checks.require("labels", y, lambda v: v >= 0, "whole numbers from 0")
+    checks.require("labels", y, lambda v: v >= 0, "whole numbers from 0")
     return x, y
 
 
 def _complete(labels: np.ndarray, classes: int) -> None:
     if labels.shape[1] < classes:
-        raise _checks.bad(
+        raise checks.bad(
             "labels",
             f"{labels.shape[1]} samples",
             f"at least one sample of each of {classes} classes",
         )
     if labels.max() >= classes:
-        raise _checks.bad(
+        raise checks.bad(
             "labels", f"class {labels.max()}", f"below {classes}, the number of classes"
         )
     for row in labels:
         present = np.unique(row)
         if len(present) == 1:
-            raise _checks.bad("labels", f"only class {present[0]}", "at least two classes")
+            raise checks.bad("labels", f"only class {present[0]}", "at least two classes")
         if len(present) < classes:
             absent = next(k for k in range(classes) if k not in present)
-            raise _checks.bad(
+            raise checks.bad(
                 "labels",
                 f"no sample of class {absent}",
                 f"at least one of each of {classes} classes",

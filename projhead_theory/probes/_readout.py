@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 
 
 class Status(eqx.Enumeration):

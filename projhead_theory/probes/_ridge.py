@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._spectra import matmul
+from .._core.linalg import matmul
 from ._margin import one_positive
 from ._probe import AbstractProbe, signs
 from ._readout import Readout, Status

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import diagonal
+from .._core import checks
+from .._core.linalg import diagonal
 
 
 class AbstractAugmentation(eqx.Module):
@@ -63,7 +63,7 @@ class _Elementwise(AbstractAugmentation):
     def check(self, dim):
         for name, value in self._parameters().items():
             if value.shape not in ((), (dim,)):
-                raise _checks.bad(
+                raise checks.bad(
                     name, f"{value.size} numbers", f"one number, or {dim}: one a feature"
                 )
 
@@ -91,7 +91,7 @@ class AdditiveNoise(_Elementwise):
     scale: Array
 
     def __init__(self, scale: Any):
-        self.scale = _checks.nonnegative("scale", scale)
+        self.scale = checks.nonnegative("scale", scale)
 
     def __call__(self, key, x):
         return x + self.scale.astype(x.dtype) * jax.random.normal(key, x.shape, x.dtype)
@@ -123,7 +123,7 @@ class SignFlip(_Elementwise):
     probability: Array
 
     def __init__(self, probability: Any):
-        self.probability = _checks.probability("probability", probability)
+        self.probability = checks.probability("probability", probability)
 
     def __call__(self, key, x):
         return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), -x, x)
@@ -154,7 +154,7 @@ class Mask(_Elementwise):
     probability: Array
 
     def __init__(self, probability: Any):
-        self.probability = _checks.probability("probability", probability)
+        self.probability = checks.probability("probability", probability)
 
     def __call__(self, key, x):
         return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), jnp.zeros_like(x), x)
@@ -177,9 +177,9 @@ class Rescale(_Elementwise):
     high: Array
 
     def __init__(self, low: Any, high: Any):
-        self.low, self.high = _checks.floating("low", low), _checks.floating("high", high)
-        _checks.require("low", self.low, np.isfinite, "finite numbers")
-        _checks.require(
+        self.low, self.high = checks.floating("low", low), checks.floating("high", high)
+        checks.require("low", self.low, np.isfinite, "finite numbers")
+        checks.require(
             "high", self.high - self.low, lambda v: v >= 0, "finite numbers, none below low"
         )
 
@@ -217,7 +217,7 @@ class Compose(AbstractAugmentation):
     def __init__(self, *parts: AbstractAugmentation):
         for part in parts:
             if not isinstance(part, AbstractAugmentation):
-                raise _checks.bad(
+                raise checks.bad(
                     "Compose", type(part).__name__, "augmentations (wrap a function in Custom)"
                 )
         self.parts = parts
@@ -261,14 +261,14 @@ class Custom(AbstractAugmentation):
 
     def __init__(self, function: Callable[[PRNGKeyArray, Array], Array]):
         if not callable(function):
-            raise _checks.bad("function", type(function).__name__, "a function of (key, x)")
+            raise checks.bad("function", type(function).__name__, "a function of (key, x)")
         self.function = function
 
     def __call__(self, key, x):
         return jax.vmap(self.function)(jax.random.split(key, x.shape[0]), x)
 
     def push(self, cross, second):
-        raise _checks.bad(
+        raise checks.bad(
             "augmentation", "Custom", "one with exact moments; estimate them with moments(key=...)"
         )
 
@@ -279,7 +279,7 @@ class Custom(AbstractAugmentation):
     def check(self, dim):
         view = eqx.filter_eval_shape(self.function, jax.random.key(0), jnp.zeros(dim))
         if getattr(view, "shape", None) != (dim,):
-            raise _checks.bad(
+            raise checks.bad(
                 "function",
                 f"a view of shape {getattr(view, 'shape', None)}",
                 f"a view of shape ({dim},)",

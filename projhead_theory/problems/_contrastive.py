@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..moments import Moments
 from ._augmentations import AbstractAugmentation, Compose
 from ._features import Features
@@ -72,7 +72,7 @@ class ContrastiveProblem(eqx.Module):
 
     def sample_pairs(self, key: PRNGKeyArray, n: int) -> Views:
         """Draw `n` independent positive pairs on the device."""
-        n = _checks.count("n", n, 2)
+        n = checks.count("n", n, 2)
         draw, *view_keys = jax.random.split(key, 3)
         u = self.features.sample(draw, n)
 
@@ -101,12 +101,12 @@ class ContrastiveProblem(eqx.Module):
                 cross, second = (matmul(matmul(q, m), q.T) for m in (cross, second))
             return Moments(*self.ambient.push(cross, second))
         if key is None:
-            raise _checks.bad(
+            raise checks.bad(
                 "key",
                 "None",
                 "a PRNG key: a Custom augmentation has no exact moments, they are estimated",
             )
-        samples = _checks.count("samples", samples, 2)
+        samples = checks.count("samples", samples, 2)
         chunk = min(samples, 2**15)
         # Whole chunks are drawn, so that drawing compiles once; surplus pairs are cut off.
         draws = (

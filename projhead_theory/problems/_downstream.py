@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul, symmetric
+from .._core import checks
+from .._core.linalg import matmul, symmetric
 from ._features import Features
 from ._labelled import Labelled
 
@@ -34,13 +34,13 @@ class Downstream(eqx.Module):
     target: Float[Array, " d"]
 
     def __init__(self, second: Any, target: Any):
-        second, target = _checks.floating("second", second), _checks.floating("target", target)
+        second, target = checks.floating("second", second), checks.floating("target", target)
         if second.ndim != 2 or second.shape[0] != second.shape[1] or second.shape[0] == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "second", f"shape {second.shape}", "a square matrix (d, d) with d >= 1"
             )
         if target.shape != second.shape[:1]:
-            raise _checks.bad(
+            raise checks.bad(
                 "target",
                 f"shape {target.shape}",
                 f"({second.shape[0]},), one number an input coordinate",
@@ -60,31 +60,31 @@ class Downstream(eqx.Module):
 
         - `basis`: $U$, `(d, d)`.
         """
-        u = _checks.floating("basis", basis)
+        u = checks.floating("basis", basis)
         if u.shape != self.second.shape:
-            raise _checks.bad("basis", f"shape {u.shape}", f"{self.second.shape}")
+            raise checks.bad("basis", f"shape {u.shape}", f"{self.second.shape}")
         return Downstream(
             matmul(matmul(u.T, self.second), u), matmul(u.T, self.target[:, None])[:, 0]
         )
 
 
 def _validate(second: Array, target: Array) -> None:
-    s, beta = _checks.concrete(second), _checks.concrete(target)
+    s, beta = checks.concrete(second), checks.concrete(target)
     if s is None or beta is None:
         return
     for name, x in (("second", s), ("target", beta)):
         if not np.isfinite(x).all():
-            raise _checks.bad(name, "an entry that is not finite", "finite numbers")
+            raise checks.bad(name, "an entry that is not finite", "finite numbers")
     slack = 16 * len(s) * np.finfo(s.dtype).eps * np.abs(s).max()
     if np.abs(s - s.T).max() > slack:
-        raise _checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
+        raise checks.bad("second", f"asymmetry {np.abs(s - s.T).max():.2g}", "a symmetric matrix")
     least = float(np.linalg.eigvalsh((s + s.T) / 2)[0])
     if least < -slack * len(s) ** 0.5:
-        raise _checks.bad(
+        raise checks.bad(
             "second", f"least eigenvalue {least:.3g}", "a positive semi-definite matrix"
         )
     if beta @ s @ beta <= slack * (beta @ beta):
-        raise _checks.bad(
+        raise checks.bad(
             "target",
             "one without variance under second: every label is the same",
             "a target that varies",
@@ -144,19 +144,19 @@ class LinearLabel(AbstractLabel):
     coefficients: Float[Array, " d"]
 
     def __init__(self, coefficients: Any):
-        self.coefficients = _checks.floating("coefficients", coefficients)
+        self.coefficients = checks.floating("coefficients", coefficients)
         if self.coefficients.ndim != 1:
-            raise _checks.bad(
+            raise checks.bad(
                 "coefficients", f"shape {self.coefficients.shape}", "a vector, one number a feature"
             )
-        _checks.require("coefficients", self.coefficients, np.isfinite, "finite numbers")
-        value = _checks.concrete(self.coefficients)
+        checks.require("coefficients", self.coefficients, np.isfinite, "finite numbers")
+        value = checks.concrete(self.coefficients)
         if value is not None and not value.any():
-            raise _checks.bad("coefficients", "only zeros", "a linear function that varies")
+            raise checks.bad("coefficients", "only zeros", "a linear function that varies")
 
     def check(self, dim):
         if self.coefficients.shape != (dim,):
-            raise _checks.bad(
+            raise checks.bad(
                 "coefficients", f"{self.coefficients.shape[0]} numbers", f"{dim}, one a feature"
             )
 
@@ -185,12 +185,12 @@ class MajorityLabel(AbstractLabel):
     def __init__(self, indices: Any):
         self.indices = _indices("indices", indices, 1)
         if self.indices.size % 2 == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "indices", f"{self.indices.size} features", "an odd number of features: no ties"
             )
-        value = _checks.concrete(self.indices)
+        value = checks.concrete(self.indices)
         if value is not None and len(np.unique(value)) < value.size:
-            raise _checks.bad("indices", f"{value.tolist()}", "different features")
+            raise checks.bad("indices", f"{value.tolist()}", "different features")
 
     def check(self, dim):
         _in_range("indices", self.indices, dim)
@@ -233,10 +233,10 @@ class DownstreamProblem(eqx.Module):
     def __init__(self, features: Features, label: AbstractLabel, label_noise: Any = 0.0):
         self.features, self.label = features, label
         label.check(features.dim)
-        self.label_noise = _checks.floating("label_noise", label_noise)
+        self.label_noise = checks.floating("label_noise", label_noise)
         if self.label_noise.ndim:
-            raise _checks.bad("label_noise", f"shape {self.label_noise.shape}", "one number")
-        _checks.require(
+            raise checks.bad("label_noise", f"shape {self.label_noise.shape}", "one number")
+        checks.require(
             "label_noise",
             self.label_noise,
             lambda v: (v >= 0) & (v <= 0.5),
@@ -251,7 +251,7 @@ class DownstreamProblem(eqx.Module):
     def sample(self, key: PRNGKeyArray, n: int) -> Labelled:
         """Draw `n` independent inputs with classes 0 or 1; a score of exactly zero is class 0."""
         draw, flip = jax.random.split(key)
-        u = self.features.sample(draw, _checks.count("n", n, 2))
+        u = self.features.sample(draw, checks.count("n", n, 2))
         flipped = jax.random.bernoulli(flip, self.label_noise, (n,))
         return Labelled(
             self.features.embed(u),
@@ -276,13 +276,13 @@ class DownstreamProblem(eqx.Module):
         target = self.label.separator(strength)
         if q is None:
             return Downstream(jnp.diag(strength**2), target)
-        mixing = _checks.concrete(q)
+        mixing = checks.concrete(q)
         if mixing is not None and np.linalg.matrix_rank(mixing) < self.features.dim:
             wanted = (
                 f"{self.features.dim} independent columns: "
                 "the label must be a function of the input"
             )
-            raise _checks.bad("mixing", f"rank {np.linalg.matrix_rank(mixing)}", wanted)
+            raise checks.bad("mixing", f"rank {np.linalg.matrix_rank(mixing)}", wanted)
         second = matmul(q * strength**2, q.T)
         return Downstream(second, matmul(jnp.linalg.pinv(q).T, target[:, None])[:, 0])
 
@@ -290,15 +290,15 @@ class DownstreamProblem(eqx.Module):
 def _indices(name: str, value: Any, ndim: int) -> Array:
     array = jnp.asarray(value)
     if array.ndim != ndim or not jnp.issubdtype(array.dtype, jnp.integer):
-        raise _checks.bad(
+        raise checks.bad(
             name, repr(value), ("a whole number", "a list of whole numbers")[ndim] + " from 0"
         )
-    _checks.require(name, array, lambda v: v >= 0, "whole numbers from 0")
+    checks.require(name, array, lambda v: v >= 0, "whole numbers from 0")
     return array
 
 
 def _in_range(name: str, indices: Array, dim: int) -> None:
-    _checks.require(name, indices, lambda v: v < dim, f"below {dim}, the number of features")
+    checks.require(name, indices, lambda v: v < dim, f"below {dim}, the number of features")
 
 
 @jax.jit

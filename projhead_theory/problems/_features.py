@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ._laws import AbstractLaw, as_law
 
 
@@ -47,29 +47,29 @@ class Features(eqx.Module):
     mixing: Float[Array, "D d"] | None
 
     def __init__(self, strength: Any, law: str | AbstractLaw = "rademacher", mixing: Any = None):
-        self.strength = _checks.positive("strength", strength)
+        self.strength = checks.positive("strength", strength)
         if self.strength.ndim != 1 or self.strength.size == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "strength",
                 f"shape {self.strength.shape}",
                 "a non-empty vector, one number a feature",
             )
         info = jnp.finfo(self.strength.dtype)
         low, high = float(info.tiny) ** 0.5, float(info.max) ** 0.5
-        _checks.require(
+        checks.require(
             "strength",
             self.strength,
             lambda v: (v >= low) & (v <= high),
             f"numbers between {low:.1g} and {high:.1g}, so that {info.dtype} has their squares",
         )
         self.law = as_law(law)
-        self.mixing = None if mixing is None else _checks.floating("mixing", mixing)
+        self.mixing = None if mixing is None else checks.floating("mixing", mixing)
         if self.mixing is not None:
             if self.mixing.ndim != 2 or self.mixing.shape[1] != self.dim:
-                raise _checks.bad(
+                raise checks.bad(
                     "mixing", f"shape {self.mixing.shape}", f"(D, {self.dim}): one column a feature"
                 )
-            _checks.require("mixing", self.mixing, np.isfinite, "finite numbers")
+            checks.require("mixing", self.mixing, np.isfinite, "finite numbers")
 
     @property
     def dim(self) -> int:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 
 
 class Groups(eqx.Module):
@@ -50,17 +50,17 @@ class Groups(eqx.Module):
     def __init__(
         self, probability: Any, means: Any, noise: Any, labels: Any, classes: int | None = None
     ):
-        p, means = _checks.probability("probability", probability), _checks.floating("means", means)
+        p, means = checks.probability("probability", probability), checks.floating("means", means)
         if p.ndim != 1 or p.size == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "probability", f"shape {p.shape}", "a non-empty vector, one number a group"
             )
         if means.ndim != 2 or means.shape[0] != p.size or means.shape[1] == 0:
-            raise _checks.bad("means", f"shape {means.shape}", f"({p.size}, d): one row a group")
-        _checks.require("means", means, np.isfinite, "finite numbers")
-        sigma = _checks.nonnegative("noise", noise)
+            raise checks.bad("means", f"shape {means.shape}", f"({p.size}, d): one row a group")
+        checks.require("means", means, np.isfinite, "finite numbers")
+        sigma = checks.nonnegative("noise", noise)
         if sigma.shape not in ((), means.shape[1:]):
-            raise _checks.bad(
+            raise checks.bad(
                 "noise",
                 f"shape {sigma.shape}",
                 f"one number, or {means.shape[1]}: one a coordinate",
@@ -91,19 +91,19 @@ class Groups(eqx.Module):
 
         **Raises:** `ValueError` for arguments out of range.
         """
-        phi, r = _checks.positive("strength", strength), correlations(correlation)
+        phi, r = checks.positive("strength", strength), correlations(correlation)
         if phi.ndim != 1 or phi.size == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "strength", f"shape {phi.shape}", "a non-empty vector, one number a feature"
             )
         if r.size != phi.size - 1:
-            raise _checks.bad(
+            raise checks.bad(
                 "correlation",
                 f"{r.size} numbers",
                 f"{phi.size - 1}: one for each feature but the first, which is the class",
             )
-        share = _checks.probability("balance", balance)
-        _checks.require(
+        share = checks.probability("balance", balance)
+        checks.require(
             "balance",
             share,
             lambda v: (v > 0) & (v < 1),
@@ -161,16 +161,16 @@ class Groups(eqx.Module):
         **Raises:** `ValueError` for a feature that does not exist, or whose mean has one sign in
         all groups.
         """
-        index = _checks.count("feature", feature, 0)
+        index = checks.count("feature", feature, 0)
         if index >= self.dim:
-            raise _checks.bad("feature", feature, f"below {self.dim}, the dimension")
+            raise checks.bad("feature", feature, f"below {self.dim}, the dimension")
         return self.relabel((self.means[:, index] > 0).astype(self.labels.dtype), 2)
 
     def sample(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "n d"], Integer[Array, " n"]]:
         """Draw `n` independent inputs, and the group of each."""
         draw, jitter = jax.random.split(key)
         group = jax.random.choice(
-            draw, self.probability.size, (_checks.count("n", n, 2),), p=self.probability
+            draw, self.probability.size, (checks.count("n", n, 2),), p=self.probability
         )
         return self.draw(jitter, group), group
 
@@ -182,10 +182,10 @@ class Groups(eqx.Module):
 
 
 def correlations(value: Any) -> Array:
-    r = _checks.floating("correlation", np.zeros(0) if np.shape(value) == (0,) else value)
+    r = checks.floating("correlation", np.zeros(0) if np.shape(value) == (0,) else value)
     if r.ndim != 1:
-        raise _checks.bad("correlation", f"shape {r.shape}", "a vector, one number a feature")
-    _checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
+        raise checks.bad("correlation", f"shape {r.shape}", "a vector, one number a feature")
+    checks.require("correlation", r, lambda v: np.abs(v) <= 1, "correlations in [-1, 1]")
     return r
 
 
@@ -197,20 +197,18 @@ def sign_patterns(d: int) -> np.ndarray:
 def _labels(value: Any, groups: int, classes: int | None) -> tuple[Array, int]:
     labels = jnp.asarray(value)
     if labels.shape != (groups,) or not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise _checks.bad(
+        raise checks.bad(
             "labels",
             f"shape {labels.shape}, dtype {labels.dtype}",
             f"({groups},) whole numbers from 0, one a group",
         )
     if classes is None:
-        known = _checks.concrete(labels)
+        known = checks.concrete(labels)
         if known is None:
-            raise _checks.bad(
-                "classes", "None", "their number, while JAX is tracing: it is a shape"
-            )
+            raise checks.bad("classes", "None", "their number, while JAX is tracing: it is a shape")
         classes = int(known.max()) + 1
-    count = _checks.count("classes", classes)
-    _checks.require(
+    count = checks.count("classes", classes)
+    checks.require(
         "labels",
         labels,
         lambda v: (v >= 0) & (v < count),
@@ -220,16 +218,16 @@ def _labels(value: Any, groups: int, classes: int | None) -> tuple[Array, int]:
 
 
 def _validate(probability: Array, labels: Array, classes: int) -> None:
-    p, k = _checks.concrete(probability), _checks.concrete(labels)
+    p, k = checks.concrete(probability), checks.concrete(labels)
     if p is None or k is None:
         return
     if abs(float(p.sum()) - 1) > 16 * p.size * np.finfo(p.dtype).eps:
-        raise _checks.bad(
+        raise checks.bad(
             "probability", f"a sum of {float(p.sum()):.6g}", "probabilities that sum to one"
         )
     shares = np.bincount(k, weights=p, minlength=classes)
     if not (shares > 0).all():
-        raise _checks.bad(
+        raise checks.bad(
             "labels",
             f"class {int(np.argmin(shares > 0))} without any probability",
             "classes none of which is empty",

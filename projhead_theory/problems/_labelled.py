@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..moments import Moments
 
 # Class labels, or regression targets, or class probabilities.
@@ -37,18 +37,18 @@ class Labelled(eqx.Module):
     targets: Targets
 
     def __init__(self, inputs: Any, targets: Any):
-        self.inputs, self.targets = _checks.floating("inputs", inputs), _targets(targets)
+        self.inputs, self.targets = checks.floating("inputs", inputs), _targets(targets)
         if self.inputs.ndim != 2:
-            raise _checks.bad("inputs", f"shape {self.inputs.shape}", "an array (n, d)")
+            raise checks.bad("inputs", f"shape {self.inputs.shape}", "an array (n, d)")
         if self.targets.shape[0] != self.inputs.shape[0]:
-            raise _checks.bad(
+            raise checks.bad(
                 "targets",
                 f"{self.targets.shape[0]} rows beside {self.inputs.shape[0]} inputs",
                 "as many as inputs",
             )
         if self.inputs.shape[0] < 2:
-            raise _checks.bad("inputs", f"{self.inputs.shape[0]} rows", "at least two rows")
-        _checks.require("inputs", self.inputs, np.isfinite, "finite numbers")
+            raise checks.bad("inputs", f"{self.inputs.shape[0]} rows", "at least two rows")
+        checks.require("inputs", self.inputs, np.isfinite, "finite numbers")
 
     @property
     def dim(self) -> int:
@@ -56,7 +56,7 @@ class Labelled(eqx.Module):
 
     def sample(self, key: PRNGKeyArray, n: int) -> "Labelled":
         """Draw `n` of the rows with replacement."""
-        rows = jax.random.randint(key, (_checks.count("n", n, 2),), 0, self.inputs.shape[0])
+        rows = jax.random.randint(key, (checks.count("n", n, 2),), 0, self.inputs.shape[0])
         return Labelled(self.inputs[rows], self.targets[rows])
 
     def moments(self) -> Moments:
@@ -70,7 +70,7 @@ class Labelled(eqx.Module):
         **Raises:** `ValueError` if the targets are not class labels.
         """
         if self.targets.ndim != 1:
-            raise _checks.bad("targets", f"shape {self.targets.shape}", "class labels (n,)")
+            raise checks.bad("targets", f"shape {self.targets.shape}", "class labels (n,)")
         classes, members, sizes = np.unique(
             np.asarray(self.targets), return_inverse=True, return_counts=True
         )
@@ -83,17 +83,17 @@ def _targets(value: Any) -> Array:
     try:
         array = value if isinstance(value, jax.Array) else np.asarray(value)
     except ValueError as error:  # rows of unequal length
-        raise _checks.bad("targets", repr(value), "class labels (n,), or numbers (n, k)") from error
+        raise checks.bad("targets", repr(value), "class labels (n,), or numbers (n, k)") from error
     if array.ndim == 1 and jnp.issubdtype(array.dtype, jnp.integer):
         labels = jnp.asarray(array)
-        _checks.require("targets", labels, lambda v: v >= 0, "class labels from 0")
+        checks.require("targets", labels, lambda v: v >= 0, "class labels from 0")
         return labels
     if array.ndim != 2:
-        raise _checks.bad(
+        raise checks.bad(
             "targets",
             f"shape {array.shape}, dtype {array.dtype}",
             "whole-number class labels (n,), or numbers (n, k)",
         )
-    array = _checks.floating("targets", array)
-    _checks.require("targets", array, np.isfinite, "finite numbers")
+    array = checks.floating("targets", array)
+    checks.require("targets", array, np.isfinite, "finite numbers")
     return array

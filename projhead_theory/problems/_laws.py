@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from .. import _checks
+from .._core import checks
 
 
 class AbstractLaw(eqx.Module):
@@ -56,8 +56,8 @@ class SpikeAndSlab(AbstractLaw):
     density: Array
 
     def __init__(self, density: Any = 0.1):
-        self.density = _checks.probability("density", density)
-        _checks.require("density", self.density, lambda v: v > 0, "a probability in (0, 1]")
+        self.density = checks.probability("density", density)
+        checks.require("density", self.density, lambda v: v > 0, "a probability in (0, 1]")
 
     def sample(self, key, shape, dtype):
         spike, slab = jax.random.split(key)
@@ -82,4 +82,4 @@ def as_law(value: "str | AbstractLaw") -> AbstractLaw:
         return value
     if isinstance(value, str) and value in LAWS:
         return LAWS[value]()
-    raise _checks.bad("law", repr(value), f"one of {', '.join(LAWS)}, or a law")
+    raise checks.bad("law", repr(value), f"one of {', '.join(LAWS)}, or a law")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _checks
+from .._core import checks
 from ..moments import Moments
 
 _WANTED = "an npz file holding x1 and x2, real arrays (n, d) of paired views"
@@ -28,7 +28,7 @@ def read_moments(path: str | Path, dtype: Any = None, chunk: int = 65_536) -> Mo
     **Raises:** `ValueError` for a missing or corrupt file, arrays that are absent, pickled, not
     real, of unequal shape, empty, not finite, or with fewer than two rows.
     """
-    return Moments.from_chunks(_chunks(Path(path), dtype, _checks.count("chunk", chunk)))
+    return Moments.from_chunks(_chunks(Path(path), dtype, checks.count("chunk", chunk)))
 
 
 def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -37,18 +37,18 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
             names = archive.namelist()
             for name in ("x1", "x2"):
                 if f"{name}.npy" not in names:
-                    raise _checks.bad("views", f"{path} without an array {name}", _WANTED)
+                    raise checks.bad("views", f"{path} without an array {name}", _WANTED)
             with archive.open("x1.npy") as first, archive.open("x2.npy") as second:
                 arrays = [_header(f, name, path) for name, f in (("x1", first), ("x2", second))]
                 if arrays[0][0] != arrays[1][0]:
-                    raise _checks.bad(
+                    raise checks.bad(
                         "views",
                         f"x1 of shape {arrays[0][0]} and x2 of shape {arrays[1][0]}",
                         "equal shapes (n, d)",
                     )
                 rows = arrays[0][0][0]
                 if rows < 2:
-                    raise _checks.bad("views", f"{rows} rows", "at least two rows")
+                    raise checks.bad("views", f"{rows} rows", "at least two rows")
                 # Column-major arrays do not come in rows, so they are read whole.
                 size = rows if any(fortran for _, fortran, _ in arrays) else chunk
                 for begin in range(0, rows, size):
@@ -58,9 +58,9 @@ def _chunks(path: Path, dtype: Any, chunk: int) -> Iterator[tuple[np.ndarray, np
                     )
                     yield (x1, x2) if dtype is None else (x1.astype(dtype), x2.astype(dtype))
     except FileNotFoundError as error:
-        raise _checks.bad("views", f"{path}, which does not exist", _WANTED) from error
+        raise checks.bad("views", f"{path}, which does not exist", _WANTED) from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise _checks.bad("views", f"{path}, which cannot be read ({error})", _WANTED) from error
+        raise checks.bad("views", f"{path}, which cannot be read ({error})", _WANTED) from error
 
 
 def _header(file: Any, name: str, path: Path) -> tuple[tuple[int, int], bool, np.dtype]:
@@ -73,13 +73,13 @@ def _header(file: Any, name: str, path: Path) -> tuple[tuple[int, int], bool, np
         )
         shape, fortran, dtype = read(file)
     except ValueError as error:
-        raise _checks.bad("views", f"{path}, whose {name} is corrupt", _WANTED) from error
+        raise checks.bad("views", f"{path}, whose {name} is corrupt", _WANTED) from error
     if dtype.hasobject:
-        raise _checks.bad("views", f"{name} with pickled objects, which are never loaded", _WANTED)
+        raise checks.bad("views", f"{name} with pickled objects, which are never loaded", _WANTED)
     if dtype.kind not in "fiu":
-        raise _checks.bad("views", f"{name} of dtype {dtype}", "real numbers")
+        raise checks.bad("views", f"{name} of dtype {dtype}", "real numbers")
     if len(shape) != 2 or shape[1] == 0:
-        raise _checks.bad("views", f"{name} of shape {shape}", "an array (n, d) with d >= 1")
+        raise checks.bad("views", f"{name} of shape {shape}", "an array (n, d) with d >= 1")
     return shape, fortran, dtype
 
 
@@ -89,7 +89,7 @@ def _rows(
     count = n * shape[1] * dtype.itemsize
     data = file.read(count)
     if len(data) < count:
-        raise _checks.bad("views", f"{path}, which ends early", _WANTED)
+        raise checks.bad("views", f"{path}, which ends early", _WANTED)
     values = np.frombuffer(data, dtype).reshape((n, shape[1]), order="F" if fortran else "C")
     return (
         values.astype(dtype.newbyteorder("=")) if values.dtype.kind == "f" else values.astype(float)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul, symmetric
+from .._core import checks
+from .._core.linalg import matmul, symmetric
 from ..moments import Moments
 
 
@@ -26,11 +26,11 @@ def random_moments(key: PRNGKeyArray, signal_fraction: Any, condition: float = 1
 
     **Raises:** `ValueError` for values out of range.
     """
-    fractions = _checks.probability("signal_fraction", signal_fraction)
+    fractions = checks.probability("signal_fraction", signal_fraction)
     if fractions.ndim != 1 or fractions.size == 0:
-        raise _checks.bad("signal_fraction", f"shape {fractions.shape}", "a non-empty vector")
-    ratio = _checks.floating("condition", condition)
-    _checks.require("condition", ratio, lambda v: v >= 1, "a number >= 1")
+        raise checks.bad("signal_fraction", f"shape {fractions.shape}", "a non-empty vector")
+    ratio = checks.floating("condition", condition)
+    checks.require("condition", ratio, lambda v: v >= 1, "a number >= 1")
     d, dtype = fractions.size, fractions.dtype
     u, v = (jnp.linalg.qr(jax.random.normal(k, (d, d), dtype))[0] for k in jax.random.split(key))
     spectrum = jnp.geomspace(1, 1 / ratio, d, dtype=dtype) if d > 1 else jnp.ones(1, dtype)

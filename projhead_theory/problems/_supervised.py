@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..moments import Moments, TargetMoments
 from ._groups import Groups
 from ._labelled import Labelled
@@ -29,9 +29,9 @@ class MixedPositives(eqx.Module):
     share: Float[Array, ""]
 
     def __init__(self, share: Any = 1.0):
-        self.share = _checks.probability("share", share)
+        self.share = checks.probability("share", share)
         if self.share.ndim:
-            raise _checks.bad("share", f"shape {self.share.shape}", "one number")
+            raise checks.bad("share", f"shape {self.share.shape}", "one number")
 
 
 class SupervisedContrastiveProblem(eqx.Module):
@@ -125,13 +125,13 @@ class SupervisedProblem(eqx.Module):
         values = (
             jnp.eye(groups.classes, dtype=groups.means.dtype)
             if targets is None
-            else _checks.floating("targets", targets)
+            else checks.floating("targets", targets)
         )
         if values.ndim != 2 or values.shape[0] != groups.classes or values.shape[1] == 0:
-            raise _checks.bad(
+            raise checks.bad(
                 "targets", f"shape {values.shape}", f"({groups.classes}, k): one row a class"
             )
-        _checks.require("targets", values, np.isfinite, "finite numbers")
+        checks.require("targets", values, np.isfinite, "finite numbers")
         self.targets = values.astype(groups.means.dtype)
 
     @property

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .. import _checks
+from .._core import checks
 from ..moments import Moments
 
 
@@ -25,15 +25,15 @@ class Views(eqx.Module):
     second: Float[Array, "n d"]
 
     def __init__(self, first: Any, second: Any):
-        self.first, self.second = _checks.floating("x1", first), _checks.floating("x2", second)
+        self.first, self.second = checks.floating("x1", first), checks.floating("x2", second)
         if self.first.ndim != 2 or self.first.shape != self.second.shape:
-            raise _checks.bad(
+            raise checks.bad(
                 "x2",
                 f"shape {self.second.shape} beside x1 {self.first.shape}",
                 "two arrays of equal shape (n, d)",
             )
         if self.first.shape[0] < 2:
-            raise _checks.bad("views", f"{self.first.shape[0]} rows", "at least two rows")
+            raise checks.bad("views", f"{self.first.shape[0]} rows", "at least two rows")
 
     def __iter__(self) -> Iterator[Array]:
         return iter((self.first, self.second))
@@ -48,5 +48,5 @@ class Views(eqx.Module):
 
     def sample_pairs(self, key: PRNGKeyArray, n: int) -> "Views":
         """Draw `n` of the pairs with replacement."""
-        rows = jax.random.randint(key, (_checks.count("n", n, 2),), 0, self.first.shape[0])
+        rows = jax.random.randint(key, (checks.count("n", n, 2),), 0, self.first.shape[0])
         return Views(self.first[rows], self.second[rows])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from .._plain import plain
+from .._core.plain import plain
 from ..theorems import PhaseCheck
 from ..theory import ComplexityCurve, PhaseDiagram
 from ._cell import cell

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .._files import write_atomically
+from .._core.files import write_atomically
 from ..claims import ClaimResult, Verdict
 from ._claims import claims_report, short
 from ._markdown import budget, summary

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .._files import write_atomically
+from .._core.files import write_atomically
 
 
 def environment() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .._files import write_atomically
+from .._core.files import write_atomically
 from ..claims import ClaimResult
 from ._claims import claims_report, short
 

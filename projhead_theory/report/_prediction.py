@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from .. import _checks
-from .._plain import plain
+from .._core import checks
+from .._core.plain import plain
 from ..theory import LayerPrediction
 from ._cell import cell
 
@@ -31,7 +31,7 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
         np.abs(second - np.diag(np.diag(second))).max() > 0
         or np.abs(cross - np.diag(np.diag(cross))).max() > 0
     ):
-        raise _checks.bad(
+        raise checks.bad(
             "prediction", "moments that are not diagonal", "the moments of an unmixed feature model"
         )
     variance = np.diag(second)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from .._plain import plain
+from .._core.plain import plain
 from ..claims import Verdict
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction

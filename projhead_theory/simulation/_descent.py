@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from .. import _checks
+from .._core import checks
 from ..losses import AbstractLoss, spectral
 from ..networks import Network
 from ..problems import Data
@@ -28,12 +28,12 @@ def gradient_descent(
     data: Data,
     *,
     loss: AbstractLoss = spectral,
-    step: _checks.Scalar = 1e-2,
+    step: checks.Scalar = 1e-2,
     steps: int = 10_000,
     optimiser: Optimiser = optax.sgd,
-    decay: _checks.Scalar = 0.0,
+    decay: checks.Scalar = 0.0,
     record: int | Any = 64,
-    stationarity: _checks.Scalar | None = None,
+    stationarity: checks.Scalar | None = None,
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
 
@@ -72,15 +72,15 @@ def gradient_descent(
         ```
     """
     dtype = network.layers[0].dtype
-    steps = _checks.count("steps", steps, 0)
+    steps = checks.count("steps", steps, 0)
     tolerance = (
         10 * jnp.finfo(dtype).eps ** (2 / 3)
         if stationarity is None
-        else _checks.nonnegative("stationarity", stationarity)
+        else checks.nonnegative("stationarity", stationarity)
     )
     rate, penalty = (
-        _checks.positive("step", step).astype(dtype),
-        _checks.nonnegative("decay", decay).astype(dtype),
+        checks.positive("step", step).astype(dtype),
+        checks.nonnegative("decay", decay).astype(dtype),
     )
     encoder, whole = absorb(network, loss)
     tolerance = jnp.asarray(tolerance, dtype)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PyTree
 
-from .. import _checks
+from .._core import checks
 from ._absorb import Trained
 
 # (network, optimiser state, step number) -> (update of the network, new optimiser state)
@@ -21,27 +21,27 @@ def marks(record: Any, steps: int) -> Int[Array, " T"]:
     The last step is always among them.
     """
     if isinstance(record, (int, np.integer)):
-        n = _checks.count("record", record, 2)
+        n = checks.count("record", record, 2)
         chosen = (
             np.unique(np.round(np.linspace(0, steps, n)).astype(np.int64))
             if steps
             else np.zeros(1, np.int64)
         )
         if len(chosen) < n:
-            raise _checks.bad("record", n, f"at most {steps + 1} moments in {steps} steps")
-        return _checks.array(chosen)
+            raise checks.bad("record", n, f"at most {steps + 1} moments in {steps} steps")
+        return checks.array(chosen)
     value = np.asarray(record)
     if value.ndim != 1 or value.size == 0 or not np.issubdtype(value.dtype, np.integer):
-        raise _checks.bad(
+        raise checks.bad(
             "record",
             f"shape {value.shape}, dtype {value.dtype}",
             "a number of moments, or a vector of step numbers",
         )
     if value[0] < 0 or value[-1] > steps or (np.diff(value) <= 0).any():
-        raise _checks.bad(
+        raise checks.bad(
             "record", f"steps {value.tolist()[:8]}", f"increasing step numbers from 0 to {steps}"
         )
-    return _checks.array(value if value[-1] == steps else np.append(value, steps))
+    return checks.array(value if value[-1] == steps else np.append(value, steps))
 
 
 def drive(

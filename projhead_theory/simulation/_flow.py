@@ -11,8 +11,8 @@ import numpy as np
 import optimistix
 from jaxtyping import Array
 
-from .. import _checks
-from .._spectra import frobenius
+from .._core import checks
+from .._core.linalg import frobenius
 from ..losses import AbstractLoss, spectral
 from ..networks import Network
 from ..problems import Data
@@ -41,13 +41,13 @@ def gradient_flow(
     data: Data,
     *,
     loss: AbstractLoss = spectral,
-    until: _checks.Scalar = 1e8,
-    decay: _checks.Scalar = 0.0,
+    until: checks.Scalar = 1e8,
+    decay: checks.Scalar = 0.0,
     record: int | Any = 64,
     solver: diffrax.AbstractSolver | None = None,
-    rtol: _checks.Scalar | None = None,
-    atol: _checks.Scalar | None = None,
-    stationarity: _checks.Scalar | None = None,
+    rtol: checks.Scalar | None = None,
+    atol: checks.Scalar | None = None,
+    stationarity: checks.Scalar | None = None,
     max_steps: int = 100_000,
 ) -> Trajectory:
     r"""Train by gradient flow until the gradient vanishes or the time `until` is reached.
@@ -95,23 +95,23 @@ def gradient_flow(
     default = float(jnp.finfo(dtype).eps) ** (
         1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4
     )
-    relative = _checks.positive("rtol", default if rtol is None else rtol)
-    absolute = relative * 1e-2 if atol is None else _checks.nonnegative("atol", atol)
+    relative = checks.positive("rtol", default if rtol is None else rtol)
+    absolute = relative * 1e-2 if atol is None else checks.nonnegative("atol", atol)
     settled = (
-        10 * relative if stationarity is None else _checks.nonnegative("stationarity", stationarity)
+        10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
-    end = _checks.positive("until", until)
+    end = checks.positive("until", until)
     numbers = _Numbers(
         *(
             x.astype(dtype)
-            for x in (end, _checks.nonnegative("decay", decay), relative, absolute, settled)
+            for x in (end, checks.nonnegative("decay", decay), relative, absolute, settled)
         )
     )
     times = _moments_of_time(record, end, dtype)
     encoder, whole = absorb(network, loss)
     return restore(
         network,
-        _flow(encoder, data, whole, numbers, times, solver, _checks.count("max_steps", max_steps)),
+        _flow(encoder, data, whole, numbers, times, solver, checks.count("max_steps", max_steps)),
     )
 
 
@@ -128,18 +128,18 @@ class _Numbers(NamedTuple):
 def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
     """Save times: the start and geometric times up to `until`, or the user's times."""
     if isinstance(record, (int, np.integer)):
-        n = _checks.count("record", record, 2)
+        n = checks.count("record", record, 2)
         return _geometric(until.astype(dtype), n)
-    times = _checks.nonnegative("record", record).astype(dtype)
-    value, end = _checks.concrete(times), _checks.concrete(until)
+    times = checks.nonnegative("record", record).astype(dtype)
+    value, end = checks.concrete(times), checks.concrete(until)
     if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
-        raise _checks.bad(
+        raise checks.bad(
             "record",
             f"shape {times.shape}" if times.ndim != 1 else "times out of order",
             "increasing times",
         )
     if value is not None and end is not None and value[-1] > end:
-        raise _checks.bad(
+        raise checks.bad(
             "record", f"a time {value[-1]} beyond the end", f"times up to until = {end}"
         )
     return times

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..losses import AbstractLoss, spectral
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear, Network
@@ -21,7 +21,7 @@ def objective(network: Trained, loss: AbstractLoss, data: Data, decay: Array) ->
 
     The gradient of the penalty is $\gamma W_l$.
     """
-    data = _checks.in_dtype(data, network.layers[0].dtype)
+    data = checks.in_dtype(data, network.layers[0].dtype)
     penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(network))
     return loss(network, data) + decay / 2 * penalty
 
@@ -35,7 +35,7 @@ def gradient(network: Trained, loss: AbstractLoss, data: Data, decay: Array) -> 
     networks is written out: automatic differentiation leaves products with a transposed left
     factor, which are several times slower in batches on a CPU.
     """
-    data = _checks.in_dtype(data, network.layers[0].dtype)
+    data = checks.in_dtype(data, network.layers[0].dtype)
     if not (isinstance(network, DeepLinear) and isinstance(data, Moments | TargetMoments)):
         return jax.grad(objective)(network, loss, data, decay)
     products, layers = network.products(), network.layers

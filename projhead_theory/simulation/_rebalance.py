@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from .. import _checks
-from .._spectra import matmul
+from .._core import checks
+from .._core.linalg import matmul
 from ..networks import DeepLinear
 
 
@@ -32,8 +32,8 @@ class Rebalanced(eqx.Module):
 def rebalance(
     network: DeepLinear,
     *,
-    rtol: _checks.Scalar | None = None,
-    until: _checks.Scalar = 1e6,
+    rtol: checks.Scalar | None = None,
+    until: checks.Scalar = 1e6,
     max_steps: int = 20_000,
 ) -> Rebalanced:
     r"""Descend $\sum_l \|W_l\|_F^2$ among all factorisations of the same product.
@@ -59,12 +59,12 @@ def rebalance(
     """
     dtype = network.layers[0].dtype
     rtol = float(jnp.finfo(dtype).eps) ** 0.75 if rtol is None else rtol
-    tolerance = _checks.positive("rtol", rtol).astype(dtype)
+    tolerance = checks.positive("rtol", rtol).astype(dtype)
     return _rebalance(
         network,
         tolerance,
-        _checks.positive("until", until).astype(dtype),
-        _checks.count("max_steps", max_steps),
+        checks.positive("until", until).astype(dtype),
+        checks.count("max_steps", max_steps),
     )
 
 

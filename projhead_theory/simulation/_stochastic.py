@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from .. import _checks
-from .._spectra import frobenius, matmul
+from .._core import checks
+from .._core.linalg import frobenius, matmul
 from ..losses import AbstractLoss, FixedPartLoss, spectral
 from ..networks import DeepLinear, Network
 from ..problems import (
@@ -60,11 +60,11 @@ def stochastic(
     *,
     key: PRNGKeyArray,
     loss: AbstractLoss = spectral,
-    step: _checks.Scalar = 1e-3,
+    step: checks.Scalar = 1e-3,
     steps: int = 10_000,
     batch: int = 256,
     optimiser: Optimiser = optax.sgd,
-    decay: _checks.Scalar = 0.0,
+    decay: checks.Scalar = 0.0,
     record: int | Any = 64,
 ) -> Trajectory:
     r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
@@ -99,11 +99,11 @@ def stochastic(
     """
     dtype = network.layers[0].dtype
     rate, penalty = (
-        _checks.positive("step", step).astype(dtype),
-        _checks.nonnegative("decay", decay).astype(dtype),
+        checks.positive("step", step).astype(dtype),
+        checks.nonnegative("decay", decay).astype(dtype),
     )
-    at = marks(record, _checks.count("steps", steps, 0))
-    batch = _checks.count("batch", batch, 2)
+    at = marks(record, checks.count("steps", steps, 0))
+    batch = checks.count("batch", batch, 2)
     encoder, whole = absorb(network, loss)
     return restore(
         network, _stochastic(encoder, problem, key, whole, rate, penalty, optimiser, at, batch)
@@ -120,7 +120,7 @@ def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
         )
 
     networks, energy, alive, last = drive(take, network, transformation.init(network), at)
-    held = _checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
+    held = checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
     values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
     trajectory = finish(
         at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step)

@@ -7,32 +7,32 @@ nothing here calls the library.
 from functools import cache
 
 from . import (
-    _balance,
-    _decay,
-    _downstream,
-    _flow,
-    _head,
-    _minimiser,
-    _moments,
-    _sample,
-    _supervised,
-    _thresholds,
+    balance,
+    decay,
+    downstream,
+    dynamics,
+    heads,
+    layers,
+    moments,
+    samples,
+    supervised,
+    thresholds,
 )
 from ._statement import Numeric, Proof, Statement, Step
 
 __all__ = ["Numeric", "Proof", "Statement", "Step", "statements"]
 
 FAMILIES = (
-    _moments,
-    _minimiser,
-    _balance,
-    _flow,
-    _decay,
-    _sample,
-    _downstream,
-    _head,
-    _thresholds,
-    _supervised,
+    moments,
+    layers,
+    balance,
+    dynamics,
+    decay,
+    samples,
+    downstream,
+    heads,
+    thresholds,
+    supervised,
 )
 
 

@@ -1,8 +1,14 @@
 """Closed forms, computed from the problem alone: no function here sees a trained network."""
 
-from . import dynamics, regression
-from ._balancedness import discrete_imbalance, imbalance_bound, unbalanced_grams
-from ._decay import (
+from . import dynamics
+from .balance import (
+    discrete_imbalance,
+    imbalance_bound,
+    least_norm,
+    least_norm_factors,
+    unbalanced_grams,
+)
+from .decay import (
     decay_limit,
     decay_minimiser,
     decayed_energy,
@@ -11,47 +17,53 @@ from ._decay import (
     extinction_decay,
     extinction_weight,
 )
-from ._downstream import (
+from .downstream import (
     ComplexityCurve,
+    FeaturePlane,
+    Knob,
+    PhaseDiagram,
     complexity_curve,
-    feature_complexity,
-    feature_weights,
-    sample_complexity,
-)
-from ._finite_sample import SamplingError, sampling_error
-from ._group_accuracy import GroupAccuracy, group_accuracy
-from ._heads import (
-    MatchedHead,
-    decayed_matching,
-    headed_minimiser,
-    matched_weights,
-    matching_limit,
-    sorted_matching,
-)
-from ._kappa import Emulation, best_kappa, emulating_head, head_complexity, kappa_emulation
-from ._layerwise import LayerPrediction, layerwise
-from ._margin import margin_error, margin_samples
-from ._norm import least_norm, least_norm_factors
-from ._phase import FeaturePlane, Knob, PhaseDiagram, phase_diagram
-from ._pre_or_post import (
     disruption_threshold,
     downstream_threshold,
     excess_threshold,
+    feature_complexity,
+    feature_weights,
+    margin_error,
+    margin_samples,
+    phase_diagram,
     pre_beats_post,
+    sample_complexity,
     threshold,
     threshold_weight,
     weakness_threshold,
 )
-from ._spectral import NonUniqueMinimiserError, SpectralMinimiser, spectral
-from ._supervised import RegressionMinimiser, regression_minimiser
-from ._supervised_contrastive import (
+from .heads import (
+    Emulation,
+    MatchedHead,
+    best_kappa,
+    decayed_matching,
+    emulating_head,
+    head_complexity,
+    headed_minimiser,
+    kappa_emulation,
+    matched_weights,
+    matching_limit,
+    sorted_matching,
+)
+from .layers import LayerPrediction, NonUniqueMinimiserError, SpectralMinimiser, layerwise, spectral
+from .samples import SamplingError, sampling_error
+from .supervised import (
+    GroupAccuracy,
+    RegressionMinimiser,
     class_minimiser,
     collapses,
     collapsing_weight,
+    group_accuracy,
     mixed_subclass_weight,
+    regression_minimiser,
     subclass_weights,
 )
-from ._threshold import (
+from .thresholds import (
     homogeneity_invariants,
     threshold_forgetting,
     threshold_invariants,
@@ -112,7 +124,6 @@ __all__ = [
     "mixed_subclass_weight",
     "phase_diagram",
     "pre_beats_post",
-    "regression",
     "regression_minimiser",
     "sample_complexity",
     "sampling_error",

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ... import _checks, measure
-from ..._spectra import diagonal, eigh, frobenius, matmul, psd_power, symmetric
-from ..._tolerance import gram_rounding, power_rounding, product_rounding
+from ... import measure
+from ..._core import checks
+from ..._core.linalg import diagonal, eigh, frobenius, matmul, psd_power, symmetric
+from ..._core.tolerance import gram_rounding, power_rounding, product_rounding
 from ...claims import Verdict
 from ...networks import DeepLinear, Headed
 from ...simulation import Ended, Trajectory
@@ -67,17 +68,17 @@ def compare(
     """
     depth, d = prediction.grams.shape[:2]
     if isinstance(trajectory.networks, Headed):
-        raise _checks.bad(
+        raise checks.bad(
             "trajectory",
             "a network under a fixed head",
             "one whose layers are all trained: the prediction is of those",
         )
     if trajectory.networks.depth != depth:
-        raise _checks.bad(
+        raise checks.bad(
             "trajectory", f"depth {trajectory.networks.depth}", f"the prediction's depth {depth}"
         )
     if trajectory.networks.sizes[0] != d:
-        raise _checks.bad(
+        raise checks.bad(
             "trajectory",
             f"inputs of dimension {trajectory.networks.sizes[0]}",
             f"the prediction's {d}",
@@ -85,13 +86,13 @@ def compare(
     width = min(trajectory.networks.width, d)
     if width != prediction.width:
         sizes = "-".join(map(str, trajectory.networks.sizes))
-        raise _checks.bad(
+        raise checks.bad(
             "trajectory",
             f"a network {sizes}, of width {width}",
             f"the prediction's width {prediction.width}",
         )
     grant = lambda name, value: (
-        None if value is None else jnp.broadcast_to(_checks.nonnegative(name, value), (depth - 1,))
+        None if value is None else jnp.broadcast_to(checks.nonnegative(name, value), (depth - 1,))
     )
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
@@ -114,7 +115,7 @@ def _compare(
     # A run and a prediction may differ in dtype: each has the rounding of its own.
     dtypes = trajectory.networks.layers[0].dtype, prediction.grams.dtype
     dtype = min(dtypes, key=lambda t: float(jnp.finfo(t).eps))
-    prediction, trajectory, imbalance, drift = _checks.in_dtype(
+    prediction, trajectory, imbalance, drift = checks.in_dtype(
         (prediction, trajectory, imbalance, drift), dtype
     )
     eps = float(jnp.finfo(dtypes[0]).eps)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ..._spectra import frobenius, matmul
+from ..._core.linalg import frobenius, matmul
 from ...claims import Verdict
 from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ... import measure
-from ..._spectra import psd_power
+from ..._core.linalg import psd_power
 from ...claims import Verdict
 from ...theory import LayerPrediction, SpectralMinimiser, layerwise
 from .comparison import compare, on_range

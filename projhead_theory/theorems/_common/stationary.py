@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..._spectra import Whitening, diagonal, eigh, frobenius, matmul, symmetric
+from ..._core.linalg import Whitening, diagonal, eigh, frobenius, matmul, symmetric
 from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
 from ...simulation import Trajectory, layer_gradients

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._spectra import matmul, symmetric
+from ..._core.linalg import matmul, symmetric
 from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from ... import measure
-from ..._spectra import frobenius
+from ..._core.linalg import frobenius
 from ...claims import Measured
 from ...losses import AbstractLoss, spectral
 from ...networks import Network

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses, measure
-from ..._spectra import diagonal, frobenius, matmul
+from ..._core.linalg import diagonal, frobenius, matmul
 from ...claims import Verdict
 from ...losses import AbstractLoss
 from ...networks import DeepLinear

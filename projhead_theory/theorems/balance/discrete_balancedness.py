@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
-from ..._spectra import frobenius
+from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Verdict
 from ...networks import DeepLinear, LinearNetwork
 from ...problems import ContrastiveProblem, Data

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import _checks, measure
-from ..._plain import plain
+from ... import measure
+from ..._core import checks
+from ..._core.plain import plain
 from ...moments import Moments
 from ...problems import Downstream
 from ...theory import FeaturePlane, PhaseDiagram, layerwise
@@ -124,14 +125,12 @@ def check_phase(
     features, whose indicator no trained network attains exactly, or for a head that is the whole
     network.
     """
-    points, plane = _checks.count("simulate", points), diagram.plane
+    points, plane = checks.count("simulate", points), diagram.plane
     d = plane.strength.shape[0]
     if plane.width is not None and plane.width < d:
-        raise _checks.bad(
-            "width", plane.width, f"at least {d}, the number of features, to simulate"
-        )
+        raise checks.bad("width", plane.width, f"at least {d}, the number of features, to simulate")
     if diagram.head == diagram.depth:
-        raise _checks.bad(
+        raise checks.bad(
             "head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate"
         )
     where, starts = jax.random.split(key)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ... import measure
-from ..._spectra import frobenius
+from ..._core.linalg import frobenius
 from ...claims import Verdict
 from ...networks import DeepLinear
 from ...problems import Downstream

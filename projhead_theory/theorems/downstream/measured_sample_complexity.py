@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
 from ... import measure
-from ..._spectra import diagonal
+from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Verdict
 from ...moments import Moments
 from ...networks import LinearNetwork

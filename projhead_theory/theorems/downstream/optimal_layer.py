@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._spectra import matmul
+from ..._core.linalg import matmul
 from ...claims import Claim, Control, Verdict
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...theory import LayerPrediction, complexity_curve, layerwise

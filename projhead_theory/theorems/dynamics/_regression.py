@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import losses
 from ...moments import TargetMoments
 from ...networks import DeepLinear
-from ...theory import regression
+from ...theory.dynamics import regression
 from .._common.tasks import aligned
 from .._common.training import RECORDS, Run, flow
 

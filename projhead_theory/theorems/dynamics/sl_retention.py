@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ...claims import Claim, Control
-from ...theory import regression
+from ...theory.dynamics import regression
 from .._common.tasks import replace
 from .._common.training import RECORDS
 from ._regression import ModeTask, modes, paths, train

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
-from ..._spectra import diagonal, frobenius, matmul, symmetric
+from ..._core.linalg import diagonal, frobenius, matmul, symmetric
 from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear, DiagonalHead, Headed

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ... import theory
-from ..._spectra import diagonal
+from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Verdict
 from ...moments import Moments
 from ...networks import DeepLinear

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ..._spectra import diagonal, frobenius, psd_power
-from ..._tolerance import gram_rounding, outputs_rounding, product_rounding
+from ..._core.linalg import diagonal, frobenius, psd_power
+from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Verdict
 from ...moments import Moments
 from ...networks import DeepLinear

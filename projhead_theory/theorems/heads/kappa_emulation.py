@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
-from ..._spectra import diagonal, frobenius, matmul
+from ..._core.linalg import diagonal, frobenius, matmul
 from ...claims import Claim, Control, Verdict
 from ...networks import DeepLinear
 from ...theory import LayerPrediction

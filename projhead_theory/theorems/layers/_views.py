@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ... import _checks
+from ..._core import checks
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...networks import DeepLinear
@@ -51,11 +51,11 @@ def views_claim(
     **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the width
     cuts through a tie.
     """
-    depth = _checks.count("depth", depth)
+    depth = checks.count("depth", depth)
     inner = moments.restrict()
     if width is None:
         width = min(max(int(layerwise(inner, 1, throw=False).minimiser.kept), 1), MOST)
-    width = _checks.count("width", width)
+    width = checks.count("width", width)
     prediction = layerwise(inner, depth, width=width)
     sizes = (inner.dim, *(width,) * depth)
     variance = np.linalg.eigvalsh(np.asarray(inner.second, float))

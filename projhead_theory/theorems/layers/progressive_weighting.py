@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ... import measure
-from ..._spectra import frobenius
+from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Verdict
 from ...theory import LayerPrediction
 from .._common.comparison import on_range

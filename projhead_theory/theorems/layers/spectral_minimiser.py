@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..._tolerance import outputs_rounding, product_rounding
+from ..._core.tolerance import outputs_rounding, product_rounding
 from ...claims import Claim, Control, Verdict
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...theory import LayerPrediction, layerwise

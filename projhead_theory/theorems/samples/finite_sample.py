@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
-from ..._checks import concrete
-from ..._spectra import eigh, matmul
+from ..._core.checks import concrete
+from ..._core.linalg import eigh, matmul
 from ...claims import FAMILY_ERROR, Claim, Control, Verdict
 from ...moments import Moments
 from ...networks import DeepLinear

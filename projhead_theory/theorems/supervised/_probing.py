@@ -8,13 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import losses, measure, theory
-from ..._spectra import diagonal, frobenius, matmul
+from ..._core.linalg import diagonal, frobenius, matmul
 from ...claims import Verdict, rounded
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
 from ...simulation import Trajectory
-from ...theory import dynamics, regression
+from ...theory import dynamics
+from ...theory.dynamics import regression
 from .._common.rounding import DEVIATIONS, imbalance_rounding
 from .._common.tasks import aligned, balanced, replace
 from .._common.training import Run, flow

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import theory
-from ..._spectra import psd_power
+from ..._core.linalg import psd_power
 from ...claims import Claim, Control
 from ...problems import Groups
 from ...theory import LayerPrediction, layerwise

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import losses, measure, theory
-from ..._spectra import Whitening, eigh, frobenius, matmul, symmetric
-from ..._tolerance import outputs_rounding, power_rounding, product_rounding
+from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
+from ..._core.tolerance import outputs_rounding, power_rounding, product_rounding
 from ...claims import Claim, Control, Verdict, rounded
 from ...moments import TargetMoments
 from ...networks import DeepLinear

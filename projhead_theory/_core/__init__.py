@@ -1,0 +1,1 @@
+"""Checks, errors, linear algebra, tolerances and files: what every package may use."""

@@ -1,0 +1,1 @@
+"""Sums of exponentials, and scalar arguments that broadcast."""

@@ -1,0 +1,136 @@
+"""The layer-wise law: feature weights and Grams of every layer of a balanced linear network."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..._core import checks
+from ..._core.linalg import diagonal, is_diagonal, psd_power
+from ..._core.tolerance import power_rounding
+from ...moments import Moments
+from .minimiser import SpectralMinimiser, spectral
+
+
+class LayerPrediction(eqx.Module):
+    """Closed forms of every layer of a balanced linear network.
+
+    - `grams` `(L, d, d)`: $M_l = M_L^{l/L}$.
+    - `weights` `(L, k)`: the weights of the directions.
+    - `loss`: the minimum of the loss.
+    - `rounding` `(L,)`: the rounding error of each Gram in its dtype, relative in Frobenius
+      norm.
+    - `minimiser`: the minimiser that gives the last layer.
+    - `moments`, `directions`, `width`: the problem from which it was computed. `width` is the
+      smallest width of the network, at most $d$.
+    """
+
+    grams: Float[Array, "L d d"]
+    weights: Float[Array, "L k"]
+    loss: Float[Array, ""]
+    rounding: Float[Array, " L"]
+    minimiser: SpectralMinimiser
+    moments: Moments
+    directions: Float[Array, "d k"] | None
+    width: int = eqx.field(static=True)
+
+    @property
+    def depth(self) -> int:
+        return self.grams.shape[-3]
+
+    def to_xarray(self):
+        """Weights and Grams as a labelled `xarray.Dataset`."""
+        import xarray
+
+        layer = range(1, self.depth + 1)
+        return xarray.Dataset(
+            {
+                "weight": (("layer", "direction"), jax.device_get(self.weights)),
+                "gram": (("layer", "input", "input_"), jax.device_get(self.grams)),
+                "loss": ((), jax.device_get(self.loss)),
+                "rounding": (("layer",), jax.device_get(self.rounding)),
+                "signal_fraction": (("mode",), jax.device_get(self.minimiser.signal_fraction)),
+            },
+            coords={"layer": list(layer)},
+        )
+
+
+def layerwise(
+    moments: Moments,
+    depth: int,
+    *,
+    width: int | None = None,
+    directions: Float[Array, "d k"] | None = None,
+    throw: bool = True,
+) -> LayerPrediction:
+    r"""Layer-wise weights of a balanced deep linear network at the minimum of the spectral loss.
+
+    $$M_l = (M^\star)^{l/L}$$
+
+    In a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
+    $w_i = \sqrt{c_i} / q_i$. The spread of weights is raised to the power $l/L$: lower layers
+    are less specialised. The loss is the spectral contrastive loss.
+
+    **Arguments:**
+
+    - `moments`: the moments of the views.
+    - `depth`: the number of layers $L \ge 1$.
+    - `width`: the smallest width of the network, $d$ if not given.
+    - `directions`: unit directions `(d, k)` whose weights are returned, the coordinate axes if
+      not given.
+    - `throw`: as in `spectral`.
+
+    **Returns:** a `LayerPrediction` with `weights` `(L, k)` and `grams` `(L, d, d)`.
+
+    **Raises:** `ValueError` for a depth or width below 1; `NonUniqueMinimiserError` if the
+    width cuts through a tie.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> np.round(pt.theory.layerwise(problem.moments(), depth=2).weights, 3)
+        Array([[0.632, 0.981],
+               [0.4  , 0.962]], dtype=float64)
+
+        ```
+
+    Theorem: spectral-minimiser, layerwise-law, progressive-weighting.
+
+    Source: paper, section 3, for depth 2; any depth, any width and non-commuting moments are
+    beyond the paper.
+    """
+    depth = checks.count("depth", depth)
+    minimiser = spectral(moments, width, throw=throw)
+    grams, weights, rounding = _layers(minimiser, depth, directions)
+    smallest = moments.dim if width is None else min(width, moments.dim)
+    return LayerPrediction(
+        grams, weights, minimiser.loss, rounding, minimiser, moments, directions, smallest
+    )
+
+
+@eqx.filter_jit
+def _layers(
+    minimiser: SpectralMinimiser, depth: int, directions: Array | None
+) -> tuple[Array, Array, Array]:
+    """Grams, weights and rounding of all layers, with one compiled program for every width."""
+    levels = jnp.arange(1, depth + 1, dtype=minimiser.gram.dtype) / depth
+    powers = jax.vmap(lambda t: psd_power(minimiser.gram, t, minimiser.kept))(levels[:-1])
+    grams = jnp.concatenate([powers, minimiser.gram[None]])
+    squares = (
+        diagonal(grams)
+        if directions is None
+        else jnp.einsum("ik,lij,jk->lk", directions, grams, directions)
+    )
+    # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
+    weights = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+    last, eps = jax.lax.stop_gradient(minimiser.gram), jnp.finfo(grams.dtype).eps
+    # In a diagonal Gram a power multiplies the rounding of its exponent by the log of the weight.
+    size = diagonal(last)
+    apart = minimiser.rounding + 8 * eps * jnp.max(jnp.abs(jnp.log(jnp.where(size > 0, size, 1))))
+    mixed = power_rounding(grams, minimiser.kept, minimiser.rounding) + 8 * depth * eps
+    return (
+        grams,
+        weights,
+        jnp.where(levels == 1, minimiser.rounding, jnp.where(is_diagonal(last), apart, mixed)),
+    )

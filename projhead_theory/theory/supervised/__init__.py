@@ -1,0 +1,23 @@
+"""Supervised and supervised contrastive learning, and accuracy under shift."""
+
+from .contrastive import (
+    class_minimiser,
+    collapses,
+    collapsing_weight,
+    mixed_subclass_weight,
+    subclass_weights,
+)
+from .group_accuracy import GroupAccuracy, group_accuracy
+from .regression import RegressionMinimiser, regression_minimiser
+
+__all__ = [
+    "GroupAccuracy",
+    "RegressionMinimiser",
+    "class_minimiser",
+    "collapses",
+    "collapsing_weight",
+    "group_accuracy",
+    "mixed_subclass_weight",
+    "regression_minimiser",
+    "subclass_weights",
+]

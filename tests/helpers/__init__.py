@@ -1,0 +1,1 @@
+"""Draws, measurements and near misses that several test files share."""
