@@ -6,6 +6,7 @@ python docs/check_names.py
 """
 
 import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -27,13 +28,19 @@ FRONT_DOORS = (
 PACKAGE = "projhead_theory"
 
 
+def exported(module):
+    """Names that a module exports, and the modules that those among them export."""
+    for name in importlib.import_module(f"{PACKAGE}.{module}").__all__:
+        yield f"{module}.{name}"
+        value = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+        for inner in getattr(value, "__all__", ()):
+            if inspect.ismodule(getattr(value, inner)):
+                yield f"{module}.{name}.{inner}"
+
+
 def public():
     """Every public name, once, under the first-level module whose `__all__` lists it."""
-    names = {
-        f"{module}.{name}"
-        for module in FRONT_DOORS
-        for name in importlib.import_module(f"{PACKAGE}.{module}").__all__
-    }
+    names = {name for module in FRONT_DOORS for name in exported(module)}
     leaves = {name.rsplit(".", 1)[1] for name in names}
     # Names that only the top level exports are listed under their own module.
     top = importlib.import_module(PACKAGE)

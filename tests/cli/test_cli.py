@@ -421,7 +421,7 @@ SLOW = """
 import pathlib, signal, sys, time
 # What runs in the background of a shell ignores it, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 from test_claims import CUBED, toy
 from projhead_theory.theorems import CLAIMS
 from projhead_theory.cli import main
@@ -441,8 +441,9 @@ def interrupted(folder, *arguments):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second
     claim.
     """
+    tests = Path(__file__).parents[1]
     program = SLOW.format(
-        tests=str(Path(__file__).parents[1] / "theorems"), arguments=["verify", *arguments]
+        tests=[str(tests), str(tests / "theorems")], arguments=["verify", *arguments]
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],

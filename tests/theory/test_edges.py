@@ -16,11 +16,11 @@ from projhead_theory.theory import (
     margin_error,
     margin_samples,
     matching_limit,
-    regression,
     regression_minimiser,
     spectral,
     threshold_weight,
 )
+from projhead_theory.theory.dynamics import regression
 
 pytestmark = pytest.mark.x64
 

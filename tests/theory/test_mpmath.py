@@ -18,12 +18,12 @@ from projhead_theory import Moments, TargetMoments
 from projhead_theory.theory import (
     dynamics,
     layerwise,
-    regression,
     regression_minimiser,
     subclass_weights,
     threshold_law,
     threshold_time,
 )
+from projhead_theory.theory.dynamics import regression
 
 pytestmark = pytest.mark.x64
 
