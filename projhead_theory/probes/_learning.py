@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import matmul
-from ..networks import LinearNetwork
+from ..networks import AbstractLinearNetwork
 from ..problems import DownstreamProblem
 from . import _checkpoint
 from ._curve import LearningCurve
@@ -21,7 +21,7 @@ from ._readout import Status
 
 
 def learning_curve(
-    network: LinearNetwork,
+    network: AbstractLinearNetwork,
     problem: DownstreamProblem,
     probe: AbstractProbe,
     sizes: Sequence[int],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import measure
-from ..networks import DeepLinear, Headed
+from ..networks import AbstractLinearNetwork
 
 
 class Ended(eqx.Enumeration):
@@ -105,7 +105,7 @@ class Trajectory(eqx.Module):
             "loss": (("time",), jax.device_get(self.loss)),
             "gradient_norm": (("time",), jax.device_get(self.gradient_norm)),
         }
-        if not isinstance(self.networks, DeepLinear | Headed):
+        if not isinstance(self.networks, AbstractLinearNetwork):
             return xarray.Dataset(losses, coords={"time": jax.device_get(self.times)}, attrs=ended)
         weights, imbalance = self.weights(), self.imbalance
         return xarray.Dataset(

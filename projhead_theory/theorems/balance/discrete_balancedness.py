@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ... import measure
 from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Verdict
-from ...networks import DeepLinear, LinearNetwork
+from ...networks import AbstractLinearNetwork, DeepLinear
 from ...problems import ContrastiveProblem, Data
 from ...simulation import Ended, gradient_descent, layer_gradients, minibatch, stochastic
 from ...theory import discrete_imbalance
@@ -66,7 +66,7 @@ class Law(eqx.Module):
 class Steps(eqx.Module):
     """Network at every step, and the loss gradient that led from each to the next."""
 
-    networks: LinearNetwork
+    networks: AbstractLinearNetwork
     gradients: tuple[Array, ...]
     finite: Bool[Array, ""]
 
@@ -99,10 +99,10 @@ def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
 
 
 @eqx.filter_jit
-def _gradients(problem: Descent, networks: LinearNetwork) -> tuple[Array, ...]:
+def _gradients(problem: Descent, networks: AbstractLinearNetwork) -> tuple[Array, ...]:
     source = problem.data
 
-    def one(item: tuple[Array, LinearNetwork]) -> tuple[Array, ...]:
+    def one(item: tuple[Array, AbstractLinearNetwork]) -> tuple[Array, ...]:
         i, network = item
         data = (
             minibatch(source, problem.key, i, problem.batch)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
 from ...claims import Claim, Control, Verdict
-from ...networks import NonlinearNetwork, ShallowReLU, ShallowThresholded
+from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import Ended, minibatch, stochastic, trained_gradient
 from .._common.rounding import DEVIATIONS
@@ -24,7 +24,7 @@ def _source() -> ContrastiveProblem:
     return ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4))
 
 
-def _network(key: PRNGKeyArray, kind: str) -> NonlinearNetwork:
+def _network(key: PRNGKeyArray, kind: str) -> AbstractNonlinearNetwork:
     """Network of leaky units or of units with trained thresholds, on unlike scales by layer."""
     sizes, scales = (DIM, WIDTH, WIDTH, DIM), jnp.asarray([1.0, 0.6, 0.8])
     if kind == "leaky":
@@ -36,7 +36,7 @@ class Descent(eqx.Module):
     """Problem to draw minibatches from, a start, and the steps."""
 
     source: ContrastiveProblem
-    start: NonlinearNetwork
+    start: AbstractNonlinearNetwork
     key: PRNGKeyArray
     step: Float[Array, ""]
     decay: Float[Array, ""]
@@ -101,11 +101,11 @@ def descend(problem: Descent, optimiser: Callable = optax.sgd) -> Steps:
 
 
 @eqx.filter_jit
-def _followed(problem: Descent, networks: NonlinearNetwork, finite: Array) -> Steps:
+def _followed(problem: Descent, networks: AbstractNonlinearNetwork, finite: Array) -> Steps:
     p = problem
     squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))
 
-    def one(item: tuple[Array, NonlinearNetwork]) -> tuple[tuple[Array, ...], Array]:
+    def one(item: tuple[Array, AbstractNonlinearNetwork]) -> tuple[tuple[Array, ...], Array]:
         i, network = item
         gradient = trained_gradient(network, minibatch(p.source, p.key, i, p.batch))
         return measure.homogeneity(gradient), squares(network.layers) + p.step**2 * squares(

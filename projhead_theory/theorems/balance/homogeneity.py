@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import losses, measure
 from ...claims import Claim, Control
 from ...losses import AbstractLoss
-from ...networks import Network, NonlinearNetwork, ThresholdedDiagonal
+from ...networks import AbstractNetwork, AbstractNonlinearNetwork, ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Data, Features, SignFlip
 from ...simulation import gradient_descent
 from .._common.training import Run, even_steps, flow, in_place_of
@@ -23,7 +23,7 @@ from ._training import judge_kept
 
 DIM, WIDTH, RECORDS = 3, 4, 16
 
-Quantity = Callable[[Network], tuple[Array, ...]]
+Quantity = Callable[[AbstractNetwork], tuple[Array, ...]]
 
 TIMES = np.append(np.geomspace(1e-3, 1, RECORDS)[:-1], 1)
 
@@ -33,7 +33,7 @@ class Training(eqx.Module):
 
     loss: AbstractLoss
     data: Data
-    start: NonlinearNetwork
+    start: AbstractNonlinearNetwork
     until: Float[Array, ""]
     decay: Float[Array, ""]
 
@@ -49,7 +49,7 @@ class Training(eqx.Module):
         return jnp.asarray(TIMES, self.until.dtype) * self.until
 
 
-def _columns(network: Network) -> tuple[Float[Array, "p 1"], ...]:
+def _columns(network: AbstractNetwork) -> tuple[Float[Array, "p 1"], ...]:
     return tuple(x[:, None] for x in measure.homogeneity(network))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Verdict
 from ...moments import Moments
-from ...networks import DeepLinear, LinearNetwork
+from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import layer_gradients
 from .._common.tasks import FeatureTask, replace
 from .._common.training import RECORDS, Run, flow, local_error
@@ -29,7 +29,9 @@ class Finished(eqx.Module):
 
 
 @eqx.filter_jit
-def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[Array, " d"]:
+def left_to_go(
+    network: AbstractLinearNetwork, moments: Moments, decay: Array
+) -> Float[Array, " d"]:
     r"""Relative Newton step of each feature's weight to its stationary point.
 
     $$\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$$

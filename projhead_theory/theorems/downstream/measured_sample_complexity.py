@@ -14,7 +14,7 @@ from ... import measure
 from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Verdict
 from ...moments import Moments
-from ...networks import LinearNetwork
+from ...networks import AbstractLinearNetwork
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
     AbstractLaw,
@@ -136,7 +136,7 @@ def predict(problem: Labels) -> Needs:
 
 
 @eqx.filter_jit
-def _extreme(network: LinearNetwork, label: Any) -> Bool[Array, ""]:
+def _extreme(network: AbstractLinearNetwork, label: Any) -> Bool[Array, ""]:
     """True if the weights of all other features are on the same side of the label's weight."""
     weights = measure.layer_weights(network)[-1]
     others = jnp.where(jnp.arange(weights.size) == label, jnp.nan, weights)
