@@ -39,8 +39,6 @@ TESTS = {
         " test_flow_accuracy test_guards test_downstream_claims"
     ),
     "moments.py": "test_guards_measures test_moments test_spectra",
-    "losses/_fixed.py": "test_guards_measures claim absent-features homogeneity",
-    "losses/_headed.py": "test_guards_measures test_heads",
     "losses/_loss.py": "test_guards_measures test_losses test_simulation claim sl-minimiser",
     "losses/_mean_squared_error.py": "test_losses test_supervised_theory claim sl-minimiser",
     "losses/*": "test_losses",
@@ -49,7 +47,7 @@ TESTS = {
     "simulation/_rebalance.py": (
         "test_guards_runs test_rebalance test_simulation claim balancedness"
     ),
-    "simulation/_absorb.py": "test_heads claim homogeneity absent-features",
+    "simulation/_objective.py": "test_heads test_networks claim homogeneity absent-features",
     "simulation/*": (
         "test_guards_runs test_simulation test_guards test_saddles test_run_errors"
         " claim spectral-minimiser"

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .._core.enumeration import names
 from .._core.errors import bad
 from .._core.plain import plain
 
@@ -27,7 +28,7 @@ class Outcome(eqx.Enumeration):
     diverged = "diverged: the run stopped being finite"
 
 
-NAMES = ("holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged")
+NAMES = names(Outcome)
 
 REMEDIES = {
     "start": "a start that is smaller, or balanced more exactly",

@@ -35,6 +35,8 @@ from projhead_theory import (
     Views,
 )
 from projhead_theory.losses import (
+    AbstractBatchLoss,
+    AbstractLabelledLoss,
     AbstractLoss,
     BarlowTwins,
     InfoNCE,
@@ -218,7 +220,7 @@ def test_pairing_matters():
     assert abs(spectral.batch(y1, y1) - spectral.batch(y1, jnp.roll(y1, 1, axis=0))) > 1
 
 
-class Alignment(AbstractLoss):
+class Alignment(AbstractBatchLoss):
     """A loss with no population form."""
 
     def batch(self, y1, y2):
@@ -936,7 +938,7 @@ def test_supervised_spectral_is_exactly_unbiased_for_equal_classes(eps):
 
 
 def test_supervised_spectral_of_unequal_classes_errs_less_than_a_mean_over_pairs():
-    class PairMean(AbstractLoss):
+    class PairMean(AbstractLabelledLoss):
         """The plain mean over positive pairs, by which a class weighs the square of its share."""
 
         def labelled(self, outputs, targets):
@@ -948,7 +950,7 @@ def test_supervised_spectral_of_unequal_classes_errs_less_than_a_mean_over_pairs
                 / jnp.maximum(jnp.sum(pairs, dtype=products.dtype), 1)
             )
 
-    class Positive(AbstractLoss):
+    class Positive(AbstractLabelledLoss):
         def labelled(self, outputs, targets):
             n, gram = len(targets), outputs.T @ outputs
             repulsion = (jnp.sum(gram * gram) - jnp.sum(jnp.sum(outputs**2, 1) ** 2)) / (

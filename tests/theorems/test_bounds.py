@@ -17,7 +17,7 @@ from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
 from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
-from projhead_theory.simulation._stochastic import _gram
+from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
 from projhead_theory.theorems._common.rounding import (
     DEVIATIONS,
@@ -223,9 +223,7 @@ def test_noise_of_networks_that_are_not_linear_is_of_the_second_moment_of_output
         jnp.asarray([[1.0, 2.0], [3.0, -4.0], [0.5, 0.0]]),
     )
     y = np.asarray(network(x))
-    np.testing.assert_allclose(
-        _gram(network, pt.losses.spectral, pt.Views(x, 2 * x)), y.T @ y / 3, rtol=1e-6
-    )
+    np.testing.assert_allclose(network.gram(x), y.T @ y / 3, rtol=1e-6)
 
 
 def test_a_flow_records_as_many_moments_as_asked_for():
@@ -244,7 +242,9 @@ def test_no_step_is_taken_after_one_that_is_not_finite():
         jax.tree.map(lambda w: jnp.where(i == 2, jnp.inf, w), ones),
         state,
     )
-    recorded, _, alive, last = drive(step, ones, (), jnp.asarray([0, 5]))
+    recorded, _, alive, last = drive(
+        step, lambda network, update: update.layers, ones, (), jnp.asarray([0, 5])
+    )
     assert (float(recorded.layers[0][-1, 0, 0]), bool(alive), int(last)) == (3.0, False, 2)
 
 
@@ -260,11 +260,14 @@ def test_a_threshold_may_be_an_end_of_its_bracket(end, margin):
 
 def finished(weights, values, norms):
     """A discrete-time run of one weight, from its two records."""
-    networks = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
+    records = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
+    moments = pt.Moments([[0.5]], [[1.0]])
+    objective = Objective(eqx.filter(records, False), pt.losses.spectral, moments, jnp.zeros(()))
     at, values, norms = jnp.arange(2), jnp.asarray(values), jnp.asarray(norms)
     return finish(
+        objective,
         at,
-        networks,
+        records,
         values,
         norms,
         jnp.zeros(1),

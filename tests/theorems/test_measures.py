@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +12,7 @@ from test_compare import still
 import projhead_theory as pt
 from projhead_theory._core.linalg import whiten
 from projhead_theory._core.tolerance import power_rounding
-from projhead_theory.losses import FixedPartLoss, HeadedLoss, mse, spectral
+from projhead_theory.losses import mse, spectral
 from projhead_theory.measure import GROUPS, feature_weights, group_accuracy, homogeneity
 from projhead_theory.theorems._common.training import Run
 from projhead_theory.theorems.thresholds._training import Orbits, orbit_rounding
@@ -95,19 +94,7 @@ def test_an_error_as_large_as_the_gram_may_take_all_of_every_layer(eps):
     np.testing.assert_allclose(found, 1, rtol=16 * eps)
 
 
-# Losses of a network with a part that is fixed
-
-
-def test_a_fixed_part_fills_in_what_a_network_lacks(eps):
-    """The loss is that of the whole: of an output A that both views share, A^4 - 2 A^2, and A is 2
-    less the fixed threshold of a half.
-    """
-    problem = pt.ContrastiveProblem(pt.Features([2.0]), pt.SignFlip(0.0))
-    network = pt.ThresholdedDiagonal([[1.0]], [[0.5]])
-    trained, fixed = eqx.partition(network, network.trainable)
-    np.testing.assert_allclose(
-        FixedPartLoss(spectral, fixed)(trained, problem), 1.5**4 - 2 * 1.5**2, rtol=16 * eps
-    )
+# Closed forms of losses
 
 
 def test_a_fixed_head_multiplies_the_map_whose_error_is_asked_for(eps):
@@ -115,8 +102,9 @@ def test_a_fixed_head_multiplies_the_map_whose_error_is_asked_for(eps):
     moments = pt.TargetMoments(
         jnp.diag(jnp.asarray([1.0, 2.0])), jnp.diag(jnp.asarray([1.0, 4.0])), 10.0
     )
-    encoder, rows = pt.DeepLinear([jnp.diag(jnp.asarray([1.0, 2.0]))]), jnp.asarray([2.0, 0.5])
-    np.testing.assert_allclose(HeadedLoss(mse, rows)(encoder, moments), 4 - 4 + 5, rtol=8 * eps)
+    encoder = pt.DeepLinear([jnp.diag(jnp.asarray([1.0, 2.0]))])
+    network = pt.Headed(encoder, pt.DiagonalHead([2.0, 0.5]))
+    np.testing.assert_allclose(mse(network, moments), 4 - 4 + 5, rtol=8 * eps)
 
 
 def test_the_loss_of_outputs_with_moments_is_that_of_a_network_that_passes_them_on(eps):
