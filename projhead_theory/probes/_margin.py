@@ -17,7 +17,7 @@ from ._readout import Readout, Status
 TOLERANCE = 1e-9
 
 
-class _Margin(AbstractProbe):
+class AbstractMargin(AbstractProbe):
     """One quadratic program for each score.
 
     Runs on the host in float64, whatever the dtype; not under `jit`.
@@ -64,7 +64,7 @@ class _Margin(AbstractProbe):
         return Readout(v, b, status, margin)
 
 
-class HardMargin(_Margin):
+class HardMargin(AbstractMargin):
     r"""The separator of largest margin.
 
     $$\min \tfrac 12 \|v\|^2 \quad\text{with}\quad y_i (v^\top r_i + b) \ge 1
@@ -113,7 +113,7 @@ class HardMargin(_Margin):
         )
 
 
-class SoftMargin(_Margin):
+class SoftMargin(AbstractMargin):
     r"""The soft-margin support vector machine.
 
     $$\min \tfrac 12 \|v\|^2 + \text{cost} \sum_i \max(0, 1 - y_i (v^\top r_i + b))$$
