@@ -14,8 +14,8 @@ from ..losses import AbstractLoss, spectral
 from ..networks import AbstractNetwork
 from ..problems import Data
 from ._driver import drive, marks
-from ._objective import Objective, Trained
-from ._trajectory import Ended, Trajectory, norm, standing
+from ._objective import Objective, Trained, norm
+from ._trajectory import Ended, Trajectory, standing
 
 # `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so
 # nothing recompiles when the rate changes.
@@ -131,7 +131,7 @@ def finish(
 ) -> Trajectory:
     """Trajectory of a discrete-time run, from the driver's output and the recorded losses."""
     end = jax.tree.map(lambda w: w[-1], records)
-    ended = standing(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
+    ended = standing(norms[-1], objective.size(end), values[-1], norms[0], values[0], tolerance)
     # The last finite parameters may already have a loss beyond the largest number.
     finite = jnp.isfinite(values) & jnp.isfinite(norms)
     ended = Ended.where(alive & finite[-1], ended, Ended.diverged)

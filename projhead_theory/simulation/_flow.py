@@ -16,8 +16,8 @@ from .._core.linalg import frobenius
 from ..losses import AbstractLoss, spectral
 from ..networks import AbstractNetwork
 from ..problems import Data
-from ._objective import Objective, Trained
-from ._trajectory import Ended, Trajectory, norm, standing
+from ._objective import Objective, Trained, norm
+from ._trajectory import Ended, Trajectory, standing
 
 
 def explicit() -> diffrax.AbstractSolver:
@@ -163,7 +163,7 @@ def _flow(
 
     def now(y):
         value, g = objective.value_and_gradient(y)
-        return standing(norm(g), norm(y), value, first_norm, first_loss, tolerance)
+        return standing(norm(g), objective.size(y), value, first_norm, first_loss, tolerance)
 
     # A run may end before its last save time: the final state is saved apart and fills the records
     # that follow.
@@ -189,12 +189,13 @@ def _flow(
     (recorded_times, last_time), (recorded, last) = times_saved, states_saved
     states = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), recorded, last)
     values, gradients = jax.lax.map(objective.value_and_gradient, states)
-    norms, sizes = jax.vmap(norm)(gradients), jax.vmap(norm)(states)
+    norms = jax.vmap(norm)(gradients)
+    finite = jnp.isfinite(jax.vmap(norm)(states))
     end_time = last_time[-1]
     # Records that the solver did not reach are infinite.
-    reached = (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
+    reached = (recorded_times <= end_time) & finite[:-1]
     # If the end itself is not finite, fall back on the last recorded state that is.
-    finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
+    finite_end = jnp.isfinite(values[-1]) & finite[-1]
     index = jnp.maximum(jnp.sum(reached) - 1, 0)
     end, end_time = (
         jnp.where(finite_end, times.size, index),
@@ -209,7 +210,8 @@ def _flow(
     worked = (solution.result == diffrax.RESULTS.successful) | (
         solution.result == diffrax.RESULTS.event_occurred
     )
-    ended = standing(norms[-1], sizes[end], values[-1], first_norm, first_loss, tolerance)
+    size = objective.size(jax.tree.map(lambda w: w[-1], records))
+    ended = standing(norms[-1], size, values[-1], first_norm, first_loss, tolerance)
     ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
 

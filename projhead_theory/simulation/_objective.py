@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from .._core import checks
 from ..losses import AbstractLoss, spectral
@@ -15,6 +15,11 @@ from ..problems import Data
 
 # A network with `None` in place of its frozen arrays.
 Trained = Any
+
+
+def norm(tree: Any) -> Float[Array, ""]:
+    """Euclidean norm of all arrays of a tree together."""
+    return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
 class Objective(eqx.Module):
@@ -68,6 +73,10 @@ class Objective(eqx.Module):
     def value_and_gradient(self, trained: Trained) -> tuple[Array, Trained]:
         """The objective and its gradient."""
         return self.value(trained), self.gradient(trained)
+
+    def size(self, trained: Trained) -> Array:
+        """Euclidean norm of all layers together."""
+        return norm(self.whole(trained).layers)
 
     def layer_changes(self, trained: Trained, update: Trained) -> tuple[Array, ...]:
         """Change of every layer by an update of the trained part, to first order."""

@@ -21,8 +21,8 @@ from ..problems import (
 )
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
-from ._objective import Objective
-from ._trajectory import Trajectory, norm
+from ._objective import Objective, norm
+from ._trajectory import Trajectory
 
 # Sources of minibatches.
 Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem | Views | Labelled

@@ -133,11 +133,6 @@ def _each(measurement: Callable, levels: int, networks: Any) -> Array:
     return measurement(networks)
 
 
-def norm(tree: Any) -> Float[Array, ""]:
-    """Euclidean norm of all parameters together."""
-    return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
-
-
 def standing(
     gradient: Array,
     size: Array,
@@ -153,7 +148,7 @@ def standing(
     Convergence takes two conditions:
 
     - $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, which is free of
-      units.
+      units, with $\|W\|$ the norm of all layers.
     - $\|G\| \le 10^{-4} \|G_0\|$. At a saddle where a mode is still to be learned, the gradient
       of the mode is about as large as at the start; at a minimum nothing is left of it.
 
