@@ -4,6 +4,7 @@ from ._base import AbstractLinearNetwork, AbstractNetwork, AbstractNonlinearNetw
 from ._head import AbstractHead, DiagonalHead, ReweightingHead, TruncationHead, participation_ratio
 from ._headed import Headed
 from ._linear import DeepLinear
+from ._residual import ResidualLinear
 from ._shallow import ShallowReLU, ShallowThresholded
 from ._thresholded import ThresholdedDiagonal, symmetrised_relu
 
@@ -15,6 +16,7 @@ __all__ = [
     "DeepLinear",
     "DiagonalHead",
     "Headed",
+    "ResidualLinear",
     "ReweightingHead",
     "ShallowReLU",
     "ShallowThresholded",
