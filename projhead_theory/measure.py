@@ -61,7 +61,7 @@ def imbalance_norms(network: AbstractNetwork) -> Float[Array, " J"]:
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     return jnp.asarray([frobenius(d) for d in imbalance(network)], dtype)
 
 
@@ -237,7 +237,7 @@ def group_accuracy(
     **Raises:** `ValueError` for dimensions that differ, other than two classes, or a `blur` that is
     not positive.
     """
-    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.classes != 2:
             raise checks.bad(name, f"{groups.classes} classes", "two classes")

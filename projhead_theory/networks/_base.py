@@ -42,6 +42,11 @@ class AbstractNetwork(eqx.Module):
         return (layers[0].shape[-1], *(w.shape[-2] for w in layers))
 
     @property
+    def dtype(self) -> Any:
+        """Type of the numbers of the layers; a run computes in it."""
+        return self.layers[0].dtype
+
+    @property
     @abc.abstractmethod
     def trainable(self) -> Any:
         """Flags in the shape of the network, true for every array that training moves."""

@@ -73,7 +73,7 @@ def group_accuracy(
 
     Source: beyond the paper.
     """
-    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.dim != network.sizes[0]:
             raise checks.bad(

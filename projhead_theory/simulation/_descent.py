@@ -70,7 +70,7 @@ def gradient_descent(
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     steps = checks.count("steps", steps, 0)
     tolerance = (
         10 * jnp.finfo(dtype).eps ** (2 / 3)

@@ -87,7 +87,7 @@ def gradient_flow(
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
     # a long step.

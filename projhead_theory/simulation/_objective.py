@@ -51,14 +51,14 @@ class Objective(eqx.Module):
     def value(self, trained: Trained) -> Array:
         """The objective, in the dtype of the network."""
         network = self.whole(trained)
-        data = checks.in_dtype(self.data, network.layers[0].dtype)
+        data = checks.in_dtype(self.data, network.dtype)
         penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(trained))
         return self.loss(network, data) + self.decay / 2 * penalty
 
     def gradient(self, trained: Trained) -> Trained:
         r"""Gradient of the objective in every trained array; the penalty's is $\gamma W$."""
         network = self.whole(trained)
-        data = checks.in_dtype(self.data, network.layers[0].dtype)
+        data = checks.in_dtype(self.data, network.dtype)
         exact = isinstance(network, AbstractLinearNetwork) and isinstance(
             data, Moments | TargetMoments
         )
@@ -109,4 +109,4 @@ def _without_penalty(
     network: AbstractNetwork, data: Data, loss: AbstractLoss
 ) -> tuple[Objective, Trained]:
     trained, frozen = eqx.partition(network, network.trainable)
-    return Objective(frozen, loss, data, jnp.zeros((), network.layers[0].dtype)), trained
+    return Objective(frozen, loss, data, jnp.zeros((), network.dtype)), trained

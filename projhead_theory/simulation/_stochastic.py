@@ -96,7 +96,7 @@ def stochastic(
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     rate, penalty = (
         checks.positive("step", step).astype(dtype),
         checks.nonnegative("decay", decay).astype(dtype),
