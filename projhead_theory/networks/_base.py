@@ -93,6 +93,27 @@ class AbstractLinearNetwork(AbstractNetwork):
 
     The factors $F_k$ are the layers, and perhaps fixed maps above them. A new linear network
     implements `layers`, `factors` and `trainable`.
+
+    !!! example
+
+        ```pycon
+        >>> class Doubled(pt.networks.AbstractLinearNetwork):
+        ...     layers: tuple
+        ...
+        ...     @property
+        ...     def factors(self):
+        ...         return (*self.layers, 2 * jnp.eye(2))
+        ...
+        ...     @property
+        ...     def trainable(self):
+        ...         return jax.tree.map(lambda _: True, self)
+        >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
+        >>> run = pt.simulation.gradient_descent(Doubled((jnp.eye(2),)), moments, step=0.02)
+        >>> np.round(run.weights()[-1], 3)
+        Array([[0.447, 0.354],
+               [0.894, 0.707]], dtype=float64)
+
+        ```
     """
 
     @property

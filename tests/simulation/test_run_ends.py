@@ -7,7 +7,7 @@ import pytest
 
 import projhead_theory as pt
 from projhead_theory.losses import spectral
-from projhead_theory.simulation import Ended, gradient_flow
+from projhead_theory.simulation import Ended, gradient_descent, gradient_flow
 from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
@@ -96,3 +96,10 @@ def test_a_run_converges_where_a_ten_thousandth_of_its_gradient_is_left(gradient
     """
     one = jnp.asarray(1.0)
     assert standing(jnp.asarray(gradient), one, one, one, one, jnp.asarray(0.1)) == ended
+
+
+def test_a_residual_network_at_the_identity_is_at_no_saddle():
+    """Its parameters are zero, its layers are not: a gradient times their size is left."""
+    start = pt.networks.ResidualLinear([jnp.zeros((2, 2)), jnp.zeros((2, 2))])
+    run = gradient_descent(start, MOMENTS, step=1e-3, steps=1, record=2)
+    assert run.ended == Ended.limit
