@@ -33,8 +33,6 @@ from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theorems.supervised.coarse_to_fine import finely
 from projhead_theory.theorems.supervised.shift import shifted
 from projhead_theory.theory import (
-    FeaturePlane,
-    Knob,
     decay_limit,
     decayed_energy,
     decayed_imbalance,
@@ -47,7 +45,6 @@ from projhead_theory.theory import (
     imbalance_bound,
     layerwise,
     least_norm,
-    phase_diagram,
     unbalanced_grams,
 )
 
@@ -576,8 +573,14 @@ def when_pre_wins(ax):
 
     They lie at random points of the plane, and beside the boundary.
     """
-    plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, [1.5, 1.0, 0.6], [1.0, 0.2, 0.3])
-    diagram = phase_diagram(plane, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), 2)
+
+    def problem(noise, strength):
+        features = pt.Features([1.5, strength, 0.6])
+        return pt.ContrastiveProblem(features, pt.AdditiveNoise([1.0, noise, 0.3]))
+
+    diagram = pt.phase_diagram(
+        problem, 1, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), depth=2
+    )
     check = check_phase(diagram, 64, KEY)
     ax.contour(diagram.x, diagram.y, diagram.margin, levels=[0.0], colors="C0")
     ax.plot([], [], color="C0", label="closed form")

@@ -4,6 +4,7 @@ from . import (
     figures,
     losses,
     measure,
+    moments,
     networks,
     probes,
     problems,
@@ -13,8 +14,14 @@ from . import (
     theorems,
     theory,
 )
-from .claims import Outcome, Verdict
-from .moments import Moments, TargetMoments
+from .claims import (
+    Outcome,
+    Verdict,
+)
+from .moments import (
+    Moments,
+    TargetMoments,
+)
 from .networks import (
     DeepLinear,
     DiagonalHead,
@@ -47,7 +54,9 @@ from .problems import (
     SupervisedProblem,
     Views,
 )
+from .simulation import gradient_descent, gradient_flow
 from .theorems import compare, verify
+from .theory import best_layer, layerwise, phase_diagram
 
 __all__ = [
     "AdditiveNoise",
@@ -82,13 +91,19 @@ __all__ = [
     "TruncationHead",
     "Verdict",
     "Views",
+    "best_layer",
     "claims",
     "compare",
     "experiments",
     "figures",
+    "gradient_descent",
+    "gradient_flow",
+    "layerwise",
     "losses",
     "measure",
+    "moments",
     "networks",
+    "phase_diagram",
     "probes",
     "problems",
     "report",

@@ -53,7 +53,11 @@ PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 RULES = {
     "theory sees no training": Rule(
         ("theory",),
-        (*ours("simulation", "measure", "probes", "losses"), *FRONT, "optax", "diffrax"),
+        (
+            *ours("simulation", "measure", "probes", "losses"),
+            *ours("claims", "theorems", "experiments", "report", "cli"),
+            *("optax", "diffrax"),
+        ),
     ),
     "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
     "the objects of both wings see neither": Rule(
@@ -92,7 +96,7 @@ RULES = {
         ("theorems", "experiments"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False
+        ("theory", "claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False
     ),
     "figures take what they are given": Rule(
         ("figures",),

@@ -1,7 +1,6 @@
 from ._claims import SCHEMA, claims_report, claims_table, search_report, search_table
 from ._downstream import (
     complexity_report,
-    complexity_sentence,
     complexity_table,
     phase_report,
     phase_table,
@@ -20,7 +19,6 @@ __all__ = [
     "claims_table",
     "comparison_table",
     "complexity_report",
-    "complexity_sentence",
     "complexity_table",
     "environment",
     "phase_report",

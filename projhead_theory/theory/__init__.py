@@ -18,10 +18,10 @@ from .decay import (
     extinction_weight,
 )
 from .downstream import (
+    BestLayer,
     ComplexityCurve,
-    FeaturePlane,
-    Knob,
     PhaseDiagram,
+    best_layer,
     complexity_curve,
     disruption_threshold,
     downstream_threshold,
@@ -75,11 +75,10 @@ from .thresholds import (
 )
 
 __all__ = [
+    "BestLayer",
     "ComplexityCurve",
     "Emulation",
-    "FeaturePlane",
     "GroupAccuracy",
-    "Knob",
     "LayerPrediction",
     "MatchedHead",
     "NonUniqueMinimiserError",
@@ -88,6 +87,7 @@ __all__ = [
     "SamplingError",
     "SpectralMinimiser",
     "best_kappa",
+    "best_layer",
     "class_minimiser",
     "collapses",
     "collapsing_weight",

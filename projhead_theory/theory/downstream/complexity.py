@@ -326,7 +326,7 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
         "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
     )
     dtype = jnp.result_type(weights, strength)
-    return _feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
+    return feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
 
 
 def target_index(target: Any, dim: int) -> int:
@@ -338,7 +338,8 @@ def target_index(target: Any, dim: int) -> int:
 
 
 @jax.jit
-def _feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve:
+def feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve:
+    """`feature_complexity` of arguments that are not checked."""
     kept = weights > 0
     logarithm = jnp.log(jnp.where(kept, weights, 1))
     return ComplexityCurve(

@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 
 from projhead_theory import DeepLinear, measure
-from projhead_theory.problems import Downstream
+from projhead_theory.problems import (
+    AdditiveNoise,
+    Compose,
+    ContrastiveProblem,
+    Downstream,
+    Features,
+    SignFlip,
+)
 from projhead_theory.theorems import check_phase
 from projhead_theory.theorems.downstream import optimal_layer
 from projhead_theory.theorems.downstream._probing import judge_logarithms
-from projhead_theory.theory import FeaturePlane, Knob, phase_diagram, sample_complexity
+from projhead_theory.theory import phase_diagram, sample_complexity
 
 
 def cast(x):
@@ -90,16 +97,13 @@ def test_where_inputs_do_not_vary_the_separator_is_free():
     assert float(measure.sample_complexity(network, downstream)[0]) == pytest.approx(1.25 / 1.25)
 
 
+def model(noise, strength):
+    features = Features([1.5, strength, 0.6])
+    return ContrastiveProblem(features, AdditiveNoise([1.0, noise, 0.3]))
+
+
 def diagram(**options):
-    plane = FeaturePlane(
-        Knob("noise", 1),
-        Knob("strength", 1),
-        1,
-        cast([1.5, 1.0, 0.6]),
-        cast([1.0, 0.2, 0.3]),
-        **options,
-    )
-    return phase_diagram(plane, jnp.linspace(0, 1.5, 24), jnp.linspace(0.2, 2, 24), 2)
+    return phase_diagram(model, 1, jnp.linspace(0, 1.5, 24), jnp.linspace(0.2, 2, 24), 2, **options)
 
 
 @pytest.mark.x64
@@ -122,8 +126,11 @@ def test_a_boundary_that_is_off_is_caught():
 
 @pytest.mark.slow
 def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
-    plane = FeaturePlane(Knob("flip", 0), Knob("noise", 1), 0, cast([1.0, 1.0]), cast([0.3, 0.3]))
-    lost = phase_diagram(plane, cast([0.5]), cast([0.1, 0.5]), 2)
+    def flipped(flip, noise):
+        parts = (SignFlip([flip, 0]), AdditiveNoise([0.3, noise]))
+        return ContrastiveProblem(Features(cast([1.0, 1.0])), Compose(*parts))
+
+    lost = phase_diagram(flipped, 0, cast([0.5]), cast([0.1, 0.5]), 2)
     result = check_phase(lost, 2, jax.random.key(0))
     assert not bool(
         result.kept.any() | result.agrees.any() | result.misclassified.any() | result.violated.any()
@@ -137,12 +144,7 @@ def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
     [
         (lambda: check_phase(diagram(), 0, jax.random.key(0)), "simulate"),
         (lambda: check_phase(diagram(width=2), 4, jax.random.key(0)), "width"),
-        (
-            lambda: check_phase(
-                phase_diagram(diagram().plane, [0.1], [1.0], 2, 2), 4, jax.random.key(0)
-            ),
-            "head",
-        ),
+        (lambda: check_phase(diagram(head=2), 4, jax.random.key(0)), "head"),
     ],
 )
 def test_bad_input_is_named(call, names):
