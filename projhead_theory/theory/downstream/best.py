@@ -155,7 +155,7 @@ def best_layer(
         >>> print(pt.best_layer(problem, downstream=0, depth=3))
         Layer 1 of 3 needs the fewest labels; indicator by layer: 1.45, 1.81, 2.44.
         Pre-projection (layer 2) beats post-projection (layer 3).
-        The head multiplies the squared radius by 0.737, the squared margin by 0.543.
+        The head multiplies the squared radius by 0.735, the squared margin by 0.543.
 
         ```
 
