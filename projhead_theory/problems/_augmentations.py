@@ -154,7 +154,8 @@ class Mask(AbstractElementwise):
     !!! example
 
         ```pycon
-        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.Mask(0.5)).moments()
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.Mask(0.5))
+        >>> moments = problem.moments()
         >>> np.diag(moments.cross), np.diag(moments.second)
         (array([1.  , 0.25]), array([2. , 0.5]))
 
