@@ -96,13 +96,13 @@ class BestLayer(eqx.Module):
         """The indicator of every layer, and the best layer, as a labelled `xarray.Dataset`."""
         import xarray
 
-        scalars = ("layer", "margin", "radius_gain", "pre_beats_post")
+        scalars = ("margin", "radius_gain", "pre_beats_post")
         return xarray.Dataset(
             {
                 "sample_complexity": (("layer",), jax.device_get(self.complexity)),
                 "best_layer": ((), jax.device_get(self.layer)),
             }
-            | {name: ((), jax.device_get(getattr(self, name))) for name in scalars[1:]},
+            | {name: ((), jax.device_get(getattr(self, name))) for name in scalars},
             coords={"layer": list(range(1, self.depth + 1))},
             attrs={"depth": self.depth, "head": self.head},
         )

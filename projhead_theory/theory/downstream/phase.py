@@ -106,9 +106,6 @@ class PhaseDiagram(eqx.Module):
     - `least` `(ny, nx)`: the indicator at `tau`.
     - `plane`: problem and downstream task as functions of `x` and `y`.
     - `names`: the names of the two numbers.
-
-    Its methods trace the functions again, so a method of a diagram made of new functions compiles
-    once.
     """
 
     x: Float[Array, " nx"]
@@ -190,10 +187,10 @@ def phase_diagram(
     \quad\text{where pre-projection needs fewer labels}$$
 
     The functions are traced by JAX once and evaluated over the whole grid. They may use `jax.numpy`
-    and arithmetic, but neither NumPy functions of `x` and `y` nor branches on their values. Calls
-    with the same functions compile once, for any values of `x` and `y`; a function that is written
-    anew in each call compiles each time. So does not a function that is an `equinox.Module`: its
-    arrays may change as well.
+    and arithmetic, but neither NumPy functions of `x` and `y` nor branches on their values. One
+    function compiles once, for any values of `x` and `y`; a `lambda` written anew in each call
+    compiles in each call. A function that is an `equinox.Module` compiles once for any values of
+    its arrays too.
 
     **Arguments:**
 
