@@ -110,6 +110,13 @@ def _forget():
         side.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def standard_promotion():
+    """JAX's default promotion, which Optax's own Adam needs: it mixes dtypes."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 @pytest.fixture
 def untyped():
     """Without the type checker, which the suite runs under and users do not: what they then see for

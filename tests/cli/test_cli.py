@@ -14,9 +14,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.cli import _leave_precision, run  # noqa: F401
-from test_claims import CUBED, toy
-from test_report import IDLE, validate
+from helpers.cli import run
+from helpers.schema import validate
+from helpers.toys import CUBED, IDLE, toy
 
 from projhead_theory.theorems import CLAIMS
 
@@ -421,8 +421,8 @@ SLOW = """
 import pathlib, signal, sys, time
 # What runs in the background of a shell ignores it, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path[:0] = {tests!r}
-from test_claims import CUBED, toy
+sys.path.insert(0, {tests!r})
+from helpers.toys import CUBED, toy
 from projhead_theory.theorems import CLAIMS
 from projhead_theory.cli import main
 
@@ -441,10 +441,7 @@ def interrupted(folder, *arguments):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second
     claim.
     """
-    tests = Path(__file__).parents[1]
-    program = SLOW.format(
-        tests=[str(tests), str(tests / "theorems")], arguments=["verify", *arguments]
-    )
+    program = SLOW.format(tests=str(Path(__file__).parents[1]), arguments=["verify", *arguments])
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=folder,

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers.cli import _leave_precision, run  # noqa: F401
+from helpers.cli import run
 
 pytestmark = pytest.mark.x64
 

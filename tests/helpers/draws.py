@@ -1,9 +1,10 @@
-"""Random draws of tests: the number that oracles make, few by default, `PROJHEAD_THEORY_DRAWS`
-times as many if it is set; and matrices.
+"""Inputs of tests: the number of random draws that oracles make, few by default and
+`PROJHEAD_THEORY_DRAWS` times as many if it is set; matrices; and arrays of the suite's dtype.
 """
 
 import os
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,6 +19,11 @@ def draws(count):
 def by_seed(count):
     """A parameter `seed` for each draw."""
     return pytest.mark.parametrize("seed", range(draws(count)))
+
+
+def cast(x):
+    """An array of the dtype that the suite runs in."""
+    return jnp.asarray(x, jnp.result_type(float))
 
 
 def whole_rows(rng: np.random.Generator, d: int, r: int) -> np.ndarray:

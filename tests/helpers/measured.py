@@ -1,6 +1,6 @@
 """What is measured once for each claim, and shared by all tests of that claim.
 
-`python tests/measured.py` records how large each part of each claim's tolerance is, in
+`python tests/helpers/measured.py` records how large each part of each claim's tolerance is, in
 `parts.json`.
 """
 

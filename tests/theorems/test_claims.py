@@ -3,27 +3,25 @@ own outcome.
 """
 
 import dataclasses
-import importlib.util
 import json
 import logging
 import subprocess
 import sys
 from itertools import islice
-from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.examples import example
 from helpers.measured import PARTS, by_claim, parts_of, side
-from jaxtyping import Array, Float
+from helpers.toys import CUBED, Number, seen, toy
 
 import projhead_theory as pt
 from projhead_theory._core.linalg import psd_power
 from projhead_theory.claims import (
     FAMILY_ERROR,
-    Claim,
     Control,
     Measured,
     Outcome,
@@ -40,17 +38,9 @@ from projhead_theory.theorems._common.law import judge_layers
 from projhead_theory.theorems._common.training import flow
 from projhead_theory.theorems.layers.progressive_weighting import judge_spread
 
-pytestmark = pytest.mark.x64
+pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
-EXAMPLE = Path(__file__).parents[2] / "examples" / "conjecture.py"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _standard_promotion():
-    """Optax's own Adam mixes dtypes, which the suite's strict promotion forbids."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -415,43 +405,6 @@ def test_progressive_weighting_is_seen(run):
 
 
 # Claims and controls, on numbers
-
-
-class Number(eqx.Module):
-    """A problem that takes no time."""
-
-    value: Float[Array, ""]
-
-    @property
-    def label(self) -> str:
-        return f"the number {float(self.value):.3g}"
-
-
-def draw(key):
-    """One fixed number, then random ones."""
-    yield Number(jnp.asarray(2.0))
-    for k in jax.random.split(key, 3):
-        yield Number(jax.random.uniform(k, minval=1.0, maxval=5.0))
-
-
-def seen(value, **rest):
-    return Measured(jnp.asarray(value)[None], {"rounding": 1e-9}, **rest)
-
-
-def toy(*controls, **fields):
-    """The claim that the square of a number is its square."""
-    plain = Claim(
-        name="toy",
-        statement="A square is a square.",
-        problems=draw,
-        predict=lambda p: p.value[None] ** 2,
-        measure=lambda p: seen(p.value * p.value),
-        controls=controls,
-    )
-    return dataclasses.replace(plain, **fields)
-
-
-CUBED = Control("cubed", "predicts the cube", predict=lambda problem, own: own * problem.value)
 
 
 def test_a_claim_holds_and_says_where():
@@ -1006,27 +959,24 @@ def test_onsets_are_measured_without_promotion():
 
 
 @pytest.fixture(scope="module")
-def example():
-    specification = importlib.util.spec_from_file_location("conjecture", EXAMPLE)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def conjecture():
+    return example("conjecture")
 
 
-def test_a_true_conjecture_is_verified(example):
+def test_a_true_conjecture_is_verified(conjecture):
     """The example's own claim, in fifteen lines: it holds on the random problems too."""
-    assert_verified(check(example.root_law, 1))
+    assert_verified(check(conjecture.root_law, 1))
 
 
-def test_a_false_conjecture_is_refuted(example):
+def test_a_false_conjecture_is_refuted(conjecture):
     """Not by its fixed problem alone; what it is refuted by is one of its problems with rounder
     numbers, and it says which.
     """
-    result = check(example.signal_fraction_law, quick=True)
+    result = check(conjecture.signal_fraction_law, quick=True)
     assert (result.holds, result.verified, result.outcome) == (False, False, "violated")
     trial = result.counterexample
     assert trial.verdict.name == "violated"
-    assert example.signal_fraction_law.judge(trial.problem).name == "violated"
+    assert conjecture.signal_fraction_law.judge(trial.problem).name == "violated"
     strength = result.to_dict()["counterexample"]["numbers"]["features.strength"]
     assert strength == [float(f"{x:.1g}") for x in strength]
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_compare import still
+from helpers.runs import still
 
 import projhead_theory as pt
 from projhead_theory._core.linalg import whiten

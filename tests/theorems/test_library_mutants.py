@@ -14,7 +14,7 @@ from projhead_theory.theorems.thresholds import retained_when_vanishing
 from projhead_theory.theory import dynamics
 from projhead_theory.theory.dynamics import regression
 
-pytestmark = pytest.mark.x64
+pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 # What a claim calls, as the module and the name it calls it by; how a value is changed by a factor;
 # and the factors.
@@ -31,13 +31,6 @@ FORMULAS = {
         (measured_sample_complexity, "margin_samples", TIMES, (0.8, 1.25))
     ],
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _standard_promotion():
-    """As in the tests of the claims, which use the same compiled runs."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
 
 
 @by_claim(FORMULAS)

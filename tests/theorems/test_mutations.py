@@ -28,16 +28,7 @@ from projhead_theory.theorems.dynamics.flow_times import _at_depth
 from projhead_theory.theorems.samples.finite_sample import RATIO, Prediction
 from projhead_theory.theory import dynamics
 
-pytestmark = pytest.mark.x64
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _standard_promotion():
-    """As in the tests of the claims, which use the same compiled runs: Optax's Adam mixes
-    dtypes.
-    """
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 
 Transformation = Callable[[Claim], Claim]

@@ -37,14 +37,7 @@ from projhead_theory.theorems.decay.feature_extinction import Extinction
 from projhead_theory.theorems.dynamics._regression import ModeTask
 from projhead_theory.theorems.supervised.sl_minimiser import RegressionTask
 
-pytestmark = pytest.mark.x64
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _standard_promotion():
-    """As users have it."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 
 class Vector(eqx.Module):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.draws import cast
 
 from projhead_theory import DeepLinear, measure
 from projhead_theory.problems import (
@@ -23,10 +24,6 @@ from projhead_theory.theorems import check_phase
 from projhead_theory.theorems.downstream import optimal_layer
 from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theory import phase_diagram, sample_complexity
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 @pytest.mark.slow

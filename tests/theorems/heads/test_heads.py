@@ -2,12 +2,10 @@
 the same kind.
 """
 
-import importlib.util
-from pathlib import Path
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.examples import example
 from helpers.measured import by_claim, side
 
 from projhead_theory import theory
@@ -136,25 +134,20 @@ def test_the_tournament_of_the_example_has_the_limits_that_are_stated():
     """By signal fraction for rows far apart; by cross moment where that has the same order; in
     between it is neither of the two.
     """
-    path = Path(__file__).parents[3] / "examples" / "matching.py"
-    spec = importlib.util.spec_from_file_location("matching", path)
-    assert spec is not None
-    assert spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    matching = example("matching")
     rng = np.random.default_rng(0)
     for _ in range(20):
         cross, fraction = rng.uniform(0.2, 1, 3), rng.uniform(0.2, 0.95, 3)
-        assert example.tournament(cross, cross / fraction, 1e4 ** -np.arange(3.0)) == example.by(
+        assert matching.tournament(cross, cross / fraction, 1e4 ** -np.arange(3.0)) == matching.by(
             fraction
         )
         fraction = np.sort(fraction)[np.argsort(np.argsort(cross))]
         for kappa in (1.05, 1.5, 4.0):
-            assert example.tournament(
+            assert matching.tournament(
                 cross, cross / fraction, kappa ** -np.arange(3.0)
-            ) == example.by(cross)
+            ) == matching.by(cross)
             assert (
                 0
-                < example.spilling(cross, cross / fraction, kappa ** -np.arange(3.0))
+                < matching.spilling(cross, cross / fraction, kappa ** -np.arange(3.0))
                 <= 1 - kappa**-2
             )

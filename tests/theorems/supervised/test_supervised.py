@@ -2,13 +2,11 @@
 and the negatives they state.
 """
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.examples import example
 from helpers.measured import by_claim, side
 
 from projhead_theory import measure
@@ -125,10 +123,6 @@ def test_random_searches_draw_problems_of_the_same_kind():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coarse_to_fine", "shift"])
 def test_the_examples_run(name, tmp_path):
-    file = Path(__file__).parents[3] / "examples" / f"{name}.py"
-    specification = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
     with jax.numpy_dtype_promotion("standard"):
-        module.main(True, tmp_path / "rows.json")
+        example(name).main(True, tmp_path / "rows.json")
     assert (tmp_path / "rows.json").stat().st_size > 1000

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,10 +31,6 @@ from projhead_theory.theory import (
 )
 
 STRENGTH, NOISE = [2.0, 1.0, 0.5], [1.0, 0.2, 0.05]
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def general(seed, d, rank=None):

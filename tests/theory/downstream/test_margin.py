@@ -9,6 +9,7 @@ import pytest
 import scipy.integrate
 import scipy.optimize
 import scipy.stats
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +18,6 @@ from projhead_theory.probes import HardMargin
 from projhead_theory.theory import margin_error, margin_samples
 
 Z = scipy.stats.norm.ppf(0.9)
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def features(spread, mean):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,10 +51,6 @@ def exact_time(s, s0, c, q, depth):
 
 def speed(s, c, q, depth):
     return 4 * depth * s ** (3 - 2 / depth) * (c - q**2 * s**2)
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 LANES = 256
