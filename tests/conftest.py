@@ -27,14 +27,14 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_sessionstart(session):
-    """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead
-    verify`, and examples as the library does.
+    """The default suite compiles as `projhead verify --quick` does, the slow and the deep one as
+    `projhead verify`, and examples as the library does.
     """
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
     jax.config.update(
-        "jax_disable_most_optimizations", session.config.option.markexpr == "not slow"
+        "jax_disable_most_optimizations", "not slow" in session.config.option.markexpr
     )
 
 
@@ -78,12 +78,12 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
     """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares
-    them leaves none beyond a third of that, nor does a slow test, which may compile as much as all
-    of these.
+    them leaves none beyond a third of that, nor does a slow or deep test, which may compile as much
+    as all of these.
     """
     if (
         nextitem is None
-        or "slow" in item.keywords
+        or {"slow", "deep"} & set(item.keywords)
         or _scope(item.nodeid) != _scope(nextitem.nodeid)
     ):
         _forget()

@@ -23,8 +23,8 @@ def discrepancies(prediction, trajectory):
     return np.asarray(relative), abs(float(trajectory.loss[-1] - prediction.loss))
 
 
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
+def deep(*values):
+    return pytest.param(*values, marks=pytest.mark.deep)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def slow(*values):
         (12, 2),
         (8, 3),
         (3, 4),
-        slow(3, 1),
-        slow(12, 1),
-        slow(8, 2),
-        slow(3, 3),
-        slow(12, 3),
-        slow(8, 4),
-        slow(12, 4),
+        deep(3, 1),
+        deep(12, 1),
+        deep(8, 2),
+        deep(3, 3),
+        deep(12, 3),
+        deep(8, 4),
+        pytest.param(12, 4, marks=pytest.mark.slow),
     ],
 )
 def test_balanced_start(width, depth):
@@ -61,7 +61,7 @@ def test_balanced_start(width, depth):
     assert float(verdict.tolerance.max()) <= 1e-3
 
 
-@pytest.mark.parametrize("width", [3, slow(8), slow(12)])
+@pytest.mark.parametrize("width", [3, deep(8), deep(12)])
 def test_gaussian_start(width):
     """From a Gaussian start of scale 1e-3, which waits at a saddle for every mode, with the
     implicit solver.

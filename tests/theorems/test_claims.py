@@ -779,9 +779,10 @@ def test_the_count_of_compilations_counts():
     assert "jit(<lambda>)" in names
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.deep)]
+)
 @pytest.mark.parametrize("name", list(CLAIMS))
-@pytest.mark.parametrize("seed", [0, 1])
 def test_claim_holds_on_all_its_problems(name, seed):
     """Every claim in full; at least two controls each, all of which must fail the claim's own
     check; and no tolerance too wide.
@@ -791,7 +792,7 @@ def test_claim_holds_on_all_its_problems(name, seed):
     assert seed or result.blunt == ()
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("name", list(CLAIMS))
 def test_claim_holds_for_other_seeds(name):
     for seed in range(2, 10):

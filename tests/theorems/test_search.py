@@ -513,7 +513,7 @@ def test_a_wrong_exponent_of_the_law_is_refuted():
     assert eqx.tree_equal(found.problem, search(false, 10).counterexample.problem)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("name", list(CLAIMS))
 def test_search_finds_nothing_against_any_claim(name):
     with jax.numpy_dtype_promotion("standard"):

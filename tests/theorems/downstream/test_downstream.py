@@ -26,7 +26,7 @@ from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theory import phase_diagram, sample_complexity
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.x64
 def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_problems():
     """From 2 to 32 features and 2 to 5 layers; the indicator is measured on the layers themselves,

@@ -120,7 +120,7 @@ def test_random_searches_draw_problems_of_the_same_kind():
             assert all(leaf.shape[0] == 2 for leaf in one)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("name", ["coarse_to_fine", "shift"])
 def test_the_examples_run(name, tmp_path):
     with jax.numpy_dtype_promotion("standard"):
