@@ -3,6 +3,7 @@ float32 (as on a GPU).
 """
 
 import os
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -44,7 +45,8 @@ def _scope(nodeid: str) -> str:
 
     module, *_, name = nodeid.split("::")
     parameter = name.partition("[")[2].removesuffix("]")
-    return parameter if parameter in CLAIMS else module
+    file = Path(module).stem.removeprefix("test_").replace("_", "-")
+    return next((claim for claim in (parameter, file) if claim in CLAIMS), module)
 
 
 def pytest_collection_modifyitems(items):

@@ -35,6 +35,13 @@ def by_claim(names=tuple(CLAIMS)):
     return pytest.mark.parametrize("name", names)
 
 
+def assert_verified(result):
+    assert len(result.controls) >= 2
+    assert result.holds, "\n".join(map(str, result.verdicts))
+    for control in result.controls:
+        assert control.caught, f"{control.control.name}: {control.verdict}"
+
+
 def parts_of(result: ClaimResult) -> dict[str, float]:
     """The largest of each part of the tolerance over the effect, over all problems and rows."""
     largest: dict[str, float] = {}

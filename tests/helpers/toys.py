@@ -46,3 +46,21 @@ def toy(*controls, **fields):
 
 CUBED = Control("cubed", "predicts the cube", predict=lambda problem, own: own * problem.value)
 IDLE = Control("idle", "changes nothing", predict=lambda problem, own: own)
+
+
+def refuted(problem):
+    """A claim that nothing satisfies, with all problems it was asked about."""
+    asked = []
+
+    def predict(p):
+        asked.append(p)
+        return jnp.ones(1)
+
+    claim = Claim(
+        "false",
+        "",
+        lambda key: iter([problem]),
+        predict,
+        lambda p: Measured(jnp.full(1, 2.0), {"rounding": 1e-9}),
+    )
+    return claim, asked
