@@ -32,7 +32,7 @@ class Headed(AbstractLinearNetwork):
 
         ```pycon
         >>> encoder = pt.DeepLinear.aligned(jnp.eye(2), [4.0, 1.0], (2, 2, 2))
-        >>> network = pt.Headed(encoder, pt.ReweightingHead(2.0))
+        >>> network = pt.Headed(encoder, pt.networks.ReweightingHead(2.0))
         >>> np.round(pt.measure.layer_weights(network), 3)
         Array([[2. , 1. ],
                [4. , 1. ],

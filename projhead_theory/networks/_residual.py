@@ -32,8 +32,8 @@ class ResidualLinear(AbstractLinearNetwork):
         ```pycon
         >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
         >>> start = pt.networks.ResidualLinear([jnp.zeros((2, 2)), jnp.zeros((2, 2))])
-        >>> run = pt.simulation.gradient_flow(start, moments)
-        >>> pt.compare(pt.theory.layerwise(moments, depth=2), run).name
+        >>> run = pt.gradient_flow(start, moments)
+        >>> pt.compare(pt.layerwise(moments, depth=2), run).name
         'holds'
 
         ```

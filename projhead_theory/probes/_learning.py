@@ -61,7 +61,7 @@ def learning_curve(
     !!! example
 
         ```pycon
-        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 1.0]), pt.SignLabel(0))
+        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 1.0]), pt.problems.SignLabel(0))
         >>> network, probe = pt.DeepLinear([jnp.eye(2)]), pt.probes.NearestMean()
         >>> curve = pt.probes.learning_curve(
         ...     network, problem, probe, sizes=[2, 16], key=jax.random.key(0)

@@ -154,7 +154,7 @@ class Mask(AbstractElementwise):
     !!! example
 
         ```pycon
-        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.Mask(0.5))
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.problems.Mask(0.5))
         >>> moments = problem.moments()
         >>> np.diag(moments.cross), np.diag(moments.second)
         (array([1.  , 0.25]), array([2. , 0.5]))
@@ -215,7 +215,7 @@ class Compose(AbstractAugmentation):
     !!! example
 
         ```pycon
-        >>> chain = pt.Compose(pt.Mask(0.5), pt.AdditiveNoise(1.0))
+        >>> chain = pt.problems.Compose(pt.problems.Mask(0.5), pt.AdditiveNoise(1.0))
         >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), chain).moments()
         >>> np.diag(moments.cross), np.diag(moments.second)
         (array([1.  , 0.25]), array([3. , 1.5]))
@@ -260,7 +260,7 @@ class Custom(AbstractAugmentation):
     !!! example
 
         ```pycon
-        >>> tripled = pt.Custom(lambda key, x: 3 * x)
+        >>> tripled = pt.problems.Custom(lambda key, x: 3 * x)
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0]), tripled)
         >>> float(problem.moments(key=jax.random.key(0), samples=100).cross[0, 0])
         36.0

@@ -63,7 +63,7 @@ def gradient_descent(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.simulation.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
+        >>> run = pt.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
         >>> np.round(run.weights()[-1], 3)
         Array([[0.632, 0.981],
                [0.4  , 0.962]], dtype=float64)

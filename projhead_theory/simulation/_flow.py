@@ -81,7 +81,7 @@ def gradient_flow(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> run = pt.simulation.gradient_flow(pt.DeepLinear([jnp.eye(2)]), problem.moments())
+        >>> run = pt.gradient_flow(pt.DeepLinear([jnp.eye(2)]), problem.moments())
         >>> np.round(run.weights()[-1, -1], 3)
         Array([0.4  , 0.962], dtype=float64)
 

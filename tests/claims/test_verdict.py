@@ -35,7 +35,7 @@ def outcome(discrepancy, tolerance, effect, **premises):
         jnp.array([discrepancy]), {"part": jnp.array([tolerance])}, jnp.array([effect]), **premises
     )
     names = ("holds", "violated", "premise_failed", "undecidable", "not_converged", "diverged")
-    return next(n for n in names if bool(item == getattr(pt.Outcome, n)))
+    return next(n for n in names if bool(item == getattr(pt.claims.Outcome, n)))
 
 
 def test_every_outcome_is_reachable():

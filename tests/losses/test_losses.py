@@ -26,12 +26,9 @@ from projhead_theory import (
     ContrastiveProblem,
     DeepLinear,
     Features,
-    Groups,
     Labelled,
-    Mask,
     SupervisedContrastiveProblem,
     SupervisedProblem,
-    TargetMoments,
     Views,
 )
 from projhead_theory.losses import (
@@ -51,7 +48,8 @@ from projhead_theory.losses import (
     supervised_spectral,
     vicreg,
 )
-from projhead_theory.problems import random_moments
+from projhead_theory.moments import TargetMoments
+from projhead_theory.problems import Groups, Mask, random_moments
 from projhead_theory.simulation import (
     Ended,
     gradient_descent,

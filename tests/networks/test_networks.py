@@ -28,7 +28,7 @@ PROBLEM = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.SignFlip([0.1, 
 # Networks without an `init` that takes a key and three widths.
 MADE = {
     "Headed": lambda: pt.Headed(
-        pt.DeepLinear.init(KEY, (3, 3, 3), scale=0.7), pt.ReweightingHead(1.5)
+        pt.DeepLinear.init(KEY, (3, 3, 3), scale=0.7), pt.networks.ReweightingHead(1.5)
     ),
     "ThresholdedDiagonal": lambda: pt.ThresholdedDiagonal(
         [[0.9, 1.1, 0.8], [0.8, 0.7, 1.2]], [[0.1, 0.2, 0.1], [0.05, 0.1, 0.2]]

@@ -95,7 +95,7 @@ def of_targets(moments):
 
 
 def targets(key, second):
-    return pt.TargetMoments(
+    return pt.moments.TargetMoments(
         jax.random.normal(key, (3, len(second))) @ second, second, jnp.asarray(100.0)
     )
 
@@ -136,7 +136,7 @@ def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
         [*[jnp.eye(4)] * (depth - 1), jnp.asarray(np.diag([1, 1e-2, 1e-4]) @ basis[:, :3].T)]
     )
     complexity = lambda target: float(
-        pt.measure.sample_complexity(network, pt.Downstream(np.eye(4), target))[-1]
+        pt.measure.sample_complexity(network, pt.problems.Downstream(np.eye(4), target))[-1]
     )
     kept = basis[:, :3].sum(1)
     assert np.isfinite(complexity(kept))
@@ -147,7 +147,7 @@ def test_a_target_that_a_gram_drops_is_lost_however_little_of_it(eps):
     """Two hundred roundings, of which 24 may be those of the vectors."""
     complexity = lambda rest: pt.theory.sample_complexity(
         jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None],
-        pt.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
+        pt.problems.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
     )
     assert np.isinf(complexity(200 * eps)).all()
     assert np.isfinite(complexity(0.0)).all()
@@ -308,7 +308,7 @@ def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
     fractions = jnp.asarray([0.8, 0.01])
     moments, downstream = (
         pt.Moments(jnp.diag(fractions), jnp.eye(2)),
-        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+        pt.problems.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
     )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     run = dataclasses.replace(run, noise=1.1 * fractions[1] / 3)
@@ -322,7 +322,7 @@ def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
     fractions = jnp.asarray([0.8, 0.01])
     moments, downstream = (
         pt.Moments(jnp.diag(fractions), jnp.eye(2)),
-        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+        pt.problems.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
     )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     # The tolerance of the last layer is three times the noise.
@@ -346,7 +346,7 @@ def regression(signs):
         jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs),
         jnp.asarray([1.0, 4.0, 0.25]),
     )
-    return pt.TargetMoments(
+    return pt.moments.TargetMoments(
         jnp.diag(target * jnp.sqrt(second)), jnp.diag(second), jnp.asarray(10.0)
     )
 
@@ -401,7 +401,9 @@ def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
     """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views
     keep and classes do not.
     """
-    groups = pt.Groups([0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1])
+    groups = pt.problems.Groups(
+        [0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1]
+    )
     number = jnp.asarray(0.2)
     task = ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2

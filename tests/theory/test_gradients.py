@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from projhead_theory import Downstream, TargetMoments, theory
+from projhead_theory import theory
+from projhead_theory.moments import TargetMoments
+from projhead_theory.problems import Downstream
 
 pytestmark = pytest.mark.x64
 

@@ -61,8 +61,8 @@ def compare(
         ```pycon
         >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.simulation.gradient_descent(start, moments, step=0.1, steps=500)
-        >>> pt.compare(pt.theory.layerwise(moments, depth=2), run).name
+        >>> run = pt.gradient_descent(start, moments, step=0.1, steps=500)
+        >>> pt.compare(pt.layerwise(moments, depth=2), run).name
         'holds'
 
         ```

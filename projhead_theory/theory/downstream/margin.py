@@ -63,7 +63,7 @@ def margin_samples(
     !!! example
 
         ```pycon
-        >>> problem = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.SignLabel(0))
+        >>> problem = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.problems.SignLabel(0))
         >>> weights = jnp.ones(20).at[0].set(0.5)
         >>> grams = jnp.stack([jnp.diag(weights), jnp.diag(weights**2)])
         >>> np.round(pt.theory.margin_samples(grams, problem.moments(), error=0.05), 1)

@@ -225,7 +225,7 @@ def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
     has a gradient.
     """
     pair = jnp.asarray([[0.5, 0.1], [0.1, 0.3]]), jnp.asarray([[1.0, 0.2], [0.2, 0.8]])
-    data = pt.Moments(*pair) if loss is spectral else pt.TargetMoments(*pair)
+    data = pt.Moments(*pair) if loss is spectral else pt.moments.TargetMoments(*pair)
     network = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=0.7)
     own = float(jnp.sqrt(sum(jnp.sum(g**2) for g in layer_gradients(network, data, loss))))
     for gradient, share in ((0.0, 0.0), (own / 4, 0.25), (own * 2, 1.0), (np.inf, 1.0)):

@@ -427,7 +427,8 @@ def test_bad_input_is_named(call, names):
 
 def test_the_weights_of_features_are_those_of_the_general_minimiser(eps):
     problem = pt.ContrastiveProblem(
-        pt.Features(STRENGTH), pt.Compose(pt.SignFlip([0.1, 0.5, 0.0]), pt.AdditiveNoise(NOISE))
+        pt.Features(STRENGTH),
+        pt.problems.Compose(pt.SignFlip([0.1, 0.5, 0.0]), pt.AdditiveNoise(NOISE)),
     )
     for width in (1, 2, 3):
         gram = spectral(problem.moments(), width).gram

@@ -13,8 +13,8 @@ from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projhead_theory import Downstream
 from projhead_theory.probes import HardMargin
+from projhead_theory.problems import Downstream
 from projhead_theory.theory import margin_error, margin_samples
 
 Z = scipy.stats.norm.ppf(0.9)

@@ -13,15 +13,14 @@ from scipy.special import hyp2f1
 
 from projhead_theory import (
     DeepLinear,
-    Groups,
-    MixedPositives,
     Moments,
     SupervisedContrastiveProblem,
     SupervisedProblem,
-    TargetMoments,
     measure,
 )
 from projhead_theory import theory as th
+from projhead_theory.moments import TargetMoments
+from projhead_theory.problems import Groups, MixedPositives
 from projhead_theory.theory.dynamics import regression
 
 KEY = jax.random.key(0)
