@@ -30,6 +30,7 @@ def plot_best_layer(best: BestLayer, ax: Any = None) -> Any:
         )
     else:
         ax.text(0.5, 0.5, "no layer keeps the target", transform=ax.transAxes, ha="center")
+        ax.set(xlim=(0.5, len(layers) + 0.5), yticks=[])
     ax.set_xticks(layers)
     ax.margins(y=0.15)
     ax.set_xlabel(f"layer ({layers[-1]}: post-projection)")
