@@ -91,7 +91,7 @@ class AbstractNetwork(eqx.Module):
 class AbstractLinearNetwork(AbstractNetwork):
     r"""Linear network $f(x) = F_K \cdots F_1 x$.
 
-    The factors $F_k$ are the layers, and perhaps fixed maps above them. A new linear network
+    The factors $F_k$ are the layers, and then perhaps fixed maps. A new linear network
     implements `layers`, `factors` and `trainable`.
 
     !!! example
@@ -173,18 +173,19 @@ class AbstractLinearNetwork(AbstractNetwork):
         gain = jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
         return gain, jnp.stack([explained(w * phi, matmul(w * phi**2, w.T)) for w in images])
 
-    def factor_gradients(self, gradient: Float[Array, "p d"]) -> tuple[Float[Array, "..."], ...]:
-        r"""Gradient in every factor, from the gradient $G$ in the end-to-end matrix.
+    def layer_gradients(self, gradient: Float[Array, "p d"]) -> tuple[Float[Array, "..."], ...]:
+        r"""Gradient in every layer, from the gradient $G$ in the end-to-end matrix.
 
-        $$G_k = F_{K:k+1}^\top\, G\, F_{k-1:1}^\top$$
+        $$G_l = F_{K:l+1}^\top\, G\, F_{l-1:1}^\top$$
 
         Automatic differentiation gives the same, but leaves products with a transposed left
         factor, which are several times slower in batches on a CPU.
         """
-        factors, products = self.factors, self.products()
+        factors, products, depth = self.factors, self.products(), self.depth
         result = []
         for level in range(len(factors) - 1, 0, -1):
-            result.append(matmul(gradient, products[level - 1].T))
+            if level < depth:
+                result.append(matmul(gradient, products[level - 1].T))
             gradient = matmul(jax.lax.optimization_barrier(factors[level].T), gradient)
         return (gradient, *reversed(result))
 

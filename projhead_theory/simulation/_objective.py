@@ -64,10 +64,10 @@ class Objective(eqx.Module):
         )
         if not exact:
             return jax.grad(self.value)(trained)
-        # Written out, which is faster; see `factor_gradients`.
-        _, pull_back = jax.vjp(lambda t: self.whole(t).factors, trained)
+        # Written out, which is faster; see `layer_gradients` of the network.
+        _, pull_back = jax.vjp(lambda t: self.whole(t).layers, trained)
         above = jax.grad(self.loss.linear)(network.matrix, data)
-        slope = pull_back(network.factor_gradients(above))[0]
+        slope = pull_back(network.layer_gradients(above))[0]
         return jax.tree.map(lambda g, w: g + self.decay * w, slope, trained)
 
     def value_and_gradient(self, trained: Trained) -> tuple[Array, Trained]:
