@@ -2,6 +2,7 @@
 float32 (as on a GPU).
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def pytest_sessionstart(session):
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
+    # Tracing makes millions of objects, hardly any of which are garbage.
+    gc.set_threshold(200_000, 20, 100)
     jax.config.update(
         "jax_disable_most_optimizations", "not slow" in session.config.option.markexpr
     )

@@ -430,7 +430,7 @@ def test_importing_the_package_does_not_import_jax():
     )
 
 
-@pytest.mark.parametrize("x64", ["0", "1"])
+@pytest.mark.parametrize("x64", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_importing_everything_leaves_x64_as_it_was(x64):
     source = f"""
 import pkgutil, importlib, jax, {NAME}

@@ -83,7 +83,9 @@ def test_of_a_linear_network_homogeneity_is_the_diagonal_of_the_imbalance(eps):
     )
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 4, 3), (5, 5, 6, 7)])
+@pytest.mark.parametrize(
+    "sizes", [(3, 4, 3), *(pytest.param(s, marks=pytest.mark.deep) for s in [(1, 1), (5, 5, 6, 7)])]
+)
 def test_measured_indicator_is_that_of_the_grams(sizes, eps):
     """Singular values of a layer on the one side, the pseudo-inverse of its Gram on the other."""
     k1, k2, k3 = jax.random.split(jax.random.key(len(sizes)), 3)

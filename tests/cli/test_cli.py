@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.cli import run
+from helpers.draws import some
 from helpers.schema import validate
 from helpers.toys import CUBED, IDLE, toy
 
@@ -141,7 +142,7 @@ def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("method", ["flow", "descent", "stochastic"])
+@pytest.mark.parametrize("method", some(["flow", "descent", "stochastic"], 0, kind="slow"))
 def test_simulate(capsys, tmp_path, method):
     """Each method trains, agrees with the prediction, and leaves a JSON file and a figure."""
     out_file, figure = tmp_path / "s.json", tmp_path / "s.png"
@@ -382,6 +383,7 @@ def test_verify_fuzz(capsys, library, tmp_path):
     assert (code, "seed 0: no counterexample found" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_verify_fuzzes_a_claim_of_the_library(capsys, monkeypatch):
     """On one of its shapes."""
     claim = CLAIMS["min-norm"]
@@ -500,6 +502,7 @@ def test_what_other_threads_finished_is_reported(tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_is_reported_as_partial(tmp_path):
     code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json")
     assert code == 130, err
@@ -525,6 +528,7 @@ def views(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_verify_views(capsys, views):
     code, out, _ = run(
         capsys, "verify", "--views", str(views), "--depth", "2", "--width", "2", "--json", "-"

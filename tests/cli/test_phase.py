@@ -67,6 +67,7 @@ def test_phase_writes_the_grid_its_boundary_and_a_figure(capsys, tmp_path):
     assert figure.read_text().lstrip().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_phase_trains_networks_on_the_plane(capsys, tmp_path):
     data = tmp_path / "phase.json"
     code, out, _ = run(

@@ -275,6 +275,7 @@ def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite
     assert np.isnan(aligned_grams(jnp.ones(1), groups, jnp.asarray(0.5), 2, "contrastive")).all()
 
 
+@pytest.mark.slow
 def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
     """A power law forgets its start: within those of half and of twice the time, at every start and
     layer.

@@ -16,6 +16,17 @@ def draws(count):
     return count * MULTIPLIER
 
 
+def some(values, *chosen, kind="deep"):
+    """Parameters, of which the default suite takes those at these positions, and the deep one, or
+    that of this kind, the rest.
+    """
+    mark = getattr(pytest.mark, kind)
+    rest = lambda value: pytest.param(
+        *(value if isinstance(value, tuple) else (value,)), marks=mark
+    )
+    return [value if i in chosen else rest(value) for i, value in enumerate(values)]
+
+
 def by_seed(count):
     """A parameter `seed` for each draw."""
     return pytest.mark.parametrize("seed", range(draws(count)))

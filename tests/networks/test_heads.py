@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 import optax
 import pytest
+from helpers.draws import some
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -367,7 +368,7 @@ def test_batches_and_labels_train_under_a_head_too(eps):
             np.testing.assert_allclose(seen, w, atol=1e3 * eps)
 
 
-@pytest.mark.parametrize("train", ["flow", "descent", "stochastic"])
+@pytest.mark.parametrize("train", some(["flow", "descent", "stochastic"], 0, kind="slow"))
 def test_another_kappa_or_another_head_compiles_nothing(train, encoder, moments):
     """Counted on the loss, which is traced whenever a simulator is compiled."""
     traces = {"now": 0}

@@ -246,6 +246,7 @@ def test_any_optimiser_descends(network, moments, optimiser):
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
 
+@pytest.mark.slow
 def test_stochastic_approaches_the_minimum():
     """Fresh views with a small step reach the population minimum up to the fluctuations that the
     run reports.

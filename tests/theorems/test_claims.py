@@ -134,6 +134,7 @@ def test_problems_follow_from_the_seed(name):
     )
 
 
+@pytest.mark.slow
 def test_a_trained_claim_is_reproduced_from_its_seed():
     """The same verdict to the last bit from a second run."""
     first, again = (check(CLAIMS["weight-decay-minimiser"], 4, quick=True) for _ in range(2))
@@ -230,6 +231,7 @@ assert result.verified
 """
 
 
+@pytest.mark.slow
 def test_float64_in_a_scope_leaves_nothing_behind():
     """A claim runs in float64 inside the scope; afterwards every setting of JAX is as before, and
     the claim holds in float32 too.

@@ -64,6 +64,7 @@ def test_trained_measures_with_the_error_of_its_run():
     assert not bool(stopped.settled)
 
 
+@pytest.mark.slow
 def test_claim_on_views():
     """Correlated views of a sample: the law holds on their moments, whose cross moment need not be
     positive, and controls are caught.

@@ -12,7 +12,7 @@ from projhead_theory.theorems import CLAIMS, FAMILIES
 from projhead_theory.theory import dynamics
 from projhead_theory.theory.dynamics import regression
 
-pytestmark = pytest.mark.x64
+pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 NAMES = [*FAMILIES["supervised"], "sl-times", "sl-retention"]
 
