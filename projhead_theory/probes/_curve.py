@@ -177,7 +177,7 @@ class LearningCurve(eqx.Module):
         rows = np.random.default_rng(0).integers(0, count, (RESAMPLES, count))
         shares = np.stack([np.bincount(row, minlength=count) for row in rows]) / count
         means = np.concatenate([self.mean[None], np.einsum("br,lsr->bls", shares, self.errors)])
-        return _crossing(self.sizes, _decreasing(means), wanted)
+        return _crossing(self.sizes, decreasing(means), wanted)
 
 
 def _confidence(value: float) -> float:
@@ -191,7 +191,7 @@ def _quantile(x: np.ndarray, level: float) -> Any:
     return np.quantile(x[1:], level, axis=0, method="inverted_cdf")
 
 
-def _decreasing(means: np.ndarray) -> np.ndarray:
+def decreasing(means: np.ndarray) -> np.ndarray:
     r"""The nearest decreasing curve along the last axis, by least squares.
 
     At $i$: $\min_{a \le i} \max_{b \ge i}$ of the mean of entries $a$ to $b$.

@@ -42,7 +42,7 @@ class AbstractMargin(AbstractProbe):
             )
         data, targets = data.astype(np.float64), targets.astype(np.float64)
         scale = np.abs(data).max(axis=(1, 2))
-        z, basis = _reduce(data / np.where(scale > 0, scale, 1)[:, None, None])
+        z, basis = reduced(data / np.where(scale > 0, scale, 1)[:, None, None])
         count, k = targets.shape[0], targets.shape[2]
         weights, intercepts = np.zeros((count, k, x.shape[-1])), np.zeros((count, k))
         margins, ended = np.zeros((count, k)), []
@@ -182,7 +182,7 @@ def _with_intercept(z: np.ndarray, intercept: bool) -> np.ndarray:
     return np.concatenate([z, np.ones((len(z), 1))], axis=1) if intercept else z
 
 
-def _reduce(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def reduced(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Coordinates in the span of the samples with its orthonormal basis.
 
     The input and None if the span has no fewer dimensions.

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from projhead_theory import DeepLinear, DownstreamProblem, Features, probes
 from projhead_theory.probes import HardMargin, LearningCurve, NearestMean, Ridge, learning_curve
 from projhead_theory.probes._checkpoint import digest
+from projhead_theory.probes._curve import decreasing
 from projhead_theory.problems import SignLabel
 
 D, SIZES = 6, (2, 5, 12)
@@ -214,9 +215,7 @@ def test_curves_are_made_monotone_by_the_nearest_decreasing_one(seed, count):
             steps, y, (np.r_[-np.inf, np.zeros(count - 1)], np.inf), tol=1e-14
         ).x
     )
-    from projhead_theory.probes._curve import _decreasing
-
-    np.testing.assert_allclose(_decreasing(y[None])[0], want, atol=1e-6)
+    np.testing.assert_allclose(decreasing(y[None])[0], want, atol=1e-6)
 
 
 def noisy(shift, seeds=48, scatter=0.05, seed=0):

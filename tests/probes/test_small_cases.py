@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 import projhead_theory as pt
 from projhead_theory.probes import Logistic, Status, group_accuracy
-from projhead_theory.probes._margin import _reduce
+from projhead_theory.probes._margin import reduced
 
 KEY = jax.random.key(0)
 
@@ -86,7 +86,7 @@ def test_a_margin_is_sought_in_as_many_coordinates_as_the_fewer_of_samples_and_d
     samples back; else the samples as they are.
     """
     x = np.random.default_rng(0).standard_normal((4, n, dim))
-    z, basis = _reduce(x)
+    z, basis = reduced(x)
     assert z.shape == (4, n, min(n, dim))
     assert (basis is None) == (dim <= n)
     if basis is None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import subprocess
 import sys
 from itertools import islice
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.compiling import compiling
 from helpers.measured import PARTS, assert_verified, by_claim, parts_of, side
 from helpers.toys import toy
 
@@ -24,29 +24,6 @@ from projhead_theory.claims import (
 from projhead_theory.theorems import CLAIMS
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
-
-
-def compiling(action):
-    """The names of all computations that were compiled meanwhile."""
-    names = []
-
-    class Handler(logging.Handler):
-        def emit(self, record):
-            message = record.getMessage()
-            if message.startswith("Compiling "):
-                names.append(message.split()[1])
-
-    logger, handler = logging.getLogger("jax"), Handler()
-    before = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        with jax.log_compiles():
-            result = action()
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
-    return result, names
 
 
 def remembered(name):

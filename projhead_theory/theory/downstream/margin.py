@@ -139,7 +139,7 @@ class _Sums(NamedTuple):
     across: Array
 
 
-class _Spectrum(NamedTuple):
+class Spectrum(NamedTuple):
     r"""Variances $s_i$ of the nuisance, largest 1, and the squared means $\nu_i^2$ along them."""
 
     spread: Array
@@ -173,7 +173,7 @@ class _Layer(NamedTuple):
         )
 
 
-def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
+def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, Spectrum]:
     """A layer, and its spectrum without derivatives, on which roots are searched."""
     d = gram.shape[-1]
     second, target = downstream.second.astype(gram.dtype), downstream.target.astype(gram.dtype)
@@ -187,7 +187,7 @@ def _layer(gram: Array, downstream: Downstream) -> tuple[_Layer, _Spectrum]:
     # The result does not depend on the unit of the layer, which is therefore held constant.
     unit = jnp.where(jnp.any(kept), values[-1], jnp.where(size > 0, size, 1))
     along = matmul(basis.T, jax.lax.stop_gradient(mean)[:, None])[:, 0]
-    return _Layer(rest / unit, mean / jnp.sqrt(unit)), _Spectrum(
+    return _Layer(rest / unit, mean / jnp.sqrt(unit)), Spectrum(
         jnp.where(kept, values, 0) / unit, along**2 / unit
     )
 
@@ -202,7 +202,7 @@ def _excess(x: Array, kappa: Array, sums: _Sums) -> Array:
     return (kappa * h) ** 2 * sums.across + (1 + x * h) * sums.second / sums.first - 1
 
 
-def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
+def _state(layer: _Layer | Spectrum, log_kappa: Array) -> tuple[Array, Array]:
     r"""Numbers of samples $n$ and the quantile $z$ of the error, both rising with $\kappa$."""
     kappa = jnp.exp(log_kappa)
     sums = layer.sums(kappa)
@@ -212,8 +212,8 @@ def _state(layer: _Layer | _Spectrum, log_kappa: Array) -> tuple[Array, Array]:
     return sums.first * jnp.exp(-log_ndtr(x)), kappa * (x + _inverse_mills(x)) * sums.along
 
 
-def _solve(
-    spectrum: _Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None
+def solve(
+    spectrum: Spectrum, missed: Callable[[Array, Array], Array], layer: _Layer | None = None
 ) -> tuple[Array, Array, Array]:
     """Samples and quantile at the root of a function of both, and existence of the root.
 
@@ -230,7 +230,7 @@ def _solve(
     return *_state(smooth, log_kappa), missed(*_state(spectrum, end)) > 0
 
 
-def _with_nuisance(layer: _Layer, spectrum: _Spectrum) -> tuple[_Layer, _Spectrum]:
+def _with_nuisance(layer: _Layer, spectrum: Spectrum) -> tuple[_Layer, Spectrum]:
     """Replace a layer without nuisance by a placeholder that has some.
 
     It avoids a division by zero; other layers are unchanged.
@@ -238,7 +238,7 @@ def _with_nuisance(layer: _Layer, spectrum: _Spectrum) -> tuple[_Layer, _Spectru
     some = jnp.any(spectrum.spread > 0)
     other = _Layer(jnp.eye(layer.mean.size, dtype=layer.mean.dtype), jnp.ones_like(layer.mean))
     fill = lambda own, innocent: jax.tree.map(lambda a, b: jnp.where(some, a, b), own, innocent)
-    return fill(layer, other), fill(spectrum, _Spectrum(other.mean, other.mean))
+    return fill(layer, other), fill(spectrum, Spectrum(other.mean, other.mean))
 
 
 @eqx.filter_jit
@@ -247,7 +247,7 @@ def _samples(grams: Array, downstream: Downstream, error: Array) -> Array:
         seen = _layer(gram, downstream)
         some, label = jnp.any(seen[1].spread > 0), jnp.sum(seen[1].signal) > 0
         layer, spectrum = _with_nuisance(*seen)
-        n, _, reached = _solve(spectrum, lambda n, z: z + ndtri(error), layer)
+        n, _, reached = solve(spectrum, lambda n, z: z + ndtri(error), layer)
         return jnp.where(~some & label, 0, jnp.where(some & reached, n, jnp.inf))
 
     return jax.vmap(one)(grams.reshape(-1, *grams.shape[-2:])).reshape(grams.shape[:-2])
@@ -259,7 +259,7 @@ def _errors(grams: Array, downstream: Downstream, samples: Array) -> Array:
         seen = _layer(gram, downstream)
         some, label = jnp.any(seen[1].spread > 0), jnp.sum(seen[1].signal) > 0
         layer, spectrum = _with_nuisance(*seen)
-        _, z, _ = _solve(spectrum, lambda n, z: n - samples, layer)
+        _, z, _ = solve(spectrum, lambda n, z: n - samples, layer)
         return jnp.where(~some & label, 0, jnp.where(label, jnp.exp(log_ndtr(-z)), 0.5))
 
     return jax.vmap(one)(grams.reshape(-1, *grams.shape[-2:])).reshape(grams.shape[:-2])

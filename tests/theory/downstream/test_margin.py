@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from projhead_theory.probes import HardMargin
 from projhead_theory.problems import Downstream
 from projhead_theory.theory import margin_error, margin_samples
+from projhead_theory.theory.downstream.margin import Spectrum, solve
 
 Z = scipy.stats.norm.ppf(0.9)
 
@@ -88,13 +89,11 @@ def samples_of_diagonal(spread):
     """The same through fewer features: by symmetry only the solver's sums count, so that a large
     diagonal need not be a matrix.
     """
-    from projhead_theory.theory.downstream.margin import _solve, _Spectrum
-
-    layer = _Spectrum(
+    layer = Spectrum(
         cast(np.concatenate([[0.0], spread / spread.max()])),
         cast(np.concatenate([[1 / spread.max()], 0 * spread])),
     )
-    return float(jax.jit(lambda: _solve(layer, lambda n, z: z - Z))()[0])
+    return float(jax.jit(lambda: solve(layer, lambda n, z: z - Z))()[0])
 
 
 @pytest.mark.x64

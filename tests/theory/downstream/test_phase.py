@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.compiling import compiling
 
 import projhead_theory as pt
 from projhead_theory.problems import Compose, Downstream, Mask, SignLabel
@@ -16,7 +17,6 @@ from projhead_theory.theory import (
     sample_complexity,
     threshold_weight,
 )
-from projhead_theory.theory.downstream import phase
 
 STRENGTH, NOISE = [2.0, 1.0, 0.5], [1.0, 0.2, 0.05]
 ROTATION = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -179,19 +179,19 @@ class Model(eqx.Module):
 def test_other_values_do_not_compile_again():
     diagram = lambda others, x, y: phase_diagram(Model(cast(others)), 1, cast(x), cast(y), 2)
     first = diagram([1.0, 0.05], [0.5, 1.0], [1.0])
-    before = phase._grid._cached._cache_size()
-    axes = diagram([1.0, 0.05], [0.1, 2.0], [3.0])
-    model = diagram([0.3, 0.05], [0.5, 1.0], [1.0])
-    assert phase._grid._cached._cache_size() == before
+    axes, again = compiling(lambda: diagram([1.0, 0.05], [0.1, 2.0], [3.0]))
+    model, once_more = compiling(lambda: diagram([0.3, 0.05], [0.5, 1.0], [1.0]))
+    assert again + once_more == []
     assert len({float(d.margin[0, 0]) for d in (first, axes, model)}) == 3
 
 
 def test_a_function_is_compiled_once_for_all_values():
     diagram = lambda x: phase_diagram(rotated, 1, cast(x), cast([0.5, 2.0]), 2)
-    diagram([0.1, 0.5]).boundary()
-    before = phase._grid._cached._cache_size()
-    diagram([0.7, 0.9]).boundary()
-    assert phase._grid._cached._cache_size() == before
+    grid = lambda names: [name for name in names if "grid" in name]
+    _, first = compiling(lambda: diagram([0.1, 0.5]).boundary())
+    _, second = compiling(lambda: diagram([0.7, 0.9]).boundary())
+    assert grid(first)
+    assert not grid(second)
 
 
 def test_axes_are_named_after_the_arguments():

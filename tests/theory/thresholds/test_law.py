@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.compiling import compiling
 from helpers.draws import some
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,7 +194,7 @@ def test_dtype_is_kept_and_nothing_recompiles():
     phi, rho = PHI.astype(np.float32), RHO.astype(np.float32)
     law = jax.jit(theory.threshold_law)
     assert law(phi / 4, w, b, phi).dtype == jnp.float32
-    law(phi / 3, w, b / 2, phi)
-    assert law._cache_size() == 1
+    x, y = phi / 3, b / 2
+    assert compiling(lambda: law(x, w, y, phi))[1] == []
     assert jax.eval_shape(theory.threshold_time, phi / 4, w, b, phi, rho).dtype == jnp.float32
     assert theory.threshold_reach(w, b).dtype == jnp.float32
