@@ -1,4 +1,7 @@
-"""Navigation, index and table of the theorems, derived from the registry of claims."""
+"""Navigation, index and tables of the theorems, derived from the registry of claims.
+
+`python docs/pages.py` writes the README's table.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +9,9 @@ from typing import Any
 from projhead_theory.theorems import CLAIMS, FAMILIES
 
 DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
 FAMILY_LIST, CLAIM_TABLE = "{{ families }}", "{{ claims }}"
+BEGIN, END = "<!-- claims: python docs/pages.py -->", "<!-- end of claims -->"
 
 
 def pages(family: str) -> dict[str, str]:
@@ -41,6 +46,23 @@ def claim_table() -> str:
     return "\n".join(rows)
 
 
+def readme_table() -> str:
+    rows = ["| claim | statement | controls that must be caught |", "|---|---|---|"]
+    for family, names in FAMILIES.items():
+        for claim in (CLAIMS[name] for name in names):
+            link = f"[`{claim.name}`](docs/theorems/{family}/{claim.name}.md)"
+            statement = claim.statement.replace("*", r"\*").replace("|", r"\|")
+            controls = ", ".join(f"`{c.name}`" for c in claim.controls)
+            rows.append(f"| {link} | {statement} | {controls} |")
+    return "\n".join(rows)
+
+
+def with_table(readme: str) -> str:
+    """The README with the present table between its markers."""
+    before, rest = readme.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{readme_table()}\n\n{END}{rest.split(END)[1]}"
+
+
 def on_config(config: Any) -> Any:
     """Put the theorems into the navigation, family by family, in place of their marker."""
     families = [
@@ -54,3 +76,7 @@ def on_config(config: Any) -> Any:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill the markers of a page."""
     return markdown.replace(FAMILY_LIST, family_list()).replace(CLAIM_TABLE, claim_table())
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

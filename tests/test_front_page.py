@@ -5,6 +5,7 @@ that are tested.
 import contextlib
 import io
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_continuous_integration_runs_the_readmes_test_line():
     assert line in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_readme_names_every_claim():
-    from projhead_theory.theorems import CLAIMS
-
-    assert all(f"`{name}`" in README for name in CLAIMS)
+def test_the_table_of_claims_is_that_of_the_registry():
+    """`python docs/pages.py` writes it."""
+    pages = runpy.run_path(str(ROOT / "docs" / "pages.py"))
+    assert pages["with_table"](README) == README
+    assert all(f"[`{name}`]" in pages["readme_table"]() for name in pages["CLAIMS"])

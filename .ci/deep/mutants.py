@@ -32,7 +32,7 @@ PACKAGE = "projhead_theory"
 # By file of the package: the tests and the claims that should kill its mutants.
 TESTS = tomllib.loads((Path(__file__).parent / "tests.toml").read_text())
 # Folders whose files are for the tests of the folder of the same name, unless they have an entry.
-FOLDERS = ("_core", "losses", "probes", "simulation", "theory")
+FOLDERS = ("_core", "losses", "networks", "probes", "simulation", "theory")
 
 # Names of functions without a formula, premise or tolerance.
 ASIDE = re.compile(
