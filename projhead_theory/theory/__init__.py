@@ -66,6 +66,7 @@ from .supervised import (
 from .thresholds import (
     homogeneity_invariants,
     threshold_forgetting,
+    threshold_forgetting_slopes,
     threshold_invariants,
     threshold_law,
     threshold_limit,
@@ -132,6 +133,7 @@ __all__ = [
     "subclass_weights",
     "threshold",
     "threshold_forgetting",
+    "threshold_forgetting_slopes",
     "threshold_invariants",
     "threshold_law",
     "threshold_limit",

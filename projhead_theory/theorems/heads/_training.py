@@ -154,6 +154,11 @@ def _newton(
     return matmul(inverse, slope(layer).reshape(-1, 1)).reshape(layer.shape), inverse, values[-1]
 
 
+def weights_of(grams: Float[Array, "*k d d"]) -> Float[Array, "*k d"]:
+    """Feature weights of Grams, for plots."""
+    return jnp.sqrt(jnp.maximum(diagonal(grams), 0))
+
+
 def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
     """Simpler problems with the named fields rounded.
 

@@ -1,6 +1,7 @@
 """best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,11 +10,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ... import theory
 from ..._core.linalg import diagonal
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
-from .._common.tasks import gaussian, replace
-from ._training import Ends, head, rounded_fields, train
+from .._common.draws import drawn
+from .._common.tasks import replace
+from ._training import Ends, draw_start, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
 RATIOS, SPACING = 5, 0.05
@@ -71,17 +72,10 @@ def measure_heads(problem: Downstream) -> Complexities:
 
     The Grams are extrapolated linearly to zero decay.
     """
-    start, rows, decays = _tried(problem)
-    return _read(problem, train(start, problem.moments, rows, decays))
-
-
-@eqx.filter_jit
-def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
-    """The start, and the heads and decays of all runs."""
     p, dim = problem, problem.cross.size
-    start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
-    return start, rows, jnp.tile(p.decay / jnp.asarray([1, QUARTER], p.decay.dtype), p.kappas.size)
+    decays = p.decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.decay.dtype)
+    return _read(p, train(draw_start(p.key, rows, dim), p.moments, rows, decays))
 
 
 @eqx.filter_jit
@@ -100,24 +94,23 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
         )
 
     values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
-    t = jnp.log(p.kappas)
+    t, near = jnp.log(p.kappas), slice(count // 2 - 1, count // 2 + 2)
     best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
-    middle = count // 2
-    near = slice(middle - 1, middle + 2)
     # The extrapolation is linear in the Grams at both decays.
     line = jnp.asarray(LINE, t.dtype)
-    carried = each.moved(line[:, None, None] * slopes[:, None])
-    errors = {}
-    for name, x in zip(("stationarity", "rounding"), carried, strict=True):
-        off = jnp.sum(x, axis=1)
-        errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
+    stationarity, rounding = (
+        jnp.sum(x, axis=1) for x in each.moved(line[:, None, None] * slopes[:, None])
+    )
+    carried = lambda off: jnp.append(off, jnp.sum(jnp.abs(moves) * off))
     # A parabola through the three in the middle errs by far more than the polynomial through all.
-    errors["interpolation"] = jnp.append(
-        jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near]))
-    )
-    return Complexities(
-        values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite
-    )
+    other = jnp.abs(best - _least(t[near], values[near]))
+    errors = {
+        "stationarity": carried(stationarity),
+        "rounding": carried(rounding),
+        "interpolation": jnp.append(jnp.zeros_like(values), other),
+    }
+    inside = (best > t[0]) & (best < t[-1])
+    return Complexities(values, best, errors, inside, ends.settled, ends.finite)
 
 
 def _least(t: Array, values: Array) -> Array:
@@ -159,30 +152,37 @@ def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
 @eqx.filter_jit
 def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
     """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
-    values = prediction[:-1]
-    size = jnp.append(values, 1)
-    measured = jnp.append(seen.values, seen.best)
-    # Effects: the relative range of the indicators over the heads, and the distance of the best
-    # ratio from no head at all.
-    return Verdict(
-        discrepancy=jnp.abs(measured - prediction) / size,
-        parts={name: part / size for name, part in seen.errors.items()},
-        effect=jnp.append(
-            jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape),
-            jnp.abs(prediction[-1]),
-        ),
-        predicted=prediction[:, None],
-        measured=measured[:, None],
+    values, best = prediction[:-1], prediction[-1]
+    heads = Rows(
+        numbered("head", values.size, 0),
+        jnp.abs(seen.values - values) / values,
+        {name: part[:-1] / values for name, part in seen.errors.items()},
+        # Effect: the relative range of the indicators over the heads.
+        (jnp.max(values) - jnp.min(values)) / jnp.min(values),
+        values,
+        seen.values,
+    )
+    ratio = Rows(
+        ("best ratio",),
+        jnp.abs(seen.best - best),
+        {name: part[-1] for name, part in seen.errors.items()},
+        # Effect: the distance of the best ratio from no head at all.
+        jnp.abs(best),
+        best,
+        seen.best,
+    )
+    return verdict_of(
+        heads,
+        ratio,
+        what="relative indicator, and logarithm of the best ratio",
         premises={"the best ratio is among those tried": seen.inside},
         settled=seen.settled,
         finite=seen.finite,
-        labels=(*(f"head {i}" for i in range(values.size)), "best ratio"),
-        what="relative indicator, and logarithm of the best ratio",
     )
 
 
-@eqx.filter_jit
-def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
+@drawn
+def _downstream(key: PRNGKeyArray, features: int, *, index: Any) -> Downstream:
     """A random problem with a label of middle rank, and heads on either side of the best one.
 
     The strengths of lighter features are such that some head is best.
@@ -217,7 +217,7 @@ def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
 
 def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
     for features, index in ((3, 0), (4, 0), (4, 1), (4, 2)):
-        yield _downstream(key, features, jnp.asarray(index))
+        yield _downstream(key, features, index=index)
 
 
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:

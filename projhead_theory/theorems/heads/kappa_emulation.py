@@ -1,6 +1,7 @@
 """kappa-emulation: a fixed reweighting head in place of a trained one."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,14 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
-from ..._core.linalg import diagonal, frobenius, matmul
-from ...claims import Claim, Control, Verdict
+from ..._core.linalg import frobenius, matmul
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...networks import DeepLinear
 from ...theory import LayerPrediction
 from .._common.comparison import compare
+from .._common.draws import drawn
 from .._common.tasks import balanced, replace
 from .._common.training import Run, flow
-from ._training import DIM, Ends, head
+from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 
 
@@ -92,39 +94,44 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
 
     The first compares it with the Gram below the trained head, the second with the closed form.
     """
-    square = prediction.factor**2
-    fixed, left = continued(both.fixed)
+    closed, factor = prediction.layers.grams[0], prediction.factor
     own = compare(prediction.layers, both.pair.fine)
-    size = square * frobenius(prediction.layers.grams[0])
     trained = {name: part[0] for name, part in own.parts.items()}
+    fixed, left = continued(both.fixed)
+    size = factor**2 * frobenius(closed)
     stationarity, rounding = (x / size for x in left)
-    zero = jnp.zeros_like(size)
-    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))
-    return Verdict(
-        discrepancy=jnp.stack(
-            [frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]
-        )
-        / size,
-        parts={
-            "stationarity": jnp.stack([stationarity + trained["stationarity"], stationarity]),
-            "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
-            "rounding": jnp.stack([rounding + trained["rounding"], rounding + trained["rounding"]]),
-        },
-        # Effect: the difference between the layers below and above the trained head.
-        effect=jnp.stack([own.effect[0], own.effect[0]]),
-        predicted=jnp.stack(
-            [prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]
+    # Effect: the difference between the layers below and above the trained head.
+    row = lambda label, gram, parts: Rows(
+        (label,),
+        frobenius(fixed - factor**2 * gram) / size,
+        parts,
+        own.effect[0],
+        factor * weights_of(gram)[None],
+        weights_of(fixed)[None],
+    )
+    return verdict_of(
+        row(
+            "trained head",
+            both.lower,
+            {
+                "stationarity": stationarity + trained["stationarity"],
+                "start": trained["start"] + trained["discretisation"],
+                "rounding": rounding + trained["rounding"],
+            },
         ),
-        measured=jnp.stack([weights(fixed)] * 2),
+        row(
+            "closed form",
+            closed,
+            {"stationarity": stationarity, "rounding": rounding + trained["rounding"]},
+        ),
+        what="relative Gram discrepancy below the head",
         settled=both.fixed.settled & both.pair.settled,
         finite=both.fixed.finite & both.pair.finite,
-        labels=("trained head", "closed form"),
-        what="relative Gram discrepancy below the head",
     )
 
 
-@eqx.filter_jit
-def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
+@drawn
+def _emulating(key: PRNGKeyArray, *, geometric: Any, index: Any) -> Emulating:
     """A random problem whose weights fall as kappa^(-2 i), or otherwise, in random position.
 
     Geometric weights are under the head of kappa, all others under the head of their roots.
@@ -151,7 +158,7 @@ def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
 
 def _emulating_problems(key: PRNGKeyArray) -> Iterator[Emulating]:
     for index, geometric in enumerate((True, False, True, False)):
-        yield _emulating(key, jnp.asarray(geometric), jnp.asarray(index))
+        yield _emulating(key, geometric=geometric, index=index)
 
 
 def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
@@ -172,10 +179,6 @@ def _any_kappa(problem: Emulating) -> Array:
     p = problem.fixed
     found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
     return found.factor * head(found.kappa, DIM)
-
-
-def _flowed(problem: Emulating, own: Both) -> Both:
-    return replace(own, fixed=undecayed(problem.fixed, own.fixed))
 
 
 def _upper(problem: Emulating, own: Both) -> Both:
@@ -232,7 +235,7 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains the fixed head by plain gradient flow, which leaves the pairing to the start",
-            measure=_flowed,
+            measure=lambda problem, own: replace(own, fixed=undecayed(problem.fixed, own.fixed)),
         ),
     ),
     quick=2,

@@ -1,6 +1,7 @@
 """sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,12 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ... import theory
-from ..._core.linalg import diagonal, frobenius, matmul, symmetric
-from ...claims import Claim, Control, Verdict
+from ..._core.linalg import frobenius, matmul, symmetric
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...networks import DeepLinear
+from .._common.draws import drawn
 from .._common.tasks import replace
-from ._training import Ends, draw_start, head, rounded_fields, train
+from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
 """Ratio of the two decays at which the same start is trained.
@@ -47,8 +49,9 @@ class Matching(eqx.Module):
         return Moments(self.turned(self.cross), self.turned(self.second))
 
     @property
-    def decays(self) -> Float[Array, " 2"]:
-        return self.decay / jnp.asarray([1, QUARTER], self.decay.dtype)
+    def decays(self) -> Float[Array, " 3"]:
+        """The decay, a quarter of it, and none."""
+        return self.decay * jnp.asarray([1, 1 / QUARTER, 0], self.decay.dtype)
 
     def turned(self, values: Array) -> Float[Array, "d d"]:
         """Matrix with these values along the features."""
@@ -65,9 +68,8 @@ class Matching(eqx.Module):
 
 def train_matching(problem: Matching) -> Ends:
     """Train the same start with the decay and with a quarter of it."""
-    return train(
-        problem.start(), problem.moments, jnp.stack([problem.rows, problem.rows]), problem.decays
-    )
+    p = problem
+    return train(p.start(), p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
@@ -106,19 +108,12 @@ class Matched(eqx.Module):
     sorted: Bool[Array, ""]
 
 
-def predict_matching(problem: Matching) -> Matched:
-    return _predict_matching(problem)
-
-
 @eqx.filter_jit
-def _predict_matching(problem: Matching) -> Matched:
-    p = problem
-    squares = [
-        theory.decayed_matching(p.cross, p.second, p.rows, decay) ** 2
-        for decay in (*p.decays, jnp.zeros_like(p.decay))
-    ]
-    grams = jnp.stack([p.turned(u) for u in squares])
-    return Matched(grams, p.decay < theory.matching_limit(p.cross, p.second, p.rows))
+def predict_matching(problem: Matching) -> Matched:
+    p, features = problem, (problem.cross, problem.second, problem.rows)
+    weights = [theory.decayed_matching(*features, decay) for decay in p.decays]
+    grams = jnp.stack([p.turned(u**2) for u in weights])
+    return Matched(grams, p.decay < theory.matching_limit(*features))
 
 
 @eqx.filter_jit
@@ -132,37 +127,42 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     none, left = continued(ends)
     grams = jnp.concatenate([ends.before, none[None]])
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
+    change = frobenius(prediction.grams - prediction.grams[2])
+    layers = Rows(
+        ("decay", "a quarter of it", "none, in a straight line"),
+        frobenius(grams - prediction.grams) / size,
+        {"stationarity": stationarity / size, "rounding": rounding / size},
+        # Effect: the deviation that the decay causes.
+        jnp.where(change > 0, change, change[1]) / size,
+        weights_of(prediction.grams),
+        weights_of(grams),
+    )
     apart = ends.before - prediction.grams[2]
     away = frobenius(apart)
-    rate = away[0] / away[1]
     # The relative errors of a quotient add.
-    quotient = [
-        QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])
-    ]
-    roots = lambda g: jnp.sqrt(jnp.maximum(diagonal(g), 0))
-    wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])
-    change = frobenius(prediction.grams - prediction.grams[2])
-    return Verdict(
-        discrepancy=jnp.append(frobenius(grams - prediction.grams) / size, jnp.abs(rate - QUARTER)),
-        parts={
-            "stationarity": jnp.append(stationarity / size, quotient[0]),
-            "rounding": jnp.append(rounding / size, quotient[1]),
-        },
-        # Effects: the deviation that the decay causes, and a rate of one power of the decay more
-        # or less.
-        effect=jnp.append(jnp.where(change > 0, change, change[1]) / size, QUARTER / 2),
-        predicted=wide(prediction.grams),
-        measured=wide(grams),
+    quotient = lambda x: QUARTER * (x[0] / away[0] + x[1] / away[1])
+    errors = ends.moved(apart / away[:, None, None])
+    rate = Rows(
+        ("rate",),
+        jnp.abs(away[0] / away[1] - QUARTER),
+        {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
+        # Effect: a rate of one power of the decay more or less.
+        QUARTER / 2,
+        weights_of(prediction.grams)[-1:],
+        weights_of(grams)[-1:],
+    )
+    return verdict_of(
+        layers,
+        rate,
+        what="relative Gram discrepancy before the head",
         premises={"the sorted pairing is the best": prediction.sorted},
         settled=ends.settled,
         finite=ends.finite,
-        labels=("decay", "a quarter of it", "none, in a straight line", "rate"),
-        what="relative Gram discrepancy before the head",
     )
 
 
-@eqx.filter_jit
-def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -> Matching:
+@drawn
+def _matching(key: PRNGKeyArray, dim: int, p: int, *, share: Any, index: Any) -> Matching:
     """A random problem with weights that are not in the order of the cross moments.
 
     The decay is a share of the largest decay that the sorted pairing survives.
@@ -186,7 +186,7 @@ def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -
 
 def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
     for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0)):
-        yield _matching(key, dim, p, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
+        yield _matching(key, dim, p, share=share, index=index)
 
 
 @jax.jit
@@ -195,44 +195,30 @@ def _carried(rows: Float[Array, " p"], order: Int[Array, " d"]) -> Float[Array, 
     return jnp.zeros(order.size, rows.dtype).at[order].set(rows[: order.size])
 
 
-def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
-    """Control that gives the diagonal entries to the features in another order.
-
-    `order` lists the features, starting with the one that gets the largest entry.
-    """
-
-    def wrong(problem: Matching, own: Matched) -> Matched:
-        p = problem
-        rows = _carried(p.rows, order(p))
-        left = [p.cross - decay / (4 * rows**2) for decay in (*p.decays, jnp.zeros_like(p.decay))]
-        return replace(
-            own,
-            grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]),
-        )
-
-    return wrong
-
-
 def with_weights(
     square: Callable[[Matching, Array, Array], Array],
+    order: Callable[[Matching], Array] = lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second),
 ) -> Callable[[Matching, Matched], Matched]:
     """Control with another squared weight before the head.
 
-    `square` maps the problem, the diagonal entry of each feature and the decay to it.
+    `square` maps the problem, the diagonal entry of each feature and the decay to it. `order` lists
+    the features, starting with the one that gets the largest entry.
     """
 
     def wrong(problem: Matching, own: Matched) -> Matched:
-        p = problem
-        order = jnp.argsort(-jnp.sqrt(p.cross) / p.second)
-        rows = _carried(p.rows, order)
-        return replace(
-            own,
-            grams=jnp.stack(
-                [p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]
-            ),
-        )
+        rows = _carried(problem.rows, order(problem))
+        squares = [square(problem, rows, decay) for decay in problem.decays]
+        return replace(own, grams=jnp.stack([problem.turned(x) for x in squares]))
 
     return wrong
+
+
+def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
+    """Control that gives the diagonal entries to the features in another order."""
+    return with_weights(
+        lambda p, h, decay: jnp.maximum(p.cross - decay / (4 * h**2), 0) / (p.second * h) ** 2,
+        order,
+    )
 
 
 CLAIM = Claim(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ...claims import rounded
+from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
+from .._common.draws import drawn
 from .._common.training import Run, flow, local_error
 
 DIM, RECORDS = 4, 64
@@ -101,8 +103,8 @@ def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:
     return fine, coarse
 
 
-def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
-    """Largest relative error of the predicted times, and the error of integration.
+def time_row(orbits: Orbits, run: Run) -> Rows:
+    """Row of the largest relative error of the predicted times.
 
     The time of a record is predicted from its last amplitude. Close to its limit an amplitude says
     little about the time: records within a thousandth of the limit are left out.
@@ -118,7 +120,10 @@ def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
 
     early, late = when(fine), when(coarse)
     worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
-    return worst(early - times), worst(early - late) + 1e3 * local_error(fine.dtype, 1)
+    integration = worst(early - late) + 1e3 * local_error(fine.dtype, 1)
+    errors = {"integration": integration, "rounding": 1e3 * orbit_rounding(orbits, run)}
+    # Effect: times twice as late.
+    return Rows(("time",), worst(early - times), errors, 0.5)
 
 
 def orbit_rounding(orbits: Orbits, run: Run) -> Array:
@@ -131,16 +136,12 @@ def orbit_rounding(orbits: Orbits, run: Run) -> Array:
     return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
 
 
-def task(key: PRNGKeyArray, depth: int, index: int = 0) -> ThresholdTask:
+@drawn
+def task(key: PRNGKeyArray, depth: int, *, index: Any) -> ThresholdTask:
     """A random problem with active features of unequal weights in all layers.
 
     Only the first two layers and the last have thresholds.
     """
-    return _task(key, depth, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
     k = jax.random.split(jax.random.fold_in(key, 11_000 + index), 4)
     dtype = jnp.result_type(float)
     strength = jax.random.uniform(k[0], (DIM,), dtype, 0.7, 2.0)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from .._common.training import Run, in_place_of, local_error, step_numbers
 from ._training import (
@@ -20,31 +20,10 @@ from ._training import (
     orbit_rounding,
     predict,
     task,
+    time_row,
     train,
-    when_seen,
     without_thresholds,
 )
-
-
-def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
-    """Deviations of the amplitudes below the last layer from the law, relative.
-
-    **Returns:** the deviations, their integration error, and the effect to compare them with.
-    """
-
-    def off(amplitudes: Array) -> Array:
-        law = orbits.law(amplitudes[:, -1], *orbits.assumed, orbits.strength)
-        return amplitudes[:, :-1] / law[:, :-1] - 1
-
-    fine, coarse = (off(a) for a in amplitudes_of(run, orbits.strength))
-    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
-    # Effect: amplitudes that stay as they start.
-    seen = amplitudes_of(run, orbits.strength)[0][:, :-1]
-    return (
-        worst(fine),
-        worst(fine - coarse) + local_error(fine.dtype, 1),
-        worst(seen / seen[:1] - 1),
-    )
 
 
 @eqx.filter_jit
@@ -54,39 +33,45 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     At every save time the amplitudes below are compared with the law at the last amplitude.
     """
     p = prediction
-    off, integration, effect = _rows(p, run)
-    late, when_integration = when_seen(p, run)
-    end, coarse = (a[-1, -1] for a in amplitudes_of(run, p.strength))
-    relative = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
+    fine, coarse = amplitudes_of(run, p.strength)
     rounding = orbit_rounding(p, run)
-    rows = lambda first, *rest: jnp.concatenate(
-        [first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])]
-    )
-    below = off.shape[0]
-    return Verdict(
-        discrepancy=rows(off, late, relative(end - p.limit[-1])),
-        parts={
-            "integration": rows(
-                integration,
-                when_integration,
-                relative(end - coarse) + local_error(end.dtype, below + 1),
-            ),
-            "rounding": rows(jnp.full(below, rounding), 1e3 * rounding, rounding),
+    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed, p.strength)[:, :-1] - 1
+    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
+    end = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
+    depth = fine.shape[1]
+    layers = Rows(
+        numbered("layer", depth - 1),
+        worst(below(fine)),
+        {
+            "integration": worst(below(fine) - below(coarse)) + local_error(fine.dtype, 1),
+            "rounding": rounding,
         },
-        # Effects: times twice as late, and final amplitudes twice as large.
-        effect=rows(effect, 0.5, 0.5),
-        predicted=rows(jnp.zeros(below, off.dtype), 0, 0)[:, None],
-        measured=rows(off, late, relative(end - p.limit[-1]))[:, None],
+        # Effect: amplitudes that stay as they start.
+        worst(fine[:, :-1] / fine[:1, :-1] - 1),
+    )
+    last = Rows(
+        ("end",),
+        end(fine[-1, -1] - p.limit[-1]),
+        {
+            "integration": end(fine[-1, -1] - coarse[-1, -1]) + local_error(fine.dtype, depth),
+            "rounding": rounding,
+        },
+        # Effect: final amplitudes twice as large.
+        0.5,
+    )
+    return verdict_of(
+        layers,
+        time_row(p, run),
+        last,
+        what="relative discrepancy of the amplitudes",
         settled=run.reached,
         finite=run.finite,
-        labels=(*(f"layer {i}" for i in range(1, below + 1)), "time", "end"),
-        what="relative discrepancy of the amplitudes",
     )
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
     for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0), (3, 1)):
-        yield task(key, depth, index)
+        yield task(key, depth, index=index)
 
 
 @eqx.filter_jit

@@ -1,0 +1,30 @@
+"""Random problems, drawn by one compiled program for each shape."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def drawn(draw: Callable[P, T]) -> Callable[P, T]:
+    """Compile a draw once for all values of its keyword arguments.
+
+    Positional arguments are the key, and whatever determines shapes. Keyword arguments are numbers,
+    which become arrays, so that another number compiles nothing new.
+    """
+    signature, compiled = inspect.signature(draw), eqx.filter_jit(draw)
+
+    @functools.wraps(draw)
+    def with_arrays(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        array = lambda x: jnp.asarray(x, jnp.result_type(float) if isinstance(x, float) else None)
+        return compiled(*bound.args, **{name: array(x) for name, x in bound.kwargs.items()})
+
+    return with_arrays
