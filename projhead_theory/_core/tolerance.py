@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .linalg import Whitening, diagonal, eigh, frobenius, matmul
+from .powers import layer_shares
 
 
 def gram_rounding(
@@ -32,7 +33,7 @@ def power_rounding(
     to first order, while $\delta$ is below $\mu$. $d^{(1-t)/2} \delta^t$ is always a bound.
     """
     depth, d = grams.shape[:2]
-    levels = jnp.arange(1, depth + 1, dtype=grams.dtype) / depth
+    levels = layer_shares(depth, grams.dtype)
     least = eigh(jax.lax.stop_gradient(grams[-1])).values[d - jnp.maximum(kept, 1)]
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)

@@ -1,9 +1,10 @@
 """Problems for claims on linear networks. Problems of one shape compile once, for any numbers."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,24 +13,31 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._core.linalg import matmul, symmetric
 from ...claims import rounded
-from ...moments import Moments
+from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
+from .draws import drawn
 
 DIM, WIDTH = 6, 4
 
+M = TypeVar("M", bound=Moments | TargetMoments)
 
-class Task(eqx.Module):
+
+class AbstractTask(eqx.Module, Generic[M]):
     """Moments, and a balanced start of a network of these `sizes` that is trained on them.
 
     If `stiff`, the flow is solved implicitly, as suits strengths decades apart.
     """
 
-    moments: Moments
+    moments: M
     key: PRNGKeyArray
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
     stiff: bool = eqx.field(static=True, default=False)
+
+    @property
+    def label(self) -> str:
+        return widths(self.sizes)
 
     @property
     def depth(self) -> int:
@@ -39,48 +47,42 @@ class Task(eqx.Module):
     def width(self) -> int:
         return min(self.sizes[1:])
 
-    @property
-    def label(self) -> str:
-        return f"widths {'-'.join(map(str, self.sizes))}"
-
     def start(self) -> DeepLinear:
         return balanced(self.key, self.sizes, self.scale)
 
+
+def widths(sizes: tuple[int, ...]) -> str:
+    """Widths of a network, in words."""
+    return f"widths {'-'.join(map(str, sizes))}"
+
+
+class Task(AbstractTask[Moments]):
+    """Task of the spectral contrastive loss."""
+
     def shrinks(self) -> Iterator[Callable[[], "Task"]]:
         """One layer less, one unit less in every layer, one direction less, rounder numbers."""
-        cross, second, sizes = self.moments.cross, self.moments.second, self.sizes
+        d, *above = self.sizes
+        on = lambda change: Moments(change(self.moments.cross), change(self.moments.second))
+        other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
-            yield lambda: Task(self.moments, self.key, self.scale, sizes[:-1], self.stiff)
+            yield other(sizes=self.sizes[:-1])
         if self.width > 1:
-            yield lambda: Task(
-                self.moments,
-                self.key,
-                self.scale,
-                (sizes[0], *(w - 1 for w in sizes[1:])),
-                self.stiff,
-            )
-        for i in range(sizes[0] if sizes[0] > 1 else 0):
-            keep = jnp.asarray([j for j in range(sizes[0]) if j != i])
-            part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]
-            yield lambda part=part: Task(
-                Moments(part(cross), part(second)),
-                self.key,
-                self.scale,
-                (sizes[0] - 1, *sizes[1:]),
-                self.stiff,
-            )
-        yield from rounded(
-            lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff)
-        )
+            yield other(sizes=(d, *(w - 1 for w in above)))
+        for keep in left_out(d):
+            part = on(lambda a, keep=keep: a[jnp.ix_(keep, keep)])
+            yield other(moments=part, sizes=(d - 1, *above))
+        yield from rounded(lambda r: dataclasses.replace(self, moments=on(r), scale=r(self.scale)))
 
 
-def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
+def left_out(count: int) -> Iterator[Array]:
+    """The indices of all but one of so many directions, for each of them if there are several."""
+    for i in range(count if count > 1 else 0):
+        yield jnp.asarray([j for j in range(count) if j != i])
+
+
+@drawn
+def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
-    return _task(key, sizes, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
     place, jitter = jax.random.split(jax.random.fold_in(key, index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * jax.random.uniform(
@@ -196,17 +198,12 @@ class FeatureTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
         """One layer less, one feature less, rounder numbers."""
-        d = self.cross.shape[0]
+        other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
-            yield lambda: dataclasses.replace(self, depth=self.depth - 1)
-        for i in range(d if d > 1 else 0):
-            keep = jnp.asarray([j for j in range(d) if j != i])
-            yield lambda keep=keep: dataclasses.replace(
-                self,
-                cross=self.cross[keep],
-                second=self.second[keep],
-                start_weight=self.start_weight[keep],
-            )
+            yield other(depth=self.depth - 1)
+        names = ("cross", "second", "start_weight")
+        for keep in left_out(self.cross.shape[0]):
+            yield other(**{name: getattr(self, name)[keep] for name in names})
         yield from rounded(lambda r: valid(r(self)))
 
 

@@ -56,7 +56,7 @@ def _losses(key: PRNGKeyArray) -> Iterator[Training]:
     yield training_on(key, losses.mse, _targets(key))
     yield training_on(key, losses.supervised_spectral, classes)
     yield training_on(key, losses.spectral, views)
-    yield training_on(key, losses.spectral, task(key, SIZES, 1).moments)
+    yield training_on(key, losses.spectral, task(key, SIZES, index=1).moments)
 
 
 def conserves(quantity: Quantity = measure.imbalance) -> Claim:

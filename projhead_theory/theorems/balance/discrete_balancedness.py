@@ -161,11 +161,11 @@ def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
     for data, step in (
         (task(key, SIZES).moments, 5e-2),
         (gaussian_features(), 2e-2),
-        (task(key, SIZES, 1).moments, 2e-2),
+        (task(key, SIZES, index=1).moments, 2e-2),
     ):
         yield Descent(data, start, number(SCALES), number(step), number(0.05), SIZES)
     yield Descent(
-        task(key, SIZES, 2).moments, start, number(SCALES), number(5e-2), number(0.0), SIZES
+        task(key, SIZES, index=2).moments, start, number(SCALES), number(5e-2), number(0.0), SIZES
     )
 
 

@@ -37,7 +37,7 @@ def decaying(problem: Training) -> tuple[Array, ...]:
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
     for index, decay in enumerate((0.05, 0.2, 0.01)):
-        yield training_on(key, losses.spectral, task(key, SIZES, index).moments, decay)
+        yield training_on(key, losses.spectral, task(key, SIZES, index=index).moments, decay)
     yield training_on(key, losses.cross_entropy, class_means(key), 0.05)
 
 

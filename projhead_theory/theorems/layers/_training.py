@@ -28,8 +28,8 @@ def balanced_problems(key: PRNGKeyArray) -> Iterator[Task]:
     yield conflict(key, PAIR)
     yield task(key, UNEQUAL)
     for index in range(1, 3):
-        yield task(key, PAIR, index)
-        yield task(key, TRIPLE, index)
+        yield task(key, PAIR, index=index)
+        yield task(key, TRIPLE, index=index)
 
 
 def _lopsided(problem: Task, run: Run) -> Run:

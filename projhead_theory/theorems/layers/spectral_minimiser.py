@@ -62,9 +62,9 @@ def _problems(key: PRNGKeyArray) -> Iterator[Task]:
     yield task(key, TRIPLE)
     yield conflict(key, PAIR)
     for index in range(3):
-        yield task(key, PAIR, index)
+        yield task(key, PAIR, index=index)
     for index in range(2):
-        yield task(key, SHALLOW, index)
+        yield task(key, SHALLOW, index=index)
     yield task(key, (4, 5, 5))
 
 

@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ..._core import checks
+from ..._core.powers import layer_powers
 from .._common.scalars import scalars
 from . import scalar_flow as flow
 
@@ -313,12 +314,7 @@ def _state(
     )
 
 
-@partial(jax.jit, static_argnums=1)
-def _layers(weight: Array, depth: int) -> Array:
-    levels = jnp.arange(1, depth + 1, dtype=weight.dtype) / depth
-    # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
-    positive = jnp.where(weight > 0, weight, 1)[..., None]
-    return jnp.where(weight[..., None] > 0, positive**levels, 0)
+_layers = jax.jit(layer_powers, static_argnums=1)
 
 
 @partial(jax.jit, static_argnums=2)
