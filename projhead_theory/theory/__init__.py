@@ -55,6 +55,7 @@ from .samples import SamplingError, sampling_error
 from .supervised import (
     GroupAccuracy,
     RegressionMinimiser,
+    class_grams,
     class_minimiser,
     collapses,
     collapsing_weight,
@@ -89,6 +90,7 @@ __all__ = [
     "SamplingError",
     "SpectralMinimiser",
     "best_kappa",
+    "class_grams",
     "class_minimiser",
     "collapses",
     "collapsing_weight",

@@ -28,7 +28,7 @@ from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theorems.dynamics.learning_order import _crossing
 from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
-from projhead_theory.theorems.supervised._probing import ProbeTask, _pairs
+from projhead_theory.theorems.supervised._probing import ProbeTask
 from projhead_theory.theorems.supervised.sl_minimiser import Least, _left, judge_least
 from projhead_theory.theory import regression_minimiser, spectral
 
@@ -403,4 +403,4 @@ def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
     task = ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
     )
-    np.testing.assert_allclose(_pairs(task).cross, [[cross]], rtol=16 * eps)
+    np.testing.assert_allclose(task.moments.cross, [[cross]], rtol=16 * eps)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,3 +30,8 @@ def drawn(draw: Callable[P, T]) -> Callable[P, T]:
         return compiled(*bound.args, **{name: array(x) for name, x in bound.kwargs.items()})
 
     return with_arrays
+
+
+def orthonormal(key: PRNGKeyArray, rows: int, columns: int | None = None) -> Float[Array, "r c"]:
+    """Random orthonormal columns, as many as rows by default."""
+    return jnp.linalg.qr(jax.random.normal(key, (rows, columns or rows)))[0]

@@ -1,16 +1,16 @@
 """best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import theory
 from ..._core.linalg import diagonal
-from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
+from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
 from .._common.draws import drawn
 from .._common.tasks import replace
@@ -49,28 +49,11 @@ class Downstream(eqx.Module):
         yield from rounded_fields(self, "cross", "second", "strength", "decay")
 
 
-class Complexities(eqx.Module):
-    """Indicator measured under each head, the best ratio, and the errors of both.
+def measure_heads(problem: Downstream) -> Measured:
+    """Indicator measured under each head, and the logarithm of the ratio at which it is least.
 
-    - `values`: the indicator under each head.
-    - `best`: the logarithm of the ratio at which the interpolated indicator is least.
-    - `errors`: bounds by source, one for each value and a last one for `best`.
-    - `inside`: `best` lies between the ratios of the heads.
-    - `settled`, `finite`: all runs converged, and all stayed finite.
-    """
-
-    values: Float[Array, " k"]
-    best: Float[Array, ""]
-    errors: dict[str, Array]
-    inside: Bool[Array, ""]
-    settled: Bool[Array, ""]
-    finite: Bool[Array, ""]
-
-
-def measure_heads(problem: Downstream) -> Complexities:
-    """Train under every head with two decays, and evaluate the indicator without decay.
-
-    The Grams are extrapolated linearly to zero decay.
+    A network is trained under every head with two decays. Its Grams are extrapolated linearly to
+    zero decay, and the indicator is interpolated between the heads.
     """
     p, dim = problem, problem.cross.size
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
@@ -79,7 +62,7 @@ def measure_heads(problem: Downstream) -> Complexities:
 
 
 @eqx.filter_jit
-def _read(problem: Downstream, ends: Ends) -> Complexities:
+def _read(problem: Downstream, ends: Ends) -> Measured:
     p, count = problem, problem.kappas.size
     each = jax.tree.map(
         lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)),
@@ -109,8 +92,14 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
         "rounding": carried(rounding),
         "interpolation": jnp.append(jnp.zeros_like(values), other),
     }
-    inside = (best > t[0]) & (best < t[-1])
-    return Complexities(values, best, errors, inside, ends.settled, ends.finite)
+    inside = {"the best ratio is among those tried": (best > t[0]) & (best < t[-1])}
+    return Measured(
+        jnp.append(values, best),
+        errors,
+        premises=inside,
+        settled=ends.settled,
+        finite=ends.finite,
+    )
 
 
 def _least(t: Array, values: Array) -> Array:
@@ -150,39 +139,31 @@ def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
 
 
 @eqx.filter_jit
-def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
+def judge_best(prediction: Float[Array, " n"], seen: Measured) -> Verdict:
     """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
-    values, best = prediction[:-1], prediction[-1]
-    heads = Rows(
-        numbered("head", values.size, 0),
-        jnp.abs(seen.values - values) / values,
-        {name: part[:-1] / values for name, part in seen.errors.items()},
-        # Effect: the relative range of the indicators over the heads.
-        (jnp.max(values) - jnp.min(values)) / jnp.min(values),
-        values,
-        seen.values,
-    )
-    ratio = Rows(
-        ("best ratio",),
-        jnp.abs(seen.best - best),
-        {name: part[-1] for name, part in seen.errors.items()},
-        # Effect: the distance of the best ratio from no head at all.
-        jnp.abs(best),
-        best,
-        seen.best,
+    values, size = prediction[:-1], prediction.at[-1].set(1)
+    span = (jnp.max(values) - jnp.min(values)) / jnp.min(values)
+    rows = Rows(
+        (*numbered("head", values.size, 0), "best ratio"),
+        jnp.abs(seen.value - prediction) / size,
+        {name: part / size for name, part in seen.errors.items()},
+        # Effects: the relative range of the indicators over the heads, and the distance of the best
+        # ratio from no head at all.
+        jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
+        prediction,
+        seen.value,
     )
     return verdict_of(
-        heads,
-        ratio,
+        rows,
         what="relative indicator, and logarithm of the best ratio",
-        premises={"the best ratio is among those tried": seen.inside},
+        premises=seen.premises,
         settled=seen.settled,
         finite=seen.finite,
     )
 
 
 @drawn
-def _downstream(key: PRNGKeyArray, features: int, *, index: Any) -> Downstream:
+def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Downstream:
     """A random problem with a label of middle rank, and heads on either side of the best one.
 
     The strengths of lighter features are such that some head is best.
@@ -230,12 +211,6 @@ def _squared(p: Downstream, weights: Array) -> Array:
     return prediction.at[-1].divide(2)
 
 
-def _plain(problem: Downstream, own: Complexities) -> Complexities:
-    """Train without decay, with the tolerances of the claim's own runs."""
-    plain = measure_heads(replace(problem, decay=jnp.zeros_like(problem.decay)))
-    return replace(own, values=plain.values, best=plain.best)
-
-
 CLAIM = Claim(
     name="best-kappa",
     statement=(
@@ -267,7 +242,9 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
-            measure=_plain,
+            measure=lambda problem, own: dataclasses.replace(
+                own, value=measure_heads(replace(problem, decay=0 * problem.decay)).value
+            ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
         Control(

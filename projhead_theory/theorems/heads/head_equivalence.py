@@ -1,7 +1,6 @@
 """head-equivalence: a fixed invertible head changes nothing after the head."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -110,7 +109,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
 
 
 @drawn
-def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Any) -> Heads:
+def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
     k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)

@@ -1,7 +1,6 @@
 """kappa-emulation: a fixed reweighting head in place of a trained one."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -131,7 +130,7 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
 
 
 @drawn
-def _emulating(key: PRNGKeyArray, *, geometric: Any, index: Any) -> Emulating:
+def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int) -> Emulating:
     """A random problem whose weights fall as kappa^(-2 i), or otherwise, in random position.
 
     Geometric weights are under the head of kappa, all others under the head of their roots.

@@ -1,7 +1,6 @@
 """sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -162,7 +161,9 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
 
 
 @drawn
-def _matching(key: PRNGKeyArray, dim: int, p: int, *, share: Any, index: Any) -> Matching:
+def _matching(
+    key: PRNGKeyArray, dim: int, p: int, *, share: Array | float, index: Array | int
+) -> Matching:
     """A random problem with weights that are not in the order of the cross moments.
 
     The decay is a share of the largest decay that the sorted pairing survives.

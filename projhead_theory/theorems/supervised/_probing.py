@@ -9,10 +9,16 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import losses, measure, theory
 from ..._core.linalg import diagonal, frobenius, matmul
-from ...claims import Verdict, rounded
+from ...claims import Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
-from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
+from ...problems import (
+    Groups,
+    MixedPositives,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
+    over_groups,
+)
 from ...simulation import Trajectory
 from ...theory import dynamics
 from ...theory.dynamics import regression
@@ -82,22 +88,10 @@ class ProbeTask(eqx.Module):
 
 @eqx.filter_jit
 def _moments(p: ProbeTask) -> Moments | TargetMoments:
-    return _pairs(p) if p.kind in ("classes", "views") else _labels(p)
-
-
-def _pairs(p: ProbeTask) -> Moments:
-    share = jnp.full_like(p.blur, 1 if p.kind == "classes" else 0)
-    return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
-
-
-def _labels(p: ProbeTask) -> TargetMoments:
-    g = p.trained
-    first = (
-        jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype)
-        .at[:, 0]
-        .set(jnp.asarray([-1, 1], g.means.dtype))
-    )
-    return SupervisedProblem(g, first).moments()
+    if p.kind in ("classes", "views"):
+        share = jnp.full_like(p.blur, p.kind == "classes")
+        return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
+    return SupervisedProblem.signs(p.trained, 1 if p.kind == "single" else p.trained.dim).moments()
 
 
 def _mean(g: Groups) -> Array:
@@ -121,22 +115,24 @@ def _aligned(p: ProbeTask) -> DeepLinear:
 @eqx.filter_jit
 def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
     """Predicted Gram of every layer at every save time."""
+    moments, v = _moments(p), _basis(p)
     if p.kind == "single":
-        least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
+        least = theory.regression_minimiser(moments, p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
-    v = _basis(p)
     turned = lambda m: diagonal(matmul(matmul(v.T, m), v))
-    second = turned(p.trained.second)
-    if p.kind == "regression":
-        target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
-        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)
+    if isinstance(moments, TargetMoments):
+        signal = (
+            jnp.zeros_like(p.times, shape=p.trained.dim)
+            .at[0]
+            .set(frobenius(_mean(p.trained)[None]))
+        )
+        law = regression.layer_grams
     else:
         # Parts that do not commute are left out, and the premise reports it.
-        cross = jnp.maximum(turned(_pairs(p).cross), 0)
-        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
-        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)
-    weights = jnp.swapaxes(jax.vmap(one)(p.times), 1, 2)
-    return matmul(v * weights[:, :, None, :] ** 2, v.T)
+        signal = jnp.maximum(turned(moments.cross), 0)
+        signal = jnp.where(signal > 64 * jnp.finfo(signal.dtype).eps * signal[0], signal, 0)
+        law = dynamics.layer_grams
+    return law(p.times, p.start_weight, signal, turned(moments.second), v, p.depth)
 
 
 class Accuracies(eqx.Module):
@@ -152,116 +148,82 @@ class Accuracies(eqx.Module):
 
 @eqx.filter_jit
 def predict(problem: ProbeTask) -> Accuracies:
-    p, grams = problem, _grams(problem)
-    found = [
-        jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
-        for f in p.fitted
-    ]
-    m = _moments(p)
+    p, m, grams = problem, _moments(problem), _grams(problem)
+    each = lambda f: jax.vmap(lambda g: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
+    found = jax.tree.map(lambda *x: jnp.stack(x), *(each(f) for f in p.fitted))
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
     apart = matmul(signal, m.second) - matmul(m.second, signal)
     commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(
         m.second
     )
-    average, worst = (jnp.stack([getattr(a, name) for a in found]) for name in ("average", "worst"))
-    return Accuracies(average, worst, commute | (p.kind == "single"))
+    return Accuracies(found.average, found.worst, commute | (p.kind == "single"))
 
 
 def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
     p = problem
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
-    if p.kind == "single":
-        return p, flow(p.start(), p.moments, loss=loss)
-    return p, flow(
-        p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0
-    )
+    record = {"until": p.times[-1], "record": p.times, "stationarity": 0.0}
+    options = {} if p.kind == "single" else record
+    return p, flow(p.start(), p.moments, loss=loss, **options)
 
 
 @eqx.filter_jit
 def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     """Verdict on accuracies over time, one row for each readout, statistic and layer."""
     p, run = trained
+    single, dtype = p.kind == "single", prediction.average.dtype
+    table = lambda average, worst: jnp.swapaxes(jnp.stack([average, worst], axis=1), 2, 3).reshape(
+        -1, average.shape[1]
+    )
 
     def seen(trajectory: Trajectory) -> Array:
-        networks = trajectory.networks
-        cut = (lambda w: w[-1:]) if p.kind == "single" else (lambda w: w[:-1])
-        groups = [
-            jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(
-                jax.tree.map(cut, networks)
-            )
-            for f in p.fitted
-        ]
-        present = p.tested.probability > 0
-        both = [
-            (
-                matmul(g, p.tested.probability[:, None])[..., 0],
-                jnp.min(jnp.where(present, g, 1), axis=-1),
-            )
-            for g in groups
-        ]
-        return jnp.stack([x for pair in both for x in pair])
+        at = jax.tree.map(lambda w: w[-1:] if single else w[:-1], trajectory.networks)
+        each = lambda f: jax.vmap(lambda n: measure.group_accuracy(n, f, p.tested, p.blur))(at)
+        return table(*over_groups(jnp.stack([each(f) for f in p.fitted]), p.tested.probability))
 
-    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])
-    predicted = rows(
-        jnp.stack([prediction.average, prediction.worst], axis=1).reshape(
-            -1, *prediction.average.shape[1:]
-        )
-    )
-    predicted = predicted[:, -1:] if p.kind == "single" else predicted
-    measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
-    dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
+    predicted = table(prediction.average, prediction.worst)[:, -1 if single else 0 :]
+    measured, coarse = (seen(t) for t in (run.fine, run.coarse))
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     # Relative errors of a Gram are twice the errors of the weights. They move the readout by at
     # most 1 / blur^2 times as much, the condition number of its linear system.
     condition = 2 / p.blur**2
-    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
-    share = 0.01 * jnp.ones(len(predicted), dtype)
     # A single output is at its minimum to within its residual gradient. Layers then differ by the
     # imbalance of their start.
-    gradient = (
-        run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
-        if p.kind == "single"
-        else jnp.zeros((), dtype)
-    )
-    levels, statistics = range(1, p.depth + 1), ("average", "worst")
-    names = tuple(
-        f"{how}, {what}, layer {level}"
-        for how in ("fitted", "refitted")
-        for what in statistics
-        for level in levels
-    )
+    gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
     steps = jnp.sqrt(run.fine.steps.astype(dtype))
-    # The largest of all rows and times, since one may be small by chance. Where dense records force
-    # the steps of both runs, the error of a step is added.
-    integration = jnp.max(worst(measured - coarse)) + condition * run.forced_error(p.depth)
-    return Verdict(
-        discrepancy=worst(measured - predicted),
-        parts={
-            "integration": jnp.full(len(predicted), integration),
-            "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
-            "stationarity": jnp.full(len(predicted), condition * gradient),
-            "rounding": jnp.full(
-                len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps
-            ),
+    rows = Rows(
+        tuple(
+            label
+            for how in ("fitted", "refitted")
+            for what in ("average", "worst")
+            for label in numbered(f"{how}, {what}, layer", p.depth)
+        ),
+        worst(measured - predicted),
+        {
+            # The largest of all rows and times, since one may be small by chance. Where dense
+            # records force the steps of both runs, the error of a step is added.
+            "integration": jnp.max(worst(measured - coarse))
+            + condition * run.forced_error(p.depth),
+            "start": condition * imbalance_rounding(run.fine.start),
+            "stationarity": condition * gradient if single else 0.0,
+            "rounding": condition * (64 + DEVIATIONS * steps) * p.depth * jnp.finfo(dtype).eps,
         },
         # Effect: a hundredth.
-        effect=share,
-        predicted=predicted,
-        measured=measured,
-        premises={COMMUTE: prediction.commute},
-        settled=run.settled if p.kind == "single" else run.reached,
-        finite=run.finite,
-        labels=names,
-        what="accuracy of a read-out",
+        0.01,
+        predicted,
+        measured,
     )
-
-
-@eqx.filter_jit
-def with_layers(own: Accuracies, order: Array) -> Accuracies:
-    """The accuracies with the layers in another order."""
-    return replace(own, average=own.average[..., order], worst=own.worst[..., order])
+    return verdict_of(
+        rows,
+        what="accuracy of a read-out",
+        premises={COMMUTE: prediction.commute},
+        settled=run.settled if single else run.reached,
+        finite=run.finite,
+    )
 
 
 @eqx.filter_jit
 def upside_down(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return with_layers(own, jnp.arange(problem.depth)[::-1])
+    """The accuracies with the layers in the opposite order."""
+    return replace(own, average=own.average[..., ::-1], worst=own.worst[..., ::-1])

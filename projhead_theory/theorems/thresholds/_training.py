@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -137,7 +136,7 @@ def orbit_rounding(orbits: Orbits, run: Run) -> Array:
 
 
 @drawn
-def task(key: PRNGKeyArray, depth: int, *, index: Any) -> ThresholdTask:
+def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     """A random problem with active features of unequal weights in all layers.
 
     Only the first two layers and the last have thresholds.

@@ -182,7 +182,7 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
 
 
 @drawn
-def _task(key: PRNGKeyArray, depth: int, *, index: Any) -> WindowTask:
+def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
     number = lambda x: jnp.asarray(x, jnp.result_type(float))
     weights = jax.random.uniform(k[0], (depth, DIM), number(0).dtype, 0.5, 1.5)
