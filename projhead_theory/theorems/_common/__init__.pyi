@@ -1,6 +1,6 @@
 from .comparison import compare, on_range
 from .controls import unbalanced_start
-from .draws import drawn
+from .draws import drawn, orthonormal
 from .exact import (
     TOLERANCES,
     Exact,
@@ -88,6 +88,7 @@ __all__ = [
     "nearly_tied",
     "off",
     "on_range",
+    "orthonormal",
     "replace",
     "reported_share",
     "roots",

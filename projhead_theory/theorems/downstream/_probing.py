@@ -14,9 +14,7 @@ from ...claims import Verdict
 from ...networks import DeepLinear
 from ...problems import Downstream
 from ...theory import LayerPrediction, sample_complexity
-from .._common.law import judge_layers
-from .._common.tasks import Task, lopsided
-from .._common.training import RECORDS, Run, flow
+from .._common import RECORDS, Run, Task, flow, judge_layers, lopsided
 
 
 class Probing(eqx.Module):

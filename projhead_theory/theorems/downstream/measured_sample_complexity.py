@@ -26,8 +26,7 @@ from ...problems import (
     SignLabel,
 )
 from ...theory import layerwise, margin_samples, sample_complexity
-from .._common.law import train
-from .._common.tasks import Task, replace
+from .._common import Task, replace, train
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 

@@ -12,8 +12,7 @@ from ..._core.linalg import matmul
 from ...claims import Claim, Control, Verdict
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...theory import LayerPrediction, complexity_curve, layerwise
-from .._common.tasks import Task, replace, task
-from .._common.training import Run
+from .._common import Run, Task, replace, task
 from ._probing import Probing, judge_logarithms, train_lopsided, train_probing
 
 SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)

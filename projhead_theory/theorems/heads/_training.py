@@ -15,7 +15,7 @@ from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear, DiagonalHead, Headed
 from ...simulation import Ended, gradient_flow, implicit, layer_gradients
-from .._common.tasks import gaussian, replace
+from .._common import gaussian, replace
 
 DIM = 3
 

@@ -12,8 +12,7 @@ from ... import theory
 from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from .._common.draws import drawn
-from .._common.tasks import replace
+from .._common import drawn, replace
 from ._training import Ends, draw_start, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 

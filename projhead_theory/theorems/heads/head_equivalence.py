@@ -15,10 +15,7 @@ from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import random_moments
 from ...theory import SpectralMinimiser
-from .._common.draws import drawn
-from .._common.law import loss_rounding
-from .._common.stationary import nearest_stationary
-from .._common.tasks import replace
+from .._common import drawn, loss_rounding, nearest_stationary, replace
 from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
 
 

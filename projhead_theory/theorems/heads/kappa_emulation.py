@@ -12,10 +12,7 @@ from ..._core.linalg import frobenius, matmul
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...networks import DeepLinear
 from ...theory import LayerPrediction
-from .._common.comparison import compare
-from .._common.draws import drawn
-from .._common.tasks import balanced, replace
-from .._common.training import Run, flow
+from .._common import Run, balanced, compare, drawn, flow, replace
 from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 

@@ -12,8 +12,7 @@ from ..._core.linalg import frobenius, matmul, symmetric
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...networks import DeepLinear
-from .._common.draws import drawn
-from .._common.tasks import replace
+from .._common import drawn, replace
 from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0

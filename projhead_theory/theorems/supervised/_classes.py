@@ -10,8 +10,7 @@ from ...claims import Control, rounded
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
-from .._common.tasks import balanced, replace, scaled
-from .._common.training import Run, flow
+from .._common import Run, balanced, flow, replace, scaled
 
 
 class ClassTask(eqx.Module):

@@ -22,9 +22,7 @@ from ...problems import (
 from ...simulation import Trajectory
 from ...theory import dynamics
 from ...theory.dynamics import regression
-from .._common.rounding import DEVIATIONS, imbalance_rounding
-from .._common.tasks import aligned, balanced, replace
-from .._common.training import Run, flow
+from .._common import DEVIATIONS, Run, aligned, balanced, flow, imbalance_rounding, replace
 
 COMMUTE = "cross and second moment commute"
 

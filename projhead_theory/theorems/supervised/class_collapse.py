@@ -11,9 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Verdict
 from ...theory import LayerPrediction, layerwise
-from .._common.law import PREMISE, judge_layers
-from .._common.tasks import replace
-from .._common.training import Run
+from .._common import PREMISE, Run, judge_layers, replace
 from ._classes import ClassTask, train
 from ._subclasses import Collapse, draw_collapse, drawn
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common.tasks import replace
+from .._common import replace
 from ._probing import Accuracies, ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 

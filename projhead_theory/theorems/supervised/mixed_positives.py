@@ -12,9 +12,7 @@ from ...claims import Claim, Control
 from ...moments import Moments
 from ...problems import Groups
 from ...theory import LayerPrediction, layerwise
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers
-from .._common.tasks import replace
+from .._common import PREMISE, judge_layers, replace, try_exact
 from ._classes import UNBALANCED, ClassTask, moments_of, train
 
 

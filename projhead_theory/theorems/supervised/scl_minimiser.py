@@ -13,9 +13,7 @@ from ..._core.linalg import psd_power
 from ...claims import Claim, Control
 from ...problems import Groups
 from ...theory import LayerPrediction, layerwise
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers, with_exponents
-from .._common.tasks import replace
+from .._common import PREMISE, judge_layers, replace, try_exact, with_exponents
 from ._classes import UNBALANCED, ClassTask, train
 
 

@@ -9,8 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common.tasks import replace
-from .._common.training import RECORDS
+from .._common import RECORDS, replace
 from ._probing import COMMUTE, Accuracies, ProbeTask, judge, predict, train, upside_down
 
 TRAINING, TEST = (0.9, 0.8), (-0.4, -0.3)

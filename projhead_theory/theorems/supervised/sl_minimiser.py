@@ -15,14 +15,27 @@ from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_
 from ...moments import TargetMoments
 from ...networks import DeepLinear
 from ...theory import RegressionMinimiser, imbalance_bound
-from .._common.comparison import on_range
-from .._common.draws import drawn, orthonormal
-from .._common.exact import Exact, frames, roots, singular, try_exact
-from .._common.law import PREMISE
-from .._common.rounding import imbalance_rounding
-from .._common.stationary import reported_share
-from .._common.tasks import balanced, lopsided, mixing, nearly_tied, replace, spread
-from .._common.training import Run, flow
+from .._common import (
+    PREMISE,
+    Exact,
+    Run,
+    balanced,
+    drawn,
+    flow,
+    frames,
+    imbalance_rounding,
+    lopsided,
+    mixing,
+    nearly_tied,
+    on_range,
+    orthonormal,
+    replace,
+    reported_share,
+    roots,
+    singular,
+    spread,
+    try_exact,
+)
 
 
 class RegressionTask(eqx.Module):

@@ -9,9 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Verdict
 from ...theory import dynamics
-from .._common.rounding import DEVIATIONS
-from .._common.tasks import replace
-from .._common.training import Run, flow, local_error
+from .._common import DEVIATIONS, Run, flow, local_error, replace
 from ._classes import ClassTask
 from ._subclasses import draw_collapse, pair
 

@@ -12,8 +12,7 @@ from ... import theory
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
-from .._common.draws import drawn
-from .._common.training import Run, flow, local_error
+from .._common import Run, drawn, flow, local_error
 
 DIM, RECORDS = 4, 64
 

@@ -14,8 +14,7 @@ from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...networks import ThresholdedDiagonal
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...simulation import Ended, gradient_flow
-from .._common.draws import drawn
-from .._common.tasks import replace
+from .._common import drawn, replace
 
 DIM, RECORDS = 3, 8
 

@@ -9,8 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from .._common.tasks import replace
-from .._common.training import Run, local_error
+from .._common import Run, local_error, replace
 from ._training import (
     RECORDS,
     Orbits,

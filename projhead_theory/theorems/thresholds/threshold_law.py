@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
-from .._common.training import Run, in_place_of, local_error, step_numbers
+from .._common import Run, in_place_of, local_error, step_numbers
 from ._training import (
     Orbits,
     Start,
