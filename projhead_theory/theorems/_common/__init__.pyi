@@ -1,6 +1,6 @@
 from .comparison import compare, on_range
 from .controls import unbalanced_start
-from .draws import drawn, orthonormal
+from .draws import decades, drawn, orthonormal, uniform
 from .exact import (
     TOLERANCES,
     Exact,
@@ -18,8 +18,10 @@ from .stationary import Stationary, nearest_stationary, reported_share
 from .tasks import (
     DIM,
     WIDTH,
+    AbstractAlignedTask,
     AbstractTask,
     FeatureTask,
+    ModeTask,
     Task,
     aligned,
     balanced,
@@ -58,9 +60,11 @@ __all__ = [
     "RECORDS",
     "TOLERANCES",
     "WIDTH",
+    "AbstractAlignedTask",
     "AbstractTask",
     "Exact",
     "FeatureTask",
+    "ModeTask",
     "Run",
     "Stationary",
     "Task",
@@ -68,6 +72,7 @@ __all__ = [
     "balanced",
     "compare",
     "conflict",
+    "decades",
     "drawn",
     "even_steps",
     "flow",
@@ -103,6 +108,7 @@ __all__ = [
     "trained",
     "try_exact",
     "unbalanced_start",
+    "uniform",
     "weight_off",
     "widths",
     "with_exponents",

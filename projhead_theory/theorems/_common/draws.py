@@ -20,7 +20,8 @@ def drawn(draw: Callable[P, T]) -> Callable[P, T]:
     Positional arguments are the key, and whatever determines shapes. Keyword arguments are numbers,
     which become arrays, so that another number compiles nothing new.
     """
-    signature, compiled = inspect.signature(draw), eqx.filter_jit(draw)
+    signature = inspect.signature(draw)
+    compiled: Callable[..., T] = eqx.filter_jit(draw)
 
     @functools.wraps(draw)
     def with_arrays(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -35,3 +36,17 @@ def drawn(draw: Callable[P, T]) -> Callable[P, T]:
 def orthonormal(key: PRNGKeyArray, rows: int, columns: int | None = None) -> Float[Array, "r c"]:
     """Random orthonormal columns, as many as rows by default."""
     return jnp.linalg.qr(jax.random.normal(key, (rows, columns or rows)))[0]
+
+
+def uniform(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Uniform numbers of the default precision."""
+    return jax.random.uniform(key, shape, jnp.result_type(float), low, high)
+
+
+def decades(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Numbers with a uniform decimal logarithm."""
+    return 10.0 ** uniform(key, low, high, shape)

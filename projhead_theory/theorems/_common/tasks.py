@@ -1,21 +1,25 @@
 """Problems for claims on linear networks. Problems of one shape compile once, for any numbers."""
 
+import abc
 import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ... import losses
 from ..._core.linalg import matmul, symmetric
 from ...claims import rounded
+from ...losses import AbstractLoss
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
+from ...theory import dynamics
 from .draws import drawn
 
 DIM, WIDTH = 6, 4
@@ -167,14 +171,18 @@ def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
     return draw
 
 
-class FeatureTask(eqx.Module):
-    """Feature model and an aligned balanced network that is trained on it.
+class AbstractAlignedTask(eqx.Module):
+    """Aligned features, each of which evolves alone, and an aligned balanced network.
 
-    - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature.
+    - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature. In a regression
+      the cross moment is that of target and input.
     - `start_weight`: the product weight of each feature at the start.
     - `times`: the save times.
     - `decay`: the weight decay.
     - `depth`: the number of layers.
+
+    A kind of task has its `loss`, its closed forms in `theory`, and the word for its features. In
+    time a feature without signal falls at the rate $q^{o/2} s^{o - 2/L}$, with `order` $o$.
     """
 
     cross: Float[Array, " d"]
@@ -184,19 +192,29 @@ class FeatureTask(eqx.Module):
     decay: Float[Array, ""]
     depth: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True, default=100_000)
+    loss: ClassVar[AbstractLoss]
+    theory: ClassVar[Any]
+    word: ClassVar[str]
+    order: ClassVar[int]
+
+    @property
+    @abc.abstractmethod
+    def moments(self) -> Moments | TargetMoments:
+        """Training data."""
+
+    @property
+    @abc.abstractmethod
+    def final(self) -> Float[Array, " d"]:
+        """Product weight of each feature at the end."""
 
     @property
     def label(self) -> str:
-        return f"depth {self.depth}, {self.cross.shape[0]} features"
-
-    @property
-    def moments(self) -> Moments:
-        return Moments(jnp.diag(self.cross), jnp.diag(self.second))
+        return f"depth {self.depth}, {self.cross.shape[0]} {self.word}s"
 
     def start(self) -> DeepLinear:
         return aligned(self.start_weight, self.depth)
 
-    def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
+    def shrinks(self) -> Iterator[Callable[[], "AbstractAlignedTask"]]:
         """One layer less, one feature less, rounder numbers."""
         other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
@@ -207,7 +225,41 @@ class FeatureTask(eqx.Module):
         yield from rounded(lambda r: valid(r(self)))
 
 
-def valid(task: FeatureTask) -> FeatureTask:
+class FeatureTask(AbstractAlignedTask):
+    """Feature model under the spectral contrastive loss."""
+
+    loss: ClassVar[AbstractLoss] = losses.spectral
+    theory: ClassVar[Any] = dynamics
+    word: ClassVar[str] = "feature"
+    order: ClassVar[int] = 4
+
+    @property
+    def moments(self) -> Moments:
+        return Moments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    @property
+    def final(self) -> Float[Array, " d"]:
+        return jnp.sqrt(self.cross) / self.second
+
+
+class ModeTask(AbstractAlignedTask):
+    """Modes of a regression under the squared error."""
+
+    loss: ClassVar[AbstractLoss] = losses.mse
+    theory: ClassVar[Any] = dynamics.regression
+    word: ClassVar[str] = "mode"
+    order: ClassVar[int] = 2
+
+    @property
+    def moments(self) -> TargetMoments:
+        return TargetMoments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    @property
+    def final(self) -> Float[Array, " d"]:
+        return self.cross / self.second
+
+
+def valid(task: AbstractAlignedTask) -> AbstractAlignedTask:
     """The task, if its moments are valid.
 
     **Raises:** `ValueError` otherwise.
