@@ -18,13 +18,11 @@ from projhead_theory.problems import Views
 from projhead_theory.theorems import CLAIMS
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.balance.balancedness import conserves
-from projhead_theory.theorems.balance.homogeneity import conserves as keeps
+from projhead_theory.theorems.balance._training import constant, judge_kept
 from projhead_theory.theorems.balance.min_norm import with_power
 from projhead_theory.theorems.balance.weight_decay_balancing import decaying
 from projhead_theory.theorems.decay.weight_decay_minimiser import predict as predict_decayed
-from projhead_theory.theorems.dynamics._contrastive import paths
-from projhead_theory.theorems.dynamics.flow_times import _at_depth
+from projhead_theory.theorems.dynamics._aligned import paths
 from projhead_theory.theorems.samples.finite_sample import RATIO, Prediction
 from projhead_theory.theory import dynamics
 
@@ -123,12 +121,21 @@ EXPONENTS = {
 # balancedness: W_(l+1)^T W_(l+1) - W_l W_l^T
 
 
+def kept(quantity: Callable[[Any], tuple[Any, ...]]) -> Transformation:
+    """The claim that another quantity of the network is conserved."""
+    return lambda claim: dataclasses.replace(
+        claim,
+        predict=functools.partial(constant, quantity=quantity),
+        compare=functools.partial(judge_kept, quantity=quantity),
+    )
+
+
 def conserving(quantity: Callable[[Any, Any], Any]) -> Transformation:
     """The claim that another function of two neighbouring layers, below and above, is conserved."""
     pairs = lambda network: tuple(
         quantity(b, a) for b, a in zip(network.layers, network.layers[1:], strict=False)
     )
-    return lambda claim: conserves(pairs)
+    return kept(pairs)
 
 
 def padded(a, b):
@@ -219,7 +226,7 @@ def another_exponent(shift: int) -> Transformation:
 
     def wrong(problem, own):
         share = problem.depth / (problem.depth + shift)
-        return _at_depth(shift)(replace(problem, times=problem.times * share), own)
+        return paths(replace(problem, times=problem.times * share), problem.depth + shift)
 
     return predicting(wrong)
 
@@ -230,7 +237,7 @@ FLOW = {
     "4 for 4 L": flowing(times=lambda p: p.times / p.depth),
     "the exponent of one layer more": another_exponent(1),
     "the exponent of one layer less": another_exponent(-1),
-    "one layer less": predicting(_at_depth(-1)),
+    "one layer less": predicting(lambda problem, own: paths(problem, problem.depth - 1)),
     "q for q^2": flowing(second=lambda p: p.second**0.5),
     "c^2 for c": flowing(cross=lambda p: p.cross**2),
     "layers by l / (L + 1)": predicting(lambda p, own: own ** (p.depth / (p.depth + 1))),
@@ -430,7 +437,7 @@ def keeping(quantity: Callable[[Any, Any, Any], Any]) -> Transformation:
         w, b = network.weights, network.thresholds
         return tuple(quantity(w[i], b[i], w[i + 1])[:, None] for i in range(len(w) - 1))
 
-    return lambda claim: keeps(pairs)
+    return kept(pairs)
 
 
 HOMOGENEOUS = {

@@ -28,13 +28,13 @@ from projhead_theory.claims import (
 from projhead_theory.claims._search import BATCH, EXACT, _tried, rounder
 from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, search_all
+from projhead_theory.theorems._common import ModeTask
 from projhead_theory.theorems._common.exact import run_of
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import Task, aligned, harder
 from projhead_theory.theorems._common.training import RECORDS, local_error
 from projhead_theory.theorems.balance.min_norm import with_power
 from projhead_theory.theorems.decay.feature_extinction import Extinction
-from projhead_theory.theorems.dynamics._regression import ModeTask
 from projhead_theory.theorems.supervised.sl_minimiser import RegressionTask
 
 pytestmark = pytest.mark.x64
@@ -653,7 +653,7 @@ def test_errors_of_steps_that_save_times_force_add_up():
     target = jnp.asarray([0.0039057245930940584, 0.0036142981631783807, 0.001468056539324532])
     second = jnp.asarray([0.003928659851290462, 0.018169059651275545, 0.0029381410067342434])
     start = jnp.asarray([0.15937861701626002, 0.16028978294176116, 0.6505901171265265])
-    verdict = CLAIMS["sl-times"].judge(ModeTask(target, second, start, times, 1))
+    verdict = CLAIMS["sl-times"].judge(ModeTask(target, second, start, times, jnp.asarray(0.0), 1))
     assert verdict.name == "holds"
     assert float(jnp.max(verdict.discrepancy)) > local_error(times.dtype, 1)
 

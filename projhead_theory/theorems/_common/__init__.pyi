@@ -13,7 +13,7 @@ from .exact import (
     weight_off,
 )
 from .law import PREMISE, judge_layers, loss_rounding, with_exponents
-from .rounding import DEVIATIONS, imbalance_rounding, largest, rounding_of_steps
+from .rounding import DEVIATIONS, accumulated, imbalance_rounding, largest, rounding_of_steps
 from .stationary import Stationary, nearest_stationary, reported_share
 from .tasks import (
     DIM,
@@ -68,6 +68,7 @@ __all__ = [
     "Run",
     "Stationary",
     "Task",
+    "accumulated",
     "aligned",
     "balanced",
     "compare",

@@ -22,15 +22,21 @@ def imbalance_rounding(networks: Network) -> Array:
     return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
 
 
+def accumulated(each: Array) -> Array:
+    r"""Bound on the sum of rounding errors of these sizes, of random signs.
+
+    It is within $6.4 \sqrt{\sum_t e_t^2}$ (Higham and Mary 2019), and never beyond $\sum_t e_t$.
+    """
+    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2)))
+
+
 def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array) -> Array:
     r"""Rounding of an imbalance over all the steps of a run.
 
     Step `t` rounds every weight by half an epsilon of its size, and its gradient by $p$ times as
     much. An imbalance then moves by at most
     $e_t = 2 \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)(\|W_l\|_F + p\, \eta \|G_l\|_F)$.
-    Rounding errors of many steps have random signs (Higham and Mary 2019): their sum is within
-    $6.4 \sqrt{\sum_t e_t^2}$, and never beyond $\sum_t e_t$. This holds for decays with
-    $|1 - \eta\gamma| \le 1$; beyond, old errors grow as well.
+    This holds for decays with $|1 - \eta\gamma| \le 1$; beyond, old errors grow as well.
     """
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))
     width = max(networks.sizes)
@@ -39,6 +45,4 @@ def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array
     ]
     each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
     each = each * jnp.finfo(each.dtype).eps
-    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + imbalance_rounding(
-        networks
-    )
+    return accumulated(each) + imbalance_rounding(networks)

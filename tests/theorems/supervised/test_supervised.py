@@ -14,7 +14,7 @@ from helpers.measured import by_claim, side
 from projhead_theory import measure
 from projhead_theory.theorems import CLAIMS, FAMILIES
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.dynamics import _regression
+from projhead_theory.theorems.dynamics import _aligned
 from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theory import dynamics
 from projhead_theory.theory.dynamics import regression
@@ -40,7 +40,7 @@ def test_minimisers_agree_with_trained_networks_to_a_millionth(name):
 def test_regression_follows_its_closed_form_to_a_hundred_millionth(name):
     problem, run = side(name, 0)
     seen = np.asarray(run.fine.weights())[:-1]
-    np.testing.assert_allclose(seen, _regression.paths(problem), rtol=1e-8)
+    np.testing.assert_allclose(seen, _aligned.paths(problem), rtol=1e-8)
 
 
 @by_claim(["sl-retention", "subclass-retention"])
