@@ -240,8 +240,7 @@ def _draw(
     The label is feature 0.
     """
     k = jax.random.split(jax.random.fold_in(key, index), 5)
-    dtype = jnp.result_type(float)
-    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)
+    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)
     strength, noise = (
         jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
         jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,))),
@@ -254,7 +253,7 @@ def _draw(
     own = 0.8 / (2 * light)
     root = jnp.sqrt(1 - 4 * light**2 * own**2)
     phi = jnp.stack(
-        [jnp.ones((), dtype), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy]
+        [jnp.ones((), float), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy]
     )[scenario]
     sigma = jnp.stack([jnp.sqrt(1 / light - 1), own, own, 0.3 / heavy])[scenario]
     strength, noise = strength.at[0].set(phi), noise.at[0].set(sigma)

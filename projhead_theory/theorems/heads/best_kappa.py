@@ -168,21 +168,20 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     The strengths of lighter features are such that some head is best.
     """
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
-    dtype = jnp.result_type(float)
-    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(
-        k[0], (features,), dtype, 0.95, 1.05
+    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], float) * jax.random.uniform(
+        k[0], (features,), float, 0.95, 1.05
     )
-    fractions = jax.random.uniform(k[1], (features,), dtype, 0.5, 0.9)
+    fractions = jax.random.uniform(k[1], (features,), float, 0.5, 0.9)
     target = 1 + jnp.mod(index, features - 2)
-    kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
-    strength = jax.random.uniform(k[3], (features,), dtype, 0.7, 1.4)
-    rates = (jnp.arange(features) - target).astype(dtype)
+    kappa = jax.random.uniform(k[2], (), float, 1.25, 1.5)
+    strength = jax.random.uniform(k[3], (features,), float, 0.7, 1.4)
+    rates = (jnp.arange(features) - target).astype(float)
     terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
     ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
     strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
     off = (
-        jax.random.uniform(k[4], (), dtype, -0.5, 0.5)
-        + jnp.arange(RATIOS, dtype=dtype)
+        jax.random.uniform(k[4], (), float, -0.5, 0.5)
+        + jnp.arange(RATIOS, dtype=float)
         - RATIOS // 2
     )
     kappas = kappa * jnp.exp(SPACING * off)
@@ -193,11 +192,6 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     return Downstream(
         cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6]
     )
-
-
-def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
-    for features, index in ((3, 0), (4, 0), (4, 1), (4, 2)):
-        yield _downstream(key, features, index=index)
 
 
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
@@ -229,7 +223,10 @@ CLAIM = Claim(
         "a label of middle rank",
     ),
     source="beyond the paper",
-    problems=_downstream_problems,
+    problems=lambda key: (
+        _downstream(key, features, index=index)
+        for features, index in ((3, 0), (4, 0), (4, 1), (4, 2))
+    ),
     predict=predict_best,
     measure=measure_heads,
     compare=judge_best,

@@ -1,5 +1,6 @@
 """head-equivalence: a fixed invertible head changes nothing after the head."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -15,7 +16,7 @@ from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import random_moments
 from ...theory import SpectralMinimiser
-from .._common import drawn, loss_rounding, nearest_stationary, replace
+from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace
 from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
 
 
@@ -38,8 +39,8 @@ class Heads(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
         """Simpler problems: fewer heads, rounder numbers."""
-        for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
-            yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
+        for keep in left_out(self.rows.shape[0]):
+            yield functools.partial(replace, self, rows=self.rows[keep])
         yield from rounded_fields(self, "rows")
 
 
@@ -125,11 +126,6 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     return Heads(moments, k[3], rows)
 
 
-def _heads_problems(key: PRNGKeyArray) -> Iterator[Heads]:
-    for dim, p, index in ((3, 3, 0), (4, 3, 0), (4, 3, 1), (3, 4, 0)):
-        yield _heads(key, dim, p, index=index)
-
-
 def _instead(own: Ends, other: Ends) -> Ends:
     """The ends with the Grams and losses of other runs, and with the claim's own tolerances."""
     return replace(own, seen=other.after, loss=other.loss)
@@ -150,7 +146,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="the paper",
-    problems=_heads_problems,
+    problems=lambda key: (
+        _heads(key, dim, p, index=index)
+        for dim, p, index in ((3, 3, 0), (4, 3, 0), (4, 3, 1), (3, 4, 0))
+    ),
     predict=predict_heads,
     measure=train_heads,
     compare=judge_heads,

@@ -168,25 +168,19 @@ def _matching(
     The decay is a share of the largest decay that the sorted pairing survives.
     """
     k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
-    dtype = jnp.result_type(float)
-    weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(
-        k[0], (dim,), dtype
+    weights = jnp.linspace(0.6, 1.5, dim, dtype=float) + 0.3 / dim * jax.random.uniform(
+        k[0], (dim,), float
     )
-    cross = jnp.linspace(1.0, 0.5, dim, dtype=dtype) * jax.random.uniform(
-        k[1], (dim,), dtype, 0.9, 1.1
+    cross = jnp.linspace(1.0, 0.5, dim, dtype=float) * jax.random.uniform(
+        k[1], (dim,), float, 0.9, 1.1
     )
-    rows = head(jax.random.uniform(k[2], (), dtype, 1.3, 1.7), p)
+    rows = head(jax.random.uniform(k[2], (), float, 1.3, 1.7), p)
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (dim, dim), dtype))
+    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (dim, dim), float))
     decay = share * theory.matching_limit(cross, second * unit, rows)
     return Matching(cross, second * unit, basis, rows, decay, k[4])
-
-
-def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
-    for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0)):
-        yield _matching(key, dim, p, share=share, index=index)
 
 
 @jax.jit
@@ -238,7 +232,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="the paper; beyond it for any spectrum and for the deviation",
-    problems=_matching_problems,
+    problems=lambda key: (
+        _matching(key, dim, p, share=share, index=index)
+        for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0))
+    ),
     predict=predict_matching,
     measure=train_matching,
     compare=judge_matching,

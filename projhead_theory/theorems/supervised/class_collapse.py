@@ -78,11 +78,10 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
 
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
     k1, k2, k3 = jax.random.split(key, 3)
-    dtype = jnp.result_type(float)
     noise = jnp.where(
-        jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), dtype, 0.05, 1.5)
+        jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), float, 0.05, 1.5)
     )
-    return drawn(key, noise, jax.random.uniform(k2, (), dtype, -0.95, 0.95), jnp.asarray(0), 2)
+    return drawn(key, noise, jax.random.uniform(k2, (), float, -0.95, 0.95), jnp.asarray(0), 2)
 
 
 CLAIM = Claim(

@@ -21,13 +21,12 @@ def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
     Readouts are fitted on the training distribution and on one with unbalanced subclasses.
     """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
-    dtype = jnp.result_type(float)
-    strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
-    noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
-    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))
+    strength = jnp.asarray([1.2, 0.9], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
+    noise = jnp.asarray([0.3, 0.35], float) * jax.random.uniform(k2, (2,), float, 0.9, 1.1)
+    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, float))
     # As many save times as in other claims, whose compiled programs then train these networks.
-    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
-    start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
+    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=float)
+    start, blur = jnp.asarray(0.5, float), jnp.asarray(0.25, float)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
     return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
 

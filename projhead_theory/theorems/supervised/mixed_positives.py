@@ -77,10 +77,9 @@ def _weighted(share: Array, first: Array, second: Array) -> Array:
 def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:
     def draw(key: PRNGKeyArray) -> ClassTask:
         k1, k2 = jax.random.split(key)
-        dtype = jnp.result_type(float)
         share, r = (
-            jax.random.uniform(k1, (), dtype, 0, 0.98),
-            jax.random.uniform(k2, (), dtype, -0.9, 0.9),
+            jax.random.uniform(k1, (), float, 0, 0.98),
+            jax.random.uniform(k2, (), float, -0.9, 0.9),
         )
         return _mixture(key, depth, share, r, jnp.asarray(0))
 

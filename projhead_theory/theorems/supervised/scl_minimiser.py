@@ -49,18 +49,17 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> ClassT
 @eqx.filter_jit
 def _classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> ClassTask:
     k = jax.random.split(jax.random.fold_in(key, 17_000 + index), 4)
-    dtype = jnp.result_type(float)
     d, count = sizes[0], min(sizes[1:])
-    centre, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, count), dtype))
-    centre = centre.T * jnp.linspace(2.0, 1.0, count, dtype=dtype)[:, None]
+    centre, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, count), float))
+    centre = centre.T * jnp.linspace(2.0, 1.0, count, dtype=float)[:, None]
     apart = (
-        0.7 * jax.random.normal(k[1], (count, 1, d), dtype) * jnp.asarray([[[1.0], [-1.0]]], dtype)
+        0.7 * jax.random.normal(k[1], (count, 1, d), float) * jnp.asarray([[[1.0], [-1.0]]], float)
     )
-    share = jnp.linspace(1.5, 0.5, count, dtype=dtype) / count
-    noise = jax.random.uniform(k[2], (d,), dtype, 0.5, 1.0)
+    share = jnp.linspace(1.5, 0.5, count, dtype=float) / count
+    noise = jax.random.uniform(k[2], (d,), float, 0.5, 1.0)
     means = (centre[:, None] + apart).reshape(2 * count, d)
     groups = Groups(jnp.repeat(share / 2, 2), means, noise, jnp.repeat(jnp.arange(count), 2), count)
-    one = jnp.ones((), dtype)
+    one = jnp.ones((), float)
     return ClassTask(groups, one, k[3], one / 2, sizes)
 
 

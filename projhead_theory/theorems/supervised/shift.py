@@ -23,15 +23,14 @@ def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTas
     Given the label, all features have the same variance; in the problem of views, the same noise.
     """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
-    dtype = jnp.result_type(float)
-    strength = jnp.asarray([1.0, 1.2, 1.1], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
-    training, test = jnp.asarray(TRAINING, dtype), jnp.asarray(TEST, dtype)
-    variance = jax.random.uniform(k2, (), dtype, 0.6, 0.8)
-    explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
-    noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
+    strength = jnp.asarray([1.0, 1.2, 1.1], float) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
+    training, test = jnp.asarray(TRAINING, float), jnp.asarray(TEST, float)
+    variance = jax.random.uniform(k2, (), float, 0.6, 0.8)
+    explained = jnp.append(jnp.zeros(1, float), strength[1:] ** 2 * (1 - training**2))
+    noise = jnp.full(3, 0.5, float) if kind == "views" else jnp.sqrt(variance - explained)
     signs = lambda r: Groups.signs(strength, noise, r)
-    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=dtype)
-    start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
+    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=float)
+    start, blur = jnp.asarray(0.3, float), jnp.asarray(0.2, float)
     return ProbeTask(
         signs(training),
         (signs(training), signs(0 * training)),

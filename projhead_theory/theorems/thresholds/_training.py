@@ -1,6 +1,7 @@
 """Diagonal networks with thresholds, and orbits of the amplitudes of one feature."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -12,13 +13,9 @@ from ... import theory
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
-from .._common import Run, drawn, flow, local_error
+from .._common import Run, drawn, flow, left_out, local_error
 
 DIM, RECORDS = 4, 64
-
-Function = Callable[..., Array]
-
-Start = tuple[Array, Array]
 
 
 class ThresholdTask(eqx.Module):
@@ -51,19 +48,15 @@ class ThresholdTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
         """Simpler problems: one feature less, rounder numbers."""
-        d = self.strength.shape[0]
-        for i in range(d if d > 1 else 0):
-            keep = jnp.asarray([j for j in range(d) if j != i])
-            features = {
-                name: getattr(self, name)[..., keep]
-                for name in ("strength", "flips", "weights", "thresholds")
-            }
-            yield lambda features=features: dataclasses.replace(self, **features)
+        names = ("strength", "flips", "weights", "thresholds")
+        for keep in left_out(self.strength.size):
+            fewer = {name: getattr(self, name)[..., keep] for name in names}
+            yield functools.partial(dataclasses.replace, self, **fewer)
         yield from rounded(lambda r: r(self))
 
 
 class Orbits(eqx.Module):
-    """Predicted amplitudes of the features from one start, in all layers.
+    """Predicted amplitudes of the features from the start of a problem, in all layers.
 
     - `limit`: the amplitudes in the end.
     - `assumed`: the weights and thresholds whose law the amplitudes are compared with: the start's
@@ -72,21 +65,18 @@ class Orbits(eqx.Module):
     - `time`: the time at which the last amplitude has a given value.
     """
 
-    weights: Float[Array, "L d"]
-    thresholds: Float[Array, "L d"]
-    strength: Float[Array, " d"]
-    rho: Float[Array, " d"]
+    problem: ThresholdTask
     limit: Float[Array, "L d"]
     assumed: tuple[Float[Array, "L d"], Float[Array, "L d"]]
-    law: Function = eqx.field(static=True, default=theory.threshold_law)
-    time: Function = eqx.field(static=True, default=theory.threshold_time)
+    law: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_law)
+    time: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_time)
 
 
 @eqx.filter_jit
 def predict(problem: ThresholdTask) -> Orbits:
     p = problem
     limit = theory.threshold_limit(p.weights, p.thresholds, p.strength, p.rho)
-    return Orbits(p.weights, p.thresholds, p.strength, p.rho, limit, (p.weights, p.thresholds))
+    return Orbits(p, limit, (p.weights, p.thresholds))
 
 
 def train(problem: ThresholdTask) -> Run:
@@ -107,21 +97,20 @@ def time_row(orbits: Orbits, run: Run) -> Rows:
     The time of a record is predicted from its last amplitude. Close to its limit an amplitude says
     little about the time: records within a thousandth of the limit are left out.
     """
-    times = run.fine.times[:-1, None]
-    fine, coarse = (a[:, -1] for a in amplitudes_of(run, orbits.strength))
-    moving = (jnp.abs(fine**2 - orbits.rho) > 2e-3 * orbits.rho) & (times > times[-1] * 1e-6)
+    p, times = orbits.problem, run.fine.times[:-1, None]
+    fine, coarse = (a[:, -1] for a in amplitudes_of(run, p.strength))
+    moving = (jnp.abs(fine**2 - p.rho) > 2e-3 * p.rho) & (times > times[-1] * 1e-6)
 
     def when(last: Array) -> Array:
         # An amplitude that the flow never reaches counts as an error of the whole time.
-        time = orbits.time(last, orbits.weights, orbits.thresholds, orbits.strength, orbits.rho)
+        time = orbits.time(last, p.weights, p.thresholds, p.strength, p.rho)
         return jnp.where(jnp.isnan(time), 0, time)
 
-    early, late = when(fine), when(coarse)
     worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
-    integration = worst(early - late) + 1e3 * local_error(fine.dtype, 1)
+    integration = worst(when(fine) - when(coarse)) + 1e3 * local_error(fine.dtype, 1)
     errors = {"integration": integration, "rounding": 1e3 * orbit_rounding(orbits, run)}
     # Effect: times twice as late.
-    return Rows(("time",), worst(early - times), errors, 0.5)
+    return Rows(("time",), worst(when(fine) - times), errors, 0.5)
 
 
 def orbit_rounding(orbits: Orbits, run: Run) -> Array:
@@ -129,7 +118,7 @@ def orbit_rounding(orbits: Orbits, run: Run) -> Array:
 
     An amplitude is the difference of a larger one and a threshold, which magnifies its rounding.
     """
-    inside = jnp.max(orbits.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
+    inside = jnp.max(orbits.problem.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
     steps = jnp.sqrt(run.fine.steps.astype(inside.dtype))
     return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
 
@@ -141,28 +130,24 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     Only the first two layers and the last have thresholds.
     """
     k = jax.random.split(jax.random.fold_in(key, 11_000 + index), 4)
-    dtype = jnp.result_type(float)
-    strength = jax.random.uniform(k[0], (DIM,), dtype, 0.7, 2.0)
-    flips = jax.random.uniform(k[1], (DIM,), dtype, 0.0, 0.25)
-    thresholds = jax.random.uniform(k[2], (depth, DIM), dtype, 0.05, 0.3)
+    strength = jax.random.uniform(k[0], (DIM,), float, 0.7, 2.0)
+    flips = jax.random.uniform(k[1], (DIM,), float, 0.0, 0.25)
+    thresholds = jax.random.uniform(k[2], (depth, DIM), float, 0.05, 0.3)
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
     # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than its limit.
-    shares = jax.random.uniform(k[3], (depth, DIM), dtype, 0.4, 0.9)
-    amplitudes = jnp.concatenate(
-        [jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]
-    ) * jnp.where(jnp.arange(depth + 1)[:, None] < depth, strength, 1)
+    shares = jax.random.uniform(k[3], (depth, DIM), float, 0.4, 0.9)
+    amplitudes = jnp.concatenate([strength[None], shares[:-1] * strength, shares[-1:] / 3])
     weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
-    times = jnp.geomspace(1e-3, 40.0, RECORDS, dtype=dtype)
-    return ThresholdTask(strength, flips, weights, thresholds, times)
+    return ThresholdTask(strength, flips, weights, thresholds, jnp.geomspace(1e-3, 40.0, RECORDS))
 
 
 @eqx.filter_jit
-def equal_weights(p: ThresholdTask) -> Start:
+def equal_weights(p: ThresholdTask) -> tuple[Array, Array]:
     """A start of equal weights, the first raised to make up for its threshold."""
     return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
 
 
 @eqx.filter_jit
-def without_thresholds(p: ThresholdTask) -> Start:
+def without_thresholds(p: ThresholdTask) -> tuple[Array, Array]:
     """Weights without thresholds that give the same amplitudes in the first layer."""
     return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)

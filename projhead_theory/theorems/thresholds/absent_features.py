@@ -1,7 +1,7 @@
 """absent-features: features that lower layers carry and the last one does not."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,18 +16,18 @@ from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Si
 from ...simulation import Ended, gradient_flow
 from .._common import drawn, replace
 
-DIM, RECORDS = 3, 8
+DIM, RECORDS, UNTIL = 3, 8, 3.0
+
+LOW, HIGH = 0.02, 12.0
+"""Strengths below and above the edge of any unit of the problems."""
 
 
 class WindowTask(eqx.Module):
-    """Units of a diagonal network, to train on features of any strength from `low` to `high`."""
+    """Units of a diagonal network, to train on features of any strength."""
 
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
     flips: Float[Array, " d"]
-    low: Float[Array, ""]
-    high: Float[Array, ""]
-    until: Float[Array, ""]
     decay: Float[Array, ""]
     noise: Float[Array, ""]
 
@@ -81,7 +81,7 @@ def find_edges(problem: WindowTask) -> Found:
         run = gradient_flow(
             start,
             ContrastiveProblem(Features(flat), views),
-            until=p.until,
+            until=jnp.asarray(UNTIL, p.weights.dtype),
             decay=p.decay,
             record=RECORDS,
             stationarity=0.0,
@@ -102,7 +102,7 @@ def find_edges(problem: WindowTask) -> Found:
 
     layers, one = jnp.arange(depth), jnp.ones_like(p.weights)
     (low, high), record = jax.lax.scan(
-        step, (one * p.low, one * p.high), jnp.arange(halvings + 1) < halvings
+        step, (one * LOW, one * HIGH), jnp.arange(halvings + 1) < halvings
     )
     finite = jnp.all(record[-1])
     strength, amplitudes, moved = (x[-1] for x in record[:-1])
@@ -183,25 +183,12 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
 @drawn
 def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))
-    weights = jax.random.uniform(k[0], (depth, DIM), number(0).dtype, 0.5, 1.5)
-    return WindowTask(
-        # Either sign occurs: only absolute values matter.
-        jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights),
-        thresholds=jax.random.uniform(k[2], (depth, DIM), weights.dtype, 0.1, 0.4),
-        flips=jax.random.uniform(k[3], (DIM,), weights.dtype, 0.0, 0.3),
-        # The edge of any such unit lies between `low` and `high`.
-        low=number(0.02),
-        high=number(12.0),
-        until=number(3.0),
-        decay=number(0.0),
-        noise=number(0.0),
-    )
-
-
-def _problems(key: PRNGKeyArray) -> Iterator[WindowTask]:
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0)):
-        yield _task(key, depth, index=index)
+    weights = jax.random.uniform(k[0], (depth, DIM), float, 0.5, 1.5)
+    # Either sign occurs: only absolute values matter.
+    weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
+    thresholds = jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4)
+    flips, none = jax.random.uniform(k[3], (DIM,), float, 0.0, 0.3), jnp.zeros((), float)
+    return WindowTask(weights, thresholds, flips, decay=none, noise=none)
 
 
 def exchanged(weights: Array, thresholds: Array) -> Array:
@@ -232,7 +219,9 @@ CLAIM = Claim(
         "no weight decay",
     ),
     source="paper section 3; edges at any depth beyond the paper",
-    problems=_problems,
+    problems=lambda key: (
+        _task(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
+    ),
     predict=predict,
     measure=find_edges,
     compare=judge_edges,

@@ -1,11 +1,10 @@
 """retained-when-vanishing: amplitudes below a last layer that loses a feature."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
@@ -68,7 +67,7 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
     The slope is taken over the last two decades of time.
     """
     p, times = prediction.orbits, run.fine.times[:-1]
-    fine, coarse = amplitudes_of(run, p.strength)
+    fine, coarse = amplitudes_of(run, p.problem.strength)
     i, depth = _two_decades(times), fine.shape[1]
     rounding = orbit_rounding(p, run)
     size = jnp.sqrt(jnp.sum(p.limit[:-1] ** 2, axis=1))
@@ -118,11 +117,6 @@ def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
 
 
-def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
-    for depth, index in ((2, 10), (3, 10), (2, 11), (4, 10)):
-        yield _vanishing(task(key, depth, index=index))
-
-
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
@@ -157,7 +151,10 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_vanishing_problems,
+    problems=lambda key: (
+        _vanishing(task(key, depth, index=index))
+        for depth, index in ((2, 10), (3, 10), (2, 11), (4, 10))
+    ),
     predict=predict_retained,
     measure=train,
     compare=judge_retained,

@@ -1,19 +1,18 @@
 """threshold-law: amplitudes of all layers of a diagonal network with thresholds."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
 import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from .._common import Run, in_place_of, local_error, step_numbers
 from ._training import (
     Orbits,
-    Start,
     ThresholdTask,
     amplitudes_of,
     equal_weights,
@@ -33,9 +32,10 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     At every save time the amplitudes below are compared with the law at the last amplitude.
     """
     p = prediction
-    fine, coarse = amplitudes_of(run, p.strength)
+    strength = p.problem.strength
+    fine, coarse = amplitudes_of(run, strength)
     rounding = orbit_rounding(p, run)
-    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed, p.strength)[:, :-1] - 1
+    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed, strength)[:, :-1] - 1
     worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
     end = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
     depth = fine.shape[1]
@@ -69,20 +69,11 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     )
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0), (3, 1)):
-        yield task(key, depth, index=index)
-
-
 @eqx.filter_jit
-def _exchanged(p: ThresholdTask) -> Start:
+def _exchanged(p: ThresholdTask) -> tuple[Array, Array]:
     """Start with the thresholds of the first and the last layer exchanged."""
     swapped = p.thresholds.at[0].set(p.thresholds[-1]).at[-1].set(p.thresholds[0])
     return p.weights.at[0].add((swapped - p.thresholds)[0] / p.strength), swapped
-
-
-def _assuming(start: Callable[[ThresholdTask], Start]) -> Callable[[ThresholdTask, Orbits], Orbits]:
-    return lambda problem, own: dataclasses.replace(own, assumed=start(problem))
 
 
 def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
@@ -124,7 +115,9 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_problems,
+    problems=lambda key: (
+        task(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0), (3, 1))
+    ),
     predict=predict,
     measure=train,
     compare=judge_orbits,
@@ -137,17 +130,19 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "predicts the law of a linear network",
-            predict=_assuming(without_thresholds),
+            predict=lambda problem, own: dataclasses.replace(
+                own, assumed=without_thresholds(problem)
+            ),
         ),
         Control(
             "balanced",
             "predicts the law of equal weights, from unequal ones",
-            predict=_assuming(equal_weights),
+            predict=lambda p, own: dataclasses.replace(own, assumed=equal_weights(p)),
         ),
         Control(
             "exchanged",
             "predicts with the thresholds of the first and last layer exchanged",
-            predict=_assuming(_exchanged),
+            predict=lambda p, own: dataclasses.replace(own, assumed=_exchanged(p)),
         ),
         Control(
             "finite-step",
