@@ -12,8 +12,8 @@ from .exact import (
     try_exact,
     weight_off,
 )
-from .law import PREMISE, judge_layers, loss_rounding, with_exponents
 from .rounding import DEVIATIONS, accumulated, imbalance_rounding, largest, rounding_of_steps
+from .law import PREMISE, judge_layers, loss_rounding, raised, with_exponents
 from .stationary import Stationary, nearest_stationary, reported_share
 from .tasks import (
     DIM,
@@ -95,6 +95,7 @@ __all__ = [
     "off",
     "on_range",
     "orthonormal",
+    "raised",
     "replace",
     "reported_share",
     "roots",

@@ -6,11 +6,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...claims import Control, rounded
+from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
-from .._common import Run, balanced, flow, replace, scaled
+from .._common import Run, balanced, flow, replace, scaled, unbalanced_start, widths
 
 
 class ClassTask(eqx.Module):
@@ -27,7 +27,7 @@ class ClassTask(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"{self.groups.classes} classes, widths {'-'.join(map(str, self.sizes))}"
+        return f"{self.groups.classes} classes, {widths(self.sizes)}"
 
     @property
     def depth(self) -> int:
@@ -53,19 +53,17 @@ def moments_of(groups: Groups, share: Array) -> Moments:
     return SupervisedContrastiveProblem(groups, MixedPositives(share)).moments()
 
 
-def train(problem: ClassTask) -> Run:
+def train(problem: ClassTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow to stationarity."""
-    return flow(problem.start(), problem.moments)
+    return flow(problem.start() if start is None else start, problem.moments)
 
 
-def _lopsided(problem: ClassTask, own: Run) -> Run:
+def _uneven(problem: ClassTask) -> DeepLinear:
     above = len(problem.sizes) - 2
-    factors = jnp.asarray([2.0] + [2 ** (-1 / above)] * above, problem.scale.dtype)
-    return flow(scaled(problem.start(), factors), problem.moments)
+    factors = [2.0] + [2 ** (-1 / above)] * above
+    return scaled(problem.start(), jnp.asarray(factors, problem.scale.dtype))
 
 
-UNBALANCED = Control(
-    "unbalanced-start",
-    "starts with the same product, but a larger lowest layer and smaller ones above",
-    measure=_lopsided,
+UNBALANCED = unbalanced_start(
+    train, _uneven, "the same product, but a larger lowest layer and smaller ones above"
 )

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...problems import Groups
+from .._common import drawn
 from ._classes import ClassTask
 
 
@@ -22,32 +23,25 @@ class Collapse(eqx.Module):
     def label(self) -> str:
         return f"depth {self.depth}, a class and a subclass"
 
-    @property
-    def task(self) -> ClassTask:
-        return pair(self.strength, self.noise, self.correlation, self.key, (2,) + (1,) * self.depth)
+    @eqx.filter_jit
+    def classes(self, width: int = 1, scale: float = 0.7) -> ClassTask:
+        """The classes, and a start of a network of this width and scale."""
+        groups = Groups.signs(self.strength, self.noise, self.correlation[None])
+        one = jnp.ones_like(self.correlation)
+        return ClassTask(groups, one, self.key, scale * one, (2,) + (width,) * self.depth)
 
 
-@eqx.filter_jit
-def pair(
-    strength: Array, noise: Array, correlation: Array, key: PRNGKeyArray, sizes: tuple[int, ...]
-) -> ClassTask:
-    one = jnp.ones((), strength.dtype)
-    return ClassTask(Groups.signs(strength, noise, correlation[None]), one, key, 0.7 * one, sizes)
-
-
-def draw_collapse(
-    key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 3
+@drawn
+def collapse(
+    key: PRNGKeyArray,
+    depth: int,
+    *,
+    noise: Array | float,
+    correlation: Array | float,
+    index: Array | int = 0,
 ) -> Collapse:
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))
-    return drawn(key, number(noise), number(correlation), jnp.asarray(index), depth)
-
-
-@eqx.filter_jit
-def drawn(
-    key: PRNGKeyArray, noise: Array, correlation: Array, index: Array, depth: int
-) -> Collapse:
+    """Features of random strength, with this noise of the class."""
     k1, k2 = jax.random.split(jax.random.fold_in(key, 19_000 + index))
-    strength = jnp.asarray([1.5, 1.2], noise.dtype) * jax.random.uniform(
-        k1, (2,), noise.dtype, 0.9, 1.1
-    )
-    return Collapse(strength, jnp.stack([noise, jnp.full_like(noise, 0.5)]), correlation, k2, depth)
+    strength = jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
+    both = jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)])
+    return Collapse(strength, both, jnp.asarray(correlation), k2, depth)

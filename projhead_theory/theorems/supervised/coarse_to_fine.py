@@ -1,21 +1,18 @@
 """coarse-to-fine: accuracies of probes of subclasses on every layer."""
 
-from collections.abc import Iterator
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common import replace
+from .._common import drawn, replace
 from ._probing import Accuracies, ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 
 
-@eqx.filter_jit
-def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+@drawn
+def finely(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) -> ProbeTask:
     """A class, and an independent subclass to read out.
 
     Readouts are fitted on the training distribution and on one with unbalanced subclasses.
@@ -29,18 +26,6 @@ def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
     start, blur = jnp.asarray(0.5, float), jnp.asarray(0.25, float)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
     return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
-
-
-def finely(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
-    return _fine(key, kind, depth, jnp.asarray(index))
-
-
-def _fine_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
-    yield finely(key, "classes", 2)
-    yield finely(key, "regression", 2)
-    yield finely(key, "classes", 3)
-    yield finely(key, "regression", 3)
-    yield finely(key, "classes", 2, 1)
 
 
 def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
@@ -71,7 +56,16 @@ CLAIM = Claim(
         "read-out with noise",
     ),
     source="paper section 5; in closed form, beyond the paper",
-    problems=_fine_problems,
+    problems=lambda key: (
+        finely(key, kind, depth, index=index)
+        for kind, depth, index in (
+            ("classes", 2, 0),
+            ("regression", 2, 0),
+            ("classes", 3, 0),
+            ("regression", 3, 0),
+            ("classes", 2, 1),
+        )
+    ),
     predict=predict,
     measure=train,
     compare=judge,
@@ -99,8 +93,8 @@ CLAIM = Claim(
         ),
     ),
     search=(
-        lambda key: _fine(key, "classes", 2, jnp.asarray(0)),
-        lambda key: _fine(key, "regression", 2, jnp.asarray(0)),
+        lambda key: finely(key, "classes", 2),
+        lambda key: finely(key, "regression", 2),
     ),
     quick=1,
 )

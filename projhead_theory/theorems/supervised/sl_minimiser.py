@@ -17,14 +17,13 @@ from ...networks import DeepLinear
 from ...theory import RegressionMinimiser, imbalance_bound
 from .._common import (
     PREMISE,
+    AbstractTask,
     Exact,
     Run,
-    balanced,
     drawn,
     flow,
     frames,
     imbalance_rounding,
-    lopsided,
     mixing,
     nearly_tied,
     on_range,
@@ -35,36 +34,17 @@ from .._common import (
     singular,
     spread,
     try_exact,
+    unbalanced_start,
 )
 
 
-class RegressionTask(eqx.Module):
-    """Moments of inputs and targets, and a balanced start of a network of widths `sizes`."""
-
-    moments: TargetMoments
-    key: PRNGKeyArray
-    scale: Float[Array, ""]
-    sizes: tuple[int, ...] = eqx.field(static=True)
-    stiff: bool = eqx.field(static=True, default=False)
-
-    @property
-    def label(self) -> str:
-        return f"widths {'-'.join(map(str, self.sizes))}"
-
-    @property
-    def depth(self) -> int:
-        return len(self.sizes) - 1
-
-    def start(self) -> DeepLinear:
-        return balanced(self.key, self.sizes, self.scale)
+class RegressionTask(AbstractTask[TargetMoments]):
+    """Task of the squared error."""
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Simpler problems: rounder targets."""
-        return rounded(
-            lambda r: replace(
-                self, moments=TargetMoments(r(self.moments.target), self.moments.second)
-            )
-        )
+        m = self.moments
+        return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
 class Least(eqx.Module):
@@ -79,8 +59,8 @@ class Least(eqx.Module):
 
 
 def predict_least(problem: RegressionTask) -> Least:
-    m, width = problem.moments, min(problem.sizes[1:])
-    return Least(theory.regression_minimiser(m, problem.depth, width, throw=False), m)
+    p, m = problem, problem.moments
+    return Least(theory.regression_minimiser(m, p.depth, p.width, throw=False), m)
 
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
@@ -220,26 +200,21 @@ def regression_task(
     return RegressionTask(moments, k[3], jnp.asarray(0.5, float), sizes)
 
 
-def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
-    yield regression_task(key, (5, 2, 3))
-    yield regression_task(key, (5, 4, 4, 3))
-    yield regression_task(key, (5, 3))
-    yield regression_task(key, (5, 2, 4, 3), index=1)
-    yield regression_task(key, (5, 2, 3), index=1)
-    yield regression_task(key, (4, 4, 1))
-
-
 @eqx.filter_jit
 def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
     """The prediction with the best approximation of another map, and its balanced layers."""
-    p = min(problem.sizes[1:])
+    p, depth = problem.width, problem.depth
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
-    matrix = matmul(u[:, :p] * s[:p], vt[:p])
-    levels = range(1, problem.depth + 1)
-    grams = jnp.stack(
-        [matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels]
+    u, s, vt = u[:, :p], s[:p], vt[:p]
+    powers = [s ** (2 * level / depth) for level in range(1, depth + 1)]
+    return replace(
+        own,
+        minimiser=replace(
+            own.minimiser,
+            matrix=matmul(u * s, vt),
+            grams=jnp.stack([matmul(vt.T * power, vt) for power in powers]),
+        ),
     )
-    return replace(own, minimiser=replace(own.minimiser, matrix=matrix, grams=grams))
 
 
 def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
@@ -290,7 +265,17 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 5; beyond the paper for bounded width and any depth",
-    problems=_least_problems,
+    problems=lambda key: (
+        regression_task(key, sizes, index=index)
+        for sizes, index in (
+            ((5, 2, 3), 0),
+            ((5, 4, 4, 3), 0),
+            ((5, 3), 0),
+            ((5, 2, 4, 3), 1),
+            ((5, 2, 3), 1),
+            ((4, 4, 1), 0),
+        )
+    ),
     predict=predict_least,
     measure=train_least,
     compare=judge_least,
@@ -312,11 +297,7 @@ CLAIM = Claim(
             "predicts as if inputs were uncorrelated and of variance one",
             predict=lambda problem, own: with_map(problem, own, problem.moments.target),
         ),
-        Control(
-            "unbalanced-start",
-            "starts with a lowest layer several times larger than the others",
-            measure=lambda problem, own: train_least(problem, lopsided(problem)),
-        ),
+        unbalanced_start(train_least),
     ),
     search=tuple(harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
     exact=functools.partial(

@@ -136,7 +136,9 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
     # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than its limit.
     shares = jax.random.uniform(k[3], (depth, DIM), float, 0.4, 0.9)
-    amplitudes = jnp.concatenate([strength[None], shares[:-1] * strength, shares[-1:] / 3])
+    amplitudes = jnp.concatenate([jnp.ones((1, DIM)), shares[:-1], shares[-1:] / 3]) * jnp.where(
+        jnp.arange(depth + 1)[:, None] < depth, strength, 1
+    )
     weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
     return ThresholdTask(strength, flips, weights, thresholds, jnp.geomspace(1e-3, 40.0, RECORDS))
 
