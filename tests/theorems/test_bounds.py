@@ -385,7 +385,7 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
 
 def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
     """What the controls that pair rows otherwise change is the order alone."""
-    problem = _matching(jax.random.key(0), 3, 4, jnp.asarray(0.2), jnp.asarray(0))
+    problem = _matching(jax.random.key(0), 3, 4, share=0.2, index=0)
     own = predict_matching(problem)
     paired = with_pairing(lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second))(problem, own)
     np.testing.assert_allclose(

@@ -1,6 +1,5 @@
 """measured-sample-complexity: learning curves of probes against the indicator."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +11,7 @@ from scipy import stats
 
 from ... import measure
 from ..._core.linalg import diagonal
-from ...claims import FAMILY_ERROR, Claim, Control, Verdict
+from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...networks import LinearNetwork
 from ...probes import HardMargin, LearningCurve, learning_curve
@@ -26,7 +25,7 @@ from ...problems import (
     SignLabel,
 )
 from ...theory import layerwise, margin_samples, sample_complexity
-from .._common import Task, replace, train
+from .._common import Task, drawn, replace, train
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
@@ -82,13 +81,9 @@ class Labels(eqx.Module):
 
     @property
     def task(self) -> Task:
-        moments = self.moments
-        return Task(
-            moments,
-            self.key,
-            jnp.asarray(0.5, moments.second.dtype),
-            (moments.dim,) * (self.depth + 1),
-        )
+        m = self.moments
+        sizes = (m.dim,) * (self.depth + 1)
+        return Task(m, self.key, jnp.asarray(0.5, m.second.dtype), sizes)
 
 
 @eqx.filter_jit
@@ -181,10 +176,8 @@ def judge_curves(
     curve, depth = measured.curve, len(measured.curve.layers)
     quantile = stats.t.ppf(1 - level / 2, curve.errors.shape[2] - 1)
     deviation = float(2 * stats.norm.cdf(1) - 1)
-    needed = np.asarray(prediction.samples, float)
-    complexity = np.asarray(prediction.complexity, float)
+    needed, complexity = (np.asarray(x, float) for x in (prediction.samples, prediction.complexity))
     counted = curve.samples_needed(ERROR, confidence=deviation)
-    rows = []
 
     def logarithm(found: tuple[float, float, float]) -> tuple[float, float]:
         """Logarithm of an estimate, and its sampling error."""
@@ -192,48 +185,45 @@ def judge_curves(
             value, low, high = np.log(found)
             return (value if np.isfinite(value) else np.nan), quantile * (high - low) / 2
 
-    for layer in range(depth - 1):
-        ratio, sampling = logarithm(curve.ratio(depth, layer + 1, ERROR, confidence=deviation))
-        expected = np.log(needed[-1] / needed[layer])
-        wrong = max(0.0, -float(ratio * np.sign(complexity[-1] - complexity[layer])))
-        size = 1 / counted.value[-1] + 1 / counted.value[layer]
-        rows.append(
-            (wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio)
+    def pair(layer: int) -> tuple[Rows, Rows]:
+        """Order and ratio of the numbers of samples of a lower layer and the last."""
+        ratio, sampling = logarithm(curve.ratio(depth, layer, ERROR, confidence=deviation))
+        expected = np.log(needed[-1] / needed[layer - 1])
+        size = 1 / counted.value[-1] + 1 / counted.value[layer - 1]
+        wrong = np.maximum(0, -ratio * np.sign(complexity[-1] - complexity[layer - 1]))
+        row = lambda what, distance, size: Rows(
+            (f"{what}, layers {layer}, {depth}",),
+            distance,
+            {"sampling": sampling, "finite size": size},
+            abs(expected),
+            expected,
+            ratio,
         )
-        rows.append((abs(ratio - expected), sampling, size, abs(expected), expected, ratio))
+        return row("order", wrong, 0.0), row("ratio", abs(ratio - expected), size)
+
     most = int(np.argmax(needed))
     number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
-    expected = np.log(needed[most])
-    rows.append(
-        (abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number)
+    samples = Rows(
+        (f"samples, layer {most + 1}",),
+        abs(number - np.log(needed[most])),
+        {"sampling": sampling, "finite size": 2 / counted.value[most]},
+        np.log(1.5),
+        np.log(needed[most]),
+        number,
     )
-    discrepancy, sampling, size, effect, predicted, seen = (
-        jnp.asarray(column, prediction.samples.dtype) for column in zip(*rows, strict=True)
-    )
-    return Verdict(
-        discrepancy=discrepancy,
-        parts={"sampling": sampling, "finite size": size},
-        effect=effect,
-        predicted=predicted[:, None],
-        measured=seen[:, None],
+    return verdict_of(
+        *(row for layer in range(1, depth) for row in pair(layer)),
+        samples,
+        what="logarithm of numbers of samples, and of their ratio",
         premises={"label of least or largest weight": measured.extreme},
         settled=measured.settled,
         finite=measured.finite,
-        labels=(
-            *(
-                f"{what}, layers {layer}, {depth}"
-                for layer in range(1, depth)
-                for what in ("order", "ratio")
-            ),
-            f"samples, layer {most + 1}",
-        ),
-        what="logarithm of numbers of samples, and of their ratio",
     )
 
 
-@eqx.filter_jit
+@drawn
 def _draw(
-    key: PRNGKeyArray, index: Array, scenario: Array
+    key: PRNGKeyArray, *, index: Array | int, scenario: Array | int
 ) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths and noise in training, strengths downstream, and a key for the network.
 
@@ -262,32 +252,19 @@ def _draw(
     return strength, noise, (strength * phi * relative).at[0].set(phi), k[4]
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
-    """Twenty problems that cycle through the scenarios.
+def _problem(key: PRNGKeyArray, index: int) -> Labels:
+    """One of the problems, which cycle through the scenarios.
 
     Three in five have depth 2. Nuisance features are Rademacher and Gaussian by turns.
     """
-    for index in range(20):
-        turn, scenario = divmod(index, len(SCENARIOS))
-        # The label of largest weight comes first: of the first two problems, one indicator rises
-        # with the layer and one falls.
-        scenario = (scenario - 1) % len(SCENARIOS)
-        strength, noise, later, start = _draw(
-            key, jnp.asarray(17_000 + index), jnp.asarray(scenario)
-        )
-        law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
-        contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
-        downstream = DownstreamProblem(Features(later, law), SignLabel(0))
-        yield Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
-
-
-def _reversed(problem: Labels, own: Needs) -> Needs:
-    """Prediction from inverse Grams, whose weights are in the opposite order."""
-    return _needs(problem.moments, problem.downstream.moments(), problem.depth, power=-1.0)
-
-
-def _lowest(problem: Labels, own: Needs) -> Needs:
-    return replace(own, complexity=jnp.sort(own.complexity))
+    # The label of largest weight comes first: of the first two problems, one indicator rises with
+    # the layer and one falls.
+    turn, scenario = index // len(SCENARIOS), (index - 1) % len(SCENARIOS)
+    strength, noise, later, start = _draw(key, index=17_000 + index, scenario=scenario)
+    law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
+    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
+    downstream = DownstreamProblem(Features(later, law), SignLabel(0))
+    return Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
 
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
@@ -297,14 +274,6 @@ def _other_feature(problem: Labels, own: Needs) -> Needs:
     return _needs(
         moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth
     )
-
-
-def _in_proportion(problem: Labels, own: Needs) -> Needs:
-    """Numbers of samples in the ratio of the indicators.
-
-    The last layer keeps its predicted number.
-    """
-    return replace(own, samples=own.samples[-1] * own.complexity / own.complexity[-1])
 
 
 def between(problem: Labels) -> Labels:
@@ -339,7 +308,7 @@ CLAIM = Claim(
         "no label noise",
     ),
     source="paper section 3 for the order; beyond the paper for the numbers",
-    problems=_problems,
+    problems=lambda key: (_problem(key, index) for index in range(20)),
     predict=predict,
     measure=probe,
     compare=judge_curves,
@@ -352,10 +321,16 @@ CLAIM = Claim(
         Control(
             "reversed-weights",
             "predicts from weights in the opposite order",
-            predict=_reversed,
+            predict=lambda problem, own: _needs(
+                problem.moments, problem.downstream.moments(), problem.depth, power=-1.0
+            ),
             on=1,
         ),
-        Control("lowest-always", "predicts that a lower layer is always better", predict=_lowest),
+        Control(
+            "lowest-always",
+            "predicts that a lower layer is always better",
+            predict=lambda problem, own: replace(own, complexity=jnp.sort(own.complexity)),
+        ),
         Control(
             "another-feature",
             "predicts for the feature of largest weight in place of the label",
@@ -371,7 +346,10 @@ CLAIM = Claim(
         Control(
             "indicator-ratio",
             "predicts that numbers of samples are in the ratio of the indicators",
-            predict=_in_proportion,
+            # The last layer keeps its predicted number.
+            predict=lambda problem, own: replace(
+                own, samples=own.samples[-1] * own.complexity / own.complexity[-1]
+            ),
             on=1,
         ),
     ),
