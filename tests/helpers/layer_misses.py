@@ -411,9 +411,7 @@ WRONG: dict[str, dict[str, Callable[[Any, Any], Any]]] = {
         "A S^-1, its largest kept": lambda p, own: with_map(
             p, own, jnp.linalg.solve(p.moments.second, p.moments.target.T).T
         ),
-        "half the loss": lambda p, own: replace(
-            own, minimiser=replace(own.minimiser, loss=own.minimiser.loss / 2)
-        ),
+        "half the loss": lambda p, own: replace(own, loss=own.loss / 2),
     },
     "sl-times": {
         "twice the time": mode_paths(lambda t, a, q: (2 * t, a, q)),

@@ -29,7 +29,7 @@ from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theorems.dynamics.learning_order import _crossing
 from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
 from projhead_theory.theorems.supervised._probing import ProbeTask
-from projhead_theory.theorems.supervised.sl_minimiser import Least, _left, judge_least
+from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
@@ -366,8 +366,8 @@ def test_of_all_stationary_maps_only_the_minimum_is_no_saddle(width, signs):
 def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
     """Of three layers two, each as large as forming it may round."""
     moments = regression((1.0, 1.0, 1.0))
-    prediction = Least(regression_minimiser(moments, 3), moments)
-    gram = prediction.minimiser.grams[-1]
+    prediction = regression_minimiser(moments, 3)
+    gram = prediction.grams[-1]
     run = still(pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3, 3)))
     granted = judge_least(prediction, Run(run, run)).parts["start"][:3]
     top, total = (
@@ -375,7 +375,7 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
         2 * float(imbalance_rounding(run.start)),
     )
     want = [np.sqrt(2) * total, np.sqrt(2) * total * (2 * top + total), 0]
-    size = jnp.linalg.norm(prediction.minimiser.grams, axis=(1, 2))
+    size = jnp.linalg.norm(prediction.grams, axis=(1, 2))
     # Differences of numbers that are some hundred epsilon apart.
     np.testing.assert_allclose(granted * size, want, rtol=0.05)
 

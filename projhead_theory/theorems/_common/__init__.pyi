@@ -12,8 +12,15 @@ from .exact import (
     try_exact,
     weight_off,
 )
-from .rounding import DEVIATIONS, accumulated, imbalance_rounding, largest, rounding_of_steps
 from .law import PREMISE, judge_layers, loss_rounding, raised, with_exponents
+from .rounding import (
+    DEVIATIONS,
+    accumulated,
+    flow_rounding,
+    imbalance_rounding,
+    largest,
+    rounding_of_steps,
+)
 from .stationary import Stationary, nearest_stationary, reported_share
 from .tasks import (
     DIM,
@@ -77,6 +84,7 @@ __all__ = [
     "drawn",
     "even_steps",
     "flow",
+    "flow_rounding",
     "frames",
     "gaussian",
     "harder",

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ...networks import Network
+from ...simulation import Trajectory
 
 # Rounding alone exceeds 6.4 standard deviations, either way, with probability below 1e-8.
 DEVIATIONS = 6.4
@@ -20,6 +21,16 @@ def imbalance_rounding(networks: Network) -> Array:
     """Rounding of an imbalance: a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
     return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
+
+
+def flow_rounding(trajectory: Trajectory) -> Array:
+    """Relative rounding of the weights of a flow.
+
+    Over many steps, roundings of random sign add up as the root of their number.
+    """
+    weights = trajectory.networks.layers[0]
+    steps = jnp.sqrt(trajectory.steps.astype(weights.dtype))
+    return (64 + DEVIATIONS * steps) * trajectory.networks.depth * jnp.finfo(weights.dtype).eps
 
 
 def accumulated(each: Array) -> Array:

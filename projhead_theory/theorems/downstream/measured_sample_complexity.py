@@ -1,7 +1,5 @@
 """measured-sample-complexity: learning curves of probes against the indicator."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,7 +23,8 @@ from ...problems import (
     SignLabel,
 )
 from ...theory import layerwise, margin_samples, sample_complexity
-from .._common import Task, drawn, replace, train
+from .._common import Task, drawn, replace
+from .._common.law import train
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
@@ -63,7 +62,10 @@ class SignAmongGaussians(AbstractLaw):
 
 
 class Labels(eqx.Module):
-    """A feature model with additive noise to train on, and a labelled problem for the probes."""
+    """A feature model with additive noise to train on, and a labelled problem for the probes.
+
+    The label is the sign of the first feature.
+    """
 
     contrastive: ContrastiveProblem
     downstream: DownstreamProblem
@@ -76,19 +78,15 @@ class Labels(eqx.Module):
         return f"{self.scenario}, depth {self.depth}"
 
     @property
+    @eqx.filter_jit
     def moments(self) -> Moments:
-        return _moments(self.contrastive)
+        return self.contrastive.moments()
 
     @property
     def task(self) -> Task:
         m = self.moments
         sizes = (m.dim,) * (self.depth + 1)
         return Task(m, self.key, jnp.asarray(0.5, m.second.dtype), sizes)
-
-
-@eqx.filter_jit
-def _moments(problem: ContrastiveProblem) -> Moments:
-    return problem.moments()
 
 
 class Needs(eqx.Module):
@@ -130,11 +128,10 @@ def predict(problem: Labels) -> Needs:
 
 
 @eqx.filter_jit
-def _extreme(network: LinearNetwork, label: Any) -> Bool[Array, ""]:
+def _extreme(network: LinearNetwork) -> Bool[Array, ""]:
     """True if the weights of all other features are on the same side of the label's weight."""
     weights = measure.layer_weights(network)[-1]
-    others = jnp.where(jnp.arange(weights.size) == label, jnp.nan, weights)
-    return (weights[label] < jnp.nanmin(others)) | (weights[label] > jnp.nanmax(others))
+    return (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
 
 
 def probe(problem: Labels) -> Curves:
@@ -145,9 +142,7 @@ def probe(problem: Labels) -> Curves:
     curve = learning_curve(
         network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
-    label = problem.downstream.label
-    assert isinstance(label, SignLabel)
-    return Curves(curve, _extreme(network, label.feature), run.settled, run.finite)
+    return Curves(curve, _extreme(network), run.settled, run.finite)
 
 
 def judge_curves(

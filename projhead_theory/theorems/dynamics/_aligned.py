@@ -13,7 +13,6 @@ from ...claims import Control
 from ...networks import DeepLinear
 from ...simulation import Trajectory
 from .._common import (
-    DEVIATIONS,
     RECORDS,
     AbstractAlignedTask,
     FeatureTask,
@@ -23,6 +22,7 @@ from .._common import (
     decades,
     drawn,
     flow,
+    flow_rounding,
     local_error,
     replace,
     scaled,
@@ -92,12 +92,9 @@ def log_weights(run: Run) -> tuple[Array, Array]:
 def log_rounding(run: Run) -> Array:
     """Rounding of the logarithm of a weight, relative to the logarithm and its growth.
 
-    A rounded weight is learned a little earlier or later. Over many steps, roundings of random
-    sign add up as the root of their number.
+    A rounded weight is learned a little earlier or later.
     """
-    weights = run.fine.networks.layers[0]
-    steps = jnp.sqrt(run.fine.steps.astype(weights.dtype))
-    return (64 + DEVIATIONS * steps) * run.fine.networks.depth * jnp.finfo(weights.dtype).eps
+    return flow_rounding(run.fine)
 
 
 @drawn

@@ -13,7 +13,7 @@ from ... import measure
 from ..._core.linalg import diagonal, frobenius, matmul, symmetric
 from ...claims import rounded
 from ...moments import Moments
-from ...networks import DeepLinear, DiagonalHead, Headed
+from ...networks import DeepLinear, DiagonalHead, Headed, ReweightingHead
 from ...simulation import Ended, gradient_flow, implicit, layer_gradients
 from .._common import gaussian, replace
 
@@ -21,8 +21,8 @@ DIM = 3
 
 
 def head(kappa: Array, p: int) -> Float[Array, " p"]:
-    r"""Diagonal of a reweighting head, $1, 1/\kappa, \dots, \kappa^{1 - p}$."""
-    return kappa ** -jnp.arange(p, dtype=kappa.dtype)
+    """Diagonal of a reweighting head."""
+    return ReweightingHead(kappa).diagonal(p, kappa.dtype)
 
 
 class Ends(eqx.Module):
@@ -75,9 +75,10 @@ class Ends(eqx.Module):
 
 
 def train(
-    start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
+    key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
+    start = gaussian(key, (moments.dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
     return _together(
@@ -167,7 +168,3 @@ def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
     return rounded(
         lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names})
     )
-
-
-def draw_start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:
-    return gaussian(key, (dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))

@@ -13,7 +13,7 @@ from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
 from .._common import drawn, replace
-from ._training import Ends, draw_start, head, rounded_fields, train
+from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
 RATIOS, SPACING = 5, 0.05
@@ -57,7 +57,7 @@ def measure_heads(problem: Downstream) -> Measured:
     p, dim = problem, problem.cross.size
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
     decays = p.decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.decay.dtype)
-    return _read(p, train(draw_start(p.key, rows, dim), p.moments, rows, decays))
+    return _read(p, train(p.key, p.moments, rows, decays))
 
 
 @eqx.filter_jit

@@ -13,11 +13,10 @@ from ..._core.linalg import frobenius, psd_power
 from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
 from ...problems import random_moments
 from ...theory import SpectralMinimiser
 from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace
-from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
+from ._training import Ends, head, rounded_fields, train, weights_of
 
 
 class Heads(eqx.Module):
@@ -34,9 +33,6 @@ class Heads(eqx.Module):
     def label(self) -> str:
         return f"{self.rows.shape[0]} heads of {self.rows.shape[1]} rows"
 
-    def start(self) -> DeepLinear:
-        return draw_start(self.key, self.rows, self.moments.dim)
-
     def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
         """Simpler problems: fewer heads, rounder numbers."""
         for keep in left_out(self.rows.shape[0]):
@@ -47,7 +43,7 @@ class Heads(eqx.Module):
 def train_heads(problem: Heads, decay: float = 0.0) -> Ends:
     """Train the same start under every head, with a weight decay or none."""
     p = problem
-    return train(p.start(), p.moments, p.rows, jnp.full_like(p.rows[:, 0], decay))
+    return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], decay))
 
 
 class Equivalence(eqx.Module):

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
-from ..._core.linalg import frobenius, matmul
+from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
 from ...theory import LayerPrediction
-from .._common import Run, balanced, compare, drawn, flow, replace
+from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
 from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 
@@ -32,22 +31,12 @@ class Emulating(eqx.Module):
     def label(self) -> str:
         return self.fixed.label
 
-    def start(self) -> DeepLinear:
-        """Balanced start of the two-layer network."""
-        d = self.fixed.cross.shape[0]
-        return balanced(self.key, (d, d, d), jnp.asarray(0.5, self.factor.dtype))
-
     def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
         """Simpler problem: no mixing.
 
         Rounder numbers would no longer fit one head.
         """
-        yield lambda: replace(
-            self,
-            fixed=replace(
-                self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)
-            ),
-        )
+        yield lambda: replace(self, fixed=self.fixed.unmixed())
 
 
 class Both(eqx.Module):
@@ -64,13 +53,9 @@ class Both(eqx.Module):
 
 
 def train_both(problem: Emulating) -> Both:
-    pair = flow(problem.start(), problem.fixed.moments)
-    return Both(train_matching(problem.fixed), pair, _lower(pair))
-
-
-@eqx.filter_jit
-def _lower(pair: Run) -> Float[Array, "d d"]:
-    return measure.layer_grams(pair.fine.final)[0]
+    start = balanced(problem.key, (DIM, DIM, DIM), jnp.asarray(0.5, problem.factor.dtype))
+    pair = flow(start, problem.fixed.moments)
+    return Both(train_matching(problem.fixed), pair, measure.layer_grams(pair.fine.final)[0])
 
 
 class Alike(eqx.Module):
@@ -146,9 +131,9 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
     second = fractions / weights**2
     cross = fractions * second
-    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (DIM, DIM), float))
     decay = 0.1 * theory.matching_limit(cross, second, rows)
-    return Emulating(Matching(cross, second, basis, rows, decay, k[4]), factor, k[5])
+    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, decay, k[4])
+    return Emulating(fixed, factor, k[5])
 
 
 def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
@@ -169,11 +154,6 @@ def _any_kappa(problem: Emulating) -> Array:
     p = problem.fixed
     found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
     return found.factor * head(found.kappa, DIM)
-
-
-def _upper(problem: Emulating, own: Both) -> Both:
-    matrix = own.pair.fine.final.matrix
-    return replace(own, lower=matmul(matrix.T, matrix))
 
 
 CLAIM = Claim(
@@ -222,7 +202,11 @@ CLAIM = Claim(
             predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor)),
         ),
         Control(
-            "above-the-head", "compares with the two-layer network above its head", measure=_upper
+            "above-the-head",
+            "compares with the two-layer network above its head",
+            measure=lambda problem, own: replace(
+                own, lower=measure.layer_grams(own.pair.fine.final)[-1]
+            ),
         ),
         Control(
             "no-decay",

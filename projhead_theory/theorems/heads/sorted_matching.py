@@ -11,9 +11,8 @@ from ... import theory
 from ..._core.linalg import frobenius, matmul, symmetric
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
-from .._common import drawn, replace
-from ._training import Ends, draw_start, head, rounded_fields, train, weights_of
+from .._common import drawn, orthonormal, replace
+from ._training import Ends, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
 """Ratio of the two decays at which the same start is trained.
@@ -55,19 +54,20 @@ class Matching(eqx.Module):
         """Matrix with these values along the features."""
         return matmul(self.basis * values, self.basis.T)
 
-    def start(self) -> DeepLinear:
-        return draw_start(self.key, self.rows, self.cross.shape[0])
+    def unmixed(self) -> "Matching":
+        """The same features along the axes."""
+        return replace(self, basis=jnp.eye(self.cross.size, dtype=self.cross.dtype))
 
     def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
         """Simpler problems: no mixing, rounder numbers."""
-        yield lambda: replace(self, basis=jnp.eye(self.cross.shape[0], dtype=self.cross.dtype))
+        yield self.unmixed
         yield from rounded_fields(self, "cross", "second", "rows", "decay")
 
 
 def train_matching(problem: Matching) -> Ends:
     """Train the same start with the decay and with a quarter of it."""
     p = problem
-    return train(p.start(), p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
+    return train(p.key, p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
@@ -178,9 +178,8 @@ def _matching(
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (dim, dim), float))
     decay = share * theory.matching_limit(cross, second * unit, rows)
-    return Matching(cross, second * unit, basis, rows, decay, k[4])
+    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, decay, k[4])
 
 
 @jax.jit

@@ -22,7 +22,7 @@ from ...problems import (
 from ...simulation import Trajectory
 from ...theory import dynamics
 from ...theory.dynamics import regression
-from .._common import DEVIATIONS, Run, aligned, balanced, flow, imbalance_rounding, replace
+from .._common import Run, aligned, balanced, flow, flow_rounding, imbalance_rounding, replace
 
 COMMUTE = "cross and second moment commute"
 
@@ -68,8 +68,13 @@ class ProbeTask(eqx.Module):
         return f"{KINDS[self.kind]}, depth {self.depth}"
 
     @property
+    @eqx.filter_jit
     def moments(self) -> Moments | TargetMoments:
-        return _moments(self)
+        g = self.trained
+        if self.kind in ("classes", "views"):
+            share = jnp.full_like(self.blur, self.kind == "classes")
+            return SupervisedContrastiveProblem(g, MixedPositives(share)).moments()
+        return SupervisedProblem.signs(g, 1 if self.kind == "single" else g.dim).moments()
 
     def start(self) -> DeepLinear:
         d = self.trained.dim
@@ -82,14 +87,6 @@ class ProbeTask(eqx.Module):
         return rounded(
             lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight))
         )
-
-
-@eqx.filter_jit
-def _moments(p: ProbeTask) -> Moments | TargetMoments:
-    if p.kind in ("classes", "views"):
-        share = jnp.full_like(p.blur, p.kind == "classes")
-        return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
-    return SupervisedProblem.signs(p.trained, 1 if p.kind == "single" else p.trained.dim).moments()
 
 
 def _mean(g: Groups) -> Array:
@@ -113,7 +110,7 @@ def _aligned(p: ProbeTask) -> DeepLinear:
 @eqx.filter_jit
 def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
     """Predicted Gram of every layer at every save time."""
-    moments, v = _moments(p), _basis(p)
+    moments, v = p.moments, _basis(p)
     if p.kind == "single":
         least = theory.regression_minimiser(moments, p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
@@ -146,7 +143,7 @@ class Accuracies(eqx.Module):
 
 @eqx.filter_jit
 def predict(problem: ProbeTask) -> Accuracies:
-    p, m, grams = problem, _moments(problem), _grams(problem)
+    p, m, grams = problem, problem.moments, _grams(problem)
     each = lambda f: jax.vmap(lambda g: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
     found = jax.tree.map(lambda *x: jnp.stack(x), *(each(f) for f in p.fitted))
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
@@ -170,7 +167,7 @@ def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
 def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     """Verdict on accuracies over time, one row for each readout, statistic and layer."""
     p, run = trained
-    single, dtype = p.kind == "single", prediction.average.dtype
+    single = p.kind == "single"
     table = lambda average, worst: jnp.swapaxes(jnp.stack([average, worst], axis=1), 2, 3).reshape(
         -1, average.shape[1]
     )
@@ -189,7 +186,6 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     # A single output is at its minimum to within its residual gradient. Layers then differ by the
     # imbalance of their start.
     gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
-    steps = jnp.sqrt(run.fine.steps.astype(dtype))
     rows = Rows(
         tuple(
             label
@@ -205,7 +201,7 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
             + condition * run.forced_error(p.depth),
             "start": condition * imbalance_rounding(run.fine.start),
             "stationarity": condition * gradient if single else 0.0,
-            "rounding": condition * (64 + DEVIATIONS * steps) * p.depth * jnp.finfo(dtype).eps,
+            "rounding": condition * flow_rounding(run.fine),
         },
         # Effect: a hundredth.
         0.01,

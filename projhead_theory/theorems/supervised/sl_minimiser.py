@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ... import losses, measure, theory
 from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
@@ -47,20 +47,9 @@ class RegressionTask(AbstractTask[TargetMoments]):
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
-class Least(eqx.Module):
-    """The predicted minimiser, with the moments that it was computed from."""
-
-    minimiser: RegressionMinimiser
-    moments: TargetMoments
-
-    @property
-    def grams(self) -> Float[Array, "L d d"]:
-        return self.minimiser.grams
-
-
-def predict_least(problem: RegressionTask) -> Least:
-    p, m = problem, problem.moments
-    return Least(theory.regression_minimiser(m, p.depth, p.width, throw=False), m)
+def predict_least(problem: RegressionTask) -> RegressionMinimiser:
+    p = problem
+    return theory.regression_minimiser(p.moments, p.depth, p.width, throw=False)
 
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
@@ -103,9 +92,9 @@ def _left(
 
 
 @eqx.filter_jit
-def judge_least(prediction: Least, run: Run) -> Verdict:
+def judge_least(prediction: RegressionMinimiser, run: Run) -> Verdict:
     """Verdict on the Grams of all layers, the end-to-end map and the loss, each relative."""
-    best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
+    best, moments, network = prediction, prediction.moments, run.fine.final
     depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
     matrix, weights = within.matrix, measure.layer_weights(network)
@@ -201,20 +190,16 @@ def regression_task(
 
 
 @eqx.filter_jit
-def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
+def with_map(
+    problem: RegressionTask, own: RegressionMinimiser, matrix: Array
+) -> RegressionMinimiser:
     """The prediction with the best approximation of another map, and its balanced layers."""
     p, depth = problem.width, problem.depth
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     u, s, vt = u[:, :p], s[:p], vt[:p]
     powers = [s ** (2 * level / depth) for level in range(1, depth + 1)]
-    return replace(
-        own,
-        minimiser=replace(
-            own.minimiser,
-            matrix=matmul(u * s, vt),
-            grams=jnp.stack([matmul(vt.T * power, vt) for power in powers]),
-        ),
-    )
+    grams = jnp.stack([matmul(vt.T * power, vt) for power in powers])
+    return replace(own, matrix=matmul(u * s, vt), grams=grams)
 
 
 def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
@@ -240,9 +225,8 @@ def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Regres
     return draw
 
 
-def exact_regression(prediction: Least, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
+def exact_regression(best: RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
     """Balanced network of these sizes with the predicted map, in random frames between."""
-    best = prediction.minimiser
     left, values, right = singular(best.matrix, best.kept, min(sizes))
     between = frames(key, sizes, values.dtype)[1:-1]
     return Exact((right, *between, left), roots(values, best.depth))

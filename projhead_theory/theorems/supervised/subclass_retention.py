@@ -1,5 +1,7 @@
 """subclass-retention: the rate at which a subclass feature is lost."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -7,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
-from .._common import DEVIATIONS, Run, flow, local_error, replace
+from .._common import Run, flow, flow_rounding, local_error, replace
 from ._classes import ClassTask
 from ._subclasses import collapse
 
@@ -60,13 +62,9 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     rate = lambda a, b: (inverse[b] - inverse[a]) / (times[b] - times[a])
     first, middle, end = (RETENTION_RECORDS - 1 - k * DECADE for k in (2, 1, 0))
     # The logarithms err by these.
-    steps = jnp.sqrt(run.fine.steps.astype(logs.dtype))
     errors = {
         "integration": jnp.max(jnp.abs(logs - coarse), axis=0) + local_error(logs.dtype, depth),
-        "rounding": (64 + DEVIATIONS * steps)
-        * depth
-        * jnp.finfo(logs.dtype).eps
-        * (1 + jnp.max(jnp.abs(logs))),
+        "rounding": flow_rounding(run.fine) * (1 + jnp.max(jnp.abs(logs))),
     }
     carried = lambda factor: {name: factor * error for name, error in errors.items()}
     # The transient falls at least as fast as the last layer's weight, t^(-1/e) with e < 4. At most
@@ -97,12 +95,9 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     )
 
 
-def _fading_task(
-    key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2
-) -> ClassTask:
-    p = collapse(key, depth, noise=noise, correlation=correlation, index=index)
-    # A large start, of which little is left to be forgotten.
-    return p.classes(2, 1.3)
+def _fading_task(key: PRNGKeyArray, depth: int = 2, **numbers: Any) -> ClassTask:
+    """Numbers as in `collapse`; a large start, of which little is left to be forgotten."""
+    return collapse(key, depth, **numbers).classes(2, 1.3)
 
 
 def _some_noise(problem: ClassTask, own: Run) -> Run:
@@ -144,8 +139,13 @@ CLAIM = Claim(
     ),
     source="beyond the paper",
     problems=lambda key: (
-        _fading_task(key, *numbers)
-        for numbers in ((0.0, 0.6, 10), (0.6, 0.0, 11), (0.0, 0.6, 12, 3), (0.0, -0.8, 13))
+        _fading_task(key, depth, noise=noise, correlation=correlation, index=index)
+        for depth, noise, correlation, index in (
+            (2, 0.0, 0.6, 10),
+            (2, 0.6, 0.0, 11),
+            (3, 0.0, 0.6, 12),
+            (2, 0.0, -0.8, 13),
+        )
     ),
     predict=fading,
     measure=train_long,
@@ -173,6 +173,6 @@ CLAIM = Claim(
             predict=_alone,
         ),
     ),
-    search=(lambda key: _fading_task(key, 0.0, 0.5, 0),),
+    search=(lambda key: _fading_task(key, noise=0.0, correlation=0.5),),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """Diagonal networks with thresholds, and orbits of the amplitudes of one feature."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -51,7 +50,7 @@ class ThresholdTask(eqx.Module):
         names = ("strength", "flips", "weights", "thresholds")
         for keep in left_out(self.strength.size):
             fewer = {name: getattr(self, name)[..., keep] for name in names}
-            yield functools.partial(dataclasses.replace, self, **fewer)
+            yield lambda fewer=fewer: dataclasses.replace(self, **fewer)
         yield from rounded(lambda r: r(self))
 
 

@@ -72,7 +72,7 @@ def find_edges(problem: WindowTask) -> Found:
     """
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
-    start = ThresholdedDiagonal(*(jnp.tile(x, (1, depth)) for x in (p.weights, p.thresholds)))
+    start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
     views = Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
@@ -119,15 +119,10 @@ def find_edges(problem: WindowTask) -> Found:
 
 
 class Window(eqx.Module):
-    """Prediction from the start alone: its parameters and the formula for the edges."""
+    """Prediction from the start alone: the problem, and the formula for the edges."""
 
-    weights: Float[Array, "L d"]
-    thresholds: Float[Array, "L d"]
+    problem: WindowTask
     reach: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_reach)
-
-
-def predict(problem: WindowTask) -> Window:
-    return Window(problem.weights, problem.thresholds)
 
 
 @eqx.filter_jit
@@ -137,8 +132,8 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
     Edges and amplitudes are relative. A feature between two edges is present below, absent above,
     and its weights do not move at all.
     """
-    p, count = prediction, prediction.weights.shape[0]
-    edges = p.reach(p.weights, p.thresholds)
+    p, count = prediction.problem, prediction.problem.depth
+    edges = prediction.reach(p.weights, p.thresholds)
     worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     apart = jnp.min(edges[1:] - edges[:-1], axis=1) / jnp.max(edges[1:], axis=1)
     rounding = 16 * count * jnp.finfo(edges.dtype).eps
@@ -222,7 +217,7 @@ CLAIM = Claim(
     problems=lambda key: (
         _task(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
     ),
-    predict=predict,
+    predict=Window,
     measure=find_edges,
     compare=judge_edges,
     sharpness={

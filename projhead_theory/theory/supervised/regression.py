@@ -33,6 +33,7 @@ class RegressionMinimiser(eqx.Module):
     - `unique`: true if there is one minimiser.
     - `whitening`: the whitening of $S$, on its range.
     - `rounding`: the rounding error of `matrix`, relative in Frobenius norm.
+    - `moments`: the problem from which it was computed.
     """
 
     matrix: Float[Array, "k d"]
@@ -45,6 +46,7 @@ class RegressionMinimiser(eqx.Module):
     unique: Bool[Array, ""]
     whitening: Whitening
     rounding: Float[Array, ""]
+    moments: TargetMoments
 
     @property
     def depth(self) -> int:
@@ -139,4 +141,5 @@ def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinim
         unique=unique,
         whitening=w,
         rounding=w.rounding * (1 + amplified * everything),
+        moments=moments,
     )
