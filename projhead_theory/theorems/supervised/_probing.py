@@ -111,23 +111,18 @@ def _aligned(p: ProbeTask) -> DeepLinear:
 def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
     """Predicted Gram of every layer at every save time."""
     moments, v = p.moments, _basis(p)
+    along = lambda m: diagonal(matmul(matmul(v.T, m), v))
+    second = along(moments.second)
+    if isinstance(moments, Moments):
+        # Parts that do not commute are left out, and the premise reports it.
+        cross = jnp.maximum(along(moments.cross), 0)
+        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
+        return dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
     if p.kind == "single":
         least = theory.regression_minimiser(moments, p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
-    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))
-    if isinstance(moments, TargetMoments):
-        signal = (
-            jnp.zeros_like(p.times, shape=p.trained.dim)
-            .at[0]
-            .set(frobenius(_mean(p.trained)[None]))
-        )
-        law = regression.layer_grams
-    else:
-        # Parts that do not commute are left out, and the premise reports it.
-        signal = jnp.maximum(turned(moments.cross), 0)
-        signal = jnp.where(signal > 64 * jnp.finfo(signal.dtype).eps * signal[0], signal, 0)
-        law = dynamics.layer_grams
-    return law(p.times, p.start_weight, signal, turned(moments.second), v, p.depth)
+    target = jnp.where(jnp.arange(p.trained.dim) == 0, frobenius(_mean(p.trained)[None]), 0)
+    return regression.layer_grams(p.times, p.start_weight, target, second, v, p.depth)
 
 
 class Accuracies(eqx.Module):
