@@ -5,6 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from .._core.plain import plain
+from .._core.results import name_of
 from ..claims import Verdict
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction
@@ -23,13 +24,8 @@ def trajectory_report(
     It has the outcome and the final measurements, beside the prediction and the verdict where
     there is one.
     """
-    name = next(
-        n
-        for n in ("converged", "limit", "rounding", "diverged", "solver_failed")
-        if bool(trajectory.ended == getattr(Ended, n))
-    )
     return {
-        "ended": name,
+        "ended": name_of(Ended, trajectory.ended),
         "ended_at": float(trajectory.ended_at),
         "steps": int(trajectory.steps),
         "loss": float(trajectory.loss[-1]),

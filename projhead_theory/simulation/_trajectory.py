@@ -15,15 +15,18 @@ from ..networks import DeepLinear, Headed
 class Ended(eqx.Enumeration):
     """Result code of a run."""
 
-    converged = "The gradient vanished, relative to the loss and to the gradient at the start."
-    limit = "The time or step limit was reached before the gradient vanished."
-    rounding = (
-        "The gradient fell to rounding level, where a saddle cannot be told from a minimum: "
-        "start larger, use float64, or set stationarity=0 to run on."
+    converged = (
+        "converged: the gradient vanished, relative to the loss and to the gradient at the start"
     )
-    diverged = "The state stopped being finite; what is reported is the last finite state."
+    limit = "limit: the time or step limit was reached before the gradient vanished"
+    rounding = (
+        "rounding: the gradient fell to rounding level, where a saddle cannot be told from a "
+        "minimum: start larger, use float64, or set stationarity=0 to run on"
+    )
+    diverged = "diverged: the state stopped being finite; what is reported is the last finite state"
     solver_failed = (
-        "The differential equation solver could not meet its tolerance within its step limit."
+        "solver failed: the differential equation solver could not meet its tolerance within its "
+        "step limit"
     )
 
 

@@ -3,6 +3,7 @@ one of its own first problems.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 

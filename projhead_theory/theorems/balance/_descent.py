@@ -41,7 +41,9 @@ class Descent(eqx.Module):
 
     def batch_of(self, number: Array) -> Any:
         """Data of one step."""
-        return minibatch(self.data, self.key, number, self.batch) if self.minibatches else self.data
+        if isinstance(self.data, ContrastiveProblem):
+            return minibatch(self.data, self.key, number, self.batch)
+        return self.data
 
     def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
         return rounded_data(self)
