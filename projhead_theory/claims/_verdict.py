@@ -28,6 +28,8 @@ class Outcome(eqx.Enumeration):
     diverged = "diverged: the run stopped being finite"
 
 
+Numbers = Array | np.ndarray
+
 REMEDIES = {
     "start": "a start that is smaller, or balanced more exactly",
     "integration": "a smaller rtol of the flow",
@@ -65,19 +67,19 @@ class Verdict(eqx.Module):
         ```
     """
 
-    discrepancy: Float[Array, " k"]
-    parts: dict[str, Float[Array, " k"]]
-    effect: Float[Array, " k"]
-    predicted: Float[Array, "k m"]
-    measured: Float[Array, "k m"]
-    premises: dict[str, Bool[Array, ""]] = eqx.field(default_factory=dict)
-    settled: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
-    finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    discrepancy: Float[Numbers, " k"]
+    parts: dict[str, Float[Numbers, " k"]]
+    effect: Float[Numbers, " k"]
+    predicted: Float[Numbers, "k m"]
+    measured: Float[Numbers, "k m"]
+    premises: dict[str, Bool[Numbers, ""]] = eqx.field(default_factory=dict)
+    settled: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
+    finite: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
     labels: tuple[str, ...] = eqx.field(static=True, default=())
     what: str = eqx.field(static=True, default="discrepancy")
 
     @property
-    def tolerance(self) -> Float[Array, " k"] | Float[np.ndarray, " k"]:
+    def tolerance(self) -> Float[Numbers, " k"]:
         return functools.reduce(operator.add, self.parts.values())
 
     @property
@@ -211,9 +213,9 @@ class Verdict(eqx.Module):
 
 
 def judge(
-    discrepancy: Array,
-    parts: Mapping[str, Array],
-    effect: Array,
+    discrepancy: Numbers,
+    parts: Mapping[str, Numbers],
+    effect: Numbers,
     *,
     settled: Any = True,
     finite: Any = True,

@@ -3,6 +3,7 @@ problems, and survives true claims.
 """
 
 import dataclasses
+import functools
 import json
 from collections import Counter
 
@@ -348,7 +349,7 @@ def test_shrunk_moments_are_moments(seed):
     """0 <= C <= S on the way and at the end, where rounding would break it, and the network still
     fits: a counterexample that is no problem at all refutes nothing.
     """
-    problem = harder((4, 3, 3, 3))(jax.random.key(seed))
+    problem = harder(jax.random.key(seed), (4, 3, 3, 3))
     claim, asked = refuted(problem)
     trial = shrink(claim, Trial(problem, claim.judge(problem)))
     for p in asked:
@@ -512,7 +513,9 @@ def test_a_wrong_exponent_of_the_law_is_refuted():
     claim = CLAIMS["layerwise-law"]
     exponent = with_exponents(lambda level, layers: level / (layers + 1))
     false = dataclasses.replace(
-        claim, predict=lambda p: exponent(p, claim.predict(p)), search=(harder((3, 2, 2)),)
+        claim,
+        predict=lambda p: exponent(p, claim.predict(p)),
+        search=(functools.partial(harder, sizes=(3, 2, 2)),),
     )
     found = search(false, 10).counterexample
     assert found.verdict.name == "violated"

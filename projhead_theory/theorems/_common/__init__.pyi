@@ -12,7 +12,15 @@ from .exact import (
     try_exact,
     weight_off,
 )
-from .law import PREMISE, judge_layers, loss_rounding, raised, with_exponents
+from .law import (
+    PREMISE,
+    judge_layers,
+    loss_rounding,
+    predict,
+    raised,
+    train,
+    with_exponents,
+)
 from .rounding import (
     DEVIATIONS,
     accumulated,
@@ -103,6 +111,7 @@ __all__ = [
     "off",
     "on_range",
     "orthonormal",
+    "predict",
     "raised",
     "replace",
     "reported_share",
@@ -115,6 +124,7 @@ __all__ = [
     "spread",
     "step_numbers",
     "task",
+    "train",
     "trained",
     "try_exact",
     "unbalanced_start",

@@ -20,7 +20,7 @@ from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
 from ...theory import dynamics
-from .draws import drawn
+from .draws import decades, drawn, uniform
 
 DIM, WIDTH = 6, 4
 
@@ -89,15 +89,10 @@ def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
     place, jitter = jax.random.split(jax.random.fold_in(key, index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
-    fractions = grid + 0.3 / sizes[0] * jax.random.uniform(
-        jitter, (sizes[0],), grid.dtype, -0.5, 0.5
-    )
-    return Task(
-        random_moments(place, fractions, condition=5.0),
-        jax.random.fold_in(key, 1000 + index),
-        jnp.asarray(0.5, grid.dtype),
-        sizes,
-    )
+    fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
+    moments = random_moments(place, fractions, condition=5.0)
+    start = jax.random.fold_in(key, 1000 + index)
+    return Task(moments, start, jnp.asarray(0.5, grid.dtype), sizes)
 
 
 @eqx.filter_jit
@@ -114,15 +109,11 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
 def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
     """Strengths over up to twelve decades; in some draws one direction has none, or hardly any."""
     k = jax.random.split(key, 6)
-    dtype = jnp.result_type(float)
-    decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
-    strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
-    faint = jnp.where(
-        jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3)
-    )
-    return jnp.where(
-        jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength
-    )
+    reach = jnp.where(jax.random.bernoulli(k[0]), uniform(k[1], 0, 12), 0)
+    strength = 10.0 ** (reach * uniform(k[2], -0.5, 0.5, (d,)))
+    faint = jnp.where(jax.random.bernoulli(k[3]), 0, decades(k[4], -9, -3))
+    some = jax.random.bernoulli(k[5], 0.3) & (d > 1)
+    return jnp.where(some, strength.at[-1].multiply(faint), strength)
 
 
 def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -130,15 +121,10 @@ def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, "
 
     The last is below the first by a gap down to less than the resolution of the dtype.
     """
-    if values.size == 1:
-        return values
     k1, k2, k3 = jax.random.split(key, 3)
-    gap = jnp.where(
-        jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1)
-    )
-    return jnp.where(
-        jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values
-    )
+    gap = jnp.where(jax.random.bernoulli(k1), 0, decades(k2, -12, -1))
+    some = jax.random.bernoulli(k3, 0.3) & (values.size > 1)
+    return jnp.where(some, values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values)
 
 
 def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
@@ -150,25 +136,21 @@ def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
     return jnp.where(kind == 0, one, jnp.where(kind == 1, q, matmul(q, one + r / 4)))
 
 
-def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
-    """Draws for a random search over moments that are hard for a dtype.
+def harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
+    """Draw moments that are hard for a dtype, for a random search.
 
     Strengths spread over up to twelve decades, and a direction may have no variance or nearly
     none. Signal fractions range from near zero to one, with ties and near-ties. Features are
     left as they are, or mixed by a rotation or a general matrix.
     """
-    d = sizes[0]
-
-    def draw(key: PRNGKeyArray) -> Task:
-        k = jax.random.split(key, 4)
-        strength, mixed = spread(k[0], d), mixing(k[1], d)
-        fractions = nearly_tied(k[2], jax.random.uniform(k[3], (d,), strength.dtype))
-        second = symmetric(matmul(mixed * strength**2, mixed.T))
-        cross = symmetric(matmul(mixed * (fractions * strength**2), mixed.T))
-        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return Task(Moments(cross, second), key, scale, sizes, stiff=True)
-
-    return draw
+    k, d = jax.random.split(key, 4), sizes[0]
+    strength, mixed = spread(k[0], d), mixing(k[1], d)
+    fractions = nearly_tied(k[2], uniform(k[3], 0, 1, (d,)))
+    moments = Moments(
+        *(symmetric(matmul(mixed * s, mixed.T)) for s in (fractions * strength**2, strength**2))
+    )
+    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+    return Task(moments, key, scale, sizes, stiff=True)
 
 
 class AbstractAlignedTask(eqx.Module):

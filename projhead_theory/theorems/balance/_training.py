@@ -149,7 +149,7 @@ def class_means(key: PRNGKeyArray) -> Labelled:
 def harder_training(key: PRNGKeyArray, sizes: tuple[int, ...], decay: bool = False) -> Training:
     """Draws for a random search: strengths over six decades, layers of unlike scales, any decay."""
     k, depth = jax.random.split(key, 4), len(sizes) - 1
-    moments = harder(sizes)(k[0]).moments
+    moments = harder(k[0], sizes).moments
     reach = jnp.max(diagonal(moments.second))
     scales = decades(k[1], -2, 0.5, (depth,))
     # Until the fastest mode has moved, so that the imbalance could have moved as well.

@@ -14,8 +14,7 @@ from ...claims import Claim, Control
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...theory import LayerPrediction, layerwise
-from .._common.law import judge_layers, with_exponents
-from .._common.training import Run, flow
+from .._common import Run, flow, judge_layers, with_exponents
 
 MOST = 8
 """Default upper limit on the width of a network.

@@ -35,6 +35,7 @@ from .._common import (
     spread,
     try_exact,
     unbalanced_start,
+    uniform,
 )
 
 
@@ -202,27 +203,22 @@ def with_map(
     return replace(own, matrix=matmul(u * s, vt), grams=grams)
 
 
-def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
-    """Draws of regression problems that are hard for a dtype, as in `harder`.
+def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTask:
+    """Draw a regression problem that is hard for a dtype, as in `harder`.
 
     Correlations have ties and near-ties. The strengths of the inputs spread over up to twelve
     decades, along the axes or mixed.
     """
-    d, outputs = sizes[0], sizes[-1]
-    n = min(d, outputs)
-
-    def draw(key: PRNGKeyArray) -> RegressionTask:
-        k = jax.random.split(key, 6)
-        strength, mixed = spread(k[0], d), mixing(k[1], d)
-        correlations = nearly_tied(k[2], jax.random.uniform(k[3], (n,), float, 0.05, 1.5))
-        frames = orthonormal(k[4], outputs)[:, :n], orthonormal(k[5], d, n)
-        target = matmul(matmul(frames[0] * correlations, frames[1].T) * strength, mixed.T)
-        second = symmetric(matmul(mixed * strength**2, mixed.T))
-        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        moments = TargetMoments(target, second, 1.1 * jnp.sum(correlations**2))
-        return RegressionTask(moments, key, scale, sizes, stiff=True)
-
-    return draw
+    k, (d, *_, outputs) = jax.random.split(key, 6), sizes
+    strength, mixed = spread(k[0], d), mixing(k[1], d)
+    correlations = nearly_tied(k[2], uniform(k[3], 0.05, 1.5, (min(d, outputs),)))
+    n = correlations.size
+    frames = orthonormal(k[4], outputs)[:, :n], orthonormal(k[5], d, n)
+    target = matmul(matmul(frames[0] * correlations, frames[1].T) * strength, mixed.T)
+    second = symmetric(matmul(mixed * strength**2, mixed.T))
+    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+    moments = TargetMoments(target, second, 1.1 * jnp.sum(correlations**2))
+    return RegressionTask(moments, key, scale, sizes, stiff=True)
 
 
 def exact_regression(best: RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
@@ -283,7 +279,10 @@ CLAIM = Claim(
         ),
         unbalanced_start(train_least),
     ),
-    search=tuple(harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    search=tuple(
+        functools.partial(harder_regression, sizes=sizes)
+        for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))
+    ),
     exact=functools.partial(
         try_exact, judge_least, predict_least, build=exact_regression, loss=losses.mse
     ),
