@@ -11,6 +11,7 @@ import pytest
 from test_compare import still
 
 import projhead_theory as pt
+from projhead_theory._core.crossing import first_crossing
 from projhead_theory._core.linalg import whiten
 from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
@@ -26,7 +27,6 @@ from projhead_theory.theorems._common.rounding import (
 )
 from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream._probing import judge_logarithms
-from projhead_theory.theorems.dynamics.learning_order import _crossing
 from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
 from projhead_theory.theorems.supervised._probing import ProbeTask
 from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
@@ -195,7 +195,7 @@ def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
     width = times[1]
     exact = 3.5 * width + width / np.sqrt(12)
     logs = lambda t: jnp.asarray(t + bend * t**2 / 2)
-    seen = _crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
+    seen = first_crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
     ratio = float(seen.interpolation[0]) / abs(float(seen.times[0]) - exact)
     assert ratio == pytest.approx(np.sqrt(27), rel=abs(bend) * width / (1 + bend * exact))
 

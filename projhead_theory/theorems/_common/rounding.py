@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._core.tolerance import epsilons
 from ...networks import Network
 from ...simulation import Trajectory
 
@@ -20,7 +21,7 @@ def largest(networks: Network) -> Array:
 def imbalance_rounding(networks: Network) -> Array:
     """Rounding of an imbalance: a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
-    return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
+    return epsilons(8 * max(networks.sizes), size.dtype) * size
 
 
 def flow_rounding(trajectory: Trajectory) -> Array:
@@ -55,5 +56,4 @@ def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array
         (norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)
     ]
     each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
-    each = each * jnp.finfo(each.dtype).eps
-    return accumulated(each) + imbalance_rounding(networks)
+    return accumulated(epsilons(1, each.dtype) * each) + imbalance_rounding(networks)

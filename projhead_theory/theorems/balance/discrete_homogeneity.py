@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import measure
+from ..._core.tolerance import epsilons
 from ...claims import Claim, numbered
 from ...networks import NonlinearNetwork, ShallowReLU, ShallowThresholded
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
@@ -56,14 +57,15 @@ def read(problem: Descent, networks: NonlinearNetwork) -> Steps:
         return measure.homogeneity(gradient), size
 
     gradients, sizes = each_step(problem, networks, one)
-    kept, eps = jax.vmap(measure.homogeneity)(networks), jnp.finfo(sizes.dtype).eps
+    kept = jax.vmap(measure.homogeneity)(networks)
+    eps = epsilons(2, sizes.dtype)
     width, size = max(x.shape[1] for x in kept), jnp.max(sizes)
     moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in gradients])
     return Steps(
         kept=kept,
         gradients=gradients,
         size=size,
-        rounding=accumulated(2 * eps * sizes) + 2 * width * eps * size,
+        rounding=accumulated(eps * sizes) + width * eps * size,
         second=moved * problem.step**2,
         finite=jnp.ones((), bool),
     )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
+from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
 from ...networks import DeepLinear
 from ...simulation import Rebalanced, rebalance
@@ -49,7 +50,7 @@ def _norm(network: DeepLinear) -> Array:
 def descend(problem: Factorisation, until: float = 1e6) -> Descended:
     """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
-    rtol = float(jnp.finfo(network.layers[0].dtype).eps) ** 0.75
+    rtol = solver_tolerance(network.layers[0].dtype)
     fine, coarse = (rebalance(network, rtol=f * rtol, until=until) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
     return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
@@ -65,7 +66,7 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     exceeds the geometric mean by at most the distance between the numbers.
     """
     size, network = jnp.where(prediction > 0, prediction, 1), found.result.network
-    rounding = 64 * sum(network.sizes) * jnp.finfo(size.dtype).eps
+    rounding = epsilons(CHAIN * sum(network.sizes), size.dtype)
     total = jnp.sum(measure.imbalance_norms(network))
     bound = Rows(
         ("below the bound",),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...moments import Moments
 from ...simulation import gradient_flow
@@ -43,7 +44,7 @@ def _descend(
     """
     p = problem
     moments = Moments(p.cross[None, None], p.second[None, None])
-    rtol = factor * float(jnp.finfo(p.cross.dtype).eps) ** 0.75
+    rtol = factor * solver_tolerance(p.cross.dtype)
     run = gradient_flow(
         aligned(weight[None], p.depth),
         moments,
@@ -120,11 +121,11 @@ def _jump(problem: Extinction) -> Measured:
 def _found(
     problem: Extinction, fine: Array, error: Array, bracket: Array, coarse: Array
 ) -> Measured:
-    eps = jnp.finfo(fine.dtype).eps
+    chain = epsilons(CHAIN, fine.dtype)
     weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
     # At the jump the objective is a difference of terms of this size. It changes with the decay at
     # the rate L/2 s^(2/L).
-    terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
+    terms = chain * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     # The weight just below the jump is that at the decay found, and moves with it.
     both = lambda decay: jnp.stack([decay, decay / fine[0] * weight, jnp.zeros_like(decay)])
@@ -132,7 +133,7 @@ def _found(
         "bisection": both(2 * bracket),
         "integration": jnp.abs(fine - coarse),
         "stationarity": both(error[0]) + error.at[0].set(0),
-        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(64 * eps * weight),
+        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
     }
     # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])
@@ -163,7 +164,7 @@ def _vanishing_point(problem: Extinction) -> Measured:
     errors = {
         "integration": jnp.abs(value - coarse),
         "stationarity": left,
-        "rounding": 256 * jnp.finfo(value.dtype).eps * below,
+        "rounding": epsilons(SOLVED, value.dtype) * below,
     }
     return Measured(value, errors, effect=below.at[0].divide(16))
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
 from ..._core.powers import layer_powers
+from ..._core.tolerance import SOLVED, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
 from ...networks import DeepLinear, LinearNetwork
@@ -110,7 +111,7 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
     left = 2 * levels * jnp.where(measured > 0, finished.share, 0) * measured
     scale = jnp.maximum(jnp.abs(prediction.objective), jnp.finfo(size.dtype).tiny)
-    rounding = 256 * depth * jnp.finfo(size.dtype).eps
+    rounding = epsilons(SOLVED * depth, size.dtype)
     # The effect to detect: weights and an objective that differ by their whole predicted size.
     layers = Rows(
         numbered("layer", depth),

@@ -11,7 +11,9 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
+from ..._core.crossing import first_crossing
 from ..._core.powers import layer_shares
+from ..._core.tolerance import epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from ...theory import dynamics
@@ -60,50 +62,6 @@ class Onsets(eqx.Module):
     finite: Bool[Array, ""]
 
 
-class Crossing(eqx.Module):
-    """First crossing of each level, from a parabola through the records.
-
-    - `times`: the times of the crossings.
-    - `interpolation`: the errors of these times.
-    - `slope`: the slope at the crossing.
-    - `around`: the times of two records around it.
-    """
-
-    times: Float[Array, "*d"]
-    interpolation: Float[Array, "*d"]
-    slope: Float[Array, "*d"]
-    around: Float[Array, "*d 2"]
-
-
-def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"]) -> Crossing:
-    def one(column: Array, level: Array) -> Crossing:
-        i = jnp.clip(jnp.argmax(column > level), 2, column.shape[0] - 2)
-        slope = (column[i] - column[i - 1]) / (times[i] - times[i - 1])
-        at = times[i - 1] + (level - column[i - 1]) / slope
-        near, when = (jax.lax.dynamic_slice_in_dim(x, i - 2, 4) for x in (column, times))
-        steps = jnp.diff(when)
-        second = 2 * jnp.diff(jnp.diff(near) / steps) / (steps[1:] + steps[:-1])
-        bend = jnp.mean(second)
-        corrected = at - bend / 2 * (at - when[1]) * (at - when[2]) / slope
-        # A chord is off by at most an eighth of the squared step times the second derivative. The
-        # parabola is off by twice the change of that derivative from end to end, and by its
-        # rounding; the correction, by the relative change of the slope.
-        chord = steps[1] ** 2 / 8 / slope
-        rounding = (
-            4
-            * jnp.finfo(column.dtype).eps
-            * jnp.max(jnp.abs(near))
-            / jnp.min(steps)
-            / (jnp.min(steps) + steps[1])
-        )
-        left = chord * (
-            2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope
-        )
-        return Crossing(corrected, left, slope, when[jnp.asarray([0, 3])])
-
-    return jax.vmap(one, in_axes=(1, 0))(logs, levels)
-
-
 @eqx.filter_jit
 def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     """Task with most of its save times close to the onsets, and the levels to cross.
@@ -112,7 +70,7 @@ def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     """
     logs = log_weights(first)[0][:, -1]
     levels = logs[-1] - jnp.log(2.0).astype(logs.dtype)
-    brackets = _crossing(problem.times, logs, levels).around
+    brackets = first_crossing(problem.times, logs, levels).around
     d = brackets.shape[0]
     each = (RECORDS - 1) // d
     # Features that share a bracket have their save times side by side in it, not at the same
@@ -123,14 +81,14 @@ def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
     times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
     # Times that still coincide are separated by a few epsilon of the dtype.
-    apart = 4 * jnp.finfo(times.dtype).eps * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
+    apart = epsilons(4, times.dtype) * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
     return replace(problem, times=jax.lax.cummax(times - apart) + apart), levels
 
 
 @eqx.filter_jit
 def _onsets(run: Run, levels: Array) -> Onsets:
     logs, apart = (x[:, -1] for x in log_weights(run))
-    crossing = _crossing(run.fine.times[:-1], logs, levels)
+    crossing = first_crossing(run.fine.times[:-1], logs, levels)
     small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
     errors = {
         "interpolation": crossing.interpolation,
@@ -212,7 +170,7 @@ def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
 @eqx.filter_jit
 def _adam_onsets(trajectory: Trajectory, step: Array) -> Onsets:
     logs = jnp.log(trajectory.weights()[:, -1])
-    seen = _crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
+    seen = first_crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
     return Onsets(seen.times, {"interpolation": seen.interpolation}, *[jnp.ones((), bool)] * 3)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..._core import checks
+from ..._core.tolerance import solver_tolerance
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...networks import DeepLinear
@@ -80,7 +81,7 @@ def views_claim(
 
     def train(start: DeepLinear) -> Run:
         # The implicit solver has wide tolerances. The stationarity threshold does not follow them.
-        end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
+        end = solver_tolerance(inner.second.dtype) if stiff else None
         return flow(
             start,
             inner,

@@ -11,6 +11,7 @@ from scipy import stats
 
 from ..._core.checks import concrete
 from ..._core.linalg import eigh, matmul
+from ..._core.tolerance import solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...networks import DeepLinear
@@ -113,7 +114,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
     d, dtype = samples.dim, samples.second.dtype
     start = DeepLinear.balanced(key, (d,) * (depth + 1), scale=jnp.asarray(0.7, dtype), dtype=dtype)
     # Far below the measured scatter, and no finer, since there are many runs.
-    rtol = max(1e-7, float(jnp.finfo(dtype).eps) ** 0.75)
+    rtol = max(1e-7, solver_tolerance(dtype))
 
     def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
         run = gradient_flow(
