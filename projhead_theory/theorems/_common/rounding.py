@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._core.tolerance import epsilons
+from ..._core.tolerance import CHAIN, epsilons
 from ...networks import Network
 from ...simulation import Trajectory
 
@@ -31,7 +31,7 @@ def flow_rounding(trajectory: Trajectory) -> Array:
     """
     weights = trajectory.networks.layers[0]
     steps = jnp.sqrt(trajectory.steps.astype(weights.dtype))
-    return (64 + DEVIATIONS * steps) * trajectory.networks.depth * jnp.finfo(weights.dtype).eps
+    return (CHAIN + DEVIATIONS * steps) * epsilons(trajectory.networks.depth, weights.dtype)
 
 
 def accumulated(each: Array) -> Array:

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._core.powers import layer_powers
-from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Control
 from ...networks import DeepLinear
 from ...simulation import Trajectory
