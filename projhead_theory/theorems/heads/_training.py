@@ -81,17 +81,10 @@ def train(
     start = gaussian(key, (moments.dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
-    return _together(
-        [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
-    )
-
-
-@eqx.filter_jit
-def _together(ends: list[Ends]) -> Ends:
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
-    return dataclasses.replace(
-        stacked, settled=jnp.all(stacked.settled), finite=jnp.all(stacked.finite)
-    )
+    ends = [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
+    all_ends = jax.tree.map(lambda *x: jnp.stack(x), *ends)
+    settled, finite = jnp.all(all_ends.settled), jnp.all(all_ends.finite)
+    return dataclasses.replace(all_ends, settled=settled, finite=finite)
 
 
 @eqx.filter_jit

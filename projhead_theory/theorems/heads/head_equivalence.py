@@ -14,7 +14,6 @@ from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
 from ...problems import random_moments
-from ...theory import SpectralMinimiser
 from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace
 from ._training import Ends, head, rounded_fields, train, weights_of
 
@@ -49,20 +48,19 @@ def train_heads(problem: Heads, decay: float = 0.0) -> Ends:
 class Equivalence(eqx.Module):
     """One minimiser for all heads, with the moments that it was computed from."""
 
-    minimiser: SpectralMinimiser
+    minimiser: theory.SpectralMinimiser
     moments: Moments
-    width: int = eqx.field(static=True)
 
 
 def predict_heads(problem: Heads) -> Equivalence:
     minimiser = theory.headed_minimiser(problem.moments, problem.rows[0], throw=False)
-    return Equivalence(minimiser, problem.moments, min(problem.rows.shape[1], problem.moments.dim))
+    return Equivalence(minimiser, problem.moments)
 
 
 @eqx.filter_jit
 def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     """Verdict on the Gram after every head and on the loss."""
-    best, moments, width = prediction.minimiser, prediction.moments, prediction.width
+    best, moments, width = prediction.minimiser, prediction.moments, min(ends.layer.shape[1:])
     size, scale, whitening = frobenius(best.gram), jnp.abs(best.loss), best.whitening
     near = jax.vmap(
         lambda g: nearest_stationary(

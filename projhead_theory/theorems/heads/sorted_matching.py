@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
 from ..._core.linalg import frobenius, matmul, symmetric
@@ -182,12 +182,6 @@ def _matching(
     return Matching(cross, second * unit, orthonormal(k[3], dim), rows, decay, k[4])
 
 
-@jax.jit
-def _carried(rows: Float[Array, " p"], order: Int[Array, " d"]) -> Float[Array, " d"]:
-    """Diagonal entry of the head for each feature: the first entry for the first in `order`."""
-    return jnp.zeros(order.size, rows.dtype).at[order].set(rows[: order.size])
-
-
 def with_weights(
     square: Callable[[Matching, Array, Array], Array],
     order: Callable[[Matching], Array] = lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second),
@@ -199,9 +193,11 @@ def with_weights(
     """
 
     def wrong(problem: Matching, own: Matched) -> Matched:
-        rows = _carried(problem.rows, order(problem))
-        squares = [square(problem, rows, decay) for decay in problem.decays]
-        return replace(own, grams=jnp.stack([problem.turned(x) for x in squares]))
+        p = problem
+        rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
+        return replace(
+            own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in p.decays])
+        )
 
     return wrong
 

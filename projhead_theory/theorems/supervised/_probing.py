@@ -20,8 +20,6 @@ from ...problems import (
     over_groups,
 )
 from ...simulation import Trajectory
-from ...theory import dynamics
-from ...theory.dynamics import regression
 from .._common import Run, aligned, balanced, flow, flow_rounding, imbalance_rounding, replace
 
 COMMUTE = "cross and second moment commute"
@@ -117,12 +115,14 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
         # Parts that do not commute are left out, and the premise reports it.
         cross = jnp.maximum(along(moments.cross), 0)
         cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
-        return dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
+        return theory.dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
     if p.kind == "single":
         least = theory.regression_minimiser(moments, p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
     target = jnp.where(jnp.arange(p.trained.dim) == 0, frobenius(_mean(p.trained)[None]), 0)
-    return regression.layer_grams(p.times, p.start_weight, target, second, v, p.depth)
+    return theory.dynamics.regression.layer_grams(
+        p.times, p.start_weight, target, second, v, p.depth
+    )
 
 
 class Accuracies(eqx.Module):

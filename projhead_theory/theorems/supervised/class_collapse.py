@@ -10,10 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Verdict
-from ...theory import LayerPrediction, layerwise
 from .._common import PREMISE, Run, judge_layers, replace
-from ._classes import train
-from ._subclasses import Collapse, collapse
+from ._classes import Collapse, collapse, train
 
 
 class Layers(eqx.Module):
@@ -23,13 +21,13 @@ class Layers(eqx.Module):
     """
 
     weights: Float[Array, "L 2"]
-    layers: LayerPrediction
+    layers: theory.LayerPrediction
 
 
 def predict_collapse(problem: Collapse) -> Layers:
     p, task = problem, problem.classes()
     weights = theory.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
-    return Layers(weights, layerwise(task.moments, p.depth, width=1, throw=False))
+    return Layers(weights, theory.layerwise(task.moments, p.depth, width=1, throw=False))
 
 
 @eqx.filter_jit

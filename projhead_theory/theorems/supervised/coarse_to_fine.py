@@ -7,7 +7,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import drawn, replace
-from ._probing import Accuracies, ProbeTask, judge, predict, train, upside_down
+from ._probing import ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 
 
@@ -26,14 +26,6 @@ def finely(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) 
     start, blur = jnp.asarray(0.5, float), jnp.asarray(0.25, float)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
     return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
-
-
-def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return predict(
-        replace(
-            problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)
-        )
-    )
 
 
 CLAIM = Claim(
@@ -84,7 +76,9 @@ CLAIM = Claim(
         Control(
             "class-read",
             "predicts the accuracy with which the class is read",
-            predict=_class_itself,
+            predict=lambda p, own: predict(
+                replace(p, fitted=tuple(g.read(0) for g in p.fitted), tested=p.tested.read(0))
+            ),
         ),
         Control(
             "no-training",

@@ -11,23 +11,22 @@ from ... import theory
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control
 from ...problems import Groups
-from ...theory import LayerPrediction, layerwise
 from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exact, with_exponents
 from ._classes import UNBALANCED, ClassTask, train
 
 
-def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
+def with_last(prediction: theory.LayerPrediction, gram: Array) -> theory.LayerPrediction:
     """The prediction with another last Gram, and its powers below."""
     return raised(prediction, layer_shares(prediction.depth, gram.dtype), gram)
 
 
-def predict_classes(problem: ClassTask) -> LayerPrediction:
+def predict_classes(problem: ClassTask) -> theory.LayerPrediction:
     """Powers of $S^{-1} C S^{-1}$, with the cross moment of the classes.
 
     The other fields, of the general layer-wise law, set the tolerances of a run.
     """
     m, width = problem.moments, min(problem.sizes[1:])
-    law = layerwise(m, problem.depth, width=width, throw=False)
+    law = theory.layerwise(m, problem.depth, width=width, throw=False)
     return with_last(law, theory.class_minimiser(m))
 
 
@@ -54,7 +53,7 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
 
 
 @eqx.filter_jit
-def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _noiseless(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
     """Prediction from the spread of the group means, as if views shared their noise.
 
     The spread, with 0.1 added on the diagonal, takes the place of the second moment.
@@ -66,7 +65,7 @@ def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
 
 
 @eqx.filter_jit
-def _equal_classes(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _equal_classes(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
     """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
     half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)

@@ -14,7 +14,6 @@ from ..._core.tolerance import outputs_rounding, power_rounding, product_roundin
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import TargetMoments
 from ...networks import DeepLinear
-from ...theory import RegressionMinimiser, imbalance_bound
 from .._common import (
     PREMISE,
     AbstractTask,
@@ -48,7 +47,7 @@ class RegressionTask(AbstractTask[TargetMoments]):
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
-def predict_least(problem: RegressionTask) -> RegressionMinimiser:
+def predict_least(problem: RegressionTask) -> theory.RegressionMinimiser:
     p = problem
     return theory.regression_minimiser(p.moments, p.depth, p.width, throw=False)
 
@@ -93,7 +92,7 @@ def _left(
 
 
 @eqx.filter_jit
-def judge_least(prediction: RegressionMinimiser, run: Run) -> Verdict:
+def judge_least(prediction: theory.RegressionMinimiser, run: Run) -> Verdict:
     """Verdict on the Grams of all layers, the end-to-end map and the loss, each relative."""
     best, moments, network = prediction, prediction.moments, run.fine.final
     depth, whitening = best.depth, best.whitening
@@ -131,8 +130,8 @@ def judge_least(prediction: RegressionMinimiser, run: Run) -> Verdict:
         numbered("layer", depth),
         frobenius(measure.layer_grams(within) - best.grams) / size,
         {
-            "start": imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size,
-            "discretisation": imbalance_bound(best.grams, run.drift) / size,
+            "start": theory.imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size,
+            "discretisation": theory.imbalance_bound(best.grams, run.drift) / size,
             "stationarity": magnified * moved / size,
             "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
         },
@@ -192,8 +191,8 @@ def regression_task(
 
 @eqx.filter_jit
 def with_map(
-    problem: RegressionTask, own: RegressionMinimiser, matrix: Array
-) -> RegressionMinimiser:
+    problem: RegressionTask, own: theory.RegressionMinimiser, matrix: Array
+) -> theory.RegressionMinimiser:
     """The prediction with the best approximation of another map, and its balanced layers."""
     p, depth = problem.width, problem.depth
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
@@ -221,7 +220,9 @@ def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTa
     return RegressionTask(moments, key, scale, sizes, stiff=True)
 
 
-def exact_regression(best: RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
+def exact_regression(
+    best: theory.RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray
+) -> Exact:
     """Balanced network of these sizes with the predicted map, in random frames between."""
     left, values, right = singular(best.matrix, best.kept, min(sizes))
     between = frames(key, sizes, values.dtype)[1:-1]

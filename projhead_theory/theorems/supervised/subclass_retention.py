@@ -8,10 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...theory import dynamics
 from .._common import Run, flow, flow_rounding, local_error, replace
-from ._classes import ClassTask
-from ._subclasses import collapse
+from ._classes import ClassTask, collapse
 
 RETENTION_RECORDS, DECADE = 16, 5
 """Save times over three decades of time, and in each decade.
@@ -36,7 +34,7 @@ def fading(task: ClassTask) -> Fading:
     subclass, one = jnp.asarray([0.0, 1.0], task.scale.dtype), jnp.ones_like(task.scale)
     depth, e = task.depth, 4 - 2 / task.depth
     last = theory.collapsing_weight(one, task.moments, subclass, depth)[-1]
-    slopes = [-dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)]
+    slopes = [-theory.dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)]
     return Fading(jnp.asarray(slopes, last.dtype), last**-e)
 
 

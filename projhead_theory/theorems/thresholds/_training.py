@@ -12,7 +12,7 @@ from ... import theory
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
-from .._common import Run, drawn, flow, left_out, local_error
+from .._common import Run, drawn, flow, left_out, local_error, replace
 
 DIM, RECORDS = 4, 64
 
@@ -39,6 +39,11 @@ class ThresholdTask(eqx.Module):
         return (1 - 2 * self.flips) ** 2
 
     @property
+    def given(self) -> tuple[Array, Array, Array]:
+        """Weights, thresholds and strengths, as closed forms take them."""
+        return self.weights, self.thresholds, self.strength
+
+    @property
     def contrastive(self) -> ContrastiveProblem:
         return ContrastiveProblem(Features(self.strength), SignFlip(self.flips))
 
@@ -58,24 +63,22 @@ class Orbits(eqx.Module):
     """Predicted amplitudes of the features from the start of a problem, in all layers.
 
     - `limit`: the amplitudes in the end.
-    - `assumed`: the weights and thresholds whose law the amplitudes are compared with: the start's
-      own, unless a control replaces them.
+    - `assumed`: the problem whose law the amplitudes are compared with: the same, unless a control
+      replaces it.
     - `law`: the amplitudes of all layers as a function of the last.
     - `time`: the time at which the last amplitude has a given value.
     """
 
     problem: ThresholdTask
     limit: Float[Array, "L d"]
-    assumed: tuple[Float[Array, "L d"], Float[Array, "L d"]]
+    assumed: ThresholdTask
     law: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_law)
     time: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_time)
 
 
 @eqx.filter_jit
 def predict(problem: ThresholdTask) -> Orbits:
-    p = problem
-    limit = theory.threshold_limit(p.weights, p.thresholds, p.strength, p.rho)
-    return Orbits(p, limit, (p.weights, p.thresholds))
+    return Orbits(problem, theory.threshold_limit(*problem.given, problem.rho), problem)
 
 
 def train(problem: ThresholdTask) -> Run:
@@ -102,7 +105,7 @@ def time_row(orbits: Orbits, run: Run) -> Rows:
 
     def when(last: Array) -> Array:
         # An amplitude that the flow never reaches counts as an error of the whole time.
-        time = orbits.time(last, p.weights, p.thresholds, p.strength, p.rho)
+        time = orbits.time(last, *p.given, p.rho)
         return jnp.where(jnp.isnan(time), 0, time)
 
     worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
@@ -143,12 +146,13 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
 
 
 @eqx.filter_jit
-def equal_weights(p: ThresholdTask) -> tuple[Array, Array]:
+def equal_weights(p: ThresholdTask) -> ThresholdTask:
     """A start of equal weights, the first raised to make up for its threshold."""
-    return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
+    return replace(p, weights=jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength))
 
 
 @eqx.filter_jit
-def without_thresholds(p: ThresholdTask) -> tuple[Array, Array]:
-    """Weights without thresholds that give the same amplitudes in the first layer."""
-    return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)
+def with_thresholds(p: ThresholdTask, thresholds: Array) -> ThresholdTask:
+    """Other thresholds, and weights that give the same amplitudes in the first layer."""
+    weights = p.weights.at[0].add((thresholds - p.thresholds)[0] / p.strength)
+    return replace(p, weights=weights, thresholds=thresholds)

@@ -186,16 +186,6 @@ def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     return WindowTask(weights, thresholds, flips, decay=none, noise=none)
 
 
-def exchanged(weights: Array, thresholds: Array) -> Array:
-    """Edges with the thresholds in the opposite order."""
-    return theory.threshold_reach(weights, thresholds[::-1])
-
-
-def unscaled(weights: Array, thresholds: Array) -> Array:
-    """Edges as if every threshold cut at the input and not at its own layer: b_2 for b_2 / w_2."""
-    return jnp.cumsum(thresholds, axis=0) / jnp.abs(weights[0])
-
-
 CLAIM = Claim(
     name="absent-features",
     statement=(
@@ -229,12 +219,16 @@ CLAIM = Claim(
         Control(
             "exchanged",
             "predicts with the thresholds in the opposite order",
-            predict=lambda problem, own: dataclasses.replace(own, reach=exchanged),
+            predict=lambda problem, own: dataclasses.replace(
+                own, reach=lambda w, b: theory.threshold_reach(w, b[::-1])
+            ),
         ),
         Control(
             "unscaled",
             "predicts with b_2 for b_2 / w_2",
-            predict=lambda problem, own: dataclasses.replace(own, reach=unscaled),
+            predict=lambda problem, own: dataclasses.replace(
+                own, reach=lambda w, b: jnp.cumsum(b, axis=0) / jnp.abs(w[0])
+            ),
         ),
         Control(
             "no-thresholds",

@@ -20,7 +20,7 @@ from ._training import (
     task,
     time_row,
     train,
-    without_thresholds,
+    with_thresholds,
 )
 
 
@@ -47,13 +47,12 @@ def _two_decades(times: Array) -> Array:
 @eqx.filter_jit
 def predict_retained(problem: ThresholdTask) -> Retained:
     p, orbits = problem, predict(problem)
-    start = (p.weights, p.thresholds, p.strength)
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
-    last = theory.threshold_forgetting(ends, *start)
+    last = theory.threshold_forgetting(ends, *p.given)
     decades = jnp.log(ends[1] / ends[0])
     slope = jnp.log(last[1] / last[0]) / decades
     # The next terms are doubled to cover the terms beyond them.
-    below, growth = theory.threshold_forgetting_slopes(*start)
+    below, growth = theory.threshold_forgetting_slopes(*p.given)
     slope_left = jnp.abs(growth) * (last[0] - last[1]) / decades
     return Retained(
         orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
@@ -120,16 +119,8 @@ def _vanishing(problem: ThresholdTask) -> ThresholdTask:
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
-    limit = theory.threshold_law(
-        jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength
-    )
+    limit = theory.threshold_law(0 * problem.strength, *equal_weights(problem).given)
     return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
-
-
-def _without_thresholds(problem: ThresholdTask, own: Run) -> Run:
-    """Train linear layers that start with the same amplitudes in the first layer."""
-    weights, thresholds = without_thresholds(problem)
-    return train(dataclasses.replace(problem, weights=weights, thresholds=thresholds))
 
 
 CLAIM = Claim(
@@ -167,7 +158,7 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "trains linear layers, which lose the feature everywhere",
-            measure=_without_thresholds,
+            measure=lambda problem, own: train(with_thresholds(problem, 0 * problem.thresholds)),
         ),
         Control(
             "some-signal",

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import equinox as eqx
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
@@ -21,7 +20,7 @@ from ._training import (
     task,
     time_row,
     train,
-    without_thresholds,
+    with_thresholds,
 )
 
 
@@ -32,10 +31,9 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     At every save time the amplitudes below are compared with the law at the last amplitude.
     """
     p = prediction
-    strength = p.problem.strength
-    fine, coarse = amplitudes_of(run, strength)
+    fine, coarse = amplitudes_of(run, p.problem.strength)
     rounding = orbit_rounding(p, run)
-    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed, strength)[:, :-1] - 1
+    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed.given)[:, :-1] - 1
     worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
     end = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
     depth = fine.shape[1]
@@ -67,13 +65,6 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
         settled=run.reached,
         finite=run.finite,
     )
-
-
-@eqx.filter_jit
-def _exchanged(p: ThresholdTask) -> tuple[Array, Array]:
-    """Start with the thresholds of the first and the last layer exchanged."""
-    swapped = p.thresholds.at[0].set(p.thresholds[-1]).at[-1].set(p.thresholds[0])
-    return p.weights.at[0].add((swapped - p.thresholds)[0] / p.strength), swapped
 
 
 def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
@@ -130,8 +121,8 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "predicts the law of a linear network",
-            predict=lambda problem, own: dataclasses.replace(
-                own, assumed=without_thresholds(problem)
+            predict=lambda p, own: dataclasses.replace(
+                own, assumed=with_thresholds(p, 0 * p.thresholds)
             ),
         ),
         Control(
@@ -142,7 +133,12 @@ CLAIM = Claim(
         Control(
             "exchanged",
             "predicts with the thresholds of the first and last layer exchanged",
-            predict=lambda p, own: dataclasses.replace(own, assumed=_exchanged(p)),
+            predict=lambda p, own: dataclasses.replace(
+                own,
+                assumed=with_thresholds(
+                    p, p.thresholds.at[jnp.asarray([0, -1])].set(p.thresholds[jnp.asarray([-1, 0])])
+                ),
+            ),
         ),
         Control(
             "finite-step",
