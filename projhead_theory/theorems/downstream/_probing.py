@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from ... import measure
 from ..._core.linalg import frobenius
+from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Verdict
 from ...networks import DeepLinear
 from ...problems import Downstream
@@ -66,9 +67,11 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     # Singular vectors of a layer err by its rounding over its least singular value: by the root
     # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
-    info = jnp.finfo(spectra.dtype)
-    condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], info.tiny))
-    parts["rounding"] = parts["rounding"] + 64 * spectra.shape[-1] * info.eps * condition
+    least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
+    condition = jnp.sqrt(spectra[:, -1] / least)
+    parts["rounding"] = (
+        parts["rounding"] + epsilons(CHAIN * spectra.shape[-1], spectra.dtype) * condition
+    )
     predicted = jnp.log(sample_complexity(prediction.grams, downstream))
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
     return dataclasses.replace(

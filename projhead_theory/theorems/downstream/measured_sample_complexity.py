@@ -11,7 +11,6 @@ from ... import measure
 from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
-from ...networks import LinearNetwork
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
     AbstractLaw,
@@ -115,34 +114,28 @@ class Curves(eqx.Module):
     finite: Bool[Array, ""]
 
 
-def _needs(moments: Moments, downstream: Downstream, depth: int, power: float = 1.0) -> Needs:
-    grams = layerwise(moments, depth).grams
-    if power != 1:
+def predict(
+    problem: Labels, downstream: Downstream | None = None, power: float | None = None
+) -> Needs:
+    """Prediction, of controls for another downstream task or from a power of the Grams."""
+    grams = layerwise(problem.moments, problem.depth).grams
+    if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
-    return Needs(sample_complexity(grams, downstream), margin_samples(grams, downstream, ERROR))
-
-
-def predict(problem: Labels) -> Needs:
-    return _needs(problem.moments, problem.downstream.moments(), problem.depth)
-
-
-@eqx.filter_jit
-def _extreme(network: LinearNetwork) -> Bool[Array, ""]:
-    """True if the weights of all other features are on the same side of the label's weight."""
-    weights = measure.layer_weights(network)[-1]
-    return (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
+    after = problem.downstream.moments() if downstream is None else downstream
+    return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
 def probe(problem: Labels) -> Curves:
     """Train a network and measure the learning curves of hard-margin probes on every layer."""
-    run = train(problem.task)
-    network = run.fine.final
-    key = jax.random.fold_in(problem.key, 1)
+    run, key = train(problem.task), jax.random.fold_in(problem.key, 1)
     curve = learning_curve(
-        network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
+        run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
-    return Curves(curve, _extreme(network), run.settled, run.finite)
+    weights = measure.layer_weights(run.fine.final)[-1]
+    # The label is lighter or heavier than all others.
+    extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
+    return Curves(curve, extreme, run.settled, run.finite)
 
 
 def judge_curves(
@@ -264,11 +257,9 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    moments, features = problem.moments, problem.downstream.features
-    heaviest = jnp.argmax(diagonal(layerwise(moments, 1).grams[0]))
-    return _needs(
-        moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth
-    )
+    heaviest = jnp.argmax(diagonal(layerwise(problem.moments, 1).grams[0]))
+    other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
+    return predict(problem, other.moments())
 
 
 def between(problem: Labels) -> Labels:
@@ -316,9 +307,7 @@ CLAIM = Claim(
         Control(
             "reversed-weights",
             "predicts from weights in the opposite order",
-            predict=lambda problem, own: _needs(
-                problem.moments, problem.downstream.moments(), problem.depth, power=-1.0
-            ),
+            predict=lambda problem, own: predict(problem, power=-1.0),
             on=1,
         ),
         Control(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
 from ..._core.linalg import diagonal, frobenius, matmul, symmetric
+from ..._core.tolerance import SHORT, epsilons, solver_tolerance
 from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear, DiagonalHead, Headed, ReweightingHead
@@ -92,8 +93,6 @@ def _end(
     start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]
 ) -> Ends:
     """Train under one head: one entry of `Ends`."""
-    dtype = h.dtype
-    eps = float(jnp.finfo(dtype).eps)
     # Directions that weight decay alone determines converge on their own time scale.
     until = 1e4 * (1 + 1 / jnp.where(decay > 0, decay, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
 
@@ -104,8 +103,8 @@ def _end(
         until=until,
         record=2,
         solver=implicit(),
-        rtol=eps**0.5,
-        stationarity=eps**0.75,
+        rtol=float(jnp.finfo(h.dtype).eps) ** 0.5,
+        stationarity=solver_tolerance(h.dtype),
         max_steps=4_000,
     )
     grams = measure.layer_grams(run.final)
@@ -122,7 +121,7 @@ def _end(
         step=step,
         inverse=inverse,
         # Gradients, chains of a few small products, are rounded at the largest curvature's size.
-        force=16 * eps * largest * frobenius(layer),
+        force=epsilons(SHORT, h.dtype) * largest * frobenius(layer),
         settled=(run.ended == Ended.converged) & (determined | (decay == 0)),
         finite=~(run.ended == Ended.diverged),
     )

@@ -118,12 +118,6 @@ def _least(t: Array, values: Array) -> Array:
     return centre + step * at
 
 
-def predict_best(problem: Downstream) -> Float[Array, " n"]:
-    """Predicted indicator under each head, and the logarithm of the best ratio."""
-    p = problem
-    return predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p)
-
-
 @eqx.filter_jit
 def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
     """Prediction from these weights and strengths.
@@ -227,7 +221,7 @@ CLAIM = Claim(
         _downstream(key, features, index=index)
         for features, index in ((3, 0), (4, 0), (4, 1), (4, 2))
     ),
-    predict=predict_best,
+    predict=lambda p: predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p),
     measure=measure_heads,
     compare=judge_best,
     sharpness={

@@ -39,9 +39,8 @@ class Heads(eqx.Module):
         yield from rounded_fields(self, "rows")
 
 
-def train_heads(problem: Heads, decay: float = 0.0) -> Ends:
+def train_heads(p: Heads, decay: float = 0.0) -> Ends:
     """Train the same start under every head, with a weight decay or none."""
-    p = problem
     return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], decay))
 
 

@@ -64,9 +64,8 @@ class Matching(eqx.Module):
         yield from rounded_fields(self, "cross", "second", "rows", "decay")
 
 
-def train_matching(problem: Matching) -> Ends:
+def train_matching(p: Matching) -> Ends:
     """Train the same start with the decay and with a quarter of it."""
-    p = problem
     return train(p.key, p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
 
 

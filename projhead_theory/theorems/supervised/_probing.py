@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import losses, measure, theory
 from ..._core.linalg import diagonal, frobenius, matmul
+from ..._core.tolerance import CHAIN, SOLVED, epsilons
 from ...claims import Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
@@ -114,7 +115,7 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
     if isinstance(moments, Moments):
         # Parts that do not commute are left out, and the premise reports it.
         cross = jnp.maximum(along(moments.cross), 0)
-        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
+        cross = jnp.where(cross > epsilons(CHAIN, cross.dtype) * cross[0], cross, 0)
         return theory.dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
     if p.kind == "single":
         least = theory.regression_minimiser(moments, p.depth, throw=False)
@@ -143,15 +144,13 @@ def predict(problem: ProbeTask) -> Accuracies:
     found = jax.tree.map(lambda *x: jnp.stack(x), *(each(f) for f in p.fitted))
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
     apart = matmul(signal, m.second) - matmul(m.second, signal)
-    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(
-        m.second
-    )
+    size = frobenius(signal) * frobenius(m.second)
+    commute = frobenius(apart) <= epsilons(SOLVED, apart.dtype) * size
     return Accuracies(found.average, found.worst, commute | (p.kind == "single"))
 
 
-def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
+def train(p: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
-    p = problem
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
     record = {"until": p.times[-1], "record": p.times, "stationarity": 0.0}
     options = {} if p.kind == "single" else record

@@ -47,8 +47,7 @@ class RegressionTask(AbstractTask[TargetMoments]):
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
-def predict_least(problem: RegressionTask) -> theory.RegressionMinimiser:
-    p = problem
+def predict_least(p: RegressionTask) -> theory.RegressionMinimiser:
     return theory.regression_minimiser(p.moments, p.depth, p.width, throw=False)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
@@ -81,9 +82,8 @@ def predict(problem: ThresholdTask) -> Orbits:
     return Orbits(problem, theory.threshold_limit(*problem.given, problem.rho), problem)
 
 
-def train(problem: ThresholdTask) -> Run:
+def train(p: ThresholdTask) -> Run:
     """Gradient flow of the exact population loss to the last save time, recorded at all of them."""
-    p = problem
     return flow(p.start(), p.contrastive, until=p.times[-1], record=p.times, stationarity=0.0)
 
 
@@ -122,7 +122,7 @@ def orbit_rounding(orbits: Orbits, run: Run) -> Array:
     """
     inside = jnp.max(orbits.problem.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
     steps = jnp.sqrt(run.fine.steps.astype(inside.dtype))
-    return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
+    return epsilons(CHAIN, inside.dtype) * (1 + steps) * (1 + jnp.max(inside))
 
 
 @drawn

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.tolerance import SHORT, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...networks import ThresholdedDiagonal
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
@@ -136,7 +137,7 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
     edges = prediction.reach(p.weights, p.thresholds)
     worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     apart = jnp.min(edges[1:] - edges[:-1], axis=1) / jnp.max(edges[1:], axis=1)
-    rounding = 16 * count * jnp.finfo(edges.dtype).eps
+    rounding = epsilons(SHORT * count, edges.dtype)
     # At a strength between two measured edges the layers below keep their initial amplitudes.
     below = jnp.arange(count - 1)
     initial = jax.vmap(ThresholdedDiagonal(p.weights, p.thresholds).amplitudes)(found.halfway)

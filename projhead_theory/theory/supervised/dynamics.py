@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from ..._core import checks
 from ..._core.linalg import frobenius, matmul
+from ..._core.tolerance import CHAIN, epsilons
 from ...problems import SupervisedContrastiveProblem, SupervisedProblem
 from .. import dynamics
 
@@ -65,7 +66,7 @@ def _grams(
     u = mean / size
     image = matmul(second, u[:, None])[:, 0]
     along = jnp.sum(image * u)
-    rounding = 64 * groups.dim * jnp.finfo(mean.dtype).eps
+    rounding = epsilons(CHAIN * groups.dim, mean.dtype)
     opposite = jnp.max(jnp.abs(other + mean)) <= rounding * size
     commute = jnp.max(jnp.abs(image - along * u)) <= rounding * jnp.trace(second)
     if isinstance(problem, SupervisedProblem):
