@@ -139,7 +139,7 @@ def _over_groups(
     accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]
 ) -> tuple[Array, Array]:
     """Average accuracy and worst accuracy over groups that occur."""
-    return over_groups(accuracy, jnp.expand_dims(probability, range(1, accuracy.ndim - 2)))
+    return jax.vmap(over_groups, in_axes=(1, 0), out_axes=1)(accuracy, probability)
 
 
 def shift_accuracy(
