@@ -241,7 +241,8 @@ def _batched(
 
     The problems of a shape are drawn and judged in batches of this size, by one program.
     """
-    item = lambda tree, i: jax.tree.map(lambda x: x[i] if eqx.is_array_like(x) else x, tree)
+    item = lambda tree, i: jax.tree.map(lambda x: x[i] if eqx.is_array(x) else x, tree)
+    on_host = lambda tree, i: jax.tree.map(lambda x: np.asarray(x[i]), tree)
     for number, draw in enumerate(draws):
         share = tries // len(draws) + (number < tries % len(draws))
         both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), judge(p))))
@@ -250,7 +251,7 @@ def _batched(
             problems, judged = both(jax.random.split(keys, size))
             judged = jax.device_get(judged)
             for i in range(min(size, share - first)):
-                yield item(problems, i), item(judged, i)
+                yield item(problems, i), on_host(judged, i)
 
 
 def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -> Trial:

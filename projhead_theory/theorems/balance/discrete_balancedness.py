@@ -19,10 +19,6 @@ from ._descent import Descent, Law, Steps, descend, discrete_controls, each_step
 from ._training import SIZES, gaussian_features, harder_training, unbalanced
 
 
-def law(problem: Descent) -> Law:
-    return Law(problem.step, problem.decay, discrete_imbalance)
-
-
 @eqx.filter_jit
 def read(problem: Descent, networks: LinearNetwork) -> Steps:
     """Imbalances and loss gradients of all layers."""
@@ -70,7 +66,7 @@ CLAIM = Claim(
     ),
     source="beyond the paper",
     problems=_descents,
-    predict=law,
+    predict=lambda problem: Law(problem.step, problem.decay, discrete_imbalance),
     measure=functools.partial(descend, read=read),
     compare=functools.partial(
         judge_discrete,

@@ -1,7 +1,6 @@
 """discrete-homogeneity: the conserved quantity of homogeneous units after finite steps."""
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -35,10 +34,6 @@ def follow(
     """Conserved quantity after one step, from the same quantity of the gradient."""
     before = shrunk(kept, gradients, step, decay)
     return tuple(x + step**2 * g for x, g in zip(before, gradients, strict=True))
-
-
-def law(problem: Descent) -> Law:
-    return Law(problem.step, problem.decay, follow)
 
 
 @eqx.filter_jit
@@ -86,11 +81,6 @@ def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent
     return Descent(data, start, k[1], step, decay, batch=16)
 
 
-def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
-    for index, kind in enumerate(("leaky", "cut", "leaky")):
-        yield _descent(key, kind, index=index)
-
-
 CLAIM = Claim(
     name="discrete-homogeneity",
     statement="At every step of gradient descent on minibatches, what a homogeneous unit "
@@ -104,8 +94,10 @@ CLAIM = Claim(
         "any step, any decay, any batch",
     ),
     source="beyond the paper",
-    problems=_descents,
-    predict=law,
+    problems=lambda key: (
+        _descent(key, kind, index=index) for index, kind in enumerate(("leaky", "cut", "leaky"))
+    ),
+    predict=lambda problem: Law(problem.step, problem.decay, follow),
     measure=functools.partial(descend, read=read),
     compare=functools.partial(
         judge_discrete,

@@ -1,7 +1,6 @@
 """weight-decay-minimiser: the weights of features under weight decay."""
 
 import functools
-from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -157,16 +156,6 @@ def _decaying(
     return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, decay, depth)
 
 
-def _decayed_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
-    yield _decaying(key, 3, share=0.5)
-    yield _decaying(key, 2, share=0.6)
-    yield _decaying(key, 1, share=0.8)
-    # Beyond the limit of the weakest feature: it goes extinct, the others stay.
-    yield _decaying(key, 2, share=1.2, index=1)
-    yield _decaying(key, 3, share=0.9, index=1)
-    yield _decaying(key, 5, share=0.5)
-
-
 def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
     k = jax.random.split(key, 4)
     cross = decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,))
@@ -195,7 +184,19 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="beyond the paper",
-    problems=_decayed_problems,
+    problems=lambda key: (
+        _decaying(key, depth, share=share, index=index)
+        # Beyond the limit of the weakest feature, at a share of 1.2, it goes extinct and the others
+        # stay.
+        for depth, share, index in (
+            (3, 0.5, 0),
+            (2, 0.6, 0),
+            (1, 0.8, 0),
+            (2, 1.2, 1),
+            (3, 0.9, 1),
+            (5, 0.5, 0),
+        )
+    ),
     predict=predict,
     measure=train,
     compare=judge_decayed,

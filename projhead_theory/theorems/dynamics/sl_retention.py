@@ -1,21 +1,12 @@
 """sl-retention: the rate at which regression loses a feature that the target does not use."""
 
 import functools
-from collections.abc import Iterator
-
-from jaxtyping import PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...theory.dynamics import regression
 from .._common import ModeTask, replace
 from ._aligned import fading, harder_fading, modes, train
 from .vanishing_features import forgetting, judge_forgetting, same_rate, some_signal
-
-
-def _idle_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
-    for depth, index in ((3, 20), (2, 20), (4, 20), (2, 21)):
-        yield fading(modes(key, depth, index=index), 1.5, 1e-4, 1e4)
-
 
 CLAIM = Claim(
     name="sl-retention",
@@ -32,7 +23,10 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_idle_problems,
+    problems=lambda key: (
+        fading(modes(key, depth, index=index), 1.5, 1e-4, 1e4)
+        for depth, index in ((3, 20), (2, 20), (4, 20), (2, 21))
+    ),
     predict=functools.partial(
         forgetting,
         exponent=regression.retention_exponent,

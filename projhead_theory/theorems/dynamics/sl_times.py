@@ -1,22 +1,11 @@
 """sl-times: the course of regression, at half the depth of the contrastive flow."""
 
 import functools
-from collections.abc import Iterator
-
-from jaxtyping import PRNGKeyArray
 
 from ...claims import Claim
 from .._common import ModeTask
 from ._aligned import WRONG_DEPTH, harder_modes, modes, paths, start_controls, train
 from .flow_times import judge_paths
-
-
-def _times_problems(key: PRNGKeyArray) -> Iterator[ModeTask]:
-    for depth in (3, 2, 1, 5, 4):
-        yield modes(key, depth)
-    for depth in (2, 3):
-        yield modes(key, depth, index=1)
-
 
 CLAIM = Claim(
     name="sl-times",
@@ -33,7 +22,10 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper; Saxe et al. 2014 for depth 2",
-    problems=_times_problems,
+    problems=lambda key: (
+        modes(key, depth, index=index)
+        for depth, index in ((3, 0), (2, 0), (1, 0), (5, 0), (4, 0), (2, 1), (3, 1))
+    ),
     predict=paths,
     measure=train,
     compare=judge_paths,

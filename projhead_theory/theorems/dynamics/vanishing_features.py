@@ -1,11 +1,11 @@
 """vanishing-features: the rate at which a feature without signal is lost, layer by layer."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
@@ -106,11 +106,6 @@ def some_signal(cross: float) -> Callable[[AbstractAlignedTask, Run], Run]:
     return lambda problem, own: train(replace(problem, cross=problem.cross.at[-1].set(cross)))
 
 
-def _vanishing_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
-    for depth, index in ((3, 20), (2, 20), (1, 20), (5, 20), (2, 21)):
-        yield fading(features(key, depth, index=index), 0.5, 1e-2, 1e3)
-
-
 CLAIM = Claim(
     name="vanishing-features",
     statement="A feature that the augmentation fully disrupts is forgotten as a power of time, "
@@ -124,7 +119,10 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_vanishing_problems,
+    problems=lambda key: (
+        fading(features(key, depth, index=index), 0.5, 1e-2, 1e3)
+        for depth, index in ((3, 20), (2, 20), (1, 20), (5, 20), (2, 21))
+    ),
     predict=forgetting,
     measure=train,
     compare=judge_forgetting,

@@ -1,6 +1,6 @@
 """finite-sample: the scatter of weights that are learned from a finite sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -280,12 +280,6 @@ def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
     return ContrastiveProblem(Features(strength, law, mixing=orthonormal(k2, DIM)), ambient=noise)
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Sampling]:
-    for index in range(2):
-        k = jax.random.fold_in(key, 11_000 + index)
-        yield Sampling(_gaussian(k), k)
-
-
 def _scaled(name: str, breaks: str, large: float, small: float) -> Control:
     """Control that multiplies the predicted covariances, at large and at small samples."""
     scaled = lambda error, factor: replace(error, covariance=factor * error.covariance)
@@ -327,7 +321,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="beyond the paper",
-    problems=_problems,
+    problems=lambda key: (
+        Sampling(_gaussian(k), k)
+        for k in (jax.random.fold_in(key, 11_000 + index) for index in range(2))
+    ),
     predict=predict,
     measure=measure,
     compare=judge_scatter,
