@@ -139,8 +139,7 @@ def search(
     judged = claim.at_level(FAMILY_ERROR / (claim.tests * tries) if claim.tests else 0.0)
     outcomes: Counter[str] = Counter()
     found = None
-    for problem, outcome in _tried(judged, tries, seed):
-        name = name_of(Outcome, outcome)
+    for problem, name in _tried(judged, tries, seed):
         if name == "violated":
             # A batch may round otherwise than one problem alone, and a reader can run the latter
             # again.
@@ -223,15 +222,16 @@ def search_exact(
     return ExactResult(claim, seed, next(counts), seconds, next(counts), false_alarm, missed)
 
 
-def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, Any]]:
-    """Random problems of a claim, each with its outcome."""
+def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
+    """Random problems of a claim, each with the name of its outcome."""
     key = jax.random.fold_in(jax.random.key(seed), 0x5EED)
     if claim.search:
-        yield from _batched(claim.search, tries, key, BATCH, lambda p: claim.judge(p).outcome)
+        judged = _batched(claim.search, tries, key, BATCH, lambda p: claim.judge(p).outcome)
+        yield from ((problem, name_of(Outcome, outcome)) for problem, outcome in judged)
         return
     for i in range(tries):
         *_, problem = claim.problems(jax.random.fold_in(key, i))
-        yield problem, claim.judge(problem).outcome
+        yield problem, claim.judge(problem).name
 
 
 def _batched(
