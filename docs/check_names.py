@@ -11,21 +11,13 @@ import re
 import sys
 from pathlib import Path
 
-FRONT_DOORS = (
-    "problems",
-    "networks",
-    "losses",
-    "probes",
-    "simulation",
-    "theory",
-    "symbolic",
-    "claims",
-    "theorems",
-    "experiments",
-    "report",
-    "figures",
-)
 PACKAGE = "projhead_theory"
+ROOT = Path(importlib.import_module(PACKAGE).__file__).parent
+FRONT_DOORS = [
+    path.parent.name
+    for path in sorted(ROOT.glob("*/__init__.py"))
+    if hasattr(importlib.import_module(f"{PACKAGE}.{path.parent.name}"), "__all__")
+]
 
 
 def exported(module):

@@ -33,8 +33,6 @@ from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theorems.supervised.coarse_to_fine import finely
 from projhead_theory.theorems.supervised.shift import shifted
 from projhead_theory.theory import (
-    FeaturePlane,
-    Knob,
     decay_limit,
     decayed_energy,
     decayed_imbalance,
@@ -47,7 +45,6 @@ from projhead_theory.theory import (
     imbalance_bound,
     layerwise,
     least_norm,
-    phase_diagram,
     unbalanced_grams,
 )
 
@@ -553,7 +550,7 @@ def optimal_layer(ax):
         curve = feature_complexity(feature_weights(data), strength, j)
         ax.plot(fine, curve(fine), color=f"C{j}", label=f"label: {name}")
         ax.plot(float(curve.best), float(curve.least), "k|", ms=12)
-        downstream = pt.Downstream(
+        downstream = pt.problems.Downstream(
             jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(3)[j] / strength[j]
         )
         for depth, marker in ((2, "o"), (3, "s"), (5, "^")):
@@ -576,8 +573,14 @@ def when_pre_wins(ax):
 
     They lie at random points of the plane, and beside the boundary.
     """
-    plane = FeaturePlane(Knob("noise", 1), Knob("strength", 1), 1, [1.5, 1.0, 0.6], [1.0, 0.2, 0.3])
-    diagram = phase_diagram(plane, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), 2)
+
+    def problem(noise, strength):
+        features = pt.Features([1.5, strength, 0.6])
+        return pt.ContrastiveProblem(features, pt.AdditiveNoise([1.0, noise, 0.3]))
+
+    diagram = pt.phase_diagram(
+        problem, 1, np.linspace(0, 1.5, 256), np.linspace(0.05, 2, 256), depth=2
+    )
     check = check_phase(diagram, 64, KEY)
     ax.contour(diagram.x, diagram.y, diagram.margin, levels=[0.0], colors="C0")
     ax.plot([], [], color="C0", label="closed form")
@@ -592,11 +595,11 @@ def head_equivalence(ax):
     data = moments()
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     heads = {
-        "no head": pt.ReweightingHead(1.0),
-        r"$\kappa = 1.3$": pt.ReweightingHead(1.3),
-        r"$\kappa = 1.8$": pt.ReweightingHead(1.8),
-        "rows 0.4, 1.6, 0.9, 0.7": pt.DiagonalHead([0.4, 1.6, 0.9, 0.7]),
-        "two rows of four": pt.TruncationHead(2),
+        "no head": pt.networks.ReweightingHead(1.0),
+        r"$\kappa = 1.3$": pt.networks.ReweightingHead(1.3),
+        r"$\kappa = 1.8$": pt.networks.ReweightingHead(1.8),
+        "rows 0.4, 1.6, 0.9, 0.7": pt.networks.DiagonalHead([0.4, 1.6, 0.9, 0.7]),
+        "two rows of four": pt.networks.TruncationHead(2),
     }
     for (name, head), style in zip(heads.items(), ("-", "-", "-", "-", "--"), strict=True):
         run = gradient_flow(
@@ -625,12 +628,14 @@ def sorted_matching(ax):
     decays = np.geomspace(4e-3, 1.2, 8)
     ends = [
         gradient_flow(
-            pt.Headed(start, pt.DiagonalHead(rows)), data, decay=d, until=1e5, record=2
+            pt.Headed(start, pt.networks.DiagonalHead(rows)), data, decay=d, until=1e5, record=2
         ).final
         for d in decays
     ]
     seen = np.asarray([pt.measure.layer_weights(end)[0] for end in ends])
-    plain = gradient_flow(pt.Headed(start, pt.DiagonalHead(rows)), data, until=1e5, record=2).final
+    plain = gradient_flow(
+        pt.Headed(start, pt.networks.DiagonalHead(rows)), data, until=1e5, record=2
+    ).final
     for i in range(3):
         c, q = float(cross[i]), float(second[i])
         ax.plot(
@@ -685,7 +690,7 @@ def kappa_emulation(ax):
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     ax.plot(
         rank,
-        below(pt.Headed(start, pt.DiagonalHead(theory.emulating_head(weights))), 1e-4),
+        below(pt.Headed(start, pt.networks.DiagonalHead(theory.emulating_head(weights))), 1e-4),
         "x",
         color="C0",
         label="fixed head",
@@ -700,7 +705,12 @@ def kappa_emulation(ax):
             color=f"C{i}",
             label=rf"rows $\kappa^{{-i}}$, $\kappa = {kappa:.2f}${best}",
         )
-        ax.plot(rank, below(pt.Headed(start, pt.ReweightingHead(kappa)), 1e-4), "x", color=f"C{i}")
+        ax.plot(
+            rank,
+            below(pt.Headed(start, pt.networks.ReweightingHead(kappa)), 1e-4),
+            "x",
+            color=f"C{i}",
+        )
     ax.set(xticks=rank, xlabel="rank of the feature", ylabel="weight", yscale="log", ylim=(0.15, 2))
     ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
     ax.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
@@ -725,7 +735,8 @@ def best_kappa(ax):
         "stationarity": 1e-10,
     }
     runs = [
-        gradient_flow(pt.Headed(start, pt.ReweightingHead(k)), data, **patient).final for k in tried
+        gradient_flow(pt.Headed(start, pt.networks.ReweightingHead(k)), data, **patient).final
+        for k in tried
     ]
     for j in range(4):
         ax.plot(
@@ -734,7 +745,7 @@ def best_kappa(ax):
             color=f"C{j}",
             label=f"label of rank {j}",
         )
-        downstream = pt.Downstream(jnp.diag(strength**2), jnp.eye(4)[j] / strength[j])
+        downstream = pt.problems.Downstream(jnp.diag(strength**2), jnp.eye(4)[j] / strength[j])
         seen = [pt.measure.sample_complexity(run, downstream)[0] for run in runs]
         ax.plot(
             tried,
@@ -777,7 +788,7 @@ def measured_sample_complexity(ax):
             pt.Features(np.ones(d)), pt.AdditiveNoise(np.append(noise, others))
         ).moments()
         run = gradient_flow(pt.DeepLinear.balanced(KEY, (d, d, d), 0.5), data, until=1e5, record=2)
-        downstream = pt.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(d)[0])
+        downstream = pt.problems.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(d)[0])
         grams = pt.measure.layer_grams(run.final)
         limit = jax.vmap(lambda n, g=grams, t=downstream: theory.margin_error(g, t, n))(
             jnp.asarray(fine)
@@ -953,12 +964,12 @@ def discrete_homogeneity(ax):
 
 def pair_of(noise=(0.8, 0.5), correlation=0.5, strength=(1.5, 1.2)):
     """A class and a subclass feature."""
-    return pt.Groups.signs(strength, noise, [correlation])
+    return pt.problems.Groups.signs(strength, noise, [correlation])
 
 
 def class_run(groups, widths, scale, share=1.0):
     """Weights in every layer of a network trained with this share of positives from the class."""
-    data = pt.SupervisedContrastiveProblem(groups, pt.MixedPositives(share)).moments()
+    data = pt.SupervisedContrastiveProblem(groups, pt.problems.MixedPositives(share)).moments()
     run = gradient_flow(pt.DeepLinear.balanced(KEY, widths, scale), data, until=1e5, record=2)
     return np.asarray(pt.measure.layer_weights(run.final))
 
@@ -1038,7 +1049,7 @@ def sl_minimiser(ax):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 5)) * np.geomspace(1, 0.4, 5)
     y = x @ rng.standard_normal((5, 3)) + rng.standard_normal((60, 3))
-    data = pt.TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).mean(0).sum())
+    data = pt.moments.TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).mean(0).sum())
     for i, depth in enumerate((1, 2, 3, 4)):
         last = (
             np.linalg.eigvalsh(theory.regression_minimiser(data, depth).grams[-1])[::-1][:3] ** 0.5
@@ -1071,7 +1082,7 @@ def sl_minimiser(ax):
 
 def aligned_regression(target, second, start, depth, times):
     """Weights of every mode at every layer over time."""
-    data = pt.TargetMoments(jnp.diag(target), jnp.diag(second))
+    data = pt.moments.TargetMoments(jnp.diag(target), jnp.diag(second))
     network = pt.DeepLinear.aligned(jnp.eye(len(target)), start, (len(target),) * (depth + 1))
     options = {"until": float(times[-1]), "record": jnp.asarray(times), "stationarity": 0.0}
     return np.asarray(gradient_flow(network, data, loss=pt.losses.mse, **options).weights())[:-1]

@@ -28,7 +28,7 @@ TIMES = (1.0, 10.0, 100.0, 1000.0)
 
 def main(quick, file):
     jax.config.update("jax_enable_x64", True)
-    groups = pt.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
+    groups = pt.problems.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
     depths, widths, seeds = ((2,), (2,), 3) if quick else ((2, 3, 4), (1, 2, 8), 8)
     results = []
     print(

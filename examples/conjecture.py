@@ -35,7 +35,7 @@ def train(problem, quantity):
 
 
 def last_weights(problem):
-    return pt.theory.layerwise(problem.moments(), depth=2).weights[-1]
+    return pt.layerwise(problem.moments(), depth=2).weights[-1]
 
 
 # True: the layer below the head weights each feature by the root of its final weight.

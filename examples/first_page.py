@@ -1,4 +1,4 @@
-"""First page of the README: state a problem, predict, train, compare, plot.
+"""First page of the README: state a problem, predict, train, compare, choose a layer, plot.
 
 Run: python examples/first_page.py [--quick] [--plot FILE]
 """
@@ -18,17 +18,17 @@ def main() -> None:
 
     jax.config.update("jax_enable_x64", True)
     problem = pt.ContrastiveProblem(
-        features=pt.Features(strength=[2.0, 1.0, 0.5], law="rademacher"),
-        augmentation=pt.AdditiveNoise(scale=[1.0, 0.2, 0.1]),
+        pt.Features(strength=[2.0, 1.0, 0.5]), pt.AdditiveNoise(scale=[1.0, 0.2, 0.1])
     )
-    moments = problem.moments()
-    prediction = pt.theory.layerwise(moments, depth=2)
+    prediction = pt.layerwise(problem.moments(), depth=2)
     network = pt.DeepLinear.init(
         jax.random.key(0), sizes=(3, 3, 3), scale=1e-1 if arguments.quick else 1e-2
     )
-    trajectory = pt.simulation.gradient_flow(network, moments, loss=pt.losses.spectral)
+    trajectory = pt.gradient_flow(network, problem.moments())
     verdict = pt.compare(prediction, trajectory)
+    print(prediction.weights)
     print(verdict)
+    print(pt.best_layer(problem, downstream=0, depth=3))
     if arguments.plot:
         pt.figures.save(verdict.plot(), arguments.plot)
 

@@ -50,7 +50,7 @@ def end(cross, second, kappa, scale, key):
     """Final encoder of gradient flow, and whether it has the least loss."""
     start = pt.DeepLinear.init(key, (FEATURES, FEATURES), scale)
     run = gradient_flow(
-        pt.Headed(start, pt.ReweightingHead(kappa)),
+        pt.Headed(start, pt.networks.ReweightingHead(kappa)),
         pt.Moments(jnp.diag(cross), jnp.diag(second)),
         record=2,
         until=1e6,

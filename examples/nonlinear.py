@@ -30,7 +30,7 @@ jax.config.update("jax_enable_x64", True)
 
 
 def start(key):
-    return pt.ShallowThresholded.init(key, (4, 16, 8), 0.4, (0.05, 0.05), final=True)
+    return pt.networks.ShallowThresholded.init(key, (4, 16, 8), 0.4, (0.05, 0.05), final=True)
 
 
 def main(arguments):

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from projhead_theory import Downstream
 from projhead_theory.probes import HardMargin, LearningCurve, Status
+from projhead_theory.problems import Downstream
 from projhead_theory.theory import margin_samples, sample_complexity
 
 ERROR, SEEDS, DIMS = 0.1, 32, (12, 24, 40)

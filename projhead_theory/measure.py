@@ -6,26 +6,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._core import checks
-from ._core.linalg import frobenius, matmul, whiten
-from .networks import (
-    DeepLinear,
-    Headed,
-    LinearNetwork,
-    Network,
-    ShallowReLU,
-    ShallowThresholded,
-    ThresholdedDiagonal,
-)
-from .problems import ContrastiveProblem, Downstream, Groups, Rademacher
+from ._core.linalg import explained, frobenius, matmul, whiten
+from .networks import AbstractLinearNetwork, AbstractNetwork
+from .problems import ContrastiveProblem, Downstream, Groups
 
 
-def layer_grams(network: LinearNetwork) -> Float[Array, "L d d"]:
+def layer_grams(network: AbstractLinearNetwork) -> Float[Array, "L d d"]:
     r"""Gram $M_l = W_{l:1}^\top W_{l:1}$ of every layer, and of the output of a fixed head last."""
     return jnp.stack([matmul(w.T, w) for w in network.products()])
 
 
 def layer_weights(
-    network: LinearNetwork, directions: Float[Array, "d k"] | None = None
+    network: AbstractLinearNetwork, directions: Float[Array, "d k"] | None = None
 ) -> Float[Array, "L k"]:
     r"""Weight $\|W_{l:1} v_i\|$ of each feature direction at each layer.
 
@@ -46,7 +38,7 @@ def layer_weights(
     return jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
 
 
-def imbalance(network: LinearNetwork) -> tuple[Float[Array, "..."], ...]:
+def imbalance(network: AbstractNetwork) -> tuple[Float[Array, "..."], ...]:
     r"""Imbalance $D_l = W_{l+1}^\top W_{l+1} - W_l W_l^\top$ for $l = 1, \dots, L-1$.
 
     A network is balanced if all are zero.
@@ -55,7 +47,7 @@ def imbalance(network: LinearNetwork) -> tuple[Float[Array, "..."], ...]:
     return tuple(matmul(above.T, above) - matmul(below, below.T) for below, above in pairs)
 
 
-def imbalance_norms(network: LinearNetwork) -> Float[Array, " J"]:
+def imbalance_norms(network: AbstractNetwork) -> Float[Array, " J"]:
     r"""Frobenius norms $\|D_l\|_F$ of the imbalance for $l = 1, \dots, L-1$ (empty at depth 1).
 
     !!! example
@@ -69,11 +61,11 @@ def imbalance_norms(network: LinearNetwork) -> Float[Array, " J"]:
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     return jnp.asarray([frobenius(d) for d in imbalance(network)], dtype)
 
 
-def sample_complexity(network: LinearNetwork, downstream: Downstream) -> Float[Array, " L"]:
+def sample_complexity(network: AbstractLinearNetwork, downstream: Downstream) -> Float[Array, " L"]:
     r"""Squared radius over squared margin of the separator of least norm on each layer.
 
     $$\mathrm{tr}(W S' W^\top)\, \|v\|^2, \qquad W = W_{l:1}$$
@@ -110,7 +102,7 @@ def _separator(layer: Array, target: Array) -> Array:
     return jnp.where(lost | ~kept[0], jnp.inf, jnp.sum((along / jnp.where(kept, sizes, 1)) ** 2))
 
 
-def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
+def homogeneity(network: AbstractNetwork) -> tuple[Float[Array, " p"], ...]:
     r"""Difference of squared weights into and out of each unit, in every layer but the last.
 
     $$\|\text{weights into unit } k\|^2 + b_k^2 - \|\text{weights out of unit } k\|^2$$
@@ -118,14 +110,7 @@ def homogeneity(network: Network) -> tuple[Float[Array, " p"], ...]:
     $b_k$ enters only if thresholds are trained. For a linear network it is the diagonal of the
     imbalance with the opposite sign.
     """
-    if isinstance(network, ThresholdedDiagonal):
-        cuts = tuple(network.thresholds) if network.trained else ()
-    else:
-        cuts = (
-            network.thresholds
-            if isinstance(network, ShallowThresholded) and network.trained
-            else ()
-        )
+    cuts = network.trained_thresholds
     result = []
     for level, (below, above) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
         kept = jnp.sum(below**2, axis=1) - jnp.sum(above**2, axis=0)
@@ -154,7 +139,7 @@ GROUPS = 32
 
 
 def feature_weights(
-    network: Network,
+    network: AbstractNetwork,
     problem: ContrastiveProblem,
     *,
     key: PRNGKeyArray | None = None,
@@ -191,19 +176,9 @@ def feature_weights(
             f"inputs of dimension {problem.dim}",
             f"the network's inputs, {network.sizes[0]}",
         )
-    features = problem.features
-    phi = features.strength
-    two_valued = isinstance(features.law, Rademacher) and features.mixing is None
-    if isinstance(network, ThresholdedDiagonal) and two_valued:
-        gain = network.amplitudes(phi) / phi
-        return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), (gain > 0).astype(gain.dtype))
-    if isinstance(network, DeepLinear | Headed):
-        mixing = (
-            jnp.eye(features.dim, dtype=phi.dtype) if features.mixing is None else features.mixing
-        )
-        images = [matmul(w, mixing) for w in network.products()]
-        gain = jnp.stack([jnp.sqrt(jnp.sum(w * w, axis=0)) for w in images])
-        readout = jnp.stack([_explained(w * phi, matmul(w * phi**2, w.T)) for w in images])
+    exact = network.exact_weights(problem.features)
+    if exact is not None:
+        gain, readout = exact
         return FeatureWeights(gain, gain**2, jnp.zeros_like(gain), readout)
     if key is None:
         raise checks.bad("key", "None", "a PRNG key: of this network the weights are estimated")
@@ -212,7 +187,7 @@ def feature_weights(
 
 @eqx.filter_jit
 def _estimated(
-    network: ShallowReLU | ShallowThresholded | ThresholdedDiagonal,
+    network: AbstractNetwork,
     problem: ContrastiveProblem,
     key: PRNGKeyArray,
     each: int,
@@ -235,23 +210,16 @@ def _estimated(
         error = jnp.sqrt(
             (GROUPS - 1) / GROUPS * jnp.sum((without - jnp.mean(without, axis=0)) ** 2, axis=0)
         )
-        readout = _explained(jnp.mean(means, axis=0), jnp.mean(seconds, axis=0))
+        readout = explained(jnp.mean(means, axis=0), jnp.mean(seconds, axis=0))
         rows.append((jnp.sqrt(jnp.maximum(square, 0)), square, error, readout))
     return FeatureWeights(*(jnp.stack(column) for column in zip(*rows, strict=True)))
 
 
-def _explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float[Array, " d"]:
-    """Variance of unit-variance features explained by the best linear readout."""
-    values, v = jnp.linalg.eigh(second)
-    kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
-    along = matmul(v.T, cross)
-    return jnp.sum(
-        jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0
-    )
-
-
 def group_accuracy(
-    network: LinearNetwork, fitted: Groups, tested: Groups, blur: Float[Array, ""] | float = 0.1
+    network: AbstractLinearNetwork,
+    fitted: Groups,
+    tested: Groups,
+    blur: Float[Array, ""] | float = 0.1,
 ) -> Float[Array, "L G"]:
     """Accuracy of the least-squares readout of each layer on each group of `tested`.
 
@@ -269,7 +237,7 @@ def group_accuracy(
     **Raises:** `ValueError` for dimensions that differ, other than two classes, or a `blur` that is
     not positive.
     """
-    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.classes != 2:
             raise checks.bad(name, f"{groups.classes} classes", "two classes")

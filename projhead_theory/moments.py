@@ -37,7 +37,7 @@ class TargetMoments(eqx.Module):
     !!! example
 
         ```pycon
-        >>> moments = pt.TargetMoments([[2.0, 0.5]], np.diag([4.0, 1.0]))
+        >>> moments = pt.moments.TargetMoments([[2.0, 0.5]], np.diag([4.0, 1.0]))
         >>> round(float(moments.power), 3)
         1.25
 

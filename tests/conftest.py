@@ -2,7 +2,9 @@
 float32 (as on a GPU).
 """
 
+import gc
 import os
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -27,14 +29,16 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_sessionstart(session):
-    """The default suite compiles as `projhead verify --quick` does, the slow one as `projhead
-    verify`, and examples as the library does.
+    """The default suite compiles as `projhead verify --quick` does, the slow and the deep one as
+    `projhead verify`, and examples as the library does.
     """
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
+    # Tracing makes millions of objects, hardly any of which are garbage.
+    gc.set_threshold(200_000, 20, 100)
     jax.config.update(
-        "jax_disable_most_optimizations", session.config.option.markexpr == "not slow"
+        "jax_disable_most_optimizations", "not slow" in session.config.option.markexpr
     )
 
 
@@ -44,7 +48,8 @@ def _scope(nodeid: str) -> str:
 
     module, *_, name = nodeid.split("::")
     parameter = name.partition("[")[2].removesuffix("]")
-    return parameter if parameter in CLAIMS else module
+    file = Path(module).stem.removeprefix("test_").replace("_", "-")
+    return next((claim for claim in (parameter, file) if claim in CLAIMS), module)
 
 
 def pytest_collection_modifyitems(items):
@@ -78,12 +83,12 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item, nextitem):
     """Compiled programs hold memory mappings, of which a process may have some 65,000: what shares
-    them leaves none beyond a third of that, nor does a slow test, which may compile as much as all
-    of these.
+    them leaves none beyond a third of that, nor does a slow or deep test, which may compile as much
+    as all of these.
     """
     if (
         nextitem is None
-        or "slow" in item.keywords
+        or {"slow", "deep"} & set(item.keywords)
         or _scope(item.nodeid) != _scope(nextitem.nodeid)
     ):
         _forget()
@@ -108,6 +113,13 @@ def _forget():
         # Else a test might take a measurement from here and find that the next one compiles after
         # all.
         side.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def standard_promotion():
+    """JAX's default promotion, which Optax's own Adam needs: it mixes dtypes."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def examples() -> dict[str, doctest.DocTest]:
 EXAMPLES = examples()
 
 
+@pytest.mark.slow
 @pytest.mark.x64
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_runs_as_printed(name):

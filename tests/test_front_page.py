@@ -1,7 +1,9 @@
-"""The README is true: its example runs as printed, and its commands are the ones that are
-tested.
+"""The README is true: its samples print what is printed below them, and its commands are the ones
+that are tested.
 """
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -9,15 +11,46 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+NUMBER = r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?"
+
+
+def samples(text: str) -> list[tuple[str, str | None]]:
+    """Python blocks of a page, each with the text block right below it, if there is one."""
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL)
+    return [(code, printed or None) for code, printed in blocks]
+
+
+def assert_prints(seen: str, printed: str) -> None:
+    """The same words, and numbers that agree to 2 per cent or are both rounding."""
+    words = lambda text: re.sub(NUMBER, "#", text).split()
+    assert words(seen) == words(printed)
+    numbers = lambda text: [float(x) for x in re.findall(NUMBER, text)]
+    assert numbers(seen) == pytest.approx(numbers(printed), rel=0.02, abs=1e-9)
 
 
 @pytest.mark.x64
-def test_first_example_runs_as_printed():
-    """The first Python block, as it stands, ends in a verdict that holds."""
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    names = {}
-    exec(compile(block, "README.md", "exec"), names)
+def test_samples_print_what_is_below_them():
+    """All Python blocks, one after the other, in the promotion that users have."""
+    import jax
+    import matplotlib.pyplot as plt
+
+    names: dict = {}
+    with jax.numpy_dtype_promotion("standard"):
+        for code, printed in samples(README):
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                exec(compile(code, "README.md", "exec"), names)
+            if printed is not None:
+                assert_prints(out.getvalue(), printed)
+    plt.close("all")
     assert names["verdict"].name == "holds"
+
+
+def test_a_sample_that_prints_something_else_is_caught():
+    assert samples("```python\n1\n```\n\n```text\n2\n```") == [("1\n", "2\n")]
+    assert_prints("holds: 3e-14, weight 0.40", "holds: 1e-13, weight 0.4")
+    for wrong in ("holds: 3e-14, weight 0.5", "violated: 3e-14, weight 0.4"):
+        with pytest.raises(AssertionError):
+            assert_prints("holds: 3e-14, weight 0.4", wrong)
 
 
 def test_continuous_integration_runs_the_readmes_test_line():

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.draws import cast
 
 import projhead_theory as pt
+from projhead_theory import measure
 from projhead_theory.measure import feature_weights, homogeneity, imbalance, layer_weights
 from projhead_theory.networks import (
     DeepLinear,
@@ -15,6 +17,8 @@ from projhead_theory.networks import (
     ShallowThresholded,
     ThresholdedDiagonal,
 )
+from projhead_theory.problems import Downstream
+from projhead_theory.theory import sample_complexity
 
 KEY = jax.random.key(0)
 PHI = jnp.array([1.0, 1.5, 0.3])
@@ -77,3 +81,40 @@ def test_of_a_linear_network_homogeneity_is_the_diagonal_of_the_imbalance(eps):
     np.testing.assert_allclose(
         homogeneity(network)[0], -jnp.diagonal(imbalance(network)[0]), atol=64 * eps
     )
+
+
+@pytest.mark.parametrize(
+    "sizes", [(3, 4, 3), *(pytest.param(s, marks=pytest.mark.deep) for s in [(1, 1), (5, 5, 6, 7)])]
+)
+def test_measured_indicator_is_that_of_the_grams(sizes, eps):
+    """Singular values of a layer on the one side, the pseudo-inverse of its Gram on the other."""
+    k1, k2, k3 = jax.random.split(jax.random.key(len(sizes)), 3)
+    network = DeepLinear.orthogonal(k1, sizes, 1.3)
+    root = jax.random.normal(k2, (sizes[0], sizes[0]))
+    downstream = Downstream(root @ root.T, jax.random.normal(k3, sizes[:1]))
+    want = sample_complexity(measure.layer_grams(network), downstream)
+    np.testing.assert_allclose(measure.sample_complexity(network, downstream), want, rtol=1e4 * eps)
+
+
+def test_a_layer_without_the_target_has_no_separator():
+    dropped = DeepLinear([jnp.diag(cast([1.0, 2.0, 0.0])), jnp.diag(cast([0.0, 2.0, 0.0]))])
+    for j, lost in enumerate([[False, True], [False, False], [True, True]]):
+        downstream = Downstream(jnp.eye(3, dtype=cast(1.0).dtype), cast(np.eye(3)[j]))
+        seen = measure.sample_complexity(dropped, downstream)
+        assert np.isinf(np.asarray(seen)).tolist() == lost
+        assert (
+            np.isinf(
+                np.asarray(sample_complexity(measure.layer_grams(dropped), downstream))
+            ).tolist()
+            == lost
+        )
+    with pytest.raises(ValueError, match=r"^downstream: got .*; want "):
+        measure.sample_complexity(dropped, Downstream(np.eye(2), [1.0, 0.0]))
+
+
+def test_where_inputs_do_not_vary_the_separator_is_free():
+    network = DeepLinear([cast([[1.0, 0.5], [0.5, 1.0]])])
+    downstream = Downstream(jnp.diag(cast([1.0, 0.0])), cast([1.0, 0.0]))
+    # The shortest v with (W^T v)_1 = 1 has squared norm 1 / (1 + 1/4); the radius is that of the
+    # first column.
+    assert float(measure.sample_complexity(network, downstream)[0]) == pytest.approx(1.25 / 1.25)

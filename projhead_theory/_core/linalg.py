@@ -42,6 +42,20 @@ def frobenius(a: Float[Array, "*b n m"]) -> Float[Array, "*b"]:
     return jnp.sqrt(jnp.sum((a / unit) ** 2, axis=(-1, -2))) * unit[..., 0, 0]
 
 
+def explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float[Array, " d"]:
+    r"""Variance of unit-variance variables explained by the best linear readout.
+
+    The diagonal of $C^\top S^+ C$, with $C$ the cross moment of the representation with the
+    variables and $S$ the second moment of the representation.
+    """
+    values, v = jnp.linalg.eigh(second)
+    kept = values > len(values) * jnp.finfo(values.dtype).eps * values[-1]
+    along = matmul(v.T, cross)
+    return jnp.sum(
+        jnp.where(kept[:, None], along**2, 0) / jnp.where(kept, values, 1)[:, None], axis=0
+    )
+
+
 @jax.jit
 def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
     """True if every entry off the diagonal is zero."""

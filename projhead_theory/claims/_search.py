@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .._core import checks
-from .._core.results import name_of
+from .._core.enumeration import name_of
 from ._claim import FAMILY_ERROR, Claim, Trial
 from ._verdict import Outcome
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from .._core.enumeration import name_of
 from .._core.errors import bad
 from .._core.plain import plain
-from .._core.results import name_of
 
 
 class Outcome(eqx.Enumeration):

@@ -12,7 +12,7 @@ import typer
 from .._core.errors import bad
 
 if TYPE_CHECKING:
-    from ..problems import ContrastiveProblem
+    from ..problems import Compose, ContrastiveProblem
 
 Strength = Annotated[
     str, typer.Option(help="Strength of each feature, separated by commas: 2,1,0.5.")
@@ -98,31 +98,36 @@ def numbers(name: str, text: str) -> list[float]:
         raise bad(name, repr(text), "numbers separated by commas, such as 2,1,0.5") from None
 
 
+def vector(name: str, text: str, dim: int) -> list[float]:
+    """Numbers of an option, one a feature."""
+    values = numbers(name, text)
+    if len(values) != dim:
+        wanted = f"{dim}, as many as there are strengths"
+        raise bad(name, f"{len(values)} numbers ({text})", wanted)
+    return values
+
+
 def problem(
     strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher"
 ) -> ContrastiveProblem:
     """Feature model of the options: sign flips, then masks, then noise."""
-    from ..problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Mask, SignFlip
+    from ..problems import ContrastiveProblem, Features
 
     features = Features(numbers("strength", strength), law)
+    given = {"flip": flip, "mask": mask, "noise": noise}
+    values = {n: vector(n, text, features.dim) for n, text in given.items() if text is not None}
+    return ContrastiveProblem(features, augmentation(values))
+
+
+def augmentation(values: dict[str, Any]) -> Compose:
+    """Sign flips, then masks, then noise, of the parameters by the names of their options."""
+    from ..problems import AdditiveNoise, Compose, Mask, SignFlip
+
     parts = []
-    for name, text, kind in (
-        ("flip", flip, SignFlip),
-        ("mask", mask, Mask),
-        ("noise", noise, AdditiveNoise),
-    ):
-        if text is None:
-            continue
-        values = numbers(name, text)
-        if len(values) != features.dim:
-            raise bad(
-                name,
-                f"{len(values)} numbers ({text})",
-                f"{features.dim}, as many as there are strengths",
-            )
+    for name, kind in (("flip", SignFlip), ("mask", Mask), ("noise", AdditiveNoise)):
         try:
-            parts.append(kind(values))
+            parts += [kind(values[name])] if name in values else []
         except ValueError as error:
             # Name the option, not the argument of the class.
             raise ValueError(f"{name}: {str(error).split(': ', 1)[1]}") from None
-    return ContrastiveProblem(features, Compose(*parts))
+    return Compose(*parts)

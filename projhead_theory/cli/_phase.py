@@ -1,17 +1,30 @@
-"""`projhead phase`: the better side of the projection head, over two knobs."""
+"""`projhead phase`: the better side of the projection head, over two numbers of a feature model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from . import _options as options
 
-if TYPE_CHECKING:
-    from ..theory import Knob
+AXIS = "NUMBER[@FEATURE]:LOW:HIGH"
+NUMBERS = ("strength", "noise", "flip", "mask", "downstream")
 
-AXIS = "KNOB[@FEATURE]:LOW:HIGH"
+
+class Axis(NamedTuple):
+    """One number of a feature model that varies, and its ends."""
+
+    number: str
+    feature: int
+    low: float
+    high: float
+
+    @property
+    def name(self) -> str:
+        number = "downstream strength" if self.number == "downstream" else self.number
+        return f"{number} of feature {self.feature}"
 
 
 def phase(
@@ -21,7 +34,7 @@ def phase(
         typer.Option(
             "--x",
             metavar=AXIS,
-            help="What varies along x: noise:0:3 is the target's noise; noise@2:0:3 that of 2.",
+            help="Number along x: noise:0:3 is the target's noise; noise@2:0:3 that of feature 2.",
         ),
     ],
     y: Annotated[
@@ -29,7 +42,7 @@ def phase(
         typer.Option(
             "--y",
             metavar=AXIS,
-            help="What varies along y: strength, noise, flip, mask or downstream.",
+            help="Number along y: strength, noise, flip, mask or downstream.",
         ),
     ],
     target: options.Target,
@@ -71,19 +84,28 @@ def phase(
         from .._core.files import figure_format
 
         figure_format(plot)
-    x_knob, x_low, x_high = _axis("x", x, target)
-    y_knob, y_low, y_high = _axis("y", y, target)
-    features = options.problem(strength, noise, flip, mask).features.strength
-    given = {
-        name: None if text is None else options.numbers(name, text)
-        for name, text in (("noise", noise), ("flip", flip), ("mask", mask))
-    }
-    after = None if downstream is None else options.numbers("downstream", downstream)
-    plane = theory.FeaturePlane(
-        x_knob, y_knob, target, features, **given, downstream=after, width=width
+    model = options.problem(strength, noise, flip, mask)
+    d = model.features.dim
+    horizontal, vertical = _axis("x", x, target, d), _axis("y", y, target, d)
+    if horizontal[:2] == vertical[:2]:
+        raise options.bad("y", repr(y), "another number than x")
+    if not 0 <= target < d:
+        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
+    given = {"strength": strength, "noise": noise, "flip": flip, "mask": mask}
+    problem, labelled = _plane(
+        (horizontal, vertical),
+        {name: options.numbers(name, text) for name, text in given.items() if text is not None},
+        None if downstream is None else options.vector("downstream", downstream, d),
+        target,
     )
     diagram = theory.phase_diagram(
-        plane, np.linspace(x_low, x_high, points), np.linspace(y_low, y_high, points), depth, head
+        problem,
+        labelled,
+        *(np.linspace(axis.low, axis.high, points) for axis in (horizontal, vertical)),
+        depth=depth,
+        head=head,
+        width=width,
+        names=(horizontal.name, vertical.name),
     )
     check = None
     if simulate:
@@ -107,7 +129,7 @@ def phase(
                 lambda done: progress.update(task, completed=done),
             )
     if json is not None:
-        report.write_json(report.phase_report(diagram, check), json)
+        report.write_json({"target": target} | report.phase_report(diagram, check), json)
     if json != "-":
         Console().print(report.phase_table(diagram, check))
     if plot is not None:
@@ -117,18 +139,55 @@ def phase(
     return 1 if check is not None and bool(check.misclassified.any() | check.violated.any()) else 0
 
 
-def _axis(name: str, text: str, target: int) -> tuple[Knob, float, float]:
-    """Parse an axis such as `noise@2:0:3` into a knob and its ends."""
-    from ..theory import Knob
-
-    want = f"{AXIS}, such as noise:0:3 or strength@2:0.1:3"
-    parts = text.split(":")
-    knob, _, feature = parts[0].partition("@")
+def _axis(name: str, text: str, target: int, dim: int) -> Axis:
+    """Parse an axis such as `noise@2:0:3`."""
+    number, _, feature = text.split(":")[0].partition("@")
     try:
-        number = int(feature) if feature else target
-        low, high = (float(part) for part in parts[1:])
+        low, high = (float(part) for part in text.split(":")[1:])
+        axis = Axis(number, int(feature) if feature else target, low, high)
     except ValueError:
-        raise options.bad(name, repr(text), want) from None
-    if not low < high:
-        raise options.bad(name, repr(text), f"{want}: low below high")
-    return Knob(knob, number), low, high
+        axis = None
+    if axis is None or number not in NUMBERS or not axis.low < axis.high:
+        want = f"{AXIS}, low below high, with one of {', '.join(NUMBERS)}: noise:0:3"
+        raise options.bad(name, repr(text), want)
+    if not 0 <= axis.feature < dim:
+        raise options.bad(name, repr(text), f"a feature from 0 to {dim - 1}")
+    return axis
+
+
+def _plane(
+    axes: tuple[Axis, Axis],
+    numbers: dict[str, list[float]],
+    downstream: list[float] | None,
+    target: int,
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Problem and downstream task as functions of the two numbers.
+
+    Downstream strengths that are not given follow those of training, unless one of them varies.
+    """
+    import jax.numpy as jnp
+
+    from .. import problems
+
+    dim = len(numbers["strength"])
+    if downstream is None and any(axis.number == "downstream" for axis in axes):
+        downstream = numbers["strength"]
+
+    def at(x: Any, y: Any) -> dict[str, Any]:
+        values = {name: jnp.zeros(dim, x.dtype) for name in NUMBERS}
+        after = {} if downstream is None else {"downstream": downstream}
+        values |= {k: jnp.asarray(v, x.dtype) for k, v in (numbers | after).items()}
+        for axis, value in zip(axes, (x, y), strict=True):
+            values[axis.number] = values[axis.number].at[axis.feature].set(value)
+        return values if downstream is not None else values | {"downstream": values["strength"]}
+
+    def problem(x: Any, y: Any) -> Any:
+        values = at(x, y)
+        features = problems.Features(values["strength"])
+        return problems.ContrastiveProblem(features, options.augmentation(values))
+
+    def task(x: Any, y: Any) -> Any:
+        after = problems.Features(at(x, y)["downstream"])
+        return problems.DownstreamProblem(after, problems.SignLabel(target))
+
+    return problem, task

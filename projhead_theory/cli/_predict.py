@@ -26,9 +26,12 @@ def predict(
     problem = options.problem(strength, noise, flip, mask)
     prediction = theory.layerwise(problem.moments(), depth, width=width, throw=False)
     report = reports.prediction_report(prediction, width)
+    best = None
     if target is not None:
-        curve = _curve(prediction, width, target, downstream, problem.features.strength)
-        report["downstream"] = reports.complexity_report(curve, depth, target, head)
+        best = theory.best_layer(
+            problem, _task(problem, target, downstream), depth, head=head, width=width
+        )
+        report["downstream"] = reports.complexity_report(best, target)
     elif downstream is not None:
         raise options.bad(
             "downstream",
@@ -50,35 +53,22 @@ def predict(
                 f"Too small for {precision}: the weights of {report['unresolved']} kept are "
                 "not zero, though they show as zero."
             )
-        if target is not None:
+        if best is not None:
             console.print(reports.complexity_table(report["downstream"]))
-            console.print(reports.complexity_sentence(report["downstream"]), highlight=False)
+            console.print(best.reason, highlight=False)
     if json is not None:
         reports.write_json(report, json)
     return 0
 
 
-def _curve(prediction, width: int | None, target: int, downstream: str | None, strength):
-    """Sample complexity of the target over depth.
+def _task(problem, target: int, downstream: str | None):
+    """Downstream task of the options: the sign of one feature, of other strengths if given."""
+    from ..problems import DownstreamProblem, Features, SignLabel
 
-    A tie at the cut of the width is an error: it leaves weights undetermined.
-    """
-    import jax.numpy as jnp
-
-    from .. import theory
-
-    after = strength if downstream is None else options.numbers("downstream", downstream)
-    if len(after) != len(strength):
-        raise options.bad(
-            "downstream",
-            f"{len(after)} numbers ({downstream})",
-            f"{len(strength)}, as many as there are strengths",
-        )
-    weights = theory.feature_weights(prediction.moments, width)
-    if jnp.isnan(weights).any():
-        raise options.bad(
-            "width",
-            str(width),
-            "a width that does not cut between tied signal fractions, for --target",
-        )
-    return theory.feature_complexity(weights, after, target)
+    d = problem.features.dim
+    if not 0 <= target < d:
+        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
+    features = problem.features
+    if downstream is not None:
+        features = Features(options.vector("downstream", downstream, d))
+    return DownstreamProblem(features, SignLabel(target))

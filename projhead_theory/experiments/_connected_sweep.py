@@ -13,14 +13,12 @@ from scipy import stats
 from .._core import checks
 from .._core.plain import plain
 from ..measure import feature_weights
-from ..networks import DeepLinear, ShallowReLU, ShallowThresholded, ThresholdedDiagonal
+from ..networks import AbstractNetwork, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Ended, stochastic
 from ..theory import threshold_reach
 from ._arguments import grid, in_batches, one
 from ._feature_sweep import diagonal_weights
-
-Connected = DeepLinear | ShallowReLU | ShallowThresholded
 
 
 class ConnectedSweep(eqx.Module):
@@ -154,7 +152,7 @@ class ConnectedSweep(eqx.Module):
 
 
 def connected_sweep(
-    start: Callable[[PRNGKeyArray], Connected],
+    start: Callable[[PRNGKeyArray], AbstractNetwork],
     strength: Any,
     flips: Any,
     *,
@@ -294,7 +292,7 @@ def _run(
 
 @eqx.filter_jit
 def _square(
-    network: Connected, probe: ContrastiveProblem, key: Array, samples: int
+    network: AbstractNetwork, probe: ContrastiveProblem, key: Array, samples: int
 ) -> Float[Array, "L d"]:
     """Squared weights alone.
 
@@ -303,20 +301,19 @@ def _square(
     return feature_weights(network, probe, key=key, samples=samples).square
 
 
-def _diagonal(starts: Connected) -> ThresholdedDiagonal:
+def _diagonal(starts: AbstractNetwork) -> ThresholdedDiagonal:
     """Diagonal network of one feature that stands for the starts.
 
     Its weight in each layer is the largest of a start, averaged over starts. Its threshold is the
     lowest.
     """
     weights = jnp.stack([jnp.mean(jnp.max(jnp.abs(w), axis=(1, 2))) for w in starts.layers])
-    cuts = starts.thresholds if isinstance(starts, ShallowThresholded) else ()
+    cuts = starts.thresholds
     lowest = jnp.stack(
         [
             *(jnp.min(b) for b in cuts),
             *(jnp.zeros((), weights.dtype) for _ in starts.layers[len(cuts) :]),
         ]
     )
-    return ThresholdedDiagonal(
-        weights[:, None], lowest[:, None], isinstance(starts, ShallowThresholded) and starts.trained
-    )
+    trained = len(starts.trained_thresholds) > 0
+    return ThresholdedDiagonal(weights[:, None], lowest[:, None], trained)

@@ -1,6 +1,7 @@
 """Figures: theory as lines, simulation as markers."""
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
+from ._best_layer import plot_best_layer
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
 from ._style import save
@@ -9,6 +10,7 @@ from ._trajectory import plot_trajectory
 from ._verdict import plot_budget, plot_report, plot_verdict
 
 __all__ = [
+    "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
     "plot_feature_sweep",

@@ -17,8 +17,8 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
     """Plot the phase diagram of the better side of the projection head.
 
     The margin is drawn as colour, the boundary as a line, trained networks as markers, and as
-    crosses if they are on the other side. Blue is where the representation before the head is the
-    better one. Returns the axes.
+    crosses if they are on the other side. Blue is where pre-projection is better. Returns the
+    axes.
     """
     ax = axes(ax)
     x, y, margin = (np.asarray(a, float) for a in (diagram.x, diagram.y, diagram.margin))
@@ -31,7 +31,7 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
         x, y, margin, cmap="RdBu", vmin=-size, vmax=size, shading="nearest", rasterized=True
     )
     bar = ax.figure.colorbar(image, ax=ax, extend="both")
-    bar.set_label("ln (SC after / SC before the head)")
+    bar.set_label("ln SC (post) - ln SC (pre)")
     if (
         min(margin.shape) > 1
         and known.any()
@@ -46,8 +46,8 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
             np.asarray(check.misclassified),
         )
         for side, colour, label in (
-            (pre, COLOURS[0], "trained: before is better"),
-            (~pre, COLOURS[1], "trained: after is better"),
+            (pre, COLOURS[0], "trained: pre-projection is better"),
+            (~pre, COLOURS[1], "trained: post-projection is better"),
         ):
             ax.plot(
                 cx[fine & side],
@@ -72,8 +72,8 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
                 label="on the other side",
             )
         ax.legend(frameon=False, fontsize="x-small", loc="lower left", bbox_to_anchor=(0, 1))
-    ax.set_xlabel(diagram.plane.x.label)
-    ax.set_ylabel(diagram.plane.y.label)
+    ax.set_xlabel(diagram.names[0])
+    ax.set_ylabel(diagram.names[1])
     if check is None:
-        ax.set_title("blue: before the head is better", fontsize="medium")
+        ax.set_title("blue: pre-projection needs fewer labels", fontsize="medium")
     return ax

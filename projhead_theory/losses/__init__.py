@@ -2,10 +2,14 @@
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
-from ._fixed import FixedPartLoss
-from ._headed import HeadedLoss
 from ._info_nce import InfoNCE, info_nce
-from ._loss import AbstractLoss
+from ._loss import (
+    AbstractBatchLoss,
+    AbstractLabelledLoss,
+    AbstractLoss,
+    AbstractPopulationLoss,
+    AbstractRegressionLoss,
+)
 from ._mean_squared_error import MeanSquaredError, mse
 from ._spectral import SpectralContrastive, spectral
 from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
@@ -13,11 +17,13 @@ from ._supervised_spectral import SupervisedSpectral, supervised_spectral
 from ._vicreg import VICReg, vicreg
 
 __all__ = [
+    "AbstractBatchLoss",
+    "AbstractLabelledLoss",
     "AbstractLoss",
+    "AbstractPopulationLoss",
+    "AbstractRegressionLoss",
     "BarlowTwins",
     "CrossEntropy",
-    "FixedPartLoss",
-    "HeadedLoss",
     "InfoNCE",
     "MeanSquaredError",
     "SpectralContrastive",

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._core.linalg import matmul
 from ._arguments import Number, nonnegative
-from ._loss import AbstractLoss
+from ._loss import AbstractBatchLoss
 from ._similarity import unit
 
 
@@ -22,7 +22,7 @@ def _standard(y: Float[Array, "n p"]) -> Float[Array, "n p"]:
     )
 
 
-class BarlowTwins(AbstractLoss):
+class BarlowTwins(AbstractBatchLoss):
     r"""Barlow Twins loss (Zbontar et al. 2021, equations 1 and 2).
 
     $$\sum_i (1 - c_{ii})^2 + \lambda \sum_{i \ne j} c_{ij}^2$$

@@ -7,10 +7,10 @@ from jaxtyping import Array, Float
 from .._core import checks
 from ..problems import Targets
 from ._arguments import require_labels, require_numbers
-from ._loss import AbstractLoss
+from ._loss import AbstractLabelledLoss
 
 
-class CrossEntropy(AbstractLoss):
+class CrossEntropy(AbstractLabelledLoss):
     r"""Softmax cross-entropy, with the outputs as logits.
 
     $$-E \sum_k q_k(y) \log \frac{\exp f_k(x)}{\sum_j \exp f_j(x)}$$

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 
 from .._core.linalg import diagonal
 from ._arguments import Number, positive
-from ._loss import AbstractLoss
+from ._loss import AbstractBatchLoss
 from ._similarity import similarity, softmax_over_others, unit
 
 
-class InfoNCE(AbstractLoss):
+class InfoNCE(AbstractBatchLoss):
     r"""InfoNCE: tell the other view of an input from the views of other inputs.
 
     The similarity of two outputs is

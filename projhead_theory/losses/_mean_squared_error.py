@@ -8,10 +8,10 @@ from .._core.linalg import matmul
 from ..moments import TargetMoments
 from ..problems import Targets
 from ._arguments import require_numbers
-from ._loss import AbstractLoss
+from ._loss import AbstractLabelledLoss, AbstractRegressionLoss
 
 
-class MeanSquaredError(AbstractLoss):
+class MeanSquaredError(AbstractRegressionLoss, AbstractLabelledLoss):
     r"""Half the squared distance to the target, summed over outputs and averaged over rows.
 
     $$\frac 12 E\|f(x) - y\|^2$$

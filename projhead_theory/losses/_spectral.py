@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from .._core.linalg import matmul
 from ..moments import Moments
-from ._loss import AbstractLoss
+from ._loss import AbstractBatchLoss, AbstractPopulationLoss
 
 
 @jax.custom_jvp
@@ -32,7 +32,7 @@ def _spectral_jvp(primals, tangents):
     return value, tangent
 
 
-class SpectralContrastive(AbstractLoss):
+class SpectralContrastive(AbstractPopulationLoss, AbstractBatchLoss):
     r"""Spectral contrastive loss (HaoChen et al. 2021).
 
     $$\mathcal L = -2\,E[f(x_1)^\top f(x_2)] + E[(f(x)^\top f(x'))^2]$$

@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 
 from ..problems import Targets
 from ._arguments import Number, positive, require_labels
-from ._loss import AbstractLoss
+from ._loss import AbstractLabelledLoss
 from ._similarity import similarity, softmax_over_others, unit
 
 
-class SupervisedContrastive(AbstractLoss):
+class SupervisedContrastive(AbstractLabelledLoss):
     r"""Supervised contrastive loss: InfoNCE with every other input of the class as a positive.
 
     It is $\mathcal L_{out}$ of Khosla et al. (2020, equation 2),

@@ -8,11 +8,11 @@ from .._core.linalg import matmul
 from ..moments import Moments
 from ..problems import Targets
 from ._arguments import require_labels
-from ._loss import AbstractLoss
+from ._loss import AbstractLabelledLoss, AbstractPopulationLoss
 from ._spectral import spectral
 
 
-class SupervisedSpectral(AbstractLoss):
+class SupervisedSpectral(AbstractPopulationLoss, AbstractLabelledLoss):
     r"""Spectral contrastive loss on positive pairs of inputs of the same class.
 
     A positive pair is an input and an independent input of its class (the loss is by HaoChen et

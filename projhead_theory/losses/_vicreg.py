@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from .._core.linalg import diagonal, matmul
 from ._arguments import Number, nonnegative, positive
-from ._loss import AbstractLoss
+from ._loss import AbstractBatchLoss
 
 
-class VICReg(AbstractLoss):
+class VICReg(AbstractBatchLoss):
     r"""VICReg loss: variance, invariance and covariance (Bardes et al. 2022, equations 1 to 6).
 
     $$\lambda\, s(Y_1, Y_2) + \mu\, (v(Y_1) + v(Y_2)) + \nu\, (c(Y_1) + c(Y_2))$$

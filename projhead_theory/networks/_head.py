@@ -92,7 +92,7 @@ class ReweightingHead(AbstractHead):
     !!! example
 
         ```pycon
-        >>> head = pt.ReweightingHead(2.0)
+        >>> head = pt.networks.ReweightingHead(2.0)
         >>> np.round(head.diagonal(4), 3)
         Array([1.   , 0.5  , 0.25 , 0.125], dtype=float64)
 

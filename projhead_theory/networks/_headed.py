@@ -1,24 +1,30 @@
 r"""Deep linear encoder under a fixed head, $f(x) = H\, W_L \cdots W_1 x$."""
 
+from typing import Any
+
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._head import AbstractHead
+from ._base import AbstractLinearNetwork
+from ._head import AbstractHead, DiagonalHead
 from ._linear import DeepLinear
 
 
-class Headed(eqx.Module):
+class Headed(AbstractLinearNetwork):
     r"""Deep linear encoder under a fixed diagonal head, $f(x) = H\, W_L \cdots W_1 x$ (paper).
 
-    Every simulator accepts it in place of a `DeepLinear`. The head is never trained, never
-    decayed and no part of gradient norms: `layers`, `depth`, `sizes`, `width` and imbalance are
-    the encoder's. `products()` has one more entry than there are layers: pre-projection is entry
-    $L$, $W_{L:1}$, post-projection is entry $L + 1$, $H W_{L:1}$.
+    The head is never trained, never decayed and no part of gradient norms: `layers`, `depth`,
+    `sizes`, `width` and imbalance are the encoder's. It is one more factor, so that `products()`
+    has one more entry than there are layers: pre-projection is entry $L$, $W_{L:1}$,
+    post-projection is entry $L + 1$, $H W_{L:1}$.
 
     **Arguments:**
 
     - `encoder`: the trained layers.
-    - `head`: the fixed head.
+    - `head`: the fixed head. The network keeps its diagonal, as a `DiagonalHead`, so that runs
+      under another head reuse the compiled program.
 
     **Raises:** `ValueError` if the head does not fit the encoder's last width and dtype.
 
@@ -26,7 +32,7 @@ class Headed(eqx.Module):
 
         ```pycon
         >>> encoder = pt.DeepLinear.aligned(jnp.eye(2), [4.0, 1.0], (2, 2, 2))
-        >>> network = pt.Headed(encoder, pt.ReweightingHead(2.0))
+        >>> network = pt.Headed(encoder, pt.networks.ReweightingHead(2.0))
         >>> np.round(pt.measure.layer_weights(network), 3)
         Array([[2. , 1. ],
                [4. , 1. ],
@@ -36,16 +42,11 @@ class Headed(eqx.Module):
     """
 
     encoder: DeepLinear
-    head: AbstractHead
+    head: DiagonalHead
 
     def __init__(self, encoder: DeepLinear, head: AbstractHead):
-        head.diagonal(encoder.sizes[-1], encoder.layers[-1].dtype)
-        self.encoder, self.head = encoder, head
-
-    @property
-    def rows(self) -> Float[Array, " p"]:
-        """Diagonal of $H$, in the dtype of the encoder."""
-        return self.head.diagonal(self.encoder.sizes[-1], self.encoder.layers[-1].dtype)
+        diagonal = head.diagonal(encoder.sizes[-1], encoder.layers[-1].dtype)
+        self.encoder, self.head = encoder, DiagonalHead(diagonal)
 
     @property
     def layers(self) -> tuple[Float[Array, "..."], ...]:
@@ -53,33 +54,13 @@ class Headed(eqx.Module):
         return self.encoder.layers
 
     @property
-    def depth(self) -> int:
-        """Number of trained layers."""
-        return self.encoder.depth
+    def factors(self) -> tuple[Float[Array, "..."], ...]:
+        """The layers, and the head as a matrix."""
+        diagonal = self.head.weights
+        return (*self.encoder.layers, diagonal * jnp.eye(len(diagonal), dtype=diagonal.dtype))
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Widths `(d, p_1, ..., p_L)`."""
-        return self.encoder.sizes
-
-    @property
-    def width(self) -> int:
-        """Smallest width above the input."""
-        return self.encoder.width
-
-    def products(self) -> tuple[Float[Array, "..."], ...]:
-        r"""Products $W_{1:1}, \dots, W_{L:1}$ and $H W_{L:1}$."""
-        below = self.encoder.products()
-        return (*below, self.rows[:, None] * below[-1])
-
-    @property
-    def matrix(self) -> Float[Array, "p d"]:
-        """End-to-end matrix $H W_{L:1}$."""
-        return self.products()[-1]
-
-    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n p"]:
-        return self.encoder(x) * self.rows
-
-
-# Linear networks that the simulators train.
-LinearNetwork = DeepLinear | Headed
+    def trainable(self) -> Any:
+        """Flags in the shape of the network, true for the encoder."""
+        flags = jax.tree.map(lambda _: True, self)
+        return eqx.tree_at(lambda n: n.head.weights, flags, False)

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import diagonal, matmul
+from ._base import AbstractLinearNetwork
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -44,7 +44,7 @@ def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Arra
     return q * jnp.where(diagonal(r) < 0, -1, 1)
 
 
-class DeepLinear(eqx.Module):
+class DeepLinear(AbstractLinearNetwork):
     r"""Deep linear network $f(x) = W_L \cdots W_1 x$ (paper section 3).
 
     The encoder is the lower layers, the projection head the top ones: pre-projection is layer
@@ -84,35 +84,14 @@ class DeepLinear(eqx.Module):
         self.layers = layers
 
     @property
-    def depth(self) -> int:
-        return len(self.layers)
+    def factors(self) -> tuple[Float[Array, "..."], ...]:
+        """The layers."""
+        return self.layers
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Widths `(d, p_1, ..., p_L)`."""
-        return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
-
-    @property
-    def width(self) -> int:
-        """Smallest width above the input: it bounds the rank of the network."""
-        return min(self.sizes[1:])
-
-    def products(self) -> tuple[Float[Array, "..."], ...]:
-        r"""Products $W_{1:1}, \dots, W_{L:1}$, with $W_{l:1} = W_l \cdots W_1$."""
-        result = [self.layers[0]]
-        for w in self.layers[1:]:
-            result.append(matmul(w, result[-1]))
-        return tuple(result)
-
-    @property
-    def matrix(self) -> Float[Array, "p d"]:
-        """End-to-end matrix $W_{L:1}$."""
-        return self.products()[-1]
-
-    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n p"]:
-        for w in self.layers:
-            x = matmul(x, w.T)
-        return x
+    def trainable(self) -> Any:
+        """Flags in the shape of the network, all true."""
+        return jax.tree.map(lambda _: True, self)
 
     @classmethod
     def init(

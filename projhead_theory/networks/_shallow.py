@@ -3,6 +3,7 @@ r"""Fully connected networks of a few layers, $r_l = \mathrm{act}(W_l r_{l-1})$.
 Their units are positively homogeneous.
 """
 
+import abc
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,25 +14,22 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import matmul
+from ..moments import Moments
+from ..problems import ContrastiveProblem, Features
+from ._base import AbstractNonlinearNetwork
 from ._linear import DeepLinear
 from ._thresholded import symmetrised_relu
 
 
-class _FullyConnected(eqx.Module):
-    layers: eqx.AbstractVar[tuple[Float[Array, "..."], ...]]
+class AbstractFullyConnected(AbstractNonlinearNetwork):
+    """Fully connected network with an activation function in every layer.
 
-    @property
-    def depth(self) -> int:
-        return len(self.layers)
+    It is trained on views or on labelled inputs: its outputs have no moments in closed form.
+    """
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Widths `(d, p_1, ..., p_L)`."""
-        return (self.layers[0].shape[-1], *(w.shape[-2] for w in self.layers))
-
+    @abc.abstractmethod
     def activation(self, level: int, u: Array) -> Array:
         """Activation of layer `level`, counted from 0, at its pre-activations `u`."""
-        raise NotImplementedError
 
     def representations(self, x: Float[Array, "n d"]) -> tuple[Float[Array, "n p"], ...]:
         r"""Representations $r_1, \dots, r_L$ of the inputs."""
@@ -41,11 +39,19 @@ class _FullyConnected(eqx.Module):
             result.append(x)
         return tuple(result)
 
-    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
-        return self.representations(x)[-1]
+    def output_moments(self, problem: ContrastiveProblem) -> Moments:
+        raise checks.bad(
+            "data",
+            f"a {type(problem).__name__}, for {type(self).__name__}",
+            "Views of it: no closed form exists",
+        )
+
+    def exact_weights(self, features: Features) -> None:
+        """None: the weights are estimated."""
+        return None
 
 
-class ShallowReLU(_FullyConnected):
+class ShallowReLU(AbstractFullyConnected):
     r"""Fully connected network of ReLU or leaky ReLU units, without biases.
 
     $$\mathrm{act}(u) = \max(u, 0) + s \min(u, 0)$$
@@ -85,8 +91,17 @@ class ShallowReLU(_FullyConnected):
         return cls(DeepLinear.init(key, sizes, scale, dtype).layers, slope, final)
 
     @property
+    def thresholds(self) -> tuple[Float[Array, "..."], ...]:
+        """Empty: ReLU units have no thresholds."""
+        return ()
+
+    @property
+    def trained_thresholds(self) -> tuple[Float[Array, "..."], ...]:
+        return ()
+
+    @property
     def trainable(self) -> "ShallowReLU":
-        """Flags in the shape of the network, true where training may move a number."""
+        """Flags in the shape of the network, true for every array that training moves."""
         return eqx.tree_at(lambda n: (n.layers, n.slope), self, ((True,) * self.depth, False))
 
     def activation(self, level: int, u: Array) -> Array:
@@ -95,7 +110,7 @@ class ShallowReLU(_FullyConnected):
         return jax.nn.relu(u) - self.slope * jax.nn.relu(-u)
 
 
-class ShallowThresholded(_FullyConnected):
+class ShallowThresholded(AbstractFullyConnected):
     r"""Fully connected network of symmetrised ReLU units, with a threshold for each unit.
 
     $r_l = \mathrm{act}(W_l r_{l-1}; b_l)$ with `symmetrised_relu`.
@@ -162,8 +177,12 @@ class ShallowThresholded(_FullyConnected):
         )
 
     @property
+    def trained_thresholds(self) -> tuple[Float[Array, "..."], ...]:
+        return self.thresholds if self.trained else ()
+
+    @property
     def trainable(self) -> "ShallowThresholded":
-        """Flags in the shape of the network, true where training may move a number."""
+        """Flags in the shape of the network, true for every array that training moves."""
         spec = ((True,) * self.depth, (self.trained,) * len(self.thresholds))
         return eqx.tree_at(lambda n: (n.layers, n.thresholds), self, spec)
 

@@ -18,10 +18,12 @@ from ..problems import (
     AdditiveNoise,
     Compose,
     ContrastiveProblem,
+    Features,
     Gaussian,
     Rademacher,
     SignFlip,
 )
+from ._base import AbstractNonlinearNetwork
 
 
 def symmetrised_relu(u: Float[Array, "..."], threshold: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -45,7 +47,7 @@ def _matrices(weights: Float[Array, "*b L d"]) -> tuple[Float[Array, "*b d d"], 
     return tuple(weights[..., level, :, None] * eye for level in range(weights.shape[-2]))
 
 
-class ThresholdedDiagonal(eqx.Module):
+class ThresholdedDiagonal(AbstractNonlinearNetwork):
     r"""Diagonal network, $a_l = \mathrm{act}(w_l a_{l-1}; b_l)$ from $a_0 = x$.
 
     There is one unit a feature in every layer (paper, for two layers). With thresholds that are not
@@ -97,18 +99,9 @@ class ThresholdedDiagonal(eqx.Module):
         self.thresholds, self.trained = thresholds.astype(self.weights.dtype), trained
 
     @property
-    def depth(self) -> int:
-        return self.weights.shape[-2]
-
-    @property
     def dim(self) -> int:
         """Number $d$ of features."""
         return self.weights.shape[-1]
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Widths `(d, ..., d)`."""
-        return (self.dim,) * (self.depth + 1)
 
     @property
     def layers(self) -> tuple[Float[Array, "*b d d"], ...]:
@@ -117,8 +110,12 @@ class ThresholdedDiagonal(eqx.Module):
 
     @property
     def trainable(self) -> "ThresholdedDiagonal":
-        """Flags in the shape of the network, true where training may move a number."""
+        """Flags in the shape of the network, true for every array that training moves."""
         return eqx.tree_at(lambda n: (n.weights, n.thresholds), self, (True, self.trained))
+
+    @property
+    def trained_thresholds(self) -> tuple[Float[Array, "..."], ...]:
+        return tuple(self.thresholds) if self.trained else ()
 
     def representations(self, x: Float[Array, "*n d"]) -> tuple[Float[Array, "*n d"], ...]:
         r"""Representations $a_1, \dots, a_L$ of the inputs."""
@@ -127,9 +124,6 @@ class ThresholdedDiagonal(eqx.Module):
             x = symmetrised_relu(w * x, b)
             result.append(x)
         return tuple(result)
-
-    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        return self.representations(x)[-1]
 
     def amplitudes(self, strength: Float[Array, " d"]) -> Float[Array, "L d"]:
         r"""Amplitudes $A_l = |a_l|$ of each layer at inputs $\pm\varphi$.
@@ -200,6 +194,15 @@ class ThresholdedDiagonal(eqx.Module):
             mean, second = gaussian_integrals(slopes[-1] * centre, slopes[-1] * spread, cuts[-1])
             cross = rho * (second if noise is None else mean**2)
         return Moments(jnp.diag(cross), jnp.diag(second))
+
+    def exact_weights(
+        self, features: Features
+    ) -> tuple[Float[Array, "L d"], Float[Array, "L d"]] | None:
+        r"""Weights $A_l / \varphi$ of features $\pm\varphi$, and readouts of 0 or 1."""
+        if not isinstance(features.law, Rademacher) or features.mixing is not None:
+            return None
+        gain = self.amplitudes(features.strength) / features.strength
+        return gain, (gain > 0).astype(gain.dtype)
 
 
 def gaussian_integrals(mean: Array, deviation: Array, threshold: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import matmul
-from ..networks import LinearNetwork, Network
+from ..networks import AbstractNetwork
 from ..problems import Groups
 from ._probe import signs
 from ._readout import Readout, Status
@@ -33,7 +33,7 @@ class GroupEstimate(eqx.Module):
 
 
 def group_accuracy(
-    network: Network,
+    network: AbstractNetwork,
     fitted: Groups,
     tested: Groups,
     blur: checks.Scalar = 0.1,
@@ -73,7 +73,7 @@ def group_accuracy(
 
     Source: beyond the paper.
     """
-    noise = checks.positive("blur", blur).astype(network.layers[0].dtype)
+    noise = checks.positive("blur", blur).astype(network.dtype)
     for name, groups in (("fitted", fitted), ("tested", tested)):
         if groups.dim != network.sizes[0]:
             raise checks.bad(
@@ -95,7 +95,7 @@ def group_accuracy(
 
 @eqx.filter_jit
 def _estimate(
-    network: Network,
+    network: AbstractNetwork,
     fitted: Groups,
     tested: Groups,
     blur: Array,
@@ -112,11 +112,11 @@ def _estimate(
         x, group = fitted.sample(draw, samples)
         targets = signs(fitted.labels[group], fitted.classes, dtype)
         asked = jnp.repeat(jnp.arange(count), each)
-        shown = _layers(network, tested.draw(other, asked).astype(dtype))
+        shown = network.representations(tested.draw(other, asked).astype(dtype))
         rows = []
         for key, r, t in zip(
             jax.random.split(jitter, len(shown)),
-            _layers(network, x.astype(dtype)),
+            network.representations(x.astype(dtype)),
             shown,
             strict=True,
         ):
@@ -148,9 +148,3 @@ def _estimate(
         pick(groups),
         pick(groups_error),
     )
-
-
-def _layers(network: Network, x: Float[Array, "n d"]) -> tuple[Array, ...]:
-    if isinstance(network, LinearNetwork):
-        return tuple(matmul(x, w.T) for w in network.products())
-    return network.representations(x)

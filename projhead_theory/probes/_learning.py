@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import matmul
-from ..networks import LinearNetwork
+from ..networks import AbstractLinearNetwork
 from ..problems import DownstreamProblem
 from . import _checkpoint
 from ._curve import LearningCurve
@@ -21,7 +21,7 @@ from ._readout import Status
 
 
 def learning_curve(
-    network: LinearNetwork,
+    network: AbstractLinearNetwork,
     problem: DownstreamProblem,
     probe: AbstractProbe,
     sizes: Sequence[int],
@@ -61,7 +61,7 @@ def learning_curve(
     !!! example
 
         ```pycon
-        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 1.0]), pt.SignLabel(0))
+        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 1.0]), pt.problems.SignLabel(0))
         >>> network, probe = pt.DeepLinear([jnp.eye(2)]), pt.probes.NearestMean()
         >>> curve = pt.probes.learning_curve(
         ...     network, problem, probe, sizes=[2, 16], key=jax.random.key(0)

@@ -14,11 +14,10 @@ from .._core import checks
 from ._probe import AbstractProbe, signs
 from ._readout import Readout, Status
 
-FITTED, INFEASIBLE, FAILED = range(3)
 TOLERANCE = 1e-9
 
 
-class _Margin(AbstractProbe):
+class AbstractMargin(AbstractProbe):
     """One quadratic program for each score.
 
     Runs on the host in float64, whatever the dtype; not under `jit`.
@@ -27,10 +26,8 @@ class _Margin(AbstractProbe):
     intercept: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def program(
-        self, z: np.ndarray, y: np.ndarray, scale: float
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Solve for the data divided by `scale`: weights and intercept, margin, and exit code."""
+    def program(self, z: np.ndarray, y: np.ndarray, scale: float) -> tuple[np.ndarray, float, Any]:
+        """Solve for the data divided by `scale`: weights and intercept, margin, and `Status`."""
 
     def solve(self, x, labels, classes):
         data, targets = (
@@ -48,24 +45,26 @@ class _Margin(AbstractProbe):
         z, basis = _reduce(data / np.where(scale > 0, scale, 1)[:, None, None])
         count, k = targets.shape[0], targets.shape[2]
         weights, intercepts = np.zeros((count, k, x.shape[-1])), np.zeros((count, k))
-        margins, ended = np.zeros((count, k)), np.zeros((count, k), int)
+        margins, ended = np.zeros((count, k)), []
         for i in range(count):
             unit = scale[i] if scale[i] > 0 else 1.0
             for j in range(k):
                 y = targets[i, :, j]
-                v, margin, ended[i, j] = self.program(z[i], y, unit)
-                if ended[i, j] == INFEASIBLE:
+                v, margin, status = self.program(z[i], y, unit)
+                ended.append(status)
+                if status == Status.infeasible:
                     continue
                 w = v[: z.shape[2]]
                 weights[i, j] = (w if basis is None else basis[i] @ w) / unit
                 intercepts[i, j] = v[-1] if self.intercept else 0
                 margins[i, j] = margin * unit
-        status = jax.vmap(_status)(jnp.asarray(ended))
+        stacked = jax.tree.map(lambda *x: jnp.stack(x).reshape(count, k), *ended)
+        status = jax.vmap(_worst)(stacked)
         v, b, margin = (jnp.asarray(a, x.dtype) for a in (weights, intercepts, margins))
         return Readout(v, b, status, margin)
 
 
-class HardMargin(_Margin):
+class HardMargin(AbstractMargin):
     r"""The separator of largest margin.
 
     $$\min \tfrac 12 \|v\|^2 \quad\text{with}\quad y_i (v^\top r_i + b) \ge 1
@@ -107,10 +106,14 @@ class HardMargin(_Margin):
             n,
         )
         size = np.linalg.norm(v[:r])
-        return v, float((rows @ v).min() / size) if ended != INFEASIBLE and size > 0 else 0.0, ended
+        return (
+            v,
+            float((rows @ v).min() / size) if ended != Status.infeasible and size > 0 else 0.0,
+            ended,
+        )
 
 
-class SoftMargin(_Margin):
+class SoftMargin(AbstractMargin):
     r"""The soft-margin support vector machine.
 
     $$\min \tfrac 12 \|v\|^2 + \text{cost} \sum_i \max(0, 1 - y_i (v^\top r_i + b))$$
@@ -161,9 +164,10 @@ class SoftMargin(_Margin):
         return v[:p], 1 / size if size > 0 else np.inf, ended
 
 
-def _status(ended: Array) -> Any:
-    failed = Status.where(jnp.any(ended == FAILED), Status.failed, Status.fitted)
-    return Status.where(jnp.any(ended == INFEASIBLE), Status.infeasible, failed)
+def _worst(scores: Any) -> Any:
+    """Status of a fit, from those of its scores."""
+    failed = Status.where(jnp.any(scores == Status.failed), Status.failed, Status.fitted)
+    return Status.where(jnp.any(scores == Status.infeasible), Status.infeasible, failed)
 
 
 def one_positive(name: str, value: Any) -> Array:
@@ -204,7 +208,7 @@ def _columns(a: np.ndarray) -> Any:
 
 def _solve(
     quadratic: np.ndarray, linear: np.ndarray, a: Any, b: np.ndarray, count: int
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, Any]:
     r"""Minimise $\frac 12 x^\top \mathrm{diag}(\text{quadratic}) x + \text{linear}^\top x$.
 
     The constraints are $a x \le b$, with `a` sparse by columns.
@@ -222,8 +226,10 @@ def _solve(
     solution = clarabel.DefaultSolver(*problem, settings).solve()
     # Almost solved, or almost certainly infeasible, counts as failed.
     codes = {
-        clarabel.SolverStatus.Solved: FITTED,
-        clarabel.SolverStatus.PrimalInfeasible: INFEASIBLE,
+        clarabel.SolverStatus.Solved: Status.fitted,
+        clarabel.SolverStatus.PrimalInfeasible: Status.infeasible,
     }
-    code = next((code for status, code in codes.items() if solution.status == status), FAILED)
+    code = next(
+        (code for status, code in codes.items() if solution.status == status), Status.failed
+    )
     return np.asarray(solution.x), code

@@ -12,12 +12,12 @@ from .._core.linalg import matmul
 class Status(eqx.Enumeration):
     """Outcome of a fit."""
 
-    fitted = "fitted: the optimum was found"
+    fitted = "The optimum was found."
     infeasible = (
-        "infeasible: no separator exists, the classes cannot be told apart by a linear function of "
-        "this representation"
+        "No separator exists: the classes cannot be told apart by a linear function of this "
+        "representation."
     )
-    failed = "failed: the solver stopped before it reached its tolerance"
+    failed = "The solver stopped before it reached its tolerance."
 
 
 class Readout(eqx.Module):

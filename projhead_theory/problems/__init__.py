@@ -2,6 +2,7 @@
 
 from ._augmentations import (
     AbstractAugmentation,
+    AbstractElementwise,
     AdditiveNoise,
     Compose,
     Custom,
@@ -36,6 +37,7 @@ from ._views import Views
 __all__ = [
     "LAWS",
     "AbstractAugmentation",
+    "AbstractElementwise",
     "AbstractLabel",
     "AbstractLaw",
     "AdditiveNoise",

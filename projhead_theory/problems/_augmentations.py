@@ -35,40 +35,50 @@ class AbstractAugmentation(eqx.Module):
         """Moments of the views, from the moments of the augmented inputs."""
 
     @property
+    @abc.abstractmethod
     def exact(self) -> bool:
         """True if `push` exists in closed form."""
-        return True
 
+    @abc.abstractmethod
     def check(self, dim: int) -> None:
         """Raise `ValueError` unless the parameters fit inputs of this dimension."""
 
 
-class _Elementwise(AbstractAugmentation):
+class AbstractElementwise(AbstractAugmentation):
+    r"""Augmentation $x_i \mapsto r_i x_i + n_i$ of each coordinate by itself, with exact moments.
+
+    A new one implements the drawing of a view, `statistics` and `parameters`.
+    """
+
     @abc.abstractmethod
-    def _statistics(self) -> tuple[Array, Array, Array]:
+    def statistics(self) -> tuple[Array, Array, Array]:
         """Mean and second moment of the factor, and variance of the added term."""
 
     @abc.abstractmethod
-    def _parameters(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, Array]:
         """Parameters by name, each a scalar or one number a coordinate."""
+
+    @property
+    def exact(self):
+        return True
 
     def push(self, cross, second):
         mean, square, added = (
-            jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self._statistics()
+            jnp.broadcast_to(s, cross.shape[-1:]).astype(cross.dtype) for s in self.statistics()
         )
         scale = mean[:, None] * mean[None, :]
         extra = (square - mean**2) * diagonal(second) + added
         return scale * cross, scale * second + jnp.diag(extra)
 
     def check(self, dim):
-        for name, value in self._parameters().items():
+        for name, value in self.parameters().items():
             if value.shape not in ((), (dim,)):
                 raise checks.bad(
                     name, f"{value.size} numbers", f"one number, or {dim}: one a feature"
                 )
 
 
-class AdditiveNoise(_Elementwise):
+class AdditiveNoise(AbstractElementwise):
     r"""Additive noise $x_i + \sigma_i \xi_i$ with Gaussian $\xi$.
 
     $c_i = \phi_i^2$, $q_i = \phi_i^2 + \sigma_i^2$ (paper section 3).
@@ -96,15 +106,15 @@ class AdditiveNoise(_Elementwise):
     def __call__(self, key, x):
         return x + self.scale.astype(x.dtype) * jax.random.normal(key, x.shape, x.dtype)
 
-    def _statistics(self):
+    def statistics(self):
         one = jnp.ones((), self.scale.dtype)
         return one, one, self.scale**2
 
-    def _parameters(self):
+    def parameters(self):
         return {"scale": self.scale}
 
 
-class SignFlip(_Elementwise):
+class SignFlip(AbstractElementwise):
     r"""Sign flips $x_i \mapsto -x_i$ with probability $\alpha_i$.
 
     $c_i = \phi_i^2 (1 - 2\alpha_i)^2$, $q_i = \phi_i^2$.
@@ -128,15 +138,15 @@ class SignFlip(_Elementwise):
     def __call__(self, key, x):
         return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), -x, x)
 
-    def _statistics(self):
+    def statistics(self):
         mean = 1 - 2 * self.probability
         return mean, jnp.ones_like(mean), jnp.zeros_like(mean)
 
-    def _parameters(self):
+    def parameters(self):
         return {"probability": self.probability}
 
 
-class Mask(_Elementwise):
+class Mask(AbstractElementwise):
     r"""Masking $x_i \mapsto 0$ with probability $m_i$.
 
     $c_i = \phi_i^2 (1 - m_i)^2$, $q_i = \phi_i^2 (1 - m_i)$.
@@ -144,7 +154,8 @@ class Mask(_Elementwise):
     !!! example
 
         ```pycon
-        >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.Mask(0.5)).moments()
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.problems.Mask(0.5))
+        >>> moments = problem.moments()
         >>> np.diag(moments.cross), np.diag(moments.second)
         (array([1.  , 0.25]), array([2. , 0.5]))
 
@@ -159,15 +170,15 @@ class Mask(_Elementwise):
     def __call__(self, key, x):
         return jnp.where(jax.random.bernoulli(key, self.probability, x.shape), jnp.zeros_like(x), x)
 
-    def _statistics(self):
+    def statistics(self):
         mean = 1 - self.probability
         return mean, mean, jnp.zeros_like(mean)
 
-    def _parameters(self):
+    def parameters(self):
         return {"probability": self.probability}
 
 
-class Rescale(_Elementwise):
+class Rescale(AbstractElementwise):
     r"""Random factors $x_i \mapsto r_i x_i$ with $r_i$ uniform in $[a, b]$.
 
     The factor has mean $(a+b)/2$ and second moment $(a^2 + ab + b^2)/3$.
@@ -188,11 +199,11 @@ class Rescale(_Elementwise):
             key, x.shape, x.dtype, self.low.astype(x.dtype), self.high.astype(x.dtype)
         )
 
-    def _statistics(self):
+    def statistics(self):
         mean = (self.low + self.high) / 2
         return mean, (self.low**2 + self.low * self.high + self.high**2) / 3, jnp.zeros_like(mean)
 
-    def _parameters(self):
+    def parameters(self):
         return {"low": self.low, "high": self.high}
 
 
@@ -204,7 +215,7 @@ class Compose(AbstractAugmentation):
     !!! example
 
         ```pycon
-        >>> chain = pt.Compose(pt.Mask(0.5), pt.AdditiveNoise(1.0))
+        >>> chain = pt.problems.Compose(pt.problems.Mask(0.5), pt.AdditiveNoise(1.0))
         >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), chain).moments()
         >>> np.diag(moments.cross), np.diag(moments.second)
         (array([1.  , 0.25]), array([3. , 1.5]))
@@ -249,7 +260,7 @@ class Custom(AbstractAugmentation):
     !!! example
 
         ```pycon
-        >>> tripled = pt.Custom(lambda key, x: 3 * x)
+        >>> tripled = pt.problems.Custom(lambda key, x: 3 * x)
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0]), tripled)
         >>> float(problem.moments(key=jax.random.key(0), samples=100).cross[0, 0])
         36.0

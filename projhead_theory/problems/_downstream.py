@@ -219,7 +219,7 @@ class DownstreamProblem(eqx.Module):
     !!! example
 
         ```pycon
-        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 0.5]), pt.SignLabel(1))
+        >>> problem = pt.DownstreamProblem(pt.Features([2.0, 0.5]), pt.problems.SignLabel(1))
         >>> np.round(problem.moments().target, 3)
         Array([0., 2.], dtype=float64)
 

@@ -33,7 +33,7 @@ class Groups(eqx.Module):
 
         ```pycon
         >>> means = [[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]
-        >>> groups = pt.Groups([0.5, 0.25, 0.25], means, noise=0.5, labels=[0, 1, 1])
+        >>> groups = pt.problems.Groups([0.5, 0.25, 0.25], means, noise=0.5, labels=[0, 1, 1])
         >>> np.round(groups.class_means, 3)
         Array([[2., 0.],
                [0., 2.]], dtype=float64)

@@ -51,10 +51,10 @@ class SupervisedContrastiveProblem(eqx.Module):
     !!! example
 
         ```pycon
-        >>> groups = pt.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.0])
+        >>> groups = pt.problems.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.0])
         >>> np.diag(pt.SupervisedContrastiveProblem(groups).moments().cross)
         array([4., 0.])
-        >>> mixed = pt.SupervisedContrastiveProblem(groups, pt.MixedPositives(0.5))
+        >>> mixed = pt.SupervisedContrastiveProblem(groups, pt.problems.MixedPositives(0.5))
         >>> np.diag(mixed.moments().cross)
         array([4. , 0.5])
 
@@ -109,7 +109,7 @@ class SupervisedProblem(eqx.Module):
     !!! example
 
         ```pycon
-        >>> groups = pt.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.5])
+        >>> groups = pt.problems.Groups.signs([2.0, 1.0], noise=1.0, correlation=[0.5])
         >>> problem = pt.SupervisedProblem(groups, [[-1.0], [1.0]])
         >>> np.round(problem.moments().target, 3)
         Array([[2. , 0.5]], dtype=float64)

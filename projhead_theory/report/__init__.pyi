@@ -9,7 +9,6 @@ from ._claims import (
 )
 from ._downstream import (
     complexity_report,
-    complexity_sentence,
     complexity_table,
     phase_report,
     phase_table,
@@ -28,7 +27,6 @@ __all__ = [
     "claims_table",
     "comparison_table",
     "complexity_report",
-    "complexity_sentence",
     "complexity_table",
     "environment",
     "phase_report",

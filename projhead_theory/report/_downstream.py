@@ -7,37 +7,19 @@ from rich.table import Table
 
 from .._core.plain import plain
 from ..theorems import PhaseCheck
-from ..theory import ComplexityCurve, PhaseDiagram
+from ..theory import BestLayer, PhaseDiagram
 from ._cell import cell
 from ._json import environment
 
 
-def complexity_report(
-    curve: ComplexityCurve, depth: int, target: int, head: int = 1
-) -> dict[str, Any]:
-    """Sample complexity of every layer and the best layer, for one target.
-
-    Numbers that do not exist because the target is lost are None.
-    """
-    margin = float(curve.margin(depth, head))
-    return {
-        "target": target,
-        "lost": bool(curve.lost),
-        "sample_complexity": plain(curve.layers(depth)),
-        "best": plain(curve.best),
-        "best_layer": int(curve.best_layer(depth)) or None,
-        "head": head,
-        "margin": None if np.isnan(margin) else margin,
-        "pre_beats_post": None if np.isnan(margin) else margin > 0,
-    }
+def complexity_report(best: BestLayer, target: int) -> dict[str, Any]:
+    """Sample complexity of every layer and the best layer, for the sign of one feature."""
+    return {"target": target} | best.to_dict()
 
 
 def complexity_table(report: dict[str, Any]) -> Table:
-    """Table of the sample complexity, one row a layer."""
-    table = Table(
-        title=f"Labels needed to read feature {report['target']}: "
-        "squared radius over squared margin"
-    )
+    """Table of the sample-complexity indicator, one row a layer."""
+    table = Table(title=f"Labels to read feature {report['target']}")
     for name in ("layer", "indicator", ""):
         table.add_column(name, justify="right")
     for layer, value in enumerate(report["sample_complexity"], 1):
@@ -49,30 +31,11 @@ def complexity_table(report: dict[str, Any]) -> Table:
     return table
 
 
-def complexity_sentence(report: dict[str, Any]) -> str:
-    """The sample complexity and the best layer in words."""
-    if report["lost"]:
-        return (
-            f"Feature {report['target']} is lost: no layer keeps it, "
-            "and no number of labels reads it."
-        )
-    sides = {
-        True: "pre-projection beats post-projection",
-        False: "post-projection is at least as good as pre-projection",
-    }
-    share = f"Best at {cell(report['best'])} of the depth, layer {report['best_layer']}"
-    return (
-        f"{share}; {sides[report['pre_beats_post']]} (ln SC differs by {cell(report['margin'])})."
-    )
-
-
 def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict[str, Any]:
     """Grid and boundary of a phase diagram, and the networks trained on it."""
-    plane = diagram.plane
     return {
-        "x": {"knob": plane.x.name, "feature": plane.x.feature, "values": plain(diagram.x)},
-        "y": {"knob": plane.y.name, "feature": plane.y.feature, "values": plain(diagram.y)},
-        "target": plane.target,
+        "x": {"name": diagram.names[0], "values": plain(diagram.x)},
+        "y": {"name": diagram.names[1], "values": plain(diagram.y)},
         "depth": diagram.depth,
         "head": diagram.head,
         "margin": plain(diagram.margin),
@@ -91,10 +54,7 @@ def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Table
     """
     margin = np.asarray(diagram.margin)
     known = np.isfinite(margin)
-    table = Table(
-        title=f"Feature {diagram.plane.target}, depth {diagram.depth}: "
-        f"{diagram.plane.x.label} against {diagram.plane.y.label}"
-    )
+    table = Table(title=f"Depth {diagram.depth}: {diagram.names[0]} against {diagram.names[1]}")
     table.add_column("")
     table.add_column("share of the plane", justify="right")
     names = ("pre-projection is better", "post-projection is better", "the target is lost")
@@ -114,8 +74,6 @@ def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Table
     ):
         table.add_row(name, share, str(int(trained.sum())))
     table.add_section()
-    table.add_row(
-        "within the tolerance band, or not settled", "", str(int((kept & ~decided).sum()))
-    )
+    table.add_row("in the tolerance band or not converged", "", str(int((kept & ~decided).sum())))
     table.add_row("on the other side, outside the band", "", str(int(wrong.sum())))
     return table

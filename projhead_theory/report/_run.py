@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.table import Table
 
+from .._core.enumeration import name_of
 from .._core.plain import plain
-from .._core.results import name_of
 from ..claims import Verdict
 from ..simulation import Ended, Trajectory
 from ..theory import LayerPrediction

@@ -11,12 +11,11 @@ from jaxtyping import Array
 
 from .._core import checks
 from ..losses import AbstractLoss, spectral
-from ..networks import Network
+from ..networks import AbstractNetwork
 from ..problems import Data
-from ._absorb import Trained, absorb, restore
 from ._driver import drive, marks
-from ._objective import gradient, value_and_gradient
-from ._trajectory import Ended, Trajectory, norm, standing
+from ._objective import Objective, Trained, norm
+from ._trajectory import Ended, Trajectory, standing
 
 # `optax.sgd`, `optax.adam`, ...: learning rate -> transformation. A function keeps its identity, so
 # nothing recompiles when the rate changes.
@@ -24,7 +23,7 @@ Optimiser = Callable[[Any], optax.GradientTransformation]
 
 
 def gradient_descent(
-    network: Network,
+    network: AbstractNetwork,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -64,14 +63,14 @@ def gradient_descent(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.simulation.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
+        >>> run = pt.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
         >>> np.round(run.weights()[-1], 3)
         Array([[0.632, 0.981],
                [0.4  , 0.962]], dtype=float64)
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     steps = checks.count("steps", steps, 0)
     tolerance = (
         10 * jnp.finfo(dtype).eps ** (2 / 3)
@@ -82,29 +81,47 @@ def gradient_descent(
         checks.positive("step", step).astype(dtype),
         checks.nonnegative("decay", decay).astype(dtype),
     )
-    encoder, whole = absorb(network, loss)
+    trained, frozen = eqx.partition(network, network.trainable)
+    objective = Objective(frozen, loss, data, penalty)
     tolerance = jnp.asarray(tolerance, dtype)
-    return restore(
-        network,
-        _descent(encoder, data, whole, rate, penalty, tolerance, optimiser, marks(record, steps)),
-    )
+    return _descent(trained, objective, rate, tolerance, optimiser, marks(record, steps))
 
 
 @eqx.filter_jit
-def _descent(network, data, loss, step, decay, tolerance, optimiser, at):
+def _descent(
+    trained: Trained,
+    objective: Objective,
+    step: Array,
+    tolerance: Array,
+    optimiser: Optimiser,
+    at: Array,
+) -> Trajectory:
     transformation = optimiser(step)
 
-    def take(network, state, i):
-        return transformation.update(gradient(network, loss, data, decay), state, network)
+    def take(trained, state, i):
+        return transformation.update(objective.gradient(trained), state, trained)
 
-    networks, energy, alive, last = drive(take, network, transformation.init(network), at)
-    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), networks)
-    return finish(at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, tolerance)
+    records, energy, alive, last = drive(
+        take, objective.layer_changes, trained, transformation.init(trained), at
+    )
+    values, gradients = jax.lax.map(objective.value_and_gradient, records)
+    return finish(
+        objective,
+        at,
+        records,
+        values,
+        jax.vmap(norm)(gradients),
+        energy,
+        alive,
+        last,
+        tolerance,
+    )
 
 
 def finish(
+    objective: Objective,
     at: Array,
-    networks: Trained,
+    records: Trained,
     values: Array,
     norms: Array,
     energy: Array,
@@ -113,8 +130,8 @@ def finish(
     tolerance: Array,
 ) -> Trajectory:
     """Trajectory of a discrete-time run, from the driver's output and the recorded losses."""
-    end = jax.tree.map(lambda w: w[-1], networks)
-    ended = standing(norms[-1], norm(end), values[-1], norms[0], values[0], tolerance)
+    end = jax.tree.map(lambda w: w[-1], records)
+    ended = standing(norms[-1], objective.size(end), values[-1], norms[0], values[0], tolerance)
     # The last finite parameters may already have a loss beyond the largest number.
     finite = jnp.isfinite(values) & jnp.isfinite(norms)
     ended = Ended.where(alive & finite[-1], ended, Ended.diverged)
@@ -122,7 +139,7 @@ def finish(
     use = jnp.minimum(jnp.arange(at.size), index)
     return Trajectory(
         times=jnp.minimum(at, last)[use].astype(values.dtype),
-        networks=jax.tree.map(lambda w: w[use], networks),
+        networks=objective.record(jax.tree.map(lambda w: w[use], records)),
         loss=values[use],
         gradient_norm=norms[use],
         ended=ended,

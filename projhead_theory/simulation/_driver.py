@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Int, PyTree
 
 from .._core import checks
-from ._absorb import Trained
+from ._objective import Trained
 
-# (network, optimiser state, step number) -> (update of the network, new optimiser state)
+# (trained part, optimiser state, step number) -> (update of the trained part, new optimiser state)
 StepFunction = Callable[[Trained, PyTree, Array], tuple[Trained, PyTree]]
 
 
@@ -45,32 +45,43 @@ def marks(record: Any, steps: int) -> Int[Array, " T"]:
 
 
 def drive(
-    step: StepFunction, network: Trained, state: PyTree, at: Int[Array, " T"]
+    step: StepFunction,
+    layer_changes: Callable[[Trained, Trained], tuple[Array, ...]],
+    trained: Trained,
+    state: PyTree,
+    at: Int[Array, " T"],
 ) -> tuple[Trained, Array, Array, Array]:
-    r"""Run `step` and record the network at the steps `at`.
+    r"""Run `step` and record the trained part of the network at the steps `at`.
 
     A step whose update is not finite is not taken, and no step after it. The record then repeats
     the last finite state.
 
+    **Arguments:**
+
+    - `step`: one step of the optimiser.
+    - `layer_changes`: the change of every layer, from the trained part and its update.
+    - `trained`, `state`: the trained part and the state of the optimiser at the start.
+    - `at`: the steps to record.
+
     **Returns:**
 
-    - the recorded networks, stacked.
+    - the recorded trained parts, stacked.
     - for each layer, the sum over steps of $\|\Delta W_l\|_F^2$.
     - True if all steps were finite.
     - the number of the last finite step.
     """
-    dtype = network.layers[0].dtype
+    squares = lambda changes: jnp.stack([jnp.sum(u * u) for u in changes])
 
     def one(i, carry):
-        network, state, energy, alive, last = carry
-        update, new_state = step(network, state, i)
-        moved = jnp.stack([jnp.sum(u * u) for u in update.layers])
-        alive = alive & jnp.isfinite(jnp.sum(moved))
+        trained, state, energy, alive, last = carry
+        update, new_state = step(trained, state, i)
+        moved = squares(layer_changes(trained, update))
+        alive = alive & jnp.isfinite(jnp.sum(squares(jax.tree.leaves(update))))
         keep = lambda new, old: jnp.where(alive, new, old)
-        network = jax.tree.map(lambda w, u: jnp.where(alive, w + u, w), network, update)
+        trained = jax.tree.map(lambda w, u: jnp.where(alive, w + u, w), trained, update)
         state = jax.tree.map(keep, new_state, state)
         return (
-            network,
+            trained,
             state,
             energy + jnp.where(alive, moved, 0),
             alive,
@@ -82,7 +93,8 @@ def drive(
         return carry, carry[0]
 
     zero = jnp.zeros((), at.dtype)
-    carry = (network, state, jnp.zeros(len(network.layers), dtype), jnp.ones((), bool), zero)
+    none = jnp.zeros_like(squares(layer_changes(trained, trained)))
+    carry = (trained, state, none, jnp.ones((), bool), zero)
     begins = jnp.concatenate([zero[None], at[:-1]])
     (_, _, energy, alive, last), recorded = jax.lax.scan(
         until_mark, carry, jnp.stack([begins, at], axis=1)

@@ -14,11 +14,10 @@ from jaxtyping import Array
 from .._core import checks
 from .._core.linalg import frobenius
 from ..losses import AbstractLoss, spectral
-from ..networks import Network
+from ..networks import AbstractNetwork
 from ..problems import Data
-from ._absorb import absorb, restore
-from ._objective import gradient, value_and_gradient
-from ._trajectory import Ended, Trajectory, norm, standing
+from ._objective import Objective, Trained, norm
+from ._trajectory import Ended, Trajectory, standing
 
 
 def explicit() -> diffrax.AbstractSolver:
@@ -37,7 +36,7 @@ def implicit() -> diffrax.AbstractSolver:
 
 
 def gradient_flow(
-    network: Network,
+    network: AbstractNetwork,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -82,13 +81,13 @@ def gradient_flow(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> run = pt.simulation.gradient_flow(pt.DeepLinear([jnp.eye(2)]), problem.moments())
+        >>> run = pt.gradient_flow(pt.DeepLinear([jnp.eye(2)]), problem.moments())
         >>> np.round(run.weights()[-1, -1], 3)
         Array([0.4  , 0.962], dtype=float64)
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
     # a long step.
@@ -101,25 +100,19 @@ def gradient_flow(
         10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
     end = checks.positive("until", until)
-    numbers = _Numbers(
-        *(
-            x.astype(dtype)
-            for x in (end, checks.nonnegative("decay", decay), relative, absolute, settled)
-        )
-    )
+    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, settled)))
     times = _moments_of_time(record, end, dtype)
-    encoder, whole = absorb(network, loss)
-    return restore(
-        network,
-        _flow(encoder, data, whole, numbers, times, solver, checks.count("max_steps", max_steps)),
-    )
+    penalty = checks.nonnegative("decay", decay).astype(dtype)
+    trained, frozen = eqx.partition(network, network.trainable)
+    objective = Objective(frozen, loss, data, penalty)
+    max_steps = checks.count("max_steps", max_steps)
+    return _flow(trained, objective, numbers, times, solver, max_steps)
 
 
 class _Numbers(NamedTuple):
     """Numbers that may change without recompiling."""
 
     until: Array
-    decay: Array
     rtol: Array
     atol: Array
     stationarity: Array
@@ -153,17 +146,24 @@ def _geometric(until: Array, n: int) -> Array:
 
 
 @eqx.filter_jit
-def _flow(network, data, loss, numbers, times, solver, max_steps):
-    until, decay, rtol, atol, tolerance = numbers
-    first_loss, first_gradient = value_and_gradient(network, loss, data, decay)
+def _flow(
+    trained: Trained,
+    objective: Objective,
+    numbers: _Numbers,
+    times: Array,
+    solver: diffrax.AbstractSolver,
+    max_steps: int,
+) -> Trajectory:
+    until, rtol, atol, tolerance = numbers
+    first_loss, first_gradient = objective.value_and_gradient(trained)
     first_norm = norm(first_gradient)
 
     def field(t, y, args):
-        return jax.tree.map(jnp.negative, gradient(y, loss, data, decay))
+        return jax.tree.map(jnp.negative, objective.gradient(y))
 
     def now(y):
-        value, g = value_and_gradient(y, loss, data, decay)
-        return standing(norm(g), norm(y), value, first_norm, first_loss, tolerance)
+        value, g = objective.value_and_gradient(y)
+        return standing(norm(g), objective.size(y), value, first_norm, first_loss, tolerance)
 
     # A run may end before its last save time: the final state is saved apart and fills the records
     # that follow.
@@ -176,7 +176,7 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
         t0=jnp.zeros_like(until),
         t1=until,
         dt0=None,
-        y0=network,
+        y0=trained,
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
         stepsize_controller=controller,
         event=diffrax.Event(lambda t, y, args, **kwargs: ~(now(y) == Ended.limit)),
@@ -188,13 +188,14 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     states_saved: Any = solution.ys
     (recorded_times, last_time), (recorded, last) = times_saved, states_saved
     states = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), recorded, last)
-    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, data, decay), states)
-    norms, sizes = jax.vmap(norm)(gradients), jax.vmap(norm)(states)
+    values, gradients = jax.lax.map(objective.value_and_gradient, states)
+    norms = jax.vmap(norm)(gradients)
+    finite = jnp.isfinite(jax.vmap(norm)(states))
     end_time = last_time[-1]
     # Records that the solver did not reach are infinite.
-    reached = (recorded_times <= end_time) & jnp.isfinite(sizes[:-1])
+    reached = (recorded_times <= end_time) & finite[:-1]
     # If the end itself is not finite, fall back on the last recorded state that is.
-    finite_end = jnp.isfinite(values[-1]) & jnp.isfinite(sizes[-1])
+    finite_end = jnp.isfinite(values[-1]) & finite[-1]
     index = jnp.maximum(jnp.sum(reached) - 1, 0)
     end, end_time = (
         jnp.where(finite_end, times.size, index),
@@ -202,27 +203,27 @@ def _flow(network, data, loss, numbers, times, solver, max_steps):
     )
     reached = reached & (recorded_times <= end_time)
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
-    networks, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
+    records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
+    networks = objective.record(records)
     moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
     worked = (solution.result == diffrax.RESULTS.successful) | (
         solution.result == diffrax.RESULTS.event_occurred
     )
-    ended = standing(norms[-1], sizes[end], values[-1], first_norm, first_loss, tolerance)
+    size = objective.size(jax.tree.map(lambda w: w[-1], records))
+    ended = standing(norms[-1], size, values[-1], first_norm, first_loss, tolerance)
     ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
 
     accepted = solution.stats["num_accepted_steps"]
-    count = sum(w.size for w in jax.tree.leaves(network))
+    count = sum(w.size for w in jax.tree.leaves(trained))
     layer_size = jnp.max(jnp.stack([frobenius(w) for w in networks.layers]))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
     # The controller holds the root mean square of error / (atol + rtol |w|) below one at each
     # accepted step, so the parameters err by at most `local` in norm, and the imbalance by twice
     # the layer norms times `local`.
     local = count**0.5 * (atol + rtol * largest)
-    drift = jnp.full(
-        len(network.layers) - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype
-    )
+    drift = jnp.full(networks.depth - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype)
     return Trajectory(
         times=moments,
         networks=networks,

@@ -9,9 +9,9 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from .._core import checks
-from .._core.linalg import frobenius, matmul
-from ..losses import AbstractLoss, FixedPartLoss, spectral
-from ..networks import DeepLinear, Network
+from .._core.linalg import frobenius
+from ..losses import AbstractLoss, spectral
+from ..networks import AbstractNetwork
 from ..problems import (
     ContrastiveProblem,
     Labelled,
@@ -19,11 +19,10 @@ from ..problems import (
     SupervisedProblem,
     Views,
 )
-from ._absorb import Trained, absorb, restore
 from ._descent import Optimiser, finish
 from ._driver import drive, marks
-from ._objective import gradient, value_and_gradient
-from ._trajectory import Trajectory, norm
+from ._objective import Objective, norm
+from ._trajectory import Trajectory
 
 # Sources of minibatches.
 Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem | Views | Labelled
@@ -55,7 +54,7 @@ def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
 
 
 def stochastic(
-    network: Network,
+    network: AbstractNetwork,
     problem: Source,
     *,
     key: PRNGKeyArray,
@@ -97,47 +96,45 @@ def stochastic(
 
         ```
     """
-    dtype = network.layers[0].dtype
+    dtype = network.dtype
     rate, penalty = (
         checks.positive("step", step).astype(dtype),
         checks.nonnegative("decay", decay).astype(dtype),
     )
     at = marks(record, checks.count("steps", steps, 0))
     batch = checks.count("batch", batch, 2)
-    encoder, whole = absorb(network, loss)
-    return restore(
-        network, _stochastic(encoder, problem, key, whole, rate, penalty, optimiser, at, batch)
-    )
+    trained, frozen = eqx.partition(network, network.trainable)
+    return _stochastic(trained, frozen, problem, key, loss, rate, penalty, optimiser, at, batch)
 
 
 @eqx.filter_jit
-def _stochastic(network, problem, key, loss, step, decay, optimiser, at, batch):
+def _stochastic(trained, frozen, problem, key, loss, step, decay, optimiser, at, batch):
     transformation = optimiser(step)
+    on = lambda data: Objective(frozen, loss, data, decay)
 
-    def take(network, state, i):
-        return transformation.update(
-            gradient(network, loss, minibatch(problem, key, i, batch), decay), state, network
-        )
+    def take(trained, state, i):
+        slope = on(minibatch(problem, key, i, batch)).gradient(trained)
+        return transformation.update(slope, state, trained)
 
-    networks, energy, alive, last = drive(take, network, transformation.init(network), at)
-    held = checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
-    values, gradients = jax.lax.map(lambda y: value_and_gradient(y, loss, held, decay), networks)
-    trajectory = finish(
-        at, networks, values, jax.vmap(norm)(gradients), energy, alive, last, jnp.zeros_like(step)
+    drawn = checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
+    held = on(drawn)
+    records, energy, alive, last = drive(
+        take, held.layer_changes, trained, transformation.init(trained), at
     )
-    grams = jax.vmap(lambda y: _gram(y, loss, held))(trajectory.networks)
+    values, gradients = jax.lax.map(held.value_and_gradient, records)
+    trajectory = finish(
+        held,
+        at,
+        records,
+        values,
+        jax.vmap(norm)(gradients),
+        energy,
+        alive,
+        last,
+        jnp.zeros_like(step),
+    )
+    inputs = drawn.inputs if isinstance(drawn, Labelled) else drawn.first
+    grams = jax.vmap(lambda network: network.gram(inputs))(trajectory.networks)
     tail = grams[at.size // 2 :]
     fluctuation = jnp.sqrt(jnp.mean(frobenius(tail - jnp.mean(tail, axis=0)) ** 2))
     return eqx.tree_at(lambda t: t.noise, trajectory, fluctuation)
-
-
-def _gram(network: Trained, loss: AbstractLoss, held: Views | Labelled) -> Array:
-    """Matrix whose fluctuations are the `noise` of a run.
-
-    The Gram of a linear network, or the second moment of the outputs on the held-out batch.
-    """
-    if isinstance(network, DeepLinear):
-        return matmul(network.matrix.T, network.matrix)
-    x = held.inputs if isinstance(held, Labelled) else held.first
-    outputs = eqx.combine(network, loss.fixed)(x) if isinstance(loss, FixedPartLoss) else network(x)
-    return matmul(outputs.T, outputs) / len(x)

@@ -9,24 +9,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import measure
-from ..networks import DeepLinear, Headed
+from ..networks import AbstractLinearNetwork
 
 
 class Ended(eqx.Enumeration):
     """Result code of a run."""
 
-    converged = (
-        "converged: the gradient vanished, relative to the loss and to the gradient at the start"
-    )
-    limit = "limit: the time or step limit was reached before the gradient vanished"
+    converged = "The gradient vanished, relative to the loss and to the gradient at the start."
+    limit = "The time or step limit was reached before the gradient vanished."
     rounding = (
-        "rounding: the gradient fell to rounding level, where a saddle cannot be told from a "
-        "minimum: start larger, use float64, or set stationarity=0 to run on"
+        "The gradient fell to rounding level, where a saddle cannot be told from a minimum: "
+        "start larger, use float64, or set stationarity=0 to run on."
     )
-    diverged = "diverged: the state stopped being finite; what is reported is the last finite state"
+    diverged = "The state stopped being finite; what is reported is the last finite state."
     solver_failed = (
-        "solver failed: the differential equation solver could not meet its tolerance within its "
-        "step limit"
+        "The differential equation solver could not meet its tolerance within its step limit."
     )
 
 
@@ -108,7 +105,7 @@ class Trajectory(eqx.Module):
             "loss": (("time",), jax.device_get(self.loss)),
             "gradient_norm": (("time",), jax.device_get(self.gradient_norm)),
         }
-        if not isinstance(self.networks, DeepLinear | Headed):
+        if not isinstance(self.networks, AbstractLinearNetwork):
             return xarray.Dataset(losses, coords={"time": jax.device_get(self.times)}, attrs=ended)
         weights, imbalance = self.weights(), self.imbalance
         return xarray.Dataset(
@@ -136,11 +133,6 @@ def _each(measurement: Callable, levels: int, networks: Any) -> Array:
     return measurement(networks)
 
 
-def norm(tree: Any) -> Float[Array, ""]:
-    """Euclidean norm of all parameters together."""
-    return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
-
-
 def standing(
     gradient: Array,
     size: Array,
@@ -156,7 +148,7 @@ def standing(
     Convergence takes two conditions:
 
     - $\|G\| \|W\| \le \text{tol} \cdot \max(|\mathcal L|, |\mathcal L_0|)$, which is free of
-      units.
+      units, with $\|W\|$ the norm of all layers.
     - $\|G\| \le 10^{-4} \|G_0\|$. At a saddle where a mode is still to be learned, the gradient
       of the mode is about as large as at the start; at a minimum nothing is left of it.
 

@@ -18,10 +18,10 @@ from .decay import (
     extinction_weight,
 )
 from .downstream import (
+    BestLayer,
     ComplexityCurve,
-    FeaturePlane,
-    Knob,
     PhaseDiagram,
+    best_layer,
     complexity_curve,
     disruption_threshold,
     downstream_threshold,
@@ -77,11 +77,10 @@ from .thresholds import (
 )
 
 __all__ = [
+    "BestLayer",
     "ComplexityCurve",
     "Emulation",
-    "FeaturePlane",
     "GroupAccuracy",
-    "Knob",
     "LayerPrediction",
     "MatchedHead",
     "NonUniqueMinimiserError",
@@ -90,6 +89,7 @@ __all__ = [
     "SamplingError",
     "SpectralMinimiser",
     "best_kappa",
+    "best_layer",
     "class_grams",
     "class_minimiser",
     "collapses",

@@ -6,15 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.draws import cast
 
 from projhead_theory._core.bisect import bisect
 
 STEPS = 60
 A, B = np.array([0.3, 1.0, 2.5]), np.array([[-2.0, 0.7, 5.0], [1.0, -0.2, 0.4]])
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def root(a, b):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_claims import CUBED, toy
+from helpers.toys import CUBED, toy
 
 from projhead_theory.claims import Measured, check_all
 from projhead_theory.theorems import verify

@@ -14,9 +14,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.cli import _leave_precision, run  # noqa: F401
-from test_claims import CUBED, toy
-from test_report import IDLE, validate
+from helpers.cli import run
+from helpers.draws import some
+from helpers.schema import validate
+from helpers.toys import CUBED, IDLE, toy
 
 from projhead_theory.theorems import CLAIMS
 
@@ -141,7 +142,7 @@ def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("method", ["flow", "descent", "stochastic"])
+@pytest.mark.parametrize("method", some(["flow", "descent", "stochastic"], 0, kind="slow"))
 def test_simulate(capsys, tmp_path, method):
     """Each method trains, agrees with the prediction, and leaves a JSON file and a figure."""
     out_file, figure = tmp_path / "s.json", tmp_path / "s.png"
@@ -382,6 +383,7 @@ def test_verify_fuzz(capsys, library, tmp_path):
     assert (code, "seed 0: no counterexample found" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_verify_fuzzes_a_claim_of_the_library(capsys, monkeypatch):
     """On one of its shapes."""
     claim = CLAIMS["min-norm"]
@@ -421,8 +423,8 @@ SLOW = """
 import pathlib, signal, sys, time
 # What runs in the background of a shell ignores it, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path[:0] = {tests!r}
-from test_claims import CUBED, toy
+sys.path.insert(0, {tests!r})
+from helpers.toys import CUBED, toy
 from projhead_theory.theorems import CLAIMS
 from projhead_theory.cli import main
 
@@ -441,10 +443,7 @@ def interrupted(folder, *arguments):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second
     claim.
     """
-    tests = Path(__file__).parents[1]
-    program = SLOW.format(
-        tests=[str(tests), str(tests / "theorems")], arguments=["verify", *arguments]
-    )
+    program = SLOW.format(tests=str(Path(__file__).parents[1]), arguments=["verify", *arguments])
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=folder,
@@ -505,6 +504,7 @@ def test_what_other_threads_finished_is_reported(tmp_path):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_is_reported_as_partial(tmp_path):
     code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json")
     assert code == 130, err
@@ -530,6 +530,7 @@ def views(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_verify_views(capsys, views):
     code, out, _ = run(
         capsys, "verify", "--views", str(views), "--depth", "2", "--width", "2", "--json", "-"

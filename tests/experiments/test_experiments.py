@@ -29,7 +29,7 @@ from projhead_theory.measure import group_accuracy
 KEY = jax.random.key(0)
 WEIGHTS, THRESHOLDS = (1.0, 0.8), (0.3, 0.25)
 STRENGTH, FLIPS, UNTIL = (0.2, 0.4, 0.6, 0.7, 1.1), (0.0, 0.1, 0.5, 0.9), 1e4
-GROUPS = pt.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
+GROUPS = pt.problems.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
 TIMES = (500.0, 1000.0, 2000.0)
 
 
@@ -265,14 +265,14 @@ def _commuting():
     """A core and two spurious features, all of one variance given the label."""
     strength, r = np.array([1.0, 1.2, 1.1]), np.array([0.9, 0.8])
     noise = np.sqrt(0.8 - np.append(0, strength[1:] ** 2 * (1 - r**2)))
-    return pt.Groups.signs(strength, noise, r)
+    return pt.problems.Groups.signs(strength, noise, r)
 
 
 @pytest.mark.parametrize(
     "groups",
     [
-        pt.Groups.signs([1.0, 1.2], 0.5, [0.5]),
-        pt.Groups([0.5, 0.5], [[1.0, 0.0], [-0.5, 0.0]], 0.3, [1, 0]),
+        pt.problems.Groups.signs([1.0, 1.2], 0.5, [0.5]),
+        pt.problems.Groups([0.5, 0.5], [[1.0, 0.0], [-0.5, 0.0]], 0.3, [1, 0]),
     ],
 )
 def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite(groups):
@@ -280,6 +280,7 @@ def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite
         assert np.isnan(pt.theory.class_grams(problem, [1.0], 0.5, 2)).all()
 
 
+@pytest.mark.slow
 def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
     """A power law forgets its start: within those of half and of twice the time, at every start and
     layer.
@@ -370,7 +371,7 @@ def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
     """Six standard errors, of 32 repeats, and what a read-out of three weights loses by being
     fitted on 2048 inputs.
     """
-    groups = pt.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])
+    groups = pt.problems.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])
     network = pt.DeepLinear.init(KEY, (3, 4, 2), 0.7)
     exact = eqx.filter_jit(group_accuracy)(network, groups.training, groups.test, 0.3)
     seen = pt.probes.group_accuracy(
@@ -390,8 +391,12 @@ def test_three_classes_of_a_network_with_thresholds_against_another_library():
     """
     rng = np.random.default_rng(1)
     probability = [0.1, 0.2, 0.25, 0.3, 0.15]
-    groups = pt.Groups(probability, rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2])
-    network = pt.ShallowThresholded.init(KEY, (4, 6, 5, 3), 0.6, (0.2, 0.1, 100.0), final=True)
+    groups = pt.problems.Groups(
+        probability, rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2]
+    )
+    network = pt.networks.ShallowThresholded.init(
+        KEY, (4, 6, 5, 3), 0.6, (0.2, 0.1, 100.0), final=True
+    )
     blur, n = 0.2, 100_000
     seen = pt.probes.group_accuracy(
         network, groups, groups, blur, key=KEY, samples=2048, repeats=32

@@ -1,6 +1,6 @@
 """What is measured once for each claim, and shared by all tests of that claim.
 
-`python tests/measured.py` records how large each part of each claim's tolerance is, in
+`python tests/helpers/measured.py` records how large each part of each claim's tolerance is, in
 `parts.json`.
 """
 
@@ -33,6 +33,13 @@ def side(name: str, number: int) -> tuple[Any, Any]:
 def by_claim(names=tuple(CLAIMS)):
     """A parameter for each claim, by whose name its tests belong together."""
     return pytest.mark.parametrize("name", names)
+
+
+def assert_verified(result):
+    assert len(result.controls) >= 2
+    assert result.holds, "\n".join(map(str, result.verdicts))
+    for control in result.controls:
+        assert control.caught, f"{control.control.name}: {control.verdict}"
 
 
 def parts_of(result: ClaimResult) -> dict[str, float]:

@@ -132,7 +132,7 @@ def test_population_loss_against_quadrature(law):
     """
     sigma = 0.4
     augmentation = (
-        pt.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma))
+        pt.problems.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma))
         if law == "rademacher"
         else pt.SignFlip(FLIPS)
     )
@@ -364,7 +364,7 @@ def test_batches_of_runs_by_vmap_and_in_float32():
             r"^data: got a ContrastiveProblem, for ShallowThresholded; want Views of it",
         ),
         (
-            lambda: spectral(diagonal(), problem(pt.Mask(0.1))),
+            lambda: spectral(diagonal(), problem(pt.problems.Mask(0.1))),
             r"^problem: got the augmentation Mask; want sign flips and additive",
         ),
         (

@@ -343,8 +343,7 @@ def test_what_cannot_be_separated_is_infeasible(x, y, intercept):
     assert float(readout.margin[0]) == 0
     assert not np.asarray(readout.weights).any()
     with pytest.raises(
-        ValueError,
-        match=r"^representations: got HardMargin, fit 1 of 1: infeasible: no separator exists",
+        ValueError, match=r"^representations: got HardMargin, fit 1 of 1: No separator exists"
     ):
         HardMargin(intercept).fit(x, y)
     soft = SoftMargin(1.0, intercept).fit(x, y)

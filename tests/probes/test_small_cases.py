@@ -28,7 +28,7 @@ def test_noise_of_a_read_out_is_the_blur_times_the_size_of_the_layer(blur):
     """Two classes at plus and minus one point of a line: the answer is right if Gaussian noise of
     `blur` times the distance from zero to the point does not cross zero.
     """
-    line = pt.Groups([0.5, 0.5], [[1.0], [-1.0]], 0.0, [1, 0])
+    line = pt.problems.Groups([0.5, 0.5], [[1.0], [-1.0]], 0.0, [1, 0])
     seen = group_accuracy(exact([[3.0]]), line, line, blur, key=KEY)
     right = norm.cdf(1 / blur)
     # Six standard errors of as many answers as are drawn for a group.
@@ -45,7 +45,7 @@ def test_read_out_is_least_squares_with_a_ridge_of_the_size_of_its_noise():
     p, labels, blur = np.array([0.3, 0.1, 0.2, 0.4]), np.array([0, 1, 2, 0]), 0.2
     means = np.array([[0.3, 0.05, 0.0], [0.3, -0.05, 0.02], [0.25, 0.0, -0.06], [-0.2, 0.1, 0.05]])
     layer = np.array([[0.5, 0.1, 0.0], [0.0, 0.5, 0.2], [0.1, 0.0, 0.6]])
-    groups = pt.Groups(p, means, 0.0, labels)
+    groups = pt.problems.Groups(p, means, 0.0, labels)
     seen = group_accuracy(exact(layer), groups, groups, blur, key=KEY, samples=64_000, repeats=4)
     r, targets = means @ layer.T, 2 * np.eye(3)[labels] - 1
     second = (p[:, None] * r).T @ r
@@ -62,7 +62,7 @@ def test_standard_errors_of_two_read_outs_are_half_their_difference():
     """The mean more or less the error is a whole number of right answers: of a group, and of all
     inputs on average.
     """
-    groups = pt.Groups.signs([1.0, 0.7, 0.8], [0.5, 0.9, 0.4], [0.0, 0.0])
+    groups = pt.problems.Groups.signs([1.0, 0.7, 0.8], [0.5, 0.9, 0.4], [0.0, 0.0])
     network, each = pt.DeepLinear.init(KEY, (3, 3, 2)), 50
     seen = group_accuracy(network, groups, groups, 0.7, key=KEY, samples=8 * each, repeats=2)
     assert (np.asarray(seen.groups_error) > 0).sum() > 10

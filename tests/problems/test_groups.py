@@ -7,17 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from projhead_theory import (
-    DeepLinear,
-    Groups,
-    MixedPositives,
-    ShiftProblem,
-    SupervisedContrastiveProblem,
-    SupervisedProblem,
-    TargetMoments,
-)
+from projhead_theory import DeepLinear, SupervisedContrastiveProblem, SupervisedProblem
 from projhead_theory.losses import mse, spectral
-from projhead_theory.problems import Labelled
+from projhead_theory.moments import TargetMoments
+from projhead_theory.problems import Groups, Labelled, MixedPositives, ShiftProblem
 from projhead_theory.simulation import layer_gradients
 
 KEY = jax.random.key(0)

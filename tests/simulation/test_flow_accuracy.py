@@ -23,25 +23,25 @@ def discrepancies(prediction, trajectory):
     return np.asarray(relative), abs(float(trajectory.loss[-1] - prediction.loss))
 
 
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
+def deep(*values):
+    return pytest.param(*values, marks=pytest.mark.deep)
 
 
 @pytest.mark.parametrize(
     ("width", "depth"),
     [
-        (8, 1),
         (3, 2),
-        (12, 2),
         (8, 3),
-        (3, 4),
-        slow(3, 1),
-        slow(12, 1),
-        slow(8, 2),
-        slow(3, 3),
-        slow(12, 3),
-        slow(8, 4),
-        slow(12, 4),
+        deep(8, 1),
+        deep(12, 2),
+        deep(3, 4),
+        deep(3, 1),
+        deep(12, 1),
+        deep(8, 2),
+        deep(3, 3),
+        deep(12, 3),
+        deep(8, 4),
+        pytest.param(12, 4, marks=pytest.mark.slow),
     ],
 )
 def test_balanced_start(width, depth):
@@ -61,7 +61,8 @@ def test_balanced_start(width, depth):
     assert float(verdict.tolerance.max()) <= 1e-3
 
 
-@pytest.mark.parametrize("width", [3, slow(8), slow(12)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [3, deep(8), deep(12)])
 def test_gaussian_start(width):
     """From a Gaussian start of scale 1e-3, which waits at a saddle for every mode, with the
     implicit solver.
@@ -81,6 +82,7 @@ def test_gaussian_start(width):
     assert pt.compare(prediction, trajectory).name == "holds"
 
 
+@pytest.mark.slow
 def test_gaussian_start_error_is_quadratic_in_the_scale():
     """The law holds up to O(scale^2): a start ten times larger is wrong by a hundred times more."""
     moments = random_moments(jax.random.key(0), FRACTIONS[::3])
@@ -95,6 +97,7 @@ def test_gaussian_start_error_is_quadratic_in_the_scale():
     assert errors[0] / errors[1] == pytest.approx(100, rel=0.1)
 
 
+@pytest.mark.slow
 def test_singular_second_moment_is_compared_on_its_range():
     """Directions without variance keep their start for ever and are not counted against the law."""
     inner = random_moments(jax.random.key(3), FRACTIONS[:4])

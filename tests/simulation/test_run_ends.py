@@ -1,29 +1,39 @@
 """Ends of runs and closed forms, on inputs made by hand."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import projhead_theory as pt
 from projhead_theory.losses import spectral
-from projhead_theory.simulation import Ended, gradient_flow
+from projhead_theory.simulation import Ended, gradient_descent, gradient_flow
 from projhead_theory.simulation._descent import finish
-from projhead_theory.simulation._objective import objective
+from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
+
+MOMENTS = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
+
+
+def everything_trained(network, decay=0.0):
+    """Objective of a network without frozen parts."""
+    nothing = eqx.filter(network, False)
+    return Objective(nothing, spectral, MOMENTS, jnp.asarray(decay))
 
 
 @pytest.mark.parametrize("lost", ["loss", "gradient"])
 def test_a_run_ends_before_the_first_record_whose_loss_or_gradient_is_not_finite(lost):
     """It has diverged, and repeats the last record that is finite."""
-    networks = pt.DeepLinear([jnp.arange(3.0)[:, None, None]])
+    records = pt.DeepLinear([jnp.arange(3.0)[:, None, None]])
     values, norms = jnp.asarray([3.0, 2.0, 1.0]), jnp.asarray([1.0, 1.0, 1.0])
     if lost == "loss":
         values = values.at[2].set(jnp.inf)
     else:
         norms = norms.at[2].set(jnp.inf)
     run = finish(
+        everything_trained(records),
         jnp.arange(3),
-        networks,
+        records,
         values,
         norms,
         jnp.zeros(2),
@@ -41,9 +51,8 @@ def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_lay
     the numbers: two layers of four.
     """
     network = pt.DeepLinear([jnp.diag(jnp.asarray([2.0, 1.0])), jnp.eye(2)])
-    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
     run = gradient_flow(
-        network, moments, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0
+        network, MOMENTS, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0
     )
     layers = run.networks.layers
     size = max(float(jnp.sqrt(jnp.sum(w**2, axis=(1, 2))).max()) for w in layers)
@@ -54,11 +63,12 @@ def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_lay
 
 def test_the_drift_of_a_descent_is_what_both_neighbours_moved():
     """Of each pair of layers, from their squared updates."""
-    networks = pt.DeepLinear([jnp.ones((2, 1, 1))] * 3)
+    records = pt.DeepLinear([jnp.ones((2, 1, 1))] * 3)
     ones = jnp.ones(2)
     run = finish(
+        everything_trained(records),
         jnp.arange(2),
-        networks,
+        records,
         ones,
         ones,
         jnp.asarray([1.0, 2.0, 4.0]),
@@ -72,9 +82,8 @@ def test_the_drift_of_a_descent_is_what_both_neighbours_moved():
 def test_a_penalty_is_added_to_the_loss():
     """Half of the decay times the squares of all weights, 4 + 9 + 1."""
     network = pt.DeepLinear([jnp.asarray([[2.0, 3.0]]), jnp.asarray([[1.0]])])
-    moments = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
     np.testing.assert_allclose(
-        objective(network, spectral, moments, jnp.asarray(0.5)) - spectral(network, moments),
+        everything_trained(network, 0.5).value(network) - spectral(network, MOMENTS),
         0.25 * 14,
         rtol=1e-5,
     )
@@ -87,3 +96,10 @@ def test_a_run_converges_where_a_ten_thousandth_of_its_gradient_is_left(gradient
     """
     one = jnp.asarray(1.0)
     assert standing(jnp.asarray(gradient), one, one, one, one, jnp.asarray(0.1)) == ended
+
+
+def test_a_residual_network_at_the_identity_is_at_no_saddle():
+    """Its parameters are zero, its layers are not: a gradient times their size is left."""
+    start = pt.networks.ResidualLinear([jnp.zeros((2, 2)), jnp.zeros((2, 2))])
+    run = gradient_descent(start, MOMENTS, step=1e-3, steps=1, record=2)
+    assert run.ended == Ended.limit

@@ -196,7 +196,7 @@ def test_divergence_reports_the_last_finite_state(network, moments):
 def test_flow_whose_end_is_lost_falls_back_on_its_last_record():
     """A weight that grows at rate 1 from 1/2, whose loss is lost beyond 3."""
 
-    class Cliff(pt.losses.AbstractLoss):
+    class Cliff(pt.losses.AbstractPopulationLoss):
         def population(self, matrix, moments):
             return -jnp.trace(matrix) + jnp.where(jnp.trace(matrix) > 3, jnp.nan, 0.0)
 
@@ -246,6 +246,7 @@ def test_any_optimiser_descends(network, moments, optimiser):
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
 
+@pytest.mark.slow
 def test_stochastic_approaches_the_minimum():
     """Fresh views with a small step reach the population minimum up to the fluctuations that the
     run reports.
@@ -379,7 +380,7 @@ def test_flow_names_the_bad_argument(network, moments, arguments, name):
 
 
 def test_loss_without_a_population_form_says_so(network, moments):
-    class BatchOnly(pt.losses.AbstractLoss):
+    class BatchOnly(pt.losses.AbstractBatchLoss):
         def batch(self, y1, y2):
             return jnp.sum(y1 * y2)
 

@@ -19,6 +19,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from helpers.draws import some
 
 from projhead_theory.moments import Moments
 from projhead_theory.symbolic import Proof, Statement, Step, statements
@@ -39,7 +40,7 @@ def test_every_statement_is_proved(name):
     assert proof(name).holds
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some(NAMES, *range(0, len(NAMES), 3), kind="slow"))
 def test_the_proof_of_every_near_miss_fails(name):
     for old, new in STATEMENTS[name].near_misses:
         assert not STATEMENTS[name].mutated(old, new).prove().holds, f"{old} -> {new}"
@@ -76,6 +77,7 @@ def mutants(statement: Statement) -> list[Statement]:
     return [statement.claiming(other) for other in dict.fromkeys(changed(right)) if other != right]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_proof_of_a_formula_with_one_thing_changed_fails(name):
     """Two changes of each formula, here; all of them below."""
@@ -84,7 +86,7 @@ def test_the_proof_of_a_formula_with_one_thing_changed_fails(name):
         assert not mutant.prove().holds, mutant.formula
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("name", NAMES)
 def test_no_number_or_symbol_of_a_formula_is_idle(name):
     every = mutants(STATEMENTS[name])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_compare import still
+from helpers.runs import still
 
 import projhead_theory as pt
 from projhead_theory._core.crossing import first_crossing
@@ -18,7 +18,7 @@ from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flow, stochastic
 from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
-from projhead_theory.simulation._stochastic import _gram
+from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
 from projhead_theory.theorems._common.rounding import (
     DEVIATIONS,
@@ -95,7 +95,7 @@ def of_targets(moments):
 
 
 def targets(key, second):
-    return pt.TargetMoments(
+    return pt.moments.TargetMoments(
         jax.random.normal(key, (3, len(second))) @ second, second, jnp.asarray(100.0)
     )
 
@@ -136,7 +136,7 @@ def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
         [*[jnp.eye(4)] * (depth - 1), jnp.asarray(np.diag([1, 1e-2, 1e-4]) @ basis[:, :3].T)]
     )
     complexity = lambda target: float(
-        pt.measure.sample_complexity(network, pt.Downstream(np.eye(4), target))[-1]
+        pt.measure.sample_complexity(network, pt.problems.Downstream(np.eye(4), target))[-1]
     )
     kept = basis[:, :3].sum(1)
     assert np.isfinite(complexity(kept))
@@ -147,7 +147,7 @@ def test_a_target_that_a_gram_drops_is_lost_however_little_of_it(eps):
     """Two hundred roundings, of which 24 may be those of the vectors."""
     complexity = lambda rest: pt.theory.sample_complexity(
         jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None],
-        pt.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
+        pt.problems.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
     )
     assert np.isinf(complexity(200 * eps)).all()
     assert np.isfinite(complexity(0.0)).all()
@@ -223,9 +223,7 @@ def test_noise_of_networks_that_are_not_linear_is_of_the_second_moment_of_output
         jnp.asarray([[1.0, 2.0], [3.0, -4.0], [0.5, 0.0]]),
     )
     y = np.asarray(network(x))
-    np.testing.assert_allclose(
-        _gram(network, pt.losses.spectral, pt.Views(x, 2 * x)), y.T @ y / 3, rtol=1e-6
-    )
+    np.testing.assert_allclose(network.gram(x), y.T @ y / 3, rtol=1e-6)
 
 
 def test_a_flow_records_as_many_moments_as_asked_for():
@@ -244,7 +242,9 @@ def test_no_step_is_taken_after_one_that_is_not_finite():
         jax.tree.map(lambda w: jnp.where(i == 2, jnp.inf, w), ones),
         state,
     )
-    recorded, _, alive, last = drive(step, ones, (), jnp.asarray([0, 5]))
+    recorded, _, alive, last = drive(
+        step, lambda network, update: update.layers, ones, (), jnp.asarray([0, 5])
+    )
     assert (float(recorded.layers[0][-1, 0, 0]), bool(alive), int(last)) == (3.0, False, 2)
 
 
@@ -260,11 +260,14 @@ def test_a_threshold_may_be_an_end_of_its_bracket(end, margin):
 
 def finished(weights, values, norms):
     """A discrete-time run of one weight, from its two records."""
-    networks = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
+    records = pt.DeepLinear([jnp.asarray(weights)[:, None, None]])
+    moments = pt.Moments([[0.5]], [[1.0]])
+    objective = Objective(eqx.filter(records, False), pt.losses.spectral, moments, jnp.zeros(()))
     at, values, norms = jnp.arange(2), jnp.asarray(values), jnp.asarray(norms)
     return finish(
+        objective,
         at,
-        networks,
+        records,
         values,
         norms,
         jnp.zeros(1),
@@ -305,7 +308,7 @@ def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
     fractions = jnp.asarray([0.8, 0.01])
     moments, downstream = (
         pt.Moments(jnp.diag(fractions), jnp.eye(2)),
-        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+        pt.problems.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
     )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     run = dataclasses.replace(run, noise=1.1 * fractions[1] / 3)
@@ -319,7 +322,7 @@ def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
     fractions = jnp.asarray([0.8, 0.01])
     moments, downstream = (
         pt.Moments(jnp.diag(fractions), jnp.eye(2)),
-        pt.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
+        pt.problems.Downstream(jnp.eye(2), jnp.asarray([0.0, 1.0])),
     )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     # The tolerance of the last layer is three times the noise.
@@ -343,7 +346,7 @@ def regression(signs):
         jnp.asarray([0.9, 0.6, 0.2]) * jnp.asarray(signs),
         jnp.asarray([1.0, 4.0, 0.25]),
     )
-    return pt.TargetMoments(
+    return pt.moments.TargetMoments(
         jnp.diag(target * jnp.sqrt(second)), jnp.diag(second), jnp.asarray(10.0)
     )
 
@@ -398,7 +401,9 @@ def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
     """Two classes at -1 and 1; in each, groups half as far to either side of its mean, which views
     keep and classes do not.
     """
-    groups = pt.Groups([0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1])
+    groups = pt.problems.Groups(
+        [0.25] * 4, jnp.asarray([[-1.5], [-0.5], [0.5], [1.5]]), 0.1, [0, 0, 1, 1]
+    )
     number = jnp.asarray(0.2)
     task = ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_compare import still
+from helpers.runs import still
 
 import projhead_theory as pt
 from projhead_theory._core.linalg import whiten
@@ -91,7 +91,9 @@ def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
     curvature, a quarter; twice that of a Gram; and of a read-out four times as much, at a noise of
     a half. Others are read on their way, where the gradient is no error.
     """
-    groups = pt.Groups([0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1])
+    groups = pt.problems.Groups(
+        [0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1]
+    )
     number = jnp.asarray(0.5)
     task = _probing.ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
@@ -116,7 +118,7 @@ def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width
     """
     second = jnp.diag(jnp.asarray([4.0, 0.25]))
     best = jnp.diag(jnp.asarray([0.9, 0.4]))
-    moments = pt.TargetMoments(best @ jnp.sqrt(second), second, jnp.asarray(10.0))
+    moments = pt.moments.TargetMoments(best @ jnp.sqrt(second), second, jnp.asarray(10.0))
     # The last mode that the width allows is learned to this share of its singular value.
     kept = jnp.asarray([share, 0.0] if width == 1 else [1.0, share])
     matrix = kept[:, None] * moments.target @ jnp.linalg.inv(second)

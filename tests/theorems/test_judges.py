@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_compare import closed, problem, still
+from helpers.runs import closed, problem, still
 
 import projhead_theory as pt
 from projhead_theory.simulation import Ended

@@ -2,18 +2,17 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from test_compare import still
+from helpers.runs import still
 
 import projhead_theory as pt
 from projhead_theory._core.linalg import whiten
 from projhead_theory._core.tolerance import power_rounding
-from projhead_theory.losses import FixedPartLoss, HeadedLoss, mse, spectral
+from projhead_theory.losses import mse, spectral
 from projhead_theory.measure import GROUPS, feature_weights, group_accuracy, homogeneity
 from projhead_theory.theorems._common.training import Run
 from projhead_theory.theorems.thresholds._training import Orbits, ThresholdTask, orbit_rounding
@@ -48,7 +47,7 @@ def test_the_error_of_an_estimate_is_the_jackknife_over_its_groups(eps):
 @pytest.mark.parametrize("trained", [False, True])
 def test_a_threshold_counts_for_what_is_conserved_only_if_it_is_trained(trained):
     """Of one unit with weights 3 and 4 into it, 2 out of it and a threshold of 0.5."""
-    network = pt.ShallowThresholded(
+    network = pt.networks.ShallowThresholded(
         [jnp.asarray([[3.0, 4.0]]), jnp.asarray([[2.0]])], [jnp.asarray([0.5])], trained
     )
     np.testing.assert_array_equal(homogeneity(network)[0], [25 - 4 + 0.25 * trained])
@@ -58,7 +57,7 @@ def test_a_read_out_weighs_coordinates_by_their_noise_and_the_blur(eps):
     """Means of plus and minus one in both coordinates, of which one has noise; the blur adds a half
     to either variance.
     """
-    groups = pt.Groups([0.5, 0.5], [[-1.0, -1.0], [1.0, 1.0]], [0.0, 1.0], [0, 1])
+    groups = pt.problems.Groups([0.5, 0.5], [[-1.0, -1.0], [1.0, 1.0]], [0.0, 1.0], [0, 1])
     # A sixth of the mean square length, which is 1 + 1 + 1.
     found = group_accuracy(pt.DeepLinear([jnp.eye(2)]), groups, groups, blur=6**-0.5)
     np.testing.assert_allclose(
@@ -72,10 +71,10 @@ def test_a_read_out_weighs_coordinates_by_their_noise_and_the_blur(eps):
 @pytest.mark.parametrize("entry", [2.0, -2.0, 0.5])
 def test_targets_have_at_least_the_power_of_their_linear_part(entry):
     """The square of their correlation with an input of variance one."""
-    assert float(pt.TargetMoments([[entry]], [[1.0]]).power) == entry**2
-    pt.TargetMoments([[entry]], [[1.0]], 1.01 * entry**2)
+    assert float(pt.moments.TargetMoments([[entry]], [[1.0]]).power) == entry**2
+    pt.moments.TargetMoments([[entry]], [[1.0]], 1.01 * entry**2)
     with pytest.raises(ValueError, match=r"^power: got .*; want at least tr\(A S\^\+ A\^T\)"):
-        pt.TargetMoments([[entry]], [[1.0]], 0.99 * entry**2)
+        pt.moments.TargetMoments([[entry]], [[1.0]], 0.99 * entry**2)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1e3])
@@ -95,28 +94,17 @@ def test_an_error_as_large_as_the_gram_may_take_all_of_every_layer(eps):
     np.testing.assert_allclose(found, 1, rtol=16 * eps)
 
 
-# Losses of a network with a part that is fixed
-
-
-def test_a_fixed_part_fills_in_what_a_network_lacks(eps):
-    """The loss is that of the whole: of an output A that both views share, A^4 - 2 A^2, and A is 2
-    less the fixed threshold of a half.
-    """
-    problem = pt.ContrastiveProblem(pt.Features([2.0]), pt.SignFlip(0.0))
-    network = pt.ThresholdedDiagonal([[1.0]], [[0.5]])
-    trained, fixed = eqx.partition(network, network.trainable)
-    np.testing.assert_allclose(
-        FixedPartLoss(spectral, fixed)(trained, problem), 1.5**4 - 2 * 1.5**2, rtol=16 * eps
-    )
+# Closed forms of losses
 
 
 def test_a_fixed_head_multiplies_the_map_whose_error_is_asked_for(eps):
     """Half of 2^2 + 4, less 2 + 2, and half of the power."""
-    moments = pt.TargetMoments(
+    moments = pt.moments.TargetMoments(
         jnp.diag(jnp.asarray([1.0, 2.0])), jnp.diag(jnp.asarray([1.0, 4.0])), 10.0
     )
-    encoder, rows = pt.DeepLinear([jnp.diag(jnp.asarray([1.0, 2.0]))]), jnp.asarray([2.0, 0.5])
-    np.testing.assert_allclose(HeadedLoss(mse, rows)(encoder, moments), 4 - 4 + 5, rtol=8 * eps)
+    encoder = pt.DeepLinear([jnp.diag(jnp.asarray([1.0, 2.0]))])
+    network = pt.Headed(encoder, pt.networks.DiagonalHead([2.0, 0.5]))
+    np.testing.assert_allclose(mse(network, moments), 4 - 4 + 5, rtol=8 * eps)
 
 
 def test_the_loss_of_outputs_with_moments_is_that_of_a_network_that_passes_them_on(eps):

@@ -14,7 +14,9 @@ import scipy.optimize
 from helpers.draws import by_seed
 from scipy.stats import norm
 
-from projhead_theory import Downstream, Groups, Moments, TargetMoments
+from projhead_theory import Moments
+from projhead_theory.moments import TargetMoments
+from projhead_theory.problems import Downstream, Groups
 from projhead_theory.theory import (
     best_kappa,
     decay_minimiser,

@@ -63,7 +63,7 @@ def test_a_decayed_feature_is_carried_by_the_row_of_its_rank():
 
 def test_a_label_alone_needs_no_samples_and_its_need_has_a_derivative():
     """Without nuisance there is nothing to be divided by."""
-    label = pt.Downstream(jnp.eye(1), jnp.ones(1))
+    label = pt.problems.Downstream(jnp.eye(1), jnp.ones(1))
     value, slope = jax.value_and_grad(lambda g: margin_samples(g, label, 0.1))(
         jnp.full((1, 1), 2.0)
     )
@@ -74,8 +74,8 @@ def test_a_label_alone_needs_no_samples_and_its_need_has_a_derivative():
 def test_the_variance_of_a_label_that_is_traced_is_not_asked_for():
     """While its second moment is known."""
     second, target = jnp.diag(jnp.asarray([1.0, 2.0])), jnp.asarray([1.0, 0.0])
-    plain = margin_error(jnp.eye(2), pt.Downstream(second, target), 5)
-    known = pt.Downstream(second, target)
+    plain = margin_error(jnp.eye(2), pt.problems.Downstream(second, target), 5)
+    known = pt.problems.Downstream(second, target)
     traced = jax.jit(
         lambda t: margin_error(jnp.eye(2), eqx.tree_at(lambda d: d.target, known, t), 5)
     )
@@ -139,7 +139,9 @@ def test_fractions_of_mixed_features_err_as_the_whitened_moment_does(mixed):
 def test_a_map_that_nothing_is_cut_from_errs_as_both_of_its_factors():
     """The inverse root, and the whitened map, whose error is as large in all directions."""
     target, second = np.diag([0.8, 0.1]), np.diag([1.0, 4.0])
-    found = regression_minimiser(pt.TargetMoments(jnp.asarray(target), jnp.asarray(second), 10.0))
+    found = regression_minimiser(
+        pt.moments.TargetMoments(jnp.asarray(target), jnp.asarray(second), 10.0)
+    )
     root = np.diag([1.0, 0.5])
     everything = (
         np.linalg.norm(target @ root, 2)

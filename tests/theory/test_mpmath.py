@@ -14,7 +14,8 @@ import pytest
 from helpers.draws import by_seed
 from mpmath import mpf
 
-from projhead_theory import Moments, TargetMoments
+from projhead_theory import Moments
+from projhead_theory.moments import TargetMoments
 from projhead_theory.theory import (
     dynamics,
     layerwise,

@@ -10,7 +10,7 @@ from ..._core import checks
 from ..._core.linalg import diagonal, eigh, frobenius, matmul, psd_power, symmetric
 from ..._core.tolerance import gram_rounding, power_rounding, product_rounding
 from ...claims import Verdict
-from ...networks import DeepLinear, Headed
+from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import Ended, Trajectory
 from ...theory import LayerPrediction, imbalance_bound
 from .stationary import nearest_stationary, reported_share
@@ -53,24 +53,25 @@ def compare(
     outcome is undecidable. A run that ended at a saddle, where the loss still falls along some
     direction, has not converged.
 
-    **Raises:** `ValueError` if depth, dimension or width differ, or there is a fixed head.
+    **Raises:** `ValueError` if depth, dimension or width differ, or a part of a network is
+    frozen.
 
     !!! example
 
         ```pycon
         >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.simulation.gradient_descent(start, moments, step=0.1, steps=500)
-        >>> pt.compare(pt.theory.layerwise(moments, depth=2), run).name
+        >>> run = pt.gradient_descent(start, moments, step=0.1, steps=500)
+        >>> pt.compare(pt.layerwise(moments, depth=2), run).name
         'holds'
 
         ```
     """
     depth, d = prediction.grams.shape[:2]
-    if isinstance(trajectory.networks, Headed):
+    if not all(jax.tree.leaves(trajectory.networks.trainable)):
         raise checks.bad(
             "trajectory",
-            "a network under a fixed head",
+            "a network with frozen parts, such as a fixed head",
             "one whose layers are all trained: the prediction is of those",
         )
     if trajectory.networks.depth != depth:
@@ -97,12 +98,13 @@ def compare(
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
-def on_range(network: DeepLinear, projector: Float[Array, "d d"]) -> DeepLinear:
+def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
     """Project the first layer of a network onto the range of $S$.
 
     The rest of that layer never moves and does not enter the loss, but would count as imbalance.
     """
-    return eqx.tree_at(lambda n: n.layers[0], network, matmul(network.layers[0], projector))
+    first, *rest = network.layers
+    return DeepLinear([matmul(first, projector), *rest])
 
 
 @eqx.filter_jit

@@ -6,19 +6,19 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._core.tolerance import CHAIN, epsilons
-from ...networks import Network
+from ...networks import AbstractNetwork
 from ...simulation import Trajectory
 
 # Rounding alone exceeds 6.4 standard deviations, either way, with probability below 1e-8.
 DEVIATIONS = 6.4
 
 
-def largest(networks: Network) -> Array:
+def largest(networks: AbstractNetwork) -> Array:
     r"""Largest $\|W_l\|_F^2$ over the layers and, if the networks are stacked, over the stack."""
     return jnp.max(jnp.stack([jnp.max(jnp.sum(w * w, axis=(-1, -2))) for w in networks.layers]))
 
 
-def imbalance_rounding(networks: Network) -> Array:
+def imbalance_rounding(networks: AbstractNetwork) -> Array:
     """Rounding of an imbalance: a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
     return epsilons(8 * max(networks.sizes), size.dtype) * size
@@ -42,7 +42,7 @@ def accumulated(each: Array) -> Array:
     return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2)))
 
 
-def rounding_of_steps(networks: Network, gradients: Sequence[Array], step: Array) -> Array:
+def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], step: Array) -> Array:
     r"""Rounding of an imbalance over all the steps of a run.
 
     Step `t` rounds every weight by half an epsilon of its size, and its gradient by $p$ times as

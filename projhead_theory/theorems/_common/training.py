@@ -15,7 +15,7 @@ from ..._core.linalg import frobenius
 from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Measured
 from ...losses import AbstractLoss, spectral
-from ...networks import Network
+from ...networks import AbstractNetwork
 from ...problems import Data
 from ...simulation import Ended, Trajectory, gradient_flow, implicit
 from .rounding import imbalance_rounding
@@ -116,7 +116,7 @@ def in_place_of(own: Run, trajectory: Trajectory) -> Run:
 
 
 def flow(
-    network: Network,
+    network: AbstractNetwork,
     data: Data,
     *,
     loss: AbstractLoss = spectral,
@@ -153,7 +153,7 @@ def flow(
 
 
 def trained(
-    network: Network, data: Data, quantity: Callable[[Network], Any], **options: Any
+    network: AbstractNetwork, data: Data, quantity: Callable[[AbstractNetwork], Any], **options: Any
 ) -> Measured:
     """Train to stationarity by gradient flow, and measure a quantity: `measure` of a user's claim.
 

@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 from ... import measure
 from ..._core.linalg import frobenius
 from ...claims import Claim
-from ...networks import LinearNetwork
+from ...networks import AbstractLinearNetwork
 from ...simulation import layer_gradients
 from ...theory import discrete_imbalance
 from .._common import decades, joints, largest, rounding_of_steps, task
@@ -20,7 +20,7 @@ from ._training import SIZES, gaussian_features, harder_training, unbalanced
 
 
 @eqx.filter_jit
-def read(problem: Descent, networks: LinearNetwork) -> Steps:
+def read(problem: Descent, networks: AbstractLinearNetwork) -> Steps:
     """Imbalances and loss gradients of all layers."""
     gradients = each_step(problem, networks, layer_gradients)
     squares = jnp.stack([jnp.sum(g * g) for g in gradients]) * problem.step**2

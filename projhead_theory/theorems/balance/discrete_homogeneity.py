@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ... import measure
 from ..._core.tolerance import epsilons
 from ...claims import Claim, numbered
-from ...networks import NonlinearNetwork, ShallowReLU, ShallowThresholded
+from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import trained_gradient
 from .._common import accumulated, drawn
@@ -37,7 +37,7 @@ def follow(
 
 
 @eqx.filter_jit
-def read(problem: Descent, networks: NonlinearNetwork) -> Steps:
+def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
     """Conserved quantity of every unit, and the same quantity of the gradient.
 
     Every step rounds weights and gradients by half an epsilon of their size, with random signs. The
@@ -46,7 +46,7 @@ def read(problem: Descent, networks: NonlinearNetwork) -> Steps:
     """
     squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))
 
-    def one(network: NonlinearNetwork, batch: Any) -> tuple[tuple[Array, ...], Array]:
+    def one(network: AbstractNonlinearNetwork, batch: Any) -> tuple[tuple[Array, ...], Array]:
         gradient = trained_gradient(network, batch)
         size = squares(network.layers) + problem.step**2 * squares(gradient)
         return measure.homogeneity(gradient), size

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses, measure
 from ...claims import Claim, Control
-from ...networks import Network, ThresholdedDiagonal
+from ...networks import AbstractNetwork, ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
 from ...simulation import gradient_descent
 from .._common import Run, drawn, even_steps, in_place_of, uniform
@@ -22,7 +22,7 @@ DIM, WIDTH, RECORDS = 3, 4, 16
 TIMES = 10 * np.append(np.geomspace(1e-3, 1, RECORDS)[:-1], 1)
 
 
-def columns(network: Network) -> tuple[Float[Array, "p 1"], ...]:
+def columns(network: AbstractNetwork) -> tuple[Float[Array, "p 1"], ...]:
     """Conserved quantity of every unit, one column a layer pair."""
     return tuple(x[:, None] for x in measure.homogeneity(network))
 

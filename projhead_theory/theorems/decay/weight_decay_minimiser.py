@@ -12,7 +12,7 @@ from ..._core.powers import layer_powers
 from ..._core.tolerance import SOLVED, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear, LinearNetwork
+from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import layer_gradients
 from .._common import (
     RECORDS,
@@ -40,7 +40,9 @@ class Finished(eqx.Module):
 
 
 @eqx.filter_jit
-def left_to_go(network: LinearNetwork, moments: Moments, decay: Array) -> Float[Array, " d"]:
+def left_to_go(
+    network: AbstractLinearNetwork, moments: Moments, decay: Array
+) -> Float[Array, " d"]:
     r"""Relative Newton step of each feature's weight to its stationary point.
 
     $$\tau_i = \langle g, u_i\rangle / \langle u_i, H u_i\rangle$$

@@ -13,8 +13,7 @@ from ... import measure
 from ..._core import checks
 from ..._core.plain import plain
 from ...moments import Moments
-from ...problems import Downstream
-from ...theory import FeaturePlane, PhaseDiagram, layerwise
+from ...theory import PhaseDiagram, layerwise
 from .._common.tasks import Task
 from .._common.training import Run, flow
 from ._probing import judge_logarithms
@@ -121,14 +120,14 @@ def check_phase(
 
     **Returns:** a `PhaseCheck` with one entry a point.
 
-    **Raises:** `ValueError` for fewer than one point, for a network narrower than the number of
-    features, whose indicator no trained network attains exactly, or for a head that is the whole
+    **Raises:** `ValueError` for fewer than one point, for a network narrower than the
+    dimension, whose indicator no trained network attains exactly, or for a head that is the whole
     network.
     """
     points, plane = checks.count("simulate", points), diagram.plane
-    d = plane.strength.shape[0]
+    d = plane.stated(diagram.x[0], diagram.y[0])[0].dim
     if plane.width is not None and plane.width < d:
-        raise checks.bad("width", plane.width, f"at least {d}, the number of features, to simulate")
+        raise checks.bad("width", plane.width, f"at least {d}, the dimension, to simulate")
     if diagram.head == diagram.depth:
         raise checks.bad(
             "head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate"
@@ -140,7 +139,7 @@ def check_phase(
     for first in range(0, points, BATCH):
         # The last batch is filled up with points of the first, so that all compile once.
         at = jnp.arange(first, first + BATCH) % points
-        parts.append(_trained(plane, x[at], y[at], keys[at], diagram.depth, diagram.head))
+        parts.append(_trained(plane, x[at], y[at], keys[at], d, diagram.depth, diagram.head))
         progress(min(first + BATCH, points))
     columns = [jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
     return PhaseCheck(x, y, *columns)
@@ -167,33 +166,27 @@ def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Arra
 
 @eqx.filter_jit
 def _trained(
-    plane: FeaturePlane, x: Array, y: Array, keys: Array, depth: int, head: int
+    plane: Callable[..., Any], x: Array, y: Array, keys: Array, d: int, depth: int, head: int
 ) -> tuple[Array, ...]:
-    d = plane.strength.shape[0]
-
     def one(x: Array, y: Array, key: Array) -> tuple[Array, ...]:
-        curve = plane(x, y)
-        moments, after = plane.problem(x, y).moments(), plane.downstream_strength(x, y)
+        point = plane(x, y)
+        moments, curve = point.moments, point.curve
         # A network that loses its target is not compared. Forgetting may take for ever, so it is
         # trained on a problem that is quick to learn.
         moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
-        scale = 0.5 * jnp.max(plane.strength) ** (-1 / depth)
+        scale = 0.5 * jnp.max(jnp.diagonal(moments.second)) ** (-0.5 / depth)
         task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
         run: Run = flow(task.start(), moments, stiff=True, max_steps=4_000)
-        downstream = Downstream(
-            jnp.diag(after**2), jnp.where(jnp.arange(d) == plane.target, 1 / after, 0)
-        )
-        budget = judge_logarithms(layerwise(moments, depth, throw=False), run, downstream)
-        logarithms = jnp.log(measure.sample_complexity(run.fine.final, downstream))
+        budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
+        logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)
         band = tolerance[-1] + tolerance[-1 - head]
-        kept = ~curve.lost
         return (
             curve.margin(depth, head),
             logarithms[-1] - logarithms[-1 - head],
             band,
             jnp.asarray(budget.settled & budget.finite),
-            kept,
+            ~curve.lost,
         )
 
     return jax.vmap(one)(x, y, keys)

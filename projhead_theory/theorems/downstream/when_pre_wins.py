@@ -49,14 +49,14 @@ class Crossing(eqx.Module):
     def label(self) -> str:
         return f"{self.scenario}, widths {'-'.join(map(str, self.sizes))}"
 
-    def at(self, knob: Array) -> Probing:
+    def at(self, value: Array) -> Probing:
         """The problem to train and probe at a value of the parameter."""
         return _at(
             self.strength,
             self.noise,
             self.downstream,
             self.key,
-            knob,
+            value,
             self.scenario == "disrupted",
             self.target,
             self.sizes,
@@ -65,33 +65,33 @@ class Crossing(eqx.Module):
 
 @eqx.filter_jit
 def _at(
-    strength, noise, downstream, key, knob, disrupted: bool, target: int, sizes: tuple[int, ...]
+    strength, noise, downstream, key, value, disrupted: bool, target: int, sizes: tuple[int, ...]
 ) -> Probing:
-    turned = jnp.arange(len(strength)) == target
+    varied = jnp.arange(len(strength)) == target
     strength, noise = (
-        (strength, jnp.where(turned, knob, noise))
+        (strength, jnp.where(varied, value, noise))
         if disrupted
-        else (jnp.where(turned, knob, strength), noise)
+        else (jnp.where(varied, value, strength), noise)
     )
     moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
     scale = jnp.asarray(0.5, strength.dtype)
     return Probing(
         Task(moments, key, scale, sizes),
-        Downstream(jnp.diag(downstream**2), jnp.where(turned, 1 / downstream, 0)),
+        Downstream(jnp.diag(downstream**2), jnp.where(varied, 1 / downstream, 0)),
     )
 
 
 class Found(eqx.Module):
     """Crossing of pre- and post-projection, found on trained networks.
 
-    - `knob`: the value of the parameter at the crossing.
+    - `value`: the value of the parameter at the crossing.
     - `run`, `probing`: the run and the problem there.
     - `slope`: the slope of the margin in the parameter.
     - `left`: the size of the margin that is left at the crossing.
     - `crosses`: the margin changes sign between the ends of the bracket.
     """
 
-    knob: Float[Array, ""]
+    value: Float[Array, ""]
     run: Run
     probing: Probing
     slope: Float[Array, ""]
@@ -114,13 +114,13 @@ def margin(trajectory: Trajectory, downstream: Downstream, head: int = 1) -> Flo
     return logarithms[-1] - logarithms[-1 - head]
 
 
-def turn(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) -> Found:
+def find_crossing(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) -> Found:
     """Find the crossing by Brent's method, training a network at every value of the parameter."""
     dtype = problem.strength.dtype
 
     @functools.cache
-    def at(knob: float) -> float:
-        probing = problem.at(jnp.asarray(knob, dtype))
+    def at(value: float) -> float:
+        probing = problem.at(jnp.asarray(value, dtype))
         trajectory = gradient_flow(start(probing.task), probing.task.moments, until=1e6, record=16)
         return float(margin(trajectory, probing.downstream))
 
@@ -157,13 +157,11 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     }
     eps = jnp.finfo(steep.dtype).eps
     errors["integration"] = run.error(lambda t: margin(t, probing.downstream)) / steep
-    errors["root-finding"] = found.left / steep + 64 * eps * found.knob
-    value = (
-        found.knob if found.crosses else jnp.full_like(found.knob, np.finfo(steep.dtype).max ** 0.5)
-    )
+    errors["root-finding"] = found.left / steep + 64 * eps * found.value
+    far = jnp.full_like(found.value, np.finfo(steep.dtype).max ** 0.5)
     return compare_values(
         prediction,
-        value[None],
+        (found.value if found.crosses else far)[None],
         errors,
         labels=("threshold",),
         what="relative discrepancy of the threshold",
@@ -195,8 +193,8 @@ def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array
     # phi / (phi^2 + sigma^2) is the weight and phi^2 / (phi^2 + sigma^2) the signal fraction.
     strength = fraction / weight
     noise = strength * jnp.sqrt(1 / fraction - 1)
-    turned = jnp.arange(d) == 1
-    strength, noise = jnp.where(turned, 0.5, strength), jnp.where(turned, 0.25, noise)
+    varied = jnp.arange(d) == 1
+    strength, noise = jnp.where(varied, 0.5, strength), jnp.where(varied, 0.25, noise)
     return strength, noise, jnp.exp(jax.random.normal(k3, (d,)) / 2), k4
 
 
@@ -224,7 +222,7 @@ def _as_trained(problem: Crossing, own: Array) -> Array:
 
 
 def _from_lopsided(problem: Crossing, own: Found) -> Found:
-    return turn(problem, lopsided)
+    return find_crossing(problem, lopsided)
 
 
 CLAIM = Claim(
@@ -250,7 +248,7 @@ CLAIM = Claim(
     source="paper section 3; the closed form for any number of features is beyond the paper",
     problems=_crossings,
     predict=predict_threshold,
-    measure=turn,
+    measure=find_crossing,
     compare=judge_threshold,
     sharpness={
         "threshold": (4e-8, 0.005),

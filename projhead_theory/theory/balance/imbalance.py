@@ -142,7 +142,7 @@ def imbalance_bound(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> grams = pt.theory.layerwise(problem.moments(), depth=3).grams
+        >>> grams = pt.layerwise(problem.moments(), depth=3).grams
         >>> np.round(pt.theory.imbalance_bound(grams, jnp.asarray([0.01, 0.01])), 3)
         Array([0.028, 0.056, 0.   ], dtype=float64)
 

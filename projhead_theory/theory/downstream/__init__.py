@@ -1,5 +1,6 @@
 """Downstream sample complexity of every layer, and the layer that needs fewest labels."""
 
+from .best import BestLayer, best_layer
 from .complexity import (
     ComplexityCurve,
     complexity_curve,
@@ -17,13 +18,13 @@ from .crossover import (
     weakness_threshold,
 )
 from .margin import margin_error, margin_samples
-from .phase import FeaturePlane, Knob, PhaseDiagram, phase_diagram
+from .phase import PhaseDiagram, phase_diagram
 
 __all__ = [
+    "BestLayer",
     "ComplexityCurve",
-    "FeaturePlane",
-    "Knob",
     "PhaseDiagram",
+    "best_layer",
     "complexity_curve",
     "disruption_threshold",
     "downstream_threshold",

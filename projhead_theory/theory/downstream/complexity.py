@@ -38,8 +38,8 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> grams = pt.theory.layerwise(problem.moments(), depth=2).grams
-        >>> task = pt.DownstreamProblem(pt.Features([1.0, 1.0]), pt.SignLabel(0))
+        >>> grams = pt.layerwise(problem.moments(), depth=2).grams
+        >>> task = pt.DownstreamProblem(pt.Features([1.0, 1.0]), pt.problems.SignLabel(0))
         >>> np.round(pt.theory.sample_complexity(grams, task.moments()), 3)
         Array([3.404, 6.778], dtype=float64)
 
@@ -245,7 +245,7 @@ def complexity_curve(gram: Float[Array, "d d"], downstream: Downstream) -> Compl
     !!! example
 
         ```pycon
-        >>> task = pt.DownstreamProblem(pt.Features([0.5, 1.0, 1.0]), pt.SignLabel(1))
+        >>> task = pt.DownstreamProblem(pt.Features([0.5, 1.0, 1.0]), pt.problems.SignLabel(1))
         >>> gram = jnp.diag(jnp.asarray([16.0, 4.0, 1.0]))
         >>> int(pt.theory.complexity_curve(gram, task.moments()).best_layer(4))
         2
@@ -327,7 +327,7 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
         "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
     )
     dtype = jnp.result_type(weights, strength)
-    return _feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
+    return feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
 
 
 def target_index(target: Any, dim: int) -> int:
@@ -339,7 +339,8 @@ def target_index(target: Any, dim: int) -> int:
 
 
 @jax.jit
-def _feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve:
+def feature_curve(weights: Array, strength: Array, j: Array) -> ComplexityCurve:
+    """`feature_complexity` of arguments that are not checked."""
     kept = weights > 0
     logarithm = jnp.log(jnp.where(kept, weights, 1))
     return ComplexityCurve(

@@ -63,10 +63,10 @@ def margin_samples(
     !!! example
 
         ```pycon
-        >>> task = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.SignLabel(0)).moments()
+        >>> problem = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.problems.SignLabel(0))
         >>> weights = jnp.ones(20).at[0].set(0.5)
         >>> grams = jnp.stack([jnp.diag(weights), jnp.diag(weights**2)])
-        >>> np.round(pt.theory.margin_samples(grams, task, error=0.05), 1)
+        >>> np.round(pt.theory.margin_samples(grams, problem.moments(), error=0.05), 1)
         Array([24., 30.], dtype=float64)
 
         ```

@@ -1,162 +1,97 @@
 """Phase diagrams of the better representation, before or after the projection head."""
 
+import inspect
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..._core import checks
-from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, Mask, SignFlip
-from .complexity import ComplexityCurve, feature_complexity, feature_weights, target_index
+from ..._core.linalg import frobenius, matmul, whiten
+from ...moments import Moments
+from ...problems import (
+    ContrastiveProblem,
+    Downstream,
+    DownstreamProblem,
+    SignLabel,
+)
+from ..layers import spectral
+from .complexity import ComplexityCurve, complexity_curve, feature_curve, feature_weights
 from .crossover import BISECTIONS
+from .task import Problem, as_moments, as_task
 
-KNOBS = ("strength", "noise", "flip", "mask", "downstream")
-_LARGEST = {"flip": 0.5, "mask": 1.0}
+UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
-class Knob(eqx.Module):
-    """One number of a feature model that a phase diagram varies.
+class Point(eqx.Module):
+    """Problem and downstream task at one point of a phase diagram.
 
-    - `name`: one of `KNOBS`.
-    - `feature`: the index of the feature, from 0.
-
-    **Raises:** `ValueError` for another name, or a negative index.
+    - `moments`: the moments of the views.
+    - `downstream`: the downstream task.
+    - `curve`: the indicator over depth. A width that cuts through a tie leaves the weights
+      undetermined: the target then counts as lost.
+    - `exact`: the curve is the indicator. It is not if the downstream inputs do not vary along some
+      direction that the network mixes with others.
     """
 
-    name: str = eqx.field(static=True)
-    feature: int = eqx.field(static=True)
-
-    def __init__(self, name: str, feature: int):
-        if name not in KNOBS:
-            raise checks.bad("knob", repr(name), f"one of {', '.join(KNOBS)}")
-        self.name, self.feature = name, checks.count("feature", feature, 0)
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} of feature {self.feature}"
-
-    def check(self, values: Array) -> None:
-        """Raise `ValueError` for values out of the range of this number."""
-        if self.name in ("strength", "downstream"):
-            checks.positive(self.name, values)
-            return
-        largest = _LARGEST.get(self.name, jnp.inf)
-        checks.require(
-            self.name, values, lambda v: (v >= 0) & (v <= largest), f"numbers from 0 to {largest}"
-        )
+    moments: Moments
+    downstream: Downstream
+    curve: ComplexityCurve
+    exact: Bool[Array, ""]
 
 
-class FeaturePlane(eqx.Module):
-    r"""Feature model with two free numbers, mapped to the `ComplexityCurve` of its target.
+class Plane(eqx.Module):
+    """Problem and downstream task, either of them a function of two numbers."""
 
-    The augmentation flips signs, then masks, then adds noise. The label is the sign of feature
-    `target`.
-
-    **Arguments:**
-
-    - `x`, `y`: the two free numbers.
-    - `target`: the index $j$ of the target feature.
-    - `strength`: training strengths $\phi$, `(d,)`.
-    - `noise`, `flip`, `mask`: scales and probabilities of the augmentation, `(d,)`, zero by
-      default.
-    - `downstream`: strengths $\phi'$, `(d,)`. By default they equal the training strengths, and
-      follow a free `strength` unless the other free number is `downstream`.
-    - `width`: the smallest width of the network, $d$ by default.
-
-    **Raises:** `ValueError` for numbers out of range, lengths that differ, features that do not
-    exist, or `x` equal to `y`.
-    """
-
-    x: Knob
-    y: Knob
-    target: int = eqx.field(static=True)
-    strength: Float[Array, " d"]
-    noise: Float[Array, " d"]
-    flip: Float[Array, " d"]
-    mask: Float[Array, " d"]
-    downstream: Float[Array, " d"] | None
+    problem: Any
+    downstream: Any
     width: int | None = eqx.field(static=True)
 
-    def __init__(
-        self,
-        x: Knob,
-        y: Knob,
-        target: int,
-        strength: Any,
-        noise: Any = None,
-        flip: Any = None,
-        mask: Any = None,
-        downstream: Any = None,
-        width: int | None = None,
-    ):
-        self.strength = Features(strength).strength
-        d, dtype = self.strength.shape[0], self.strength.dtype
-        self.target = target_index(target, d)
-        check = {
-            "noise": checks.nonnegative,
-            "flip": checks.probability,
-            "mask": checks.probability,
-            "downstream": checks.nonnegative,
-        }
-        given = {"noise": noise, "flip": flip, "mask": mask, "downstream": downstream}
-        values = {
-            n: jnp.zeros(d, dtype) if v is None else check[n](n, v).astype(dtype)
-            for n, v in given.items()
-        }
-        for name, value in values.items():
-            if value.shape != (d,):
-                raise checks.bad(
-                    name, f"shape {value.shape}", f"({d},), as many as there are strengths"
-                )
-        self.noise, self.flip, self.mask = values["noise"], values["flip"], values["mask"]
-        self.downstream = (
-            None
-            if downstream is None and "downstream" not in (x.name, y.name)
-            else values["downstream"]
-        )
-        if downstream is None and self.downstream is not None:
-            self.downstream = self.strength
-        if x == y:
-            raise checks.bad("y", y.label, "another knob than x")
-        for knob in (x, y):
-            if knob.feature >= d:
-                raise checks.bad("knob", knob.label, f"a feature from 0 to {d - 1}")
-        self.x, self.y, self.width = x, y, width
+    def stated(self, x: Array, y: Array) -> tuple[Problem, Downstream | DownstreamProblem]:
+        """Problem and downstream task at one point, checked."""
+        value = lambda given: given(x, y) if callable(given) else given
+        problem: Any = value(self.problem)
+        return problem, as_task(problem, value(self.downstream))
 
-    def problem(self, x: Array, y: Array) -> ContrastiveProblem:
-        """Contrastive problem at one point of the plane."""
-        strength, noise, flip, mask, _ = self._values(x, y)
-        return ContrastiveProblem(
-            Features(strength), Compose(SignFlip(flip), Mask(mask), AdditiveNoise(noise))
-        )
-
-    def downstream_strength(self, x: Array, y: Array) -> Float[Array, " d"]:
-        r"""Downstream strengths $\phi'$ at one point of the plane."""
-        return self._values(x, y)[-1]
-
-    def _values(self, x: Array, y: Array) -> list[Array]:
-        values = {name: getattr(self, name) for name in KNOBS}
-        for knob, value in ((self.x, x), (self.y, y)):
-            old = values[knob.name]
-            values[knob.name] = jnp.where(
-                jnp.arange(len(self.strength)) == knob.feature,
-                jnp.asarray(value, self.strength.dtype),
-                old,
+    def __call__(self, x: Array, y: Array) -> Point:
+        problem, task = self.stated(x, y)
+        moments = as_moments(problem)
+        if isinstance(task, Downstream):
+            return _general(moments, task, self.width)
+        unmixed = isinstance(problem, ContrastiveProblem) and problem.features.mixing is None
+        if unmixed and task.features.mixing is None and isinstance(task.label, SignLabel):
+            weights = feature_weights(moments, self.width)
+            tied = jnp.any(jnp.isnan(weights))
+            curve = feature_curve(
+                jnp.where(tied, 0, weights), task.features.strength, task.label.feature
             )
-        if values["downstream"] is None:
-            values["downstream"] = values["strength"]
-        return list(values.values())
+            return Point(moments, task.moments(), curve, jnp.ones((), bool))
+        return _general(moments, task.moments(), self.width)
 
-    def __call__(self, x: Array, y: Array) -> ComplexityCurve:
-        weights = feature_weights(self.problem(x, y).moments(), self.width)
-        # A tie at the cut leaves the weights undetermined: the target then counts as lost.
-        curve = feature_complexity(
-            jnp.where(jnp.isnan(weights), 0, weights), self.downstream_strength(x, y), self.target
-        )
-        return eqx.tree_at(lambda c: c.lost, curve, curve.lost | jnp.any(jnp.isnan(weights)))
+
+def _general(moments: Moments, task: Downstream, width: int | None) -> Point:
+    minimiser = spectral(moments, width, throw=False)
+    # Only the action of a separator on the range of the downstream inputs counts.
+    p = whiten(task.second).projector
+    seen = Downstream(task.second, matmul(p, task.target[:, None])[:, 0])
+    curve = complexity_curve(minimiser.gram, seen)
+    mixed = matmul(p, minimiser.gram)
+    slack = jnp.finfo(p.dtype).eps ** 0.5
+    return Point(
+        moments,
+        task,
+        eqx.tree_at(lambda c: c.lost, curve, curve.lost | ~minimiser.unique),
+        frobenius(mixed - mixed.T) <= slack * frobenius(minimiser.gram),
+    )
 
 
 class PhaseDiagram(eqx.Module):
@@ -169,6 +104,8 @@ class PhaseDiagram(eqx.Module):
     - `tau` `(ny, nx)`: the best layer as a share of the depth.
     - `layer` `(ny, nx)`: the best of the layers $1, \dots, L$, or 0 if the target is lost.
     - `least` `(ny, nx)`: the indicator at `tau`.
+    - `plane`: problem and downstream task as functions of `x` and `y`.
+    - `names`: the names of the two numbers.
     """
 
     x: Float[Array, " nx"]
@@ -177,9 +114,10 @@ class PhaseDiagram(eqx.Module):
     tau: Float[Array, "ny nx"]
     layer: Int[Array, "ny nx"]
     least: Float[Array, "ny nx"]
-    plane: FeaturePlane
+    plane: Plane
     depth: int = eqx.field(static=True)
     head: int = eqx.field(static=True)
+    names: tuple[str, str] = eqx.field(static=True)
 
     def boundary(self) -> Float[Array, "k 2"]:
         """Points of the grid lines at which pre- and post-projection are equally good.
@@ -218,88 +156,157 @@ class PhaseDiagram(eqx.Module):
             {name: (("y", "x"), jax.device_get(getattr(self, name))) for name in names},
             coords={"x": jax.device_get(self.x), "y": jax.device_get(self.y)},
             attrs={
-                "x": self.plane.x.label,
-                "y": self.plane.y.label,
-                "target": self.plane.target,
+                "x": self.names[0],
+                "y": self.names[1],
                 "depth": self.depth,
                 "head": self.head,
             },
         )
 
+    def plot(self, ax: Any = None):
+        """Margin as colour, boundary as a line; returns the Matplotlib axes."""
+        from ...figures import plot_phase
 
-def phase_diagram(plane: FeaturePlane, x: Any, y: Any, depth: int, head: int = 1) -> PhaseDiagram:
-    """Compare pre- and post-projection over a grid of two numbers of a feature model.
+        return plot_phase(self, ax=ax)
+
+
+def phase_diagram(
+    problem: Problem | Callable[..., Problem],
+    downstream: Any,
+    x: Any,
+    y: Any,
+    depth: int,
+    *,
+    head: int = 1,
+    width: int | None = None,
+    names: tuple[str, str] | None = None,
+) -> PhaseDiagram:
+    r"""Compare pre- and post-projection over a grid of two numbers that a problem depends on.
+
+    $$\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h} > 0
+    \quad\text{where pre-projection needs fewer labels}$$
+
+    The functions are traced by JAX once and evaluated over the whole grid. They may use `jax.numpy`
+    and arithmetic, but neither NumPy functions of `x` and `y` nor branches on their values. One
+    function compiles once, for any values of `x` and `y`; a `lambda` written anew in each call
+    compiles in each call. A function that is an `equinox.Module` compiles once for any values of
+    its arrays too.
 
     **Arguments:**
 
-    - `plane`: the feature model.
-    - `x`, `y`: increasing values of its two free numbers, `(nx,)` and `(ny,)`.
+    - `problem`, `downstream`: as in `best_layer`, where one of them or both may be a function
+      `(x, y) ->` of two numbers.
+    - `x`, `y`: increasing values of the two numbers, `(nx,)` and `(ny,)`.
     - `depth`: the number of layers $L$.
-    - `head`: the number $h$ of last layers that form the projection head, from 1 to $L$.
+    - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
+    - `width`: the smallest width of the network, $d$ if not given.
+    - `names`: the names of the two numbers, those of the function's arguments if not given.
 
-    **Raises:** `ValueError` for values that are out of range or not increasing, or a head of
-    more layers than the network has.
+    **Raises:** `ValueError` for values that do not increase or that the problem does not allow, a
+    head of more layers than the network has, functions that JAX cannot trace, or downstream inputs
+    that do not vary along a direction that the network mixes with others: `sample_complexity` has
+    the indicator then, and this theory has no curve over depth.
 
     !!! example
 
         ```pycon
-        >>> noise, strength = pt.theory.Knob("noise", 0), pt.theory.Knob("strength", 0)
-        >>> plane = pt.theory.FeaturePlane(noise, strength, 0, [1.0, 1.0], noise=[0.0, 0.5])
-        >>> pt.theory.phase_diagram(plane, x=[0.2, 0.8], y=[1.0], depth=2).layer.tolist()
+        >>> def problem(noise, strength):
+        ...     features = pt.Features([strength, 1.0])
+        ...     return pt.ContrastiveProblem(features, pt.AdditiveNoise([noise, 0.5]))
+        >>> pt.phase_diagram(problem, 0, x=[0.2, 0.8], y=[1.0], depth=2).layer.tolist()
         [[2, 1]]
 
         ```
 
     Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
     """
-    x, y = (
-        _axis("x", plane.x, x, plane.strength.dtype),
-        _axis("y", plane.y, y, plane.strength.dtype),
-    )
+    x, y = _axis("x", x), _axis("y", y)
     depth, head = checks.count("depth", depth), checks.count("head", head)
     if head > depth:
         raise checks.bad("head", head, f"at most the depth, {depth}")
-    return PhaseDiagram(x, y, *_grid(plane, x, y, depth, head), plane, depth, head)
+    varied = {
+        name: value
+        for name, value in (("problem", problem), ("downstream", downstream))
+        if callable(value)
+    }
+    if not varied:
+        raise checks.bad("problem", type(problem).__name__, "a function of x and y, or downstream")
+    plane = Plane(problem, downstream, width)
+    # Values that the problem does not allow are seen where they are known: at the corners.
+    for a, b in itertools.product((x[0], x[-1]), (y[0], y[-1])):
+        plane.stated(a, b)
+    for name, function in varied.items():
+        _require_traceable(name, function, x[0], y[0])
+    *fields, exact = _grid(plane, x, y, depth, head)
+    known = checks.concrete(exact)
+    if known is not None and not known.all():
+        raise checks.bad(
+            "downstream",
+            "inputs that do not vary along a direction that the network mixes with others",
+            "a second moment of full rank; theory.sample_complexity takes any",
+        )
+    named = _names(next(iter(varied.values()))) if names is None else names
+    return PhaseDiagram(x, y, *fields, plane=plane, depth=depth, head=head, names=named)
 
 
-def _axis(name: str, knob: Knob, values: Any, dtype: Any) -> Array:
-    value = checks.floating(name, values).astype(dtype)
+def _axis(name: str, values: Any) -> Array:
+    value = checks.floating(name, values)
     if value.ndim != 1 or value.size == 0:
         raise checks.bad(name, f"shape {value.shape}", "a non-empty vector")
     known = checks.concrete(value)
     if known is not None and (np.diff(known) <= 0).any():
         raise checks.bad(name, "values that do not increase", "increasing values")
-    knob.check(value)
     return value
+
+
+def _require_traceable(name: str, function: Callable[..., Any], x: Array, y: Array) -> None:
+    try:
+        eqx.filter_eval_shape(function, x, y)
+    except UNTRACEABLE as error:
+        raise checks.bad(
+            name,
+            f"a function that JAX cannot trace ({type(error).__name__})",
+            "jax.numpy in place of NumPy, and jnp.where in place of branches on x or y",
+        ) from error
+
+
+def _names(function: Callable[..., Any]) -> tuple[str, str]:
+    """Names of the first two arguments of a function."""
+    arguments = inspect.signature(function).parameters.values()
+    names = [a.name for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    return (names[0], names[1]) if len(names) > 1 else ("x", "y")
 
 
 @eqx.filter_jit
 def _grid(
-    plane: FeaturePlane, x: Array, y: Array, depth: int, head: int
-) -> tuple[Array, Array, Array, Array]:
-    def one(x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
-        curve = plane(x, y)
-        tau = curve.best
+    plane: Plane, x: Array, y: Array, depth: int, head: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    def one(x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array]:
+        point = plane(x, y)
+        curve, tau = point.curve, point.curve.best
         return (
             curve.margin(depth, head),
             tau,
             curve.best_layer(depth),
             curve(jnp.where(curve.lost, 0, tau)),
+            point.exact | curve.lost,
         )
 
-    return jax.vmap(lambda y: jax.vmap(lambda x: one(x, y))(x))(y)
+    # Row by row: mixed features have d^2 exponentials at each point.
+    return jax.lax.map(lambda y: jax.vmap(lambda x: one(x, y))(x), y)
 
 
 @eqx.filter_jit
-def _bisect(plane: FeaturePlane, lows: Array, highs: Array, depth: int, head: int) -> Array:
+def _bisect(plane: Plane, lows: Array, highs: Array, depth: int, head: int) -> Array:
     """Bisect between pairs of points with margins of opposite sign, all pairs at once."""
 
     def one(low: Array, high: Array) -> Array:
-        side = plane(low[0], low[1]).margin(depth, head) >= 0
+        margin = lambda at: plane(at[0], at[1]).curve.margin(depth, head)
+        side = margin(low) >= 0
 
         def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
             middle = (ends[0] + ends[1]) / 2
-            same = (plane(middle[0], middle[1]).margin(depth, head) >= 0) == side
+            same = (margin(middle) >= 0) == side
             return jnp.where(same, middle, ends[0]), jnp.where(same, ends[1], middle)
 
         low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))

@@ -90,7 +90,7 @@ def layerwise(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> np.round(pt.theory.layerwise(problem.moments(), depth=2).weights, 3)
+        >>> np.round(pt.layerwise(problem.moments(), depth=2).weights, 3)
         Array([[0.632, 0.981],
                [0.4  , 0.962]], dtype=float64)
 

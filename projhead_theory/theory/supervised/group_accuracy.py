@@ -59,7 +59,7 @@ def group_accuracy(
     !!! example
 
         ```pycon
-        >>> subclasses = pt.Groups.signs([1.0, 1.0], 0.3, [0.0]).read(1)
+        >>> subclasses = pt.problems.Groups.signs([1.0, 1.0], 0.3, [0.0]).read(1)
         >>> grams = jnp.stack([jnp.diag(jnp.asarray([1.0, w])) for w in (0.1, 0.01)])
         >>> np.round(pt.theory.group_accuracy(grams, subclasses, subclasses, 0.3).average, 3)
         Array([0.822, 0.624], dtype=float64)

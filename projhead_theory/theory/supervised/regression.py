@@ -88,7 +88,7 @@ def regression_minimiser(
     !!! example
 
         ```pycon
-        >>> moments = pt.TargetMoments([[2.0, 1.0]], jnp.diag(jnp.asarray([4.0, 1.0])))
+        >>> moments = pt.moments.TargetMoments([[2.0, 1.0]], jnp.diag(jnp.asarray([4.0, 1.0])))
         >>> np.round(pt.theory.regression_minimiser(moments, depth=2).matrix, 3)
         Array([[0.5, 1. ]], dtype=float64)
 

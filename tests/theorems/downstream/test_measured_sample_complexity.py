@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.misses import TIMES, predictions
 
 from projhead_theory.claims import check
 from projhead_theory.probes import LearningCurve
+from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.downstream import measured_sample_complexity
 from projhead_theory.theorems.downstream.measured_sample_complexity import (
     CLAIM,
     ERROR,
@@ -22,6 +25,7 @@ from projhead_theory.theorems.downstream.measured_sample_complexity import (
     between,
     judge_curves,
 )
+from projhead_theory.theory import layerwise
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +164,34 @@ def test_problems_span_the_scenarios():
         )
         assert extreme
     assert dataclasses.replace(drawn[0]).label == "label of largest weight, depth 2"
+
+
+# Near misses: the claim with one thing in its formula changed
+
+
+def squares(problem, power):
+    """Sums of nuisance variances to a power, in units of the label's."""
+    grams = layerwise(problem.contrastive.moments(), problem.depth).grams
+    variances = jnp.diagonal(grams, axis1=1, axis2=2) * problem.downstream.features.strength**2
+    return jnp.sum((variances[:, 1:] / variances[:, :1]) ** power, axis=1)
+
+
+MISSES = predictions(
+    {
+        "1 / SC": lambda problem, own: replace(own, complexity=1 / own.complexity),
+        "n / SC": lambda problem, own: replace(own, complexity=own.samples / own.complexity),
+        "n is SC": lambda problem, own: replace(own, samples=own.complexity),
+        "n is the sum of squared variances": lambda problem, own: replace(
+            own, samples=squares(problem, 2)
+        ),
+        "n is the sum of variances": lambda problem, own: replace(own, samples=squares(problem, 1)),
+        "n squared": lambda problem, own: replace(own, samples=own.samples**2 / 20),
+        "root of n": lambda problem, own: replace(own, samples=5 * own.samples**0.5),
+    }
+)
+
+
+# Formulas of the library: what the claim calls, by module and name; how a value is changed by a
+# factor; and the factors
+
+FORMULAS = [(measured_sample_complexity, "margin_samples", TIMES, (0.8, 1.25))]

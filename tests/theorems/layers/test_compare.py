@@ -8,52 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.runs import closed, problem, still
 
 import projhead_theory as pt
 from projhead_theory.claims import compare_values
-from projhead_theory.simulation import Ended, Trajectory
 
 X64 = jnp.result_type(float) == jnp.float64
 APART = [(jnp.float32, 2e3), (jnp.float32, 1e4), (jnp.float32, 1e8)] + X64 * [
     (jnp.float64, 5e7),
     (jnp.float64, 1e12),
 ]
-
-
-def problem(strength, dtype):
-    """A feature model with noise of like size on every feature."""
-    phi = np.asarray(strength, dtype)
-    return pt.ContrastiveProblem(
-        pt.Features(phi), pt.AdditiveNoise(phi * np.linspace(0.5, 1, len(phi)).astype(dtype))
-    ).moments()
-
-
-def closed(strength, depth, dtype, factor=1.0):
-    """The network of the closed form, phi / (phi^2 + sigma^2), with the last weight times a
-    factor.
-    """
-    phi = np.asarray(strength, float)
-    weights = 1 / (phi * (1 + np.linspace(0.5, 1, len(phi)) ** 2))
-    weights[-1] *= factor
-    return pt.DeepLinear([jnp.asarray(np.diag(weights ** (1 / depth)), dtype)] * depth)
-
-
-def still(network):
-    """A run that stays where it begins, and reports that its gradient vanished there."""
-    zero = jnp.zeros((), network.layers[0].dtype)
-    twice = jax.tree.map(lambda w: jnp.stack([w, w]), network)
-    pair = jnp.stack([zero, zero])
-    return Trajectory(
-        pair,
-        twice,
-        pair,
-        pair,
-        Ended.converged,
-        zero,
-        jnp.zeros((), int),
-        jnp.zeros(network.depth - 1, zero.dtype),
-        zero,
-    )
 
 
 @pytest.mark.parametrize("depth", [1, 3])

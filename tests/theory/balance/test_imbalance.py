@@ -7,15 +7,12 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.draws import cast
 
 from projhead_theory import DeepLinear, measure
 from projhead_theory.theory import discrete_imbalance, imbalance_bound, unbalanced_grams
 
 SIZES = [(3, 3, 3), (2, 5, 1), (4, 2, 3, 2), (3, 1, 4, 2, 2), (3, 2)]
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def imbalance(layers):

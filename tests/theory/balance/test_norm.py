@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,10 +17,6 @@ from projhead_theory import DeepLinear, measure
 from projhead_theory.theory import least_norm, least_norm_factors
 
 SHAPES = [(3, 3), (2, 4), (5, 2), (1, 3)]
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def matrix(shape, rank=None, seed=0):

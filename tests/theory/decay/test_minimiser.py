@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.optimize
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +27,6 @@ mpmath = pytest.importorskip("mpmath")
 
 DEPTHS = [1, 2, 3, 4, 6, 20]
 MODELS = [(1.0, 1.0), (0.7, 1.3), (0.02, 4.0), (30.0, 31.0)]
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 def largest_stationary_point(c, q, decay, depth):

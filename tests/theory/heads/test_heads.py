@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers.draws import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,10 +33,6 @@ from projhead_theory.theory import (
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
 CROSS, SECOND = np.array([1.0, 0.6, 0.3]), np.array([2.0, 0.8, 0.5])
 WEIGHTS = np.sqrt(CROSS) / SECOND
-
-
-def cast(x):
-    return jnp.asarray(x, jnp.result_type(float))
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from helpers.draws import whole_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projhead_theory import AdditiveNoise, ContrastiveProblem, Features, Mask, Moments
-from projhead_theory.problems import random_moments
+from projhead_theory import AdditiveNoise, ContrastiveProblem, Features, Moments
+from projhead_theory.problems import Mask, random_moments
 from projhead_theory.theory import NonUniqueMinimiserError, layerwise, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3])

@@ -1,6 +1,6 @@
 """Exact networks that checks of claims must pass, and perturbed networks that they must fail.
 
-    python .ci/exact.py --tries 100000 --json benchmarks/results/exact.json
+    python .ci/deep/exact.py --tries 100000 --json benchmarks/results/exact.json
 
 runs all claims whose networks can be set to the closed form, in both dtypes, at every width from 1
 to three beyond the dimension and depths up to six, on moments of twelve decades, singular and

@@ -1,6 +1,6 @@
 """Mutants of the library's own code: each changes one expression, and its tests must fail.
 
-    python .ci/mutants.py --count 340 --seed 0 --workers 2 --json benchmarks/results/mutants.json
+    python .ci/deep/mutants.py --count 340 --workers 2 --json benchmarks/results/mutants.json
 
 draws mutants from every file, runs the tests of the file on each, in a copy of the package, and
 lists the survivors. Short files get more than their share. `--only FILE` takes the mutants of one
@@ -19,160 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "projhead_theory"
 
-# Tests that should kill a mutant of a file, the nearest first. After `claim` stand the names of the
-# claims whose tests should.
-TESTS = {
-    "_bisect.py": "test_gradients test_threshold_theory test_margin_theory",
-    "_spectra.py": "test_guards_measures test_spectra test_spectral test_compare",
-    "_tolerance.py": "test_guards_measures test_spectral test_compare test_oracles",
-    "measure.py": (
-        "test_guards_measures test_feature_weights test_groups"
-        " test_flow_accuracy test_guards test_downstream_claims"
-    ),
-    "moments.py": "test_guards_measures test_moments test_spectra",
-    "losses/_fixed.py": "test_guards_measures claim absent-features homogeneity",
-    "losses/_headed.py": "test_guards_measures test_heads",
-    "losses/_loss.py": "test_guards_measures test_losses test_simulation claim sl-minimiser",
-    "losses/_mean_squared_error.py": "test_losses test_supervised_theory claim sl-minimiser",
-    "losses/*": "test_losses",
-    "probes/_group_accuracy.py": "test_guards_probes test_groups test_flow_accuracy",
-    "probes/*": "test_guards_probes test_probes test_learning_curve",
-    "simulation/_rebalance.py": (
-        "test_guards_runs test_rebalance test_simulation claim balancedness"
-    ),
-    "simulation/_absorb.py": "test_heads claim homogeneity absent-features",
-    "simulation/*": (
-        "test_guards_runs test_simulation test_guards test_saddles test_run_errors"
-        " claim spectral-minimiser"
-    ),
-    "theory/_balancedness.py": "test_balancedness_theory claim discrete-balancedness",
-    "theory/_decay.py": (
-        "test_decay test_oracles_brute claim weight-decay-minimiser feature-extinction"
-    ),
-    "theory/_downstream.py": (
-        "test_guards test_downstream_theory test_oracles_brute claim optimal-layer"
-    ),
-    "theory/_exponentials.py": (
-        "test_head_theory test_downstream_theory test_oracles_brute test_gradients"
-    ),
-    "theory/_finite_sample.py": "test_finite_sample claim finite-sample",
-    "theory/_group_accuracy.py": "test_groups test_oracles_brute claim coarse-to-fine",
-    "theory/_heads.py": "test_guards_theory test_head_theory claim head-equivalence best-kappa",
-    "theory/_kappa.py": "test_head_theory test_oracles_brute claim kappa-emulation best-kappa",
-    "theory/_layerwise.py": "test_guards_theory test_layerwise test_oracles claim layerwise-law",
-    "theory/_margin.py": (
-        "test_guards_theory test_margin_theory test_gradients claim measured-sample-complexity"
-    ),
-    "theory/_norm.py": "test_norm claim min-norm",
-    "theory/_phase.py": "test_downstream_theory test_cli_phase",
-    "theory/_pre_or_post.py": (
-        "test_guards_theory test_downstream_theory test_gradients claim when-pre-wins"
-    ),
-    "theory/_scalar_flow.py": "test_dynamics test_oracles claim flow-times",
-    "theory/_scalars.py": "test_dynamics test_decay",
-    "theory/_spectral.py": (
-        "test_guards_theory test_spectral test_guards test_oracles claim spectral-minimiser"
-    ),
-    "theory/_supervised.py": (
-        "test_guards_theory test_supervised_theory test_guards claim sl-minimiser"
-    ),
-    "theory/_supervised_contrastive.py": (
-        "test_supervised_theory claim scl-minimiser mixed-positives"
-    ),
-    "theory/_threshold.py": (
-        "test_threshold_theory test_gradients claim threshold-law retained-when-vanishing"
-    ),
-    "theory/dynamics.py": (
-        "test_guards_theory test_dynamics test_library_mutants claim vanishing-features"
-    ),
-    "theory/regression.py": (
-        "test_guards_theory test_supervised_theory test_library_mutants claim sl-retention"
-    ),
-    "claims/_verdict.py": "test_claims claim spectral-minimiser",
-    "theorems/_common/comparison.py": (
-        "test_guards_judges test_compare test_guards test_saddles claim spectral-minimiser"
-    ),
-    "theorems/_common/law.py": "claim layerwise-law progressive-weighting spectral-minimiser",
-    "theorems/_common/rounding.py": "test_guards claim balancedness discrete-balancedness min-norm",
-    "theorems/_common/stationary.py": (
-        "test_compare test_saddles claim spectral-minimiser layerwise-law"
-    ),
-    "theorems/_common/training.py": (
-        "test_guards_errors test_guards claim spectral-minimiser balancedness"
-    ),
-    "theorems/balance/_training.py": (
-        "test_guards_judges claim balancedness discrete-balancedness weight-decay-balancing"
-    ),
-    "theorems/balance/balancedness.py": "test_guards_judges claim balancedness",
-    "theorems/balance/discrete_balancedness.py": "test_guards_judges claim discrete-balancedness",
-    "theorems/balance/discrete_homogeneity.py": "claim discrete-homogeneity",
-    "theorems/balance/homogeneity.py": "claim homogeneity",
-    "theorems/balance/min_norm.py": "claim min-norm",
-    "theorems/balance/weight_decay_balancing.py": "test_guards_judges claim weight-decay-balancing",
-    "theorems/decay/feature_extinction.py": (
-        "test_guards_judges test_guards claim feature-extinction"
-    ),
-    "theorems/decay/weight_decay_minimiser.py": (
-        "test_guards_judges test_guards claim weight-decay-minimiser"
-    ),
-    "theorems/downstream/_probing.py": "test_guards claim optimal-layer when-pre-wins",
-    "theorems/downstream/measured_sample_complexity.py": "claim measured-sample-complexity",
-    "theorems/downstream/optimal_layer.py": "test_guards claim optimal-layer",
-    "theorems/downstream/when_pre_wins.py": "claim when-pre-wins",
-    "theorems/dynamics/_contrastive.py": (
-        "test_guards_judges test_guards claim flow-times vanishing-features sl-retention"
-    ),
-    "theorems/dynamics/_regression.py": "claim sl-times sl-retention flow-times",
-    "theorems/dynamics/flow_times.py": "test_guards_judges test_guards claim flow-times",
-    "theorems/dynamics/learning_order.py": (
-        "test_guards_judges test_guards claim flow-times vanishing-features sl-retention"
-    ),
-    "theorems/dynamics/sl_retention.py": "claim sl-retention",
-    "theorems/dynamics/sl_times.py": "claim sl-times",
-    "theorems/dynamics/vanishing_features.py": (
-        "test_guards_judges test_guards claim vanishing-features"
-    ),
-    "theorems/heads/_training.py": "test_guards claim head-equivalence sorted-matching",
-    "theorems/heads/best_kappa.py": "test_guards_errors test_head_claims claim best-kappa",
-    "theorems/heads/head_equivalence.py": "test_guards claim head-equivalence",
-    "theorems/heads/kappa_emulation.py": (
-        "test_guards_errors test_head_claims claim kappa-emulation"
-    ),
-    "theorems/heads/sorted_matching.py": "test_guards claim sorted-matching",
-    "theorems/layers/layerwise_law.py": "claim layerwise-law",
-    "theorems/layers/progressive_weighting.py": "claim progressive-weighting",
-    "theorems/layers/spectral_minimiser.py": "test_compare claim spectral-minimiser",
-    "theorems/samples/finite_sample.py": "claim finite-sample",
-    "theorems/supervised/_classes.py": "claim scl-minimiser mixed-positives",
-    "theorems/supervised/_probing.py": "test_guards_errors test_guards claim shift coarse-to-fine",
-    "theorems/supervised/_subclasses.py": (
-        "test_guards_judges claim subclass-retention class-collapse"
-    ),
-    "theorems/supervised/class_collapse.py": "test_guards_judges claim class-collapse",
-    "theorems/supervised/coarse_to_fine.py": "test_guards_errors test_guards claim coarse-to-fine",
-    "theorems/supervised/mixed_positives.py": "claim mixed-positives",
-    "theorems/supervised/scl_minimiser.py": "claim scl-minimiser",
-    "theorems/supervised/shift.py": "test_guards_errors test_guards claim shift",
-    "theorems/supervised/sl_minimiser.py": "test_guards_errors test_guards claim sl-minimiser",
-    "theorems/supervised/subclass_retention.py": "test_guards_judges claim subclass-retention",
-    "theorems/thresholds/_training.py": (
-        "test_guards_measures test_guards claim threshold-law retained-when-vanishing"
-    ),
-    "theorems/thresholds/absent_features.py": "test_guards claim absent-features",
-    "theorems/thresholds/retained_when_vanishing.py": (
-        "test_guards_measures test_guards claim retained-when-vanishing"
-    ),
-    "theorems/thresholds/threshold_law.py": "test_guards_measures test_guards claim threshold-law",
-}
+# By file of the package: the tests and the claims that should kill its mutants.
+TESTS = tomllib.loads((Path(__file__).parent / "tests.toml").read_text())
+# Folders whose files are for the tests of the folder of the same name, unless they have an entry.
+FOLDERS = ("_core", "losses", "probes", "simulation", "theory")
 
 # Names of functions without a formula, premise or tolerance.
 ASIDE = re.compile(
@@ -391,11 +251,20 @@ def mutants_of(path: Path, package: Path) -> list[Mutant]:
     return found
 
 
-def tests_of(file: str) -> str | None:
-    folder = file.split("/")[0] + "/*"
-    return TESTS.get(file) or (
-        TESTS.get(folder) if "/" in file and not Path(file).name.startswith("__") else None
-    )
+def arguments(file: str) -> list[str]:
+    """Pytest arguments for the tests of a file's mutants; none if the file has no mutants."""
+    path, entry = Path(file), TESTS.get(file, {})
+    if not entry and not path.name.startswith("__"):
+        if path.parts[0] in FOLDERS:
+            own = sorted((ROOT / "tests" / path.parent).glob("test_*.py"))
+            entry = {"tests": [f"{path.parent}/{test.stem}" for test in own]}
+        elif path.parts[0] == "theorems" and len(path.parts) == 3 and "/_" not in file:
+            entry = {"claims": [path.stem.replace("_", "-")]}
+    return [f"tests/{name}.py" for name in entry.get("tests", ())] + [
+        "tests/theorems/test_claims.py::"
+        f"test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]"
+        for claim in entry.get("claims", ())
+    ]
 
 
 def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant]:
@@ -408,7 +277,7 @@ def drawn(package: Path, count: int, seed: int, only: str | None) -> list[Mutant
     groups = {}
     for path in sorted(package.rglob("*.py")):
         file = str(path.relative_to(package))
-        if tests_of(file) and (only is None or file == only):
+        if arguments(file) and (only is None or file == only):
             groups[file] = mutants_of(path, package)
     groups = {file: found for file, found in groups.items() if found}
     weight = {file: len(found) ** 0.5 for file, found in groups.items()}
@@ -445,21 +314,6 @@ def same(earlier: dict, package: Path) -> Mutant | None:
 
 def pad(items: list[Mutant], length: int) -> list[Mutant | None]:
     return [*items, *[None] * (length - len(items))]
-
-
-def arguments(file: str) -> list[str]:
-    """Pytest arguments for the tests of a file's mutants."""
-    words = (tests_of(file) or "").split()
-    cut = words.index("claim") if "claim" in words else len(words)
-    chosen = [
-        f"tests/{name}.py" for name in words[:cut] if (ROOT / "tests" / f"{name}.py").exists()
-    ]
-    for claim in words[cut + 1 :]:
-        chosen.append(
-            "tests/test_claims.py::"
-            f"test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing[{claim}]"
-        )
-    return chosen
 
 
 # Third parties are imported once and each mutant runs in a fork, before JAX starts its threads.

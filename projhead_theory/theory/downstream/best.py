@@ -1,0 +1,192 @@
+"""The layer that needs the fewest labels, for one problem and one downstream task."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ..._core import checks
+from ..._core.plain import plain
+from ...problems import AbstractLabel, Downstream, DownstreamProblem
+from ..layers import LayerPrediction, layerwise
+from .complexity import sample_complexity
+from .task import Problem, as_moments, as_task
+
+
+class BestLayer(eqx.Module):
+    r"""Sample-complexity indicator of every layer, and the layer where it is least.
+
+    - `layer`: the best of the layers $1, \dots, L$, the lowest of those that are equally good to
+      rounding; 0 if no layer keeps the target.
+    - `complexity` `(L,)`: $\mathrm{SC}_l$, squared radius over squared margin; infinite where the
+      target is lost.
+    - `margin`: $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$, 0 if equal to rounding; NaN if both
+      are infinite.
+    - `radius_gain`: $\ln \mathrm{tr}(M_L S') - \ln \mathrm{tr}(M_{L-h} S')$, the part of `margin`
+      that is due to the radius of the representation. The rest is due to the margin of the
+      separator.
+    - `prediction`: feature weights and Grams of the layers.
+    - `head`: the number $h$ of last layers that form the projection head.
+    """
+
+    layer: Int[Array, ""]
+    complexity: Float[Array, " L"]
+    margin: Float[Array, ""]
+    radius_gain: Float[Array, ""]
+    prediction: LayerPrediction
+    head: int = eqx.field(static=True)
+
+    @property
+    def depth(self) -> int:
+        return self.prediction.depth
+
+    @property
+    def lost(self) -> Bool[Array, ""]:
+        """True if the network loses the target: no number of labels reads it off any layer."""
+        return self.layer == 0
+
+    @property
+    def pre_beats_post(self) -> Bool[Array, ""]:
+        r"""True if layer $L - h$ needs fewer labels than layer $L$, beyond rounding."""
+        return self.margin > 0
+
+    @property
+    def reason(self) -> str:
+        """The better side of the projection head in words, with the cause."""
+        if self.lost:
+            return "No layer keeps the target: no number of labels reads it."
+        below = self.depth - self.head
+        pre = f"pre-projection ({f'layer {below}' if below else 'the input'})"
+        post = f"post-projection (layer {self.depth})"
+        margin, radius = float(self.margin), float(self.radius_gain)
+        if margin == 0:
+            return f"{pre.capitalize()} and {post} are equally good."
+        better, worse = (pre, post) if margin > 0 else (post, pre)
+        return (
+            f"{better.capitalize()} beats {worse}.\nThe head multiplies the squared radius by "
+            f"{np.exp(radius):.3g}, the squared margin by {np.exp(radius - margin):.3g}."
+        )
+
+    def __str__(self) -> str:
+        if self.lost:
+            return self.reason
+        values = ", ".join(f"{x:.3g}" for x in jax.device_get(self.complexity).tolist())
+        return (
+            f"Layer {int(self.layer)} of {self.depth} needs the fewest labels; indicator by layer: "
+            f"{values}.\n{self.reason}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python data, for JSON; None for numbers that do not exist as the target is lost."""
+        lost = bool(self.lost)
+        return {
+            "lost": lost,
+            "sample_complexity": plain(self.complexity),
+            "best_layer": int(self.layer) or None,
+            "head": self.head,
+            "margin": plain(self.margin),
+            "radius_gain": None if lost else plain(self.radius_gain),
+            "pre_beats_post": None if lost else bool(self.pre_beats_post),
+        }
+
+    def to_xarray(self):
+        """The indicator of every layer, and the best layer, as a labelled `xarray.Dataset`."""
+        import xarray
+
+        scalars = ("margin", "radius_gain", "pre_beats_post")
+        return xarray.Dataset(
+            {
+                "sample_complexity": (("layer",), jax.device_get(self.complexity)),
+                "best_layer": ((), jax.device_get(self.layer)),
+            }
+            | {name: ((), jax.device_get(getattr(self, name))) for name in scalars},
+            coords={"layer": list(range(1, self.depth + 1))},
+            attrs={"depth": self.depth, "head": self.head},
+        )
+
+    def plot(self, ax: Any = None):
+        """Indicator against layer, the best layer filled; returns the Matplotlib axes."""
+        from ...figures import plot_best_layer
+
+        return plot_best_layer(self, ax)
+
+
+def best_layer(
+    problem: Problem,
+    downstream: Downstream | DownstreamProblem | AbstractLabel | int,
+    depth: int,
+    *,
+    head: int = 1,
+    width: int | None = None,
+) -> BestLayer:
+    r"""Find the layer of a balanced linear network that needs the fewest downstream labels.
+
+    $$l^\star = \arg\min_{1 \le l \le L} \mathrm{SC}_l, \qquad
+    \mathrm{SC}_l = \mathrm{tr}(M_l S')\; \beta^\top M_l^+ \beta, \qquad
+    M_l = (M^\star)^{l/L}$$
+
+    The indicator is a pure number, proportional to the number of labels in a margin bound. In a
+    feature model with the sign of feature $j$ as label the lowest layer is best if $j$ has the
+    least weight, and the highest layer if $j$ has the largest. The head is the last $h$ layers, so
+    pre-projection is layer $L - h$, or the input itself if $h = L$.
+
+    **Arguments:**
+
+    - `problem`: the problem on which the network is trained, or the moments of its views.
+    - `downstream`: the downstream task. Beside a `ContrastiveProblem` it may be a label, or the
+      number of the feature, from 0, whose sign is the label; the inputs are then those of training.
+    - `depth`: the number of layers $L$.
+    - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
+    - `width`: the smallest width of the network, $d$ if not given.
+
+    **Returns:** a `BestLayer`. Its layer is 0 if the network does not keep the target.
+
+    **Raises:** `ValueError` for a depth, head, width or feature out of range, a problem or task of
+    another type, or a task on inputs of another dimension; `NonUniqueMinimiserError` if the width
+    cuts through a tie.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> print(pt.best_layer(problem, downstream=0, depth=3))
+        Layer 1 of 3 needs the fewest labels; indicator by layer: 1.45, 1.81, 2.44.
+        Pre-projection (layer 2) beats post-projection (layer 3).
+        The head multiplies the squared radius by 0.735, the squared margin by 0.543.
+
+        ```
+
+    Theorem: optimal-layer, when-pre-wins.
+
+    Source: paper, section 3, for two layers; any depth, moments and target are beyond the paper.
+    """
+    task = as_task(problem, downstream)
+    depth, head = checks.count("depth", depth), checks.count("head", head)
+    if head > depth:
+        raise checks.bad("head", head, f"at most the depth, {depth}")
+    after = task if isinstance(task, Downstream) else task.moments()
+    return _best(layerwise(as_moments(problem), depth, width=width), after, head)
+
+
+@eqx.filter_jit
+def _best(prediction: LayerPrediction, downstream: Downstream, head: int) -> BestLayer:
+    d, dtype = prediction.grams.shape[-1], jnp.result_type(prediction.grams, downstream.second)
+    # The input itself is layer 0.
+    grams = jnp.concatenate([jnp.eye(d, dtype=dtype)[None], prediction.grams.astype(dtype)])
+    every = sample_complexity(grams, downstream)
+    radius = jnp.log(jnp.sum(grams * downstream.second.astype(dtype), axis=(1, 2)))
+    complexity, slack = every[1:], 64 * d * jnp.finfo(dtype).eps
+    # The lowest of the layers that are equally good to rounding.
+    lowest = 1 + jnp.argmax(complexity <= jnp.min(complexity) * (1 + slack))
+    margin = jnp.log(every[-1]) - jnp.log(every[-1 - head])
+    return BestLayer(
+        layer=jnp.where(jnp.isfinite(complexity).any(), lowest, 0),
+        complexity=complexity,
+        margin=jnp.where(jnp.abs(margin) <= slack, 0, margin),
+        radius_gain=radius[-1] - radius[-1 - head],
+        prediction=prediction,
+        head=head,
+    )
