@@ -39,8 +39,8 @@ def class_grams(
         >>> problem = pt.SupervisedProblem.signs(groups)
         >>> grams = pt.theory.class_grams(problem, [0.0, 10.0], start=0.5, depth=2)
         >>> np.round(jnp.diagonal(grams[-1], axis1=1, axis2=2), 3)
-        Array([[0.917, 0.078],
-               [0.842, 0.006]], dtype=float64)
+        Array([[0.917, 0.042],
+               [0.842, 0.002]], dtype=float64)
 
         ```
 
