@@ -9,6 +9,7 @@ with 1 at the first false alarm or miss.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -37,7 +38,9 @@ def search(name: str, tries: int, seed: int, every: int) -> dict:
     outcomes, off, seconds, found = Counter(), Counter(), 0.0, None
     shapes = SHAPES[::every]
     for number, sizes in enumerate(shapes):
-        result = search_exact(claim, -(-tries // len(shapes)), seed + number, [draw(sizes)])
+        result = search_exact(
+            claim, -(-tries // len(shapes)), seed + number, [functools.partial(draw, sizes=sizes)]
+        )
         outcomes.update(result.outcomes)
         off.update(result.off)
         seconds += result.seconds

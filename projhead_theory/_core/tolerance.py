@@ -1,4 +1,4 @@
-"""Rounding errors of minimisers and of the layers below them, for the dtype in use."""
+"""Rounding errors for the dtype in use: of chains of operations, of minimisers and of layers."""
 
 from typing import Any
 
@@ -7,6 +7,29 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .linalg import Whitening, diagonal, eigh, frobenius, matmul
+from .powers import layer_shares
+
+SHORT = 16
+"""Rounding of a few products in a row, in epsilons of the largest term."""
+
+CHAIN = 64
+"""Rounding of some dozens of operations in a row, as in a closed form or the read-out of a run."""
+
+SOLVED = 256
+"""Rounding of a number that solves an equation, whose terms are themselves chains of operations."""
+
+
+def epsilons(count: float, dtype: Any) -> float:
+    """So many times the machine epsilon of a dtype."""
+    return count * float(jnp.finfo(dtype).eps)
+
+
+def solver_tolerance(dtype: Any) -> float:
+    r"""Relative tolerance of a flow, $\epsilon^{3/4}$.
+
+    A solver of high order takes few steps to it, and the rounding of these stays far below.
+    """
+    return float(jnp.finfo(dtype).eps) ** 0.75
 
 
 def gram_rounding(
@@ -32,7 +55,7 @@ def power_rounding(
     to first order, while $\delta$ is below $\mu$. $d^{(1-t)/2} \delta^t$ is always a bound.
     """
     depth, d = grams.shape[:2]
-    levels = jnp.arange(1, depth + 1, dtype=grams.dtype) / depth
+    levels = layer_shares(depth, grams.dtype)
     least = eigh(jax.lax.stop_gradient(grams[-1])).values[d - jnp.maximum(kept, 1)]
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)
@@ -63,4 +86,4 @@ def product_rounding(sizes: tuple[int, ...], dtype: Any) -> float:
 
     `sizes` are the widths $n_0, \dots, n_L$.
     """
-    return 4 * (len(sizes) - 1) * max(sizes) * float(jnp.finfo(dtype).eps)
+    return epsilons(4 * (len(sizes) - 1) * max(sizes), dtype)

@@ -11,6 +11,7 @@ from ._claim import (
     numbers,
 )
 from ._registry import Registry
+from ._rows import Rows, numbered, verdict_of
 from ._search import ExactResult, SearchResult, rounded, search, search_both, search_exact, shrink
 from ._suite import check_all, family_level
 from ._verdict import Outcome, Verdict, compare_values, judge
@@ -25,6 +26,7 @@ __all__ = [
     "Measured",
     "Outcome",
     "Registry",
+    "Rows",
     "SearchResult",
     "Trial",
     "Verdict",
@@ -34,10 +36,12 @@ __all__ = [
     "compare_values",
     "family_level",
     "judge",
+    "numbered",
     "numbers",
     "rounded",
     "search",
     "search_both",
     "search_exact",
     "shrink",
+    "verdict_of",
 ]

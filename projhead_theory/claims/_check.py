@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from .._core.errors import bad
 from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Trial
@@ -60,27 +60,20 @@ def check(
     """
     begin = time.perf_counter()
     problems = _problems(claim, seed, quick)
-    judged = claim.at_level(
-        FAMILY_ERROR / (claim.tests * len(problems))
-        if level is None and claim.tests
-        else level or 0.0
-    )
+    if level is None:
+        level = FAMILY_ERROR / max(claim.tests * len(problems), 1)
+    judged = claim.at_level(level)
     sides = []
     for number, problem in enumerate(problems, 1):
         progress(f"{claim.name}, problem {number} of {len(problems)}")
         sides.append((problem, claim.predict(problem), claim.measure(problem)))
-    trials = tuple(
-        Trial(problem, judged.compare(prediction, measurement))
-        for problem, prediction, measurement in sides
-    )
+    trials = tuple(Trial(problem, judged.compare(*both).on_host) for problem, *both in sides)
     controls = []
     for control in claim.controls:
         progress(f"{claim.name}, control {control.name}")
         controls.append(_control(judged, control, sides[control.on], trials[control.on].verdict))
-    counterexample = None
-    violated = [t for t in trials if t.verdict.name == "violated"]
-    if violated:
-        counterexample = shrink(judged, violated[0])
+    violated = next((t for t in trials if t.verdict.name == "violated"), None)
+    counterexample = None if violated is None else shrink(judged, violated)
     return ClaimResult(claim, trials, tuple(controls), time.perf_counter() - begin, counterexample)
 
 
@@ -104,20 +97,17 @@ def _control(
     claim: Claim, control: Control, side: tuple[Any, Any, Any], own: Verdict
 ) -> ControlResult:
     problem, prediction, measurement = side
-    same_run = control.problem is None and control.measure is None
     if control.problem is not None:
         problem = control.problem(problem)
-        prediction, measurement = (
-            claim.predict(problem),
-            None if control.measure else claim.measure(problem),
-        )
+        prediction = claim.predict(problem)
+        measurement = None if control.measure else claim.measure(problem)
     if control.predict is not None:
         prediction = control.predict(problem, prediction)
     if control.measure is not None:
         measurement = control.measure(problem, measurement)
-    verdict = claim.compare(prediction, measurement)
-    if same_run and own.name == "holds":
-        verdict = dataclasses.replace(verdict, settled=jnp.ones((), bool))
+    verdict = claim.compare(prediction, measurement).on_host
+    if control.problem is None and control.measure is None and own.name == "holds":
+        verdict = dataclasses.replace(verdict, settled=np.ones((), bool))
     return ControlResult(
         control, verdict if control.expects == "premise_failed" else verdict.waived
     )

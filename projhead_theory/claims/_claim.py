@@ -40,15 +40,14 @@ class Measured(eqx.Module):
 
 def compare_measured(predicted: Any, measured: Measured) -> Verdict:
     """Default comparison of a claim: row by row, relative to the prediction."""
-    m = measured
     return compare_values(
         predicted,
-        m.value,
-        m.errors,
-        effect=m.effect,
-        premises=m.premises,
-        settled=m.settled,
-        finite=m.finite,
+        measured.value,
+        measured.errors,
+        effect=measured.effect,
+        premises=measured.premises,
+        settled=measured.settled,
+        finite=measured.finite,
     )
 
 
@@ -158,7 +157,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One problem and the verdict on it."""
+    """One problem and the verdict on it, with NumPy arrays."""
 
     problem: Any
     verdict: Verdict
@@ -170,10 +169,18 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         return {"problem": self.label, **self.verdict.to_dict()}
 
+    def in_full(self) -> dict[str, Any]:
+        """The problem with all its numbers, and the verdict in a sentence."""
+        return {
+            "problem": self.label,
+            "sentence": str(self.verdict),
+            "numbers": numbers(self.problem),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class ControlResult:
-    """A control and the verdict on it."""
+    """A control and the verdict on it, with NumPy arrays."""
 
     control: Control
     verdict: Verdict
@@ -186,8 +193,7 @@ class ControlResult:
         return {
             "name": self.control.name,
             "caught": self.caught,
-            "discrepancy": plain(self.verdict.on_host.discrepancy[self.verdict.worst]),
-            "tolerance": plain(self.verdict.on_host.tolerance[self.verdict.worst]),
+            **self.verdict.decided(),
             "breaks": self.control.breaks,
             "expects": self.control.expects,
             "outcome": self.verdict.name,
@@ -234,19 +240,17 @@ class ClaimResult:
     @property
     def blunt(self) -> tuple[str, ...]:
         """Rows whose tolerance exceeds the claim's `sharpness` in float64, one sentence each."""
-        found: dict[str, tuple[float, float]] = {}
-        for verdict in self.verdicts:
-            here = verdict.on_host
+        rows: dict[str, list[list[float]]] = {}
+        for v in self.verdicts:
             with np.errstate(divide="ignore", invalid="ignore"):
-                width = np.where(here.tolerance == 0, 0.0, here.tolerance / here.effect)
-                share = np.where(here.tolerance == 0, np.inf, here.discrepancy / here.tolerance)
-            for label, *ratios in zip(verdict.labels, width.tolist(), share.tolist(), strict=True):
-                kind = re.sub(r"\d+", "#", label)
-                before = found.get(kind, (0.0, 0.0))
-                found[kind] = (max(before[0], ratios[0]), max(before[1], ratios[1]))
+                width = np.where(v.tolerance == 0, 0.0, v.tolerance / v.effect)
+                share = np.where(v.tolerance == 0, np.inf, v.discrepancy / v.tolerance)
+            for label, *ratios in zip(v.labels, width.tolist(), share.tolist(), strict=True):
+                rows.setdefault(re.sub(r"\d+", "#", label), []).append(ratios)
         said = []
-        for kind, (width, share) in found.items():
+        for kind, found in rows.items():
             ceiling, floor = self.claim.sharpness.get(kind, (np.inf, 0.0))
+            width, share = np.max(found, axis=0)
             if not width <= ceiling:
                 said.append(f"{kind}: a tolerance of {width:.1e} of the effect, over {ceiling:g}")
             if not share >= floor:
@@ -261,26 +265,22 @@ class ClaimResult:
 
         The closest trial has the largest discrepancy in units of its tolerance.
         """
-
-        def badness(trial: Trial) -> tuple[bool, bool, float]:
-            name = trial.verdict.name
-            return (
-                name == "violated",
-                name != "holds",
-                float(trial.verdict.ratio[trial.verdict.worst]),
-            )
-
-        return max(self.trials, key=badness)
+        return max(
+            self.trials,
+            key=lambda t: (
+                t.verdict.name == "violated",
+                t.verdict.name != "holds",
+                float(t.verdict.ratio[t.verdict.worst]),
+            ),
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        worst = self.worst.verdict.on_host
         return {
             "name": self.claim.name,
             "holds": self.holds,
             "verified": self.verified,
-            "outcome": worst.name,
-            "discrepancy": plain(worst.discrepancy[worst.worst]),
-            "tolerance": plain(worst.tolerance[worst.worst]),
+            "outcome": self.outcome,
+            **self.worst.verdict.decided(),
             "seconds": round(self.seconds, 3),
             "controls": [c.to_dict() for c in self.controls],
             "statement": self.claim.statement,
@@ -288,44 +288,28 @@ class ClaimResult:
             "hypotheses": list(self.claim.hypotheses),
             "source": self.claim.source,
             "verdicts": [t.to_dict() for t in self.trials],
-            "counterexample": None
-            if self.counterexample is None
-            else counterexample_dict(self.counterexample),
+            "counterexample": self.counterexample and self.counterexample.in_full(),
         }
 
     def to_xarray(self):
         """Every row of every trial as a labelled `xarray.Dataset`, along one dimension `row`."""
         import xarray
 
-        rows = [
-            (t.label, v.labels[i], v, i)
-            for t in self.trials
-            for v in [t.verdict.on_host]
-            for i in range(len(v.labels))
-        ]
-        column = lambda get: ("row", np.asarray([get(v, i) for _, _, v, i in rows]))
+        rows = [(t.label, t.verdict, i) for t in self.trials for i in range(len(t.verdict.labels))]
+        column = lambda get: ("row", np.asarray([get(v, i) for _, v, i in rows]))
         return xarray.Dataset(
             {
-                "discrepancy": column(lambda v, i: float(v.discrepancy[i])),
-                "tolerance": column(lambda v, i: float(v.tolerance[i])),
-                "effect": column(lambda v, i: float(v.effect[i])),
+                "discrepancy": column(lambda v, i: v.discrepancy[i]),
+                "tolerance": column(lambda v, i: v.tolerance[i]),
+                "effect": column(lambda v, i: v.effect[i]),
                 "outcome": column(lambda v, i: v.name),
             },
             coords={
-                "problem": ("row", [p for p, *_ in rows]),
-                "label": ("row", [label for _, label, *_ in rows]),
+                "problem": ("row", [label for label, *_ in rows]),
+                "label": ("row", [v.labels[i] for _, v, i in rows]),
             },
             attrs={"claim": self.claim.name, "verified": int(self.verified)},
         )
-
-
-def counterexample_dict(trial: Trial) -> dict[str, Any]:
-    """A problem that refutes a claim, with all its numbers."""
-    return {
-        "problem": trial.label,
-        "sentence": str(trial.verdict),
-        "numbers": numbers(trial.problem),
-    }
 
 
 def numbers(problem: Any) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import pydoc
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._claim import Claim
 
 
-class Registry(MutableMapping[str, "Claim"]):
+class Registry(UserDict[str, "Claim"]):
     """Claims by name, each imported on its first use.
 
     **Arguments:**
@@ -22,40 +23,22 @@ class Registry(MutableMapping[str, "Claim"]):
     """
 
     def __init__(self, modules: Mapping[str, str]):
-        self._modules = dict(modules)
-        self._claims: dict[str, Claim | None] = dict.fromkeys(modules)
+        self.modules = dict(modules)
+        self.data: dict[str, Any] = dict.fromkeys(modules)
 
     def __getitem__(self, name: str) -> Claim:
-        claim = self._claims[name]
-        if claim is None:
-            claim = self._claims[name] = importlib.import_module(self._modules[name]).CLAIM
-        return claim
-
-    def __setitem__(self, name: str, claim: Claim) -> None:
-        self._claims[name] = claim
-        self._modules.pop(name, None)
-
-    def __delitem__(self, name: str) -> None:
-        del self._claims[name]
-        self._modules.pop(name, None)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._claims)
-
-    def __len__(self) -> int:
-        return len(self._claims)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._claims
+        if self.data[name] is None:
+            self.data[name] = importlib.import_module(self.modules[name]).CLAIM
+        return self.data[name]
 
     def summary(self, name: str) -> str:
         """One line on a claim: the first of its file, which is not imported, or its statement.
 
         **Raises:** `KeyError` for an unknown name.
         """
-        if name not in self._modules:
+        if name not in self.modules:
             return self[name].statement
-        spec = importlib.util.find_spec(self._modules[name])
+        spec = importlib.util.find_spec(self.modules[name])
         line = pydoc.synopsis(spec.origin) if spec and spec.origin else ""
         return (line or "").partition(": ")[2]
 

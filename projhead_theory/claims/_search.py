@@ -1,5 +1,7 @@
 """Random search for counterexamples, and shrinking of those found."""
 
+import abc
+import contextlib
 import dataclasses
 import functools
 import time
@@ -11,10 +13,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from .._core import checks
-from ._claim import FAMILY_ERROR, Claim, Trial, counterexample_dict
-from ._verdict import NAMES, Outcome
+from .._core.enumeration import name_of
+from ._claim import FAMILY_ERROR, Claim, Trial
+from ._verdict import Outcome
+
+Draw = Callable[[Any], Any]
 
 BATCH = 25
 EXACT = 200
@@ -22,7 +28,42 @@ EXACT = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class ExactResult:
+class _Tried(abc.ABC):
+    """Numbers of problems by outcome, in a search of a claim that took so long."""
+
+    claim: Claim
+    seed: int
+    outcomes: dict[str, int]
+    seconds: float
+
+    @property
+    def tried(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    @abc.abstractmethod
+    def survived(self) -> bool:
+        """True if nothing was found."""
+
+    @property
+    @abc.abstractmethod
+    def found(self) -> dict[str, Trial | None]:
+        """Problems that refute the claim or its check, by their kind."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.claim.name,
+            "survived": self.survived,
+            "tried": self.tried,
+            "outcomes": self.outcomes,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+            **{kind: trial and trial.in_full() for kind, trial in self.found.items()},
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactResult(_Tried):
     """Outcomes of a claim's check on networks set to the closed form, and on their mutants.
 
     A mutant is such a network with one weight off by ten tolerances.
@@ -34,40 +75,24 @@ class ExactResult:
     - `missed`: a mutant that holds, or cannot be decided.
     """
 
-    claim: Claim
-    seed: int
-    outcomes: dict[str, int]
     off: dict[str, int]
     false_alarm: Trial | None
     missed: Trial | None
-    seconds: float
 
     @property
-    def tried(self) -> int:
-        return sum(self.outcomes.values())
+    def found(self) -> dict[str, Trial | None]:
+        return {"false_alarm": self.false_alarm, "missed": self.missed}
 
     @property
     def survived(self) -> bool:
         return self.false_alarm is None and self.missed is None
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.claim.name,
-            "survived": self.survived,
-            "tried": self.tried,
-            "outcomes": self.outcomes,
-            "off": self.off,
-            "seed": self.seed,
-            "seconds": round(self.seconds, 3),
-            "false_alarm": None
-            if self.false_alarm is None
-            else counterexample_dict(self.false_alarm),
-            "missed": None if self.missed is None else counterexample_dict(self.missed),
-        }
+        return {**super().to_dict(), "off": self.off}
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchResult:
+class SearchResult(_Tried):
     """Result of a random search of one claim.
 
     - `outcomes`: numbers of problems by outcome.
@@ -75,34 +100,19 @@ class SearchResult:
     - `exact`: the result on networks that need no training, if these were tried.
     """
 
-    claim: Claim
-    seed: int
-    outcomes: dict[str, int]
     counterexample: Trial | None
-    seconds: float
     exact: ExactResult | None = None
 
     @property
-    def tried(self) -> int:
-        return sum(self.outcomes.values())
+    def found(self) -> dict[str, Trial | None]:
+        return {"counterexample": self.counterexample}
 
     @property
     def survived(self) -> bool:
         return self.counterexample is None and (self.exact is None or self.exact.survived)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.claim.name,
-            "survived": self.survived,
-            "tried": self.tried,
-            "outcomes": self.outcomes,
-            "seed": self.seed,
-            "seconds": round(self.seconds, 3),
-            "counterexample": None
-            if self.counterexample is None
-            else counterexample_dict(self.counterexample),
-            "exact": None if self.exact is None else self.exact.to_dict(),
-        }
+        return {**super().to_dict(), "exact": self.exact and self.exact.to_dict()}
 
 
 def search(
@@ -130,27 +140,20 @@ def search(
     outcomes: Counter[str] = Counter()
     found = None
     for problem, name in _tried(judged, tries, seed):
-        trial = None
         if name == "violated":
             # A batch may round otherwise than one problem alone, and a reader can run the latter
             # again.
-            trial = Trial(problem, judged.judge(problem))
-            name = trial.verdict.name
+            found = Trial(problem, judged.judge(problem).on_host)
+            name = found.verdict.name
         outcomes[name] += 1
-        progress(sum(outcomes.values()))
-        if trial is not None and name == "violated":
-            found = shrink(judged, trial)
+        progress(outcomes.total())
+        if name == "violated":
             break
+        found = None
+    found = found and shrink(judged, found)
     return SearchResult(
-        claim,
-        seed,
-        {n: outcomes[n] for n in NAMES if outcomes[n]},
-        found,
-        time.perf_counter() - begin,
+        claim, seed, dict(outcomes.most_common()), time.perf_counter() - begin, found
     )
-
-
-Draw = Callable[[Any], Any]
 
 
 def search_both(
@@ -196,71 +199,59 @@ def search_exact(
         )
     begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
-    found: dict[str, Trial | None] = {"false_alarm": None, "missed": None}
+    false_alarm, missed = None, None
     key = jax.random.fold_in(jax.random.key(seed), 0xE8AC7)
-    for number, draw in enumerate(draws):
-        share = tries // len(draws) + (number < tries % len(draws))
-        both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), exact(p))))
-        for first in range(0, share, EXACT):
-            keys = jax.random.split(
-                jax.random.fold_in(jax.random.fold_in(key, number), first), EXACT
-            )
-            problems, (own, other, visible) = both(keys)
-            names = [_names(eqx.filter_vmap(lambda v: v.outcome)(v)) for v in (own, other)]
-            for i in range(min(EXACT, share - first)):
-                item = lambda tree, i=i: jax.tree.map(
-                    lambda x: x[i] if eqx.is_array(x) else x, tree
-                )
-                outcomes[names[0][i]] += 1
-                if names[0][i] == "violated":
-                    found["false_alarm"] = Trial(item(problems), item(own))
-                if names[0][i] == "holds" and bool(visible[i]):
-                    off[names[1][i]] += 1
-                    if names[1][i] in ("holds", "undecidable"):
-                        found["missed"] = Trial(item(problems), item(other))
-            if any(found.values()):
-                break
-        if any(found.values()):
+
+    def judge(problem: Any) -> Any:
+        own, other, visible = exact(problem)
+        return own, other, (own.outcome, other.outcome), visible
+
+    for problem, (own, other, codes, visible) in _batched(draws, tries, key, EXACT, judge):
+        name, other_name = (name_of(Outcome, code) for code in codes)
+        outcomes[name] += 1
+        if name == "violated":
+            false_alarm = Trial(problem, own)
             break
-    count = lambda c: {n: c[n] for n in NAMES if c[n]}
-    return ExactResult(
-        claim,
-        seed,
-        count(outcomes),
-        count(off),
-        found["false_alarm"],
-        found["missed"],
-        time.perf_counter() - begin,
-    )
+        if name == "holds" and visible:
+            off[other_name] += 1
+            if other_name in ("holds", "undecidable"):
+                missed = Trial(problem, other)
+                break
+    counts = (dict(counter.most_common()) for counter in (outcomes, off))
+    seconds = time.perf_counter() - begin
+    return ExactResult(claim, seed, next(counts), seconds, next(counts), false_alarm, missed)
 
 
 def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
+    """Random problems of a claim, each with the name of its outcome."""
     key = jax.random.fold_in(jax.random.key(seed), 0x5EED)
-    if not claim.search:
-        for i in range(tries):
-            problem = list(claim.problems(jax.random.fold_in(key, i)))[-1]
-            yield problem, claim.judge(problem).name
+    if claim.search:
+        judged = _batched(claim.search, tries, key, BATCH, lambda p: claim.judge(p).outcome)
+        yield from ((problem, name_of(Outcome, outcome)) for problem, outcome in judged)
         return
-    shapes = len(claim.search)
-    for number, draw in enumerate(claim.search):
-        share = tries // shapes + (number < tries % shapes)
-        judge = eqx.filter_jit(eqx.filter_vmap(lambda problem: claim.judge(problem).outcome))
-        for first in range(0, share, BATCH):
-            keys = jax.random.split(
-                jax.random.fold_in(jax.random.fold_in(key, number), first), BATCH
-            )
-            problems = eqx.filter_vmap(draw)(keys)
-            names = _names(judge(problems))
-            for i in range(min(BATCH, share - first)):
-                yield (
-                    jax.tree.map(lambda x, i=i: x[i] if eqx.is_array(x) else x, problems),
-                    names[i],
-                )
+    for i in range(tries):
+        *_, problem = claim.problems(jax.random.fold_in(key, i))
+        yield problem, claim.judge(problem).name
 
 
-def _names(outcomes: Any) -> list[str]:
-    table = {name: np.asarray(outcomes == getattr(Outcome, name)) for name in NAMES}
-    return [next(name for name in NAMES if table[name][i]) for i in range(len(table["holds"]))]
+def _batched(
+    draws: Sequence[Draw], tries: int, key: Array, size: int, judge: Callable[[Any], Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Random problems, shared among the shapes, each with the judgement on it as NumPy arrays.
+
+    The problems of a shape are drawn and judged in batches of this size, by one program.
+    """
+    item = lambda tree, i: jax.tree.map(lambda x: x[i] if eqx.is_array(x) else x, tree)
+    on_host = lambda tree, i: jax.tree.map(lambda x: np.asarray(x[i]), tree)
+    for number, draw in enumerate(draws):
+        share = tries // len(draws) + (number < tries % len(draws))
+        both = eqx.filter_jit(eqx.filter_vmap(lambda k, draw=draw: (p := draw(k), judge(p))))
+        for first in range(0, share, size):
+            keys = jax.random.fold_in(jax.random.fold_in(key, number), first)
+            problems, judged = both(jax.random.split(keys, size))
+            judged = jax.device_get(judged)
+            for i in range(min(size, share - first)):
+                yield item(problems, i), on_host(judged, i)
 
 
 def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -> Trial:
@@ -271,20 +262,16 @@ def shrink(claim: Claim, trial: Trial, tries: int = 60, seconds: float = 60.0) -
     is still violated replaces the problem, until none is, or until tries or time run out.
     """
     begin, left = time.perf_counter(), tries
-    improved = True
-    while improved:
-        improved = False
-        for candidate in _simpler(trial.problem):
-            if left == 0 or time.perf_counter() - begin > seconds:
-                return trial
-            left -= 1
-            try:
-                verdict = claim.judge(candidate)
-            except ValueError:
-                continue
+    offers = _simpler(trial.problem)
+    while left > 0 and time.perf_counter() - begin < seconds:
+        candidate = next(offers, None)
+        if candidate is None:
+            break
+        left -= 1
+        with contextlib.suppress(ValueError):
+            verdict = claim.judge(candidate).on_host
             if verdict.name == "violated":
-                trial, improved = Trial(candidate, verdict), True
-                break
+                trial, offers = Trial(candidate, verdict), _simpler(candidate)
     return trial
 
 
@@ -292,12 +279,10 @@ def _simpler(problem: Any) -> Iterator[Any]:
     """Simpler problems: its own offers, or rounder numbers. Invalid offers are passed over."""
     offers = problem.shrinks() if hasattr(problem, "shrinks") else rounded(lambda r: r(problem))
     for offer in offers:
-        try:
+        with contextlib.suppress(ValueError):
             candidate = offer()
-        except ValueError:
-            continue
-        if not eqx.tree_equal(candidate, problem):
-            yield candidate
+            if not eqx.tree_equal(candidate, problem):
+                yield candidate
 
 
 def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:

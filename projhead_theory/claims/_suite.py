@@ -1,10 +1,11 @@
 """Checks of several claims at once: their common error rate, and their threads."""
 
 import contextlib
+import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import jax
 
@@ -19,12 +20,10 @@ def family_level(claims: Sequence[Claim], quick: bool = False) -> float:
     The total is the probability that chance fails any test of the whole suite. Each test has its
     Bonferroni share, so tests may depend on one another in any way.
     """
-    count = 0
-    for claim in claims:
-        if claim.tests:
-            problems = claim.quick if quick else sum(1 for _ in claim.problems(jax.random.key(0)))
-            count += claim.tests * problems
-    return FAMILY_ERROR / max(count, 1)
+    drawn = lambda claim: (
+        claim.quick if quick else sum(1 for _ in claim.problems(jax.random.key(0)))
+    )
+    return FAMILY_ERROR / max(sum(c.tests * drawn(c) for c in claims if c.tests), 1)
 
 
 class _StoppedError(Exception):
@@ -37,14 +36,13 @@ def check_all(
     *,
     quick: bool = False,
     workers: int | None = None,
-    progress: Callable[[ClaimResult], None] = lambda result: None,
     step: Callable[[str], None] = lambda name: None,
-) -> list[ClaimResult]:
+) -> Iterator[ClaimResult]:
     """Check claims in parallel, with one error rate for the significance tests of all.
 
     Most of the time of a check goes into compilation, which does not hold Python's global lock:
     threads share the compiled programs and run as fast as processes. The results do not depend on
-    the number of threads.
+    the number of threads, but their order does.
 
     **Arguments:**
 
@@ -53,23 +51,26 @@ def check_all(
     - `workers`: the number of threads, by default the number of cores. Precision, promotion, matrix
         precision and default device are carried over to them. Other scoped settings of JAX
         (`with jax.disable_jit(): ...`) need `workers=1`, which runs in the calling thread.
-    - `progress`: called with each result as it comes.
     - `step`: called, from any thread, with the name of each problem and control before it runs.
 
-    **Returns:** the results, in the order of the claims.
+    **Returns:** an iterator over the results, as they come. The checks begin when the first result
+    is asked for. One worker takes the claims in their order.
 
-    **Raises:** `ValueError` for fewer than one worker; an exception of a check, or
-    `KeyboardInterrupt`, at once. The other checks stop at the end of their present step.
+    **Raises:** `ValueError` for fewer than one worker. While results are awaited, an exception of a
+    check, or `KeyboardInterrupt`, is raised at once; the other checks then stop at the end of their
+    present step, as they do if no further result is asked for.
     """
     count = min(checks.count("workers", _cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
+    run = functools.partial(check, seed=seed, quick=quick, level=level)
     if count <= 1:
-        results = []
-        for claim in claims:
-            results.append(check(claim, seed, quick=quick, level=level, progress=step))
-            progress(results[-1])
-        return results
+        return (run(claim, progress=step) for claim in claims)
+    return _side_by_side(claims, run, count, step)
 
+
+def _side_by_side(
+    claims: Sequence[Claim], run: Callable[..., ClaimResult], count: int, step: Callable
+) -> Iterator[ClaimResult]:
     stop, settings = threading.Event(), _settings()
 
     def go_on(name: str) -> None:
@@ -79,25 +80,19 @@ def check_all(
 
     def one(claim: Claim) -> ClaimResult:
         with settings():
-            return check(claim, seed, quick=quick, level=level, progress=go_on)
+            return run(claim, progress=go_on)
 
     # From both ends: neighbours share compiled programs, so they should not start together.
-    ends = [
-        i
-        for pair in zip(range(len(claims)), reversed(range(len(claims))), strict=True)
-        for i in pair
-    ][: len(claims)]
+    ends = [claim for pair in zip(claims, reversed(claims), strict=True) for claim in pair]
     # Claims with significance tests first: they take longest, and should not be left over.
-    order = sorted(ends, key=lambda i: claims[i].tests == 0)
+    order = sorted(ends[: len(claims)], key=lambda claim: claim.tests == 0)
     pool = ThreadPoolExecutor(count)
-    tasks: dict[int, Future[ClaimResult]] = {i: pool.submit(one, claims[i]) for i in order}
     try:
-        for task in as_completed(tasks.values()):
-            progress(task.result())
+        for task in as_completed([pool.submit(one, claim) for claim in order]):
+            yield task.result()
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-    return [tasks[i].result() for i in range(len(claims))]
 
 
 def _cores() -> int:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .._core.enumeration import names
+from .._core.enumeration import name_of
 from .._core.errors import bad
 from .._core.plain import plain
 
@@ -28,7 +28,7 @@ class Outcome(eqx.Enumeration):
     diverged = "diverged: the run stopped being finite"
 
 
-NAMES = names(Outcome)
+Numbers = Array | np.ndarray
 
 REMEDIES = {
     "start": "a start that is smaller, or balanced more exactly",
@@ -67,32 +67,31 @@ class Verdict(eqx.Module):
         ```
     """
 
-    discrepancy: Float[Array, " k"]
-    parts: dict[str, Float[Array, " k"]]
-    effect: Float[Array, " k"]
-    predicted: Float[Array, "k m"]
-    measured: Float[Array, "k m"]
-    premises: dict[str, Bool[Array, ""]] = eqx.field(default_factory=dict)
-    settled: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
-    finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    discrepancy: Float[Numbers, " k"]
+    parts: dict[str, Float[Numbers, " k"]]
+    effect: Float[Numbers, " k"]
+    predicted: Float[Numbers, "k m"]
+    measured: Float[Numbers, "k m"]
+    premises: dict[str, Bool[Numbers, ""]] = eqx.field(default_factory=dict)
+    settled: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
+    finite: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
     labels: tuple[str, ...] = eqx.field(static=True, default=())
     what: str = eqx.field(static=True, default="discrepancy")
 
     @property
-    def tolerance(self) -> Float[Array, " k"] | Float[np.ndarray, " k"]:
+    def tolerance(self) -> Float[Numbers, " k"]:
         return functools.reduce(operator.add, self.parts.values())
 
     @property
     def outcome(self) -> Any:
         """An entry of `Outcome`."""
-        premise = functools.reduce(operator.and_, self.premises.values(), jnp.ones((), bool))
         return judge(
             self.discrepancy,
             self.parts,
             self.effect,
             settled=self.settled,
             finite=self.finite,
-            premise=premise,
+            premise=functools.reduce(operator.and_, self.premises.values(), True),
         )
 
     @property
@@ -107,17 +106,7 @@ class Verdict(eqx.Module):
     @property
     def name(self) -> str:
         """Short name of the outcome."""
-        here = self.on_host
-        number = _number(
-            np,
-            here.discrepancy,
-            here.tolerance,
-            here.effect,
-            here.settled,
-            here.finite,
-            not here.failed,
-        )
-        return NAMES[int(number)]
+        return name_of(Outcome, self.on_host.outcome)
 
     @property
     def on_host(self) -> "Verdict":
@@ -133,17 +122,16 @@ class Verdict(eqx.Module):
 
         If the comparison is undecidable, it is the row with the largest tolerance for its effect.
         """
-        here = self.on_host
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = here.tolerance / here.effect if self.name == "undecidable" else self.ratio
+        here, ratio = self.on_host, self.ratio
+        if self.name == "undecidable":
+            ratio = _quotient(here.tolerance, here.effect)
         return int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
 
     @property
     def ratio(self) -> np.ndarray:
         """Discrepancy in units of the tolerance, row by row; zero over zero is zero."""
-        discrepancy, tolerance = self.on_host.discrepancy, self.on_host.tolerance
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(discrepancy == 0, 0.0, discrepancy / tolerance)
+        here = self.on_host
+        return np.where(here.discrepancy == 0, 0.0, _quotient(here.discrepancy, here.tolerance))
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -167,28 +155,22 @@ class Verdict(eqx.Module):
         )
 
     def __str__(self) -> str:
-        i, name, here = self.worst, self.name, self.on_host
-        parts = ", ".join(
-            f"{part} {float(value[i]):.0e}"
-            for part, value in here.parts.items()
-            if float(value[i]) > 0
-        )
-        word = name.replace("_", " ")
-        if name == "undecidable":
-            word += f" ({self.remedy})"
-        if name == "premise_failed":
-            word += f" ({', '.join(self.failed)})"
+        i, here = self.worst, self.on_host
+        sizes = {part: float(value[i]) for part, value in here.parts.items()}
+        parts = ", ".join(f"{part} {size:.0e}" for part, size in sizes.items() if size > 0)
+        why = {"undecidable": self.remedy, "premise_failed": ", ".join(self.failed)}
+        more = f" ({why[self.name]})" if self.name in why else ""
         return (
-            f"{word}: {float(here.discrepancy[i]):.1e} "
-            f"{'within' if name == 'holds' else 'against'} "
+            f"{self.name.replace('_', ' ')}{more}: {float(here.discrepancy[i]):.1e} "
+            f"{'within' if self.name == 'holds' else 'against'} "
             f"{float(here.tolerance[i]):.1e} ({parts}), {self.what}, worst at {self.labels[i]}"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, for JSON."""
-        name, here = self.name, self.on_host
+        here = self.on_host
         return {
-            "outcome": name,
+            "outcome": self.name,
             "sentence": str(self),
             "what": self.what,
             "labels": list(self.labels),
@@ -197,8 +179,13 @@ class Verdict(eqx.Module):
             "parts": {part: plain(value) for part, value in here.parts.items()},
             "effect": plain(here.effect),
             "premises": {premise: bool(value) for premise, value in here.premises.items()},
-            "remedy": self.remedy if name == "undecidable" else None,
+            "remedy": self.remedy if self.name == "undecidable" else None,
         }
+
+    def decided(self) -> dict[str, Any]:
+        """Discrepancy and tolerance of the deciding row, in plain Python."""
+        i, here = self.worst, self.on_host
+        return {"discrepancy": plain(here.discrepancy[i]), "tolerance": plain(here.tolerance[i])}
 
     def to_xarray(self):
         """Discrepancy, tolerance, its parts, prediction and measurement as an `xarray.Dataset`."""
@@ -226,9 +213,9 @@ class Verdict(eqx.Module):
 
 
 def judge(
-    discrepancy: Array,
-    parts: Mapping[str, Array],
-    effect: Array,
+    discrepancy: Numbers,
+    parts: Mapping[str, Numbers],
+    effect: Numbers,
     *,
     settled: Any = True,
     finite: Any = True,
@@ -240,25 +227,19 @@ def judge(
     hides the effect; not converged; violated.
     """
     tolerance = functools.reduce(operator.add, parts.values())
-    number = _number(jnp, discrepancy, tolerance, effect, settled, finite, premise)
-    outcome = Outcome.holds
-    for i, name in enumerate(NAMES):
-        outcome = Outcome.where(number == i, getattr(Outcome, name), outcome)
-    return outcome
+    agrees = Outcome.where((tolerance < effect).all(), Outcome.holds, Outcome.undecidable)
+    differs = Outcome.where(settled, Outcome.violated, Outcome.not_converged)
+    outcome = Outcome.where((discrepancy <= tolerance).all(), agrees, differs)
+    outcome = Outcome.where(premise, outcome, Outcome.premise_failed)
+    # Comparisons keep the precision of NumPy arrays, whatever the settings of JAX.
+    whole = (abs(discrepancy) < np.inf).all()
+    return Outcome.where(finite & whole, outcome, Outcome.diverged)
 
 
-def _number(
-    xp: Any, discrepancy: Any, tolerance: Any, effect: Any, settled: Any, finite: Any, premise: Any
-) -> Any:
-    """Number of the outcome among `NAMES`, with the array functions of NumPy or of JAX."""
-    number = {name: i for i, name in enumerate(NAMES)}
-    agrees = xp.where(xp.all(tolerance < effect), number["holds"], number["undecidable"])
-    differs = xp.where(xp.asarray(settled), number["violated"], number["not_converged"])
-    result = xp.where(xp.all(discrepancy <= tolerance), agrees, differs)
-    result = xp.where(xp.asarray(premise), result, number["premise_failed"])
-    return xp.where(
-        xp.asarray(finite) & xp.all(xp.isfinite(discrepancy)), result, number["diverged"]
-    )
+def _quotient(a: Any, b: Any) -> np.ndarray:
+    """Quotient of NumPy arrays, without a warning of division by zero."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return a / b
 
 
 def compare_values(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,11 @@ from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Callable, Iterator
 
-    from ..claims import Claim, ClaimResult
+    from rich.table import Table
+
+    from ..claims import Claim
 
 
 def verify(
@@ -86,23 +89,27 @@ def verify(
         return _list(names or [], json)
     options.set_precision(precision)
     for_small_programs()
-    from rich.console import Console
+    claims = _chosen(names or [], views, precision, depth, width)
+    if fuzz is not None:
+        return _search(claims, fuzz, seed, json)
+    return _run(claims, seed, quick, workers, json, html, markdown)
 
+
+def _chosen(
+    names: list[str], views: str | None, precision: str, depth: int, width: int | None
+) -> list[Claim]:
+    """The named claims, or the law on these views."""
     from .. import theorems
 
     if views is None:
-        chosen = theorems.find(names or [])
-    else:
-        if names:
-            raise options.bad("NAME", " ".join(names), "no claim names together with --views")
-        import jax.numpy as jnp
+        return theorems.find(names)
+    if names:
+        raise options.bad("NAME", " ".join(names), "no claim names together with --views")
+    import jax.numpy as jnp
 
-        from ..problems import read_moments
+    from ..problems import read_moments
 
-        chosen = [theorems.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
-    if fuzz is not None:
-        return _search(chosen, fuzz, seed, json, Console())
-    return _run(chosen, seed, quick, workers, json, html, markdown, Console())
+    return [theorems.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
 
 
 def _list(names: list[str], json: str | None) -> int:
@@ -137,47 +144,33 @@ def _described(claim: Claim) -> dict[str, Any]:
 
 
 def _run(
-    chosen: list[Claim],
+    claims: list[Claim],
     seed: int,
     quick: bool,
     workers: int | None,
     json: str | None,
     html: str | None,
     markdown: str | None,
-    console: Console,
 ) -> int:
-    import contextlib
     import time
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from .. import report, theorems
 
-    from .. import claims, report
-
-    results, interrupted, begin = [], False, time.perf_counter()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_quiet(), transient=True) as progress:
-        task = progress.add_task("", total=len(chosen))
-
-        def done(result: ClaimResult) -> None:
-            results.append(result)
-            progress.advance(task)
-
-        show = lambda step: progress.update(task, description=step)
+    begin = time.perf_counter()
+    results, interrupted = [], False
+    with _progress(len(claims)) as (advance, show):
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
-                claims.check_all(
-                    chosen, seed, quick=quick, workers=workers, progress=done, step=show
-                )
+                for result in theorems.verify(
+                    *claims, seed=seed, quick=quick, workers=workers, step=show
+                ):
+                    results.append(result)
+                    advance(len(results))
         except KeyboardInterrupt:
             interrupted = True
 
-    results.sort(key=lambda result: chosen.index(result.claim))
-    data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in chosen])
+    results.sort(key=lambda result: claims.index(result.claim))
+    data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in claims])
     if json is not None:
         report.write_json(data, json)
     if html is not None:
@@ -185,17 +178,51 @@ def _run(
     if markdown is not None:
         report.write_markdown(report.claims_markdown(results, data), markdown)
     if json != "-":
-        console.print(report.claims_table(results))
         seconds = time.perf_counter() - begin
-        console.print(f"{report.summary(data)} ({seconds:.1f} s, seed {seed})", highlight=False)
+        lines = [f"{report.summary(data)} ({seconds:.1f} s, seed {seed})"]
         for result in results:
             if not result.holds:
                 worst = result.counterexample or result.worst
-                console.print(
-                    f"{result.claim.name}: {worst.label}: {worst.verdict}",
-                    markup=False,
-                    highlight=False,
-                )
+                lines.append(f"{result.claim.name}: {worst.label}: {worst.verdict}")
+        _print(report.claims_table(results), lines)
+    return _leave(interrupted, data["all_hold"])
+
+
+def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int:
+    from .. import report, theorems
+
+    results, interrupted = [], False
+    with _progress(tries * len(claims)) as (advance, show):
+
+        def step(name: str, done: int) -> None:
+            show(name)
+            advance(tries * len(results) + done)
+
+        try:
+            for result in theorems.search_all(*claims, tries=tries, seed=seed, step=step):
+                results.append(result)
+        except KeyboardInterrupt:
+            interrupted = True
+
+    data = report.search_report(results, seed, [c.name for c in claims])
+    if json is not None:
+        report.write_json(data, json)
+    if json != "-":
+        _print(report.search_table(results), report.search_lines(results, seed))
+    return _leave(interrupted, data["all_survive"])
+
+
+def _print(table: Table, lines: list[str]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(table)
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def _leave(interrupted: bool, good: bool) -> int:
+    """Exit status of a run, whose threads may still be at work if it was interrupted."""
     if interrupted:
         print(
             "projhead: interrupted; what was done is reported, and says that it is partial",
@@ -203,74 +230,24 @@ def _run(
         )
         options.leave(130)
         return 130
-    return 0 if data["all_hold"] else 1
+    return 0 if good else 1
 
 
-def _search(chosen: list[Claim], tries: int, seed: int, json: str | None, console: Console) -> int:
-    import jax
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """A progress bar on standard error: functions that set how much is done, and the step."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from .. import claims, report
-
-    results, interrupted = [], False
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=_quiet(), transient=True) as progress:
-        task = progress.add_task("", total=tries * len(chosen))
-        try:
-            for number, claim in enumerate(chosen):
-                progress.update(task, description=claim.name)
-                show = lambda done, number=number: progress.update(
-                    task, completed=number * tries + done
-                )
-                results.append(claims.search_both(claim, tries, seed, show))
-                # Compiled programs are of no use to the next claim, and hold memory mappings, of
-                # which a process has a limited number.
-                jax.clear_caches()
-        except KeyboardInterrupt:
-            interrupted = True
-
-    data = report.search_report(results, seed, [c.name for c in chosen])
-    if json is not None:
-        report.write_json(data, json)
-    if json != "-":
-        console.print(report.search_table(results))
-        found = [r for r in results if r.counterexample is not None]
-        for result in found:
-            console.print(
-                f"{result.claim.name}: {result.counterexample.label}: "
-                f"{result.counterexample.verdict}",
-                markup=False,
-                highlight=False,
-            )
-        for exact in (r.exact for r in results if r.exact is not None):
-            for what, trial in (("false alarm", exact.false_alarm), ("missed", exact.missed)):
-                if trial is not None:
-                    console.print(
-                        f"{exact.claim.name}: {what}: {trial.label}: {trial.verdict}",
-                        markup=False,
-                        highlight=False,
-                    )
-        wrong = [
-            r.exact.claim.name for r in results if r.exact is not None and not r.exact.survived
-        ]
-        said = {"refuted": [r.claim.name for r in found], "check at fault": wrong}
-        summary = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
-        console.print(f"seed {seed}: {summary or 'no counterexample found'}")
-    if interrupted:
-        print(
-            "projhead: interrupted; what was done is reported, and says that it is partial",
-            file=sys.stderr,
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield (
+            lambda done: progress.update(task, completed=done),
+            lambda step: progress.update(task, description=step),
         )
-        return 130
-    return 0 if data["all_survive"] else 1
-
-
-def _quiet() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)

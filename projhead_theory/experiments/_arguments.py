@@ -9,6 +9,8 @@ from jaxtyping import Array
 
 from .._core import checks
 
+LOSSES = ("contrastive", "regression")
+
 
 def grid(name: str, x: Array, wanted: str) -> Array:
     """Check for a vector of at least one number."""
@@ -29,6 +31,12 @@ def moments_of_time(value: Any) -> Array:
     if (np.diff(np.asarray(times)) <= 0).any():
         raise checks.bad("times", "times out of order", "increasing times")
     return times
+
+
+def loss_name(value: str) -> str:
+    if value not in LOSSES:
+        raise checks.bad("loss", repr(value), " or ".join(LOSSES))
+    return value
 
 
 def depth(value: Any) -> int:

@@ -14,9 +14,8 @@ from .._core import checks
 from .._core.plain import plain
 from ..losses import mse
 from ..networks import DeepLinear, ShallowThresholded
-from ..problems import Groups, ShiftProblem, SupervisedProblem
+from ..problems import Groups, ShiftProblem, SupervisedProblem, over_groups
 from ..simulation import Ended, gradient_flow, stochastic
-from ._aligned import aligned_grams
 from ._arguments import depth as layers
 from ._arguments import grid, in_batches, moments_of_time, one
 from ._starts import mean_and_error, reached
@@ -140,8 +139,7 @@ def _over_groups(
     accuracy: Float[Array, "R C *n G"], probability: Float[Array, "C G"]
 ) -> tuple[Array, Array]:
     """Average accuracy and worst accuracy over groups that occur."""
-    p = jnp.expand_dims(probability, range(1, accuracy.ndim - 2))
-    return jnp.sum(accuracy * p, axis=-1), jnp.min(jnp.where(p > 0, accuracy, jnp.inf), axis=-1)
+    return jax.vmap(over_groups, in_axes=(1, 0), out_axes=1)(accuracy, probability)
 
 
 def shift_accuracy(
@@ -315,14 +313,6 @@ class _Setting(eqx.Module):
             shift.training, shift.test, Groups.signs(strength, noise, jnp.zeros_like(correlation))
         )
 
-    @property
-    def problem(self) -> Callable[[int], SupervisedProblem]:
-        """Problem with a given number of outputs: regression of the label on the first of them."""
-        sides = jnp.asarray([-1, 1], self.training.means.dtype)
-        return lambda outputs: SupervisedProblem(
-            self.training, jnp.zeros((2, outputs), sides.dtype).at[:, 0].set(sides)
-        )
-
 
 @eqx.filter_jit
 def _settings(
@@ -338,7 +328,7 @@ def _predicted(
     settings: _Setting, times: Array, start: Array, blur: Array, depth: int
 ) -> Float[Array, "R C T L G"]:
     def one(s: _Setting) -> Array:
-        grams = aligned_grams(times, s.training, start, depth, "regression")
+        grams = theory.class_grams(SupervisedProblem.signs(s.training), times, start, depth)
         each = lambda fitted: jax.vmap(
             lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups
         )(grams)
@@ -356,7 +346,7 @@ def _linear(
     settings: _Setting, keys: Array, times: Array, start: Array, blur: Array, sizes: tuple[int, ...]
 ) -> Float[Array, "C N R T L G"]:
     def run(s: _Setting, key: Array) -> Array:
-        data = s.problem(sizes[-1]).moments()
+        data = SupervisedProblem.signs(s.training, sizes[-1]).moments()
         run = gradient_flow(
             _start(key, start, sizes),
             data,
@@ -389,7 +379,9 @@ def _thresholded(
         _start(keys[0], start, sizes).layers, [jnp.broadcast_to(cut, (p,)) for p in sizes[1:-1]]
     )
     options = {"loss": mse, "step": rate, "steps": int(steps[-1]), "batch": batch, "record": steps}
-    trained = stochastic(network, s.problem(sizes[-1]), key=keys[1], **options)
+    trained = stochastic(
+        network, SupervisedProblem.signs(s.training, sizes[-1]), key=keys[1], **options
+    )
 
     def probed(fitted: Groups) -> Array:
         # The same draws for both readouts and all times: shared noise makes no difference.

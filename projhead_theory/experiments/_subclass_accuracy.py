@@ -17,9 +17,8 @@ from ..measure import group_accuracy
 from ..networks import DeepLinear
 from ..problems import Groups, SupervisedContrastiveProblem, SupervisedProblem
 from ..simulation import gradient_flow
-from ._aligned import aligned_grams, loss_name
 from ._arguments import depth as layers
-from ._arguments import moments_of_time, one
+from ._arguments import loss_name, moments_of_time, one
 from ._starts import mean_and_error, reached
 
 
@@ -144,7 +143,7 @@ def subclass_accuracy(
     )
     keys = jax.random.split(key, checks.count("seeds", seeds, 2))
     accuracy = lambda gram: theory.group_accuracy(gram, read, read, noise).average
-    closed = jax.vmap(accuracy)(aligned_grams(at, groups, size, depth, loss))
+    closed = jax.vmap(accuracy)(theory.class_grams(_problem(groups, loss), at, size, depth))
     predicted = jnp.stack(
         [closed if width >= groups.dim else jnp.full_like(closed, jnp.nan) for width in counts]
     )
@@ -155,6 +154,14 @@ def subclass_accuracy(
         )
         progress(f"width {width}: {len(measured)} of {len(counts)}")
     return SubclassAccuracy(at, jnp.asarray(counts), predicted, jnp.stack(measured))
+
+
+def _problem(
+    groups: Groups, loss: str, outputs: int = 1
+) -> SupervisedContrastiveProblem | SupervisedProblem:
+    if loss == "regression":
+        return SupervisedProblem.signs(groups, outputs)
+    return SupervisedContrastiveProblem(groups)
 
 
 @eqx.filter_jit
@@ -169,11 +176,8 @@ def _measured(
     loss: str,
 ) -> Float[Array, "N T L"]:
     dtype = times.dtype
-    if loss == "regression":
-        targets = jnp.zeros((2, sizes[-1]), dtype).at[:, 0].set(jnp.asarray([-1, 1], dtype))
-        data, objective = SupervisedProblem(groups, targets).moments(), mse
-    else:
-        data, objective = SupervisedContrastiveProblem(groups).moments(), spectral
+    data = _problem(groups, loss, sizes[-1]).moments()
+    objective = mse if loss == "regression" else spectral
 
     def one(key: Array) -> Array:
         network = DeepLinear.balanced(key, sizes, start ** (1 / (len(sizes) - 1)), dtype)

@@ -21,7 +21,7 @@ from ._downstream import (
     SignLabel,
 )
 from ._features import Features
-from ._groups import Groups
+from ._groups import Groups, over_groups
 from ._labelled import Labelled, Targets
 from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
@@ -67,6 +67,7 @@ __all__ = [
     "Targets",
     "Uniform",
     "Views",
+    "over_groups",
     "random_moments",
     "read_moments",
 ]

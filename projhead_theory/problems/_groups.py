@@ -181,6 +181,20 @@ class Groups(eqx.Module):
         )
 
 
+def over_groups(
+    accuracy: Float[Array, "*n G"], probability: Float[Array, " G"]
+) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
+    """Average accuracy over groups, and the worst accuracy among groups that occur.
+
+    **Arguments:**
+
+    - `accuracy`: the accuracy on each group, between 0 and 1.
+    - `probability`: the probability of each group.
+    """
+    average = matmul(accuracy, probability[:, None])[..., 0]
+    return average, jnp.min(jnp.where(probability > 0, accuracy, 1), axis=-1)
+
+
 def correlations(value: Any) -> Array:
     r = checks.floating("correlation", np.zeros(0) if np.shape(value) == (0,) else value)
     if r.ndim != 1:

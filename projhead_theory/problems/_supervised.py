@@ -134,6 +134,17 @@ class SupervisedProblem(eqx.Module):
         checks.require("targets", values, np.isfinite, "finite numbers")
         self.targets = values.astype(groups.means.dtype)
 
+    @classmethod
+    def signs(cls, groups: Groups, outputs: int = 1) -> "SupervisedProblem":
+        """Regression of two classes, as -1 and 1, on the first of some outputs.
+
+        The other outputs, if any, have targets of zero.
+
+        **Raises:** `ValueError` for other than two classes, or no output.
+        """
+        targets = jnp.zeros((2, checks.count("outputs", outputs)), groups.means.dtype)
+        return cls(groups, targets.at[:, 0].set(jnp.asarray([-1, 1], targets.dtype)))
+
     @property
     def dim(self) -> int:
         return self.groups.dim

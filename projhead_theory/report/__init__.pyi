@@ -1,4 +1,12 @@
-from ._claims import SCHEMA, claims_report, claims_table, search_report, search_table
+from ._claims import (
+    SCHEMA,
+    claims_report,
+    claims_table,
+    search_lines,
+    search_report,
+    search_table,
+    summary,
+)
 from ._downstream import (
     complexity_report,
     complexity_table,
@@ -7,7 +15,7 @@ from ._downstream import (
 )
 from ._html import claims_html, write_html
 from ._json import environment, write_json
-from ._markdown import claims_markdown, summary, write_markdown
+from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
 from ._run import comparison_table, trajectory_report
 
@@ -25,6 +33,7 @@ __all__ = [
     "phase_table",
     "prediction_report",
     "prediction_table",
+    "search_lines",
     "search_report",
     "search_table",
     "summary",

@@ -133,5 +133,35 @@ def search_table(results: Sequence[SearchResult]) -> Table:
     return table
 
 
+def search_lines(results: Sequence[SearchResult], seed: int) -> list[str]:
+    """What random searches found, one line each, and a last line on all of them."""
+    checks = [r.exact for r in results if r.exact is not None]
+    lines = [
+        f"{result.claim.name}: {kind}{trial.label}: {trial.verdict}"
+        for result, kinds in (
+            *((r, {"": r.counterexample}) for r in results),
+            *((e, {"false alarm: ": e.false_alarm, "missed: ": e.missed}) for e in checks),
+        )
+        for kind, trial in kinds.items()
+        if trial is not None
+    ]
+    said = {
+        "refuted": [r.claim.name for r in results if r.counterexample is not None],
+        "check at fault": [e.claim.name for e in checks if not e.survived],
+    }
+    summary = "; ".join(f"{what}: {', '.join(names)}" for what, names in said.items() if names)
+    return [*lines, f"seed {seed}: {summary or 'no counterexample found'}"]
+
+
+def summary(data: dict[str, Any]) -> str:
+    """One sentence on the whole run."""
+    if data["partial"]:
+        return f"Partial: interrupted before {', '.join(data['missing'])}."
+    if data["all_hold"]:
+        return "Every claim holds and every control is caught."
+    wrong = [c["name"] for c in data["claims"] if not c["verified"]]
+    return f"Not verified: {', '.join(wrong)}."
+
+
 def short(x: float | None) -> str:
     return "-" if x is None else f"{x:.1e}"

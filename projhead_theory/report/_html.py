@@ -13,8 +13,8 @@ from typing import Any
 
 from .._core.files import write_atomically
 from ..claims import ClaimResult, Verdict
-from ._claims import claims_report, short
-from ._markdown import budget, summary
+from ._claims import claims_report, short, summary
+from ._markdown import budget
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; \
@@ -44,7 +44,7 @@ def claims_html(results: Sequence[ClaimResult], data: dict[str, Any] | None = No
     - `data`: the `claims_report` of these results, made anew if not given.
     """
     data = claims_report(results, seed=0) if data is None else data
-    word = summary(data).replace("**", "")
+    word = summary(data)
     style = "good" if data["all_hold"] else "bad"
     links = "".join(
         f'<li><a href="#{escape(r.claim.name)}">{escape(r.claim.name)}</a>: '
@@ -84,8 +84,8 @@ def _section(result: ClaimResult, values: dict[str, Any]) -> str:
         _row(
             escape(t.label),
             _outcome(t.verdict.name, t.verdict.name == "holds"),
-            short(float(t.verdict.on_host.discrepancy[t.verdict.worst])),
-            short(float(t.verdict.on_host.tolerance[t.verdict.worst])),
+            short(float(t.verdict.discrepancy[t.verdict.worst])),
+            short(float(t.verdict.tolerance[t.verdict.worst])),
             escape(budget(t.verdict, t.verdict.worst)),
             escape(t.verdict.labels[t.verdict.worst]),
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._core.files import write_atomically
 from ..claims import ClaimResult
-from ._claims import claims_report, short
+from ._claims import claims_report, short, summary
 
 
 def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None = None) -> str:
@@ -20,7 +20,8 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
     - `data`: the `claims_report` of these results, made anew if not given.
     """
     data = claims_report(results, seed=0) if data is None else data
-    lines = ["# Claims", "", summary(data), ""]
+    word = summary(data)
+    lines = ["# Claims", "", f"**{word}**" if data["partial"] else word, ""]
     for result, values in zip(results, data["claims"], strict=True):
         claim = result.claim
         lines += [f"## {claim.name}", "", claim.statement, ""]
@@ -36,7 +37,7 @@ def claims_markdown(results: Sequence[ClaimResult], data: dict[str, Any] | None 
             "|---|---|---|---|---|---|",
         ]
         for trial in result.trials:
-            v, i = trial.verdict.on_host, trial.verdict.worst
+            v, i = trial.verdict, trial.verdict.worst
             cells = [
                 trial.label,
                 v.name.replace("_", " "),
@@ -86,16 +87,6 @@ def write_markdown(text: str, path: str | Path) -> None:
     **Raises:** `ValueError` if the file cannot be written.
     """
     write_atomically(path, lambda file: file.write(text.encode()), "markdown")
-
-
-def summary(data: dict[str, Any]) -> str:
-    """One sentence on the whole run."""
-    if data["partial"]:
-        return f"**Partial**: interrupted before {', '.join(data['missing'])}."
-    if data["all_hold"]:
-        return "Every claim holds and every control is caught."
-    wrong = [c["name"] for c in data["claims"] if not c["verified"]]
-    return f"Not verified: {', '.join(wrong)}."
 
 
 def budget(verdict: Any, row: int) -> str:

@@ -1,39 +1,66 @@
-"""Verification of theorems by name: with their controls, or by a search for counterexamples."""
+"""Verification of theorems: with their controls, or by a search for counterexamples."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
-from ..claims import ClaimResult, SearchResult, check_all, search_both
+import jax
+
+from ..claims import Claim, ClaimResult, SearchResult, check_all, search_both
 from ._registry import find
 
 
 def verify(
-    *names: str,
+    *claims: str | Claim,
     seed: int = 0,
     quick: bool = False,
     workers: int | None = None,
-    progress: Callable[[ClaimResult], None] = lambda result: None,
-) -> list[ClaimResult]:
-    """Run the named claims, or all, each with its controls.
+    step: Callable[[str], None] = lambda name: None,
+) -> Iterator[ClaimResult]:
+    """Run claims, each with its controls, and yield their results as they come.
 
     A claim is verified if every verdict holds and every control is caught. All are if
     `all(result.verified for result in verify())`.
 
     **Arguments:**
 
-    - `names`: of the claims; all claims if none is given.
+    - `claims`: names of registered claims, or claims; all registered claims if none is given.
     - `seed`: determines every random draw.
     - `quick`: run fewer problems of each claim, but all its controls.
-    - `workers`: as in `check_all`.
-    - `progress`: called with each result as it comes.
+    - `workers`, `step`: as in `check_all`.
 
     **Raises:** `ValueError` for an unknown name, or fewer than one worker.
     """
-    return check_all(find(names), seed, quick=quick, workers=workers, progress=progress)
+    return check_all(chosen(*claims), seed, quick=quick, workers=workers, step=step)
 
 
-def search_all(*names: str, tries: int, seed: int = 0) -> list[SearchResult]:
-    """Search the named claims, or all, for counterexamples.
+def chosen(*claims: str | Claim) -> list[Claim]:
+    """These claims, each once, or all registered claims if none is given.
+
+    **Raises:** `ValueError`, with the nearest name, if a name is unknown.
+    """
+    named = [claim if isinstance(claim, Claim) else find([claim])[0] for claim in claims]
+    return list({claim.name: claim for claim in named}.values()) or find()
+
+
+def search_all(
+    *claims: str | Claim,
+    tries: int,
+    seed: int = 0,
+    step: Callable[[str, int], None] = lambda name, done: None,
+) -> Iterator[SearchResult]:
+    """Search claims for counterexamples, and yield the results one after the other.
 
     Each is tried on `tries` random problems, and on as many that need no training.
+
+    **Arguments:**
+
+    - `claims`: as in `verify`.
+    - `tries`: the number of problems for each claim.
+    - `seed`: determines every random draw.
+    - `step`: called with a claim's name and the number of its problems done so far.
     """
-    return [search_both(claim, tries, seed) for claim in find(names)]
+    for claim in chosen(*claims):
+        yield search_both(claim, tries, seed, functools.partial(step, claim.name))
+        # Compiled programs are of no use to the next claim, and hold memory mappings, of which a
+        # process has a limited number.
+        jax.clear_caches()

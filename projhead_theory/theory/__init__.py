@@ -55,6 +55,7 @@ from .samples import SamplingError, sampling_error
 from .supervised import (
     GroupAccuracy,
     RegressionMinimiser,
+    class_grams,
     class_minimiser,
     collapses,
     collapsing_weight,
@@ -66,6 +67,7 @@ from .supervised import (
 from .thresholds import (
     homogeneity_invariants,
     threshold_forgetting,
+    threshold_forgetting_slopes,
     threshold_invariants,
     threshold_law,
     threshold_limit,
@@ -88,6 +90,7 @@ __all__ = [
     "SpectralMinimiser",
     "best_kappa",
     "best_layer",
+    "class_grams",
     "class_minimiser",
     "collapses",
     "collapsing_weight",
@@ -132,6 +135,7 @@ __all__ = [
     "subclass_weights",
     "threshold",
     "threshold_forgetting",
+    "threshold_forgetting_slopes",
     "threshold_invariants",
     "threshold_law",
     "threshold_limit",

@@ -339,7 +339,7 @@ def test_all_named_claims_are_searched(monkeypatch):
         monkeypatch.setitem(
             CLAIMS, name, dataclasses.replace(toy(predict, search=SHAPES), name=name)
         )
-    results = search_all("first", "second", tries=40)
+    results = list(search_all("first", "second", tries=40))
     assert [(r.claim.name, r.survived) for r in results] == [("first", True), ("second", False)]
 
 

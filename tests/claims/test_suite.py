@@ -18,12 +18,13 @@ def three():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, None])
-def test_results_are_in_order_and_the_same(workers):
-    claims, seen, steps = three(), [], []
-    results = check_all(claims, 3, workers=workers, progress=seen.append, step=steps.append)
-    alone = check_all(claims, 3, workers=1)
+def test_results_are_the_same(workers):
+    claims, steps = three(), []
+    results = list(check_all(claims, 3, workers=workers, step=steps.append))
+    alone = list(check_all(claims, 3, workers=1))
+    assert [r.claim.name for r in alone] == ["first", "second", "third"]
+    results.sort(key=lambda result: result.claim.name)
     assert [r.claim.name for r in results] == ["first", "second", "third"]
-    assert sorted(r.claim.name for r in seen) == ["first", "second", "third"]
     assert len(steps) == sum(len(r.trials) + len(r.controls) for r in results)
     for a, b in zip(results, alone, strict=True):
         assert [c.caught for c in a.controls] == [c.caught for c in b.controls]
@@ -49,7 +50,7 @@ def test_settings_of_the_caller_reach_the_threads():
     for x64 in (False, True):
         seen.clear()
         with jax.enable_x64(x64), jax.numpy_dtype_promotion("standard"):
-            check_all(claims, quick=True, workers=2)
+            list(check_all(claims, quick=True, workers=2))
         assert set(seen) == {(False, jnp.dtype("float64" if x64 else "float32"), "standard")}
 
 
@@ -62,10 +63,29 @@ def test_an_error_of_one_claim_is_raised_and_stops_the_others():
 
     claims = [dataclasses.replace(c, measure=broken) for c in three()]
     with pytest.raises(RuntimeError, match="no luck"):
-        check_all(claims, workers=2)
+        list(check_all(claims, workers=2))
     assert len(begun) <= 3
 
 
 def test_workers_are_counted():
     with pytest.raises(ValueError, match=r"workers: got 0"):
         verify("min-norm", workers=0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_as_soon_as_there_are_any(workers):
+    """The first one while later claims have not begun; these never run if nobody asks."""
+    begun = []
+    results = check_all(three(), workers=workers, step=begun.append)
+    assert begun == []
+    first = next(results)
+    results.close()
+    assert first.verified
+    assert workers > 1 or not any("third" in name for name in begun)
+
+
+def test_verify_takes_names_and_claims():
+    """Each once, whichever way it is given."""
+    claim = three()[0]
+    results = verify("min-norm", claim, "min-norm", claim, quick=True, workers=1)
+    assert [r.claim.name for r in results] == ["min-norm", "first"]

@@ -482,9 +482,11 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
         False,
     )
     assert data["claims"][0]["verified"] is True
-    assert "interrupted before second, third" in out
-    assert "interrupted before second, third" in (tmp_path / "html").read_text()
-    assert "interrupted before second, third" in (tmp_path / "markdown").read_text()
+    sentence = "Partial: interrupted before second, third."
+    assert sentence in out
+    assert sentence in (tmp_path / "html").read_text()
+    assert f"**{sentence}**" in (tmp_path / "markdown").read_text()
+    assert "*" not in out
     assert err.rstrip().endswith(
         "projhead: interrupted; what was done is reported, and says that it is partial"
     )

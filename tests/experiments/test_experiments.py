@@ -24,7 +24,6 @@ from projhead_theory.experiments import (
     shift_accuracy,
     subclass_accuracy,
 )
-from projhead_theory.experiments._aligned import aligned_grams
 from projhead_theory.measure import group_accuracy
 
 KEY = jax.random.key(0)
@@ -249,7 +248,12 @@ def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
     run = integrate.solve_ivp(
         flow, (0, times[-1]), np.ravel(layers), "DOP853", times, rtol=1e-10, atol=1e-12
     )
-    grams = aligned_grams(jnp.asarray(times), groups, jnp.asarray(0.4), depth, loss)
+    problem = (
+        pt.SupervisedContrastiveProblem(groups)
+        if loss == "contrastive"
+        else pt.SupervisedProblem.signs(groups, d)
+    )
+    grams = pt.theory.class_grams(problem, times, 0.4, depth)
     for t in range(len(times)):
         w = run.y[:, t].reshape(depth, d, d)
         for level in range(depth):
@@ -272,7 +276,8 @@ def _commuting():
     ],
 )
 def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite(groups):
-    assert np.isnan(aligned_grams(jnp.ones(1), groups, jnp.asarray(0.5), 2, "contrastive")).all()
+    for problem in (pt.SupervisedContrastiveProblem(groups), pt.SupervisedProblem.signs(groups)):
+        assert np.isnan(pt.theory.class_grams(problem, [1.0], 0.5, 2)).all()
 
 
 @pytest.mark.slow

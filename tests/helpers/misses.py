@@ -14,6 +14,8 @@ from projhead_theory.claims import Claim
 from projhead_theory.theorems import FAMILIES
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.balance._descent import shrunk
+from projhead_theory.theorems.balance._training import constant, judge_kept
 from projhead_theory.theorems.supervised import _probing
 
 Wrong = Callable[[Any, Any], Any]
@@ -39,6 +41,31 @@ def predictions(table: dict[str, Wrong]) -> dict[str, Transformation]:
 def stepping(**fields: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda problem, own: replace(
         own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()}
+    )
+
+
+def second_order(factor: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The law of a step with another factor of its second-order term."""
+
+    def wrong(problem, own):
+        share = jnp.asarray(factor(own), own.step.dtype)
+
+        def follow(kept, gradients, step, decay):
+            first = shrunk(kept, gradients, step, decay)
+            whole = own.follow(kept, gradients, step, decay)
+            return tuple(a + share * (b - a) for a, b in zip(first, whole, strict=True))
+
+        return dataclasses.replace(own, follow=follow)
+
+    return wrong
+
+
+def conserving(quantity: Callable[[Any], tuple[Any, ...]]) -> Transformation:
+    """The claim that another quantity of the network is conserved."""
+    return lambda claim: dataclasses.replace(
+        claim,
+        predict=functools.partial(constant, quantity=quantity),
+        compare=functools.partial(judge_kept, quantity=quantity),
     )
 
 

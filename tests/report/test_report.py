@@ -127,9 +127,11 @@ def test_a_partial_report_says_so(good):
     assert (data["partial"], data["all_hold"]) == (True, False)
     assert data["missing"] == [r.claim.name for r in good[2:4]]
     text = report.claims_markdown(good[:2], data)
-    assert f"**Partial**: interrupted before {data['missing'][0]}, {data['missing'][1]}." in text
+    sentence = f"Partial: interrupted before {data['missing'][0]}, {data['missing'][1]}."
+    assert report.summary(data) == sentence
+    assert f"**{sentence}**" in text
     page = report.claims_html(good[:2], data)
-    assert "Partial: interrupted before" in page
+    assert sentence in page
     assert '<p class="bad">Partial' in page
     whole = report.claims_report(good, 0, planned=list(CLAIMS))
     assert (whole["partial"], whole["all_hold"]) == (False, True)

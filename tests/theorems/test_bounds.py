@@ -11,6 +11,7 @@ import pytest
 from helpers.runs import still
 
 import projhead_theory as pt
+from projhead_theory._core.crossing import first_crossing
 from projhead_theory._core.linalg import whiten
 from projhead_theory.losses._similarity import unit
 from projhead_theory.problems import random_moments
@@ -26,10 +27,9 @@ from projhead_theory.theorems._common.rounding import (
 )
 from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream._probing import judge_logarithms
-from projhead_theory.theorems.dynamics.learning_order import _crossing
 from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
-from projhead_theory.theorems.supervised._probing import ProbeTask, _pairs
-from projhead_theory.theorems.supervised.sl_minimiser import Least, _left, judge_least
+from projhead_theory.theorems.supervised._probing import ProbeTask
+from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
 from projhead_theory.theory import regression_minimiser, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
@@ -195,7 +195,7 @@ def test_a_passage_on_a_parabola_is_known_within_its_error(bend):
     width = times[1]
     exact = 3.5 * width + width / np.sqrt(12)
     logs = lambda t: jnp.asarray(t + bend * t**2 / 2)
-    seen = _crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
+    seen = first_crossing(jnp.asarray(times), logs(times)[:, None], logs(exact)[None])
     ratio = float(seen.interpolation[0]) / abs(float(seen.times[0]) - exact)
     assert ratio == pytest.approx(np.sqrt(27), rel=abs(bend) * width / (1 + bend * exact))
 
@@ -369,8 +369,8 @@ def test_of_all_stationary_maps_only_the_minimum_is_no_saddle(width, signs):
 def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
     """Of three layers two, each as large as forming it may round."""
     moments = regression((1.0, 1.0, 1.0))
-    prediction = Least(regression_minimiser(moments, 3), moments)
-    gram = prediction.minimiser.grams[-1]
+    prediction = regression_minimiser(moments, 3)
+    gram = prediction.grams[-1]
     run = still(pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3, 3)))
     granted = judge_least(prediction, Run(run, run)).parts["start"][:3]
     top, total = (
@@ -378,7 +378,7 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
         2 * float(imbalance_rounding(run.start)),
     )
     want = [np.sqrt(2) * total, np.sqrt(2) * total * (2 * top + total), 0]
-    size = jnp.linalg.norm(prediction.minimiser.grams, axis=(1, 2))
+    size = jnp.linalg.norm(prediction.grams, axis=(1, 2))
     # Differences of numbers that are some hundred epsilon apart.
     np.testing.assert_allclose(granted * size, want, rtol=0.05)
 
@@ -388,7 +388,7 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
 
 def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
     """What the controls that pair rows otherwise change is the order alone."""
-    problem = _matching(jax.random.key(0), 3, 4, jnp.asarray(0.2), jnp.asarray(0))
+    problem = _matching(jax.random.key(0), 3, 4, share=0.2, index=0)
     own = predict_matching(problem)
     paired = with_pairing(lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second))(problem, own)
     np.testing.assert_allclose(
@@ -408,4 +408,4 @@ def test_probed_networks_see_pairs_of_their_kind(kind, cross, eps):
     task = ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
     )
-    np.testing.assert_allclose(_pairs(task).cross, [[cross]], rtol=16 * eps)
+    np.testing.assert_allclose(task.moments.cross, [[cross]], rtol=16 * eps)

@@ -15,7 +15,7 @@ from projhead_theory._core.tolerance import power_rounding
 from projhead_theory.losses import mse, spectral
 from projhead_theory.measure import GROUPS, feature_weights, group_accuracy, homogeneity
 from projhead_theory.theorems._common.training import Run
-from projhead_theory.theorems.thresholds._training import Orbits, orbit_rounding
+from projhead_theory.theorems.thresholds._training import Orbits, ThresholdTask, orbit_rounding
 
 # What a network weights
 
@@ -124,9 +124,8 @@ def test_rounding_of_amplitudes_grows_with_the_steps_and_with_what_thresholds_cu
     """
     column = lambda *x: jnp.asarray(x)[:, None]
     weights, thresholds = column(1.0, 1.0), column(1.0, 3.0)
-    orbits = Orbits(
-        weights, thresholds, jnp.ones(1), jnp.ones(1), column(1.5, 9.0), (weights, thresholds)
-    )
+    problem = ThresholdTask(jnp.ones(1), jnp.zeros(1), weights, thresholds, jnp.ones(1))
+    orbits = Orbits(problem, column(1.5, 9.0), problem)
     run = dataclasses.replace(still(pt.DeepLinear([jnp.eye(1)])), steps=jnp.asarray(9))
     np.testing.assert_allclose(
         orbit_rounding(orbits, Run(run, run)), 64 * (1 + 3) * (1 + 2) * eps, rtol=16 * eps

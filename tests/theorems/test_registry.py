@@ -40,7 +40,8 @@ def test_a_registered_claim_is_found(registry):
     assert register(claim) is claim
     assert find(["toy"]) == [claim]
     assert find()[-1] is claim
-    assert verify("toy")[0].verified
+    (result,) = verify("toy")
+    assert result.verified
 
 
 def test_a_second_claim_of_one_name_is_refused(registry):
@@ -75,11 +76,11 @@ def test_chance_is_shared_among_all_tests(registry):
     register(levelled(first, name="first"))
     register(levelled(second, name="second"))
     register(toy())
-    verify("first", "second", "toy")
+    list(verify("first", "second", "toy"))
     assert first == second == [FAMILY_ERROR / 24] * 4
     assert 3 * sum(first + second) == pytest.approx(FAMILY_ERROR)
     first.clear()
-    verify("first", "second", "toy", quick=True)
+    list(verify("first", "second", "toy", quick=True))
     assert first == [FAMILY_ERROR / 12] * 2
     first.clear()
     check(levelled(first), level=0.25)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import projhead_theory as pt
 from projhead_theory import theory
+from projhead_theory._core.crossing import first_crossing
 from projhead_theory.theorems.decay.weight_decay_minimiser import left_to_go
-from projhead_theory.theorems.dynamics.learning_order import _crossing
 
 CROSS, SECOND = jnp.asarray([0.5, 0.3, 0.2]), jnp.asarray([1.0, 0.4, 0.25])
 MOMENTS = pt.Moments(jnp.diag(CROSS), jnp.diag(SECOND))
@@ -67,7 +67,7 @@ def test_a_passage_is_known_within_its_error(count, pace, where, seed):
     level = -np.log1p(np.exp(-pace * exact))
     if not times[3] < exact < times[-3]:
         return
-    seen = _crossing(jnp.asarray(times), jnp.asarray(logs)[:, None], jnp.asarray([level]))
+    seen = first_crossing(jnp.asarray(times), jnp.asarray(logs)[:, None], jnp.asarray([level]))
     # The error takes the third derivative for what four records show of it, as they do while they
     # resolve the curve.
     if pace * np.diff(times)[np.searchsorted(times, exact) - 1] < 0.7:
@@ -80,7 +80,9 @@ def test_records_that_resolve_more_say_more():
     for count in (64, 128, 256):
         times = jnp.linspace(-4.0, 4.0, count)
         logs = -jnp.log1p(jnp.exp(-times))
-        errors.append(float(_crossing(times, logs[:, None], jnp.asarray([-1.0])).interpolation[0]))
+        errors.append(
+            float(first_crossing(times, logs[:, None], jnp.asarray([-1.0])).interpolation[0])
+        )
     assert errors[0] / errors[1] > 3
     assert errors[1] / errors[2] > 3
 

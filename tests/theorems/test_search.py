@@ -27,11 +27,10 @@ from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, FAMILIES
 from projhead_theory.theorems._common.exact import run_of
 from projhead_theory.theorems._common.law import with_exponents
-from projhead_theory.theorems._common.tasks import Task, aligned, harder
+from projhead_theory.theorems._common.tasks import ModeTask, Task, aligned, harder
 from projhead_theory.theorems._common.training import RECORDS, local_error
 from projhead_theory.theorems.balance.min_norm import with_power
 from projhead_theory.theorems.decay.feature_extinction import Extinction
-from projhead_theory.theorems.dynamics._regression import ModeTask
 from projhead_theory.theorems.supervised.sl_minimiser import RegressionTask
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
@@ -62,7 +61,7 @@ def test_shrunk_moments_are_moments(seed):
     """0 <= C <= S on the way and at the end, where rounding would break it, and the network still
     fits: a counterexample that is no problem at all refutes nothing.
     """
-    problem = harder((4, 3, 3, 3))(jax.random.key(seed))
+    problem = harder(jax.random.key(seed), (4, 3, 3, 3))
     claim, asked = refuted(problem)
     trial = shrink(claim, Trial(problem, claim.judge(problem)))
     for p in asked:
@@ -163,7 +162,9 @@ def test_a_wrong_exponent_of_the_law_is_refuted():
     claim = CLAIMS["layerwise-law"]
     exponent = with_exponents(lambda level, layers: level / (layers + 1))
     false = dataclasses.replace(
-        claim, predict=lambda p: exponent(p, claim.predict(p)), search=(harder((3, 2, 2)),)
+        claim,
+        predict=lambda p: exponent(p, claim.predict(p)),
+        search=(lambda key: harder(key, (3, 2, 2)),),
     )
     found = search(false, 10).counterexample
     assert found.verdict.name == "violated"
@@ -306,7 +307,7 @@ def test_errors_of_steps_that_save_times_force_add_up():
     target = jnp.asarray([0.0039057245930940584, 0.0036142981631783807, 0.001468056539324532])
     second = jnp.asarray([0.003928659851290462, 0.018169059651275545, 0.0029381410067342434])
     start = jnp.asarray([0.15937861701626002, 0.16028978294176116, 0.6505901171265265])
-    verdict = CLAIMS["sl-times"].judge(ModeTask(target, second, start, times, 1))
+    verdict = CLAIMS["sl-times"].judge(ModeTask(target, second, start, times, jnp.asarray(0.0), 1))
     assert verdict.name == "holds"
     assert float(jnp.max(verdict.discrepancy)) > local_error(times.dtype, 1)
 

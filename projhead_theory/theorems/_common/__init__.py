@@ -1,1 +1,5 @@
-"""Problems, training and comparisons that theorems of several families share."""
+"""What the claims of several families share: tasks, training, comparisons and controls."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,8 +21,6 @@ from .training import Run
 TOLERANCES = 10.0
 """Size of the error in a mutant's weight, in tolerances of the exact network."""
 
-Judge = Callable[[LayerPrediction, Run], Verdict]
-
 
 class Exact(eqx.Module):
     r"""Balanced network in frames and singular values: $W_l = Q_l \Sigma_l Q_{l-1}^\top$."""
@@ -133,15 +131,23 @@ def run_of(
 
 @eqx.filter_jit
 def try_exact(
-    judge: Judge, predict: Callable[[Any], LayerPrediction], problem: Any, logarithmic: bool = False
+    judge: Callable[[Any, Run], Verdict],
+    predict: Callable[[Any], Any],
+    problem: Any,
+    *,
+    build: Callable[[Any, tuple[int, ...], PRNGKeyArray], Exact] = exact,
+    loss: AbstractLoss = spectral,
+    logarithmic: bool = False,
 ) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
     """Judge the network of the closed form, and a mutant with one weight off by ten tolerances.
 
     **Arguments:**
 
     - `judge`: the claim's comparison.
-    - `predict`: problem -> closed form.
+    - `predict`: problem -> closed form, with `grams` and `moments`.
     - `problem`: with a `key` and `sizes`.
+    - `build`: closed form, sizes and key -> network of the closed form.
+    - `loss`: the loss of a run.
     - `logarithmic`: true if tolerances apply to the logarithm of a layer's condition number,
       which its largest weight moves, and not relative to its Gram.
 
@@ -150,9 +156,10 @@ def try_exact(
     """
     prediction = predict(problem)
     k1, k2, k3 = jax.random.split(problem.key, 3)
-    own = exact(prediction, problem.sizes, k1)
+    own = build(prediction, problem.sizes, k1)
     network, depth = own.network, own.roots.shape[0]
-    first = judge(prediction, run_of(network, network, prediction.moments))
+    judged = lambda end: judge(prediction, run_of(network, end, prediction.moments, loss))
+    first = judged(network)
     # One row a layer, or the last layer alone.
     every = sum(label.startswith("layer") for label in first.labels) == depth
     level = jax.random.randint(k2, (), 0, depth) if every else jnp.asarray(depth - 1)
@@ -163,4 +170,4 @@ def try_exact(
     if not logarithmic:
         choice, factor = weight_off(own, level, change * frobenius(prediction.grams[level]), k3)
     wrong = off(own, level, choice, factor)
-    return first, judge(prediction, run_of(network, wrong.network, prediction.moments)), visible
+    return first, judged(wrong.network), visible

@@ -66,7 +66,7 @@ def with_exponents(
     """Prediction with another exponent than l / L for layer l of L."""
 
     def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
-        return _raised(
+        return raised(
             prediction,
             exponent(
                 jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth
@@ -77,11 +77,9 @@ def with_exponents(
 
 
 @eqx.filter_jit
-def _raised(prediction: LayerPrediction, levels: Array) -> LayerPrediction:
-    """Replace the Grams by the last Gram to these powers."""
-    return replace(
-        prediction,
-        grams=jax.vmap(lambda t: psd_power(prediction.grams[-1], t, prediction.minimiser.kept))(
-            levels
-        ),
-    )
+def raised(
+    prediction: LayerPrediction, powers: Float[Array, " L"], last: Array | None = None
+) -> LayerPrediction:
+    """Replace the Grams by these powers of the last Gram, or of another matrix."""
+    gram, kept = prediction.grams[-1] if last is None else last, prediction.minimiser.kept
+    return replace(prediction, grams=jax.vmap(lambda t: psd_power(gram, t, kept))(powers))

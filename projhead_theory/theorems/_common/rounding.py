@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._core.tolerance import CHAIN, epsilons
 from ...networks import AbstractNetwork
+from ...simulation import Trajectory
 
 # Rounding alone exceeds 6.4 standard deviations, either way, with probability below 1e-8.
 DEVIATIONS = 6.4
@@ -19,7 +21,25 @@ def largest(networks: AbstractNetwork) -> Array:
 def imbalance_rounding(networks: AbstractNetwork) -> Array:
     """Rounding of an imbalance: a few epsilon, times inner dimension, times squared norm."""
     size = largest(networks)
-    return 8 * max(networks.sizes) * jnp.finfo(size.dtype).eps * size
+    return epsilons(8 * max(networks.sizes), size.dtype) * size
+
+
+def flow_rounding(trajectory: Trajectory) -> Array:
+    """Relative rounding of the weights of a flow.
+
+    Over many steps, roundings of random sign add up as the root of their number.
+    """
+    weights = trajectory.networks.layers[0]
+    steps = jnp.sqrt(trajectory.steps.astype(weights.dtype))
+    return (CHAIN + DEVIATIONS * steps) * epsilons(trajectory.networks.depth, weights.dtype)
+
+
+def accumulated(each: Array) -> Array:
+    r"""Bound on the sum of rounding errors of these sizes, of random signs.
+
+    It is within $6.4 \sqrt{\sum_t e_t^2}$ (Higham and Mary 2019), and never beyond $\sum_t e_t$.
+    """
+    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2)))
 
 
 def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], step: Array) -> Array:
@@ -28,9 +48,7 @@ def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], ste
     Step `t` rounds every weight by half an epsilon of its size, and its gradient by $p$ times as
     much. An imbalance then moves by at most
     $e_t = 2 \epsilon \max_l (\|W_l\|_F + \eta \|G_l\|_F)(\|W_l\|_F + p\, \eta \|G_l\|_F)$.
-    Rounding errors of many steps have random signs (Higham and Mary 2019): their sum is within
-    $6.4 \sqrt{\sum_t e_t^2}$, and never beyond $\sum_t e_t$. This holds for decays with
-    $|1 - \eta\gamma| \le 1$; beyond, old errors grow as well.
+    This holds for decays with $|1 - \eta\gamma| \le 1$; beyond, old errors grow as well.
     """
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))
     width = max(networks.sizes)
@@ -38,7 +56,4 @@ def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], ste
         (norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)
     ]
     each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
-    each = each * jnp.finfo(each.dtype).eps
-    return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2))) + imbalance_rounding(
-        networks
-    )
+    return accumulated(epsilons(1, each.dtype) * each) + imbalance_rounding(networks)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ..._core.linalg import Whitening, diagonal, eigh, frobenius, matmul, symmetric
+from ..._core.tolerance import epsilons
 from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
 from ...simulation import Trajectory, layer_gradients
@@ -59,7 +60,7 @@ def nearest_stationary(
     _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
     # A singular value below the rounding of the largest is zero: else its root would widen the
     # tolerance of the layers below.
-    told = sizes > d * jnp.finfo(sizes.dtype).eps * sizes[0]
+    told = sizes > epsilons(d, sizes.dtype) * sizes[0]
     squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(jnp.where(told, sizes, 0) ** 2)
     t = symmetric(matmul(matmul(vt, t), vt.T))
     along = diagonal(t)

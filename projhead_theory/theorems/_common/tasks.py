@@ -1,35 +1,47 @@
 """Problems for claims on linear networks. Problems of one shape compile once, for any numbers."""
 
+import abc
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ... import losses
 from ..._core.linalg import matmul, symmetric
 from ...claims import rounded
-from ...moments import Moments
+from ...losses import AbstractLoss
+from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
+from ...theory import dynamics
+from .draws import decades, drawn, uniform
 
 DIM, WIDTH = 6, 4
 
+M = TypeVar("M", bound=Moments | TargetMoments)
 
-class Task(eqx.Module):
+
+class AbstractTask(eqx.Module, Generic[M]):
     """Moments, and a balanced start of a network of these `sizes` that is trained on them.
 
     If `stiff`, the flow is solved implicitly, as suits strengths decades apart.
     """
 
-    moments: Moments
+    moments: M
     key: PRNGKeyArray
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
     stiff: bool = eqx.field(static=True, default=False)
+
+    @property
+    def label(self) -> str:
+        return widths(self.sizes)
 
     @property
     def depth(self) -> int:
@@ -39,59 +51,48 @@ class Task(eqx.Module):
     def width(self) -> int:
         return min(self.sizes[1:])
 
-    @property
-    def label(self) -> str:
-        return f"widths {'-'.join(map(str, self.sizes))}"
-
     def start(self) -> DeepLinear:
         return balanced(self.key, self.sizes, self.scale)
 
+
+def widths(sizes: tuple[int, ...]) -> str:
+    """Widths of a network, in words."""
+    return f"widths {'-'.join(map(str, sizes))}"
+
+
+class Task(AbstractTask[Moments]):
+    """Task of the spectral contrastive loss."""
+
     def shrinks(self) -> Iterator[Callable[[], "Task"]]:
         """One layer less, one unit less in every layer, one direction less, rounder numbers."""
-        cross, second, sizes = self.moments.cross, self.moments.second, self.sizes
+        d, *above = self.sizes
+        on = lambda change: Moments(change(self.moments.cross), change(self.moments.second))
+        other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
-            yield lambda: Task(self.moments, self.key, self.scale, sizes[:-1], self.stiff)
+            yield other(sizes=self.sizes[:-1])
         if self.width > 1:
-            yield lambda: Task(
-                self.moments,
-                self.key,
-                self.scale,
-                (sizes[0], *(w - 1 for w in sizes[1:])),
-                self.stiff,
-            )
-        for i in range(sizes[0] if sizes[0] > 1 else 0):
-            keep = jnp.asarray([j for j in range(sizes[0]) if j != i])
-            part = lambda a, keep=keep: a[jnp.ix_(keep, keep)]
-            yield lambda part=part: Task(
-                Moments(part(cross), part(second)),
-                self.key,
-                self.scale,
-                (sizes[0] - 1, *sizes[1:]),
-                self.stiff,
-            )
-        yield from rounded(
-            lambda r: Task(Moments(r(cross), r(second)), self.key, r(self.scale), sizes, self.stiff)
-        )
+            yield other(sizes=(d, *(w - 1 for w in above)))
+        for keep in left_out(d):
+            part = on(lambda a, keep=keep: a[jnp.ix_(keep, keep)])
+            yield other(moments=part, sizes=(d - 1, *above))
+        yield from rounded(lambda r: dataclasses.replace(self, moments=on(r), scale=r(self.scale)))
 
 
-def task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> Task:
+def left_out(count: int) -> Iterator[Array]:
+    """The indices of all but one of so many directions, for each of them if there are several."""
+    for i in range(count if count > 1 else 0):
+        yield jnp.asarray([j for j in range(count) if j != i])
+
+
+@drawn
+def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
-    return _task(key, sizes, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Task:
     place, jitter = jax.random.split(jax.random.fold_in(key, index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
-    fractions = grid + 0.3 / sizes[0] * jax.random.uniform(
-        jitter, (sizes[0],), grid.dtype, -0.5, 0.5
-    )
-    return Task(
-        random_moments(place, fractions, condition=5.0),
-        jax.random.fold_in(key, 1000 + index),
-        jnp.asarray(0.5, grid.dtype),
-        sizes,
-    )
+    fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
+    moments = random_moments(place, fractions, condition=5.0)
+    start = jax.random.fold_in(key, 1000 + index)
+    return Task(moments, start, jnp.asarray(0.5, grid.dtype), sizes)
 
 
 @eqx.filter_jit
@@ -108,15 +109,11 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
 def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
     """Strengths over up to twelve decades; in some draws one direction has none, or hardly any."""
     k = jax.random.split(key, 6)
-    dtype = jnp.result_type(float)
-    decades = jnp.where(jax.random.bernoulli(k[0]), jax.random.uniform(k[1], (), dtype, 0, 12), 0)
-    strength = 10.0 ** (decades * jax.random.uniform(k[2], (d,), dtype, -0.5, 0.5))
-    faint = jnp.where(
-        jax.random.bernoulli(k[3]), 0, 10.0 ** jax.random.uniform(k[4], (), dtype, -9, -3)
-    )
-    return jnp.where(
-        jax.random.bernoulli(k[5], 0.3) & (d > 1), strength.at[-1].multiply(faint), strength
-    )
+    reach = jnp.where(jax.random.bernoulli(k[0]), uniform(k[1], 0, 12), 0)
+    strength = 10.0 ** (reach * uniform(k[2], -0.5, 0.5, (d,)))
+    faint = jnp.where(jax.random.bernoulli(k[3]), 0, decades(k[4], -9, -3))
+    some = jax.random.bernoulli(k[5], 0.3) & (d > 1)
+    return jnp.where(some, strength.at[-1].multiply(faint), strength)
 
 
 def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -124,15 +121,10 @@ def nearly_tied(key: PRNGKeyArray, values: Float[Array, " n"]) -> Float[Array, "
 
     The last is below the first by a gap down to less than the resolution of the dtype.
     """
-    if values.size == 1:
-        return values
     k1, k2, k3 = jax.random.split(key, 3)
-    gap = jnp.where(
-        jax.random.bernoulli(k1), 0, 10.0 ** jax.random.uniform(k2, (), values.dtype, -12, -1)
-    )
-    return jnp.where(
-        jax.random.bernoulli(k3, 0.3), values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values
-    )
+    gap = jnp.where(jax.random.bernoulli(k1), 0, decades(k2, -12, -1))
+    some = jax.random.bernoulli(k3, 0.3) & (values.size > 1)
+    return jnp.where(some, values.at[-1].set(jnp.maximum(values[0] - gap, 0)), values)
 
 
 def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
@@ -144,35 +136,35 @@ def mixing(key: PRNGKeyArray, d: int) -> Float[Array, "d d"]:
     return jnp.where(kind == 0, one, jnp.where(kind == 1, q, matmul(q, one + r / 4)))
 
 
-def harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Task]:
-    """Draws for a random search over moments that are hard for a dtype.
+def harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
+    """Draw moments that are hard for a dtype, for a random search.
 
     Strengths spread over up to twelve decades, and a direction may have no variance or nearly
     none. Signal fractions range from near zero to one, with ties and near-ties. Features are
     left as they are, or mixed by a rotation or a general matrix.
     """
-    d = sizes[0]
-
-    def draw(key: PRNGKeyArray) -> Task:
-        k = jax.random.split(key, 4)
-        strength, mixed = spread(k[0], d), mixing(k[1], d)
-        fractions = nearly_tied(k[2], jax.random.uniform(k[3], (d,), strength.dtype))
-        second = symmetric(matmul(mixed * strength**2, mixed.T))
-        cross = symmetric(matmul(mixed * (fractions * strength**2), mixed.T))
-        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return Task(Moments(cross, second), key, scale, sizes, stiff=True)
-
-    return draw
+    k, d = jax.random.split(key, 4), sizes[0]
+    strength, mixed = spread(k[0], d), mixing(k[1], d)
+    fractions = nearly_tied(k[2], uniform(k[3], 0, 1, (d,)))
+    moments = Moments(
+        *(symmetric(matmul(mixed * s, mixed.T)) for s in (fractions * strength**2, strength**2))
+    )
+    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+    return Task(moments, key, scale, sizes, stiff=True)
 
 
-class FeatureTask(eqx.Module):
-    """Feature model and an aligned balanced network that is trained on it.
+class AbstractAlignedTask(eqx.Module):
+    """Aligned features, each of which evolves alone, and an aligned balanced network.
 
-    - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature.
+    - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature. In a regression
+      the cross moment is that of target and input.
     - `start_weight`: the product weight of each feature at the start.
     - `times`: the save times.
     - `decay`: the weight decay.
     - `depth`: the number of layers.
+
+    A kind of task has its `loss`, its closed forms in `theory`, and the word for its features. In
+    time a feature without signal falls at the rate $q^{o/2} s^{o - 2/L}$, with `order` $o$.
     """
 
     cross: Float[Array, " d"]
@@ -182,35 +174,74 @@ class FeatureTask(eqx.Module):
     decay: Float[Array, ""]
     depth: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True, default=100_000)
+    loss: ClassVar[AbstractLoss]
+    theory: ClassVar[Any]
+    word: ClassVar[str]
+    order: ClassVar[int]
+
+    @property
+    @abc.abstractmethod
+    def moments(self) -> Moments | TargetMoments:
+        """Training data."""
+
+    @property
+    @abc.abstractmethod
+    def final(self) -> Float[Array, " d"]:
+        """Product weight of each feature at the end."""
 
     @property
     def label(self) -> str:
-        return f"depth {self.depth}, {self.cross.shape[0]} features"
+        return f"depth {self.depth}, {self.cross.shape[0]} {self.word}s"
+
+    def start(self) -> DeepLinear:
+        return aligned(self.start_weight, self.depth)
+
+    def shrinks(self) -> Iterator[Callable[[], "AbstractAlignedTask"]]:
+        """One layer less, one feature less, rounder numbers."""
+        other = functools.partial(functools.partial, dataclasses.replace, self)
+        if self.depth > 1:
+            yield other(depth=self.depth - 1)
+        names = ("cross", "second", "start_weight")
+        for keep in left_out(self.cross.shape[0]):
+            yield other(**{name: getattr(self, name)[keep] for name in names})
+        yield from rounded(lambda r: valid(r(self)))
+
+
+class FeatureTask(AbstractAlignedTask):
+    """Feature model under the spectral contrastive loss."""
+
+    loss: ClassVar[AbstractLoss] = losses.spectral
+    theory: ClassVar[Any] = dynamics
+    word: ClassVar[str] = "feature"
+    order: ClassVar[int] = 4
 
     @property
     def moments(self) -> Moments:
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
-    def start(self) -> DeepLinear:
-        return aligned(self.start_weight, self.depth)
-
-    def shrinks(self) -> Iterator[Callable[[], "FeatureTask"]]:
-        """One layer less, one feature less, rounder numbers."""
-        d = self.cross.shape[0]
-        if self.depth > 1:
-            yield lambda: dataclasses.replace(self, depth=self.depth - 1)
-        for i in range(d if d > 1 else 0):
-            keep = jnp.asarray([j for j in range(d) if j != i])
-            yield lambda keep=keep: dataclasses.replace(
-                self,
-                cross=self.cross[keep],
-                second=self.second[keep],
-                start_weight=self.start_weight[keep],
-            )
-        yield from rounded(lambda r: valid(r(self)))
+    @property
+    def final(self) -> Float[Array, " d"]:
+        return jnp.sqrt(self.cross) / self.second
 
 
-def valid(task: FeatureTask) -> FeatureTask:
+class ModeTask(AbstractAlignedTask):
+    """Modes of a regression under the squared error."""
+
+    loss: ClassVar[AbstractLoss] = losses.mse
+    theory: ClassVar[Any] = dynamics.regression
+    word: ClassVar[str] = "mode"
+    order: ClassVar[int] = 2
+
+    @property
+    def moments(self) -> TargetMoments:
+        return TargetMoments(jnp.diag(self.cross), jnp.diag(self.second))
+
+    @property
+    def final(self) -> Float[Array, " d"]:
+        return self.cross / self.second
+
+
+def valid(task: AbstractAlignedTask) -> AbstractAlignedTask:
     """The task, if its moments are valid.
 
     **Raises:** `ValueError` otherwise.

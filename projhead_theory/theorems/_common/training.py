@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from ... import measure
 from ..._core.linalg import frobenius
+from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Measured
 from ...losses import AbstractLoss, spectral
 from ...networks import AbstractNetwork
@@ -82,7 +83,7 @@ def local_error(dtype: Any, depth: int) -> float:
 
     It is the solver's tolerance, in every layer. Two runs may agree better by chance.
     """
-    return depth * float(jnp.finfo(dtype).eps) ** 0.75
+    return depth * solver_tolerance(dtype)
 
 
 def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
@@ -130,8 +131,9 @@ def flow(
 
     Arguments are as in `simulation.gradient_flow`; `stiff` selects the implicit solver.
     """
-    eps = float(jnp.finfo(network.layers[0].dtype).eps)
-    rtol = eps ** (1 / 2 if stiff else 3 / 4)
+    dtype = network.layers[0].dtype
+    # The implicit solver is of lower order: a finer tolerance would take it too many steps.
+    rtol = epsilons(1, dtype) ** 0.5 if stiff else solver_tolerance(dtype)
 
     def run(factor: float) -> Trajectory:
         return gradient_flow(
@@ -170,10 +172,10 @@ def trained(
     run = flow(network, data, **options)
     fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))
     rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))
-    eps = jnp.finfo(fine.dtype).eps
+    rounding = epsilons(CHAIN * network.depth * max(network.sizes), fine.dtype)
     step = local_error(fine.dtype, network.depth) * rows(fine)
     errors = {
         "integration": rows(fine - coarse) + step,
-        "rounding": 64 * network.depth * max(network.sizes) * eps * rows(fine),
+        "rounding": rounding * rows(fine),
     }
     return Measured(fine, errors, settled=run.settled, finite=run.finite)

@@ -1,24 +1,38 @@
-"""Gradient flow of a linear network under any loss, and the verdict on its imbalances."""
+"""Gradient flow of any network under any loss, and the verdict on what it conserves."""
 
-import functools
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses, measure
 from ..._core.linalg import diagonal, frobenius, matmul
-from ...claims import Verdict
+from ...claims import Control, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Data, Features, Labelled
 from ...simulation import gradient_descent
-from .._common.rounding import imbalance_rounding, largest
-from .._common.tasks import DIM, WIDTH, gaussian, harder, joints, rounded_data
-from .._common.training import Run, even_steps, flow, in_place_of
+from .._common import (
+    DIM,
+    WIDTH,
+    Run,
+    decades,
+    even_steps,
+    flow,
+    gaussian,
+    harder,
+    imbalance_rounding,
+    in_place_of,
+    joints,
+    largest,
+    rounded_data,
+    widths,
+)
 
 DEPTH, PAIRS, CLASSES, RECORDS = 3, 64, WIDTH, 16
 
@@ -30,31 +44,18 @@ Quantity = Callable[[Any], tuple[Array, ...]]
 
 
 class Training(eqx.Module):
-    """Loss, data and an unbalanced start, for the claims on imbalances in continuous time."""
+    """Loss, data and an unbalanced start, for the claims on gradient flow."""
 
     loss: AbstractLoss
     data: Data
-    key: PRNGKeyArray
-    scales: Float[Array, " L"]
-    until: Float[Array, ""]
+    start: Any
+    times: Float[Array, " T"]
     decay: Float[Array, ""]
-    sizes: tuple[int, ...] = eqx.field(static=True)
-    max_steps: int = eqx.field(static=True, default=100_000)
 
     @property
     def label(self) -> str:
-        return (
-            f"{type(self.loss).__name__} on {type(self.data).__name__}, widths "
-            f"{'-'.join(map(str, self.sizes))}"
-        )
-
-    @property
-    def times(self) -> Float[Array, " T"]:
-        steps = jnp.geomspace(1e-3, 1, RECORDS, dtype=self.until.dtype)
-        return jnp.minimum(steps, 1) * self.until
-
-    def start(self) -> DeepLinear:
-        return gaussian(self.key, self.sizes, self.scales)
+        kinds = (type(x).__name__ for x in (self.loss, self.data))
+        return f"{' on '.join(kinds)}, {widths(self.start.sizes)}"
 
     def shrinks(self) -> Iterator[Callable[[], "Training"]]:
         return rounded_data(self)
@@ -62,16 +63,22 @@ class Training(eqx.Module):
 
 def train(problem: Training, decay: Any = None) -> Run:
     """Gradient flow up to the last time, whether stationary or not."""
-    decay = problem.decay if decay is None else decay
     return flow(
-        problem.start(),
+        problem.start,
         problem.data,
         loss=problem.loss,
-        until=problem.until,
-        decay=decay,
+        until=problem.times[-1],
+        decay=problem.decay if decay is None else decay,
         record=problem.times,
         stationarity=0.0,
     )
+
+
+@eqx.filter_jit
+def constant(problem: Training, quantity: Quantity = measure.imbalance) -> tuple[Array, ...]:
+    """The imbalances of the start, or another quantity of a network, at all times."""
+    records = problem.times.size + 1
+    return tuple(jnp.broadcast_to(d, (records, *d.shape)) for d in quantity(problem.start))
 
 
 @eqx.filter_jit
@@ -85,44 +92,45 @@ def judge_kept(
     """
     seen, coarse = (jax.vmap(quantity)(t.networks) for t in (run.fine, run.coarse))
     size = largest(run.fine.networks)
-    apart = jnp.stack([frobenius(a - b) for a, b in zip(seen, prediction, strict=True)]) / size
-    integration = (
-        jnp.stack([jnp.max(frobenius(a - b)) for a, b in zip(seen, coarse, strict=True)]) / size
-    )
+    along = lambda a: jnp.stack([frobenius(x) for x in a])
+    apart = lambda a, b: jnp.max(along(x - y for x, y in zip(a, b, strict=True)), axis=1) / size
     # The effect to detect: a change of the imbalance as large as predicted, or if none is predicted
     # as large as the change of the layers' own W W^T.
-    squares = (jax.vmap(lambda w: matmul(w, w.T))(w) for w in run.fine.networks.layers)
-    grown = jnp.stack([jnp.max(frobenius(s - s[:1])) for s in squares])
-    moved = jnp.stack([jnp.max(frobenius(p - p[:1])) for p in prediction])
-    return Verdict(
-        discrepancy=jnp.max(apart, axis=1),
-        parts={
-            "integration": integration,
-            "rounding": jnp.full_like(integration, imbalance_rounding(run.fine.networks) / size),
+    squares = [jax.vmap(lambda w: matmul(w, w.T))(w) for w in run.fine.networks.layers]
+    grown, moved = (apart(x, [y[:1] for y in x]) for x in (squares, prediction))
+    rows = Rows(
+        joints(len(prediction)),
+        apart(seen, prediction),
+        {
+            "integration": apart(seen, coarse),
+            "rounding": imbalance_rounding(run.fine.networks) / size,
         },
-        effect=jnp.where(moved > 0, moved, jnp.maximum(grown[1:], grown[:-1])) / size,
-        predicted=jnp.stack([frobenius(p) for p in prediction]),
-        measured=jnp.stack([frobenius(s) for s in seen]),
+        effect=jnp.where(moved > 0, moved, jnp.maximum(grown[1:], grown[:-1])),
+        predicted=along(prediction),
+        measured=along(seen),
+    )
+    return verdict_of(
+        rows,
+        what="relative discrepancy of the imbalance",
         settled=run.reached,
         finite=run.finite,
-        labels=joints(len(prediction)),
-        what="relative discrepancy of the imbalance",
+    )
+
+
+def unbalanced(key: PRNGKeyArray) -> DeepLinear:
+    """Gaussian start with layers of unlike scales."""
+    return gaussian(
+        jax.random.fold_in(key, 3000), SIZES, jnp.asarray(SCALES, jnp.result_type(float))
     )
 
 
 def training_on(
-    key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: float = 20.0
+    key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: Any = 20.0
 ) -> Training:
-    number = functools.partial(jnp.asarray, dtype=jnp.result_type(float))
-    return Training(
-        loss,
-        data,
-        jax.random.fold_in(key, 3000),
-        number(SCALES),
-        number(until),
-        number(decay),
-        SIZES,
-    )
+    """Training of a deep linear network from an unbalanced start."""
+    times = jnp.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
+    decays = jnp.asarray(decay, times.dtype)
+    return Training(loss, data, unbalanced(key), jnp.minimum(times, 1) * until, decays)
 
 
 def gaussian_features() -> ContrastiveProblem:
@@ -138,45 +146,52 @@ def class_means(key: PRNGKeyArray) -> Labelled:
     )
 
 
-def harder_training(
-    sizes: tuple[int, ...], decay: bool = False
-) -> Callable[[PRNGKeyArray], Training]:
+def harder_training(key: PRNGKeyArray, sizes: tuple[int, ...], decay: bool = False) -> Training:
     """Draws for a random search: strengths over six decades, layers of unlike scales, any decay."""
-
-    def draw(key: PRNGKeyArray) -> Training:
-        k = jax.random.split(key, 4)
-        dtype = jnp.result_type(float)
-        moments = harder(sizes)(k[0]).moments
-        reach = jnp.max(diagonal(moments.second))
-        depth = len(sizes) - 1
-        scales = 10.0 ** jax.random.uniform(k[1], (depth,), dtype, -2, 0.5)
-        # Until the fastest mode has moved, so that the imbalance could have moved as well.
-        pace = reach * jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
-        until = 10.0 ** jax.random.uniform(k[2], (), dtype, -1, 1) / pace
-        rate = (
-            10.0 ** jax.random.uniform(k[3], (), dtype, -2, 0) / until
-            if decay
-            else jnp.zeros((), dtype)
-        )
-        return Training(losses.spectral, moments, k[1], scales, until, rate, sizes, max_steps=4_000)
-
-    return draw
+    k, depth = jax.random.split(key, 4), len(sizes) - 1
+    moments = harder(k[0], sizes).moments
+    reach = jnp.max(diagonal(moments.second))
+    scales = decades(k[1], -2, 0.5, (depth,))
+    # Until the fastest mode has moved, so that the imbalance could have moved as well.
+    until = decades(k[2], -1, 1) / reach / jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
+    task = training_on(key, losses.spectral, moments, until=until)
+    rate = decades(k[3], -2, 0) / until if decay else task.decay
+    return dataclasses.replace(task, start=gaussian(k[1], sizes, scales), decay=rate)
 
 
-def with_optimiser(optimiser: Callable, step: float):
+def steps(optimiser: Callable, step: float, number: int = 2_000) -> Callable[[Training, Run], Run]:
+    """Training in so many steps of another optimiser, recorded at even steps."""
+
     def run(problem: Training, own: Run) -> Run:
-        steps = 2_000
-        at = even_steps(steps, RECORDS)
         trajectory = gradient_descent(
-            problem.start(),
+            problem.start,
             problem.data,
             loss=problem.loss,
             optimiser=optimiser,
             step=step,
-            steps=steps,
+            steps=number,
             decay=problem.decay,
-            record=at,
+            record=even_steps(number, RECORDS),
         )
         return in_place_of(own, trajectory)
 
     return run
+
+
+WEIGHT_DECAY = Control(
+    "weight-decay",
+    "trains with weight decay, under which every imbalance decays exponentially",
+    measure=lambda problem, own: train(problem, 0.05),
+)
+
+
+def step_controls(adam: float, coarse: float, number: int) -> tuple[Control, Control]:
+    """Controls that train in so many steps of Adam, or large steps, of these sizes."""
+    return (
+        Control("adam", "trains with Adam", measure=steps(optax.adam, adam, number)),
+        Control(
+            "finite-step",
+            "trains by gradient descent with a large step",
+            measure=steps(optax.sgd, coarse, number),
+        ),
+    )

@@ -1,5 +1,6 @@
 """min-norm: balanced layers are the factorisation of least norm."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -8,12 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
-from ...claims import Claim, Control, Verdict, rounded
+from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
+from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
 from ...networks import DeepLinear
 from ...simulation import Rebalanced, rebalance
 from ...theory import least_norm
-from .._common.tasks import gaussian
-from .._common.training import COARSER
+from .._common import COARSER, decades, gaussian, replace, widths
 
 
 class Factorisation(eqx.Module):
@@ -23,7 +24,7 @@ class Factorisation(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"widths {'-'.join(map(str, self.network.sizes))}"
+        return widths(self.network.sizes)
 
     def shrinks(self) -> Iterator[Callable[[], "Factorisation"]]:
         """One layer less, rounder numbers."""
@@ -49,7 +50,7 @@ def _norm(network: DeepLinear) -> Array:
 def descend(problem: Factorisation, until: float = 1e6) -> Descended:
     """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
-    rtol = float(jnp.finfo(network.layers[0].dtype).eps) ** 0.75
+    rtol = solver_tolerance(network.layers[0].dtype)
     fine, coarse = (rebalance(network, rtol=f * rtol, until=until) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
     return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
@@ -64,34 +65,34 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     $\|A^{1/2} - B^{1/2}\|_F^2 \le \|A - B\|_1$. For numbers it holds since an arithmetic mean
     exceeds the geometric mean by at most the distance between the numbers.
     """
-    size = jnp.where(prediction > 0, prediction, 1)
-    eps = jnp.finfo(size.dtype).eps
-    zero = jnp.zeros_like(size)
-    network = found.result.network
-    rounding = 64 * sum(network.sizes) * eps
-    apart = (
-        network.depth * max(network.sizes) ** 0.5 * jnp.sum(measure.imbalance_norms(network)) / size
+    size, network = jnp.where(prediction > 0, prediction, 1), found.result.network
+    rounding = epsilons(CHAIN * sum(network.sizes), size.dtype)
+    total = jnp.sum(measure.imbalance_norms(network))
+    bound = Rows(
+        ("below the bound",),
+        jnp.maximum(prediction - found.before, 0) / size,
+        {"rounding": rounding},
+        effect=1.0,
+        predicted=prediction,
+        measured=found.before,
     )
-    # The product is kept to a relative `moved`. The bound is a root of the product, so that its
-    # relative error is at most twice as large.
-    integration = found.integration / size + 2 * found.result.moved
-    return Verdict(
-        discrepancy=jnp.stack(
-            [jnp.maximum(prediction - found.before, 0), jnp.abs(found.after - prediction)]
-        )
-        / size,
-        parts={
-            "integration": jnp.stack([zero, integration]),
-            "stationarity": jnp.stack([zero, apart]),
-            "rounding": jnp.full(2, rounding, size.dtype),
+    least = Rows(
+        ("least norm",),
+        jnp.abs(found.after - prediction) / size,
+        {
+            # The product is kept to a relative `moved`. The bound is a root of the product, so that
+            # its relative error is at most twice as large.
+            "integration": found.integration / size + 2 * found.result.moved,
+            "stationarity": network.depth * max(network.sizes) ** 0.5 * total / size,
+            "rounding": rounding,
         },
         # The effect to detect: the decrease of the norm from the start.
-        effect=jnp.stack([jnp.ones_like(size), (found.before - found.after) / size]),
-        predicted=jnp.stack([prediction, prediction])[:, None],
-        measured=jnp.stack([found.before, found.after])[:, None],
-        settled=found.result.settled,
-        labels=("below the bound", "least norm"),
-        what="relative norm of the factors",
+        effect=(found.before - found.after) / size,
+        predicted=prediction,
+        measured=found.after,
+    )
+    return verdict_of(
+        bound, least, what="relative norm of the factors", settled=found.result.settled
     )
 
 
@@ -99,24 +100,17 @@ def predict(problem: Factorisation) -> Float[Array, ""]:
     return least_norm(problem.network.matrix, problem.network.depth)
 
 
-def _draw(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
-    return Factorisation(gaussian(key, sizes, jnp.ones(len(sizes) - 1)))
-
-
 def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
     for index, sizes in enumerate(
         ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
     ):
-        yield _draw(jax.random.fold_in(key, 12_000 + index), sizes)
+        k = jax.random.fold_in(key, 12_000 + index)
+        yield Factorisation(gaussian(k, sizes, jnp.ones(len(sizes) - 1)))
 
 
-def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Factorisation]:
-    def draw(key: PRNGKeyArray) -> Factorisation:
-        k1, k2 = jax.random.split(key)
-        scales = 10.0 ** jax.random.uniform(k1, (len(sizes) - 1,), jnp.result_type(float), -1, 1)
-        return Factorisation(DeepLinear.init(k2, sizes, scales))
-
-    return draw
+def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
+    k1, k2 = jax.random.split(key)
+    return Factorisation(DeepLinear.init(k2, sizes, decades(k1, -1, 1, (len(sizes) - 1,))))
 
 
 def with_power(
@@ -131,11 +125,6 @@ def with_power(
         return factor(depth) * jnp.sum(values ** power(depth))
 
     return wrong
-
-
-def _stopped(problem: Factorisation, own: Descended) -> Descended:
-    """Norm of a descent that was stopped early, with the tolerance of the claim's own descent."""
-    return eqx.tree_at(lambda d: d.after, own, descend(problem, until=0.1).after)
 
 
 CLAIM = Claim(
@@ -158,7 +147,7 @@ CLAIM = Claim(
         Control(
             "stopped-early",
             "stops the descent half-way and takes it for the least",
-            measure=_stopped,
+            measure=lambda problem, own: replace(own, after=descend(problem, until=0.1).after),
         ),
         Control(
             "wrong-exponent",
@@ -171,6 +160,9 @@ CLAIM = Claim(
             predict=with_power(lambda depth: 1.0, lambda depth: 2.0),
         ),
     ),
-    search=(_harder((3, 2, 3)), _harder((2, 3, 3, 2)), _harder((1, 1, 1, 1, 1))),
+    search=tuple(
+        functools.partial(_harder, sizes=sizes)
+        for sizes in ((3, 2, 3), (2, 3, 3, 2), (1, 1, 1, 1, 1))
+    ),
     quick=1,
 )

@@ -1,6 +1,7 @@
 """weight-decay-balancing: weight decay removes the imbalance."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -14,8 +15,7 @@ from ... import losses, measure
 from ...claims import Claim, Control
 from ...simulation import gradient_descent
 from ...theory import decayed_imbalance
-from .._common.tasks import task
-from .._common.training import Run, in_place_of, step_numbers
+from .._common import Run, in_place_of, step_numbers, task
 from ._training import (
     DEPTH,
     SIZES,
@@ -23,21 +23,21 @@ from ._training import (
     class_means,
     harder_training,
     judge_kept,
+    steps,
     train,
     training_on,
-    with_optimiser,
 )
 
 
 def decaying(problem: Training) -> tuple[Array, ...]:
     """Imbalances of the start, decaying exponentially."""
-    times, start = jnp.append(problem.times, problem.until), measure.imbalance(problem.start())
+    times, start = jnp.append(problem.times, problem.times[-1]), measure.imbalance(problem.start)
     return jax.vmap(lambda t: decayed_imbalance(start, problem.decay, t))(times)
 
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
     for index, decay in enumerate((0.05, 0.2, 0.01)):
-        yield training_on(key, losses.spectral, task(key, SIZES, index).moments, decay)
+        yield training_on(key, losses.spectral, task(key, SIZES, index=index).moments, decay)
     yield training_on(key, losses.cross_entropy, class_means(key), 0.05)
 
 
@@ -51,15 +51,15 @@ def _uneven(step: Array) -> optax.GradientTransformation:
 
 def _uneven_decay(problem: Training, own: Run) -> Run:
     # The flow's save times, in steps; the flow records its last time twice.
-    step, steps = 1e-3, 20_000
-    at = np.append(step_numbers(problem.times, step), steps + 1)
+    step, number = 1e-3, 20_000
+    at = np.append(step_numbers(problem.times, step), number + 1)
     trajectory = gradient_descent(
-        problem.start(),
+        problem.start,
         problem.data,
         loss=problem.loss,
         optimiser=_uneven,
         step=step,
-        steps=steps + 1,
+        steps=number + 1,
         record=at,
     )
     return in_place_of(own, trajectory)
@@ -88,7 +88,10 @@ CLAIM = Claim(
             ),
         ),
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
-        Control("adam", "trains with Adam", measure=with_optimiser(optax.adam, 5e-3)),
+        Control("adam", "trains with Adam", measure=steps(optax.adam, 5e-3)),
     ),
-    search=(harder_training((3, 2, 4), decay=True), harder_training((2, 3, 2, 2), decay=True)),
+    search=tuple(
+        functools.partial(harder_training, sizes=sizes, decay=True)
+        for sizes in ((3, 2, 4), (2, 3, 2, 2))
+    ),
 )

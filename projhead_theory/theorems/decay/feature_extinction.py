@@ -1,7 +1,8 @@
 """feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -9,11 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...moments import Moments
 from ...simulation import gradient_flow
-from .._common.tasks import aligned
-from .._common.training import COARSER, local_error
+from .._common import COARSER, aligned, decades, local_error, uniform
 from .weight_decay_minimiser import left_to_go
 
 SIDE = 0.02
@@ -42,12 +43,10 @@ def _descend(
     **Returns:** the final weight, the objective there, and the error of that weight.
     """
     p = problem
-    start = aligned(weight[None], p.depth)
     moments = Moments(p.cross[None, None], p.second[None, None])
-    eps = float(jnp.finfo(p.cross.dtype).eps)
-    rtol = factor * eps**0.75
+    rtol = factor * solver_tolerance(p.cross.dtype)
     run = gradient_flow(
-        start,
+        aligned(weight[None], p.depth),
         moments,
         decay=decay,
         record=2,
@@ -55,13 +54,10 @@ def _descend(
         rtol=rtol,
         stationarity=10 * rtol,
     )
-    weight = jnp.abs(run.final.matrix[0, 0])
+    end = jnp.abs(run.final.matrix[0, 0])
     share = 2 * p.depth * left_to_go(run.final, moments, decay)[0]
-    return (
-        weight,
-        run.loss[-1],
-        jnp.where(weight > 0, share, 0) * weight + local_error(weight.dtype, p.depth) * weight,
-    )
+    left = jnp.where(end > 0, share, 0) * end + local_error(end.dtype, p.depth) * end
+    return end, run.loss[-1], left
 
 
 @eqx.filter_jit
@@ -106,32 +102,30 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Ar
         a, b = jnp.where(halve & alive, middle, a), jnp.where(halve & ~alive, middle, b)
         return (a, b), (end, left)
 
-    shares = jnp.concatenate(
-        [jnp.zeros(halvings, p.cross.dtype), jnp.asarray([-SIDE, SIDE], p.cross.dtype)]
-    )
+    shares = jnp.zeros(halvings + 2, p.cross.dtype).at[-2:].set(jnp.asarray([-SIDE, SIDE]))
     (a, b), (ends, left) = jax.lax.scan(step, (p.low, p.high), shares)
     jump = jnp.stack([(a + b) / 2, left[-2]])
     value, error = jnp.concatenate([jump[None], ends[-2:]]).T
     return value, error, (b - a) / 2
 
 
-def measure_extinction(problem: Extinction) -> Measured:
+def _jump(problem: Extinction) -> Measured:
     """Measure the decay of the jump, and the weights just below and just above it."""
-    runs = [
+    fine, coarse = (
         follow_minimum(problem, jnp.asarray(factor, problem.cross.dtype)) for factor in (1, COARSER)
-    ]
-    return _found(problem, *runs[0], runs[1][0])
+    )
+    return _found(problem, *fine, coarse[0])
 
 
 @eqx.filter_jit
 def _found(
     problem: Extinction, fine: Array, error: Array, bracket: Array, coarse: Array
 ) -> Measured:
-    eps = jnp.finfo(fine.dtype).eps
+    chain = epsilons(CHAIN, fine.dtype)
     weight = jnp.maximum(fine[1], jnp.finfo(fine.dtype).tiny)
     # At the jump the objective is a difference of terms of this size. It changes with the decay at
     # the rate L/2 s^(2/L).
-    terms = 64 * eps * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
+    terms = chain * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     # The weight just below the jump is that at the decay found, and moves with it.
     both = lambda decay: jnp.stack([decay, decay / fine[0] * weight, jnp.zeros_like(decay)])
@@ -139,14 +133,15 @@ def _found(
         "bisection": both(2 * bracket),
         "integration": jnp.abs(fine - coarse),
         "stationarity": both(error[0]) + error.at[0].set(0),
-        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(64 * eps * weight),
+        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
     }
     # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])
     return Measured(fine, errors, effect=effect)
 
 
-def measure_vanishing_point(problem: Extinction) -> Measured:
+@eqx.filter_jit
+def _vanishing_point(problem: Extinction) -> Measured:
     """Measure the extinction decay at depth one, where the weight goes to zero without a jump.
 
     The squared weight, measured at two decays, is extrapolated to zero in a straight line.
@@ -158,56 +153,48 @@ def measure_vanishing_point(problem: Extinction) -> Measured:
 
     def ends(factor: int) -> tuple[Array, Array]:
         """The three values, and the error of each from incomplete training."""
-        weights, _, left = jax.vmap(lambda decay: _descend(p, decay, large, factor))(decays)
+        at = jax.vmap(lambda decay: _descend(p, decay, large, factor))
+        weights, _, left = at(decays)
         decay, moves = jax.value_and_grad(zero_of)(weights)
-        sides, _, beside = jax.vmap(lambda share: _descend(p, decay * (1 + share), large, factor))(
-            jnp.asarray([-SIDE, SIDE], decay.dtype)
-        )
+        sides, _, beside = at(decay * (1 + jnp.asarray([-SIDE, SIDE], decay.dtype)))
         return jnp.append(decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
 
     (value, left), (coarse, _) = ends(1), ends(COARSER)
-    eps = jnp.finfo(value.dtype).eps
+    below = jnp.stack([value[0], value[1], value[1]])
     errors = {
         "integration": jnp.abs(value - coarse),
         "stationarity": left,
-        "rounding": 256 * eps * jnp.stack([value[0], value[1], value[1]]),
+        "rounding": epsilons(SOLVED, value.dtype) * below,
     }
-    return Measured(value, errors, effect=jnp.stack([value[0] / 16, value[1], value[1]]))
+    return Measured(value, errors, effect=below.at[0].divide(16))
 
 
 def measure_end(problem: Extinction) -> Measured:
-    return (
-        eqx.filter_jit(measure_vanishing_point)(problem)
-        if problem.depth == 1
-        else measure_extinction(problem)
-    )
+    """Measure the extinction, with a jump or at depth one without."""
+    return (_vanishing_point if problem.depth == 1 else _jump)(problem)
 
 
 @eqx.filter_jit
 def predict_extinction(problem: Extinction) -> Float[Array, " 3"]:
     p = problem
     decay = theory.extinction_decay(p.cross, p.second, p.depth)
-    below = theory.decay_minimiser(p.cross, p.second, decay * (1 - SIDE), p.depth)
-    above = theory.decay_minimiser(p.cross, p.second, decay * (1 + SIDE), p.depth)
-    return jnp.stack([decay, below, above])
+    weight = lambda share: theory.decay_minimiser(p.cross, p.second, decay * share, p.depth)
+    return jnp.stack([decay, weight(1 - SIDE), weight(1 + SIDE)])
 
 
 def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verdict:
-    verdict = compare_measured(prediction, measured)
     return dataclasses.replace(
-        verdict,
+        compare_measured(prediction, measured),
         labels=("decay of the jump", "weight just below", "weight just above"),
         what="relative discrepancy of the extinction",
     )
 
 
 def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
-    dtype = jnp.result_type(float)
     for depth, index in ((2, 0), (3, 0), (1, 0), (2, 1), (4, 0)):
         k1, k2 = jax.random.split(jax.random.fold_in(key, 9000 + index))
-        cross = jax.random.uniform(k1, (), dtype, 0.5, 1.5)
-        second = cross / jax.random.uniform(k2, (), dtype, 0.4, 0.95)
-        yield _bracketed(cross, second, depth)
+        cross = uniform(k1, 0.5, 1.5)
+        yield _bracketed(cross, cross / uniform(k2, 0.4, 0.95), depth)
 
 
 @eqx.filter_jit
@@ -218,18 +205,14 @@ def _bracketed(cross: Array, second: Array, depth: int) -> Extinction:
     survives one and two, where its weight is measured.
     """
     unit = cross * (cross / second**2) ** (1 - 1 / depth)
-    low = 0.01 if depth > 1 else 1.0
-    return Extinction(cross, second, low * unit, (4.0 if depth > 1 else 3.0) * unit, depth)
+    low, high = (0.01, 4.0) if depth > 1 else (1.0, 3.0)
+    return Extinction(cross, second, low * unit, high * unit, depth)
 
 
-def _harder_ends(depth: int) -> Callable[[PRNGKeyArray], Extinction]:
-    def draw(key: PRNGKeyArray) -> Extinction:
-        k = jax.random.split(key, 2)
-        dtype = jnp.result_type(float)
-        cross = 10.0 ** jax.random.uniform(k[0], (), dtype, -3, 3)
-        return _bracketed(cross, cross / jax.random.uniform(k[1], (), dtype, 0.02, 1.0), depth)
-
-    return draw
+def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
+    k1, k2 = jax.random.split(key, 2)
+    cross = decades(k1, -3, 3)
+    return _bracketed(cross, cross / uniform(k2, 0.02, 1.0), depth)
 
 
 def _spinodal(problem: Extinction, own: Array) -> Array:
@@ -242,8 +225,7 @@ def _spinodal(problem: Extinction, own: Array) -> Array:
 
 def _continuous(problem: Extinction, own: Array) -> Array:
     """Prediction without a jump: just below extinction the weight falls as a square root."""
-    final = jnp.sqrt(problem.cross) / problem.second
-    return jnp.stack([own[0], final * SIDE**0.5, own[2]])
+    return own.at[1].set(jnp.sqrt(problem.cross) / problem.second * SIDE**0.5)
 
 
 CLAIM = Claim(
@@ -278,6 +260,6 @@ CLAIM = Claim(
             "continuous", "predicts a weight that goes to zero without a jump", predict=_continuous
         ),
     ),
-    search=tuple(_harder_ends(depth) for depth in (1, 2, 3)),
+    search=tuple(functools.partial(_harder_ends, depth=depth) for depth in (1, 2, 3)),
     quick=1,
 )

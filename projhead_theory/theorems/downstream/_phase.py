@@ -185,7 +185,7 @@ def _trained(
             curve.margin(depth, head),
             logarithms[-1] - logarithms[-1 - head],
             band,
-            budget.settled & budget.finite,
+            jnp.asarray(budget.settled & budget.finite),
             ~curve.lost,
         )
 

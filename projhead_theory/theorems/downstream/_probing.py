@@ -10,13 +10,12 @@ from jaxtyping import Array
 
 from ... import measure
 from ..._core.linalg import frobenius
+from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Verdict
 from ...networks import DeepLinear
 from ...problems import Downstream
 from ...theory import LayerPrediction, sample_complexity
-from .._common.law import judge_layers
-from .._common.tasks import Task, lopsided
-from .._common.training import RECORDS, Run, flow
+from .._common import RECORDS, Run, Task, flow, judge_layers
 
 
 class Probing(eqx.Module):
@@ -48,7 +47,6 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     $\epsilon \|M\| \|M^{-1} \beta\|^2 / (1 - \epsilon \|M\| \|M^{-1}\|)$.
     """
     law = judge_layers(prediction, run)
-    relative = jnp.asarray(law.tolerance)
 
     def sensitivity(gram: Array, relative: Array) -> Array:
         values, v = jnp.linalg.eigh(gram)
@@ -64,18 +62,18 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
             + steep / jnp.where(left > 0, left, 0)
         )
 
-    factor = jax.vmap(sensitivity)(prediction.grams, relative)
-    measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
+    factor = jax.vmap(sensitivity)(prediction.grams, jnp.asarray(law.tolerance))
+    parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
     # Singular vectors of a layer err by its rounding over its least singular value: by the root
     # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
-    condition = jnp.sqrt(spectra[:, -1] / jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny))
-    parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
+    least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
+    condition = jnp.sqrt(spectra[:, -1] / least)
     parts["rounding"] = (
-        parts["rounding"]
-        + 64 * prediction.grams.shape[-1] * jnp.finfo(spectra.dtype).eps * condition
+        parts["rounding"] + epsilons(CHAIN * spectra.shape[-1], spectra.dtype) * condition
     )
     predicted = jnp.log(sample_complexity(prediction.grams, downstream))
+    measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
     return dataclasses.replace(
         law,
         discrepancy=jnp.abs(measured - predicted),
@@ -86,13 +84,10 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     )
 
 
-def train_probing(problem: Probing, start: DeepLinear) -> Run:
+def train_probing(problem: Probing, start: DeepLinear | None = None) -> Run:
     """Gradient flow with `RECORDS` save times.
 
     The claims on dynamics record as often, so that one compiled program trains the networks of all.
     """
+    start = problem.task.start() if start is None else start
     return flow(start, problem.task.moments, record=RECORDS)
-
-
-def train_lopsided(problem: Probing, run: Run) -> Run:
-    return train_probing(problem, lopsided(problem.task))

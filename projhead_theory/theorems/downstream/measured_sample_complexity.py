@@ -1,8 +1,5 @@
 """measured-sample-complexity: learning curves of probes against the indicator."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,9 +9,8 @@ from scipy import stats
 
 from ... import measure
 from ..._core.linalg import diagonal
-from ...claims import FAMILY_ERROR, Claim, Control, Verdict
+from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
-from ...networks import AbstractLinearNetwork
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
     AbstractLaw,
@@ -26,8 +22,8 @@ from ...problems import (
     SignLabel,
 )
 from ...theory import layerwise, margin_samples, sample_complexity
+from .._common import Task, drawn, replace
 from .._common.law import train
-from .._common.tasks import Task, replace
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
@@ -65,7 +61,10 @@ class SignAmongGaussians(AbstractLaw):
 
 
 class Labels(eqx.Module):
-    """A feature model with additive noise to train on, and a labelled problem for the probes."""
+    """A feature model with additive noise to train on, and a labelled problem for the probes.
+
+    The label is the sign of the first feature.
+    """
 
     contrastive: ContrastiveProblem
     downstream: DownstreamProblem
@@ -78,23 +77,15 @@ class Labels(eqx.Module):
         return f"{self.scenario}, depth {self.depth}"
 
     @property
+    @eqx.filter_jit
     def moments(self) -> Moments:
-        return _moments(self.contrastive)
+        return self.contrastive.moments()
 
     @property
     def task(self) -> Task:
-        moments = self.moments
-        return Task(
-            moments,
-            self.key,
-            jnp.asarray(0.5, moments.second.dtype),
-            (moments.dim,) * (self.depth + 1),
-        )
-
-
-@eqx.filter_jit
-def _moments(problem: ContrastiveProblem) -> Moments:
-    return problem.moments()
+        m = self.moments
+        sizes = (m.dim,) * (self.depth + 1)
+        return Task(m, self.key, jnp.asarray(0.5, m.second.dtype), sizes)
 
 
 class Needs(eqx.Module):
@@ -123,37 +114,28 @@ class Curves(eqx.Module):
     finite: Bool[Array, ""]
 
 
-def _needs(moments: Moments, downstream: Downstream, depth: int, power: float = 1.0) -> Needs:
-    grams = layerwise(moments, depth).grams
-    if power != 1:
+def predict(
+    problem: Labels, downstream: Downstream | None = None, power: float | None = None
+) -> Needs:
+    """Prediction, of controls for another downstream task or from a power of the Grams."""
+    grams = layerwise(problem.moments, problem.depth).grams
+    if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
-    return Needs(sample_complexity(grams, downstream), margin_samples(grams, downstream, ERROR))
-
-
-def predict(problem: Labels) -> Needs:
-    return _needs(problem.moments, problem.downstream.moments(), problem.depth)
-
-
-@eqx.filter_jit
-def _extreme(network: AbstractLinearNetwork, label: Any) -> Bool[Array, ""]:
-    """True if the weights of all other features are on the same side of the label's weight."""
-    weights = measure.layer_weights(network)[-1]
-    others = jnp.where(jnp.arange(weights.size) == label, jnp.nan, weights)
-    return (weights[label] < jnp.nanmin(others)) | (weights[label] > jnp.nanmax(others))
+    after = problem.downstream.moments() if downstream is None else downstream
+    return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
 def probe(problem: Labels) -> Curves:
     """Train a network and measure the learning curves of hard-margin probes on every layer."""
-    run = train(problem.task)
-    network = run.fine.final
-    key = jax.random.fold_in(problem.key, 1)
+    run, key = train(problem.task), jax.random.fold_in(problem.key, 1)
     curve = learning_curve(
-        network, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
+        run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
-    label = problem.downstream.label
-    assert isinstance(label, SignLabel)
-    return Curves(curve, _extreme(network, label.feature), run.settled, run.finite)
+    weights = measure.layer_weights(run.fine.final)[-1]
+    # The label is lighter or heavier than all others.
+    extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
+    return Curves(curve, extreme, run.settled, run.finite)
 
 
 def judge_curves(
@@ -182,10 +164,8 @@ def judge_curves(
     curve, depth = measured.curve, len(measured.curve.layers)
     quantile = stats.t.ppf(1 - level / 2, curve.errors.shape[2] - 1)
     deviation = float(2 * stats.norm.cdf(1) - 1)
-    needed = np.asarray(prediction.samples, float)
-    complexity = np.asarray(prediction.complexity, float)
+    needed, complexity = (np.asarray(x, float) for x in (prediction.samples, prediction.complexity))
     counted = curve.samples_needed(ERROR, confidence=deviation)
-    rows = []
 
     def logarithm(found: tuple[float, float, float]) -> tuple[float, float]:
         """Logarithm of an estimate, and its sampling error."""
@@ -193,56 +173,52 @@ def judge_curves(
             value, low, high = np.log(found)
             return (value if np.isfinite(value) else np.nan), quantile * (high - low) / 2
 
-    for layer in range(depth - 1):
-        ratio, sampling = logarithm(curve.ratio(depth, layer + 1, ERROR, confidence=deviation))
-        expected = np.log(needed[-1] / needed[layer])
-        wrong = max(0.0, -float(ratio * np.sign(complexity[-1] - complexity[layer])))
-        size = 1 / counted.value[-1] + 1 / counted.value[layer]
-        rows.append(
-            (wrong if np.isfinite(ratio) else np.nan, sampling, 0.0, abs(expected), expected, ratio)
+    def pair(layer: int) -> tuple[Rows, Rows]:
+        """Order and ratio of the numbers of samples of a lower layer and the last."""
+        ratio, sampling = logarithm(curve.ratio(depth, layer, ERROR, confidence=deviation))
+        expected = np.log(needed[-1] / needed[layer - 1])
+        size = 1 / counted.value[-1] + 1 / counted.value[layer - 1]
+        wrong = np.maximum(0, -ratio * np.sign(complexity[-1] - complexity[layer - 1]))
+        row = lambda what, distance, size: Rows(
+            (f"{what}, layers {layer}, {depth}",),
+            distance,
+            {"sampling": sampling, "finite size": size},
+            abs(expected),
+            expected,
+            ratio,
         )
-        rows.append((abs(ratio - expected), sampling, size, abs(expected), expected, ratio))
+        return row("order", wrong, 0.0), row("ratio", abs(ratio - expected), size)
+
     most = int(np.argmax(needed))
     number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
-    expected = np.log(needed[most])
-    rows.append(
-        (abs(number - expected), sampling, 2 / counted.value[most], np.log(1.5), expected, number)
+    samples = Rows(
+        (f"samples, layer {most + 1}",),
+        abs(number - np.log(needed[most])),
+        {"sampling": sampling, "finite size": 2 / counted.value[most]},
+        np.log(1.5),
+        np.log(needed[most]),
+        number,
     )
-    discrepancy, sampling, size, effect, predicted, seen = (
-        jnp.asarray(column, prediction.samples.dtype) for column in zip(*rows, strict=True)
-    )
-    return Verdict(
-        discrepancy=discrepancy,
-        parts={"sampling": sampling, "finite size": size},
-        effect=effect,
-        predicted=predicted[:, None],
-        measured=seen[:, None],
+    return verdict_of(
+        *(row for layer in range(1, depth) for row in pair(layer)),
+        samples,
+        what="logarithm of numbers of samples, and of their ratio",
         premises={"label of least or largest weight": measured.extreme},
         settled=measured.settled,
         finite=measured.finite,
-        labels=(
-            *(
-                f"{what}, layers {layer}, {depth}"
-                for layer in range(1, depth)
-                for what in ("order", "ratio")
-            ),
-            f"samples, layer {most + 1}",
-        ),
-        what="logarithm of numbers of samples, and of their ratio",
     )
 
 
-@eqx.filter_jit
+@drawn
 def _draw(
-    key: PRNGKeyArray, index: Array, scenario: Array
+    key: PRNGKeyArray, *, index: Array | int, scenario: Array | int
 ) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths and noise in training, strengths downstream, and a key for the network.
 
     The label is feature 0.
     """
     k = jax.random.split(jax.random.fold_in(key, index), 5)
-    dtype = jnp.result_type(float)
-    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, dtype, low, high)
+    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)
     strength, noise = (
         jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
         jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,))),
@@ -255,7 +231,7 @@ def _draw(
     own = 0.8 / (2 * light)
     root = jnp.sqrt(1 - 4 * light**2 * own**2)
     phi = jnp.stack(
-        [jnp.ones((), dtype), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy]
+        [jnp.ones((), float), (1 - root) / (2 * light), (1 + root) / (2 * light), 0.9 / heavy]
     )[scenario]
     sigma = jnp.stack([jnp.sqrt(1 / light - 1), own, own, 0.3 / heavy])[scenario]
     strength, noise = strength.at[0].set(phi), noise.at[0].set(sigma)
@@ -264,49 +240,26 @@ def _draw(
     return strength, noise, (strength * phi * relative).at[0].set(phi), k[4]
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Labels]:
-    """Twenty problems that cycle through the scenarios.
+def _problem(key: PRNGKeyArray, index: int) -> Labels:
+    """One of the problems, which cycle through the scenarios.
 
     Three in five have depth 2. Nuisance features are Rademacher and Gaussian by turns.
     """
-    for index in range(20):
-        turn, scenario = divmod(index, len(SCENARIOS))
-        # The label of largest weight comes first: of the first two problems, one indicator rises
-        # with the layer and one falls.
-        scenario = (scenario - 1) % len(SCENARIOS)
-        strength, noise, later, start = _draw(
-            key, jnp.asarray(17_000 + index), jnp.asarray(scenario)
-        )
-        law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
-        contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
-        downstream = DownstreamProblem(Features(later, law), SignLabel(0))
-        yield Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
-
-
-def _reversed(problem: Labels, own: Needs) -> Needs:
-    """Prediction from inverse Grams, whose weights are in the opposite order."""
-    return _needs(problem.moments, problem.downstream.moments(), problem.depth, power=-1.0)
-
-
-def _lowest(problem: Labels, own: Needs) -> Needs:
-    return replace(own, complexity=jnp.sort(own.complexity))
+    # The label of largest weight comes first: of the first two problems, one indicator rises with
+    # the layer and one falls.
+    turn, scenario = index // len(SCENARIOS), (index - 1) % len(SCENARIOS)
+    strength, noise, later, start = _draw(key, index=17_000 + index, scenario=scenario)
+    law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
+    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
+    downstream = DownstreamProblem(Features(later, law), SignLabel(0))
+    return Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
 
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    moments, features = problem.moments, problem.downstream.features
-    heaviest = jnp.argmax(diagonal(layerwise(moments, 1).grams[0]))
-    return _needs(
-        moments, DownstreamProblem(features, SignLabel(heaviest)).moments(), problem.depth
-    )
-
-
-def _in_proportion(problem: Labels, own: Needs) -> Needs:
-    """Numbers of samples in the ratio of the indicators.
-
-    The last layer keeps its predicted number.
-    """
-    return replace(own, samples=own.samples[-1] * own.complexity / own.complexity[-1])
+    heaviest = jnp.argmax(diagonal(layerwise(problem.moments, 1).grams[0]))
+    other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
+    return predict(problem, other.moments())
 
 
 def between(problem: Labels) -> Labels:
@@ -341,7 +294,7 @@ CLAIM = Claim(
         "no label noise",
     ),
     source="paper section 3 for the order; beyond the paper for the numbers",
-    problems=_problems,
+    problems=lambda key: (_problem(key, index) for index in range(20)),
     predict=predict,
     measure=probe,
     compare=judge_curves,
@@ -354,10 +307,14 @@ CLAIM = Claim(
         Control(
             "reversed-weights",
             "predicts from weights in the opposite order",
-            predict=_reversed,
+            predict=lambda problem, own: predict(problem, power=-1.0),
             on=1,
         ),
-        Control("lowest-always", "predicts that a lower layer is always better", predict=_lowest),
+        Control(
+            "lowest-always",
+            "predicts that a lower layer is always better",
+            predict=lambda problem, own: replace(own, complexity=jnp.sort(own.complexity)),
+        ),
         Control(
             "another-feature",
             "predicts for the feature of largest weight in place of the label",
@@ -373,7 +330,10 @@ CLAIM = Claim(
         Control(
             "indicator-ratio",
             "predicts that numbers of samples are in the ratio of the indicators",
-            predict=_in_proportion,
+            # The last layer keeps its predicted number.
+            predict=lambda problem, own: replace(
+                own, samples=own.samples[-1] * own.complexity / own.complexity[-1]
+            ),
             on=1,
         ),
     ),

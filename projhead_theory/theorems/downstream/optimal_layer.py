@@ -1,20 +1,17 @@
 """optimal-layer: sample complexities of all layers."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._core.linalg import matmul
-from ...claims import Claim, Control, Verdict
+from ..._core.powers import layer_shares
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...theory import LayerPrediction, complexity_curve, layerwise
-from .._common.tasks import Task, replace, task
-from .._common.training import Run
-from ._probing import Probing, judge_logarithms, train_lopsided, train_probing
+from .._common import Run, Task, drawn, lopsided, replace, task, unbalanced_start
+from ._probing import Probing, judge_logarithms, train_probing
 
 SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)
 
@@ -51,53 +48,61 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
     budget = judge_logarithms(prediction.layers, run, prediction.downstream)
     predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
     depth = predicted.shape[0]
-    span = jnp.max(predicted) - jnp.min(predicted)
-    best, seen = jnp.argmin(predicted), jnp.argmin(measured)
-    second = jnp.min(jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)) - predicted[best]
-    curve, expected = jnp.exp(measured), jnp.exp(predicted)
-    bend = (
-        (lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]))
-        if depth > 2
-        else (lambda y: jnp.ones((), y.dtype))
+    layers = Rows(
+        budget.labels,
+        jnp.abs(measured - predicted),
+        budget.parts,
+        # Effect: the range of the indicator.
+        jnp.max(predicted) - jnp.min(predicted),
+        predicted,
+        measured,
     )
+    best, seen = jnp.argmin(predicted), jnp.argmin(measured)
+    others = jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)
+    least = Rows(
+        ("best layer",),
+        measured[best] - measured[seen],
+        {name: part[best] + part[seen] for name, part in budget.parts.items()},
+        # Effect: the second best layer.
+        jnp.min(others) - predicted[best],
+        predicted[best],
+        measured[best],
+    )
+    curve, expected = jnp.exp(measured), jnp.exp(predicted)
+    bend = lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]) if depth > 2 else 1.0
     # The error of three neighbours, relative to the middle one.
     around = lambda part: (
         jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)
     )
-    rows = {
-        name: jnp.concatenate(
-            [part, jnp.stack([part[best] + part[seen], around(part) if depth > 2 else part[0]])]
-        )
-        for name, part in budget.parts.items()
-    }
-    discrepancy = jnp.stack([measured[best] - measured[seen], jnp.maximum(-bend(curve), 0)])
-    return dataclasses.replace(
-        budget,
-        discrepancy=jnp.concatenate([jnp.abs(measured - predicted), discrepancy]),
-        parts=rows,
-        effect=jnp.concatenate([jnp.full(depth, span), jnp.stack([second, bend(expected)])]),
-        predicted=jnp.concatenate([predicted, jnp.stack([predicted[best], jnp.zeros_like(span)])])[
-            :, None
-        ],
-        measured=jnp.concatenate([measured, jnp.stack([measured[best], discrepancy[1]])])[:, None],
-        labels=(*(f"layer {level}" for level in range(1, depth + 1)), "best layer", "convexity"),
+    convexity = Rows(
+        ("convexity",),
+        jnp.maximum(-bend(curve), 0),
+        {name: around(part) if depth > 2 else part[0] for name, part in budget.parts.items()},
+        bend(expected),
+    )
+    return verdict_of(
+        layers,
+        least,
+        convexity,
+        what=budget.what,
+        premises=budget.premises,
+        settled=budget.settled,
+        finite=budget.finite,
     )
 
 
-@eqx.filter_jit
-def _probing(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing:
+@drawn
+def general(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0) -> Probing:
     """A task in random position, with a downstream moment and target in other random positions."""
     key = jax.random.fold_in(key, 20_000 + index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
-    return Probing(
-        task(key, sizes),
-        Downstream(matmul(root, root.T) / sizes[0], jax.random.normal(k2, (sizes[0],))),
-    )
+    target = jax.random.normal(k2, (sizes[0],))
+    return Probing(task(key, sizes), Downstream(matmul(root, root.T) / sizes[0], target))
 
 
-@eqx.filter_jit
-def _featured(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probing:
+@drawn
+def featured(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0) -> Probing:
     """A feature model whose label is the sign of a feature of middle weight."""
     key = jax.random.fold_in(key, 21_000 + index)
     k1, k2, k3 = jax.random.split(key, 3)
@@ -114,65 +119,22 @@ def _featured(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> Probin
     )
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Probing]:
-    for index in range(3):
-        yield _featured(key, SQUARE, jnp.asarray(index))
-        yield _probing(key, SQUARE, jnp.asarray(index))
-    for index in range(2):
-        yield _featured(key, DEEP, jnp.asarray(index))
-        yield _probing(key, DEEP, jnp.asarray(index))
-
-
-def _train(problem: Probing) -> Run:
-    return train_probing(problem, problem.task.start())
+def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Probing:
+    """A problem of either kind."""
+    k1, k2 = jax.random.split(key)
+    first = jax.random.bernoulli(k2)
+    either = lambda a, b: jnp.where(first, a, b) if eqx.is_inexact_array(a) else a
+    return jax.tree.map(either, general(k1, sizes), featured(k1, sizes))
 
 
 @eqx.filter_jit
-def _restated(prediction: Needs, share: Array) -> Needs:
-    """The prediction with these shares of the depth in place of l / L."""
-    curve = complexity_curve(prediction.layers.grams[-1], prediction.downstream)
-    return replace(prediction, complexity=curve(share))
-
-
-def _unsquared(problem: Probing, own: Needs) -> Needs:
-    depth = problem.task.depth
-    return _restated(own, jnp.arange(1, depth + 1, dtype=own.complexity.dtype) / (2 * depth))
-
-
-@eqx.filter_jit
-def _turned(problem: Probing, own: Needs) -> Needs:
-    """Prediction for another target."""
-    other = Downstream(problem.downstream.second, jnp.roll(problem.downstream.target, 1))
-    return replace(
-        own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
-    )
-
-
-@eqx.filter_jit
-def _upstream(problem: Probing, own: Needs) -> Needs:
-    """Prediction for downstream inputs with the second moment of the training inputs."""
-    other = Downstream(problem.task.moments.second, problem.downstream.target)
-    return replace(
-        own, complexity=complexity_curve(own.layers.grams[-1], other).layers(problem.task.depth)
-    )
-
-
-def _harder(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], Probing]:
-    def draw(key: PRNGKeyArray) -> Probing:
-        k1, k2 = jax.random.split(key)
-        general, featured = (
-            _probing(k1, sizes, jnp.asarray(0)),
-            _featured(k1, sizes, jnp.asarray(0)),
-        )
-        return jax.tree.map(
-            lambda a, b: (
-                jnp.where(jax.random.bernoulli(k2), a, b) if eqx.is_inexact_array(a) else a
-            ),
-            general,
-            featured,
-        )
-
-    return draw
+def _restated(
+    own: Needs, share: Array | None = None, downstream: Downstream | None = None
+) -> Needs:
+    """The prediction with other shares of the depth than l / L, or another downstream task."""
+    curve = complexity_curve(own.layers.grams[-1], downstream or own.downstream)
+    shares = layer_shares(own.layers.depth, own.complexity.dtype)
+    return replace(own, complexity=curve(shares if share is None else share))
 
 
 CLAIM = Claim(
@@ -197,9 +159,13 @@ CLAIM = Claim(
         "paper section 3, for features and two layers; beyond the paper for any depth, moment "
         "and target"
     ),
-    problems=_problems,
+    problems=lambda key: (
+        draw(key, sizes, index=index)
+        for sizes, index in ((SQUARE, 0), (SQUARE, 1), (SQUARE, 2), (DEEP, 0), (DEEP, 1))
+        for draw in (featured, general)
+    ),
     predict=predict,
-    measure=_train,
+    measure=train_probing,
     compare=judge_layers_needs,
     sharpness={
         "layer #": (4e-9, 0.01),
@@ -207,25 +173,37 @@ CLAIM = Claim(
         "convexity": (3e-7, 0),
     },
     controls=(
-        Control(
-            "unbalanced-start",
-            "starts with a lowest layer several times larger than the others",
-            measure=train_lopsided,
-        ),
+        unbalanced_start(train_probing, lambda problem: lopsided(problem.task)),
         Control(
             "wrong-exponent",
             "predicts weights to the power l / L where they are squared",
-            predict=_unsquared,
+            predict=lambda problem, own: _restated(
+                own, layer_shares(problem.task.depth, own.complexity.dtype) / 2
+            ),
         ),
         Control(
-            "other-target", "predicts for a target along other directions", predict=_turned, on=1
+            "other-target",
+            "predicts for a target along other directions",
+            predict=lambda problem, own: _restated(
+                own,
+                downstream=Downstream(
+                    problem.downstream.second, jnp.roll(problem.downstream.target, 1)
+                ),
+            ),
+            on=1,
         ),
         Control(
             "training-inputs",
             "predicts for downstream inputs like those of training",
-            predict=_upstream,
+            predict=lambda problem, own: _restated(
+                own,
+                downstream=Downstream(problem.task.moments.second, problem.downstream.target),
+            ),
             on=1,
         ),
     ),
-    search=(_harder((2, 2, 2)), _harder((4, 4, 4, 4)), _harder((3, 4, 3, 5))),
+    search=tuple(
+        lambda key, sizes=sizes: _harder(key, sizes)
+        for sizes in ((2, 2, 2), (4, 4, 4, 4), (3, 4, 3, 5))
+    ),
 )

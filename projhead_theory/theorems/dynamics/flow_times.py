@@ -1,34 +1,27 @@
 """flow-times: the weight of a feature as a function of time."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import functools
+from collections.abc import Iterator
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...claims import Claim, Control, Verdict
-from ...networks import DeepLinear
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import gradient_descent
-from ...theory import dynamics
-from .._common.tasks import FeatureTask, aligned, replace, scaled
-from .._common.training import Run, in_place_of, step_numbers
-from ._contrastive import (
-    DIM,
+from .._common import FeatureTask, Run, in_place_of, step_numbers
+from ._aligned import (
+    WRONG_DEPTH,
     features,
     harder_features,
     log_rounding,
     log_weights,
     opposed,
     paths,
+    start_controls,
     train,
 )
-
-AlignedTask = Any
-"""`FeatureTask` or `ModeTask`: `start_weight`, `depth` and `start()`."""
 
 
 @eqx.filter_jit
@@ -40,22 +33,17 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
     measured, apart = log_weights(run)
     predicted = jnp.log(prediction)
     worst = lambda x: jnp.max(x, axis=(0, 1))
-    d = prediction.shape[2]
-    grown = jnp.abs(predicted - predicted[:1])
-    return Verdict(
-        discrepancy=worst(jnp.abs(measured - predicted)),
-        parts={
-            "integration": worst(apart),
-            "rounding": log_rounding(run) * (1 + worst(grown) + worst(jnp.abs(predicted))),
-        },
-        effect=worst(grown),
+    grown = worst(jnp.abs(predicted - predicted[:1]))
+    rounding = log_rounding(run) * (1 + grown + worst(jnp.abs(predicted)))
+    rows = Rows(
+        numbered("feature", prediction.shape[2], 0),
+        worst(jnp.abs(measured - predicted)),
+        {"integration": worst(apart), "rounding": rounding},
+        effect=grown,
         predicted=predicted[:, -1].T,
         measured=measured[:, -1].T,
-        settled=run.reached,
-        finite=run.finite,
-        labels=tuple(f"feature {i}" for i in range(d)),
-        what="log weight over time",
     )
+    return verdict_of(rows, what="log weight over time", settled=run.reached, finite=run.finite)
 
 
 def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
@@ -63,27 +51,7 @@ def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
         yield features(key, depth)
     yield opposed(2)
     for depth in (2, 3):
-        yield features(key, depth, 1)
-
-
-def unequal_weights(problem: AlignedTask) -> AlignedTask:
-    """The task with unequal weights at the start: equal weights are aligned with any directions."""
-    factors = jnp.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype)
-    return replace(problem, start_weight=problem.start_weight * factors)
-
-
-def between_axes(problem: AlignedTask) -> DeepLinear:
-    """Start with the same weights along orthonormal directions, none of which is near an axis."""
-    ones = np.ones((DIM, DIM))
-    basis = np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0]
-    weight = problem.start_weight
-    return aligned(weight, problem.depth, jnp.asarray(basis, weight.dtype))
-
-
-def unequal_layers(problem: AlignedTask) -> DeepLinear:
-    """Start with the same product and unequal layers."""
-    factors = [3.0, 1 / 3.0] + [1.0] * (problem.depth - 2)
-    return scaled(problem.start(), jnp.asarray(factors, problem.start_weight.dtype))
+        yield features(key, depth, index=1)
 
 
 def _large_steps(problem: FeatureTask, own: Run) -> Run:
@@ -104,21 +72,6 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
     return in_place_of(own, trajectory)
 
 
-def _at_depth(shift: int) -> Callable[[FeatureTask, Array], Array]:
-    """Prediction for a network of another depth, read at the problem's own layers."""
-
-    @eqx.filter_jit
-    def wrong(problem: FeatureTask, own: Array) -> Array:
-        p, other = problem, problem.depth + shift
-        last = jax.vmap(
-            lambda t: dynamics.weight_at_time(t, p.start_weight, p.cross, p.second, other)
-        )(p.times)
-        levels = jnp.arange(1, p.depth + 1, dtype=last.dtype) / p.depth
-        return last[:, None, :] ** levels[:, None]
-
-    return wrong
-
-
 CLAIM = Claim(
     name="flow-times",
     statement="From an aligned balanced start every feature evolves alone, "
@@ -136,22 +89,12 @@ CLAIM = Claim(
         "feature #": (5e-10, 0.006),
     },
     controls=(
-        Control(
-            "unaligned-start",
-            "starts along directions between the features",
-            problem=unequal_weights,
-            measure=lambda problem, own: train(problem, between_axes(problem)),
-        ),
-        Control(
-            "unbalanced-start",
-            "starts with the same product, but unequal layers",
-            measure=lambda problem, own: train(problem, unequal_layers(problem)),
-        ),
+        *start_controls(FeatureTask),
         Control(
             "finite-step", "trains by gradient descent with a coarse step", measure=_large_steps
         ),
-        Control("wrong-depth", "predicts for one layer more", predict=_at_depth(1)),
+        WRONG_DEPTH,
     ),
-    search=tuple(harder_features(depth) for depth in (1, 2, 3, 5)),
+    search=tuple(functools.partial(harder_features, depth=depth) for depth in (1, 2, 3, 5)),
     quick=1,
 )

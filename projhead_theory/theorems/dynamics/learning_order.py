@@ -1,5 +1,6 @@
 """learning-order: the times at which features are learned."""
 
+import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -10,12 +11,14 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
-from ...claims import Claim, Control, Verdict
+from ..._core.crossing import first_crossing
+from ..._core.powers import layer_shares
+from ..._core.tolerance import epsilons
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from ...theory import dynamics
-from .._common.tasks import FeatureTask, replace
-from .._common.training import RECORDS, Run
-from ._contrastive import features, harder_features, log_rounding, log_weights, opposed, train
+from .._common import RECORDS, FeatureTask, Run, replace
+from ._aligned import features, harder_features, log_rounding, log_weights, opposed, train
 
 
 class Order(eqx.Module):
@@ -35,75 +38,28 @@ def onsets(problem: FeatureTask) -> Order:
     rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
     # The last weight of a run is a little short of the final weight, and half of it is passed a
     # little earlier.
-    final = jnp.sqrt(p.cross) / p.second
     last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
     passed = lambda weight: dynamics.time_to_weight(
         weight / 2, p.start_weight, p.cross, p.second, p.depth
     )
-    return Order(leading + rest + (passed(last) - passed(final)), leading)
+    return Order(leading + rest + (passed(last) - passed(p.final)), leading)
 
 
 class Onsets(eqx.Module):
     """Measured onset of each feature, when its weight passes half of its last value, and errors.
 
     - `times`: the onsets.
-    - `integration`, `interpolation`, `rounding`: the errors of the onsets.
+    - `errors`: bounds on the errors of the onsets, by source.
     - `small`: true if every start weight is below half of its last value.
     - `reached`: true if the runs reached their end.
     - `finite`: true if no run diverged.
     """
 
     times: Float[Array, " d"]
-    integration: Float[Array, " d"]
-    interpolation: Float[Array, " d"]
-    rounding: Float[Array, " d"]
+    errors: dict[str, Float[Array, " d"]]
     small: Bool[Array, ""]
     reached: Bool[Array, ""]
     finite: Bool[Array, ""]
-
-
-class Crossing(eqx.Module):
-    """First crossing of each level, from a parabola through the records.
-
-    - `times`: the times of the crossings.
-    - `interpolation`: the errors of these times.
-    - `slope`: the slope at the crossing.
-    - `around`: the times of two records around it.
-    """
-
-    times: Float[Array, "*d"]
-    interpolation: Float[Array, "*d"]
-    slope: Float[Array, "*d"]
-    around: Float[Array, "*d 2"]
-
-
-def _crossing(times: Array, logs: Float[Array, "T d"], levels: Float[Array, " d"]) -> Crossing:
-    def one(column: Array, level: Array) -> Crossing:
-        i = jnp.clip(jnp.argmax(column > level), 2, column.shape[0] - 2)
-        slope = (column[i] - column[i - 1]) / (times[i] - times[i - 1])
-        at = times[i - 1] + (level - column[i - 1]) / slope
-        near, when = (jax.lax.dynamic_slice_in_dim(x, i - 2, 4) for x in (column, times))
-        steps = jnp.diff(when)
-        second = 2 * jnp.diff(jnp.diff(near) / steps) / (steps[1:] + steps[:-1])
-        bend = jnp.mean(second)
-        corrected = at - bend / 2 * (at - when[1]) * (at - when[2]) / slope
-        # A chord is off by at most an eighth of the squared step times the second derivative. The
-        # parabola is off by twice the change of that derivative from end to end, and by its
-        # rounding; the correction, by the relative change of the slope.
-        chord = steps[1] ** 2 / 8 / slope
-        rounding = (
-            4
-            * jnp.finfo(column.dtype).eps
-            * jnp.max(jnp.abs(near))
-            / jnp.min(steps)
-            / (jnp.min(steps) + steps[1])
-        )
-        left = chord * (
-            2 * jnp.abs(second[1] - second[0]) + 2 * rounding + bend**2 * steps[1] / slope
-        )
-        return Crossing(corrected, left, slope, when[jnp.asarray([0, 3])])
-
-    return jax.vmap(one, in_axes=(1, 0))(logs, levels)
 
 
 @eqx.filter_jit
@@ -114,39 +70,33 @@ def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     """
     logs = log_weights(first)[0][:, -1]
     levels = logs[-1] - jnp.log(2.0).astype(logs.dtype)
-    brackets = _crossing(problem.times, logs, levels).around
+    brackets = first_crossing(problem.times, logs, levels).around
     d = brackets.shape[0]
     each = (RECORDS - 1) // d
     # Features that share a bracket have their save times side by side in it, not at the same
     # places.
     shares = (
-        jnp.arange(each, dtype=levels.dtype)
-        + (jnp.arange(1, d + 1, dtype=levels.dtype) / (d + 1))[:, None]
+        jnp.arange(each, dtype=levels.dtype) + layer_shares(d + 1, levels.dtype)[:-1, None]
     ) / each
     close = (brackets[:, :1] + (brackets[:, 1:] - brackets[:, :1]) * shares).reshape(-1)
     times = jnp.sort(jnp.concatenate([close, problem.times[each * d - RECORDS :]]))
     # Times that still coincide are separated by a few epsilon of the dtype.
-    apart = 4 * jnp.finfo(times.dtype).eps * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
+    apart = epsilons(4, times.dtype) * times[-1] * jnp.arange(RECORDS, dtype=times.dtype)
     return replace(problem, times=jax.lax.cummax(times - apart) + apart), levels
 
 
 @eqx.filter_jit
 def _onsets(run: Run, levels: Array) -> Onsets:
     logs, apart = (x[:, -1] for x in log_weights(run))
-    crossing = _crossing(run.fine.times[:-1], logs, levels)
+    crossing = first_crossing(run.fine.times[:-1], logs, levels)
     small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
-    # The largest error of the path, since the error at the crossing may be small by chance.
-    integration = jnp.max(apart, axis=0) / crossing.slope
-    rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope
-    return Onsets(
-        crossing.times,
-        integration,
-        crossing.interpolation,
-        rounding,
-        small,
-        run.reached,
-        run.finite,
-    )
+    errors = {
+        "interpolation": crossing.interpolation,
+        # The largest error of the path, since the error at the crossing may be small by chance.
+        "integration": jnp.max(apart, axis=0) / crossing.slope,
+        "rounding": log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope,
+    }
+    return Onsets(crossing.times, errors, small, run.reached, run.finite)
 
 
 def measure_onsets(problem: FeatureTask) -> Onsets:
@@ -168,24 +118,23 @@ def judge_order(prediction: Order, seen: Onsets) -> Verdict:
     left_out = jnp.abs(prediction.onset - prediction.leading)
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
     wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
-    row = lambda x, last: jnp.append(x / size, jnp.asarray(last, size.dtype))
-    # The effect to detect: the onset of a feature with twice the cross moment.
-    return Verdict(
-        discrepancy=row(jnp.abs(seen.times - prediction.onset), wrong),
-        parts={
-            "interpolation": row(seen.interpolation, 0),
-            "integration": row(seen.integration, 0),
-            "rounding": row(seen.rounding, 0),
-            "counting": row(jnp.zeros_like(size), 0.5 / pairs),
-        },
-        effect=row(size / 2, 1),
-        predicted=jnp.append(prediction.onset, 0)[:, None],
-        measured=jnp.append(seen.times, wrong)[:, None],
+    each = Rows(
+        numbered("feature", d, 0),
+        jnp.abs(seen.times - prediction.onset) / size,
+        {name: error / size for name, error in seen.errors.items()},
+        # The effect to detect: the onset of a feature with twice the cross moment.
+        effect=0.5,
+        predicted=prediction.onset,
+        measured=seen.times,
+    )
+    order = Rows(("order",), wrong, {"counting": 0.5 / pairs}, effect=1.0)
+    return verdict_of(
+        each,
+        order,
+        what="relative onset time",
         premises={"start below half of the final weight": seen.small},
         settled=seen.reached,
         finite=seen.finite,
-        labels=(*(f"feature {i}" for i in range(d)), "order"),
-        what="relative onset time",
     )
 
 
@@ -193,23 +142,19 @@ def _order_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
     for depth in (3, 2, 1, 5, 4):
         yield opposed(depth)
     for depth in (2, 3):
-        yield features(key, depth, 2)
+        yield features(key, depth, index=2)
 
 
 @eqx.filter_jit
 def _by_weight(problem: FeatureTask, own: Order) -> Order:
     """Onsets in the order of the final weights."""
-    final = jnp.sqrt(problem.cross) / problem.second
-    rank = jnp.argsort(jnp.argsort(-final))
-    return Order(own.onset[rank], own.leading[rank])
+    rank = jnp.argsort(jnp.argsort(-problem.final))
+    return jax.tree.map(lambda x: x[rank], own)
 
 
 @eqx.filter_jit
 def _same_time(problem: FeatureTask, own: Order) -> Order:
-    return Order(
-        jnp.full_like(own.onset, jnp.mean(own.onset)),
-        jnp.full_like(own.leading, jnp.mean(own.leading)),
-    )
+    return jax.tree.map(lambda x: jnp.full_like(x, jnp.mean(x)), own)
 
 
 def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
@@ -225,9 +170,8 @@ def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
 @eqx.filter_jit
 def _adam_onsets(trajectory: Trajectory, step: Array) -> Onsets:
     logs = jnp.log(trajectory.weights()[:, -1])
-    seen = _crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
-    none = jnp.zeros_like(seen.times)
-    return Onsets(seen.times, none, seen.interpolation, none, *[jnp.ones((), bool)] * 3)
+    seen = first_crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
+    return Onsets(seen.times, {"interpolation": seen.interpolation}, *[jnp.ones((), bool)] * 3)
 
 
 CLAIM = Claim(
@@ -265,6 +209,6 @@ CLAIM = Claim(
             "adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps
         ),
     ),
-    search=tuple(harder_features(depth, 10.0) for depth in (2, 3)),
+    search=tuple(functools.partial(harder_features, depth=depth, largest=10.0) for depth in (2, 3)),
     quick=1,
 )

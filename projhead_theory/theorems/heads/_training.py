@@ -11,18 +11,19 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
 from ..._core.linalg import diagonal, frobenius, matmul, symmetric
+from ..._core.tolerance import SHORT, epsilons, solver_tolerance
 from ...claims import rounded
 from ...moments import Moments
-from ...networks import DeepLinear, DiagonalHead, Headed
+from ...networks import DeepLinear, DiagonalHead, Headed, ReweightingHead
 from ...simulation import Ended, gradient_flow, implicit, layer_gradients
-from .._common.tasks import gaussian, replace
+from .._common import gaussian, replace
 
 DIM = 3
 
 
 def head(kappa: Array, p: int) -> Float[Array, " p"]:
-    r"""Diagonal of a reweighting head, $1, 1/\kappa, \dots, \kappa^{1 - p}$."""
-    return kappa ** -jnp.arange(p, dtype=kappa.dtype)
+    """Diagonal of a reweighting head."""
+    return ReweightingHead(kappa).diagonal(p, kappa.dtype)
 
 
 class Ends(eqx.Module):
@@ -75,22 +76,16 @@ class Ends(eqx.Module):
 
 
 def train(
-    start: DeepLinear, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
+    key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
+    start = gaussian(key, (moments.dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
-    return _together(
-        [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
-    )
-
-
-@eqx.filter_jit
-def _together(ends: list[Ends]) -> Ends:
-    stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
-    return dataclasses.replace(
-        stacked, settled=jnp.all(stacked.settled), finite=jnp.all(stacked.finite)
-    )
+    ends = [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
+    all_ends = jax.tree.map(lambda *x: jnp.stack(x), *ends)
+    settled, finite = jnp.all(all_ends.settled), jnp.all(all_ends.finite)
+    return dataclasses.replace(all_ends, settled=settled, finite=finite)
 
 
 @eqx.filter_jit
@@ -98,8 +93,6 @@ def _end(
     start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]
 ) -> Ends:
     """Train under one head: one entry of `Ends`."""
-    dtype = h.dtype
-    eps = float(jnp.finfo(dtype).eps)
     # Directions that weight decay alone determines converge on their own time scale.
     until = 1e4 * (1 + 1 / jnp.where(decay > 0, decay, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
 
@@ -110,8 +103,8 @@ def _end(
         until=until,
         record=2,
         solver=implicit(),
-        rtol=eps**0.5,
-        stationarity=eps**0.75,
+        rtol=float(jnp.finfo(h.dtype).eps) ** 0.5,
+        stationarity=solver_tolerance(h.dtype),
         max_steps=4_000,
     )
     grams = measure.layer_grams(run.final)
@@ -128,7 +121,7 @@ def _end(
         step=step,
         inverse=inverse,
         # Gradients, chains of a few small products, are rounded at the largest curvature's size.
-        force=16 * eps * largest * frobenius(layer),
+        force=epsilons(SHORT, h.dtype) * largest * frobenius(layer),
         settled=(run.ended == Ended.converged) & (determined | (decay == 0)),
         finite=~(run.ended == Ended.diverged),
     )
@@ -154,6 +147,11 @@ def _newton(
     return matmul(inverse, slope(layer).reshape(-1, 1)).reshape(layer.shape), inverse, values[-1]
 
 
+def weights_of(grams: Float[Array, "*k d d"]) -> Float[Array, "*k d"]:
+    """Feature weights of Grams, for plots."""
+    return jnp.sqrt(jnp.maximum(diagonal(grams), 0))
+
+
 def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
     """Simpler problems with the named fields rounded.
 
@@ -162,7 +160,3 @@ def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
     return rounded(
         lambda r: replace(problem, **{name: r(getattr(problem, name)) for name in names})
     )
-
-
-def draw_start(key: PRNGKeyArray, rows: Array, dim: int) -> DeepLinear:
-    return gaussian(key, (dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))

@@ -1,18 +1,18 @@
 """best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import theory
 from ..._core.linalg import diagonal
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
-from .._common.tasks import gaussian, replace
+from .._common import drawn, replace
 from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
@@ -48,44 +48,20 @@ class Downstream(eqx.Module):
         yield from rounded_fields(self, "cross", "second", "strength", "decay")
 
 
-class Complexities(eqx.Module):
-    """Indicator measured under each head, the best ratio, and the errors of both.
+def measure_heads(problem: Downstream) -> Measured:
+    """Indicator measured under each head, and the logarithm of the ratio at which it is least.
 
-    - `values`: the indicator under each head.
-    - `best`: the logarithm of the ratio at which the interpolated indicator is least.
-    - `errors`: bounds by source, one for each value and a last one for `best`.
-    - `inside`: `best` lies between the ratios of the heads.
-    - `settled`, `finite`: all runs converged, and all stayed finite.
+    A network is trained under every head with two decays. Its Grams are extrapolated linearly to
+    zero decay, and the indicator is interpolated between the heads.
     """
-
-    values: Float[Array, " k"]
-    best: Float[Array, ""]
-    errors: dict[str, Array]
-    inside: Bool[Array, ""]
-    settled: Bool[Array, ""]
-    finite: Bool[Array, ""]
-
-
-def measure_heads(problem: Downstream) -> Complexities:
-    """Train under every head with two decays, and evaluate the indicator without decay.
-
-    The Grams are extrapolated linearly to zero decay.
-    """
-    start, rows, decays = _tried(problem)
-    return _read(problem, train(start, problem.moments, rows, decays))
-
-
-@eqx.filter_jit
-def _tried(problem: Downstream) -> tuple[DeepLinear, Array, Array]:
-    """The start, and the heads and decays of all runs."""
     p, dim = problem, problem.cross.size
-    start = gaussian(p.key, (dim, dim), jnp.full(1, 0.7, p.cross.dtype))
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
-    return start, rows, jnp.tile(p.decay / jnp.asarray([1, QUARTER], p.decay.dtype), p.kappas.size)
+    decays = p.decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.decay.dtype)
+    return _read(p, train(p.key, p.moments, rows, decays))
 
 
 @eqx.filter_jit
-def _read(problem: Downstream, ends: Ends) -> Complexities:
+def _read(problem: Downstream, ends: Ends) -> Measured:
     p, count = problem, problem.kappas.size
     each = jax.tree.map(
         lambda x: x.reshape(count, 2, *x.shape[1:]) if x.ndim else jnp.broadcast_to(x, (count,)),
@@ -100,23 +76,28 @@ def _read(problem: Downstream, ends: Ends) -> Complexities:
         )
 
     values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
-    t = jnp.log(p.kappas)
+    t, near = jnp.log(p.kappas), slice(count // 2 - 1, count // 2 + 2)
     best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
-    middle = count // 2
-    near = slice(middle - 1, middle + 2)
     # The extrapolation is linear in the Grams at both decays.
     line = jnp.asarray(LINE, t.dtype)
-    carried = each.moved(line[:, None, None] * slopes[:, None])
-    errors = {}
-    for name, x in zip(("stationarity", "rounding"), carried, strict=True):
-        off = jnp.sum(x, axis=1)
-        errors[name] = jnp.append(off, jnp.sum(jnp.abs(moves) * off))
-    # A parabola through the three in the middle errs by far more than the polynomial through all.
-    errors["interpolation"] = jnp.append(
-        jnp.zeros_like(values), jnp.abs(best - _least(t[near], values[near]))
+    stationarity, rounding = (
+        jnp.sum(x, axis=1) for x in each.moved(line[:, None, None] * slopes[:, None])
     )
-    return Complexities(
-        values, best, errors, (best > t[0]) & (best < t[-1]), ends.settled, ends.finite
+    carried = lambda off: jnp.append(off, jnp.sum(jnp.abs(moves) * off))
+    # A parabola through the three in the middle errs by far more than the polynomial through all.
+    other = jnp.abs(best - _least(t[near], values[near]))
+    errors = {
+        "stationarity": carried(stationarity),
+        "rounding": carried(rounding),
+        "interpolation": jnp.append(jnp.zeros_like(values), other),
+    }
+    inside = {"the best ratio is among those tried": (best > t[0]) & (best < t[-1])}
+    return Measured(
+        jnp.append(values, best),
+        errors,
+        premises=inside,
+        settled=ends.settled,
+        finite=ends.finite,
     )
 
 
@@ -137,12 +118,6 @@ def _least(t: Array, values: Array) -> Array:
     return centre + step * at
 
 
-def predict_best(problem: Downstream) -> Float[Array, " n"]:
-    """Predicted indicator under each head, and the logarithm of the best ratio."""
-    p = problem
-    return predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p)
-
-
 @eqx.filter_jit
 def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
     """Prediction from these weights and strengths.
@@ -157,52 +132,50 @@ def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
 
 
 @eqx.filter_jit
-def judge_best(prediction: Float[Array, " n"], seen: Complexities) -> Verdict:
+def judge_best(prediction: Float[Array, " n"], seen: Measured) -> Verdict:
     """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
-    values = prediction[:-1]
-    size = jnp.append(values, 1)
-    measured = jnp.append(seen.values, seen.best)
-    # Effects: the relative range of the indicators over the heads, and the distance of the best
-    # ratio from no head at all.
-    return Verdict(
-        discrepancy=jnp.abs(measured - prediction) / size,
-        parts={name: part / size for name, part in seen.errors.items()},
-        effect=jnp.append(
-            jnp.broadcast_to((jnp.max(values) - jnp.min(values)) / jnp.min(values), values.shape),
-            jnp.abs(prediction[-1]),
-        ),
-        predicted=prediction[:, None],
-        measured=measured[:, None],
-        premises={"the best ratio is among those tried": seen.inside},
+    values, size = prediction[:-1], prediction.at[-1].set(1)
+    span = (jnp.max(values) - jnp.min(values)) / jnp.min(values)
+    rows = Rows(
+        (*numbered("head", values.size, 0), "best ratio"),
+        jnp.abs(seen.value - prediction) / size,
+        {name: part / size for name, part in seen.errors.items()},
+        # Effects: the relative range of the indicators over the heads, and the distance of the best
+        # ratio from no head at all.
+        jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
+        prediction,
+        seen.value,
+    )
+    return verdict_of(
+        rows,
+        what="relative indicator, and logarithm of the best ratio",
+        premises=seen.premises,
         settled=seen.settled,
         finite=seen.finite,
-        labels=(*(f"head {i}" for i in range(values.size)), "best ratio"),
-        what="relative indicator, and logarithm of the best ratio",
     )
 
 
-@eqx.filter_jit
-def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
+@drawn
+def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Downstream:
     """A random problem with a label of middle rank, and heads on either side of the best one.
 
     The strengths of lighter features are such that some head is best.
     """
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
-    dtype = jnp.result_type(float)
-    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], dtype) * jax.random.uniform(
-        k[0], (features,), dtype, 0.95, 1.05
+    weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], float) * jax.random.uniform(
+        k[0], (features,), float, 0.95, 1.05
     )
-    fractions = jax.random.uniform(k[1], (features,), dtype, 0.5, 0.9)
+    fractions = jax.random.uniform(k[1], (features,), float, 0.5, 0.9)
     target = 1 + jnp.mod(index, features - 2)
-    kappa = jax.random.uniform(k[2], (), dtype, 1.25, 1.5)
-    strength = jax.random.uniform(k[3], (features,), dtype, 0.7, 1.4)
-    rates = (jnp.arange(features) - target).astype(dtype)
+    kappa = jax.random.uniform(k[2], (), float, 1.25, 1.5)
+    strength = jax.random.uniform(k[3], (features,), float, 0.7, 1.4)
+    rates = (jnp.arange(features) - target).astype(float)
     terms = rates * (weights * strength) ** 2 * kappa ** (2 * rates)
     ratio = -jnp.sum(jnp.minimum(terms, 0)) / jnp.sum(jnp.maximum(terms, 0))
     strength = jnp.where(rates > 0, strength * jnp.sqrt(ratio), strength)
     off = (
-        jax.random.uniform(k[4], (), dtype, -0.5, 0.5)
-        + jnp.arange(RATIOS, dtype=dtype)
+        jax.random.uniform(k[4], (), float, -0.5, 0.5)
+        + jnp.arange(RATIOS, dtype=float)
         - RATIOS // 2
     )
     kappas = kappa * jnp.exp(SPACING * off)
@@ -215,11 +188,6 @@ def _downstream(key: PRNGKeyArray, features: int, index: Array) -> Downstream:
     )
 
 
-def _downstream_problems(key: PRNGKeyArray) -> Iterator[Downstream]:
-    for features, index in ((3, 0), (4, 0), (4, 1), (4, 2)):
-        yield _downstream(key, features, jnp.asarray(index))
-
-
 def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
     """Control with a wrong prediction, from the problem and its weights."""
     return lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second)
@@ -228,12 +196,6 @@ def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstr
 def _squared(p: Downstream, weights: Array) -> Array:
     prediction = predict_from(weights, p.strength, replace(p, kappas=p.kappas**2))
     return prediction.at[-1].divide(2)
-
-
-def _plain(problem: Downstream, own: Complexities) -> Complexities:
-    """Train without decay, with the tolerances of the claim's own runs."""
-    plain = measure_heads(replace(problem, decay=jnp.zeros_like(problem.decay)))
-    return replace(own, values=plain.values, best=plain.best)
 
 
 CLAIM = Claim(
@@ -255,8 +217,11 @@ CLAIM = Claim(
         "a label of middle rank",
     ),
     source="beyond the paper",
-    problems=_downstream_problems,
-    predict=predict_best,
+    problems=lambda key: (
+        _downstream(key, features, index=index)
+        for features, index in ((3, 0), (4, 0), (4, 1), (4, 2))
+    ),
+    predict=lambda p: predict_from(jnp.sqrt(p.cross) / p.second, p.strength, p),
     measure=measure_heads,
     compare=judge_best,
     sharpness={
@@ -267,7 +232,9 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
-            measure=_plain,
+            measure=lambda problem, own: dataclasses.replace(
+                own, value=measure_heads(replace(problem, decay=0 * problem.decay)).value
+            ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
         Control(

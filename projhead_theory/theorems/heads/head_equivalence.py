@@ -1,5 +1,6 @@
 """head-equivalence: a fixed invertible head changes nothing after the head."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -8,17 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ..._core.linalg import diagonal, frobenius, psd_power
+from ..._core.linalg import frobenius, psd_power
 from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
 from ...problems import random_moments
-from ...theory import SpectralMinimiser
-from .._common.law import loss_rounding
-from .._common.stationary import nearest_stationary
-from .._common.tasks import replace
-from ._training import Ends, draw_start, head, rounded_fields, train
+from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace
+from ._training import Ends, head, rounded_fields, train, weights_of
 
 
 class Heads(eqx.Module):
@@ -35,81 +32,75 @@ class Heads(eqx.Module):
     def label(self) -> str:
         return f"{self.rows.shape[0]} heads of {self.rows.shape[1]} rows"
 
-    def start(self) -> DeepLinear:
-        return draw_start(self.key, self.rows, self.moments.dim)
-
     def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
         """Simpler problems: fewer heads, rounder numbers."""
-        for i in range(self.rows.shape[0] if self.rows.shape[0] > 1 else 0):
-            yield lambda i=i: replace(self, rows=jnp.delete(self.rows, i, axis=0))
+        for keep in left_out(self.rows.shape[0]):
+            yield functools.partial(replace, self, rows=self.rows[keep])
         yield from rounded_fields(self, "rows")
 
 
-def train_heads(problem: Heads) -> Ends:
-    """Train the same start under every head, without weight decay."""
-    return train(problem.start(), problem.moments, problem.rows, jnp.zeros_like(problem.rows[:, 0]))
+def train_heads(p: Heads, decay: float = 0.0) -> Ends:
+    """Train the same start under every head, with a weight decay or none."""
+    return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], decay))
 
 
 class Equivalence(eqx.Module):
     """One minimiser for all heads, with the moments that it was computed from."""
 
-    minimiser: SpectralMinimiser
+    minimiser: theory.SpectralMinimiser
     moments: Moments
-    width: int = eqx.field(static=True)
 
 
 def predict_heads(problem: Heads) -> Equivalence:
     minimiser = theory.headed_minimiser(problem.moments, problem.rows[0], throw=False)
-    return Equivalence(minimiser, problem.moments, min(problem.rows.shape[1], problem.moments.dim))
+    return Equivalence(minimiser, problem.moments)
 
 
 @eqx.filter_jit
 def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     """Verdict on the Gram after every head and on the loss."""
-    minimiser, moments = prediction.minimiser, prediction.moments
-    size, scale = frobenius(minimiser.gram), jnp.abs(minimiser.loss)
-    count = ends.loss.size
-    whitening, width = minimiser.whitening, prediction.width
+    best, moments, width = prediction.minimiser, prediction.moments, min(ends.layer.shape[1:])
+    size, scale, whitening = frobenius(best.gram), jnp.abs(best.loss), best.whitening
     near = jax.vmap(
         lambda g: nearest_stationary(
             moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding
         )
     )(ends.after)
-    displacement, excess = 2 * frobenius(near.step) + frobenius(near.left), near.excess
-    both = lambda grams, losses: jnp.concatenate([grams / size, losses / scale])
-    zero = jnp.zeros_like(ends.loss)
-    rounding = minimiser.rounding + gram_rounding(
-        minimiser.gram, whitening, jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
-    )
-    product = product_rounding((moments.dim, width, width), zero.dtype)
-    in_loss = loss_rounding(
-        minimiser, outputs_rounding(product, minimiser.gram[None], moments.second)
-    )
-    weights = jnp.sqrt(jnp.maximum(diagonal(ends.seen), 0))
-    wanted = jnp.broadcast_to(jnp.sqrt(diagonal(minimiser.gram)), weights.shape)
-    last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2
-    return Verdict(
-        discrepancy=both(
-            frobenius(ends.seen - minimiser.gram), jnp.abs(ends.loss - minimiser.loss)
+    gap = jnp.where(best.unique, best.gap, jnp.inf)
+    rounding = best.rounding + gram_rounding(best.gram, whitening, gap)
+    product = product_rounding((moments.dim, width, width), size.dtype)
+    outputs = outputs_rounding(product, best.gram[None], moments.second)
+    plotted = jnp.broadcast_to(weights_of(best.gram), ends.seen.shape[:-1]), weights_of(ends.seen)
+    count = ends.loss.size
+    return verdict_of(
+        Rows(
+            numbered("Gram, head", count, 0),
+            frobenius(ends.seen - best.gram) / size,
+            {
+                "stationarity": (2 * frobenius(near.step) + frobenius(near.left)) / size,
+                "rounding": rounding,
+            },
+            # Effect: all of the Gram.
+            1.0,
+            *plotted,
         ),
-        parts={
-            "stationarity": both(displacement, excess),
-            "rounding": both(zero + rounding * size, zero + in_loss),
-        },
-        # Effects: all of the Gram, and the loss of the best network with one mode less.
-        effect=both(jnp.broadcast_to(size, zero.shape), jnp.broadcast_to(last, zero.shape)),
-        predicted=jnp.concatenate([wanted, wanted]),
-        measured=jnp.concatenate([weights, weights]),
-        premises={"unique minimiser": minimiser.unique},
+        Rows(
+            numbered("loss, head", count, 0),
+            jnp.abs(ends.loss - best.loss) / scale,
+            {"stationarity": near.excess / scale, "rounding": loss_rounding(best, outputs) / scale},
+            # Effect: the loss of the best network with one mode less.
+            best.signal_fraction[jnp.maximum(best.kept, 1) - 1] ** 2 / scale,
+            *plotted,
+        ),
+        what="relative discrepancy after the head",
+        premises={"unique minimiser": best.unique},
         settled=ends.settled,
         finite=ends.finite,
-        labels=tuple(f"{what}, head {i}" for what in ("Gram", "loss") for i in range(count)),
-        what="relative discrepancy after the head",
     )
 
 
-@eqx.filter_jit
-def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
+@drawn
+def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
     k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
@@ -128,22 +119,9 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, index: Array) -> Heads:
     return Heads(moments, k[3], rows)
 
 
-def _heads_problems(key: PRNGKeyArray) -> Iterator[Heads]:
-    for dim, p, index in ((3, 3, 0), (4, 3, 0), (4, 3, 1), (3, 4, 0)):
-        yield _heads(key, dim, p, jnp.asarray(index))
-
-
-def _truncated(problem: Heads, own: Ends) -> Ends:
-    """Train under heads whose last diagonal entry is zero."""
-    cut = train_heads(replace(problem, rows=problem.rows.at[:, -1].set(0)))
-    return replace(own, seen=cut.after, loss=cut.loss)
-
-
-def _decayed_heads(problem: Heads, own: Ends) -> Ends:
-    decayed = train(
-        problem.start(), problem.moments, problem.rows, jnp.full_like(problem.rows[:, 0], 0.05)
-    )
-    return replace(own, seen=decayed.after, loss=decayed.loss)
+def _instead(own: Ends, other: Ends) -> Ends:
+    """The ends with the Grams and losses of other runs, and with the claim's own tolerances."""
+    return replace(own, seen=other.after, loss=other.loss)
 
 
 CLAIM = Claim(
@@ -161,7 +139,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="the paper",
-    problems=_heads_problems,
+    problems=lambda key: (
+        _heads(key, dim, p, index=index)
+        for dim, p, index in ((3, 3, 0), (4, 3, 0), (4, 3, 1), (3, 4, 0))
+    ),
     predict=predict_heads,
     measure=train_heads,
     compare=judge_heads,
@@ -170,14 +151,22 @@ CLAIM = Claim(
         "loss, head #": (3e-12, 0.005),
     },
     controls=(
-        Control("truncated", "trains under heads whose last row is zero", measure=_truncated),
+        Control(
+            "truncated",
+            "trains under heads whose last row is zero",
+            measure=lambda problem, own: _instead(
+                own, train_heads(replace(problem, rows=problem.rows.at[:, -1].set(0)))
+            ),
+        ),
         Control(
             "before-the-head",
             "measures the Gram before the head",
             measure=lambda problem, own: replace(own, seen=own.before),
         ),
         Control(
-            "weight-decay", "trains with weight decay, which sees the head", measure=_decayed_heads
+            "weight-decay",
+            "trains with weight decay, which sees the head",
+            measure=lambda problem, own: _instead(own, train_heads(problem, 0.05)),
         ),
     ),
     quick=1,

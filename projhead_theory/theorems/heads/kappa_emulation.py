@@ -8,14 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
-from ..._core.linalg import diagonal, frobenius, matmul
-from ...claims import Claim, Control, Verdict
-from ...networks import DeepLinear
-from ...theory import LayerPrediction
-from .._common.comparison import compare
-from .._common.tasks import balanced, replace
-from .._common.training import Run, flow
-from ._training import DIM, Ends, head
+from ..._core.linalg import frobenius
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
+from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 
 
@@ -34,22 +30,12 @@ class Emulating(eqx.Module):
     def label(self) -> str:
         return self.fixed.label
 
-    def start(self) -> DeepLinear:
-        """Balanced start of the two-layer network."""
-        d = self.fixed.cross.shape[0]
-        return balanced(self.key, (d, d, d), jnp.asarray(0.5, self.factor.dtype))
-
     def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
         """Simpler problem: no mixing.
 
         Rounder numbers would no longer fit one head.
         """
-        yield lambda: replace(
-            self,
-            fixed=replace(
-                self.fixed, basis=jnp.eye(self.fixed.cross.shape[0], dtype=self.factor.dtype)
-            ),
-        )
+        yield lambda: replace(self, fixed=self.fixed.unmixed())
 
 
 class Both(eqx.Module):
@@ -66,19 +52,15 @@ class Both(eqx.Module):
 
 
 def train_both(problem: Emulating) -> Both:
-    pair = flow(problem.start(), problem.fixed.moments)
-    return Both(train_matching(problem.fixed), pair, _lower(pair))
-
-
-@eqx.filter_jit
-def _lower(pair: Run) -> Float[Array, "d d"]:
-    return measure.layer_grams(pair.fine.final)[0]
+    start = balanced(problem.key, (DIM, DIM, DIM), jnp.asarray(0.5, problem.factor.dtype))
+    pair = flow(start, problem.fixed.moments)
+    return Both(train_matching(problem.fixed), pair, measure.layer_grams(pair.fine.final)[0])
 
 
 class Alike(eqx.Module):
     """Prediction of the two-layer network, and the factor of the weights below the fixed head."""
 
-    layers: LayerPrediction
+    layers: theory.LayerPrediction
     factor: Float[Array, ""]
 
 
@@ -92,76 +74,71 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
 
     The first compares it with the Gram below the trained head, the second with the closed form.
     """
-    square = prediction.factor**2
-    fixed, left = continued(both.fixed)
+    closed, factor = prediction.layers.grams[0], prediction.factor
     own = compare(prediction.layers, both.pair.fine)
-    size = square * frobenius(prediction.layers.grams[0])
     trained = {name: part[0] for name, part in own.parts.items()}
+    fixed, left = continued(both.fixed)
+    size = factor**2 * frobenius(closed)
     stationarity, rounding = (x / size for x in left)
-    zero = jnp.zeros_like(size)
-    weights = lambda gram: jnp.sqrt(jnp.maximum(diagonal(gram), 0))
-    return Verdict(
-        discrepancy=jnp.stack(
-            [frobenius(fixed - square * gram) for gram in (both.lower, prediction.layers.grams[0])]
-        )
-        / size,
-        parts={
-            "stationarity": jnp.stack([stationarity + trained["stationarity"], stationarity]),
-            "start": jnp.stack([trained["start"] + trained["discretisation"], zero]),
-            "rounding": jnp.stack([rounding + trained["rounding"], rounding + trained["rounding"]]),
-        },
-        # Effect: the difference between the layers below and above the trained head.
-        effect=jnp.stack([own.effect[0], own.effect[0]]),
-        predicted=jnp.stack(
-            [prediction.factor * weights(g) for g in (both.lower, prediction.layers.grams[0])]
+    # Effect: the difference between the layers below and above the trained head.
+    row = lambda label, gram, parts: Rows(
+        (label,),
+        frobenius(fixed - factor**2 * gram) / size,
+        parts,
+        own.effect[0],
+        factor * weights_of(gram)[None],
+        weights_of(fixed)[None],
+    )
+    return verdict_of(
+        row(
+            "trained head",
+            both.lower,
+            {
+                "stationarity": stationarity + trained["stationarity"],
+                "start": trained["start"] + trained["discretisation"],
+                "rounding": rounding + trained["rounding"],
+            },
         ),
-        measured=jnp.stack([weights(fixed)] * 2),
+        row(
+            "closed form",
+            closed,
+            {"stationarity": stationarity, "rounding": rounding + trained["rounding"]},
+        ),
+        what="relative Gram discrepancy below the head",
         settled=both.fixed.settled & both.pair.settled,
         finite=both.fixed.finite & both.pair.finite,
-        labels=("trained head", "closed form"),
-        what="relative Gram discrepancy below the head",
     )
 
 
-@eqx.filter_jit
-def _emulating(key: PRNGKeyArray, geometric: Array, index: Array) -> Emulating:
+@drawn
+def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int) -> Emulating:
     """A random problem whose weights fall as kappa^(-2 i), or otherwise, in random position.
 
     Geometric weights are under the head of kappa, all others under the head of their roots.
     """
     k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 6)
-    dtype = jnp.result_type(float)
-    kappa = jax.random.uniform(k[0], (), dtype, 1.25, 1.45)
-    falling = kappa ** (-2 * jnp.arange(DIM, dtype=dtype))
+    kappa = jax.random.uniform(k[0], (), float, 1.25, 1.45)
+    falling = kappa ** (-2 * jnp.arange(DIM, dtype=float))
     # Consecutive ratios that no single kappa has.
-    other = jnp.asarray([1.0, 0.85, 0.4], dtype) * jax.random.uniform(
-        k[1], (DIM,), dtype, 0.95, 1.05
+    other = jnp.asarray([1.0, 0.85, 0.4], float) * jax.random.uniform(
+        k[1], (DIM,), float, 0.95, 1.05
     )
     weights = 0.7 * jnp.where(geometric, falling, other)
     rows = jnp.where(geometric, head(kappa, DIM), theory.emulating_head(weights))
     factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
-    fractions = jax.random.uniform(k[2], (DIM,), dtype, 0.5, 0.9)
+    fractions = jax.random.uniform(k[2], (DIM,), float, 0.5, 0.9)
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
     second = fractions / weights**2
     cross = fractions * second
-    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (DIM, DIM), dtype))
     decay = 0.1 * theory.matching_limit(cross, second, rows)
-    return Emulating(Matching(cross, second, basis, rows, decay, k[4]), factor, k[5])
+    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, decay, k[4])
+    return Emulating(fixed, factor, k[5])
 
 
-def _emulating_problems(key: PRNGKeyArray) -> Iterator[Emulating]:
-    for index, geometric in enumerate((True, False, True, False)):
-        yield _emulating(key, jnp.asarray(geometric), jnp.asarray(index))
-
-
-def _under(rows: Callable[[Emulating], Array]) -> Callable[[Emulating, Both], Both]:
-    """Control that trains under another head in place of the claim's own."""
-
-    def wrong(problem: Emulating, own: Both) -> Both:
-        ends = train_matching(replace(problem.fixed, rows=rows(problem)))
-        return replace(own, fixed=replace(own.fixed, before=ends.before))
-
-    return wrong
+def _under(problem: Emulating, own: Both, rows: Array) -> Both:
+    """Train under another head in place of the claim's own, with the claim's own tolerances."""
+    ends = train_matching(replace(problem.fixed, rows=rows))
+    return replace(own, fixed=replace(own.fixed, before=ends.before))
 
 
 def _any_kappa(problem: Emulating) -> Array:
@@ -172,15 +149,6 @@ def _any_kappa(problem: Emulating) -> Array:
     p = problem.fixed
     found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
     return found.factor * head(found.kappa, DIM)
-
-
-def _flowed(problem: Emulating, own: Both) -> Both:
-    return replace(own, fixed=undecayed(problem.fixed, own.fixed))
-
-
-def _upper(problem: Emulating, own: Both) -> Both:
-    matrix = own.pair.fine.final.matrix
-    return replace(own, lower=matmul(matrix.T, matrix))
 
 
 CLAIM = Claim(
@@ -201,7 +169,9 @@ CLAIM = Claim(
         "balanced start of the other",
     ),
     source="beyond the paper",
-    problems=_emulating_problems,
+    problems=lambda key: (
+        _emulating(key, geometric=index % 2 == 0, index=index) for index in range(4)
+    ),
     predict=predict_alike,
     measure=train_both,
     compare=judge_alike,
@@ -213,12 +183,12 @@ CLAIM = Claim(
         Control(
             "squared-kappa",
             "trains under rows kappa^(-2 i)",
-            measure=_under(lambda p: p.fixed.rows**2),
+            measure=lambda p, own: _under(p, own, p.fixed.rows**2),
         ),
         Control(
             "any-spectrum",
             "trains under the best rows kappa^(-i) for weights that fall otherwise",
-            measure=_under(_any_kappa),
+            measure=lambda p, own: _under(p, own, _any_kappa(p)),
             on=1,
         ),
         Control(
@@ -227,12 +197,16 @@ CLAIM = Claim(
             predict=lambda problem, own: replace(own, factor=jnp.ones_like(own.factor)),
         ),
         Control(
-            "above-the-head", "compares with the two-layer network above its head", measure=_upper
+            "above-the-head",
+            "compares with the two-layer network above its head",
+            measure=lambda problem, own: replace(
+                own, lower=measure.layer_grams(own.pair.fine.final)[-1]
+            ),
         ),
         Control(
             "no-decay",
             "trains the fixed head by plain gradient flow, which leaves the pairing to the start",
-            measure=_flowed,
+            measure=lambda problem, own: replace(own, fixed=undecayed(problem.fixed, own.fixed)),
         ),
     ),
     quick=2,

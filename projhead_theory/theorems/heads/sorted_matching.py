@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
-from ..._core.linalg import diagonal, frobenius, matmul, symmetric
-from ...claims import Claim, Control, Verdict
+from ..._core.linalg import frobenius, matmul, symmetric
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
-from ...networks import DeepLinear
-from .._common.tasks import replace
-from ._training import Ends, draw_start, head, rounded_fields, train
+from .._common import drawn, orthonormal, replace
+from ._training import Ends, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
 """Ratio of the two decays at which the same start is trained.
@@ -47,27 +46,27 @@ class Matching(eqx.Module):
         return Moments(self.turned(self.cross), self.turned(self.second))
 
     @property
-    def decays(self) -> Float[Array, " 2"]:
-        return self.decay / jnp.asarray([1, QUARTER], self.decay.dtype)
+    def decays(self) -> Float[Array, " 3"]:
+        """The decay, a quarter of it, and none."""
+        return self.decay * jnp.asarray([1, 1 / QUARTER, 0], self.decay.dtype)
 
     def turned(self, values: Array) -> Float[Array, "d d"]:
         """Matrix with these values along the features."""
         return matmul(self.basis * values, self.basis.T)
 
-    def start(self) -> DeepLinear:
-        return draw_start(self.key, self.rows, self.cross.shape[0])
+    def unmixed(self) -> "Matching":
+        """The same features along the axes."""
+        return replace(self, basis=jnp.eye(self.cross.size, dtype=self.cross.dtype))
 
     def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
         """Simpler problems: no mixing, rounder numbers."""
-        yield lambda: replace(self, basis=jnp.eye(self.cross.shape[0], dtype=self.cross.dtype))
+        yield self.unmixed
         yield from rounded_fields(self, "cross", "second", "rows", "decay")
 
 
-def train_matching(problem: Matching) -> Ends:
+def train_matching(p: Matching) -> Ends:
     """Train the same start with the decay and with a quarter of it."""
-    return train(
-        problem.start(), problem.moments, jnp.stack([problem.rows, problem.rows]), problem.decays
-    )
+    return train(p.key, p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
@@ -106,19 +105,12 @@ class Matched(eqx.Module):
     sorted: Bool[Array, ""]
 
 
-def predict_matching(problem: Matching) -> Matched:
-    return _predict_matching(problem)
-
-
 @eqx.filter_jit
-def _predict_matching(problem: Matching) -> Matched:
-    p = problem
-    squares = [
-        theory.decayed_matching(p.cross, p.second, p.rows, decay) ** 2
-        for decay in (*p.decays, jnp.zeros_like(p.decay))
-    ]
-    grams = jnp.stack([p.turned(u) for u in squares])
-    return Matched(grams, p.decay < theory.matching_limit(p.cross, p.second, p.rows))
+def predict_matching(problem: Matching) -> Matched:
+    p, features = problem, (problem.cross, problem.second, problem.rows)
+    weights = [theory.decayed_matching(*features, decay) for decay in p.decays]
+    grams = jnp.stack([p.turned(u**2) for u in weights])
+    return Matched(grams, p.decay < theory.matching_limit(*features))
 
 
 @eqx.filter_jit
@@ -132,107 +124,89 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     none, left = continued(ends)
     grams = jnp.concatenate([ends.before, none[None]])
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
+    change = frobenius(prediction.grams - prediction.grams[2])
+    layers = Rows(
+        ("decay", "a quarter of it", "none, in a straight line"),
+        frobenius(grams - prediction.grams) / size,
+        {"stationarity": stationarity / size, "rounding": rounding / size},
+        # Effect: the deviation that the decay causes.
+        jnp.where(change > 0, change, change[1]) / size,
+        weights_of(prediction.grams),
+        weights_of(grams),
+    )
     apart = ends.before - prediction.grams[2]
     away = frobenius(apart)
-    rate = away[0] / away[1]
     # The relative errors of a quotient add.
-    quotient = [
-        QUARTER * (x[0] / away[0] + x[1] / away[1]) for x in ends.moved(apart / away[:, None, None])
-    ]
-    roots = lambda g: jnp.sqrt(jnp.maximum(diagonal(g), 0))
-    wide = lambda g: jnp.concatenate([roots(g), roots(g)[-1:]])
-    change = frobenius(prediction.grams - prediction.grams[2])
-    return Verdict(
-        discrepancy=jnp.append(frobenius(grams - prediction.grams) / size, jnp.abs(rate - QUARTER)),
-        parts={
-            "stationarity": jnp.append(stationarity / size, quotient[0]),
-            "rounding": jnp.append(rounding / size, quotient[1]),
-        },
-        # Effects: the deviation that the decay causes, and a rate of one power of the decay more
-        # or less.
-        effect=jnp.append(jnp.where(change > 0, change, change[1]) / size, QUARTER / 2),
-        predicted=wide(prediction.grams),
-        measured=wide(grams),
+    quotient = lambda x: QUARTER * (x[0] / away[0] + x[1] / away[1])
+    errors = ends.moved(apart / away[:, None, None])
+    rate = Rows(
+        ("rate",),
+        jnp.abs(away[0] / away[1] - QUARTER),
+        {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
+        # Effect: a rate of one power of the decay more or less.
+        QUARTER / 2,
+        weights_of(prediction.grams)[-1:],
+        weights_of(grams)[-1:],
+    )
+    return verdict_of(
+        layers,
+        rate,
+        what="relative Gram discrepancy before the head",
         premises={"the sorted pairing is the best": prediction.sorted},
         settled=ends.settled,
         finite=ends.finite,
-        labels=("decay", "a quarter of it", "none, in a straight line", "rate"),
-        what="relative Gram discrepancy before the head",
     )
 
 
-@eqx.filter_jit
-def _matching(key: PRNGKeyArray, dim: int, p: int, share: Array, index: Array) -> Matching:
+@drawn
+def _matching(
+    key: PRNGKeyArray, dim: int, p: int, *, share: Array | float, index: Array | int
+) -> Matching:
     """A random problem with weights that are not in the order of the cross moments.
 
     The decay is a share of the largest decay that the sorted pairing survives.
     """
     k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
-    dtype = jnp.result_type(float)
-    weights = jnp.linspace(0.6, 1.5, dim, dtype=dtype) + 0.3 / dim * jax.random.uniform(
-        k[0], (dim,), dtype
+    weights = jnp.linspace(0.6, 1.5, dim, dtype=float) + 0.3 / dim * jax.random.uniform(
+        k[0], (dim,), float
     )
-    cross = jnp.linspace(1.0, 0.5, dim, dtype=dtype) * jax.random.uniform(
-        k[1], (dim,), dtype, 0.9, 1.1
+    cross = jnp.linspace(1.0, 0.5, dim, dtype=float) * jax.random.uniform(
+        k[1], (dim,), float, 0.9, 1.1
     )
-    rows = head(jax.random.uniform(k[2], (), dtype, 1.3, 1.7), p)
+    rows = head(jax.random.uniform(k[2], (), float, 1.3, 1.7), p)
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    basis, _ = jnp.linalg.qr(jax.random.normal(k[3], (dim, dim), dtype))
     decay = share * theory.matching_limit(cross, second * unit, rows)
-    return Matching(cross, second * unit, basis, rows, decay, k[4])
-
-
-def _matching_problems(key: PRNGKeyArray) -> Iterator[Matching]:
-    for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0)):
-        yield _matching(key, dim, p, jnp.asarray(share, jnp.result_type(float)), jnp.asarray(index))
-
-
-@jax.jit
-def _carried(rows: Float[Array, " p"], order: Int[Array, " d"]) -> Float[Array, " d"]:
-    """Diagonal entry of the head for each feature: the first entry for the first in `order`."""
-    return jnp.zeros(order.size, rows.dtype).at[order].set(rows[: order.size])
-
-
-def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
-    """Control that gives the diagonal entries to the features in another order.
-
-    `order` lists the features, starting with the one that gets the largest entry.
-    """
-
-    def wrong(problem: Matching, own: Matched) -> Matched:
-        p = problem
-        rows = _carried(p.rows, order(p))
-        left = [p.cross - decay / (4 * rows**2) for decay in (*p.decays, jnp.zeros_like(p.decay))]
-        return replace(
-            own,
-            grams=jnp.stack([p.turned(jnp.maximum(x, 0) / (p.second * rows) ** 2) for x in left]),
-        )
-
-    return wrong
+    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, decay, k[4])
 
 
 def with_weights(
     square: Callable[[Matching, Array, Array], Array],
+    order: Callable[[Matching], Array] = lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second),
 ) -> Callable[[Matching, Matched], Matched]:
     """Control with another squared weight before the head.
 
-    `square` maps the problem, the diagonal entry of each feature and the decay to it.
+    `square` maps the problem, the diagonal entry of each feature and the decay to it. `order` lists
+    the features, starting with the one that gets the largest entry.
     """
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
-        order = jnp.argsort(-jnp.sqrt(p.cross) / p.second)
-        rows = _carried(p.rows, order)
+        rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
         return replace(
-            own,
-            grams=jnp.stack(
-                [p.turned(square(p, rows, decay)) for decay in (*p.decays, jnp.zeros_like(p.decay))]
-            ),
+            own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in p.decays])
         )
 
     return wrong
+
+
+def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
+    """Control that gives the diagonal entries to the features in another order."""
+    return with_weights(
+        lambda p, h, decay: jnp.maximum(p.cross - decay / (4 * h**2), 0) / (p.second * h) ** 2,
+        order,
+    )
 
 
 CLAIM = Claim(
@@ -252,7 +226,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="the paper; beyond it for any spectrum and for the deviation",
-    problems=_matching_problems,
+    problems=lambda key: (
+        _matching(key, dim, p, share=share, index=index)
+        for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0))
+    ),
     predict=predict_matching,
     measure=train_matching,
     compare=judge_matching,

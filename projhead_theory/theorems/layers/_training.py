@@ -7,8 +7,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Control
 from ...simulation import gradient_descent
-from .._common.tasks import DIM, WIDTH, Task, conflict, lopsided, task
-from .._common.training import Run, flow, in_place_of
+from .._common import DIM, WIDTH, Run, Task, conflict, flow, in_place_of, task, unbalanced_start
 
 SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)
 
@@ -18,22 +17,14 @@ SEARCHED = ((1, 1), (2, 2, 2), (3, 2, 2), (4, 3, 3, 3), (3, 4, 4))
 Their widths lie below, at and above the dimension.
 """
 
-UNEQUAL = (DIM, 5, 4, 7)
-
 
 def balanced_problems(key: PRNGKeyArray) -> Iterator[Task]:
-    yield task(key, TRIPLE)
-    yield conflict(key, TRIPLE)
-    yield task(key, PAIR)
-    yield conflict(key, PAIR)
-    yield task(key, UNEQUAL)
-    for index in range(1, 3):
-        yield task(key, PAIR, index)
-        yield task(key, TRIPLE, index)
-
-
-def _lopsided(problem: Task, run: Run) -> Run:
-    return flow(lopsided(problem), problem.moments)
+    """Moments in random position and in conflict, the unequal widths between them."""
+    for sizes in (TRIPLE, PAIR):
+        yield task(key, sizes)
+        yield conflict(key, sizes)
+    for sizes, index in (((DIM, 5, 4, 7), 0), (PAIR, 1), (TRIPLE, 1), (PAIR, 2), (TRIPLE, 2)):
+        yield task(key, sizes, index=index)
 
 
 def _settling_adam(step: Array) -> optax.GradientTransformation:
@@ -55,10 +46,6 @@ def _adam(problem: Task, run: Run) -> Run:
 
 
 SHARED = (
-    Control(
-        "unbalanced-start",
-        "starts with a lowest layer several times larger than the others",
-        measure=_lopsided,
-    ),
+    unbalanced_start(lambda problem, start: flow(start, problem.moments)),
     Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam),
 )

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..._core import checks
+from ..._core.tolerance import solver_tolerance
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...theory import LayerPrediction, layerwise
-from .._common.law import judge_layers, with_exponents
-from .._common.training import Run, flow
+from .._common import Run, flow, judge_layers, with_exponents
 
 MOST = 8
 """Default upper limit on the width of a network.
@@ -81,7 +81,7 @@ def views_claim(
 
     def train(start: DeepLinear) -> Run:
         # The implicit solver has wide tolerances. The stationarity threshold does not follow them.
-        end = float(jnp.finfo(inner.second.dtype).eps) ** 0.75 if stiff else None
+        end = solver_tolerance(inner.second.dtype) if stiff else None
         return flow(
             start,
             inner,

@@ -3,9 +3,7 @@
 import functools
 
 from ...claims import Claim, Control
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers, predict, train, with_exponents
-from .._common.tasks import harder
+from .._common import PREMISE, harder, judge_layers, predict, train, try_exact, with_exponents
 from ._training import SEARCHED, SHARED, balanced_problems
 
 CLAIM = Claim(
@@ -37,6 +35,6 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: level / (layers + 1)),
         ),
     ),
-    search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
+    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
     exact=functools.partial(try_exact, judge_layers, predict),
 )

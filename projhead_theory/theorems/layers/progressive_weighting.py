@@ -1,6 +1,5 @@
 """progressive-weighting: condition numbers grow from layer to layer."""
 
-import dataclasses
 import functools
 
 import equinox as eqx
@@ -9,13 +8,19 @@ from jaxtyping import Array
 
 from ... import measure
 from ..._core.linalg import frobenius
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...theory import LayerPrediction
-from .._common.comparison import on_range
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers, predict, train, with_exponents
-from .._common.tasks import harder
-from .._common.training import Run
+from .._common import (
+    PREMISE,
+    Run,
+    harder,
+    judge_layers,
+    on_range,
+    predict,
+    train,
+    try_exact,
+    with_exponents,
+)
 from ._training import SEARCHED, SHARED, balanced_problems
 
 
@@ -23,37 +28,40 @@ from ._training import SEARCHED, SHARED, balanced_problems
 def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
     """Verdict on the logarithm of each layer's condition number on its range."""
     law = judge_layers(prediction, run)
-    depth, d = prediction.grams.shape[:2]
-    kept = prediction.minimiser.kept
+    d, kept = prediction.moments.dim, prediction.minimiser.kept
+    floor = jnp.finfo(prediction.grams.dtype).tiny
 
     def extremes(grams: Array) -> tuple[Array, Array]:
-        spectrum = jnp.linalg.eigvalsh(grams)
-        floor = jnp.finfo(grams.dtype).tiny
-        return jnp.maximum(spectrum[:, -1], floor), jnp.maximum(
-            jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1), floor
-        )
+        """Largest eigenvalue of each layer, and the least of those that are kept."""
+        spectrum = jnp.maximum(jnp.linalg.eigvalsh(grams), floor)
+        return spectrum[:, -1], jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1)
 
     top, bottom = extremes(prediction.grams)
-    seen_top, seen_bottom = extremes(
-        measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
+    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
+    predicted, measured = (
+        jnp.log(high) - jnp.log(low)
+        for high, low in ((top, bottom), extremes(measure.layer_grams(final)))
     )
-    predicted, measured = jnp.log(top) - jnp.log(bottom), jnp.log(seen_top) - jnp.log(seen_bottom)
     # Weyl: an error of the Gram moves each eigenvalue by at most the norm of the error. A relative
     # error x of the least eigenvalue moves its logarithm by up to -log(1 - x), infinite at x = 1.
     size = frobenius(prediction.grams)
     lost = jnp.minimum(law.tolerance * size / bottom, 1)
     magnified = jnp.where(lost > 0, -jnp.log1p(-lost) / jnp.where(lost > 0, lost, 1), 1)
     sensitivity = size * (1 / top + magnified / bottom)
-    return dataclasses.replace(
-        law,
-        discrepancy=jnp.abs(measured - predicted),
-        parts={
-            name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()
-        },
-        effect=jnp.full(depth, predicted[0]),
-        predicted=predicted[:, None],
-        measured=measured[:, None],
+    rows = Rows(
+        law.labels,
+        jnp.abs(measured - predicted),
+        {name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
+        effect=predicted[0],
+        predicted=predicted,
+        measured=measured,
+    )
+    return verdict_of(
+        rows,
         what="log condition number of the layer",
+        premises=law.premises,
+        settled=law.settled,
+        finite=law.finite,
     )
 
 
@@ -85,6 +93,6 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(harder(sizes) for sizes in SEARCHED if len(sizes) > 2),
+    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
     exact=functools.partial(try_exact, judge_spread, predict, logarithmic=True),
 )

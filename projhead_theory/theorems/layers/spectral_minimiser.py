@@ -1,59 +1,78 @@
 """spectral-minimiser: gradient flow ends at the closed form."""
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from ..._core.tolerance import outputs_rounding, product_rounding
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...theory import LayerPrediction, layerwise
-from .._common.comparison import compare
-from .._common.exact import try_exact
-from .._common.law import loss_rounding, predict, train
-from .._common.stationary import nearest_stationary
-from .._common.tasks import Task, conflict, harder, replace, task
-from .._common.training import Run, flow
+from .._common import (
+    Run,
+    Task,
+    compare,
+    conflict,
+    flow,
+    harder,
+    loss_rounding,
+    nearest_stationary,
+    predict,
+    replace,
+    task,
+    train,
+    try_exact,
+)
 from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
 
 
 @eqx.filter_jit
 def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     """Verdict on the last Gram, against the closed form, and on the loss, against its minimum."""
-    trajectory = run.fine
-    gram = compare(prediction, trajectory)
+    gram, final = compare(prediction, run.fine), run.fine.final
     minimiser, moments = prediction.minimiser, prediction.moments
-    whitening = minimiser.whitening
-    final = trajectory.final
-    excess = nearest_stationary(
-        moments, whitening, final.matrix, min(final.sizes), whitening.rounding
-    ).excess
+    near = nearest_stationary(
+        moments,
+        minimiser.whitening,
+        final.matrix,
+        min(final.sizes),
+        minimiser.whitening.rounding,
+    )
     size = jnp.abs(minimiser.loss)
     size = jnp.where(size > 0, size, 1)
-    outputs = outputs_rounding(
-        product_rounding(final.sizes, final.layers[0].dtype), prediction.grams, moments.second
+    product = product_rounding(final.sizes, final.layers[0].dtype)
+    outputs = outputs_rounding(product, prediction.grams, moments.second)
+    last = Rows(
+        ("last Gram",),
+        gram.discrepancy[-1],
+        {name: part[-1] for name, part in gram.parts.items()},
+        effect=1.0,
+        predicted=prediction.weights[-1:],
+        measured=gram.measured[-1:],
     )
-    rounding = loss_rounding(minimiser, outputs) / size
-    gap = jnp.abs(trajectory.loss[-1] - prediction.loss) / size
-    parts = {name: jnp.stack([part[-1], jnp.zeros_like(gap)]) for name, part in gram.parts.items()}
-    parts["stationarity"] = parts["stationarity"].at[1].set(excess / size)
-    parts["rounding"] = parts["rounding"].at[1].set(rounding)
-    # The effect to detect: the best network with one mode less, whose loss is higher by the square
-    # of the last kept fraction.
-    last = minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size
-    return dataclasses.replace(
-        gram,
-        discrepancy=jnp.stack([gram.discrepancy[-1], gap]),
-        parts=parts,
-        effect=jnp.stack([jnp.ones_like(last), last]),
-        predicted=jnp.stack([prediction.weights[-1]] * 2),
-        measured=jnp.stack([gram.measured[-1]] * 2),
-        labels=("last Gram", "loss"),
+    loss = Rows(
+        ("loss",),
+        jnp.abs(run.fine.loss[-1] - prediction.loss) / size,
+        {
+            "stationarity": near.excess / size,
+            "rounding": loss_rounding(minimiser, outputs) / size,
+        },
+        # The effect to detect: the best network with one mode less, whose loss is higher by the
+        # square of the last kept fraction.
+        effect=minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size,
+        predicted=prediction.weights[-1:],
+        measured=gram.measured[-1:],
+    )
+    return verdict_of(
+        last,
+        loss,
         what="relative discrepancy of the minimiser",
+        premises=gram.premises,
+        settled=gram.settled,
+        finite=gram.finite,
     )
 
 
@@ -61,36 +80,22 @@ def _problems(key: PRNGKeyArray) -> Iterator[Task]:
     yield conflict(key, TRIPLE)
     yield task(key, TRIPLE)
     yield conflict(key, PAIR)
-    for index in range(3):
-        yield task(key, PAIR, index)
-    for index in range(2):
-        yield task(key, SHALLOW, index)
-    yield task(key, (4, 5, 5))
-
-
-def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
-    full = layerwise(problem.moments, problem.depth, throw=False)
-    grams, weights = _cut(full.grams, full.weights, problem.width)
-    return replace(prediction, grams=grams, weights=weights)
+    for sizes, count in ((PAIR, 3), (SHALLOW, 2), ((4, 5, 5), 1)):
+        yield from (task(key, sizes, index=index) for index in range(count))
 
 
 @eqx.filter_jit
-def _cut(grams: Array, weights: Array, width: int) -> tuple[Array, Array]:
-    """Grams and weights of the first features alone."""
-    keep = jnp.arange(weights.shape[-1]) < width
-    return jnp.where(keep[:, None] & keep[None, :], grams, 0), jnp.where(keep, weights, 0)
+def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
+    full = layerwise(problem.moments, problem.depth, throw=False)
+    keep = jnp.arange(problem.moments.dim) < problem.width
+    grams = jnp.where(keep[:, None] & keep[None, :], full.grams, 0)
+    return replace(prediction, grams=grams, weights=jnp.where(keep, full.weights, 0))
 
 
 @eqx.filter_jit
 def _tie(problem: Task) -> Task:
-    strength = jnp.ones(problem.sizes[0])
-    return replace(
-        problem, moments=ContrastiveProblem(Features(strength), AdditiveNoise(0.5)).moments()
-    )
-
-
-def _decayed(problem: Task, run: Run) -> Run:
-    return flow(problem.start(), problem.moments, decay=0.05)
+    features = Features(jnp.ones(problem.sizes[0]))
+    return replace(problem, moments=ContrastiveProblem(features, AdditiveNoise(0.5)).moments())
 
 
 CLAIM = Claim(
@@ -117,7 +122,9 @@ CLAIM = Claim(
     },
     controls=(
         Control(
-            "weight-decay", "trains with weight decay, which moves the minimum", measure=_decayed
+            "weight-decay",
+            "trains with weight decay, which moves the minimum",
+            measure=lambda problem, own: flow(problem.start(), problem.moments, decay=0.05),
         ),
         Control(
             "strongest-kept",
@@ -131,6 +138,6 @@ CLAIM = Claim(
             expects="premise_failed",
         ),
     ),
-    search=tuple(harder(sizes) for sizes in SEARCHED),
+    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED),
     exact=functools.partial(try_exact, judge_minimiser, predict),
 )

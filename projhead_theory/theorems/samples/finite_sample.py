@@ -1,6 +1,6 @@
 """finite-sample: the scatter of weights that are learned from a finite sample."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -11,14 +11,14 @@ from scipy import stats
 
 from ..._core.checks import concrete
 from ..._core.linalg import eigh, matmul
-from ...claims import FAMILY_ERROR, Claim, Control, Verdict
+from ..._core.tolerance import solver_tolerance
+from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import Ended, gradient_flow
 from ...theory import SamplingError, sampling_error
-from .._common.tasks import replace
-from .._common.training import COARSER
+from .._common import COARSER, decades, orthonormal, replace, uniform
 
 DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 500, 16, 400
 
@@ -86,13 +86,9 @@ def _draw(problem: Sampling) -> Moments:
 
     def samples(chunks: Array) -> Array:
         """Average the first chunks to large samples, and append the others as small samples."""
-        large = chunks[: count * RATIO]
-        return jnp.concatenate(
-            [
-                jnp.mean(large.reshape(count, RATIO, *large.shape[1:]), axis=1),
-                chunks[count * RATIO :],
-            ]
-        )
+        large, small = chunks[: count * RATIO], chunks[count * RATIO :]
+        grouped = large.reshape(count, RATIO, *large.shape[1:])
+        return jnp.concatenate([jnp.mean(grouped, axis=1), small])
 
     cross, second = jax.lax.map(chunk, jax.random.split(problem.key, count * (RATIO + 1)))
     return jax.vmap(Moments)(samples(cross), samples(second))
@@ -118,7 +114,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
     d, dtype = samples.dim, samples.second.dtype
     start = DeepLinear.balanced(key, (d,) * (depth + 1), scale=jnp.asarray(0.7, dtype), dtype=dtype)
     # Far below the measured scatter, and no finer, since there are many runs.
-    rtol = max(1e-7, float(jnp.finfo(dtype).eps) ** 0.75)
+    rtol = max(1e-7, solver_tolerance(dtype))
 
     def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
         run = gradient_flow(
@@ -210,69 +206,68 @@ def _judge_scatter(
     large, small = prediction.large, prediction.small
     (count, layers, d), dtype = scatter.large.shape, scatter.large.dtype
     flat = lambda x: jnp.reshape(x, (-1,))
-    error = flat(large.standard_error)
-    shifts = (scatter.large - large.weights).reshape(count, -1)
+    error, first_error = flat(large.standard_error), flat(small.standard_error)
+    shifts, deviations = (
+        (seen - own.weights).reshape(count, -1)
+        for seen, own in ((scatter.large, large), (scatter.small, small))
+    )
     z = shifts / error
-    deviations = (scatter.small - small.weights).reshape(count, -1)
-    m = z.shape[1]
     variance = jnp.var(z, axis=0, ddof=1)
-    ordered = jnp.sort(z, axis=0)
-    below = jax.scipy.stats.norm.cdf(ordered)
+    below = jax.scipy.stats.norm.cdf(jnp.sort(z, axis=0))
     grid = jnp.arange(count, dtype=dtype)[:, None] / count
     distance = jnp.max(jnp.maximum(below - grid, grid + 1 / count - below), axis=0)
     rate = jnp.log(jnp.var(deviations, axis=0, ddof=1) / (variance * error**2)) / 2
-    expected = jnp.log(flat(small.standard_error) / error)
-    (size, square, least), (first_size, first_square, _) = (
-        _size(large, shifts),
-        _size(small, deviations),
-    )
-    together = jnp.log((size + first_size) / 2)
-
-    full = lambda x: jnp.full(m, float(x), dtype)
+    size, square, least = _size(large, shifts)
+    first_size, first_square, _ = _size(small, deviations)
     bias, curve = jnp.abs(flat(large.bias)) / error, flat(large.curvature)
-    first_bias, first_curve = (
-        jnp.abs(flat(small.bias)) / flat(small.standard_error),
-        flat(small.curvature),
-    )
+    first_bias, first_curve = jnp.abs(flat(small.bias)) / first_error, flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
     still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
-    rows = lambda *parts: jnp.concatenate([*parts[:-1], jnp.asarray(parts[-1], dtype)[None]])
-    sampling = jnp.append(jnp.repeat(allowed[:4], m), allowed[4])
-    second = rows(
-        bias,
-        4 * curve**2,
-        0.4 * (bias + skewness / 6),
-        2 * (first_curve**2 + first_bias**2 + curve**2),
-        2 * (square + first_square),
-    )
-    # The effect to detect: a mean off by half a standard error; a factor two in the variance of one
+    weights = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
+
+    def test(
+        name: str,
+        measured: Array,
+        level: Array,
+        second: Array,
+        still: Array,
+        effect: float,
+        predicted: Array | float = 0.0,
+        rows: Sequence[str] = weights,
+    ) -> Rows:
+        """Rows of one test, of each weight by default."""
+        return Rows(
+            tuple(f"{name}, {row}" for row in rows),
+            jnp.abs(measured - predicted),
+            {"sampling": level, "second order": second, "stationarity": still},
+            effect=effect,
+            predicted=predicted,
+            measured=measured,
+        )
+
+    fourth = 2 * (first_curve**2 + first_bias**2 + curve**2)
+    # Effects to detect: a mean off by half a standard error; a factor two in the variance of one
     # weight, and a quarter more or less in the variance of all; a distance of 0.16 from the normal
     # law, as with standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
-    effect = rows(full(0.5), full(np.log(2)), full(0.16), full(np.log(RATIO) / 4), np.log(1.25))
-    names = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
-    predicted = rows(full(0), full(0), full(0), expected, 0)
-    measured = rows(jnp.mean(z, axis=0), jnp.log(variance), distance, rate, together)
-    return Verdict(
-        discrepancy=jnp.abs(measured - predicted),
-        parts={
-            "sampling": sampling,
-            "second order": second,
-            "stationarity": rows(still, 2 * still, still, still, 2 * still_together),
-        },
-        effect=effect,
-        predicted=predicted[:, None],
-        measured=measured[:, None],
-        settled=scatter.settled,
-        labels=(
-            *(
-                f"{test}, {name}"
-                for test in ("mean", "variance", "shape", "rate")
-                for name in names
-            ),
-            "covariance, all weights",
+    return verdict_of(
+        test("mean", jnp.mean(z, axis=0), allowed[0], bias, still, 0.5),
+        test("variance", jnp.log(variance), allowed[1], 4 * curve**2, 2 * still, np.log(2)),
+        test("shape", distance, allowed[2], 0.4 * (bias + skewness / 6), still, 0.16),
+        test(
+            "rate", rate, allowed[3], fourth, still, np.log(RATIO) / 4, jnp.log(first_error / error)
+        ),
+        test(
+            "covariance",
+            jnp.log((size + first_size) / 2),
+            allowed[4],
+            2 * (square + first_square),
+            2 * still_together,
+            np.log(1.25),
+            rows=["all weights"],
         ),
         what="statistics of the deviations",
+        settled=scatter.settled,
     )
 
 
@@ -280,29 +275,19 @@ def _judge_scatter(
 def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
     """Rotated Gaussian features of random strengths, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)
-    dtype = jnp.result_type(float)
-    strength = jnp.asarray([1.5, 0.8], dtype) * jax.random.uniform(k1, (DIM,), dtype, 0.9, 1.1)
-    mixing, _ = jnp.linalg.qr(jax.random.normal(k2, (DIM, DIM), dtype))
-    noise = jax.random.uniform(k3, (DIM,), dtype, 0.4, 0.7)
-    return ContrastiveProblem(Features(strength, law, mixing=mixing), ambient=AdditiveNoise(noise))
+    strength = jnp.asarray([1.5, 0.8]) * uniform(k1, 0.9, 1.1, (DIM,))
+    noise = AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,)))
+    return ContrastiveProblem(Features(strength, law, mixing=orthonormal(k2, DIM)), ambient=noise)
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Sampling]:
-    for index in range(2):
-        k = jax.random.fold_in(key, 11_000 + index)
-        yield Sampling(_gaussian(k), k)
-
-
-def _scaled(large: float, small: float) -> Callable[[Sampling, Prediction], Prediction]:
-    """Prediction with its covariances multiplied, at large and at small samples."""
-
-    def wrong(problem: Sampling, own: Prediction) -> Prediction:
-        return Prediction(
-            replace(own.large, covariance=large * own.large.covariance),
-            replace(own.small, covariance=small * own.small.covariance),
-        )
-
-    return wrong
+def _scaled(name: str, breaks: str, large: float, small: float) -> Control:
+    """Control that multiplies the predicted covariances, at large and at small samples."""
+    scaled = lambda error, factor: replace(error, covariance=factor * error.covariance)
+    return Control(
+        name,
+        breaks,
+        predict=lambda problem, own: Prediction(scaled(own.large, large), scaled(own.small, small)),
+    )
 
 
 def _sparse(problem: Sampling, own: Scatter) -> Scatter:
@@ -310,28 +295,17 @@ def _sparse(problem: Sampling, own: Scatter) -> Scatter:
 
     The second moments agree, the fourth moments do not.
     """
-    return measure(
-        Sampling(
-            _gaussian(problem.key, "spike-and-slab"),
-            problem.key,
-            problem.pairs,
-            problem.replicates,
-            problem.depth,
-        )
-    )
+    return measure(replace(problem, problem=_gaussian(problem.key, "spike-and-slab")))
 
 
 def _harder(key: PRNGKeyArray) -> Sampling:
     k = jax.random.split(key, 5)
-    dtype = jnp.result_type(float)
-    strength = 10.0 ** jax.random.uniform(k[0], (DIM,), dtype, -0.3, 0.3)
-    mixing, _ = jnp.linalg.qr(jax.random.normal(k[1], (DIM, DIM), dtype))
-    noise = 10.0 ** jax.random.uniform(k[2], (DIM,), dtype, -0.7, 0.1)
-    problem = ContrastiveProblem(
-        Features(strength, "gaussian", mixing=mixing), ambient=AdditiveNoise(noise)
-    )
+    features = Features(decades(k[0], -0.3, 0.3, (DIM,)), "gaussian", mixing=orthonormal(k[1], DIM))
+    noise = AdditiveNoise(decades(k[2], -0.7, 0.1, (DIM,)))
     # Enough replicates for the levels that thousands of problems leave to each test.
-    return Sampling(problem, k[3], pairs=100, replicates=600, depth=1)
+    return Sampling(
+        ContrastiveProblem(features, ambient=noise), k[3], pairs=100, replicates=600, depth=1
+    )
 
 
 CLAIM = Claim(
@@ -347,7 +321,10 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="beyond the paper",
-    problems=_problems,
+    problems=lambda key: (
+        Sampling(_gaussian(k), k)
+        for k in (jax.random.fold_in(key, 11_000 + index) for index in range(2))
+    ),
     predict=predict,
     measure=measure,
     compare=judge_scatter,
@@ -359,17 +336,13 @@ CLAIM = Claim(
         "covariance, all weights": (1, 0.02),
     },
     controls=(
-        Control("dropped-factor", "predicts half the variance", predict=_scaled(0.5, 0.5)),
+        _scaled("dropped-factor", "predicts half the variance", 0.5, 0.5),
         Control(
             "heavy-tails",
             "draws features of a heavy-tailed law with the same moments",
             measure=_sparse,
         ),
-        Control(
-            "wrong-rate",
-            "predicts standard errors that fall as 1/n",
-            predict=_scaled(1.0 / RATIO, 1.0),
-        ),
+        _scaled("wrong-rate", "predicts standard errors that fall as 1/n", 1.0 / RATIO, 1.0),
     ),
     search=(_harder,),
     quick=1,

@@ -1,17 +1,17 @@
-"""Class problems under the supervised contrastive loss."""
+"""Class problems under the supervised contrastive loss, and pairs of a class and a subclass."""
 
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...claims import Control, rounded
+from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
-from .._common.tasks import balanced, replace, scaled
-from .._common.training import Run, flow
+from .._common import Run, balanced, drawn, flow, replace, scaled, unbalanced_start, widths
 
 
 class ClassTask(eqx.Module):
@@ -28,7 +28,7 @@ class ClassTask(eqx.Module):
 
     @property
     def label(self) -> str:
-        return f"{self.groups.classes} classes, widths {'-'.join(map(str, self.sizes))}"
+        return f"{self.groups.classes} classes, {widths(self.sizes)}"
 
     @property
     def depth(self) -> int:
@@ -54,19 +54,54 @@ def moments_of(groups: Groups, share: Array) -> Moments:
     return SupervisedContrastiveProblem(groups, MixedPositives(share)).moments()
 
 
-def train(problem: ClassTask) -> Run:
+def train(problem: ClassTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow to stationarity."""
-    return flow(problem.start(), problem.moments)
+    return flow(problem.start() if start is None else start, problem.moments)
 
 
-def _lopsided(problem: ClassTask, own: Run) -> Run:
+def _uneven(problem: ClassTask) -> DeepLinear:
     above = len(problem.sizes) - 2
-    factors = jnp.asarray([2.0] + [2 ** (-1 / above)] * above, problem.scale.dtype)
-    return flow(scaled(problem.start(), factors), problem.moments)
+    factors = [2.0] + [2 ** (-1 / above)] * above
+    return scaled(problem.start(), jnp.asarray(factors, problem.scale.dtype))
 
 
-UNBALANCED = Control(
-    "unbalanced-start",
-    "starts with the same product, but a larger lowest layer and smaller ones above",
-    measure=_lopsided,
+UNBALANCED = unbalanced_start(
+    train, _uneven, "the same product, but a larger lowest layer and smaller ones above"
 )
+
+
+class Collapse(eqx.Module):
+    """A class and a subclass feature: strength and noise of each, and their correlation."""
+
+    strength: Float[Array, " 2"]
+    noise: Float[Array, " 2"]
+    correlation: Float[Array, ""]
+    key: PRNGKeyArray
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, a class and a subclass"
+
+    @eqx.filter_jit
+    def classes(self, width: int = 1, scale: float = 0.7) -> ClassTask:
+        """The classes, and a start of a network of this width and scale."""
+        groups = Groups.signs(self.strength, self.noise, self.correlation[None])
+        one = jnp.ones_like(self.correlation)
+        return ClassTask(groups, one, self.key, scale * one, (2,) + (width,) * self.depth)
+
+
+@drawn
+def collapse(
+    key: PRNGKeyArray,
+    depth: int,
+    *,
+    noise: Array | float,
+    correlation: Array | float,
+    index: Array | int = 0,
+) -> Collapse:
+    """Features of random strength, with this noise of the class."""
+    k1, k2 = jax.random.split(jax.random.fold_in(key, 19_000 + index))
+    strength = jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
+    both = jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)])
+    return Collapse(strength, both, jnp.asarray(correlation), k2, depth)

@@ -9,16 +9,19 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import losses, measure, theory
 from ..._core.linalg import diagonal, frobenius, matmul
-from ...claims import Verdict, rounded
+from ..._core.tolerance import CHAIN, SOLVED, epsilons
+from ...claims import Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
-from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem, SupervisedProblem
+from ...problems import (
+    Groups,
+    MixedPositives,
+    SupervisedContrastiveProblem,
+    SupervisedProblem,
+    over_groups,
+)
 from ...simulation import Trajectory
-from ...theory import dynamics
-from ...theory.dynamics import regression
-from .._common.rounding import DEVIATIONS, imbalance_rounding
-from .._common.tasks import aligned, balanced, replace
-from .._common.training import Run, flow
+from .._common import Run, aligned, balanced, flow, flow_rounding, imbalance_rounding, replace
 
 COMMUTE = "cross and second moment commute"
 
@@ -64,8 +67,13 @@ class ProbeTask(eqx.Module):
         return f"{KINDS[self.kind]}, depth {self.depth}"
 
     @property
+    @eqx.filter_jit
     def moments(self) -> Moments | TargetMoments:
-        return _moments(self)
+        g = self.trained
+        if self.kind in ("classes", "views"):
+            share = jnp.full_like(self.blur, self.kind == "classes")
+            return SupervisedContrastiveProblem(g, MixedPositives(share)).moments()
+        return SupervisedProblem.signs(g, 1 if self.kind == "single" else g.dim).moments()
 
     def start(self) -> DeepLinear:
         d = self.trained.dim
@@ -78,26 +86,6 @@ class ProbeTask(eqx.Module):
         return rounded(
             lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight))
         )
-
-
-@eqx.filter_jit
-def _moments(p: ProbeTask) -> Moments | TargetMoments:
-    return _pairs(p) if p.kind in ("classes", "views") else _labels(p)
-
-
-def _pairs(p: ProbeTask) -> Moments:
-    share = jnp.full_like(p.blur, 1 if p.kind == "classes" else 0)
-    return SupervisedContrastiveProblem(p.trained, MixedPositives(share)).moments()
-
-
-def _labels(p: ProbeTask) -> TargetMoments:
-    g = p.trained
-    first = (
-        jnp.zeros((2, 1 if p.kind == "single" else g.dim), g.means.dtype)
-        .at[:, 0]
-        .set(jnp.asarray([-1, 1], g.means.dtype))
-    )
-    return SupervisedProblem(g, first).moments()
 
 
 def _mean(g: Groups) -> Array:
@@ -121,22 +109,21 @@ def _aligned(p: ProbeTask) -> DeepLinear:
 @eqx.filter_jit
 def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
     """Predicted Gram of every layer at every save time."""
-    if p.kind == "single":
-        least = theory.regression_minimiser(_labels(p), p.depth, throw=False)
-        return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
-    v = _basis(p)
-    turned = lambda m: diagonal(matmul(matmul(v.T, m), v))
-    second = turned(p.trained.second)
-    if p.kind == "regression":
-        target = jnp.zeros_like(second).at[0].set(jnp.linalg.norm(_mean(p.trained)))
-        one = lambda t: regression.layer_weights(t, p.start_weight, target, second, p.depth)
-    else:
+    moments, v = p.moments, _basis(p)
+    along = lambda m: diagonal(matmul(matmul(v.T, m), v))
+    second = along(moments.second)
+    if isinstance(moments, Moments):
         # Parts that do not commute are left out, and the premise reports it.
-        cross = jnp.maximum(turned(_pairs(p).cross), 0)
-        cross = jnp.where(cross > 64 * jnp.finfo(cross.dtype).eps * cross[0], cross, 0)
-        one = lambda t: dynamics.layer_weights(t, p.start_weight, cross, second, p.depth)
-    weights = jnp.swapaxes(jax.vmap(one)(p.times), 1, 2)
-    return matmul(v * weights[:, :, None, :] ** 2, v.T)
+        cross = jnp.maximum(along(moments.cross), 0)
+        cross = jnp.where(cross > epsilons(CHAIN, cross.dtype) * cross[0], cross, 0)
+        return theory.dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
+    if p.kind == "single":
+        least = theory.regression_minimiser(moments, p.depth, throw=False)
+        return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
+    target = jnp.where(jnp.arange(p.trained.dim) == 0, frobenius(_mean(p.trained)[None]), 0)
+    return theory.dynamics.regression.layer_grams(
+        p.times, p.start_weight, target, second, v, p.depth
+    )
 
 
 class Accuracies(eqx.Module):
@@ -152,116 +139,79 @@ class Accuracies(eqx.Module):
 
 @eqx.filter_jit
 def predict(problem: ProbeTask) -> Accuracies:
-    p, grams = problem, _grams(problem)
-    found = [
-        jax.vmap(lambda g, f=f: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
-        for f in p.fitted
-    ]
-    m = _moments(p)
+    p, m, grams = problem, problem.moments, _grams(problem)
+    each = lambda f: jax.vmap(lambda g: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
+    found = jax.tree.map(lambda *x: jnp.stack(x), *(each(f) for f in p.fitted))
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
     apart = matmul(signal, m.second) - matmul(m.second, signal)
-    commute = frobenius(apart) <= 256 * jnp.finfo(apart.dtype).eps * frobenius(signal) * frobenius(
-        m.second
-    )
-    average, worst = (jnp.stack([getattr(a, name) for a in found]) for name in ("average", "worst"))
-    return Accuracies(average, worst, commute | (p.kind == "single"))
+    size = frobenius(signal) * frobenius(m.second)
+    commute = frobenius(apart) <= epsilons(SOLVED, apart.dtype) * size
+    return Accuracies(found.average, found.worst, commute | (p.kind == "single"))
 
 
-def train(problem: ProbeTask) -> tuple[ProbeTask, Run]:
+def train(p: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
-    p = problem
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
-    if p.kind == "single":
-        return p, flow(p.start(), p.moments, loss=loss)
-    return p, flow(
-        p.start(), p.moments, loss=loss, until=p.times[-1], record=p.times, stationarity=0.0
-    )
+    record = {"until": p.times[-1], "record": p.times, "stationarity": 0.0}
+    options = {} if p.kind == "single" else record
+    return p, flow(p.start(), p.moments, loss=loss, **options)
 
 
 @eqx.filter_jit
 def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     """Verdict on accuracies over time, one row for each readout, statistic and layer."""
     p, run = trained
+    single = p.kind == "single"
+    table = lambda average, worst: jnp.swapaxes(jnp.stack([average, worst], axis=1), 2, 3).reshape(
+        -1, average.shape[1]
+    )
 
     def seen(trajectory: Trajectory) -> Array:
-        networks = trajectory.networks
-        cut = (lambda w: w[-1:]) if p.kind == "single" else (lambda w: w[:-1])
-        groups = [
-            jax.vmap(lambda n, f=f: measure.group_accuracy(n, f, p.tested, p.blur))(
-                jax.tree.map(cut, networks)
-            )
-            for f in p.fitted
-        ]
-        present = p.tested.probability > 0
-        both = [
-            (
-                matmul(g, p.tested.probability[:, None])[..., 0],
-                jnp.min(jnp.where(present, g, 1), axis=-1),
-            )
-            for g in groups
-        ]
-        return jnp.stack([x for pair in both for x in pair])
+        at = jax.tree.map(lambda w: w[-1:] if single else w[:-1], trajectory.networks)
+        each = lambda f: jax.vmap(lambda n: measure.group_accuracy(n, f, p.tested, p.blur))(at)
+        return table(*over_groups(jnp.stack([each(f) for f in p.fitted]), p.tested.probability))
 
-    rows = lambda x: jnp.moveaxis(x, 2, 1).reshape(-1, x.shape[1])
-    predicted = rows(
-        jnp.stack([prediction.average, prediction.worst], axis=1).reshape(
-            -1, *prediction.average.shape[1:]
-        )
-    )
-    predicted = predicted[:, -1:] if p.kind == "single" else predicted
-    measured, coarse = (rows(seen(t)) for t in (run.fine, run.coarse))
-    dtype, eps = predicted.dtype, jnp.finfo(predicted.dtype).eps
+    predicted = table(prediction.average, prediction.worst)[:, -1 if single else 0 :]
+    measured, coarse = (seen(t) for t in (run.fine, run.coarse))
+    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
     # Relative errors of a Gram are twice the errors of the weights. They move the readout by at
     # most 1 / blur^2 times as much, the condition number of its linear system.
     condition = 2 / p.blur**2
-    worst = lambda x: jnp.max(jnp.abs(x), axis=1)
-    share = 0.01 * jnp.ones(len(predicted), dtype)
     # A single output is at its minimum to within its residual gradient. Layers then differ by the
     # imbalance of their start.
-    gradient = (
-        run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
-        if p.kind == "single"
-        else jnp.zeros((), dtype)
-    )
-    levels, statistics = range(1, p.depth + 1), ("average", "worst")
-    names = tuple(
-        f"{how}, {what}, layer {level}"
-        for how in ("fitted", "refitted")
-        for what in statistics
-        for level in levels
-    )
-    steps = jnp.sqrt(run.fine.steps.astype(dtype))
-    # The largest of all rows and times, since one may be small by chance. Where dense records force
-    # the steps of both runs, the error of a step is added.
-    integration = jnp.max(worst(measured - coarse)) + condition * run.forced_error(p.depth)
-    return Verdict(
-        discrepancy=worst(measured - predicted),
-        parts={
-            "integration": jnp.full(len(predicted), integration),
-            "start": jnp.full(len(predicted), condition * imbalance_rounding(run.fine.start)),
-            "stationarity": jnp.full(len(predicted), condition * gradient),
-            "rounding": jnp.full(
-                len(predicted), condition * (64 + DEVIATIONS * steps) * p.depth * eps
-            ),
+    gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
+    rows = Rows(
+        tuple(
+            label
+            for how in ("fitted", "refitted")
+            for what in ("average", "worst")
+            for label in numbered(f"{how}, {what}, layer", p.depth)
+        ),
+        worst(measured - predicted),
+        {
+            # The largest of all rows and times, since one may be small by chance. Where dense
+            # records force the steps of both runs, the error of a step is added.
+            "integration": jnp.max(worst(measured - coarse))
+            + condition * run.forced_error(p.depth),
+            "start": condition * imbalance_rounding(run.fine.start),
+            "stationarity": condition * gradient if single else 0.0,
+            "rounding": condition * flow_rounding(run.fine),
         },
         # Effect: a hundredth.
-        effect=share,
-        predicted=predicted,
-        measured=measured,
-        premises={COMMUTE: prediction.commute},
-        settled=run.settled if p.kind == "single" else run.reached,
-        finite=run.finite,
-        labels=names,
-        what="accuracy of a read-out",
+        0.01,
+        predicted,
+        measured,
     )
-
-
-@eqx.filter_jit
-def with_layers(own: Accuracies, order: Array) -> Accuracies:
-    """The accuracies with the layers in another order."""
-    return replace(own, average=own.average[..., order], worst=own.worst[..., order])
+    return verdict_of(
+        rows,
+        what="accuracy of a read-out",
+        premises={COMMUTE: prediction.commute},
+        settled=run.settled if single else run.reached,
+        finite=run.finite,
+    )
 
 
 @eqx.filter_jit
 def upside_down(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return with_layers(own, jnp.arange(problem.depth)[::-1])
+    """The accuracies with the layers in the opposite order."""
+    return replace(own, average=own.average[..., ::-1], worst=own.worst[..., ::-1])

@@ -1,7 +1,6 @@
 """class-collapse: the weight of a subclass feature, layer by layer."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import equinox as eqx
 import jax
@@ -9,13 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Verdict
-from ...theory import LayerPrediction, layerwise
-from .._common.law import PREMISE, judge_layers
-from .._common.tasks import replace
-from .._common.training import Run
-from ._classes import ClassTask, train
-from ._subclasses import Collapse, draw_collapse, drawn
+from .._common import PREMISE, Run, judge_layers, replace
+from ._classes import Collapse, collapse, train
 
 
 class Layers(eqx.Module):
@@ -25,17 +21,13 @@ class Layers(eqx.Module):
     """
 
     weights: Float[Array, "L 2"]
-    layers: LayerPrediction
+    layers: theory.LayerPrediction
 
 
 def predict_collapse(problem: Collapse) -> Layers:
-    p, t = problem, problem.task
-    return _layers_of(t, theory.subclass_weights(p.strength, p.noise, p.correlation, p.depth))
-
-
-@eqx.filter_jit
-def _layers_of(task: ClassTask, weights: Array) -> Layers:
-    return Layers(weights, layerwise(task.moments, task.depth, width=1, throw=False))
+    p, task = problem, problem.classes()
+    weights = theory.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
+    return Layers(weights, theory.layerwise(task.moments, p.depth, width=1, throw=False))
 
 
 @eqx.filter_jit
@@ -60,31 +52,21 @@ def judge_collapse(prediction: Layers, run: Run) -> Verdict:
     )
 
 
-def _collapse_problems(key: PRNGKeyArray) -> Iterator[Collapse]:
-    yield draw_collapse(key, 0.0, 0.6, 0)
-    yield draw_collapse(key, 0.8, 0.5, 1)
-    yield draw_collapse(key, 0.8, 0.0, 2)
-    yield draw_collapse(key, 0.5, -0.7, 3)
-    yield draw_collapse(key, 0.0, -0.9, 4, 2)
-
-
 def _less_below(problem: Collapse, own: Layers) -> Layers:
     """Prediction with the last ratio of the two weights to the power l / L at layer l.
 
     Features that do not collapse follow this law.
     """
     ratio = own.weights[-1, 1] / own.weights[-1, 0]
-    levels = jnp.arange(1, problem.depth + 1, dtype=ratio.dtype) / problem.depth
+    levels = layer_shares(problem.depth, ratio.dtype)
     return replace(own, weights=own.weights.at[:, 1].set(own.weights[:, 0] * ratio**levels))
 
 
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
     k1, k2, k3 = jax.random.split(key, 3)
-    dtype = jnp.result_type(float)
-    noise = jnp.where(
-        jax.random.bernoulli(k3, 0.3), 0, jax.random.uniform(k1, (), dtype, 0.05, 1.5)
-    )
-    return drawn(key, noise, jax.random.uniform(k2, (), dtype, -0.95, 0.95), jnp.asarray(0), 2)
+    some = jax.random.uniform(k1, (), float, 0.05, 1.5)
+    noise = jnp.where(jax.random.bernoulli(k3, 0.3), 0, some)
+    return collapse(key, 2, noise=noise, correlation=jax.random.uniform(k2, (), float, -0.95, 0.95))
 
 
 CLAIM = Claim(
@@ -107,9 +89,14 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 5; that no layer is spared, beyond the paper",
-    problems=_collapse_problems,
+    problems=lambda key: (
+        collapse(key, depth, noise=noise, correlation=correlation, index=index)
+        for index, (noise, correlation, depth) in enumerate(
+            ((0.0, 0.6, 3), (0.8, 0.5, 3), (0.8, 0.0, 3), (0.5, -0.7, 3), (0.0, -0.9, 2))
+        )
+    ),
     predict=predict_collapse,
-    measure=lambda problem: train(problem.task),
+    measure=lambda problem: train(problem.classes()),
     compare=judge_collapse,
     sharpness={
         "layer #": (6e-8, 0.03),

@@ -1,55 +1,31 @@
 """coarse-to-fine: accuracies of probes of subclasses on every layer."""
 
-from collections.abc import Iterator
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common.tasks import replace
-from ._probing import Accuracies, ProbeTask, judge, predict, train, upside_down
+from .._common import drawn, replace
+from ._probing import ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 
 
-@eqx.filter_jit
-def _fine(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+@drawn
+def finely(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) -> ProbeTask:
     """A class, and an independent subclass to read out.
 
     Readouts are fitted on the training distribution and on one with unbalanced subclasses.
     """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
-    dtype = jnp.result_type(float)
-    strength = jnp.asarray([1.2, 0.9], dtype) * jax.random.uniform(k1, (2,), dtype, 0.9, 1.1)
-    noise = jnp.asarray([0.3, 0.35], dtype) * jax.random.uniform(k2, (2,), dtype, 0.9, 1.1)
-    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, dtype))
+    strength = jnp.asarray([1.2, 0.9], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
+    noise = jnp.asarray([0.3, 0.35], float) * jax.random.uniform(k2, (2,), float, 0.9, 1.1)
+    signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, float))
     # As many save times as in other claims, whose compiled programs then train these networks.
-    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=dtype)
-    start, blur = jnp.asarray(0.5, dtype), jnp.asarray(0.25, dtype)
+    times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=float)
+    start, blur = jnp.asarray(0.5, float), jnp.asarray(0.25, float)
     fitted = (signs(0.0).read(1), signs(0.5).read(1))
     return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
-
-
-def finely(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
-    return _fine(key, kind, depth, jnp.asarray(index))
-
-
-def _fine_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
-    yield finely(key, "classes", 2)
-    yield finely(key, "regression", 2)
-    yield finely(key, "classes", 3)
-    yield finely(key, "regression", 3)
-    yield finely(key, "classes", 2, 1)
-
-
-def _class_itself(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return predict(
-        replace(
-            problem, fitted=tuple(g.read(0) for g in problem.fitted), tested=problem.tested.read(0)
-        )
-    )
 
 
 CLAIM = Claim(
@@ -72,7 +48,16 @@ CLAIM = Claim(
         "read-out with noise",
     ),
     source="paper section 5; in closed form, beyond the paper",
-    problems=_fine_problems,
+    problems=lambda key: (
+        finely(key, kind, depth, index=index)
+        for kind, depth, index in (
+            ("classes", 2, 0),
+            ("regression", 2, 0),
+            ("classes", 3, 0),
+            ("regression", 3, 0),
+            ("classes", 2, 1),
+        )
+    ),
     predict=predict,
     measure=train,
     compare=judge,
@@ -91,7 +76,9 @@ CLAIM = Claim(
         Control(
             "class-read",
             "predicts the accuracy with which the class is read",
-            predict=_class_itself,
+            predict=lambda p, own: predict(
+                replace(p, fitted=tuple(g.read(0) for g in p.fitted), tested=p.tested.read(0))
+            ),
         ),
         Control(
             "no-training",
@@ -100,8 +87,8 @@ CLAIM = Claim(
         ),
     ),
     search=(
-        lambda key: _fine(key, "classes", 2, jnp.asarray(0)),
-        lambda key: _fine(key, "regression", 2, jnp.asarray(0)),
+        lambda key: finely(key, "classes", 2),
+        lambda key: finely(key, "regression", 2),
     ),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """mixed-positives: positives of the class and of the sample in any proportion."""
 
 import functools
-from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
@@ -12,9 +11,7 @@ from ...claims import Claim, Control
 from ...moments import Moments
 from ...problems import Groups
 from ...theory import LayerPrediction, layerwise
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers
-from .._common.tasks import replace
+from .._common import PREMISE, drawn, judge_layers, replace, try_exact
 from ._classes import UNBALANCED, ClassTask, moments_of, train
 
 
@@ -33,32 +30,22 @@ def _mixed(groups: Groups, share: Array) -> Moments:
     return Moments(share * class_only + (1 - share) * views, groups.second)
 
 
+@drawn
 def mixture(
-    key: PRNGKeyArray, depth: int, share: float, index: int = 0, correlation: float = 0.4
+    key: PRNGKeyArray,
+    depth: int,
+    *,
+    share: Array | float,
+    correlation: Array | float = 0.4,
+    index: Array | int = 0,
 ) -> ClassTask:
     """A class, a subclass and a third feature, with this share of positives from the class."""
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))
-    return _mixture(key, depth, number(share), number(correlation), jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _mixture(
-    key: PRNGKeyArray, depth: int, share: Array, correlation: Array, index: Array
-) -> ClassTask:
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 18_000 + index), 3)
-    dtype = share.dtype
-    strength = jnp.asarray([1.4, 1.0, 0.7], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
-    noise = jnp.asarray([0.6, 0.4, 0.3], dtype) * jax.random.uniform(k2, (3,), dtype, 0.9, 1.1)
-    groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5], dtype))
-    return ClassTask(groups, share, k3, jnp.asarray(0.7, dtype), (3,) * (depth + 1))
-
-
-def _mixed_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
-    yield mixture(key, 2, 0.6)
-    yield mixture(key, 3, 0.8)
-    for index, share in enumerate((0.2, 0.9, 0.97), 1):
-        yield mixture(key, 2, share, index)
-    yield mixture(key, 2, 0.7, 4, 0.0)
+    strength = jnp.asarray([1.4, 1.0, 0.7]) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
+    noise = jnp.asarray([0.6, 0.4, 0.3]) * jax.random.uniform(k2, (3,), float, 0.9, 1.1)
+    groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5]))
+    scale = jnp.asarray(0.7, float)
+    return ClassTask(groups, jnp.asarray(share), k3, scale, (3,) * (depth + 1))
 
 
 def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
@@ -67,26 +54,15 @@ def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
     It is right in the last layer, which is linear in C, and wrong below.
     """
     a = problem.share
-    both = (predict_mixed(problem, jnp.full_like(a, one)).grams for one in (1, 0))
-    return replace(own, grams=_weighted(a, *both))
+    one, none = (predict_mixed(problem, jnp.full_like(a, x)).grams for x in (1, 0))
+    return replace(own, grams=a * one + (1 - a) * none)
 
 
-@jax.jit
-def _weighted(share: Array, first: Array, second: Array) -> Array:
-    return share * first + (1 - share) * second
-
-
-def _harder_mixture(depth: int) -> Callable[[PRNGKeyArray], ClassTask]:
-    def draw(key: PRNGKeyArray) -> ClassTask:
-        k1, k2 = jax.random.split(key)
-        dtype = jnp.result_type(float)
-        share, r = (
-            jax.random.uniform(k1, (), dtype, 0, 0.98),
-            jax.random.uniform(k2, (), dtype, -0.9, 0.9),
-        )
-        return _mixture(key, depth, share, r, jnp.asarray(0))
-
-    return draw
+def _harder_mixture(key: PRNGKeyArray, depth: int) -> ClassTask:
+    k1, k2 = jax.random.split(key)
+    share = jax.random.uniform(k1, (), float, 0, 0.98)
+    r = jax.random.uniform(k2, (), float, -0.9, 0.9)
+    return mixture(key, depth, share=share, correlation=r)
 
 
 CLAIM = Claim(
@@ -102,7 +78,17 @@ CLAIM = Claim(
     ),
     hypotheses=("linear network", "a below 1", PREMISE, "gradient flow", "trained to stationarity"),
     source="beyond the paper",
-    problems=_mixed_problems,
+    problems=lambda key: (
+        mixture(key, depth, share=share, correlation=correlation, index=index)
+        for depth, share, correlation, index in (
+            (2, 0.6, 0.4, 0),
+            (3, 0.8, 0.4, 0),
+            (2, 0.2, 0.4, 1),
+            (2, 0.9, 0.4, 2),
+            (2, 0.97, 0.4, 3),
+            (2, 0.7, 0.0, 4),
+        )
+    ),
     predict=predict_mixed,
     measure=train,
     compare=judge_layers,
@@ -124,7 +110,7 @@ CLAIM = Claim(
             predict=_separate,
         ),
     ),
-    search=tuple(_harder_mixture(depth) for depth in (1, 2)),
+    search=tuple(lambda key, depth=depth: _harder_mixture(key, depth) for depth in (1, 2)),
     exact=functools.partial(try_exact, judge_layers, predict_mixed),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """scl-minimiser: the layer-wise law on the moments of classes."""
 
 import functools
-from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
@@ -9,75 +8,52 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import theory
-from ..._core.linalg import psd_power
+from ..._core.powers import layer_shares
 from ...claims import Claim, Control
 from ...problems import Groups
-from ...theory import LayerPrediction, layerwise
-from .._common.exact import try_exact
-from .._common.law import PREMISE, judge_layers, with_exponents
-from .._common.tasks import replace
+from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exact, with_exponents
 from ._classes import UNBALANCED, ClassTask, train
 
 
-@eqx.filter_jit
-def with_last(prediction: LayerPrediction, gram: Array) -> LayerPrediction:
+def with_last(prediction: theory.LayerPrediction, gram: Array) -> theory.LayerPrediction:
     """The prediction with another last Gram, and its powers below."""
-    levels = jnp.arange(1, prediction.depth + 1, dtype=gram.dtype) / prediction.depth
-    return replace(
-        prediction, grams=jax.vmap(lambda t: psd_power(gram, t, prediction.minimiser.kept))(levels)
-    )
+    return raised(prediction, layer_shares(prediction.depth, gram.dtype), gram)
 
 
-def predict_classes(problem: ClassTask) -> LayerPrediction:
+def predict_classes(problem: ClassTask) -> theory.LayerPrediction:
     """Powers of $S^{-1} C S^{-1}$, with the cross moment of the classes.
 
     The other fields, of the general layer-wise law, set the tolerances of a run.
     """
-    m = problem.moments
-    return with_last(
-        layerwise(m, problem.depth, width=min(problem.sizes[1:]), throw=False),
-        theory.class_minimiser(m),
-    )
+    m, width = problem.moments, min(problem.sizes[1:])
+    law = theory.layerwise(m, problem.depth, width=width, throw=False)
+    return with_last(law, theory.class_minimiser(m))
 
 
-def classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> ClassTask:
+@drawn
+def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0) -> ClassTask:
     """Classes in random position, as many as the network is wide.
 
     They have unequal probabilities and two groups each.
     """
-    return _classes(key, sizes, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _classes(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> ClassTask:
     k = jax.random.split(jax.random.fold_in(key, 17_000 + index), 4)
-    dtype = jnp.result_type(float)
     d, count = sizes[0], min(sizes[1:])
-    centre, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, count), dtype))
-    centre = centre.T * jnp.linspace(2.0, 1.0, count, dtype=dtype)[:, None]
-    apart = (
-        0.7 * jax.random.normal(k[1], (count, 1, d), dtype) * jnp.asarray([[[1.0], [-1.0]]], dtype)
+    centre = orthonormal(k[0], d, count).T * jnp.linspace(2.0, 1.0, count)[:, None]
+    apart = 0.7 * jax.random.normal(k[1], (count, 1, d)) * jnp.asarray([[[1.0], [-1.0]]])
+    share = jnp.linspace(1.5, 0.5, count) / count
+    groups = Groups(
+        jnp.repeat(share / 2, 2),
+        (centre[:, None] + apart).reshape(2 * count, d),
+        jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
+        jnp.repeat(jnp.arange(count), 2),
+        count,
     )
-    share = jnp.linspace(1.5, 0.5, count, dtype=dtype) / count
-    noise = jax.random.uniform(k[2], (d,), dtype, 0.5, 1.0)
-    means = (centre[:, None] + apart).reshape(2 * count, d)
-    groups = Groups(jnp.repeat(share / 2, 2), means, noise, jnp.repeat(jnp.arange(count), 2), count)
-    one = jnp.ones((), dtype)
+    one = jnp.ones((), float)
     return ClassTask(groups, one, k[3], one / 2, sizes)
 
 
-def _class_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
-    yield classes(key, (6, 4, 4, 4))
-    yield classes(key, (5, 3, 3))
-    yield classes(key, (4, 2))
-    yield classes(key, (3, 1, 1))
-    yield classes(key, (6, 4, 5))
-    for index in (1, 2):
-        yield classes(key, (5, 3, 3), index)
-
-
 @eqx.filter_jit
-def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _noiseless(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
     """Prediction from the spread of the group means, as if views shared their noise.
 
     The spread, with 0.1 added on the diagonal, takes the place of the second moment.
@@ -89,15 +65,11 @@ def _noiseless(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
 
 
 @eqx.filter_jit
-def _equal_classes(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _equal_classes(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
     """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
     half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)
     return with_last(own, jnp.linalg.solve(m.second, half.T))
-
-
-def _harder_classes(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], ClassTask]:
-    return lambda key: _classes(key, sizes, jnp.asarray(0))
 
 
 CLAIM = Claim(
@@ -119,7 +91,18 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 5; beyond the paper for any number of classes and depth",
-    problems=_class_problems,
+    problems=lambda key: (
+        classes(key, sizes, index=index)
+        for sizes, index in (
+            ((6, 4, 4, 4), 0),
+            ((5, 3, 3), 0),
+            ((4, 2), 0),
+            ((3, 1, 1), 0),
+            ((6, 4, 5), 0),
+            ((5, 3, 3), 1),
+            ((5, 3, 3), 2),
+        )
+    ),
     predict=predict_classes,
     measure=train,
     compare=judge_layers,
@@ -142,7 +125,9 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, depth: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(_harder_classes(sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))),
+    search=tuple(
+        lambda key, sizes=sizes: classes(key, sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))
+    ),
     exact=functools.partial(try_exact, judge_layers, predict_classes),
     quick=1,
 )

@@ -1,7 +1,5 @@
 """shift: accuracies of probes under a shift of the correlation between features."""
 
-from collections.abc import Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,30 +7,28 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common.tasks import replace
-from .._common.training import RECORDS
-from ._probing import COMMUTE, Accuracies, ProbeTask, judge, predict, train, upside_down
+from .._common import RECORDS, drawn, replace
+from ._probing import COMMUTE, ProbeTask, judge, predict, train, upside_down
 
 TRAINING, TEST = (0.9, 0.8), (-0.4, -0.3)
 """Correlations of background and co-occurring object with the label, in training and in test."""
 
 
-@eqx.filter_jit
-def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTask:
+@drawn
+def shifted(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) -> ProbeTask:
     """A core, a background and an object, whose moments commute.
 
     Given the label, all features have the same variance; in the problem of views, the same noise.
     """
     k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
-    dtype = jnp.result_type(float)
-    strength = jnp.asarray([1.0, 1.2, 1.1], dtype) * jax.random.uniform(k1, (3,), dtype, 0.9, 1.1)
-    training, test = jnp.asarray(TRAINING, dtype), jnp.asarray(TEST, dtype)
-    variance = jax.random.uniform(k2, (), dtype, 0.6, 0.8)
-    explained = jnp.append(jnp.zeros(1, dtype), strength[1:] ** 2 * (1 - training**2))
-    noise = jnp.full(3, 0.5, dtype) if kind == "views" else jnp.sqrt(variance - explained)
+    strength = jnp.asarray([1.0, 1.2, 1.1], float) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
+    training, test = jnp.asarray(TRAINING, float), jnp.asarray(TEST, float)
+    variance = jax.random.uniform(k2, (), float, 0.6, 0.8)
+    explained = jnp.append(jnp.zeros(1, float), strength[1:] ** 2 * (1 - training**2))
+    noise = jnp.full(3, 0.5, float) if kind == "views" else jnp.sqrt(variance - explained)
     signs = lambda r: Groups.signs(strength, noise, r)
-    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=dtype)
-    start, blur = jnp.asarray(0.3, dtype), jnp.asarray(0.2, dtype)
+    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=float)
+    start, blur = jnp.asarray(0.3, float), jnp.asarray(0.2, float)
     return ProbeTask(
         signs(training),
         (signs(training), signs(0 * training)),
@@ -46,23 +42,6 @@ def _shifted(key: PRNGKeyArray, kind: str, depth: int, index: Array) -> ProbeTas
     )
 
 
-def shifted(key: PRNGKeyArray, kind: str, depth: int, index: int = 0) -> ProbeTask:
-    return _shifted(key, kind, depth, jnp.asarray(index))
-
-
-def _shift_problems(key: PRNGKeyArray) -> Iterator[ProbeTask]:
-    yield shifted(key, "regression", 3)
-    yield shifted(key, "single", 2)
-    yield shifted(key, "views", 2)
-    yield shifted(key, "classes", 2)
-    yield shifted(key, "regression", 2)
-    yield shifted(key, "regression", 2, 1)
-
-
-def _unshifted(problem: ProbeTask, own: Accuracies) -> Accuracies:
-    return predict(replace(problem, tested=problem.trained))
-
-
 @eqx.filter_jit
 def _uneven(p: ProbeTask) -> ProbeTask:
     """The problem with more noise in the core, so that the label is no eigenvector any more."""
@@ -73,11 +52,6 @@ def _uneven(p: ProbeTask) -> ProbeTask:
         fitted=tuple(louder(g) for g in p.fitted),
         tested=louder(p.tested),
     )
-
-
-@eqx.filter_jit
-def _drawn_shift(key: PRNGKeyArray, kind: str, depth: int) -> ProbeTask:
-    return _shifted(key, kind, depth, jnp.asarray(0))
 
 
 CLAIM = Claim(
@@ -101,7 +75,17 @@ CLAIM = Claim(
         "read-out with noise",
     ),
     source="paper section 5; in closed form, and where it does not help, beyond the paper",
-    problems=_shift_problems,
+    problems=lambda key: (
+        shifted(key, kind, depth, index=index)
+        for kind, depth, index in (
+            ("regression", 3, 0),
+            ("single", 2, 0),
+            ("views", 2, 0),
+            ("classes", 2, 0),
+            ("regression", 2, 0),
+            ("regression", 2, 1),
+        )
+    ),
     predict=predict,
     measure=train,
     compare=judge,
@@ -117,7 +101,11 @@ CLAIM = Claim(
             "predicts the accuracy of each layer for the one at the other end",
             predict=upside_down,
         ),
-        Control("no-shift", "predicts for a test on the training distribution", predict=_unshifted),
+        Control(
+            "no-shift",
+            "predicts for a test on the training distribution",
+            predict=lambda problem, own: predict(replace(problem, tested=problem.trained)),
+        ),
         Control(
             "uneven-noise",
             "more noise in the core: moments do not commute",
@@ -125,6 +113,6 @@ CLAIM = Claim(
             expects="premise_failed",
         ),
     ),
-    search=(lambda key: _drawn_shift(key, "regression", 2),),
+    search=(lambda key: shifted(key, "regression", 2),),
     quick=1,
 )

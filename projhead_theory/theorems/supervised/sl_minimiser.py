@@ -1,79 +1,65 @@
 """sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ... import losses, measure, theory
 from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
 from ..._core.tolerance import outputs_rounding, power_rounding, product_rounding
-from ...claims import Claim, Control, Verdict, rounded
+from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import TargetMoments
 from ...networks import DeepLinear
-from ...theory import RegressionMinimiser, imbalance_bound
-from .._common.comparison import on_range
-from .._common.exact import TOLERANCES, Exact, frames, off, roots, run_of, singular, weight_off
-from .._common.law import PREMISE
-from .._common.rounding import imbalance_rounding
-from .._common.stationary import reported_share
-from .._common.tasks import balanced, lopsided, mixing, nearly_tied, replace, spread
-from .._common.training import Run, flow
+from .._common import (
+    PREMISE,
+    AbstractTask,
+    Exact,
+    Run,
+    drawn,
+    flow,
+    frames,
+    imbalance_rounding,
+    mixing,
+    nearly_tied,
+    on_range,
+    orthonormal,
+    replace,
+    reported_share,
+    roots,
+    singular,
+    spread,
+    try_exact,
+    unbalanced_start,
+    uniform,
+)
 
 
-class RegressionTask(eqx.Module):
-    """Moments of inputs and targets, and a balanced start of a network of widths `sizes`."""
-
-    moments: TargetMoments
-    key: PRNGKeyArray
-    scale: Float[Array, ""]
-    sizes: tuple[int, ...] = eqx.field(static=True)
-    stiff: bool = eqx.field(static=True, default=False)
-
-    @property
-    def label(self) -> str:
-        return f"widths {'-'.join(map(str, self.sizes))}"
-
-    @property
-    def depth(self) -> int:
-        return len(self.sizes) - 1
-
-    def start(self) -> DeepLinear:
-        return balanced(self.key, self.sizes, self.scale)
+class RegressionTask(AbstractTask[TargetMoments]):
+    """Task of the squared error."""
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Simpler problems: rounder targets."""
-        return rounded(
-            lambda r: replace(
-                self, moments=TargetMoments(r(self.moments.target), self.moments.second)
-            )
-        )
+        m = self.moments
+        return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
-class Least(eqx.Module):
-    """The predicted minimiser, with the moments that it was computed from."""
-
-    minimiser: RegressionMinimiser
-    moments: TargetMoments
-
-
-def predict_least(problem: RegressionTask) -> Least:
-    width = min(problem.sizes[1:])
-    return Least(
-        theory.regression_minimiser(problem.moments, problem.depth, width, throw=False),
-        problem.moments,
-    )
+def predict_least(p: RegressionTask) -> theory.RegressionMinimiser:
+    return theory.regression_minimiser(p.moments, p.depth, p.width, throw=False)
 
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow of the squared error to stationarity."""
-    network, steps = (
+    return flow(
         problem.start() if start is None else start,
-        4_000 if problem.stiff else 100_000,
+        problem.moments,
+        loss=losses.mse,
+        stiff=problem.stiff,
+        max_steps=4_000 if problem.stiff else 100_000,
     )
-    return flow(network, problem.moments, loss=losses.mse, stiff=problem.stiff, max_steps=steps)
 
 
 def _left(
@@ -105,14 +91,16 @@ def _left(
 
 
 @eqx.filter_jit
-def judge_least(prediction: Least, run: Run) -> Verdict:
+def judge_least(prediction: theory.RegressionMinimiser, run: Run) -> Verdict:
     """Verdict on the Grams of all layers, the end-to-end map and the loss, each relative."""
-    best, moments, network = prediction.minimiser, prediction.moments, run.fine.final
+    best, moments, network = prediction, prediction.moments, run.fine.final
     depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
-    grams, matrix = measure.layer_grams(within), within.matrix
-    size = frobenius(best.grams)
-    size = jnp.where(size > 0, size, 1)
+    matrix, weights = within.matrix, measure.layer_weights(network)
+    size, length, scale = frobenius(best.grams), frobenius(best.matrix), jnp.abs(best.loss)
+    size, length = (jnp.where(x > 0, x, 1) for x in (size, length))
+    scale = scale + moments.power / 2
+
     residual, last, saddle = _left(
         moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
     )
@@ -120,12 +108,12 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
     # A residual turns a kept mode towards a dropped one by its size over the gap. The factor of two
     # covers terms of second order.
     inside = 2 * residual * jnp.maximum(1, last / best.gap)
-    length = jnp.where(frobenius(best.matrix) > 0, frobenius(best.matrix), 1)
     moved = inside * frobenius(whitening.inverse)
+    # A root of M magnifies the relative error of its smallest kept eigenvalue.
     least = jnp.take(eigh(best.grams[-1]).values, moments.dim - jnp.maximum(best.kept, 1))
     levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
-    # A root of M magnifies the relative error of its smallest kept eigenvalue.
     magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
+
     # Training rounds as the closed form does. The product of layers adds rounding of its own.
     product = product_rounding(network.sizes, size.dtype)
     rounding = 2 * best.rounding + product
@@ -135,159 +123,109 @@ def judge_least(prediction: Least, run: Run) -> Verdict:
         moments.target - matmul(moments.target, whitening.projector)
     )
     in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
-    rounded = power_rounding(best.grams, best.kept, 2 * rounding) + product
     granted = imbalance_rounding(start)
-    scale = jnp.abs(best.loss) + moments.power / 2
-    both = lambda rows, matrix, loss: jnp.append(rows, jnp.stack([matrix, loss]))
-    zero = jnp.zeros_like(scale)
     between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
-    return Verdict(
-        discrepancy=both(
-            frobenius(grams - best.grams) / size,
-            frobenius(matrix - best.matrix) / length,
-            jnp.abs(run.fine.loss[-1] - best.loss) / scale,
-        ),
-        parts={
-            "start": both(
-                imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size, zero, zero
-            ),
-            "discretisation": both(imbalance_bound(best.grams, run.drift) / size, zero, zero),
-            "stationarity": both(magnified * moved / size, moved / length, inside**2 / scale),
-            "rounding": both(rounded, rounding, in_loss / scale),
+    layers = Rows(
+        numbered("layer", depth),
+        frobenius(measure.layer_grams(within) - best.grams) / size,
+        {
+            "start": theory.imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size,
+            "discretisation": theory.imbalance_bound(best.grams, run.drift) / size,
+            "stationarity": magnified * moved / size,
+            "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
         },
-        # Effects: another layer, another map, and the loss of a network with one mode less.
-        effect=both(
-            jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
-            1 + zero,
-            last**2 / 2 / scale,
-        ),
-        predicted=jnp.concatenate([best.weights, best.weights[-1:], best.weights[-1:]]),
-        measured=jnp.concatenate([w := measure.layer_weights(network), w[-1:], w[-1:]]),
-        premises={"unique minimiser": best.unique, PREMISE: _is_balanced(start, granted)},
+        # Effect: another layer.
+        jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
+        best.weights,
+        weights,
+    )
+    plotted = best.weights[-1:], weights[-1:]
+    whole = Rows(
+        ("map",),
+        frobenius(matrix - best.matrix) / length,
+        {"stationarity": moved / length, "rounding": rounding},
+        # Effect: another map.
+        1.0,
+        *plotted,
+    )
+    loss = Rows(
+        ("loss",),
+        jnp.abs(run.fine.loss[-1] - best.loss) / scale,
+        {"stationarity": inside**2 / scale, "rounding": in_loss / scale},
+        # Effect: the loss of a network with one mode less.
+        last**2 / 2 / scale,
+        *plotted,
+    )
+    balanced = jnp.all(measure.imbalance_norms(start) <= granted)
+    return verdict_of(
+        layers,
+        whole,
+        loss,
+        what="relative discrepancy of the regression minimiser",
+        premises={"unique minimiser": best.unique, PREMISE: balanced},
         settled=run.settled & ~saddle,
         finite=run.finite,
-        labels=(*(f"layer {i}" for i in range(1, depth + 1)), "map", "loss"),
-        what="relative discrepancy of the regression minimiser",
     )
 
 
-def _is_balanced(start: DeepLinear, granted: Array) -> Bool[Array, ""]:
-    return jnp.all(measure.imbalance_norms(start) <= granted)
-
-
-def regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: int = 0) -> RegressionTask:
+@drawn
+def regression_task(
+    key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
+) -> RegressionTask:
     """Random inputs and targets whose moments do not commute.
 
     The correlations are well apart.
     """
-    return _regression_task(key, sizes, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _regression_task(key: PRNGKeyArray, sizes: tuple[int, ...], index: Array) -> RegressionTask:
     k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 4)
-    dtype = jnp.result_type(float)
     d, outputs = sizes[0], sizes[-1]
-    v, _ = jnp.linalg.qr(jax.random.normal(k[0], (d, d), dtype))
-    root = matmul(v * jnp.geomspace(1.5, 0.7, d, dtype=dtype), v.T)
-    left, _ = jnp.linalg.qr(jax.random.normal(k[1], (outputs, outputs), dtype))
-    right, _ = jnp.linalg.qr(jax.random.normal(k[2], (d, min(d, outputs)), dtype))
     n = min(d, outputs)
-    correlations = jnp.linspace(1.2, 0.4, n, dtype=dtype) * jax.random.uniform(
-        k[3], (n,), dtype, 0.95, 1.05
-    )
-    target = matmul(matmul(left[:, :n] * correlations, right.T), root)
-    power = 1.1 * jnp.sum(correlations**2)
-    return RegressionTask(
-        TargetMoments(target, matmul(root, root), power), k[3], jnp.asarray(0.5, dtype), sizes
-    )
-
-
-def _least_problems(key: PRNGKeyArray) -> Iterator[RegressionTask]:
-    yield regression_task(key, (5, 2, 3))
-    yield regression_task(key, (5, 4, 4, 3))
-    yield regression_task(key, (5, 3))
-    yield regression_task(key, (5, 2, 4, 3), 1)
-    yield regression_task(key, (5, 2, 3), 1)
-    yield regression_task(key, (4, 4, 1))
-
-
-def _plain_truncation(problem: RegressionTask, own: Least) -> Least:
-    """Prediction that keeps the largest singular values of A S^-1, as if inputs varied alike."""
-    return with_map(
-        problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T
-    )
-
-
-def _plain_inputs(problem: RegressionTask, own: Least) -> Least:
-    return with_map(problem, own, problem.moments.target)
+    v = orthonormal(k[0], d)
+    root = matmul(v * jnp.geomspace(1.5, 0.7, d), v.T)
+    correlations = jnp.linspace(1.2, 0.4, n) * jax.random.uniform(k[3], (n,), float, 0.95, 1.05)
+    frames = orthonormal(k[1], outputs)[:, :n], orthonormal(k[2], d, n)
+    target = matmul(matmul(frames[0] * correlations, frames[1].T), root)
+    moments = TargetMoments(target, matmul(root, root), 1.1 * jnp.sum(correlations**2))
+    return RegressionTask(moments, k[3], jnp.asarray(0.5, float), sizes)
 
 
 @eqx.filter_jit
-def with_map(problem: RegressionTask, own: Least, matrix: Array) -> Least:
+def with_map(
+    problem: RegressionTask, own: theory.RegressionMinimiser, matrix: Array
+) -> theory.RegressionMinimiser:
     """The prediction with the best approximation of another map, and its balanced layers."""
-    p = min(problem.sizes[1:])
+    p, depth = problem.width, problem.depth
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
-    matrix = matmul(u[:, :p] * s[:p], vt[:p])
-    levels = range(1, problem.depth + 1)
-    grams = jnp.stack(
-        [matmul(vt[:p].T * s[:p] ** (2 * level / problem.depth), vt[:p]) for level in levels]
-    )
-    return replace(own, minimiser=replace(own.minimiser, matrix=matrix, grams=grams))
+    u, s, vt = u[:, :p], s[:p], vt[:p]
+    powers = [s ** (2 * level / depth) for level in range(1, depth + 1)]
+    grams = jnp.stack([matmul(vt.T * power, vt) for power in powers])
+    return replace(own, matrix=matmul(u * s, vt), grams=grams)
 
 
-def _lopsided_layers(problem: RegressionTask, own: Run) -> Run:
-    return train_least(problem, lopsided(problem))
-
-
-def harder_regression(sizes: tuple[int, ...]) -> Callable[[PRNGKeyArray], RegressionTask]:
-    """Draws of regression problems that are hard for a dtype, as in `harder`.
+def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTask:
+    """Draw a regression problem that is hard for a dtype, as in `harder`.
 
     Correlations have ties and near-ties. The strengths of the inputs spread over up to twelve
     decades, along the axes or mixed.
     """
-    d, outputs = sizes[0], sizes[-1]
-    n = min(d, outputs)
-
-    def draw(key: PRNGKeyArray) -> RegressionTask:
-        k = jax.random.split(key, 6)
-        strength, mixed = spread(k[0], d), mixing(k[1], d)
-        correlations = nearly_tied(k[2], jax.random.uniform(k[3], (n,), strength.dtype, 0.05, 1.5))
-        left, _ = jnp.linalg.qr(jax.random.normal(k[4], (outputs, outputs), strength.dtype))
-        right, _ = jnp.linalg.qr(jax.random.normal(k[5], (d, n), strength.dtype))
-        target = matmul(matmul(left[:, :n] * correlations, right.T) * strength, mixed.T)
-        second = symmetric(matmul(mixed * strength**2, mixed.T))
-        scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-        return RegressionTask(
-            TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)),
-            key,
-            scale,
-            sizes,
-            stiff=True,
-        )
-
-    return draw
+    k, (d, *_, outputs) = jax.random.split(key, 6), sizes
+    strength, mixed = spread(k[0], d), mixing(k[1], d)
+    correlations = nearly_tied(k[2], uniform(k[3], 0.05, 1.5, (min(d, outputs),)))
+    n = correlations.size
+    frames = orthonormal(k[4], outputs)[:, :n], orthonormal(k[5], d, n)
+    target = matmul(matmul(frames[0] * correlations, frames[1].T) * strength, mixed.T)
+    second = symmetric(matmul(mixed * strength**2, mixed.T))
+    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
+    moments = TargetMoments(target, second, 1.1 * jnp.sum(correlations**2))
+    return RegressionTask(moments, key, scale, sizes, stiff=True)
 
 
-@eqx.filter_jit
-def _exact(problem: RegressionTask) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
-    """Verdicts on the exact network of the minimiser and on a mutant of it.
-
-    A weight in one layer of the mutant is off by ten tolerances. The third value is true if that is
-    less than the effect.
-    """
-    prediction, sizes = predict_least(problem), problem.sizes
-    best, r = prediction.minimiser, min(problem.sizes)
-    k1, k2, k3 = jax.random.split(problem.key, 3)
-    left, values, right = singular(best.matrix, best.kept, r)
-    own = Exact((right, *frames(k1, sizes, values.dtype)[1:-1], left), roots(values, best.depth))
-    network = own.network
-    first = judge_least(prediction, run_of(network, network, problem.moments, losses.mse))
-    level = jax.random.randint(k2, (), 0, best.depth)
-    change = TOLERANCES * jnp.asarray(first.tolerance)[level]
-    wrong = off(own, level, *weight_off(own, level, change * frobenius(best.grams[level]), k3))
-    second = judge_least(prediction, run_of(network, wrong.network, problem.moments, losses.mse))
-    return first, second, change < first.effect[level]
+def exact_regression(
+    best: theory.RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray
+) -> Exact:
+    """Balanced network of these sizes with the predicted map, in random frames between."""
+    left, values, right = singular(best.matrix, best.kept, min(sizes))
+    between = frames(key, sizes, values.dtype)[1:-1]
+    return Exact((right, *between, left), roots(values, best.depth))
 
 
 CLAIM = Claim(
@@ -307,7 +245,17 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 5; beyond the paper for bounded width and any depth",
-    problems=_least_problems,
+    problems=lambda key: (
+        regression_task(key, sizes, index=index)
+        for sizes, index in (
+            ((5, 2, 3), 0),
+            ((5, 4, 4, 3), 0),
+            ((5, 3), 0),
+            ((5, 2, 4, 3), 1),
+            ((5, 2, 3), 1),
+            ((4, 4, 1), 0),
+        )
+    ),
     predict=predict_least,
     measure=train_least,
     compare=judge_least,
@@ -320,20 +268,23 @@ CLAIM = Claim(
         Control(
             "plain-truncation",
             "predicts that the largest singular values of A S^-1 are kept",
-            predict=_plain_truncation,
+            predict=lambda problem, own: with_map(
+                problem, own, jnp.linalg.solve(problem.moments.second, problem.moments.target.T).T
+            ),
         ),
         Control(
             "plain-inputs",
             "predicts as if inputs were uncorrelated and of variance one",
-            predict=_plain_inputs,
+            predict=lambda problem, own: with_map(problem, own, problem.moments.target),
         ),
-        Control(
-            "unbalanced-start",
-            "starts with a lowest layer several times larger than the others",
-            measure=_lopsided_layers,
-        ),
+        unbalanced_start(train_least),
     ),
-    search=tuple(harder_regression(sizes) for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
-    exact=_exact,
+    search=tuple(
+        functools.partial(harder_regression, sizes=sizes)
+        for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))
+    ),
+    exact=functools.partial(
+        try_exact, judge_least, predict_least, build=exact_regression, loss=losses.mse
+    ),
     quick=1,
 )

@@ -1,19 +1,15 @@
 """subclass-retention: the rate at which a subclass feature is lost."""
 
-from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ...claims import Claim, Control, Verdict
-from ...theory import dynamics
-from .._common.rounding import DEVIATIONS
-from .._common.tasks import replace
-from .._common.training import Run, flow, local_error
-from ._classes import ClassTask
-from ._subclasses import draw_collapse, pair
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
+from .._common import Run, flow, flow_rounding, local_error, replace
+from ._classes import ClassTask, collapse
 
 RETENTION_RECORDS, DECADE = 16, 5
 """Save times over three decades of time, and in each decade.
@@ -35,15 +31,11 @@ class Fading(eqx.Module):
 
 @eqx.filter_jit
 def fading(task: ClassTask) -> Fading:
-    subclass = jnp.asarray([0.0, 1.0], task.scale.dtype)
+    subclass, one = jnp.asarray([0.0, 1.0], task.scale.dtype), jnp.ones_like(task.scale)
     depth, e = task.depth, 4 - 2 / task.depth
-    last = theory.collapsing_weight(jnp.ones((), task.scale.dtype), task.moments, subclass, depth)[
-        -1
-    ]
-    slopes = -jnp.asarray(
-        [dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)], last.dtype
-    )
-    return Fading(slopes, last**-e)
+    last = theory.collapsing_weight(one, task.moments, subclass, depth)[-1]
+    slopes = [-theory.dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)]
+    return Fading(jnp.asarray(slopes, last.dtype), last**-e)
 
 
 def train_long(task: ClassTask) -> Run:
@@ -62,72 +54,48 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     depth, e = run.fine.networks.depth, 4 - 2 / run.fine.networks.depth
     times = run.fine.times[:-1]
     logs, coarse = (jnp.log(t.weights()[:-1, :, 1]) for t in (run.fine, run.coarse))
-    apart = jnp.max(jnp.abs(logs - coarse), axis=0) + local_error(logs.dtype, depth)
-    rounding = (
-        (64 + DEVIATIONS * jnp.sqrt(run.fine.steps.astype(logs.dtype)))
-        * depth
-        * jnp.finfo(logs.dtype).eps
-    )
-    slope = lambda a, b: (logs[b] - logs[a]) / jnp.log(times[b] / times[a])
     powers = depth * e / jnp.arange(1, depth + 1, dtype=logs.dtype)
-    rate = lambda a, b: (
-        (jnp.exp(-powers * logs[b]) - jnp.exp(-powers * logs[a])) / (times[b] - times[a])
-    )
-    first, middle, end = (
-        RETENTION_RECORDS - 1 - 2 * DECADE,
-        RETENTION_RECORDS - 1 - DECADE,
-        RETENTION_RECORDS - 1,
-    )
+    slope = lambda a, b: (logs[b] - logs[a]) / jnp.log(times[b] / times[a])
+    inverse = jnp.exp(-powers * logs)
+    rate = lambda a, b: (inverse[b] - inverse[a]) / (times[b] - times[a])
+    first, middle, end = (RETENTION_RECORDS - 1 - k * DECADE for k in (2, 1, 0))
+    # The logarithms err by these.
+    errors = {
+        "integration": jnp.max(jnp.abs(logs - coarse), axis=0) + local_error(logs.dtype, depth),
+        "rounding": flow_rounding(run.fine) * (1 + jnp.max(jnp.abs(logs))),
+    }
+    carried = lambda factor: {name: factor * error for name, error in errors.items()}
     # The transient falls at least as fast as the last layer's weight, t^(-1/e) with e < 4. At most
     # 1.3 times its fall from one decade to the next is left in the second, and 1.8 times in both
     # together.
-    slope_left = 2 * jnp.abs(slope(first, middle) - slope(middle, end))
-    rate_left = 2 * jnp.abs(rate(first, middle) - rate(middle, end)) / prediction.rate
-    both = lambda a, b: jnp.concatenate([a, b])
-    rounded = jnp.full(depth, rounding * (1 + jnp.max(jnp.abs(logs))))
-    spread = both(jnp.full(depth, 2 / jnp.log(times[end] / times[first])), 2 * powers)
-    noise = lambda x: spread * both(x, x)
-    predicted = both(prediction.slopes, jnp.ones(depth, logs.dtype))
-    measured = both(slope(first, end), rate(middle, end) / prediction.rate)
-    return Verdict(
-        discrepancy=jnp.abs(measured - predicted),
-        parts={
-            "asymptotics": both(slope_left, rate_left),
-            "integration": noise(apart),
-            "rounding": noise(rounded),
-        },
-        # Effects: the slope of the neighbouring layer, and half of the rate.
-        effect=both(
-            jnp.full(depth, jnp.abs(prediction.slopes[0])), jnp.full(depth, 0.5, logs.dtype)
-        ),
-        predicted=predicted[:, None],
-        measured=measured[:, None],
-        settled=run.reached,
-        finite=run.finite,
-        labels=(
-            *(f"slope, layer {i}" for i in range(1, depth + 1)),
-            *(f"rate, layer {i}" for i in range(1, depth + 1)),
-        ),
-        what="decay of the subclass",
+    left = lambda number: 2 * jnp.abs(number(first, middle) - number(middle, end))
+    slopes = Rows(
+        numbered("slope, layer", depth),
+        jnp.abs(slope(first, end) - prediction.slopes),
+        {"asymptotics": left(slope)} | carried(2 / jnp.log(times[end] / times[first])),
+        # Effect: the slope of the neighbouring layer.
+        jnp.abs(prediction.slopes[0]),
+        prediction.slopes,
+        slope(first, end),
+    )
+    growth = rate(middle, end) / prediction.rate
+    rates = Rows(
+        numbered("rate, layer", depth),
+        jnp.abs(growth - 1),
+        {"asymptotics": left(rate) / prediction.rate} | carried(2 * powers),
+        # Effect: half of the rate.
+        0.5,
+        1.0,
+        growth,
+    )
+    return verdict_of(
+        slopes, rates, what="decay of the subclass", settled=run.reached, finite=run.finite
     )
 
 
-def _fading_task(
-    key: PRNGKeyArray, noise: float, correlation: float, index: int, depth: int = 2
-) -> ClassTask:
-    p = draw_collapse(key, noise, correlation, index, depth)
-    # A large start, of which little is left to be forgotten.
-    return replace(
-        pair(p.strength, p.noise, p.correlation, p.key, (2,) * (depth + 1)),
-        scale=jnp.full_like(p.correlation, 1.3),
-    )
-
-
-def _fading_problems(key: PRNGKeyArray) -> Iterator[ClassTask]:
-    yield _fading_task(key, 0.0, 0.6, 10)
-    yield _fading_task(key, 0.6, 0.0, 11)
-    yield _fading_task(key, 0.0, 0.6, 12, 3)
-    yield _fading_task(key, 0.0, -0.8, 13)
+def _fading_task(key: PRNGKeyArray, depth: int = 2, **numbers: Any) -> ClassTask:
+    """Numbers as in `collapse`; a large start, of which little is left to be forgotten."""
+    return collapse(key, depth, **numbers).classes(2, 1.3)
 
 
 def _some_noise(problem: ClassTask, own: Run) -> Run:
@@ -135,11 +103,8 @@ def _some_noise(problem: ClassTask, own: Run) -> Run:
 
     The subclass is then of use where it agrees with the class.
     """
-    return train_long(
-        replace(
-            problem, groups=replace(problem.groups, noise=jnp.full_like(problem.groups.noise, 0.3))
-        )
-    )
+    g = problem.groups
+    return train_long(replace(problem, groups=replace(g, noise=jnp.full_like(g.noise, 0.3))))
 
 
 def _alone(problem: ClassTask, own: Fading) -> Fading:
@@ -147,15 +112,8 @@ def _alone(problem: ClassTask, own: Fading) -> Fading:
 
     It counts the subclass's own noise and the part that the class explains alike.
     """
-    return replace(
-        own,
-        rate=own.rate
-        * (problem.moments.second[1, 1] * jnp.linalg.inv(problem.moments.second)[1, 1]) ** 2,
-    )
-
-
-def _harder_fading(key: PRNGKeyArray) -> ClassTask:
-    return _fading_task(key, 0.0, 0.5, 0)
+    second = problem.moments.second
+    return replace(own, rate=own.rate * (second[1, 1] * jnp.linalg.inv(second)[1, 1]) ** 2)
 
 
 CLAIM = Claim(
@@ -178,7 +136,15 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_fading_problems,
+    problems=lambda key: (
+        _fading_task(key, depth, noise=noise, correlation=correlation, index=index)
+        for depth, noise, correlation, index in (
+            (2, 0.0, 0.6, 10),
+            (2, 0.6, 0.0, 11),
+            (3, 0.0, 0.6, 12),
+            (2, 0.0, -0.8, 13),
+        )
+    ),
     predict=fading,
     measure=train_long,
     compare=judge_fading,
@@ -205,6 +171,6 @@ CLAIM = Claim(
             predict=_alone,
         ),
     ),
-    search=(_harder_fading,),
+    search=(lambda key: _fading_task(key, noise=0.0, correlation=0.5),),
     quick=1,
 )

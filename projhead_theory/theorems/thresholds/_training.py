@@ -9,16 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ...claims import rounded
+from ..._core.tolerance import CHAIN, epsilons
+from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
-from .._common.training import Run, flow, local_error
+from .._common import Run, drawn, flow, left_out, local_error, replace
 
 DIM, RECORDS = 4, 64
-
-Function = Callable[..., Array]
-
-Start = tuple[Array, Array]
 
 
 class ThresholdTask(eqx.Module):
@@ -43,6 +40,11 @@ class ThresholdTask(eqx.Module):
         return (1 - 2 * self.flips) ** 2
 
     @property
+    def given(self) -> tuple[Array, Array, Array]:
+        """Weights, thresholds and strengths, as closed forms take them."""
+        return self.weights, self.thresholds, self.strength
+
+    @property
     def contrastive(self) -> ContrastiveProblem:
         return ContrastiveProblem(Features(self.strength), SignFlip(self.flips))
 
@@ -51,47 +53,37 @@ class ThresholdTask(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
         """Simpler problems: one feature less, rounder numbers."""
-        d = self.strength.shape[0]
-        for i in range(d if d > 1 else 0):
-            keep = jnp.asarray([j for j in range(d) if j != i])
-            features = {
-                name: getattr(self, name)[..., keep]
-                for name in ("strength", "flips", "weights", "thresholds")
-            }
-            yield lambda features=features: dataclasses.replace(self, **features)
+        names = ("strength", "flips", "weights", "thresholds")
+        for keep in left_out(self.strength.size):
+            fewer = {name: getattr(self, name)[..., keep] for name in names}
+            yield lambda fewer=fewer: dataclasses.replace(self, **fewer)
         yield from rounded(lambda r: r(self))
 
 
 class Orbits(eqx.Module):
-    """Predicted amplitudes of the features from one start, in all layers.
+    """Predicted amplitudes of the features from the start of a problem, in all layers.
 
     - `limit`: the amplitudes in the end.
-    - `assumed`: the weights and thresholds whose law the amplitudes are compared with: the start's
-      own, unless a control replaces them.
+    - `assumed`: the problem whose law the amplitudes are compared with: the same, unless a control
+      replaces it.
     - `law`: the amplitudes of all layers as a function of the last.
     - `time`: the time at which the last amplitude has a given value.
     """
 
-    weights: Float[Array, "L d"]
-    thresholds: Float[Array, "L d"]
-    strength: Float[Array, " d"]
-    rho: Float[Array, " d"]
+    problem: ThresholdTask
     limit: Float[Array, "L d"]
-    assumed: tuple[Float[Array, "L d"], Float[Array, "L d"]]
-    law: Function = eqx.field(static=True, default=theory.threshold_law)
-    time: Function = eqx.field(static=True, default=theory.threshold_time)
+    assumed: ThresholdTask
+    law: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_law)
+    time: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_time)
 
 
 @eqx.filter_jit
 def predict(problem: ThresholdTask) -> Orbits:
-    p = problem
-    limit = theory.threshold_limit(p.weights, p.thresholds, p.strength, p.rho)
-    return Orbits(p.weights, p.thresholds, p.strength, p.rho, limit, (p.weights, p.thresholds))
+    return Orbits(problem, theory.threshold_limit(*problem.given, problem.rho), problem)
 
 
-def train(problem: ThresholdTask) -> Run:
+def train(p: ThresholdTask) -> Run:
     """Gradient flow of the exact population loss to the last save time, recorded at all of them."""
-    p = problem
     return flow(p.start(), p.contrastive, until=p.times[-1], record=p.times, stationarity=0.0)
 
 
@@ -101,24 +93,26 @@ def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:
     return fine, coarse
 
 
-def when_seen(orbits: Orbits, run: Run) -> tuple[Array, Array]:
-    """Largest relative error of the predicted times, and the error of integration.
+def time_row(orbits: Orbits, run: Run) -> Rows:
+    """Row of the largest relative error of the predicted times.
 
     The time of a record is predicted from its last amplitude. Close to its limit an amplitude says
     little about the time: records within a thousandth of the limit are left out.
     """
-    times = run.fine.times[:-1, None]
-    fine, coarse = (a[:, -1] for a in amplitudes_of(run, orbits.strength))
-    moving = (jnp.abs(fine**2 - orbits.rho) > 2e-3 * orbits.rho) & (times > times[-1] * 1e-6)
+    p, times = orbits.problem, run.fine.times[:-1, None]
+    fine, coarse = (a[:, -1] for a in amplitudes_of(run, p.strength))
+    moving = (jnp.abs(fine**2 - p.rho) > 2e-3 * p.rho) & (times > times[-1] * 1e-6)
 
     def when(last: Array) -> Array:
         # An amplitude that the flow never reaches counts as an error of the whole time.
-        time = orbits.time(last, orbits.weights, orbits.thresholds, orbits.strength, orbits.rho)
+        time = orbits.time(last, *p.given, p.rho)
         return jnp.where(jnp.isnan(time), 0, time)
 
-    early, late = when(fine), when(coarse)
     worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
-    return worst(early - times), worst(early - late) + 1e3 * local_error(fine.dtype, 1)
+    integration = worst(when(fine) - when(coarse)) + 1e3 * local_error(fine.dtype, 1)
+    errors = {"integration": integration, "rounding": 1e3 * orbit_rounding(orbits, run)}
+    # Effect: times twice as late.
+    return Rows(("time",), worst(when(fine) - times), errors, 0.5)
 
 
 def orbit_rounding(orbits: Orbits, run: Run) -> Array:
@@ -126,44 +120,39 @@ def orbit_rounding(orbits: Orbits, run: Run) -> Array:
 
     An amplitude is the difference of a larger one and a threshold, which magnifies its rounding.
     """
-    inside = jnp.max(orbits.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
+    inside = jnp.max(orbits.problem.thresholds, axis=0) / jnp.min(orbits.limit[:-1], axis=0)
     steps = jnp.sqrt(run.fine.steps.astype(inside.dtype))
-    return 64 * (1 + steps) * (1 + jnp.max(inside)) * jnp.finfo(inside.dtype).eps
+    return epsilons(CHAIN, inside.dtype) * (1 + steps) * (1 + jnp.max(inside))
 
 
-def task(key: PRNGKeyArray, depth: int, index: int = 0) -> ThresholdTask:
+@drawn
+def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     """A random problem with active features of unequal weights in all layers.
 
     Only the first two layers and the last have thresholds.
     """
-    return _task(key, depth, jnp.asarray(index))
-
-
-@eqx.filter_jit
-def _task(key: PRNGKeyArray, depth: int, index: Array) -> ThresholdTask:
     k = jax.random.split(jax.random.fold_in(key, 11_000 + index), 4)
-    dtype = jnp.result_type(float)
-    strength = jax.random.uniform(k[0], (DIM,), dtype, 0.7, 2.0)
-    flips = jax.random.uniform(k[1], (DIM,), dtype, 0.0, 0.25)
-    thresholds = jax.random.uniform(k[2], (depth, DIM), dtype, 0.05, 0.3)
+    strength = jax.random.uniform(k[0], (DIM,), float, 0.7, 2.0)
+    flips = jax.random.uniform(k[1], (DIM,), float, 0.0, 0.25)
+    thresholds = jax.random.uniform(k[2], (depth, DIM), float, 0.05, 0.3)
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
     # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than its limit.
-    shares = jax.random.uniform(k[3], (depth, DIM), dtype, 0.4, 0.9)
-    amplitudes = jnp.concatenate(
-        [jnp.ones((1, DIM), dtype), shares[:-1], shares[-1:] / 3]
-    ) * jnp.where(jnp.arange(depth + 1)[:, None] < depth, strength, 1)
+    shares = jax.random.uniform(k[3], (depth, DIM), float, 0.4, 0.9)
+    amplitudes = jnp.concatenate([jnp.ones((1, DIM)), shares[:-1], shares[-1:] / 3]) * jnp.where(
+        jnp.arange(depth + 1)[:, None] < depth, strength, 1
+    )
     weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
-    times = jnp.geomspace(1e-3, 40.0, RECORDS, dtype=dtype)
-    return ThresholdTask(strength, flips, weights, thresholds, times)
+    return ThresholdTask(strength, flips, weights, thresholds, jnp.geomspace(1e-3, 40.0, RECORDS))
 
 
 @eqx.filter_jit
-def equal_weights(p: ThresholdTask) -> Start:
+def equal_weights(p: ThresholdTask) -> ThresholdTask:
     """A start of equal weights, the first raised to make up for its threshold."""
-    return jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength), p.thresholds
+    return replace(p, weights=jnp.ones_like(p.weights).at[0].add(p.thresholds[0] / p.strength))
 
 
 @eqx.filter_jit
-def without_thresholds(p: ThresholdTask) -> Start:
-    """Weights without thresholds that give the same amplitudes in the first layer."""
-    return p.weights.at[0].add(-p.thresholds[0] / p.strength), jnp.zeros_like(p.thresholds)
+def with_thresholds(p: ThresholdTask, thresholds: Array) -> ThresholdTask:
+    """Other thresholds, and weights that give the same amplitudes in the first layer."""
+    weights = p.weights.at[0].add((thresholds - p.thresholds)[0] / p.strength)
+    return replace(p, weights=weights, thresholds=thresholds)

@@ -1,7 +1,8 @@
 """absent-features: features that lower layers carry and the last one does not."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,24 +10,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
-from ...claims import Claim, Control, Verdict
+from ..._core.tolerance import SHORT, epsilons
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...networks import ThresholdedDiagonal
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...simulation import Ended, gradient_flow
-from .._common.tasks import replace
+from .._common import drawn, replace
 
-DIM, RECORDS = 3, 8
+DIM, RECORDS, UNTIL = 3, 8, 3.0
+
+LOW, HIGH = 0.02, 12.0
+"""Strengths below and above the edge of any unit of the problems."""
 
 
 class WindowTask(eqx.Module):
-    """Units of a diagonal network, to train on features of any strength from `low` to `high`."""
+    """Units of a diagonal network, to train on features of any strength."""
 
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
     flips: Float[Array, " d"]
-    low: Float[Array, ""]
-    high: Float[Array, ""]
-    until: Float[Array, ""]
     decay: Float[Array, ""]
     noise: Float[Array, ""]
 
@@ -39,33 +41,24 @@ class WindowTask(eqx.Module):
         return f"depth {self.depth}, {self.weights.shape[-1]} units"
 
 
-class Edges(eqx.Module):
-    """Edges of all layers, and the state of features between two edges.
+class Found(eqx.Module):
+    """Edges found by bisection on trained networks, and the state of features between two edges.
 
     - `edges`: the least strength that each layer shows, `(L, d)`.
-    - `present`: the amplitude, in each layer below the last, of a feature halfway to the next edge.
-    - `moved`: the change of that feature's weights in training, plus its amplitudes in the layers
-      above. Both are predicted to be zero.
-    """
-
-    edges: Float[Array, "L d"]
-    present: Float[Array, "J d"]
-    moved: Float[Array, "J d"]
-
-
-class Found(eqx.Module):
-    """Edges found by bisection on trained networks.
-
-    - `seen`: the edges.
-    - `halfway`: the strengths halfway between the edges of neighbouring layers.
     - `bracket`: half the width of the last bracket of each edge.
+    - `halfway`: the strengths halfway between the edges of neighbouring layers.
+    - `present`: the amplitudes of these features, each in the layer below its strength.
+    - `moved`: the change of their weights in training, plus their amplitudes in the layers above.
+        Both are predicted to be zero.
     - `alive`: the change in training of the weights of a feature that no layer cuts off.
     - `finite`: all runs stayed finite.
     """
 
-    seen: Edges
-    halfway: Float[Array, "J d"]
+    edges: Float[Array, "L d"]
     bracket: Float[Array, "L d"]
+    halfway: Float[Array, "J d"]
+    present: Float[Array, "J d"]
+    moved: Float[Array, "J d"]
     alive: Float[Array, " d"]
     finite: Bool[Array, ""]
 
@@ -80,56 +73,57 @@ def find_edges(problem: WindowTask) -> Found:
     """
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
-    tiled = lambda x: jnp.tile(x, depth)
     start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
-    views = Compose(SignFlip(tiled(p.flips)), AdditiveNoise(p.noise))
-    unit = jnp.arange(p.weights.shape[1])
+    views = Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
         """Final amplitudes, largest change of a weight at any save time, finiteness of the run."""
-        data = ContrastiveProblem(Features(strength.reshape(-1)), views)
+        flat = strength.reshape(-1)
         run = gradient_flow(
-            start, data, until=p.until, decay=p.decay, record=RECORDS, stationarity=0.0
+            start,
+            ContrastiveProblem(Features(flat), views),
+            until=jnp.asarray(UNTIL, p.weights.dtype),
+            decay=p.decay,
+            record=RECORDS,
+            stationarity=0.0,
         )
-        amplitudes = run.final.amplitudes(strength.reshape(-1)).reshape(depth, depth, -1)
         moved = jnp.max(jnp.abs(run.networks.weights - start.weights), axis=(0, 1))
-        return amplitudes, moved.reshape(depth, -1), ~(run.ended == Ended.diverged)
+        amplitudes = run.final.amplitudes(flat).reshape(depth, *p.weights.shape)
+        return amplitudes, moved.reshape(p.weights.shape), ~(run.ended == Ended.diverged)
 
-    def step(
-        bracket: tuple[Array, Array], bisect: Array
-    ) -> tuple[tuple[Array, Array], tuple[Array, Array, Array, Array]]:
+    def step(bracket: tuple[Array, Array], bisect: Array) -> tuple[Any, Any]:
         low, high = bracket
         edge = (low + high) / 2
         beside = jnp.concatenate([(edge[1:] + edge[:-1]) / 2, 1.5 * edge[-1:]])
         strength = jnp.where(bisect, edge, beside)
         amplitudes, moved, finite = trained(strength)
-        shown = jax.vmap(lambda i: amplitudes[i, i])(jnp.arange(depth)) > 0
+        shown = amplitudes[layers, layers] > 0
         bracket = jnp.where(bisect & ~shown, edge, low), jnp.where(bisect & shown, edge, high)
         return bracket, (strength, amplitudes, moved, finite)
 
-    ends = (jnp.full_like(p.weights, 1) * p.low, jnp.full_like(p.weights, 1) * p.high)
-    (low, high), (strength, amplitudes, moved, finite) = jax.lax.scan(
-        step, ends, jnp.arange(halvings + 1) < halvings
+    layers, one = jnp.arange(depth), jnp.ones_like(p.weights)
+    (low, high), record = jax.lax.scan(
+        step, (one * LOW, one * HIGH), jnp.arange(halvings + 1) < halvings
     )
-    last, below = amplitudes[-1], jnp.arange(depth - 1)
-    present = last[below, below][:, unit]
-    above = jnp.sum(
-        jnp.where(jnp.arange(depth)[:, None, None] > below[None, :, None], last[:, :-1], 0), axis=0
+    finite = jnp.all(record[-1])
+    strength, amplitudes, moved = (x[-1] for x in record[:-1])
+    above = layers[:, None, None] > layers[:-1, None]
+    return Found(
+        edges=(low + high) / 2,
+        bracket=(high - low) / 2,
+        halfway=strength[:-1],
+        present=amplitudes[layers[:-1], layers[:-1]],
+        moved=moved[:-1] + jnp.sum(jnp.where(above, amplitudes[:, :-1], 0), axis=0),
+        alive=moved[-1],
+        finite=finite,
     )
-    seen = Edges((low + high) / 2, present, moved[-1, :-1] + above)
-    return Found(seen, strength[-1, :-1], (high - low) / 2, moved[-1, -1], jnp.all(finite))
 
 
 class Window(eqx.Module):
-    """Prediction from the start alone: its parameters and the formula for the edges."""
+    """Prediction from the start alone: the problem, and the formula for the edges."""
 
-    weights: Float[Array, "L d"]
-    thresholds: Float[Array, "L d"]
+    problem: WindowTask
     reach: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_reach)
-
-
-def predict(problem: WindowTask) -> Window:
-    return Window(problem.weights, problem.thresholds)
 
 
 @eqx.filter_jit
@@ -139,89 +133,58 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
     Edges and amplitudes are relative. A feature between two edges is present below, absent above,
     and its weights do not move at all.
     """
-    p = prediction
-    edges = p.reach(p.weights, p.thresholds)
-    # At a strength between two measured edges the layers below keep their initial amplitudes.
-    amplitude, present = found.halfway, []
-    for level in range(len(p.weights) - 1):
-        amplitude = amplitude.at[level:].set(
-            jnp.maximum(jnp.abs(p.weights[level]) * amplitude[level:] - p.thresholds[level], 0)
-        )
-        present.append(amplitude[level])
-    expected = jnp.stack(present)
-    scale = jnp.where(expected > 0, expected, 1)
+    p, count = prediction.problem, prediction.problem.depth
+    edges = prediction.reach(p.weights, p.thresholds)
     worst = lambda x: jnp.max(jnp.abs(x), axis=1)
-    count, eps = len(edges), jnp.finfo(edges.dtype).eps
-    both = lambda *x: jnp.concatenate(x)
-    none = jnp.zeros(count - 1, edges.dtype)
-    off, kept, moved = (
-        worst(found.seen.edges / edges - 1),
-        worst((found.seen.present - expected) / scale),
-        worst(found.seen.moved),
-    )
-    # An amplitude is the difference of terms larger than itself.
-    rounding = 16 * count * eps * worst(jnp.max(p.thresholds, axis=0) / scale + 1)
     apart = jnp.min(edges[1:] - edges[:-1], axis=1) / jnp.max(edges[1:], axis=1)
-    return Verdict(
-        discrepancy=both(off, kept, moved),
-        parts={
-            "bisection": both(worst(found.bracket / edges), none, none),
-            "rounding": both(jnp.full(count, 16 * count * eps), rounding, none),
-        },
-        # Effects: the edge of the next layer, an amplitude of zero, and the move of a feature that
-        # is not absent.
-        effect=both(jnp.append(apart, apart[-1]), none + 1, none + jnp.min(found.alive)),
-        predicted=both(edges, expected, jnp.zeros_like(expected)),
-        measured=both(found.seen.edges, found.seen.present, found.seen.moved),
-        finite=found.finite,
-        labels=(
-            *(f"edge of layer {i}" for i in range(1, count + 1)),
-            *(f"present in layer {i}" for i in range(1, count)),
-            *(f"frozen above layer {i}" for i in range(1, count)),
+    rounding = epsilons(SHORT * count, edges.dtype)
+    # At a strength between two measured edges the layers below keep their initial amplitudes.
+    below = jnp.arange(count - 1)
+    initial = jax.vmap(ThresholdedDiagonal(p.weights, p.thresholds).amplitudes)(found.halfway)
+    expected = initial[below, below]
+    scale = jnp.where(expected > 0, expected, 1)
+    return verdict_of(
+        Rows(
+            numbered("edge of layer", count),
+            worst(found.edges / edges - 1),
+            {"bisection": worst(found.bracket / edges), "rounding": rounding},
+            # Effect: the edge of the next layer.
+            jnp.append(apart, apart[-1]),
+            edges,
+            found.edges,
+        ),
+        Rows(
+            numbered("present in layer", count - 1),
+            worst((found.present - expected) / scale),
+            # An amplitude is the difference of terms larger than itself.
+            {"rounding": rounding * worst(jnp.max(p.thresholds, axis=0) / scale + 1)},
+            # Effect: an amplitude of zero.
+            1.0,
+            expected,
+            found.present,
+        ),
+        Rows(
+            numbered("frozen above layer", count - 1),
+            worst(found.moved),
+            {},
+            # Effect: the move of a feature that is not absent.
+            jnp.min(found.alive),
+            measured=found.moved,
         ),
         what="edges of what each layer shows",
+        finite=found.finite,
     )
 
 
-@eqx.filter_jit
-def _task(key: PRNGKeyArray, depth: int, index: Array) -> WindowTask:
+@drawn
+def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
-    number = lambda x: jnp.asarray(x, jnp.result_type(float))
-    weights = jax.random.uniform(k[0], (depth, DIM), number(0).dtype, 0.5, 1.5)
+    weights = jax.random.uniform(k[0], (depth, DIM), float, 0.5, 1.5)
     # Either sign occurs: only absolute values matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
-    thresholds = jax.random.uniform(k[2], (depth, DIM), weights.dtype, 0.1, 0.4)
-    flips = jax.random.uniform(k[3], (DIM,), weights.dtype, 0.0, 0.3)
-    # The edge of any such unit lies between `low` and `high`.
-    return WindowTask(
-        weights,
-        thresholds,
-        flips,
-        number(0.02),
-        number(12.0),
-        number(3.0),
-        number(0.0),
-        number(0.0),
-    )
-
-
-def _problems(key: PRNGKeyArray) -> Iterator[WindowTask]:
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0)):
-        yield _task(key, depth, jnp.asarray(index))
-
-
-def _with_reach(reach: Callable[..., Array]) -> Callable[[WindowTask, Window], Window]:
-    return lambda problem, own: dataclasses.replace(own, reach=reach)
-
-
-def exchanged(weights: Array, thresholds: Array) -> Array:
-    """Edges with the thresholds in the opposite order."""
-    return theory.threshold_reach(weights, thresholds[::-1])
-
-
-def unscaled(weights: Array, thresholds: Array) -> Array:
-    """Edges as if every threshold cut at the input and not at its own layer: b_2 for b_2 / w_2."""
-    return jnp.cumsum(thresholds, axis=0) / jnp.abs(weights[0])
+    thresholds = jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4)
+    flips, none = jax.random.uniform(k[3], (DIM,), float, 0.0, 0.3), jnp.zeros((), float)
+    return WindowTask(weights, thresholds, flips, decay=none, noise=none)
 
 
 CLAIM = Claim(
@@ -242,8 +205,10 @@ CLAIM = Claim(
         "no weight decay",
     ),
     source="paper section 3; edges at any depth beyond the paper",
-    problems=_problems,
-    predict=predict,
+    problems=lambda key: (
+        _task(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
+    ),
+    predict=Window,
     measure=find_edges,
     compare=judge_edges,
     sharpness={
@@ -255,9 +220,17 @@ CLAIM = Claim(
         Control(
             "exchanged",
             "predicts with the thresholds in the opposite order",
-            predict=_with_reach(exchanged),
+            predict=lambda problem, own: dataclasses.replace(
+                own, reach=lambda w, b: theory.threshold_reach(w, b[::-1])
+            ),
         ),
-        Control("unscaled", "predicts with b_2 for b_2 / w_2", predict=_with_reach(unscaled)),
+        Control(
+            "unscaled",
+            "predicts with b_2 for b_2 / w_2",
+            predict=lambda problem, own: dataclasses.replace(
+                own, reach=lambda w, b: jnp.cumsum(b, axis=0) / jnp.abs(w[0])
+            ),
+        ),
         Control(
             "no-thresholds",
             "trains linear layers",

@@ -1,17 +1,14 @@
 """retained-when-vanishing: amplitudes below a last layer that loses a feature."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ... import theory
-from ...claims import Claim, Control, Verdict
-from .._common.tasks import replace
-from .._common.training import Run, local_error
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
+from .._common import Run, local_error, replace
 from ._training import (
     RECORDS,
     Orbits,
@@ -21,9 +18,9 @@ from ._training import (
     orbit_rounding,
     predict,
     task,
+    time_row,
     train,
-    when_seen,
-    without_thresholds,
+    with_thresholds,
 )
 
 
@@ -50,17 +47,13 @@ def _two_decades(times: Array) -> Array:
 @eqx.filter_jit
 def predict_retained(problem: ThresholdTask) -> Retained:
     p, orbits = problem, predict(problem)
-    start = (p.weights, p.thresholds, p.strength)
-    zero, one = jnp.zeros_like(p.strength), jnp.ones_like(p.strength)
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
-    last = theory.threshold_forgetting(ends, *start)
+    last = theory.threshold_forgetting(ends, *p.given)
     decades = jnp.log(ends[1] / ends[0])
     slope = jnp.log(last[1] / last[0]) / decades
-    # The amplitudes below grow with the last one, and so does R: 1 / A^2 = 8 R t + 16 R' A t, with
-    # A of the leading term. The next terms are doubled to cover the terms beyond them.
-    _, below = jax.jvp(lambda a: theory.threshold_law(a, *start), (zero,), (one,))
-    speed, growth = jax.jvp(lambda a: theory.threshold_speed(a, *start), (zero,), (one,))
-    slope_left = jnp.abs(growth / speed) * (last[0] - last[1]) / decades
+    # The next terms are doubled to cover the terms beyond them.
+    below, growth = theory.threshold_forgetting_slopes(*p.given)
+    slope_left = jnp.abs(growth) * (last[0] - last[1]) / decades
     return Retained(
         orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
     )
@@ -72,42 +65,48 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
     The slope is taken over the last two decades of time.
     """
-    p = prediction.orbits
-    fine, coarse = amplitudes_of(run, p.strength)
-    times = run.fine.times[:-1]
-    i = _two_decades(times)
-    depth = fine.shape[1]
+    p, times = prediction.orbits, run.fine.times[:-1]
+    fine, coarse = amplitudes_of(run, p.problem.strength)
+    i, depth = _two_decades(times), fine.shape[1]
+    rounding = orbit_rounding(p, run)
     size = jnp.sqrt(jnp.sum(p.limit[:-1] ** 2, axis=1))
     norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=-1)) / size
     slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])
     largest = lambda x: jnp.max(jnp.abs(x))
-    late, when_integration = when_seen(p, run)
-    rounding = orbit_rounding(p, run)
-    rows = lambda first, *rest: jnp.concatenate(
-        [first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])]
-    )
-    ones = jnp.ones(depth - 1, fine.dtype)
-    integration = norm(fine[-1, :-1] - coarse[-1, :-1]) + local_error(size.dtype, depth)
-    return Verdict(
-        discrepancy=rows(
-            norm(fine[-1, :-1] - p.limit[:-1]), largest(slope(fine) - prediction.slope), late
-        ),
-        parts={
-            "asymptotics": rows(norm(prediction.left), prediction.slope_left, 0),
-            "integration": rows(
-                integration, largest(slope(fine) - slope(coarse)), when_integration
-            ),
-            "rounding": rows(ones * rounding, 16 * rounding, 1e3 * rounding),
+    below = fine[-1, :-1]
+    layers = Rows(
+        numbered("layer", depth - 1),
+        norm(below - p.limit[:-1]),
+        {
+            "asymptotics": norm(prediction.left),
+            "integration": norm(below - coarse[-1, :-1]) + local_error(size.dtype, depth),
+            "rounding": rounding,
         },
-        # Effects: amplitudes that vanish, the slope of a linear network's last layer, and times
-        # twice as late.
-        effect=rows(ones, 0.5 - 1 / (4 - 2 / depth), 0.5),
-        predicted=rows(ones, prediction.slope, 0)[:, None],
-        measured=rows(norm(fine[-1, :-1]), jnp.mean(slope(fine)), late)[:, None],
+        # Effect: amplitudes that vanish.
+        1.0,
+        1.0,
+        norm(below),
+    )
+    forgetting = Rows(
+        ("slope",),
+        largest(slope(fine) - prediction.slope),
+        {
+            "asymptotics": prediction.slope_left,
+            "integration": largest(slope(fine) - slope(coarse)),
+            "rounding": 16 * rounding,
+        },
+        # Effect: the slope of a linear network's last layer.
+        0.5 - 1 / (4 - 2 / depth),
+        prediction.slope,
+        jnp.mean(slope(fine)),
+    )
+    return verdict_of(
+        layers,
+        forgetting,
+        time_row(p, run),
+        what="amplitudes of a disrupted feature",
         settled=run.reached,
         finite=run.finite,
-        labels=(*(f"layer {i}" for i in range(1, depth)), "slope", "time"),
-        what="amplitudes of a disrupted feature",
     )
 
 
@@ -117,32 +116,11 @@ def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
 
 
-def _vanishing_problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
-    for depth, index in ((2, 10), (3, 10), (2, 11), (4, 10)):
-        yield _vanishing(task(key, depth, index))
-
-
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
-    limit = theory.threshold_law(
-        jnp.zeros_like(problem.strength), *equal_weights(problem), problem.strength
-    )
+    limit = theory.threshold_law(0 * problem.strength, *equal_weights(problem).given)
     return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
-
-
-def _linear_slope(problem: ThresholdTask, own: Retained) -> Retained:
-    return replace(own, slope=jnp.asarray(-1 / (4 - 2 / problem.depth), own.slope.dtype))
-
-
-def _without_thresholds(problem: ThresholdTask, own: Run) -> Run:
-    """Train linear layers that start with the same amplitudes in the first layer."""
-    weights, thresholds = without_thresholds(problem)
-    return train(dataclasses.replace(problem, weights=weights, thresholds=thresholds))
-
-
-def _some_signal(problem: ThresholdTask, own: Run) -> Run:
-    return train(dataclasses.replace(problem, flips=problem.flips - 0.005))
 
 
 CLAIM = Claim(
@@ -164,7 +142,10 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_vanishing_problems,
+    problems=lambda key: (
+        _vanishing(task(key, depth, index=index))
+        for depth, index in ((2, 10), (3, 10), (2, 11), (4, 10))
+    ),
     predict=predict_retained,
     measure=train,
     compare=judge_retained,
@@ -177,10 +158,14 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "trains linear layers, which lose the feature everywhere",
-            measure=_without_thresholds,
+            measure=lambda problem, own: train(with_thresholds(problem, 0 * problem.thresholds)),
         ),
         Control(
-            "some-signal", "lets two views share one sign in ten thousand", measure=_some_signal
+            "some-signal",
+            "lets two views share one sign in ten thousand",
+            measure=lambda problem, own: train(
+                dataclasses.replace(problem, flips=problem.flips - 0.005)
+            ),
         ),
         Control(
             "balanced",
@@ -190,7 +175,9 @@ CLAIM = Claim(
         Control(
             "linear-slope",
             "predicts that the last layer forgets as that of a linear network does",
-            predict=_linear_slope,
+            predict=lambda problem, own: replace(
+                own, slope=jnp.asarray(-1 / (4 - 2 / problem.depth), own.slope.dtype)
+            ),
         ),
     ),
     quick=1,

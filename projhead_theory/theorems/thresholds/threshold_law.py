@@ -1,50 +1,27 @@
 """threshold-law: amplitudes of all layers of a diagonal network with thresholds."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
 
-from ...claims import Claim, Control, Verdict
+from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
-from .._common.training import Run, in_place_of, local_error, step_numbers
+from .._common import Run, in_place_of, local_error, step_numbers
 from ._training import (
     Orbits,
-    Start,
     ThresholdTask,
     amplitudes_of,
     equal_weights,
     orbit_rounding,
     predict,
     task,
+    time_row,
     train,
-    when_seen,
-    without_thresholds,
+    with_thresholds,
 )
-
-
-def _rows(orbits: Orbits, run: Run) -> tuple[Array, Array, Array]:
-    """Deviations of the amplitudes below the last layer from the law, relative.
-
-    **Returns:** the deviations, their integration error, and the effect to compare them with.
-    """
-
-    def off(amplitudes: Array) -> Array:
-        law = orbits.law(amplitudes[:, -1], *orbits.assumed, orbits.strength)
-        return amplitudes[:, :-1] / law[:, :-1] - 1
-
-    fine, coarse = (off(a) for a in amplitudes_of(run, orbits.strength))
-    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
-    # Effect: amplitudes that stay as they start.
-    seen = amplitudes_of(run, orbits.strength)[0][:, :-1]
-    return (
-        worst(fine),
-        worst(fine - coarse) + local_error(fine.dtype, 1),
-        worst(seen / seen[:1] - 1),
-    )
 
 
 @eqx.filter_jit
@@ -54,50 +31,40 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
     At every save time the amplitudes below are compared with the law at the last amplitude.
     """
     p = prediction
-    off, integration, effect = _rows(p, run)
-    late, when_integration = when_seen(p, run)
-    end, coarse = (a[-1, -1] for a in amplitudes_of(run, p.strength))
-    relative = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
+    fine, coarse = amplitudes_of(run, p.problem.strength)
     rounding = orbit_rounding(p, run)
-    rows = lambda first, *rest: jnp.concatenate(
-        [first, jnp.stack([jnp.asarray(x, first.dtype) for x in rest])]
-    )
-    below = off.shape[0]
-    return Verdict(
-        discrepancy=rows(off, late, relative(end - p.limit[-1])),
-        parts={
-            "integration": rows(
-                integration,
-                when_integration,
-                relative(end - coarse) + local_error(end.dtype, below + 1),
-            ),
-            "rounding": rows(jnp.full(below, rounding), 1e3 * rounding, rounding),
+    below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed.given)[:, :-1] - 1
+    worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
+    end = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
+    depth = fine.shape[1]
+    layers = Rows(
+        numbered("layer", depth - 1),
+        worst(below(fine)),
+        {
+            "integration": worst(below(fine) - below(coarse)) + local_error(fine.dtype, 1),
+            "rounding": rounding,
         },
-        # Effects: times twice as late, and final amplitudes twice as large.
-        effect=rows(effect, 0.5, 0.5),
-        predicted=rows(jnp.zeros(below, off.dtype), 0, 0)[:, None],
-        measured=rows(off, late, relative(end - p.limit[-1]))[:, None],
+        # Effect: amplitudes that stay as they start.
+        worst(fine[:, :-1] / fine[:1, :-1] - 1),
+    )
+    last = Rows(
+        ("end",),
+        end(fine[-1, -1] - p.limit[-1]),
+        {
+            "integration": end(fine[-1, -1] - coarse[-1, -1]) + local_error(fine.dtype, depth),
+            "rounding": rounding,
+        },
+        # Effect: final amplitudes twice as large.
+        0.5,
+    )
+    return verdict_of(
+        layers,
+        time_row(p, run),
+        last,
+        what="relative discrepancy of the amplitudes",
         settled=run.reached,
         finite=run.finite,
-        labels=(*(f"layer {i}" for i in range(1, below + 1)), "time", "end"),
-        what="relative discrepancy of the amplitudes",
     )
-
-
-def _problems(key: PRNGKeyArray) -> Iterator[ThresholdTask]:
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0), (3, 1)):
-        yield task(key, depth, index)
-
-
-@eqx.filter_jit
-def _exchanged(p: ThresholdTask) -> Start:
-    """Start with the thresholds of the first and the last layer exchanged."""
-    swapped = p.thresholds.at[0].set(p.thresholds[-1]).at[-1].set(p.thresholds[0])
-    return p.weights.at[0].add((swapped - p.thresholds)[0] / p.strength), swapped
-
-
-def _assuming(start: Callable[[ThresholdTask], Start]) -> Callable[[ThresholdTask, Orbits], Orbits]:
-    return lambda problem, own: dataclasses.replace(own, assumed=start(problem))
 
 
 def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
@@ -139,7 +106,9 @@ CLAIM = Claim(
         "gradient flow",
     ),
     source="beyond the paper",
-    problems=_problems,
+    problems=lambda key: (
+        task(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0), (3, 1))
+    ),
     predict=predict,
     measure=train,
     compare=judge_orbits,
@@ -152,17 +121,24 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "predicts the law of a linear network",
-            predict=_assuming(without_thresholds),
+            predict=lambda p, own: dataclasses.replace(
+                own, assumed=with_thresholds(p, 0 * p.thresholds)
+            ),
         ),
         Control(
             "balanced",
             "predicts the law of equal weights, from unequal ones",
-            predict=_assuming(equal_weights),
+            predict=lambda p, own: dataclasses.replace(own, assumed=equal_weights(p)),
         ),
         Control(
             "exchanged",
             "predicts with the thresholds of the first and last layer exchanged",
-            predict=_assuming(_exchanged),
+            predict=lambda p, own: dataclasses.replace(
+                own,
+                assumed=with_thresholds(
+                    p, p.thresholds.at[jnp.asarray([0, -1])].set(p.thresholds[jnp.asarray([-1, 0])])
+                ),
+            ),
         ),
         Control(
             "finite-step",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..._core import checks
 from ..._core.linalg import diagonal, eigh, matmul, symmetric, whiten
+from ..._core.powers import layer_shares
 from ...moments import Moments
 from ...problems import Downstream
 from .._common.exponentials import minimiser
@@ -164,7 +165,7 @@ class ComplexityCurve(eqx.Module):
 
     def layers(self, depth: int) -> Float[Array, " L"]:
         r"""The indicator of every layer, $\mathrm{SC}(l / L)$ for $l = 1, \dots, L$."""
-        return self(jnp.arange(1, checks.count("depth", depth) + 1, dtype=self.rates.dtype) / depth)
+        return self(layer_shares(checks.count("depth", depth), self.rates.dtype))
 
     def best_layer(self, depth: int) -> Int[Array, ""]:
         r"""The best of the layers $1, \dots, L$; 0 if the target is lost.

@@ -6,6 +6,7 @@ the mean squared error.
 
 from . import regression
 from .contrastive import (
+    layer_grams,
     layer_weights,
     onset_correction,
     onset_time,
@@ -17,6 +18,7 @@ from .contrastive import (
 )
 
 __all__ = [
+    "layer_grams",
     "layer_weights",
     "onset_correction",
     "onset_time",

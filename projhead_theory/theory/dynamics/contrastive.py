@@ -18,6 +18,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ..._core import checks
+from ..._core.linalg import matmul
+from ..._core.powers import layer_powers
 from .._common.scalars import scalars
 from . import scalar_flow as flow
 
@@ -143,6 +145,33 @@ def layer_weights(
     """
     depth, numbers = scalars(depth, cross, second, time=time, start=start)
     return _layers(_state(*numbers, depth)[0], depth)
+
+
+def layer_grams(
+    time: Float[Array, " T"],
+    start: ArrayLike,
+    cross: Float[Array, " d"],
+    second: Float[Array, " d"],
+    directions: Float[Array, "d d"],
+    depth: int,
+) -> Float[Array, "T L d d"]:
+    r"""Gram of every layer at every time, from a start aligned with orthonormal directions.
+
+    $$M_l(t) = V\, \mathrm{diag}(s_i(t)^{2l/L})\, V^\top$$
+
+    **Arguments:**
+
+    - `time`: times $t \ge 0$, `(T,)`.
+    - `start`: $s_0 \ge 0$, one number or one for each direction.
+    - `cross`, `second`: $c$ and $q$ along each direction, `(d,)`.
+    - `directions`: $V$, a direction in each column.
+    - `depth`: the number of layers $L \ge 1$.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: flow-times, layerwise-law.
+    """
+    return _grams(layer_weights(time[:, None], start, cross, second, depth), directions)
 
 
 def onset_time(start: ArrayLike, cross: ArrayLike, depth: int) -> Float[Array, "..."]:
@@ -313,12 +342,13 @@ def _state(
     )
 
 
-@partial(jax.jit, static_argnums=1)
-def _layers(weight: Array, depth: int) -> Array:
-    levels = jnp.arange(1, depth + 1, dtype=weight.dtype) / depth
-    # The root at zero has no derivative: a feature of weight zero keeps derivative zero.
-    positive = jnp.where(weight > 0, weight, 1)[..., None]
-    return jnp.where(weight[..., None] > 0, positive**levels, 0)
+_layers = jax.jit(layer_powers, static_argnums=1)
+
+
+@jax.jit
+def _grams(weights: Float[Array, "T d L"], directions: Float[Array, "d d"]) -> Array:
+    squares = jnp.swapaxes(weights, 1, 2)[:, :, None, :] ** 2
+    return matmul(directions * squares, directions.T)
 
 
 @partial(jax.jit, static_argnums=2)

@@ -104,6 +104,32 @@ def layer_weights(
     return contrastive._layers(_weight(*numbers, depth), depth)
 
 
+def layer_grams(
+    time: Float[Array, " T"],
+    start: ArrayLike,
+    target: Float[Array, " d"],
+    second: Float[Array, " d"],
+    directions: Float[Array, "d d"],
+    depth: int,
+) -> Float[Array, "T L d d"]:
+    r"""Gram of every layer at every time, from a start aligned with orthonormal directions.
+
+    $$M_l(t) = V\, \mathrm{diag}(s_i(t)^{2l/L})\, V^\top$$
+
+    **Arguments:**
+
+    - `time`, `start`, `second`, `directions`, `depth`: as in `dynamics.layer_grams`.
+    - `target`: $a$ along each direction, `(d,)`.
+
+    **Raises:** `ValueError` for arguments out of range.
+
+    Theorem: sl-times, layerwise-law.
+    """
+    return contrastive._grams(
+        layer_weights(time[:, None], start, target, second, depth), directions
+    )
+
+
 def retention_exponent(depth: int, layer: int) -> float:
     r"""Exponent of the power-law decay of a layer's weight, for a mode with $a = 0$.
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._core import checks
-from ..._core.linalg import diagonal, is_diagonal, psd_power
+from ..._core.linalg import diagonal, is_diagonal
+from ..._core.powers import gram_powers
 from ..._core.tolerance import power_rounding
 from ...moments import Moments
 from .minimiser import SpectralMinimiser, spectral
@@ -114,9 +115,7 @@ def _layers(
     minimiser: SpectralMinimiser, depth: int, directions: Array | None
 ) -> tuple[Array, Array, Array]:
     """Grams, weights and rounding of all layers, with one compiled program for every width."""
-    levels = jnp.arange(1, depth + 1, dtype=minimiser.gram.dtype) / depth
-    powers = jax.vmap(lambda t: psd_power(minimiser.gram, t, minimiser.kept))(levels[:-1])
-    grams = jnp.concatenate([powers, minimiser.gram[None]])
+    grams = gram_powers(minimiser.gram, minimiser.kept, depth)
     squares = (
         diagonal(grams)
         if directions is None
@@ -132,5 +131,5 @@ def _layers(
     return (
         grams,
         weights,
-        jnp.where(levels == 1, minimiser.rounding, jnp.where(is_diagonal(last), apart, mixed)),
+        jnp.where(is_diagonal(last), apart, mixed).at[-1].set(minimiser.rounding),
     )

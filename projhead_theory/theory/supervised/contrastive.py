@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from ..._core import checks
 from ..._core.linalg import matmul, symmetric
+from ..._core.powers import layer_powers, layer_shares
 from ...moments import Moments
 
 # (class, subclass), or one number for both
@@ -91,8 +92,7 @@ def _weights(
     det = pc * rest + sc * (ps + ss)
     u = jnp.stack([phi[0] * rest, r * phi[1] * sc]) / det
     size = jnp.sqrt(jnp.sum(u**2))
-    levels = jnp.arange(1, depth + 1, dtype=u.dtype)[:, None] / depth
-    return jnp.abs(u) / size * size**levels, det
+    return jnp.abs(u) / size * layer_powers(size, depth)[:, None], det
 
 
 def collapses(noise: Pair, correlation: Any) -> Bool[Array, ""]:
@@ -147,10 +147,9 @@ def mixed_subclass_weight(
         checks.nonnegative("noise", noise),
     )
     depth = checks.count("depth", depth)
-    levels = jnp.arange(1, depth + 1, dtype=phi.dtype) / depth
-    kept = (1 - a)[..., None]
-    root = jnp.where(kept > 0, jnp.where(kept > 0, kept, 1) ** (levels / 2), 0)
-    return root * (phi / (phi**2 + sigma**2))[..., None] ** levels
+    shares, kept = layer_shares(depth, phi.dtype), (1 - a)[..., None]
+    root = jnp.where(kept > 0, jnp.where(kept > 0, kept, 1) ** (shares / 2), 0)
+    return root * (phi / (phi**2 + sigma**2))[..., None] ** shares
 
 
 def collapsing_weight(
@@ -189,8 +188,7 @@ def collapsing_weight(
     checks.require("direction", share, lambda x: x <= eps**0.5, "one of no weight in the minimiser")
     q = jnp.sum(v**2) / jnp.sum(v * jnp.linalg.solve(moments.second, v))
     e = 4 - 2 / depth
-    levels = jnp.arange(1, depth + 1, dtype=q.dtype) / depth
-    return (4 * depth * e * q**2 * t)[..., None] ** (-levels / e)
+    return (4 * depth * e * q**2 * t)[..., None] ** (-layer_shares(depth, q.dtype) / e)
 
 
 def _features(strength: Pair, noise: Pair, correlation: Any) -> tuple[Array, Array, Array]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..._core import checks
 from ..._core.linalg import matmul, psd_power
-from ...problems import Groups
+from ...problems import Groups, over_groups
 
 
 class GroupAccuracy(eqx.Module):
@@ -104,5 +104,4 @@ def _accuracy(grams: Array, fitted: Groups, tested: Groups, blur: Array) -> Grou
         )
 
     groups = jax.vmap(one)(grams)
-    worst = jnp.min(jnp.where(tested.probability > 0, groups, 1), axis=1)
-    return GroupAccuracy(groups, matmul(groups, tested.probability[:, None])[:, 0], worst)
+    return GroupAccuracy(groups, *over_groups(groups, tested.probability))

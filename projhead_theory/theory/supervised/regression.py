@@ -1,7 +1,6 @@
 """Minimiser of the mean squared error over linear networks of bounded width."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -11,11 +10,11 @@ from ..._core.linalg import (
     diagonal,
     frobenius,
     matmul,
-    psd_power,
     symmetric,
     truncation,
     whiten,
 )
+from ..._core.powers import gram_powers
 from ...moments import TargetMoments
 from ..layers.minimiser import NonUniqueMinimiserError
 
@@ -34,6 +33,7 @@ class RegressionMinimiser(eqx.Module):
     - `unique`: true if there is one minimiser.
     - `whitening`: the whitening of $S$, on its range.
     - `rounding`: the rounding error of `matrix`, relative in Frobenius norm.
+    - `moments`: the problem from which it was computed.
     """
 
     matrix: Float[Array, "k d"]
@@ -46,6 +46,7 @@ class RegressionMinimiser(eqx.Module):
     unique: Bool[Array, ""]
     whitening: Whitening
     rounding: Float[Array, ""]
+    moments: TargetMoments
 
     @property
     def depth(self) -> int:
@@ -126,14 +127,12 @@ def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinim
     count = jnp.sum(within & resolved & (unique | ~tied))
     matrix = matmul(truncation(whitened, count), w.inverse.T)
     gram = symmetric(matmul(matrix.T, matrix))
-    levels = jnp.arange(1, depth, dtype=gram.dtype) / depth
-    grams = jnp.concatenate([jax.vmap(lambda t: psd_power(gram, t, count))(levels), gram[None]])
     size = frobenius(matrix)
     amplified = 1 + correlations[0] / jnp.where(cuts & unique, gap, jnp.inf)
     everything = correlations[0] * frobenius(w.inverse) / jnp.where(size > 0, size, 1)
     return RegressionMinimiser(
         matrix=matrix,
-        grams=grams,
+        grams=gram_powers(gram, count, depth),
         loss=(moments.power - jnp.sum(jnp.where(within, correlations, 0) ** 2)) / 2,
         correlations=correlations,
         kept=count,
@@ -142,4 +141,5 @@ def _minimise(moments: TargetMoments, depth: int, width: int) -> RegressionMinim
         unique=unique,
         whitening=w,
         rounding=w.rounding * (1 + amplified * everything),
+        moments=moments,
     )

@@ -3,6 +3,7 @@
 from .law import (
     homogeneity_invariants,
     threshold_forgetting,
+    threshold_forgetting_slopes,
     threshold_invariants,
     threshold_law,
     threshold_limit,
@@ -14,6 +15,7 @@ from .law import (
 __all__ = [
     "homogeneity_invariants",
     "threshold_forgetting",
+    "threshold_forgetting_slopes",
     "threshold_invariants",
     "threshold_law",
     "threshold_limit",

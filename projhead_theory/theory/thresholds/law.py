@@ -277,6 +277,32 @@ def threshold_forgetting(
     return (8 * _speed(jnp.zeros_like(phi), w, b, phi) * t[..., None]) ** -0.5
 
 
+def threshold_forgetting_slopes(
+    weights: ArrayLike, thresholds: ArrayLike, strength: ArrayLike
+) -> tuple[Float[Array, "L d"], Float[Array, " d"]]:
+    r"""Derivatives by the last amplitude, where a fully disrupted feature ends, $A_L = 0$.
+
+    They give the next terms of the late expansion. The amplitudes below differ from their limits by
+    $\frac{dA_l}{dA_L} A_L$. The speed $R$ grows with the last amplitude as well: with the leading
+    term of $A_L$ on the right, $A_L^{-2} = 8 R t\, (1 + 2 \frac{d \ln R}{d A_L} A_L)$.
+
+    **Arguments:**
+
+    - `weights`, `thresholds`, `strength`: as in `threshold_law`.
+
+    **Returns:** $dA_l / dA_L$, `(L, d)`, and $d \ln R / dA_L$, `(d,)`.
+
+    **Raises:** `ValueError` as `threshold_law`.
+
+    Theorem: retained-when-vanishing (beyond the paper).
+    """
+    start = _check(weights, thresholds, strength)
+    ends, ways = (jnp.zeros_like(start[-1]),), (jnp.ones_like(start[-1]),)
+    _, below = jax.jvp(lambda a: threshold_law(a, *start), ends, ways)
+    speed, growth = jax.jvp(lambda a: threshold_speed(a, *start), ends, ways)
+    return below, growth / speed
+
+
 def threshold_time(
     last: ArrayLike,
     weights: ArrayLike,

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+from helpers import misses
 from helpers.misses import Transformation
-
-from projhead_theory.theorems.balance.balancedness import conserves
 
 # Near misses of W_(l+1)^T W_(l+1) - W_l W_l^T
 
@@ -16,7 +15,7 @@ def conserving(quantity: Callable[[Any, Any], Any]) -> Transformation:
     pairs = lambda network: tuple(
         quantity(b, a) for b, a in zip(network.layers, network.layers[1:], strict=False)
     )
-    return lambda claim: conserves(pairs)
+    return misses.conserving(pairs)
 
 
 def padded(a, b):

@@ -1,15 +1,15 @@
 """`discrete-balancedness`: near misses of its formula."""
 
 import jax.numpy as jnp
-from helpers.misses import predicting, stepping
+from helpers.misses import predicting, second_order, stepping
 
 # Near misses of D <- (1 - eta gamma)^2 D + eta^2 (...)
 
 MISSES = {
-    "eta for eta^2": predicting(stepping(second=lambda own: 1 / own.step)),
-    "minus for plus": predicting(stepping(second=lambda own: -1.0)),
-    "half the second order": predicting(stepping(second=lambda own: 0.5)),
-    "twice the second order": predicting(stepping(second=lambda own: 2.0)),
+    "eta for eta^2": predicting(second_order(lambda own: 1 / own.step)),
+    "minus for plus": predicting(second_order(lambda own: -1.0)),
+    "half the second order": predicting(second_order(lambda own: 0.5)),
+    "twice the second order": predicting(second_order(lambda own: 2.0)),
     "1 - eta gamma, not squared": predicting(
         stepping(decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step)
     ),

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from helpers.misses import Transformation
-
-from projhead_theory.theorems.balance.homogeneity import conserves as keeps
+from helpers.misses import Transformation, conserving
 
 # Near misses of w_l^2 + b_l^2 - w_(l+1)^2
 
@@ -19,7 +17,7 @@ def keeping(quantity: Callable[[Any, Any, Any], Any]) -> Transformation:
         w, b = network.weights, network.thresholds
         return tuple(quantity(w[i], b[i], w[i + 1])[:, None] for i in range(len(w) - 1))
 
-    return lambda claim: keeps(pairs)
+    return conserving(pairs)
 
 
 MISSES = {

@@ -20,7 +20,7 @@ def other_decay(change: Callable[[Any], Any]) -> Transformation:
 
 def algebraic(problem, own):
     """1 / (1 + 2 gamma t) for exp(-2 gamma t)."""
-    factor = 1 / (1 + 2 * problem.decay * jnp.append(problem.times, problem.until))
+    factor = 1 / (1 + 2 * problem.decay * jnp.append(problem.times, problem.times[-1]))
     return tuple(
         factor[:, None, None] * d[:1] / jnp.exp(-2 * problem.decay * problem.times[0]) for d in own
     )

@@ -6,8 +6,7 @@ from typing import Any
 from helpers.misses import Transformation, predicting
 
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.dynamics._contrastive import paths
-from projhead_theory.theorems.dynamics.flow_times import _at_depth
+from projhead_theory.theorems.dynamics._aligned import paths
 
 # Near misses of ds/dt = 4 L s^(3 - 2/L) (c - q^2 s^2)
 
@@ -26,7 +25,7 @@ def another_exponent(shift: int) -> Transformation:
 
     def wrong(problem, own):
         share = problem.depth / (problem.depth + shift)
-        return _at_depth(shift)(replace(problem, times=problem.times * share), own)
+        return paths(replace(problem, times=problem.times * share), problem.depth + shift)
 
     return predicting(wrong)
 
@@ -37,7 +36,7 @@ MISSES = {
     "4 for 4 L": flowing(times=lambda p: p.times / p.depth),
     "the exponent of one layer more": another_exponent(1),
     "the exponent of one layer less": another_exponent(-1),
-    "one layer less": predicting(_at_depth(-1)),
+    "one layer less": predicting(lambda problem, own: paths(problem, problem.depth - 1)),
     "q for q^2": flowing(second=lambda p: p.second**0.5),
     "c^2 for c": flowing(cross=lambda p: p.cross**2),
     "layers by l / (L + 1)": predicting(lambda p, own: own ** (p.depth / (p.depth + 1))),

@@ -1,0 +1,28 @@
+"""Controls that several claims share."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ...claims import Control
+from ...networks import DeepLinear
+from .tasks import lopsided
+
+
+def unbalanced_start(
+    train: Callable[[Any, DeepLinear], Any],
+    start: Callable[[Any], DeepLinear] = lopsided,
+    unlike: str = "a lowest layer several times larger than the others",
+) -> Control:
+    """Control that trains from layers of unlike size.
+
+    **Arguments:**
+
+    - `train`: the claim's training, of a problem from a start.
+    - `start`: the unbalanced start of a problem.
+    - `unlike`: the start in words, after "starts with".
+    """
+    return Control(
+        "unbalanced-start",
+        f"starts with {unlike}",
+        measure=lambda problem, own: train(problem, start(problem)),
+    )

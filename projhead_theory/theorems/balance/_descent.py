@@ -1,0 +1,164 @@
+"""Finite steps of gradient descent, and the verdict on what they change of an imbalance."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ...claims import Control, Rows, Verdict, verdict_of
+from ...problems import ContrastiveProblem, Data
+from ...simulation import Ended, Trajectory, gradient_descent, minibatch, stochastic
+from .._common import replace, rounded_data, widths
+
+Follow = Callable[[tuple[Array, ...], Any, Array, Array], Any]
+
+
+class Descent(eqx.Module):
+    """Data, an unbalanced start and the steps, for the claims in discrete time.
+
+    `data` are moments for full-batch steps, or a problem for minibatches.
+    """
+
+    data: Data | ContrastiveProblem
+    start: Any
+    key: PRNGKeyArray
+    step: Float[Array, ""]
+    decay: Float[Array, ""]
+    steps: int = eqx.field(static=True, default=300)
+    batch: int = eqx.field(static=True, default=32)
+
+    @property
+    def label(self) -> str:
+        how = "full batch"
+        if isinstance(self.data, ContrastiveProblem):
+            how = f"minibatches of {self.batch}"
+        return f"{type(self.start).__name__}, {how}, {widths(self.start.sizes)}"
+
+    def batch_of(self, number: Array) -> Any:
+        """Data of one step."""
+        if isinstance(self.data, ContrastiveProblem):
+            return minibatch(self.data, self.key, number, self.batch)
+        return self.data
+
+    def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
+        return rounded_data(self)
+
+
+class Law(eqx.Module):
+    r"""Change of an imbalance in one step.
+
+    It is multiplied by $(1 - \eta\gamma)^2$; then $\eta^2$ times the same quantity of the loss
+    gradient is added. `follow` maps an imbalance, a gradient, step and decay to the next imbalance.
+    """
+
+    step: Float[Array, ""]
+    decay: Float[Array, ""]
+    follow: Follow = eqx.field(static=True)
+
+
+class Steps(eqx.Module):
+    """Every step of a run.
+
+    - `kept`: the imbalances at every step, one array a layer pair.
+    - `gradients`: the loss gradients that led from each step to the next, as the law takes them.
+    - `size`: the unit of the imbalance.
+    - `rounding`: the rounding of the imbalance over all steps.
+    - `second`: the sum of the second-order terms, one a layer pair.
+    - `finite`: true if the run did not diverge.
+    """
+
+    kept: tuple[Float[Array, "T ..."], ...]
+    gradients: tuple[Float[Array, "t ..."], ...]
+    size: Float[Array, ""]
+    rounding: Float[Array, ""]
+    second: Float[Array, " J"]
+    finite: Bool[Array, ""]
+
+
+Read = Callable[[Descent, Any], Steps]
+
+
+def descend(problem: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
+    """Every step of a run, `read` from the network at all of them."""
+    p = problem
+    options: dict[str, Any] = {
+        "optimiser": optimiser,
+        "step": p.step,
+        "steps": p.steps,
+        "decay": p.decay,
+        "record": np.arange(p.steps + 1),
+    }
+    run: Trajectory = (
+        stochastic(p.start, p.data, key=p.key, batch=p.batch, **options)
+        if isinstance(p.data, ContrastiveProblem)
+        else gradient_descent(p.start, p.data, **options)
+    )
+    return replace(read(p, run.networks), finite=~(run.ended == Ended.diverged))
+
+
+def each_step(problem: Descent, networks: Any, one: Callable[[Any, Any], Any]) -> Any:
+    """A function of the network before each step and of the data of that very step."""
+    before = jax.tree.map(lambda x: x[:-1], networks)
+    return jax.lax.map(
+        lambda item: one(item[1], problem.batch_of(item[0])), (jnp.arange(problem.steps), before)
+    )
+
+
+@eqx.filter_jit
+def judge_discrete(
+    prediction: Law,
+    steps: Steps,
+    *,
+    distance: Callable[[Array], Array],
+    labels: Callable[[int], tuple[str, ...]],
+    what: str,
+) -> Verdict:
+    """Verdict on the imbalance at every step, followed by the law from the start.
+
+    The law uses the run's gradients only.
+    """
+    p = prediction
+
+    def follow(kept: tuple[Array, ...], now: Any) -> tuple[tuple[Array, ...], Array]:
+        gradients, measured = now
+        following = tuple(p.follow(kept, gradients, p.step, p.decay))
+        apart = [distance(f - m) for f, m in zip(following, measured, strict=True)]
+        return following, jnp.stack(apart)
+
+    first, rest = (tuple(x[i] for x in steps.kept) for i in (0, slice(1, None)))
+    error = jax.lax.scan(follow, first, (steps.gradients, rest))[1] / steps.size
+    rows = Rows(
+        labels(len(first)),
+        jnp.max(error, axis=0),
+        {"rounding": steps.rounding / steps.size},
+        # The effect to detect: the whole second-order term.
+        effect=steps.second / steps.size,
+        predicted=jnp.zeros_like(error.T),
+        measured=error.T,
+    )
+    return verdict_of(rows, what=what, finite=steps.finite)
+
+
+def shrunk(kept: tuple[Array, ...], gradients: Any, step: Array, decay: Array) -> tuple[Array, ...]:
+    """The imbalances after one step, to first order in its size."""
+    return tuple((1 - step * decay) ** 2 * x for x in kept)
+
+
+def discrete_controls(read: Read) -> tuple[Control, ...]:
+    """Controls with momentum, with Adam, and with a law of first order."""
+    by = lambda optimiser: lambda problem, own: descend(problem, read, optimiser)
+    momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
+    return (
+        Control("momentum", "trains with momentum 0.9", measure=by(momentum)),
+        Control("adam", "trains with Adam", measure=by(optax.adam)),
+        Control(
+            "first-order",
+            "predicts with the second-order term left out",
+            predict=lambda problem, own: Law(own.step, own.decay, shrunk),
+        ),
+    )
