@@ -35,8 +35,8 @@ def class_grams(
     !!! example
 
         ```pycon
-        >>> groups = pt.Groups.signs([1.0, 1.0], 0.3, [0.0])
-        >>> problem = pt.SupervisedProblem.signs(groups)
+        >>> groups = pt.problems.Groups.signs([1.0, 1.0], 0.3, [0.0])
+        >>> problem = pt.problems.SupervisedProblem.signs(groups)
         >>> grams = pt.theory.class_grams(problem, [0.0, 10.0], start=0.5, depth=2)
         >>> np.round(jnp.diagonal(grams[-1], axis1=1, axis2=2), 3)
         Array([[0.917, 0.042],
