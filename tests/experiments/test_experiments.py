@@ -249,9 +249,9 @@ def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
         flow, (0, times[-1]), np.ravel(layers), "DOP853", times, rtol=1e-10, atol=1e-12
     )
     problem = (
-        pt.SupervisedContrastiveProblem(groups)
+        pt.problems.SupervisedContrastiveProblem(groups)
         if loss == "contrastive"
-        else pt.SupervisedProblem.signs(groups, d)
+        else pt.problems.SupervisedProblem.signs(groups, d)
     )
     grams = pt.theory.class_grams(problem, times, 0.4, depth)
     for t in range(len(times)):
@@ -276,7 +276,10 @@ def _commuting():
     ],
 )
 def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite(groups):
-    for problem in (pt.SupervisedContrastiveProblem(groups), pt.SupervisedProblem.signs(groups)):
+    for problem in (
+        pt.problems.SupervisedContrastiveProblem(groups),
+        pt.problems.SupervisedProblem.signs(groups),
+    ):
         assert np.isnan(pt.theory.class_grams(problem, [1.0], 0.5, 2)).all()
 
 
