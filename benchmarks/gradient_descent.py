@@ -73,7 +73,7 @@ def library(networks, moments, steps, chunk=None):
     """
 
     def descend(network, data):
-        return pt.gradient_descent(network, data, step=STEP, steps=steps, record=2)
+        return pt.gradient_descent(network, data, learning_rate=STEP, steps=steps, save_at=2)
 
     def chunked(networks, moments):
         return jax.lax.map(lambda problem: descend(*problem), (networks, moments), batch_size=chunk)

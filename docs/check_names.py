@@ -6,10 +6,11 @@ python docs/check_names.py
 """
 
 import importlib
-import inspect
 import re
 import sys
 from pathlib import Path
+
+import pages
 
 PACKAGE = "projhead_theory"
 ROOT = Path(importlib.import_module(PACKAGE).__file__).parent
@@ -20,19 +21,22 @@ FRONT_DOORS = [
 ]
 
 
-def exported(module):
-    """Names that a module exports, and the modules that those among them export."""
-    for name in importlib.import_module(f"{PACKAGE}.{module}").__all__:
-        yield f"{module}.{name}"
-        value = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
-        for inner in getattr(value, "__all__", ()):
-            if inspect.ismodule(getattr(value, inner)):
-                yield f"{module}.{name}.{inner}"
+FAMILIES = importlib.import_module(f"{PACKAGE}.theory").__all__
 
 
 def public():
     """Every public name, once, under the first-level module whose `__all__` lists it."""
-    names = {name for module in FRONT_DOORS for name in exported(module)}
+    names = {
+        f"{module}.{name}"
+        for module in FRONT_DOORS
+        for name in importlib.import_module(f"{PACKAGE}.{module}").__all__
+    }
+    names -= {f"theory.{family}" for family in FAMILIES}
+    names |= {
+        name.removeprefix(PACKAGE + ".")
+        for family in FAMILIES
+        for name in pages.closed_forms(family)
+    }
     leaves = {name.rsplit(".", 1)[1] for name in names}
     # Names that only the top level exports are listed under their own module.
     top = importlib.import_module(PACKAGE)
@@ -52,8 +56,11 @@ def public():
 
 
 def main():
-    pages = "\n".join(page.read_text() for page in (Path(__file__).parent / "api").glob("*.md"))
-    entries = re.findall(rf"^::: {PACKAGE}\.(\S+)$", pages, re.MULTILINE)
+    reference = "\n".join(
+        pages.on_page_markdown(page.read_text())
+        for page in (Path(__file__).parent / "api").glob("*.md")
+    )
+    entries = re.findall(rf"^::: {PACKAGE}\.(\S+)$", reference, re.MULTILINE)
     names = public()
     complaints = [f"{name}: no entry in docs/api" for name in sorted(names - set(entries))]
     complaints += [

@@ -32,21 +32,22 @@ from projhead_theory.theorems import check_phase
 from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theorems.supervised.coarse_to_fine import finely
 from projhead_theory.theorems.supervised.shift import shifted
-from projhead_theory.theory import (
+from projhead_theory.theory import dynamics
+from projhead_theory.theory.balance import (
+    discrete_imbalance,
+    imbalance_bound,
+    least_norm,
+    unbalanced_grams,
+)
+from projhead_theory.theory.decay import (
     decay_limit,
     decayed_energy,
     decayed_imbalance,
     decayed_weight,
-    discrete_imbalance,
-    dynamics,
     extinction_decay,
-    feature_complexity,
-    feature_weights,
-    imbalance_bound,
-    layerwise,
-    least_norm,
-    unbalanced_grams,
 )
+from projhead_theory.theory.downstream import feature_complexity, feature_weights
+from projhead_theory.theory.layers import layerwise
 
 FOLDER = Path(__file__).parent / "figures"
 KEY = jax.random.key(0)
@@ -78,11 +79,11 @@ def spectral_minimiser(ax):
     strength = np.geomspace(0.25, 3.5, 9)
     problem = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(noise))
     run = gradient_flow(
-        pt.DeepLinear.balanced(KEY, (9, 9), 0.5), problem.moments(), until=1e6, record=2
+        pt.DeepLinear.balanced(KEY, (9, 9), 0.5), problem.moments(), t1=1e6, save_at=2
     )
     ax.plot(strength, pt.measure.layer_weights(run.final)[-1], "o", label="trained, depth 1")
     run = gradient_flow(
-        pt.DeepLinear.balanced(KEY, (9, 9, 9), 0.7), problem.moments(), until=1e6, record=2
+        pt.DeepLinear.balanced(KEY, (9, 9, 9), 0.7), problem.moments(), t1=1e6, save_at=2
     )
     ax.plot(strength, pt.measure.layer_weights(run.final)[-1], "x", label="trained, depth 2")
     ax.axvline(noise, color="0.7", lw=0.8)
@@ -100,7 +101,7 @@ def layerwise_law(ax):
     )
     prediction = layerwise(problem.moments(), 3)
     run = gradient_flow(
-        pt.DeepLinear.balanced(KEY, (4,) * 4, 0.7), problem.moments(), until=1e6, record=2
+        pt.DeepLinear.balanced(KEY, (4,) * 4, 0.7), problem.moments(), t1=1e6, save_at=2
     )
     measured = pt.measure.layer_weights(run.final)
     for i in range(4):
@@ -122,7 +123,7 @@ def progressive_weighting(ax):
         prediction = layerwise(data, depth)
         top = float(jnp.log(jnp.linalg.cond(prediction.grams[-1])))
         run = gradient_flow(
-            pt.DeepLinear.balanced(KEY, (4,) * (depth + 1), 0.8), data, until=1e6, record=2
+            pt.DeepLinear.balanced(KEY, (4,) * (depth + 1), 0.8), data, t1=1e6, save_at=2
         )
         measured = [np.log(np.linalg.cond(g)) for g in pt.measure.layer_grams(run.final)]
         (line,) = ax.plot([0, depth], [0, top], label=f"depth {depth}")
@@ -134,16 +135,16 @@ def balancedness(ax):
     start = pt.DeepLinear.unbalanced(KEY, (4, 4, 4, 4), [1.0, 0.6, 0.8])
     first = pt.measure.imbalance_norms(start)
     times = jnp.linspace(0, 10, 13)
-    for decay, marker in ((0.0, "o"), (0.1, "x")):
-        run = gradient_flow(start, moments(), until=10.0, decay=decay, record=times)
+    for weight_decay, marker in ((0.0, "o"), (0.1, "x")):
+        run = gradient_flow(start, moments(), t1=10.0, weight_decay=weight_decay, save_at=times)
         for level in range(2):
             (line,) = ax.plot(
                 times,
-                first[level] * jnp.exp(-2 * decay * times),
+                first[level] * jnp.exp(-2 * weight_decay * times),
                 color=f"C{level}",
-                ls="-" if decay == 0 else "--",
+                ls="-" if weight_decay == 0 else "--",
             )
-            label = f"$\\|D_{level + 1}\\|$, " + ("no decay" if decay == 0 else "decay 0.1")
+            label = f"$\\|D_{level + 1}\\|$, " + ("no decay" if weight_decay == 0 else "decay 0.1")
             ax.plot(
                 run.times[:13],
                 run.imbalance[:13, level],
@@ -157,14 +158,14 @@ def balancedness(ax):
 def discrete_balancedness(ax):
     step, steps = 0.02, 300
     data, start = moments(), pt.DeepLinear.balanced(KEY, (4, 4, 4), 0.5)
-    record = jnp.arange(steps + 1)
-    plain = gradient_descent(start, data, step=step, steps=steps, record=record)
+    save_at = jnp.arange(steps + 1)
+    plain = gradient_descent(start, data, learning_rate=step, steps=steps, save_at=save_at)
     momentum = gradient_descent(
         start,
         data,
-        step=step / 10,
+        learning_rate=step / 10,
         steps=steps,
-        record=record,
+        save_at=save_at,
         optimiser=jax.tree_util.Partial(optax.sgd, momentum=0.9),
     )
     for run, eta, color, name in (
@@ -196,7 +197,7 @@ def imbalance_bound_figure(ax):
     for extra in np.geomspace(1e-3, 1, 9):
         start = pt.DeepLinear([(1 + extra) * balanced.layers[0], balanced.layers[1]])
         size = pt.measure.imbalance_norms(start)
-        run = gradient_flow(start, data, until=1e6, record=2)
+        run = gradient_flow(start, data, t1=1e6, save_at=2)
         grams = pt.measure.layer_grams(run.final)
         sizes.append(float(size[0]))
         gaps.append(norm(grams[0] - root(grams[1], 0.5)))
@@ -216,7 +217,9 @@ def unbalanced_grams_figure(ax):
     steps = np.geomspace(2e-3, 6e-2, 6)
     gaps, predicted, left = [], [], []
     for step in steps:
-        run = gradient_descent(start, data, step=float(step), steps=int(60 / step), record=2)
+        run = gradient_descent(
+            start, data, learning_rate=float(step), steps=int(60 / step), save_at=2
+        )
         grams, network = pt.measure.layer_grams(run.final), run.final
         pulled = [
             w.T @ d @ w
@@ -265,7 +268,7 @@ def finite_sample(ax):
 
     @jax.jit
     def weights(samples):
-        flow = lambda m: gradient_flow(start, m, until=1e5, record=2, rtol=1e-7, stationarity=1e-6)
+        flow = lambda m: gradient_flow(start, m, t1=1e5, save_at=2, rtol=1e-7, stationarity=1e-6)
         return jax.vmap(lambda m: flow(m).weights()[-1])(samples)
 
     seen = []
@@ -275,7 +278,7 @@ def finite_sample(ax):
             lambda keys, n=pairs: jax.lax.map(lambda key: empirical_moments(problem, key, n), keys)
         )(keys)
         seen.append(np.asarray(weights(samples)))
-    theory = [pt.theory.sampling_error(problem.moments(), depth, pairs) for pairs in sizes]
+    theory = [pt.theory.samples.sampling_error(problem.moments(), depth, pairs) for pairs in sizes]
     right = split(ax)
     z = np.sort(
         (seen[-1] - np.asarray(theory[-1].weights)) / np.asarray(theory[-1].standard_error), axis=0
@@ -321,7 +324,7 @@ def flow_times(ax):
     depth, start = 2, 0.01
     data, cross, second = feature_model([1.5, 1.0, 0.7], [1.6, 0.6, 0.2])
     seen = jnp.linspace(0, 40, 81)
-    run = gradient_flow(aligned([start] * 3, depth), data, until=40.0, record=seen, stationarity=0)
+    run = gradient_flow(aligned([start] * 3, depth), data, t1=40.0, save_at=seen, stationarity=0)
     measured = run.weights()[:-1]
     fine = jnp.linspace(0, 40, 800)
     for i in range(3):
@@ -348,14 +351,12 @@ def learning_order(ax):
     data, cross, second = feature_model(strength, 1.2 * strength**1.5)
     final = jnp.sqrt(cross) / second
     for depth, start in ((2, 0.003), (3, 0.003)):
-        until = 1.3 * float(
-            jnp.max(dynamics.time_to_weight(final / 2, start, cross, second, depth))
-        )
+        t1 = 1.3 * float(jnp.max(dynamics.time_to_weight(final / 2, start, cross, second, depth)))
         run = gradient_flow(
             aligned([start] * 7, depth),
             data,
-            until=until,
-            record=jnp.linspace(0, until, 4000),
+            t1=t1,
+            save_at=jnp.linspace(0, t1, 4000),
             stationarity=0,
         )
         paths, times = np.asarray(run.weights()[:-1, -1]), np.asarray(run.times[:-1])
@@ -391,14 +392,14 @@ def learning_order(ax):
 
 
 def vanishing_features(ax):
-    depth, until = 3, 1e4
+    depth, t1 = 3, 1e4
     problem = pt.ContrastiveProblem(pt.Features([1.0]), pt.SignFlip(0.5))
-    fine = jnp.geomspace(1e-3, until, 200)
+    fine = jnp.geomspace(1e-3, t1, 200)
     run = gradient_flow(
         aligned([1.0], depth),
         problem.moments(),
-        until=until,
-        record=jnp.geomspace(1e-3, until, 15),
+        t1=t1,
+        save_at=jnp.geomspace(1e-3, t1, 15),
         stationarity=0,
     )
     predicted = dynamics.layer_weights(fine, 1.0, 0.0, 1.0, depth)
@@ -424,8 +425,10 @@ def decayed_runs(depth, decays, cross, second):
     data = pt.Moments(cross * jnp.eye(1), second * jnp.eye(1))
     start = aligned([cross**0.5 / second], depth)
     return [
-        gradient_flow(start, data, until=1e5, decay=float(decay), record=2).final.matrix[0, 0]
-        for decay in decays
+        gradient_flow(
+            start, data, t1=1e5, weight_decay=float(weight_decay), save_at=2
+        ).final.matrix[0, 0]
+        for weight_decay in decays
     ]
 
 
@@ -480,7 +483,7 @@ def min_norm(ax):
         scales = jnp.exp(0.5 * jax.random.normal(k1, (3,)))
         start = pt.DeepLinear.unbalanced(k2, sizes, [float(s) for s in scales])
         end = gradient_flow(
-            start, data, until=1e4, decay=0.1 * float(jnp.exp(jax.random.normal(k1))), record=2
+            start, data, t1=1e4, weight_decay=0.1 * float(jnp.exp(jax.random.normal(k1))), save_at=2
         ).final
         for network, points in ((start, before), (end, after)):
             points.append(
@@ -506,18 +509,20 @@ def weight_decay_balancing(ax):
     """
     start, data = pt.DeepLinear.unbalanced(KEY, (4, 4, 4), [1.0, 0.5]), moments()
     first = pt.measure.imbalance_norms(start)[0]
-    for i, decay in enumerate((0.02, 0.05, 0.1)):
-        until = 8 / decay
-        seen = jnp.linspace(0, until, 13)
-        run = gradient_flow(start, data, until=until, decay=decay, record=seen, stationarity=0)
+    for i, weight_decay in enumerate((0.02, 0.05, 0.1)):
+        t1 = 8 / weight_decay
+        seen = jnp.linspace(0, t1, 13)
+        run = gradient_flow(
+            start, data, t1=t1, weight_decay=weight_decay, save_at=seen, stationarity=0
+        )
         ax.plot(
-            decay * seen,
-            decayed_imbalance([first * jnp.ones(13)], decay, seen)[0] / first,
+            weight_decay * seen,
+            decayed_imbalance([first * jnp.ones(13)], weight_decay, seen)[0] / first,
             color="0.6",
             label="law" if i == 0 else None,
         )
         ax.plot(
-            decay * seen,
+            weight_decay * seen,
             run.imbalance[:13, 0] / first,
             "ox+"[i],
             color=f"C{i}",
@@ -525,7 +530,7 @@ def weight_decay_balancing(ax):
         )
         gaps = [norm(g[0] - root(g[1], 0.5)) / norm(root(g[1], 0.5)) for g in run.grams[:13]]
         ax.plot(
-            decay * seen,
+            weight_decay * seen,
             gaps,
             "--",
             color=f"C{i}",
@@ -605,12 +610,12 @@ def head_equivalence(ax):
         run = gradient_flow(
             pt.Headed(start, head),
             data,
-            until=1e3,
-            record=np.append(0, np.geomspace(0.01, 1e3, 200)),
+            t1=1e3,
+            save_at=np.append(0, np.geomspace(0.01, 1e3, 200)),
         )
         ax.plot(run.times[1:], run.loss[1:], style, label=name)
     for width in (4, 2):
-        ax.axhline(float(theory.spectral(data, width).loss), color="0.6", lw=0.8)
+        ax.axhline(float(theory.layers.spectral(data, width).loss), color="0.6", lw=0.8)
     ax.set(xscale="log", xlabel="time (grey: the two minima in closed form)", ylabel="loss")
 
 
@@ -624,17 +629,23 @@ def sorted_matching(ax):
     data = pt.Moments(jnp.diag(cross), jnp.diag(second))
     start = pt.DeepLinear.init(KEY, (3, 3), 0.3)
     fine = np.geomspace(2e-3, 2, 200)
-    closed = np.asarray([theory.decayed_matching(cross, second, rows, decay) for decay in fine])
+    closed = np.asarray(
+        [theory.heads.decayed_matching(cross, second, rows, weight_decay) for weight_decay in fine]
+    )
     decays = np.geomspace(4e-3, 1.2, 8)
     ends = [
         gradient_flow(
-            pt.Headed(start, pt.networks.DiagonalHead(rows)), data, decay=d, until=1e5, record=2
+            pt.Headed(start, pt.networks.DiagonalHead(rows)),
+            data,
+            weight_decay=d,
+            t1=1e5,
+            save_at=2,
         ).final
         for d in decays
     ]
     seen = np.asarray([pt.measure.layer_weights(end)[0] for end in ends])
     plain = gradient_flow(
-        pt.Headed(start, pt.networks.DiagonalHead(rows)), data, until=1e5, record=2
+        pt.Headed(start, pt.networks.DiagonalHead(rows)), data, t1=1e5, save_at=2
     ).final
     for i in range(3):
         c, q = float(cross[i]), float(second[i])
@@ -654,7 +665,7 @@ def sorted_matching(ax):
         )
         left = pt.measure.layer_weights(plain)[0][i]
         ax.plot(1e-3, left, "x", color=f"C{i}", label="trained without" if i == 0 else None)
-    ax.axvline(float(theory.matching_limit(cross, second, rows)), color="0.7", lw=0.8)
+    ax.axvline(float(theory.heads.matching_limit(cross, second, rows)), color="0.7", lw=0.8)
     ax.set(
         xscale="log",
         xlabel=r"weight decay $\gamma$ (grey: up to where sorting is best)",
@@ -672,9 +683,9 @@ def kappa_emulation(ax):
     data = pt.Moments(jnp.diag(cross), jnp.diag(second))
     rank = np.arange(4)
 
-    def below(network, decay):
+    def below(network, weight_decay):
         return pt.measure.layer_weights(
-            gradient_flow(network, data, decay=decay, until=1e6, record=2).final
+            gradient_flow(network, data, weight_decay=weight_decay, t1=1e6, save_at=2).final
         )[0]
 
     ax.plot(rank, weights, color="0.6", label="after the head")
@@ -690,12 +701,14 @@ def kappa_emulation(ax):
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     ax.plot(
         rank,
-        below(pt.Headed(start, pt.networks.DiagonalHead(theory.emulating_head(weights))), 1e-4),
+        below(
+            pt.Headed(start, pt.networks.DiagonalHead(theory.heads.emulating_head(weights))), 1e-4
+        ),
         "x",
         color="C0",
         label="fixed head",
     )
-    found = theory.kappa_emulation(weights)
+    found = theory.heads.kappa_emulation(weights)
     for i, kappa in enumerate((1.1, float(found.kappa), 1.6), start=1):
         best = " (the best)" if i == 2 else ""
         ax.plot(
@@ -741,7 +754,7 @@ def best_kappa(ax):
     for j in range(4):
         ax.plot(
             fine,
-            theory.head_complexity(fine, weights, strength, j),
+            theory.heads.head_complexity(fine, weights, strength, j),
             color=f"C{j}",
             label=f"label of rank {j}",
         )
@@ -755,10 +768,13 @@ def best_kappa(ax):
             mfc="none",
             label="trained encoders" if j == 0 else None,
         )
-        best = theory.best_kappa(weights, strength, j)
+        best = theory.heads.best_kappa(weights, strength, j)
         if jnp.isfinite(best):
             ax.plot(
-                float(best), float(theory.head_complexity(best, weights, strength, j)), "k|", ms=12
+                float(best),
+                float(theory.heads.head_complexity(best, weights, strength, j)),
+                "k|",
+                ms=12,
             )
     ax.set(
         xscale="log",
@@ -787,10 +803,10 @@ def measured_sample_complexity(ax):
         data = pt.ContrastiveProblem(
             pt.Features(np.ones(d)), pt.AdditiveNoise(np.append(noise, others))
         ).moments()
-        run = gradient_flow(pt.DeepLinear.balanced(KEY, (d, d, d), 0.5), data, until=1e5, record=2)
+        run = gradient_flow(pt.DeepLinear.balanced(KEY, (d, d, d), 0.5), data, t1=1e5, save_at=2)
         downstream = pt.problems.Downstream(jnp.diag(jnp.asarray(strength) ** 2), jnp.eye(d)[0])
         grams = pt.measure.layer_grams(run.final)
-        limit = jax.vmap(lambda n, g=grams, t=downstream: theory.margin_error(g, t, n))(
+        limit = jax.vmap(lambda n, g=grams, t=downstream: theory.downstream.margin_error(g, t, n))(
             jnp.asarray(fine)
         )
         z = rng.standard_normal((draws, sizes[-1], d)) * strength
@@ -829,7 +845,7 @@ def thresholded(weights, thresholds, strength, flips, times, **options):
     """A diagonal network trained on features with sign flips, recorded at these times."""
     problem = pt.ContrastiveProblem(pt.Features(strength), pt.SignFlip(flips))
     start = pt.ThresholdedDiagonal(weights, thresholds, **options)
-    return gradient_flow(start, problem, until=float(times[-1]), record=times, stationarity=0.0)
+    return gradient_flow(start, problem, t1=float(times[-1]), save_at=times, stationarity=0.0)
 
 
 def threshold_law_figure(ax):
@@ -842,7 +858,7 @@ def threshold_law_figure(ax):
     seen = run.each(lambda n: n.amplitudes(phi))
     for i in range(3):
         last = jnp.linspace(seen[0, 1, i], seen[-1, 1, i], 60)[:, None] * jnp.ones(3)
-        line = theory.threshold_law(last, weights, thresholds, phi)[:, 0, i]
+        line = theory.thresholds.threshold_law(last, weights, thresholds, phi)[:, 0, i]
         ax.plot(last[:, i], line, label=f"strength {float(phi[i]):g}")
         ax.plot(seen[:, 1, i], seen[:, 0, i], "o", color=f"C{i}")
         ax.plot(
@@ -869,15 +885,15 @@ def absent_features_figure(ax):
     )
     seen = run.final.amplitudes(phi)
     columns = [np.full((1, 400), x) for x in (*w, *b)]
-    ends = theory.threshold_limit(
+    ends = theory.thresholds.threshold_limit(
         np.concatenate(columns[:2]), np.concatenate(columns[2:]), fine, np.full(400, 0.64)
     )
     for level in range(2):
         ax.plot(fine, ends[level], label=f"layer {level + 1}")
         ax.plot(phi, seen[level], "o", color=f"C{level}")
-    for edge in theory.threshold_reach(np.concatenate(columns[:2]), np.concatenate(columns[2:]))[
-        :, 0
-    ]:
+    for edge in theory.thresholds.threshold_reach(
+        np.concatenate(columns[:2]), np.concatenate(columns[2:])
+    )[:, 0]:
         ax.axvline(float(edge), color="0.7", lw=0.8)
     ax.set(xlabel=r"strength $\phi$ (grey: the edges)", ylabel="amplitude after training")
 
@@ -893,8 +909,8 @@ def retained_when_vanishing(ax):
     run = thresholded(weights, thresholds, phi, jnp.array([0.5, 0.5]), times)
     seen = run.each(lambda n: n.amplitudes(phi))[:-1]
     last = jnp.geomspace(0.7, 1e-3, 200)[:, None] * jnp.ones(2)
-    when = theory.threshold_time(last, weights, thresholds, phi, jnp.zeros(2))
-    law = theory.threshold_law(last, weights, thresholds, phi)
+    when = theory.thresholds.threshold_time(last, weights, thresholds, phi, jnp.zeros(2))
+    law = theory.thresholds.threshold_law(last, weights, thresholds, phi)
     for i, name in enumerate(("threshold 0.2", "no threshold")):
         for level in range(2):
             keep = (when[:, i] > 0.05) & (when[:, i] < 1e5)
@@ -946,7 +962,13 @@ def discrete_homogeneity(ax):
     problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise(0.4))
     start = pt.ShallowReLU.init(KEY, (3, 4, 3), 0.8, slope=0.2)
     run = stochastic(
-        start, problem, key=KEY, step=rate, steps=steps, batch=16, record=np.arange(steps + 1)
+        start,
+        problem,
+        key=KEY,
+        learning_rate=rate,
+        steps=steps,
+        batch_size=16,
+        save_at=np.arange(steps + 1),
     )
     measured = np.asarray(jax.vmap(pt.measure.homogeneity)(run.networks)[0])
 
@@ -970,13 +992,15 @@ def pair_of(noise=(0.8, 0.5), correlation=0.5, strength=(1.5, 1.2)):
 def class_run(groups, widths, scale, share=1.0):
     """Weights in every layer of a network trained with this share of positives from the class."""
     data = pt.SupervisedContrastiveProblem(groups, pt.problems.MixedPositives(share)).moments()
-    run = gradient_flow(pt.DeepLinear.balanced(KEY, widths, scale), data, until=1e5, record=2)
+    run = gradient_flow(pt.DeepLinear.balanced(KEY, widths, scale), data, t1=1e5, save_at=2)
     return np.asarray(pt.measure.layer_weights(run.final))
 
 
 def scl_minimiser(ax):
     fine, tried = np.linspace(0, 0.98, 60), np.linspace(0, 0.95, 7)
-    lines = np.stack([theory.subclass_weights([1.5, 1.2], [0.8, 0.5], r, 2) for r in fine])
+    lines = np.stack(
+        [theory.supervised.subclass_weights([1.5, 1.2], [0.8, 0.5], r, 2) for r in fine]
+    )
     seen = np.stack([class_run(pair_of(correlation=r), (2, 1, 1), 0.7) for r in tried])
     for i, feature in enumerate(("class", "subclass")):
         for layer, style in enumerate(("--", "-")):
@@ -995,7 +1019,10 @@ def class_collapse(ax):
     fine, tried = np.linspace(0, 1.5, 60), np.linspace(0, 1.4, 6)
     for i, r in enumerate((0.0, 0.4, 0.8)):
         lines = np.stack(
-            [theory.subclass_weights([1.5, 1.2], [sigma, 0.5], r, 3)[0] for sigma in fine]
+            [
+                theory.supervised.subclass_weights([1.5, 1.2], [sigma, 0.5], r, 3)[0]
+                for sigma in fine
+            ]
         )
         ax.plot(fine, lines[:, 1] / lines[:, 0], color=f"C{i}", label=f"correlation {r}")
         seen = np.stack([class_run(pair_of((sigma, 0.5), r), (2, 1, 1, 1), 0.7) for sigma in tried])
@@ -1014,12 +1041,12 @@ def subclass_retention(ax):
     run = gradient_flow(
         pt.DeepLinear.balanced(KEY, (2, 2, 2, 2), 1.0),
         data,
-        until=1000.0,
-        record=times,
+        t1=1000.0,
+        save_at=times,
         stationarity=0.0,
     )
     seen, late = np.asarray(run.weights())[:-1, :, 1], np.geomspace(0.5, 1000, 50)
-    law = theory.collapsing_weight(late, data, jnp.array([0.0, 1.0]), 3)
+    law = theory.supervised.collapsing_weight(late, data, jnp.array([0.0, 1.0]), 3)
     for layer in range(3):
         (line,) = ax.plot(late, law[:, layer], label=f"layer {layer + 1}")
         ax.plot(times, seen[:, layer], "o", color=line.get_color(), mfc="none")
@@ -1030,7 +1057,7 @@ def mixed_positives(ax):
     fine, tried = np.linspace(0, 1, 400), np.array([0.0, 0.3, 0.6, 0.8, 0.92, 0.98])
     groups = pair_of((0.6, 0.5), 0.0, (1.5, 0.6))
     for depth, style, marker in ((2, "-", "o"), (3, "--", "x")):
-        lines = theory.mixed_subclass_weight(fine, 0.6, 0.5, depth)
+        lines = theory.supervised.mixed_subclass_weight(fine, 0.6, 0.5, depth)
         seen = np.stack([class_run(groups, (2,) * (depth + 1), 0.8, a)[:, 1] for a in tried])
         for layer in range(depth):
             color = f"C{layer if depth == 2 else layer + 2}"
@@ -1052,14 +1079,17 @@ def sl_minimiser(ax):
     data = pt.moments.TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).mean(0).sum())
     for i, depth in enumerate((1, 2, 3, 4)):
         last = (
-            np.linalg.eigvalsh(theory.regression_minimiser(data, depth).grams[-1])[::-1][:3] ** 0.5
+            np.linalg.eigvalsh(theory.supervised.regression_minimiser(data, depth).grams[-1])[::-1][
+                :3
+            ]
+            ** 0.5
         )
         run = gradient_flow(
             pt.DeepLinear.balanced(KEY, (5, *(3,) * depth), 0.7),
             data,
             loss=pt.losses.mse,
-            until=1e5,
-            record=2,
+            t1=1e5,
+            save_at=2,
         ).final
         seen = [np.linalg.svd(w, compute_uv=False)[:3] for w in run.products()]
         for mode in (0, 2):

@@ -3,14 +3,16 @@
 `python docs/pages.py` writes the README's table.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
+from projhead_theory import theory
 from projhead_theory.theorems import CLAIMS, FAMILIES
 
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
-FAMILY_LIST, CLAIM_TABLE = "{{ families }}", "{{ claims }}"
+FAMILY_LIST, CLAIM_TABLE, CLOSED_FORMS = "{{ families }}", "{{ claims }}", "{{ closed forms }}"
 BEGIN, END = "<!-- claims: python docs/pages.py -->", "<!-- end of claims -->"
 
 
@@ -63,6 +65,30 @@ def with_table(readme: str) -> str:
     return f"{before}{BEGIN}\n\n{readme_table()}\n\n{END}{rest.split(END)[1]}"
 
 
+def closed_forms(family: str) -> list[str]:
+    """Full names of the closed forms of a family, file by file.
+
+    A file whose names the family does not export is one entry of its own.
+    """
+    package, found = importlib.import_module(f"projhead_theory.theory.{family}"), []
+    for file in sorted(Path(package.__file__ or "").parent.glob("[a-z]*.py")):
+        module = importlib.import_module(f"{package.__name__}.{file.stem}")
+        names = getattr(module, "__all__", ())
+        shared = [name for name in names if vars(package).get(name) is vars(module)[name]]
+        found += [f"{package.__name__}.{name}" for name in shared]
+        found += [module.__name__] if names and not shared else []
+    return found
+
+
+def reference() -> str:
+    """Entries of the reference of closed forms, by family."""
+    parts = []
+    for family in theory.__all__:
+        entries = "\n\n".join(f"::: {name}" for name in closed_forms(family))
+        parts.append(f"## {family.capitalize()}\n\n{entries}")
+    return "\n\n".join(parts)
+
+
 def on_config(config: Any) -> Any:
     """Put the theorems into the navigation, family by family, in place of their marker."""
     families = [
@@ -75,7 +101,13 @@ def on_config(config: Any) -> Any:
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill the markers of a page."""
-    return markdown.replace(FAMILY_LIST, family_list()).replace(CLAIM_TABLE, claim_table())
+    for marker, text in (
+        (FAMILY_LIST, family_list),
+        (CLAIM_TABLE, claim_table),
+        (CLOSED_FORMS, reference),
+    ):
+        markdown = markdown.replace(marker, text()) if marker in markdown else markdown
+    return markdown
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def end(cross, second, kappa, scale, key):
     run = gradient_flow(
         pt.Headed(start, pt.networks.ReweightingHead(kappa)),
         pt.Moments(jnp.diag(cross), jnp.diag(second)),
-        record=2,
-        until=1e6,
+        save_at=2,
+        t1=1e6,
         solver=implicit(),
         rtol=1e-6,
         atol=1e-15,

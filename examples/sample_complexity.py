@@ -1,14 +1,14 @@
 """Measured numbers of samples on random problems, ranked against three predictions.
 
-Claim: the limit of many samples and features (`theory.margin_samples`) gives the ratio between
-layers to a few per cent. The sample-complexity indicator, and the sum of squared variances, give
-little more than its sign.
+Claim: the limit of many samples and features (`theory.downstream.margin_samples`) gives the ratio
+between layers to a few per cent. The sample-complexity indicator, and the sum of squared variances,
+give little more than its sign.
 
     python examples/sample_complexity.py [--problems N] [--seed N] [--quick] [--json FILE]
 
 Random feature models of 12, 24 or 40 features and depth 2 or 3; layers are exact. For each layer
-the script finds the number of samples at which the mean error of 32 hard margins falls to 0.1,
-and the three predictions. Kendall's tau is over pairs of layers, with an interval from resampled
+the script finds the number of samples at which the mean error of 32 hard margins falls to 0.1, and
+the three predictions. Kendall's tau is over pairs of layers, with an interval from resampled
 problems. It takes some minutes on one core.
 """
 
@@ -24,7 +24,7 @@ from scipy import stats
 
 from projhead_theory.probes import HardMargin, LearningCurve, Status
 from projhead_theory.problems import Downstream
-from projhead_theory.theory import margin_samples, sample_complexity
+from projhead_theory.theory.downstream import margin_samples, sample_complexity
 
 ERROR, SEEDS, DIMS = 0.1, 32, (12, 24, 40)
 

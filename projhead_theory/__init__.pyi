@@ -30,7 +30,8 @@ from .problems import (
 )
 from .simulation import gradient_descent, gradient_flow
 from .theorems import compare, verify
-from .theory import best_layer, layerwise, phase_diagram
+from .theory.downstream import best_layer, phase_diagram
+from .theory.layers import layerwise
 
 __all__ = [
     "AdditiveNoise",

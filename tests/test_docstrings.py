@@ -15,7 +15,8 @@ import projhead_theory as pt
 ROOT = Path(pt.__file__).parent
 DOORS = (
     *(path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))),
-    *("measure", "moments", "theory.dynamics", "theory.dynamics.regression"),
+    *(f"theory.{family}" for family in pt.theory.__all__),
+    *("measure", "moments", "theory.dynamics.regression"),
 )
 
 

@@ -444,14 +444,21 @@ assert jax.config.jax_enable_x64 == before
     run_python(source, JAX_ENABLE_X64=x64)
 
 
-FRONT_DOORS = [NAME, *(f"{NAME}.{path.parent.name}" for path in sorted(ROOT.glob("*/__init__.py")))]
+FRONT_DOORS = [
+    NAME,
+    *(f"{NAME}.{path.parent.name}" for path in sorted(ROOT.glob("*/__init__.py"))),
+    *(
+        f"{NAME}.theory.{path.parent.name}"
+        for path in sorted(ROOT.glob("theory/[a-z]*/__init__.py"))
+    ),
+]
 
 
 @pytest.mark.parametrize("door", FRONT_DOORS)
 def test_every_public_function_and_class_is_documented(door):
     module = importlib.import_module(door)
     silent = []
-    for name in getattr(module, "__all__", ()):
+    for name in getattr(module, "__all__", vars(module)):
         value = getattr(module, name)
         if not (inspect.ismodule(value) or inspect.isclass(value) or callable(value)):
             continue  # a table or an instance: its module and its class speak for it

@@ -18,7 +18,7 @@ from projhead_theory.networks import (
     ThresholdedDiagonal,
 )
 from projhead_theory.problems import Downstream
-from projhead_theory.theory import sample_complexity
+from projhead_theory.theory.downstream import sample_complexity
 
 KEY = jax.random.key(0)
 PHI = jnp.array([1.0, 1.5, 0.3])

@@ -145,7 +145,7 @@ def changes(source: str, node: ast.AST, tolerant: bool):
 DECIDES = re.compile(
     r"rounding|error|stationary|left|share|drift|floor|^off$|^_off|moved|saddle|within|on_range|_compare"
 )
-JUDGED = {"parts", "premises", "settled", "finite"}
+JUDGED = {"parts", "premises", "converged", "finite"}
 # The constants of a bound on an error are for safety, and each term is there for the problem on
 # which it is the largest. These operators pass over bounds; the operator that makes a tolerance a
 # thousand times wider does not.
@@ -517,10 +517,10 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    package, settled, waiting = ROOT / PACKAGE, [], []
+    package, converged, waiting = ROOT / PACKAGE, [], []
     if options.again:
         earlier = json.loads(options.again.read_text())["mutants"]
-        settled = [r for r in earlier if r["outcome"] != "survived"]
+        converged = [r for r in earlier if r["outcome"] != "survived"]
         found = [(r, same(r, package)) for r in earlier if r["outcome"] == "survived"]
         waiting, chosen = [r for r, m in found if m], [m for _, m in found if m]
     else:
@@ -540,11 +540,11 @@ def main() -> None:
         With `--again`, also the earlier outcomes that stand and the mutants not yet run again.
         """
         merged = sorted(
-            [*settled, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"])
+            [*converged, *results, *waiting[len(results) :]], key=lambda r: (r["file"], r["line"])
         )
         counts = Counter(r["outcome"] for r in merged)
         if options.json:
-            record = {
+            save_at = {
                 "commit": commit,
                 "machine": machine(),
                 "seed": options.seed,
@@ -552,7 +552,7 @@ def main() -> None:
                 "mutants": merged,
             }
             temporary = options.json.with_suffix(".part")
-            temporary.write_text(json.dumps(record, indent=1) + "\n")
+            temporary.write_text(json.dumps(save_at, indent=1) + "\n")
             temporary.replace(options.json)
         return counts
 

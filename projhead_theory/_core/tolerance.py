@@ -13,7 +13,7 @@ SHORT = 16
 """Rounding of a few products in a row, in epsilons of the largest term."""
 
 CHAIN = 64
-"""Rounding of some dozens of operations in a row, as in a closed form or the read-out of a run."""
+"""Rounding of some dozens of operations in a row, as in a closed form or the readout of a run."""
 
 SOLVED = 256
 """Rounding of a number that solves an equation, whose terms are themselves chains of operations."""

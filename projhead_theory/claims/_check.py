@@ -107,7 +107,7 @@ def _control(
         measurement = control.measure(problem, measurement)
     verdict = claim.compare(prediction, measurement).on_host
     if control.problem is None and control.measure is None and own.name == "holds":
-        verdict = dataclasses.replace(verdict, settled=np.ones((), bool))
+        verdict = dataclasses.replace(verdict, converged=np.ones((), bool))
     return ControlResult(
         control, verdict if control.expects == "premise_failed" else verdict.waived
     )

@@ -27,14 +27,14 @@ class Measured(eqx.Module):
     - `value`: `(k,)` or `(k, m)`.
     - `errors`: named absolute bounds on the errors of the simulation itself, each `(k,)` or a
         number.
-    - `effect`, `premises`, `settled`, `finite`: as in `Verdict`.
+    - `effect`, `premises`, `converged`, `finite`: as in `Verdict`.
     """
 
     value: Float[Array, "k *m"]
     errors: dict[str, Any]
     effect: Any = None
     premises: dict[str, Any] = eqx.field(default_factory=dict)
-    settled: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
+    converged: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
     finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
 
 
@@ -46,7 +46,7 @@ def compare_measured(predicted: Any, measured: Measured) -> Verdict:
         measured.errors,
         effect=measured.effect,
         premises=measured.premises,
-        settled=measured.settled,
+        converged=measured.converged,
         finite=measured.finite,
     )
 

@@ -62,7 +62,7 @@ def verdict_of(
     *blocks: Rows,
     what: str,
     premises: Mapping[str, Any] | None = None,
-    settled: Any = True,
+    converged: Any = True,
     finite: Any = True,
 ) -> Verdict:
     """Verdict on all rows of some blocks, in their order.
@@ -70,7 +70,7 @@ def verdict_of(
     **Arguments:**
 
     - `blocks`: at least one. Plotted values of one column fit any other number of columns.
-    - `what`, `premises`, `settled`, `finite`: as in `Verdict`.
+    - `what`, `premises`, `converged`, `finite`: as in `Verdict`.
     """
     dtype = jnp.result_type(*(block.discrepancy for block in blocks))
     column = lambda get: jnp.concatenate([b.column(get(b), dtype) for b in blocks])
@@ -90,7 +90,7 @@ def verdict_of(
         predicted=table(lambda b: b.predicted),
         measured=table(lambda b: b.discrepancy if b.measured is None else b.measured),
         premises=dict(premises or {}),
-        settled=settled,
+        converged=converged,
         finite=finite,
         labels=tuple(label for b in blocks for label in b.labels),
         what=what,

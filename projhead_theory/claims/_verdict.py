@@ -52,7 +52,7 @@ class Verdict(eqx.Module):
     - `effect`: `(k,)`, the difference that the check must be able to see.
     - `predicted`, `measured`: `(k, m)`, the plotted values.
     - `premises`: the hypotheses that were measured on the run.
-    - `settled`: true if a run that had to converge did.
+    - `converged`: true if a run that had to converge did.
     - `finite`: true if the run stayed finite.
     - `labels`: one for each of the `k` rows.
     - `what`: the compared quantity, in words.
@@ -73,7 +73,7 @@ class Verdict(eqx.Module):
     predicted: Float[Numbers, "k m"]
     measured: Float[Numbers, "k m"]
     premises: dict[str, Bool[Numbers, ""]] = eqx.field(default_factory=dict)
-    settled: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
+    converged: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
     finite: Bool[Numbers, ""] = eqx.field(default=True, converter=jnp.asarray)
     labels: tuple[str, ...] = eqx.field(static=True, default=())
     what: str = eqx.field(static=True, default="discrepancy")
@@ -89,7 +89,7 @@ class Verdict(eqx.Module):
             self.discrepancy,
             self.parts,
             self.effect,
-            settled=self.settled,
+            converged=self.converged,
             finite=self.finite,
             premise=functools.reduce(operator.and_, self.premises.values(), True),
         )
@@ -217,7 +217,7 @@ def judge(
     parts: Mapping[str, Numbers],
     effect: Numbers,
     *,
-    settled: Any = True,
+    converged: Any = True,
     finite: Any = True,
     premise: Any = True,
 ) -> Any:
@@ -228,7 +228,7 @@ def judge(
     """
     tolerance = functools.reduce(operator.add, parts.values())
     agrees = Outcome.where((tolerance < effect).all(), Outcome.holds, Outcome.undecidable)
-    differs = Outcome.where(settled, Outcome.violated, Outcome.not_converged)
+    differs = Outcome.where(converged, Outcome.violated, Outcome.not_converged)
     outcome = Outcome.where((discrepancy <= tolerance).all(), agrees, differs)
     outcome = Outcome.where(premise, outcome, Outcome.premise_failed)
     # Comparisons keep the precision of NumPy arrays, whatever the settings of JAX.
@@ -251,7 +251,7 @@ def compare_values(
     labels: tuple[str, ...] | None = None,
     what: str = "relative discrepancy",
     premises: Mapping[str, Any] | None = None,
-    settled: Any = True,
+    converged: Any = True,
     finite: Any = True,
 ) -> Verdict:
     """Row-by-row comparison in Euclidean norm, relative to the prediction.
@@ -262,7 +262,7 @@ def compare_values(
     - `errors`: named absolute bounds on other sources of difference, each broadcast to `(k,)`.
     - `effect`: `(k,)`, the smallest absolute difference that the check must be able to see; by
         default the size of the prediction.
-    - `labels`, `what`, `premises`, `settled`, `finite`: as in `Verdict`.
+    - `labels`, `what`, `premises`, `converged`, `finite`: as in `Verdict`.
 
     **Returns:** a `Verdict`.
 
@@ -295,7 +295,7 @@ def compare_values(
             array(effect),
         ),
         premises={name: jnp.asarray(value, bool) for name, value in (premises or {}).items()},
-        settled=jnp.asarray(settled, bool),
+        converged=jnp.asarray(converged, bool),
         finite=jnp.asarray(finite, bool),
         labels=tuple(f"row {i + 1}" for i in range(len(predicted))) if labels is None else labels,
         what=what,

@@ -98,7 +98,7 @@ def phase(
         None if downstream is None else options.vector("downstream", downstream, d),
         target,
     )
-    diagram = theory.phase_diagram(
+    diagram = theory.downstream.phase_diagram(
         problem,
         labelled,
         *(np.linspace(axis.low, axis.high, points) for axis in (horizontal, vertical)),

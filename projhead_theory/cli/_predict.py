@@ -24,11 +24,11 @@ def predict(
     from .. import theory
 
     problem = options.problem(strength, noise, flip, mask)
-    prediction = theory.layerwise(problem.moments(), depth, width=width, throw=False)
+    prediction = theory.layers.layerwise(problem.moments(), depth, width=width, throw=False)
     report = reports.prediction_report(prediction, width)
     best = None
     if target is not None:
-        best = theory.best_layer(
+        best = theory.downstream.best_layer(
             problem, _task(problem, target, downstream), depth, head=head, width=width
         )
         report["downstream"] = reports.complexity_report(best, target)

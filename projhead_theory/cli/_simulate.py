@@ -32,17 +32,19 @@ def simulate(
     start: Annotated[str, typer.Option(help="gaussian, balanced or orthogonal.")] = "balanced",
     scale: Annotated[float, typer.Option(help="Scale of the start.")] = 0.1,
     seed: options.Seed = 0,
-    until: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
+    t1: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
     solver: Annotated[
         str, typer.Option(help="flow: explicit, or implicit for stiff runs.")
     ] = "explicit",
     optimiser: Annotated[
         str, typer.Option(help="descent, stochastic: sgd, momentum or adam.")
     ] = "sgd",
-    step: Annotated[float, typer.Option(help="descent, stochastic: learning rate.")] = 1e-2,
+    learning_rate: Annotated[
+        float, typer.Option(help="descent, stochastic: learning rate.")
+    ] = 1e-2,
     steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
-    batch: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
-    decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    batch_size: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
     json: options.Json = None,
     plot: Annotated[
         str | None,
@@ -70,7 +72,7 @@ def simulate(
         "balanced": DeepLinear.balanced,
         "orthogonal": DeepLinear.orthogonal,
     }
-    prediction = theory.layerwise(moments, depth, width=width, throw=False)
+    prediction = theory.layers.layerwise(moments, depth, width=width, throw=False)
     network = options.choice("start", start, starts)(
         draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
     )
@@ -86,31 +88,33 @@ def simulate(
     begin = time.perf_counter()
     with quiet.status(f"training by {method}"):
         settings = {
-            "until": until,
+            "t1": t1,
             "solver": solver,
             "optimiser": optimiser,
-            "step": step,
+            "learning_rate": learning_rate,
             "steps": steps,
-            "batch": batch,
+            "batch_size": batch_size,
         }
-        trajectory = run(network, problem, moments, decay, train, settings)
+        trajectory = run(network, problem, moments, weight_decay, train, settings)
         jax.block_until_ready(trajectory.loss)
     seconds = time.perf_counter() - begin
 
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
     # Weight decay changes the minimiser: measured weights are shown without a verdict.
-    verdict = None if decay > 0 or diverged else compare(prediction, trajectory)
+    verdict = None if weight_decay > 0 or diverged else compare(prediction, trajectory)
     report = trajectory_report(
         trajectory, prediction if verdict is not None else None, verdict, seconds
     )
     if json is not None:
         write_json(report, json)
     if diverged:
-        unit = "time" if method == "flow" else "step"
+        unit, smaller = (
+            ("time", "scale of the start") if method == "flow" else ("step", "learning rate")
+        )
         print(
             f"projhead: the run diverged: it is not finite after {unit} {report['ended_at']:g}; "
             f"the last finite state recorded has loss {report['loss']:g} at {unit} "
-            f"{report['history']['times'][-1]:g}; want a smaller step",
+            f"{report['history']['times'][-1]:g}; want a smaller {smaller}",
             file=sys.stderr,
         )
         return 2
@@ -129,41 +133,46 @@ def simulate(
     return 0
 
 
-def _flow(network, problem, moments, decay, key, s):
+def _flow(network, problem, moments, weight_decay, key, s):
     from .. import simulation
 
     solvers = {"explicit": simulation.explicit, "implicit": simulation.implicit}
     return simulation.gradient_flow(
         network,
         moments,
-        until=s["until"],
+        t1=s["t1"],
         solver=options.choice("solver", s["solver"], solvers)(),
-        decay=decay,
+        weight_decay=weight_decay,
     )
 
 
-def _descent(network, problem, moments, decay, key, s):
+def _descent(network, problem, moments, weight_decay, key, s):
     from .. import simulation
 
-    return simulation.gradient_descent(network, moments, decay=decay, **_discrete(s))
+    return simulation.gradient_descent(network, moments, weight_decay=weight_decay, **_discrete(s))
 
 
-def _stochastic(network, problem, moments, decay, key, s):
+def _stochastic(network, problem, moments, weight_decay, key, s):
     from .. import simulation
 
     return simulation.stochastic(
-        network, problem, key=key, decay=decay, batch=s["batch"], **_discrete(s)
+        network,
+        problem,
+        key=key,
+        weight_decay=weight_decay,
+        batch_size=s["batch_size"],
+        **_discrete(s),
     )
 
 
 def _discrete(s):
     """Settings common to the two discrete-time methods."""
-    record = max(min(64, s["steps"] + 1), 2) if s["steps"] else [0]
+    save_at = max(min(64, s["steps"] + 1), 2) if s["steps"] else [0]
     return {
         "optimiser": _optimiser(s["optimiser"]),
-        "step": s["step"],
+        "learning_rate": s["learning_rate"],
         "steps": s["steps"],
-        "record": record,
+        "save_at": save_at,
     }
 
 

@@ -25,7 +25,7 @@ def one(name: str, x: Array) -> Array:
     return x
 
 
-def moments_of_time(value: Any) -> Array:
+def save_times(value: Any) -> Array:
     """Save times: positive and increasing."""
     times = grid("times", checks.positive("times", value), "increasing times")
     if (np.diff(np.asarray(times)) <= 0).any():

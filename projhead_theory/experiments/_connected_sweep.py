@@ -16,7 +16,7 @@ from ..measure import feature_weights
 from ..networks import AbstractNetwork, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Ended, stochastic
-from ..theory import threshold_reach
+from ..theory.thresholds import threshold_reach
 from ._arguments import grid, in_batches, one
 from ._feature_sweep import diagonal_weights
 
@@ -160,9 +160,9 @@ def connected_sweep(
     seeds: int = 20,
     strong: Any = (1.0, 1.0),
     strong_flips: Any = 0.05,
-    step: checks.Scalar = 0.05,
+    learning_rate: checks.Scalar = 0.05,
     steps: int = 800,
-    batch: int = 64,
+    batch_size: int = 64,
     samples: int = 2048,
     at_once: int | None = None,
     level: float = 1e-3,
@@ -188,7 +188,7 @@ def connected_sweep(
     - `seeds`: number of seeds, at least 2.
     - `strong`: strengths of the strong features.
     - `strong_flips`: flip probability of the strong features, one number or one each.
-    - `step`, `steps`, `batch`: learning rate, number of steps and batch size of stochastic
+    - `learning_rate`, `steps`, `batch_size`: learning rate, number of steps and batch size of stochastic
       gradient descent on the spectral loss.
     - `samples`: number of samples of the probe.
     - `at_once`: number of the $S F N$ runs trained together, all of them if not given.
@@ -236,10 +236,10 @@ def connected_sweep(
     phi, alpha, strong, strong_flips = (
         cast(x) for x in (phi, alpha, strong, jnp.broadcast_to(strong_flips, strong.shape))
     )
-    rate = cast(checks.positive("step", step))
+    rate = cast(checks.positive("learning_rate", learning_rate))
     counts = (
         checks.count("steps", steps),
-        checks.count("batch", batch, 2),
+        checks.count("batch_size", batch_size, 2),
         checks.count("samples", samples, 64),
     )
     shape = (phi.size, alpha.size, seeds)
@@ -281,7 +281,7 @@ def _run(
     features = Features(jnp.append(strong, phi), mixing=jnp.eye(m + 2, m + 1, dtype=phi.dtype))
     problem = ContrastiveProblem(features, SignFlip(jnp.append(strong_flips, alpha)))
     trained = stochastic(
-        network, problem, key=training, step=rate, steps=steps, batch=batch, record=2
+        network, problem, key=training, learning_rate=rate, steps=steps, batch_size=batch, save_at=2
     )
     probe = ContrastiveProblem(Features(jnp.append(strong, jnp.stack([phi, phi]))))
     square = _square(trained.final, probe, probing, samples)

@@ -80,7 +80,7 @@ class FeatureSweep(eqx.Module):
 
 
 def feature_sweep(
-    start: ThresholdedDiagonal, strength: Any, flips: Any, *, until: checks.Scalar = 1e6
+    start: ThresholdedDiagonal, strength: Any, flips: Any, *, t1: checks.Scalar = 1e6
 ) -> FeatureSweep:
     r"""Train one unit of a diagonal network for every strength and flip probability.
 
@@ -89,18 +89,18 @@ def feature_sweep(
     feature that is learned soon stops there, and does not keep steps short for features that fade
     slowly.
 
-    The closed form is `theory.threshold_limit`: $A_L = \sqrt\rho$, $\rho = (1 - 2\alpha)^2$, and
-    the threshold law in the layers below. With thresholds in layers 3 to $L - 1$, or trained
-    thresholds, it covers the last layer, and all layers for features that the last layer of the
-    start does not show, which nothing moves. For other features the lower layers are NaN.
+    The closed form is `theory.thresholds.threshold_limit`: $A_L = \sqrt\rho$, $\rho = (1 -
+    2\alpha)^2$, and the threshold law in the layers below. With thresholds in layers 3 to $L - 1$,
+    or trained thresholds, it covers the last layer, and all layers for features that the last layer
+    of the start does not show, which nothing moves. For other features the lower layers are NaN.
 
     **Arguments:**
 
     - `start`: diagonal network of one feature, `(L, 1)`, with two layers or more.
     - `strength`: strengths $\varphi > 0$, `(S,)`.
     - `flips`: flip probabilities $\alpha$ in [0, 1], `(F,)`.
-    - `until`: latest time. At $\alpha = \frac12$ there is no signal, and the last layer fades only
-      as $t^{-1/2}$, or more slowly without a threshold in it. Its remainder at this time is the
+    - `t1`: latest time. At $\alpha = \frac12$ there is no signal, and the last layer fades only as
+    $t^{-1/2}$, or more slowly without a threshold in it. Its remainder at this time is the
       difference to the closed form.
 
     **Returns:** a `FeatureSweep`.
@@ -123,8 +123,8 @@ def feature_sweep(
     alpha = grid("flips", checks.probability("flips", flips), "one probability a setting").astype(
         dtype
     )
-    measured, ended = _trained(start, phi, alpha, checks.positive("until", until).astype(dtype))
-    reach = theory.threshold_reach(start.weights, start.thresholds)[:, 0]
+    measured, ended = _trained(start, phi, alpha, checks.positive("t1", t1).astype(dtype))
+    reach = theory.thresholds.threshold_reach(start.weights, start.thresholds)[:, 0]
     return FeatureSweep(phi, alpha, diagonal_weights(start, phi, alpha), measured, reach, ended)
 
 
@@ -142,18 +142,20 @@ def diagonal_weights(
         active = jnp.full_like(frozen, jnp.nan).at[-1].set(jnp.sqrt(rho))
         ends = jnp.where(frozen[-1] > 0, active, frozen)
     else:
-        each = lambda r: theory.threshold_limit(w, b, phi, jnp.broadcast_to(r, phi.shape))
+        each = lambda r: theory.thresholds.threshold_limit(
+            w, b, phi, jnp.broadcast_to(r, phi.shape)
+        )
         ends = jax.vmap(each, out_axes=-1)(rho)
     return ends / phi[:, None]
 
 
 @eqx.filter_jit
 def _trained(
-    start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"], until: Array
+    start: ThresholdedDiagonal, phi: Float[Array, " S"], alpha: Float[Array, " F"], t1: Array
 ) -> tuple[Float[Array, "L S F"], Any]:
     def one(phi: Array, alpha: Array) -> tuple[Array, Any]:
         problem = ContrastiveProblem(Features(phi[None]), SignFlip(alpha[None]))
-        run = gradient_flow(start, problem, until=until, record=2)
+        run = gradient_flow(start, problem, t1=t1, save_at=2)
         return run.final.amplitudes(phi[None])[:, 0] / phi, run.ended
 
     return jax.vmap(

@@ -17,7 +17,7 @@ from ..networks import DeepLinear, ShallowThresholded
 from ..problems import Groups, ShiftProblem, SupervisedProblem, over_groups
 from ..simulation import Ended, gradient_flow, stochastic
 from ._arguments import depth as layers
-from ._arguments import grid, in_batches, moments_of_time, one
+from ._arguments import grid, in_batches, one, save_times
 from ._starts import mean_and_error, reached
 
 FITTED = ("training", "balanced")
@@ -157,8 +157,8 @@ def shift_accuracy(
     start: checks.Scalar = 0.3,
     blur: checks.Scalar = 0.2,
     seeds: int = 8,
-    step: checks.Scalar = 0.02,
-    batch: int = 64,
+    learning_rate: checks.Scalar = 0.02,
+    batch_size: int = 64,
     samples: int = 2048,
     at_once: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
@@ -177,7 +177,7 @@ def shift_accuracy(
       spurious features, or `(C, K)`.
     - `thresholds`: thresholds $b \ge 0$, `(H,)`.
     - `times`: save times, increasing and positive, `(T,)`. For descent they are numbers of steps
-      times `step`.
+      times `learning_rate`.
     - `key`: key of starts, inputs and probes.
     - `depth`: number of layers $L \ge 2$.
     - `strength`: strength of the core feature and of the $K$ spurious ones.
@@ -191,7 +191,7 @@ def shift_accuracy(
       values between half and one and a half times its $L$-th root.
     - `blur`: relative readout noise.
     - `seeds`: number of starts, at least 2.
-    - `step`, `batch`: learning rate and batch size of descent.
+    - `learning_rate`, `batch_size`: learning rate and batch size of descent.
     - `samples`: number of samples of each of eight readouts of a network that is not linear.
     - `at_once`: number of runs of such networks trained together, all of them if not given. There
       is one run for each correlation, positive threshold and start.
@@ -213,10 +213,15 @@ def shift_accuracy(
     cuts = grid(
         "thresholds", checks.nonnegative("thresholds", thresholds), "one threshold a network"
     ).astype(dtype)
-    at, depth = moments_of_time(times).astype(dtype), layers(depth)
+    at, depth = save_times(times).astype(dtype), layers(depth)
     spread, size, noise, rate = (
         one(name, checks.positive(name, x)).astype(dtype)
-        for name, x in (("variance", variance), ("start", start), ("blur", blur), ("step", step))
+        for name, x in (
+            ("variance", variance),
+            ("start", start),
+            ("blur", blur),
+            ("learning_rate", learning_rate),
+        )
     )
     factor = one("turned", checks.floating("turned", turned)).astype(dtype)
     checks.require(
@@ -235,7 +240,8 @@ def shift_accuracy(
     deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
     steps = np.round(np.asarray(at) / float(rate)).astype(int)
     counts = tuple(
-        checks.count(name, x, n) for name, x, n in (("batch", batch, 2), ("samples", samples, 2))
+        checks.count(name, x, n)
+        for name, x, n in (("batch_size", batch_size, 2), ("samples", samples, 2))
     )
     positive = np.flatnonzero(np.asarray(cuts) > 0)
     if positive.size and (np.diff(steps, prepend=0) <= 0).any():
@@ -328,9 +334,11 @@ def _predicted(
     settings: _Setting, times: Array, start: Array, blur: Array, depth: int
 ) -> Float[Array, "R C T L G"]:
     def one(s: _Setting) -> Array:
-        grams = theory.class_grams(SupervisedProblem.signs(s.training), times, start, depth)
+        grams = theory.supervised.class_grams(
+            SupervisedProblem.signs(s.training), times, start, depth
+        )
         each = lambda fitted: jax.vmap(
-            lambda g: theory.group_accuracy(g, fitted, s.test, blur).groups
+            lambda g: theory.supervised.group_accuracy(g, fitted, s.test, blur).groups
         )(grams)
         return jnp.stack([each(s.training), each(s.balanced)])
 
@@ -351,8 +359,8 @@ def _linear(
             _start(key, start, sizes),
             data,
             loss=mse,
-            until=times[-1],
-            record=times,
+            t1=times[-1],
+            save_at=times,
             stationarity=0.0,
         )
         each = lambda fitted: jax.vmap(lambda n: measure.group_accuracy(n, fitted, s.test, blur))(
@@ -371,14 +379,20 @@ def _thresholded(
     rate: Array,
     steps: np.ndarray,
     sizes: tuple[int, ...],
-    batch: int,
+    batch_size: int,
     samples: int,
 ) -> Float[Array, "R T L G"]:
     s, cut, keys = run
     network = ShallowThresholded(
         _start(keys[0], start, sizes).layers, [jnp.broadcast_to(cut, (p,)) for p in sizes[1:-1]]
     )
-    options = {"loss": mse, "step": rate, "steps": int(steps[-1]), "batch": batch, "record": steps}
+    options = {
+        "loss": mse,
+        "learning_rate": rate,
+        "steps": int(steps[-1]),
+        "batch_size": batch_size,
+        "save_at": steps,
+    }
     trained = stochastic(
         network, SupervisedProblem.signs(s.training, sizes[-1]), key=keys[1], **options
     )

@@ -18,7 +18,7 @@ from ..networks import DeepLinear
 from ..problems import Groups, SupervisedContrastiveProblem, SupervisedProblem
 from ..simulation import gradient_flow
 from ._arguments import depth as layers
-from ._arguments import loss_name, moments_of_time, one
+from ._arguments import loss_name, one, save_times
 from ._starts import mean_and_error, reached
 
 
@@ -101,25 +101,25 @@ def subclass_accuracy(
     r"""Train linear networks on classes, and read the sign of one feature off every layer.
 
     Training is by gradient flow on the classes of `groups`. The prediction applies
-    `theory.group_accuracy` to the Grams of an aligned balanced start. From it the class direction
-    is learned, and each other direction fades as a power of time. The measurement is for random
-    balanced starts, which have no closed form during training; late in training both agree.
+    `theory.supervised.group_accuracy` to the Grams of an aligned balanced start. From it the class
+    direction is learned, and each other direction fades as a power of time. The measurement is for
+    random balanced starts, which have no closed form during training; late in training both agree.
 
     **Arguments:**
 
     - `groups`: groups of two classes.
     - `times`: save times, increasing and positive, `(T,)`.
     - `widths`: widths of all layers, `(W,)`. Layers narrower than the inputs are trained as well,
-      but a random start of less than full rank has no aligned counterpart, so there the
+    but a random start of less than full rank has no aligned counterpart, so there the
       prediction is NaN.
     - `key`: key of the starts.
     - `loss`: `contrastive` (spectral, positive pairs of one class) or `regression` (of the class,
-      $\pm 1$ on the first output).
+    $\pm 1$ on the first output).
     - `depth`: number of layers $L \ge 2$.
     - `feature`: number of the feature whose sign is read, from 0.
     - `start`: weight $s_0$ of all directions in the aligned start. Random starts have layers of
-      singular values between half and one and a half times $s_0^{1/L}$.
-    - `blur`: readout noise, as in `theory.group_accuracy`.
+    singular values between half and one and a half times $s_0^{1/L}$.
+    - `blur`: readout noise, as in `theory.supervised.group_accuracy`.
     - `seeds`: number of starts, at least 2.
     - `progress`: function called with a line as each width ends.
 
@@ -133,7 +133,7 @@ def subclass_accuracy(
         raise checks.bad("groups", f"{groups.classes} classes", "two classes")
     read, loss, depth = groups.read(feature), loss_name(loss), layers(depth)
     dtype = groups.means.dtype
-    at = moments_of_time(times).astype(dtype)
+    at = save_times(times).astype(dtype)
     counts = [checks.count("widths", width) for width in widths]
     if not counts:
         raise checks.bad("widths", "none", "at least one")
@@ -142,8 +142,10 @@ def subclass_accuracy(
         for name, x in (("start", start), ("blur", blur))
     )
     keys = jax.random.split(key, checks.count("seeds", seeds, 2))
-    accuracy = lambda gram: theory.group_accuracy(gram, read, read, noise).average
-    closed = jax.vmap(accuracy)(theory.class_grams(_problem(groups, loss), at, size, depth))
+    accuracy = lambda gram: theory.supervised.group_accuracy(gram, read, read, noise).average
+    closed = jax.vmap(accuracy)(
+        theory.supervised.class_grams(_problem(groups, loss), at, size, depth)
+    )
     predicted = jnp.stack(
         [closed if width >= groups.dim else jnp.full_like(closed, jnp.nan) for width in counts]
     )
@@ -182,7 +184,7 @@ def _measured(
     def one(key: Array) -> Array:
         network = DeepLinear.balanced(key, sizes, start ** (1 / (len(sizes) - 1)), dtype)
         run = gradient_flow(
-            network, data, loss=objective, until=times[-1], record=times, stationarity=0.0
+            network, data, loss=objective, t1=times[-1], save_at=times, stationarity=0.0
         )
         seen = jax.vmap(lambda n: group_accuracy(n, read, read, blur))(run.networks)[:-1]
         return jnp.where(reached(run, times)[:, None], seen @ read.probability, jnp.nan)

@@ -9,7 +9,7 @@ import numpy as np
 from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
-    from ..theory import BestLayer
+    from ..theory.downstream import BestLayer
 
 
 def plot_best_layer(best: BestLayer, ax: Any = None) -> Any:

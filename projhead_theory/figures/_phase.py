@@ -10,7 +10,7 @@ from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
     from ..theorems import PhaseCheck
-    from ..theory import PhaseDiagram
+    from ..theory.downstream import PhaseDiagram
 
 
 def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any = None) -> Any:
@@ -42,7 +42,7 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
     if check is not None:
         cx, cy, pre = np.asarray(check.x), np.asarray(check.y), np.asarray(check.measured) > 0
         fine, wrong = (
-            np.asarray(check.kept & check.settled & ~check.misclassified),
+            np.asarray(check.kept & check.converged & ~check.misclassified),
             np.asarray(check.misclassified),
         )
         for side, colour, label in (

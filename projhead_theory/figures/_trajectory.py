@@ -10,7 +10,7 @@ from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
     from ..simulation import Trajectory
-    from ..theory import LayerPrediction
+    from ..theory.layers import LayerPrediction
 
 
 def plot_trajectory(

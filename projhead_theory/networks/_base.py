@@ -108,7 +108,7 @@ class AbstractLinearNetwork(AbstractNetwork):
         ...     def trainable(self):
         ...         return jax.tree.map(lambda _: True, self)
         >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
-        >>> run = pt.gradient_descent(Doubled((jnp.eye(2),)), moments, step=0.02)
+        >>> run = pt.gradient_descent(Doubled((jnp.eye(2),)), moments, learning_rate=0.02)
         >>> np.round(run.weights()[-1], 3)
         Array([[0.447, 0.354],
                [0.894, 0.707]], dtype=float64)

@@ -85,7 +85,7 @@ def group_accuracy(
         raise checks.bad(
             "tested",
             f"{tested.classes} classes",
-            f"as many as the read-out is fitted on, {fitted.classes}",
+            f"as many as the readout is fitted on, {fitted.classes}",
         )
     samples = checks.count("samples", samples, max(2, tested.probability.size))
     return _estimate(

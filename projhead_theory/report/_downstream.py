@@ -7,7 +7,7 @@ from rich.table import Table
 
 from .._core.plain import plain
 from ..theorems import PhaseCheck
-from ..theory import BestLayer, PhaseDiagram
+from ..theory.downstream import BestLayer, PhaseDiagram
 from ._cell import cell
 from ._json import environment
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from .._core import checks
 from .._core.plain import plain
-from ..theory import LayerPrediction
+from ..theory.layers import LayerPrediction
 from ._cell import cell
 
 

@@ -8,7 +8,7 @@ from .._core.enumeration import name_of
 from .._core.plain import plain
 from ..claims import Verdict
 from ..simulation import Ended, Trajectory
-from ..theory import LayerPrediction
+from ..theory.layers import LayerPrediction
 from ._cell import cell
 from ._json import environment
 

@@ -27,11 +27,11 @@ def gradient_descent(
     data: Data,
     *,
     loss: AbstractLoss = spectral,
-    step: checks.Scalar = 1e-2,
+    learning_rate: checks.Scalar = 1e-2,
     steps: int = 10_000,
     optimiser: Optimiser = optax.sgd,
-    decay: checks.Scalar = 0.0,
-    record: int | Any = 64,
+    weight_decay: checks.Scalar = 0.0,
+    save_at: int | Any = 64,
     stationarity: checks.Scalar | None = None,
 ) -> Trajectory:
     r"""Train by full-batch gradient descent.
@@ -46,8 +46,8 @@ def gradient_descent(
     - `steps`: the number of steps.
     - `optimiser`: a function from the learning rate to an Optax transformation, such as
       `optax.sgd`, `optax.adam`, or `jax.tree_util.Partial(optax.sgd, momentum=0.9)`.
-    - `decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$.
-    - `record`: the number of steps to record, or increasing step numbers.
+    - `weight_decay`: $\gamma$ of the penalty $\frac\gamma2 \sum \|W\|_F^2$.
+    - `save_at`: the number of steps to record, or increasing step numbers.
     - `stationarity`: relative gradient at which the run counts as converged (default
       $10\,\epsilon^{2/3}$).
 
@@ -63,7 +63,7 @@ def gradient_descent(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.gradient_descent(start, problem.moments(), step=0.005, steps=2_000)
+        >>> run = pt.gradient_descent(start, problem.moments(), learning_rate=0.005, steps=2_000)
         >>> np.round(run.weights()[-1], 3)
         Array([[0.632, 0.981],
                [0.4  , 0.962]], dtype=float64)
@@ -78,25 +78,25 @@ def gradient_descent(
         else checks.nonnegative("stationarity", stationarity)
     )
     rate, penalty = (
-        checks.positive("step", step).astype(dtype),
-        checks.nonnegative("decay", decay).astype(dtype),
+        checks.positive("learning_rate", learning_rate).astype(dtype),
+        checks.nonnegative("weight_decay", weight_decay).astype(dtype),
     )
     trained, frozen = eqx.partition(network, network.trainable)
     objective = Objective(frozen, loss, data, penalty)
     tolerance = jnp.asarray(tolerance, dtype)
-    return _descent(trained, objective, rate, tolerance, optimiser, marks(record, steps))
+    return _descent(trained, objective, rate, tolerance, optimiser, marks(save_at, steps))
 
 
 @eqx.filter_jit
 def _descent(
     trained: Trained,
     objective: Objective,
-    step: Array,
+    learning_rate: Array,
     tolerance: Array,
     optimiser: Optimiser,
     at: Array,
 ) -> Trajectory:
-    transformation = optimiser(step)
+    transformation = optimiser(learning_rate)
 
     def take(trained, state, i):
         return transformation.update(objective.gradient(trained), state, trained)
@@ -139,7 +139,7 @@ def finish(
     use = jnp.minimum(jnp.arange(at.size), index)
     return Trajectory(
         times=jnp.minimum(at, last)[use].astype(values.dtype),
-        networks=objective.record(jax.tree.map(lambda w: w[use], records)),
+        networks=objective.save_at(jax.tree.map(lambda w: w[use], records)),
         loss=values[use],
         gradient_norm=norms[use],
         ended=ended,

@@ -15,31 +15,31 @@ from ._objective import Trained
 StepFunction = Callable[[Trained, PyTree, Array], tuple[Trained, PyTree]]
 
 
-def marks(record: Any, steps: int) -> Int[Array, " T"]:
+def marks(save_at: Any, steps: int) -> Int[Array, " T"]:
     """Steps to record: a number of them spread evenly, or the user's own.
 
     The last step is always among them.
     """
-    if isinstance(record, (int, np.integer)):
-        n = checks.count("record", record, 2)
+    if isinstance(save_at, (int, np.integer)):
+        n = checks.count("save_at", save_at, 2)
         chosen = (
             np.unique(np.round(np.linspace(0, steps, n)).astype(np.int64))
             if steps
             else np.zeros(1, np.int64)
         )
         if len(chosen) < n:
-            raise checks.bad("record", n, f"at most {steps + 1} moments in {steps} steps")
+            raise checks.bad("save_at", n, f"at most {steps + 1} save times in {steps} steps")
         return checks.array(chosen)
-    value = np.asarray(record)
+    value = np.asarray(save_at)
     if value.ndim != 1 or value.size == 0 or not np.issubdtype(value.dtype, np.integer):
         raise checks.bad(
-            "record",
+            "save_at",
             f"shape {value.shape}, dtype {value.dtype}",
             "a number of moments, or a vector of step numbers",
         )
     if value[0] < 0 or value[-1] > steps or (np.diff(value) <= 0).any():
         raise checks.bad(
-            "record", f"steps {value.tolist()[:8]}", f"increasing step numbers from 0 to {steps}"
+            "save_at", f"steps {value.tolist()[:8]}", f"increasing step numbers from 0 to {steps}"
         )
     return checks.array(value if value[-1] == steps else np.append(value, steps))
 

@@ -40,16 +40,16 @@ def gradient_flow(
     data: Data,
     *,
     loss: AbstractLoss = spectral,
-    until: checks.Scalar = 1e8,
-    decay: checks.Scalar = 0.0,
-    record: int | Any = 64,
+    t1: checks.Scalar = 1e8,
+    weight_decay: checks.Scalar = 0.0,
+    save_at: int | Any = 64,
     solver: diffrax.AbstractSolver | None = None,
     rtol: checks.Scalar | None = None,
     atol: checks.Scalar | None = None,
     stationarity: checks.Scalar | None = None,
     max_steps: int = 100_000,
 ) -> Trajectory:
-    r"""Train by gradient flow until the gradient vanishes or the time `until` is reached.
+    r"""Train by gradient flow until the gradient vanishes or the time `t1` is reached.
 
     $$\dot W_l = -\nabla_{W_l} (\mathcal L + \frac\gamma2 \sum \|W\|_F^2)$$
 
@@ -59,19 +59,19 @@ def gradient_flow(
     - `data`: `Moments`, `TargetMoments` or a problem with a closed form (population loss), or
       `Views` or `Labelled` (loss of all these rows, which stay fixed).
     - `loss`: the loss to descend.
-    - `until`: the latest time.
-    - `decay`: $\gamma \ge 0$.
-    - `record`: the number of save times besides the end, spaced geometrically, or an increasing
+    - `t1`: the latest time.
+    - `weight_decay`: $\gamma \ge 0$.
+    - `save_at`: the number of save times besides the end, spaced geometrically, or an increasing
       array of times.
     - `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs.
     - `rtol`: relative local error per step; by default $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for
       implicit solvers, with the dtype's $\epsilon$.
     - `atol`: absolute local error per step; by default a hundredth of `rtol`.
     - `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), or 0
-      to continue to `until` for any gradient.
+      to continue to `t1` for any gradient.
     - `max_steps`: the most steps the solver may take.
 
-    **Returns:** a `Trajectory`. Its first record is the start, unless the times given in `record`
+    **Returns:** a `Trajectory`. Its first record is the start, unless the times given in `save_at`
     begin later, and its last is the end. `drift` is the accumulated local error times $2\|W\|$.
 
     **Raises:** `ValueError` for arguments out of range. Divergence and failure of the solver are
@@ -96,13 +96,13 @@ def gradient_flow(
     )
     relative = checks.positive("rtol", default if rtol is None else rtol)
     absolute = relative * 1e-2 if atol is None else checks.nonnegative("atol", atol)
-    settled = (
+    converged = (
         10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
-    end = checks.positive("until", until)
-    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, settled)))
-    times = _moments_of_time(record, end, dtype)
-    penalty = checks.nonnegative("decay", decay).astype(dtype)
+    end = checks.positive("t1", t1)
+    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, converged)))
+    times = save_times(save_at, end, dtype)
+    penalty = checks.nonnegative("weight_decay", weight_decay).astype(dtype)
     trained, frozen = eqx.partition(network, network.trainable)
     objective = Objective(frozen, loss, data, penalty)
     max_steps = checks.count("max_steps", max_steps)
@@ -112,37 +112,35 @@ def gradient_flow(
 class _Numbers(NamedTuple):
     """Numbers that may change without recompiling."""
 
-    until: Array
+    t1: Array
     rtol: Array
     atol: Array
     stationarity: Array
 
 
-def _moments_of_time(record: Any, until: Array, dtype: Any) -> Array:
-    """Save times: the start and geometric times up to `until`, or the user's times."""
-    if isinstance(record, (int, np.integer)):
-        n = checks.count("record", record, 2)
-        return _geometric(until.astype(dtype), n)
-    times = checks.nonnegative("record", record).astype(dtype)
-    value, end = checks.concrete(times), checks.concrete(until)
+def save_times(save_at: Any, t1: Array, dtype: Any) -> Array:
+    """Save times: the start and geometric times up to `t1`, or the user's times."""
+    if isinstance(save_at, (int, np.integer)):
+        n = checks.count("save_at", save_at, 2)
+        return _geometric(t1.astype(dtype), n)
+    times = checks.nonnegative("save_at", save_at).astype(dtype)
+    value, end = checks.concrete(times), checks.concrete(t1)
     if times.ndim != 1 or times.size == 0 or (value is not None and (np.diff(value) <= 0).any()):
         raise checks.bad(
-            "record",
+            "save_at",
             f"shape {times.shape}" if times.ndim != 1 else "times out of order",
             "increasing times",
         )
     if value is not None and end is not None and value[-1] > end:
-        raise checks.bad(
-            "record", f"a time {value[-1]} beyond the end", f"times up to until = {end}"
-        )
+        raise checks.bad("save_at", f"a time {value[-1]} beyond the end", f"times up to t1 = {end}")
     return times
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _geometric(until: Array, n: int) -> Array:
-    times = jnp.geomspace(jnp.minimum(1e-3, until / 2), until, n - 1)
+def _geometric(t1: Array, n: int) -> Array:
+    times = jnp.geomspace(jnp.minimum(1e-3, t1 / 2), t1, n - 1)
     # Rounding must not carry the last time beyond the end.
-    return jnp.concatenate([jnp.zeros(1, until.dtype), jnp.minimum(times, until)])
+    return jnp.concatenate([jnp.zeros(1, t1.dtype), jnp.minimum(times, t1)])
 
 
 @eqx.filter_jit
@@ -154,7 +152,7 @@ def _flow(
     solver: diffrax.AbstractSolver,
     max_steps: int,
 ) -> Trajectory:
-    until, rtol, atol, tolerance = numbers
+    t1, rtol, atol, tolerance = numbers
     first_loss, first_gradient = objective.value_and_gradient(trained)
     first_norm = norm(first_gradient)
 
@@ -173,8 +171,8 @@ def _flow(
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
-        t0=jnp.zeros_like(until),
-        t1=until,
+        t0=jnp.zeros_like(t1),
+        t1=t1,
         dt0=None,
         y0=trained,
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
@@ -204,7 +202,7 @@ def _flow(
     reached = reached & (recorded_times <= end_time)
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
     records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
-    networks = objective.record(records)
+    networks = objective.save_at(records)
     moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
     worked = (solution.result == diffrax.RESULTS.successful) | (

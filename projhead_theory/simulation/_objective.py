@@ -30,19 +30,19 @@ class Objective(eqx.Module):
     - `frozen`: the network with `None` in place of its trained part. It is never moved, never
       decayed and no part of gradient norms.
     - `loss`, `data`: the loss, and data of any dtype.
-    - `decay`: $\gamma$.
+    - `weight_decay`: $\gamma$.
     """
 
     frozen: Any
     loss: AbstractLoss
     data: Data
-    decay: Array
+    weight_decay: Array
 
     def whole(self, trained: Trained) -> Any:
         """Network with this trained part."""
         return eqx.combine(trained, self.frozen)
 
-    def record(self, trained: Trained) -> AbstractNetwork:
+    def save_at(self, trained: Trained) -> AbstractNetwork:
         """Networks of a record, from its trained parts: frozen arrays repeat at every save time."""
         saves = jax.tree.leaves(trained)[0].shape[0]
         repeat = lambda x: jnp.broadcast_to(x, (saves, *x.shape))
@@ -53,7 +53,7 @@ class Objective(eqx.Module):
         network = self.whole(trained)
         data = checks.in_dtype(self.data, network.dtype)
         penalty = sum(jnp.sum(w * w) for w in jax.tree.leaves(trained))
-        return self.loss(network, data) + self.decay / 2 * penalty
+        return self.loss(network, data) + self.weight_decay / 2 * penalty
 
     def gradient(self, trained: Trained) -> Trained:
         r"""Gradient of the objective in every trained array; the penalty's is $\gamma W$."""
@@ -68,7 +68,7 @@ class Objective(eqx.Module):
         _, pull_back = jax.vjp(lambda t: self.whole(t).layers, trained)
         above = jax.grad(self.loss.linear)(network.matrix, data)
         slope = pull_back(network.layer_gradients(above))[0]
-        return jax.tree.map(lambda g, w: g + self.decay * w, slope, trained)
+        return jax.tree.map(lambda g, w: g + self.weight_decay * w, slope, trained)
 
     def value_and_gradient(self, trained: Trained) -> tuple[Array, Trained]:
         """The objective and its gradient."""

@@ -19,13 +19,13 @@ class Rebalanced(eqx.Module):
     - `network`: the factorisation, of the same product as the start.
     - `residual`: the relative gradient of $\sum_l \|W_l\|_F^2$ along the factorisations of the
       product.
-    - `settled`: True if the residual vanished to within the tolerance.
+    - `converged`: True if the residual vanished to within the tolerance.
     - `moved`: the relative drift of the product by integration, in Frobenius norm.
     """
 
     network: DeepLinear
     residual: Array
-    settled: Bool[Array, ""]
+    converged: Bool[Array, ""]
     moved: Array
 
 
@@ -33,7 +33,7 @@ def rebalance(
     network: DeepLinear,
     *,
     rtol: checks.Scalar | None = None,
-    until: checks.Scalar = 1e6,
+    t1: checks.Scalar = 1e6,
     max_steps: int = 20_000,
 ) -> Rebalanced:
     r"""Descend $\sum_l \|W_l\|_F^2$ among all factorisations of the same product.
@@ -50,7 +50,7 @@ def rebalance(
 
     - `network`: any factorisation.
     - `rtol`: local error per step, by default $\epsilon^{3/4}$ for the dtype's $\epsilon$.
-    - `until`: the latest time.
+    - `t1`: the latest time.
     - `max_steps`: the most steps the solver may take.
 
     **Returns:** a `Rebalanced`.
@@ -63,7 +63,7 @@ def rebalance(
     return _rebalance(
         network,
         tolerance,
-        checks.positive("until", until).astype(dtype),
+        checks.positive("t1", t1).astype(dtype),
         checks.count("max_steps", max_steps),
     )
 
@@ -87,7 +87,7 @@ def _residual(network: DeepLinear) -> Array:
 
 
 @eqx.filter_jit
-def _rebalance(network: DeepLinear, rtol: Array, until: Array, max_steps: int) -> Rebalanced:
+def _rebalance(network: DeepLinear, rtol: Array, t1: Array, max_steps: int) -> Rebalanced:
     product = network.matrix
     # In units in which the layers are of size one, so that times and tolerances mean the same for
     # any product.
@@ -107,8 +107,8 @@ def _rebalance(network: DeepLinear, rtol: Array, until: Array, max_steps: int) -
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         diffrax.Dopri8(),
-        t0=jnp.zeros_like(until),
-        t1=until,
+        t0=jnp.zeros_like(t1),
+        t1=t1,
         dt0=None,
         y0=start,
         saveat=diffrax.SaveAt(t1=True),

@@ -29,7 +29,7 @@ Source = ContrastiveProblem | SupervisedContrastiveProblem | SupervisedProblem |
 
 
 def minibatch(
-    problem: Source, key: PRNGKeyArray, step_number: int | Array, batch: int
+    problem: Source, key: PRNGKeyArray, step_number: int | Array, batch_size: int
 ) -> Views | Labelled:
     """Minibatch that one step of `stochastic` trained on.
 
@@ -42,7 +42,7 @@ def minibatch(
     **Returns:** `Views` for a problem of pairs or for `Views`; `Labelled` for a
     `SupervisedProblem` or for rows of `Labelled`.
     """
-    return _draw(problem, jax.random.fold_in(jax.random.split(key)[0], step_number), batch)
+    return _draw(problem, jax.random.fold_in(jax.random.split(key)[0], step_number), batch_size)
 
 
 def _draw(problem: Source, key: PRNGKeyArray, n: int) -> Views | Labelled:
@@ -59,18 +59,18 @@ def stochastic(
     *,
     key: PRNGKeyArray,
     loss: AbstractLoss = spectral,
-    step: checks.Scalar = 1e-3,
+    learning_rate: checks.Scalar = 1e-3,
     steps: int = 10_000,
-    batch: int = 256,
+    batch_size: int = 256,
     optimiser: Optimiser = optax.sgd,
-    decay: checks.Scalar = 0.0,
-    record: int | Any = 64,
+    weight_decay: checks.Scalar = 0.0,
+    save_at: int | Any = 64,
 ) -> Trajectory:
     r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
 
     **Arguments:**
 
-    - `network`, `loss`, `step`, `steps`, `optimiser`, `decay`, `record`: as in
+    - `network`, `loss`, `step`, `steps`, `optimiser`, `weight_decay`, `save_at`: as in
       `gradient_descent`.
     - `problem`: a problem to draw pairs or labelled inputs from, or `Views` or `Labelled` to draw
       rows of, with replacement.
@@ -89,7 +89,7 @@ def stochastic(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> run = pt.simulation.stochastic(
-        ...     pt.DeepLinear([jnp.eye(2)]), problem, key=jax.random.key(0), steps=500, record=2
+        ...     pt.DeepLinear([jnp.eye(2)]), problem, key=jax.random.key(0), steps=500, save_at=2
         ... )
         >>> np.round(run.weights()[-1, -1], 2)
         Array([0.4 , 0.96], dtype=float64)
@@ -98,25 +98,31 @@ def stochastic(
     """
     dtype = network.dtype
     rate, penalty = (
-        checks.positive("step", step).astype(dtype),
-        checks.nonnegative("decay", decay).astype(dtype),
+        checks.positive("learning_rate", learning_rate).astype(dtype),
+        checks.nonnegative("weight_decay", weight_decay).astype(dtype),
     )
-    at = marks(record, checks.count("steps", steps, 0))
-    batch = checks.count("batch", batch, 2)
+    at = marks(save_at, checks.count("steps", steps, 0))
+    batch_size = checks.count("batch_size", batch_size, 2)
     trained, frozen = eqx.partition(network, network.trainable)
-    return _stochastic(trained, frozen, problem, key, loss, rate, penalty, optimiser, at, batch)
+    return _stochastic(
+        trained, frozen, problem, key, loss, rate, penalty, optimiser, at, batch_size
+    )
 
 
 @eqx.filter_jit
-def _stochastic(trained, frozen, problem, key, loss, step, decay, optimiser, at, batch):
-    transformation = optimiser(step)
-    on = lambda data: Objective(frozen, loss, data, decay)
+def _stochastic(
+    trained, frozen, problem, key, loss, learning_rate, weight_decay, optimiser, at, batch_size
+):
+    transformation = optimiser(learning_rate)
+    on = lambda data: Objective(frozen, loss, data, weight_decay)
 
     def take(trained, state, i):
-        slope = on(minibatch(problem, key, i, batch)).gradient(trained)
+        slope = on(minibatch(problem, key, i, batch_size)).gradient(trained)
         return transformation.update(slope, state, trained)
 
-    drawn = checks.in_dtype(_draw(problem, jax.random.split(key)[1], 16 * batch), step.dtype)
+    drawn = checks.in_dtype(
+        _draw(problem, jax.random.split(key)[1], 16 * batch_size), learning_rate.dtype
+    )
     held = on(drawn)
     records, energy, alive, last = drive(
         take, held.layer_changes, trained, transformation.init(trained), at
@@ -131,7 +137,7 @@ def _stochastic(trained, frozen, problem, key, loss, step, decay, optimiser, at,
         energy,
         alive,
         last,
-        jnp.zeros_like(step),
+        jnp.zeros_like(learning_rate),
     )
     inputs = drawn.inputs if isinstance(drawn, Labelled) else drawn.first
     grams = jax.vmap(lambda network: network.gram(inputs))(trajectory.networks)

@@ -207,7 +207,9 @@ def statements() -> Iterator[Statement]:
         _step_scalar,
         setting=descent + " Layers aligned with the features.",
         claim="discrete-balancedness",
-        numeric=Numeric("projhead_theory.theory.discrete_imbalance", (d, g1, g2, eta, gamma)),
+        numeric=Numeric(
+            "projhead_theory.theory.balance.discrete_imbalance", (d, g1, g2, eta, gamma)
+        ),
         near_misses=(
             ((1 - eta * gamma) ** 2, 1 - eta * gamma),
             (eta**2, eta),
@@ -239,7 +241,7 @@ def statements() -> Iterator[Statement]:
         _decaying,
         setting=flow + " With weight decay.",
         claim="weight-decay-balancing",
-        numeric=Numeric("projhead_theory.theory.decayed_imbalance", (d0, gamma, t)),
+        numeric=Numeric("projhead_theory.theory.decay.decayed_imbalance", (d0, gamma, t)),
         near_misses=(
             (-2 * gamma * t, -gamma * t),
             (-2 * gamma * t, -4 * gamma * t),
@@ -258,7 +260,7 @@ def statements() -> Iterator[Statement]:
         ),
         source="paper section 3",
         claim="min-norm",
-        numeric=Numeric("projhead_theory.theory.least_norm", (w, L)),
+        numeric=Numeric("projhead_theory.theory.balance.least_norm", (w, L)),
         near_misses=(
             (2 / L, 1 / L),
             (L * w ** (2 / L), w ** (2 / L)),

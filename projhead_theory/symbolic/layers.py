@@ -86,7 +86,8 @@ def _kind(kind: str) -> Statement:
         setting="A feature model, and a network at least as wide as the input.",
         source="paper section 3" if kind == "noise" else "beyond the paper",
         numeric=Numeric(
-            "projhead_theory.theory.layerwise", (CROSS[kind], SECOND[kind], sp.S.One, sp.S.One)
+            "projhead_theory.theory.layers.layerwise",
+            (CROSS[kind], SECOND[kind], sp.S.One, sp.S.One),
         ),
         near_misses=near,
     )
@@ -240,7 +241,7 @@ def statements() -> Iterator[Statement]:
         _weight,
         conditions=(sp.Le(c, q),),
         setting=feature,
-        numeric=Numeric("projhead_theory.theory.layerwise", (c, q, sp.S.One, sp.S.One)),
+        numeric=Numeric("projhead_theory.theory.layers.layerwise", (c, q, sp.S.One, sp.S.One)),
         near_misses=((q, q**2), (sp.sqrt(c), c), (q, sp.sqrt(q)), (q, 2 * q)),
     )
     for kind in ("noise", "flip", "mask", "rescale"):
@@ -251,7 +252,7 @@ def statements() -> Iterator[Statement]:
         equation(sp.Symbol(r"E_{\min}"), -(lam**2)),
         _least_loss,
         setting=feature,
-        numeric=Numeric("projhead_theory.theory.spectral", (lam, sp.S.One)),
+        numeric=Numeric("projhead_theory.theory.layers.spectral", (lam, sp.S.One)),
         conditions=(sp.Le(lam, 1),),
         near_misses=((lam**2, lam), (lam, 2 * lam), (lam, sp.sqrt(2) * lam)),
     )
@@ -311,7 +312,7 @@ def statements() -> Iterator[Statement]:
         conditions=(sp.Le(layer, L),),
         setting=balanced,
         claim="layerwise-law",
-        numeric=Numeric("projhead_theory.theory.layerwise", (w**-2, w**-2, L, layer)),
+        numeric=Numeric("projhead_theory.theory.layers.layerwise", (w**-2, w**-2, L, layer)),
         near_misses=(
             (layer / L, layer / (L + 1)),
             (layer / L, (layer - 1) / L),
@@ -328,7 +329,9 @@ def statements() -> Iterator[Statement]:
         conditions=(sp.Le(layer, L),),
         setting=balanced + " At the minimum.",
         claim="layerwise-law",
-        numeric=Numeric("projhead_theory.theory.layerwise", (phi**2, phi**2 + sigma**2, L, layer)),
+        numeric=Numeric(
+            "projhead_theory.theory.layers.layerwise", (phi**2, phi**2 + sigma**2, L, layer)
+        ),
         near_misses=(
             (sigma**2, sigma),
             (layer / L, layer / (L + 1)),
@@ -357,7 +360,7 @@ def statements() -> Iterator[Statement]:
         conditions=(sp.Le(layer, L), sp.Ge(spread, 1)),
         setting=balanced,
         claim="progressive-weighting",
-        numeric=Numeric("projhead_theory.theory.layerwise", (spread, L, layer)),
+        numeric=Numeric("projhead_theory.theory.layers.layerwise", (spread, L, layer)),
         near_misses=(
             (layer / L, layer / (L + 1)),
             (layer / L, (L - layer) / L),
@@ -372,7 +375,7 @@ def statements() -> Iterator[Statement]:
         conditions=(sp.Le(layer, L), sp.Ge(spread, 1)),
         setting=balanced,
         claim="progressive-weighting",
-        numeric=Numeric("projhead_theory.theory.layerwise", (spread, L, layer)),
+        numeric=Numeric("projhead_theory.theory.layers.layerwise", (spread, L, layer)),
         near_misses=(
             (2 * layer / L, layer / L),
             (2 * layer / L, 2 * layer / (L + 1)),

@@ -266,7 +266,7 @@ def statements() -> Iterator[Statement]:
         equation(lam, c / q),
         _signal_fraction,
         setting="A feature model.",
-        numeric=Numeric("projhead_theory.theory.spectral", (c, q)),
+        numeric=Numeric("projhead_theory.theory.layers.spectral", (c, q)),
         conditions=(sp.Le(c, q),),
         near_misses=((q, q**2), (c, sp.sqrt(c)), (c, 2 * c)),
     )

@@ -133,7 +133,8 @@ def statements() -> Iterator[Statement]:
         _variance,
         conditions=fraction,
         numeric=Numeric(
-            "projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)
+            "projhead_theory.theory.samples.sampling_error",
+            (lam**2 / w**2, lam / w**2, L, layer, n),
         ),
         near_misses=(
             (3 * lam**2, 2 * lam**2),
@@ -154,7 +155,8 @@ def statements() -> Iterator[Statement]:
         _bias,
         conditions=fraction,
         numeric=Numeric(
-            "projhead_theory.theory.sampling_error", (lam**2 / w**2, lam / w**2, L, layer, n)
+            "projhead_theory.theory.samples.sampling_error",
+            (lam**2 / w**2, lam / w**2, L, layer, n),
         ),
         near_misses=((2 * power**2, power**2), (power / 2 - 1, power - 1), (n, 2 * n)),
     )

@@ -31,7 +31,7 @@ FAMILIES = {
         "sl-times",
         "sl-retention",
     ),
-    "decay": (
+    "weight_decay": (
         "weight-decay-minimiser",
         "feature-extinction",
     ),

@@ -164,7 +164,7 @@ def test_a_violation_outranks_what_else_is_wrong():
 
 
 @pytest.mark.parametrize(
-    ("name", "rest"), [("not_converged", {"settled": False}), ("diverged", {"finite": False})]
+    ("name", "rest"), [("not_converged", {"converged": False}), ("diverged", {"finite": False})]
 )
 def test_what_a_measurement_says_of_its_run_reaches_the_verdict(name, rest):
     result = check(toy(CUBED, measure=lambda p: seen(p.value, **rest)), quick=True)

@@ -172,7 +172,7 @@ def mixed(p):
     premises = {"below eight": x < 8}
     effect = jnp.where((x > 5) & (x < 7), 1e-10, 1.0)
     return Measured(
-        value[None], {"rounding": 1e-9}, effect=effect, premises=premises, settled=x > 1.5
+        value[None], {"rounding": 1e-9}, effect=effect, premises=premises, converged=x > 1.5
     )
 
 
@@ -194,7 +194,7 @@ def test_a_batch_is_judged_as_its_problems_are_one_by_one():
 def test_the_outcomes_that_are_no_violation_do_not_stop_a_search():
     claim = dataclasses.replace(
         toy(right, search=(drawing(2),)),
-        measure=lambda p: dataclasses.replace(mixed(p), settled=False),
+        measure=lambda p: dataclasses.replace(mixed(p), converged=False),
     )
     result = search(claim, 60)
     assert result.survived

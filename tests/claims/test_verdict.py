@@ -43,7 +43,7 @@ def test_every_outcome_is_reachable():
     assert outcome(0.1, 0.2, 1.0) == "holds"
     assert outcome(0.3, 0.2, 1.0) == "violated"
     assert outcome(0.1, 0.2, 0.15) == "undecidable"
-    assert outcome(0.3, 0.2, 1.0, settled=False) == "not_converged"
+    assert outcome(0.3, 0.2, 1.0, converged=False) == "not_converged"
     assert outcome(0.1, 0.2, 1.0, premise=False) == "premise_failed"
     assert outcome(0.1, 0.2, 1.0, finite=False) == "diverged"
     assert outcome(np.nan, 0.2, 1.0) == "diverged"
@@ -51,15 +51,15 @@ def test_every_outcome_is_reachable():
 
 
 def test_a_verdict_computes_its_outcome_from_what_it_reports():
-    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, settled and
+    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, converged and
     finite, in the same order.
     """
     assert verdict(0.1, 0.2, 1.0).name == "holds"
     assert verdict(0.3, 0.2, 1.0).name == "violated"
     assert verdict(0.1, 0.2, 0.15).name == "undecidable"
-    assert verdict(0.3, 0.2, 1.0, settled=False).name == "not_converged"
-    assert verdict(0.1, 0.2, 1.0, settled=False).name == "holds"
-    assert verdict(0.3, 0.2, 1.0, settled=False, premises={"p": False}).name == "premise_failed"
+    assert verdict(0.3, 0.2, 1.0, converged=False).name == "not_converged"
+    assert verdict(0.1, 0.2, 1.0, converged=False).name == "holds"
+    assert verdict(0.3, 0.2, 1.0, converged=False, premises={"p": False}).name == "premise_failed"
     assert verdict(0.1, 0.2, 1.0, finite=False, premises={"p": False}).name == "diverged"
     assert bool(verdict(0.1, 0.2, 1.0).outcome == Outcome.holds)
     assert "outcome" not in {f.name for f in dataclasses.fields(Verdict)}
@@ -169,7 +169,7 @@ def test_compare_values_is_relative_to_the_prediction():
     )
     np.testing.assert_allclose([flat.discrepancy[0], flat.effect[0]], [0.5, 0.25])
     assert (
-        compare_values(jnp.ones(1), jnp.ones(1), {"a": 0.1}, settled=False, finite=False).name
+        compare_values(jnp.ones(1), jnp.ones(1), {"a": 0.1}, converged=False, finite=False).name
         == "diverged"
     )
 

@@ -148,8 +148,8 @@ def test_simulate(capsys, tmp_path, method):
     out_file, figure = tmp_path / "s.json", tmp_path / "s.png"
     extra = {
         "flow": [],
-        "descent": ["--steps", "20000", "--step", "0.005"],
-        "stochastic": ["--steps", "6000", "--step", "0.003"],
+        "descent": ["--steps", "20000", "--learning-rate", "0.005"],
+        "stochastic": ["--steps", "6000", "--learning-rate", "0.003"],
     }[method]
     code, out, _ = run(
         capsys,
@@ -188,7 +188,7 @@ def test_simulate_does_not_call_a_saddle_a_violation(capsys):
     stronger, has vanished.
     """
     strengths = ("--strength", "100,0.01", "--noise", "100,0.01")
-    method = ("--method", "descent", "--steps", "500", "--step", "1e-5", "--scale", "0.01")
+    method = ("--method", "descent", "--steps", "500", "--learning-rate", "1e-5", "--scale", "0.01")
     code, out, _ = run(
         capsys,
         "simulate",
@@ -215,7 +215,7 @@ def test_simulate_divergence_is_exit_2_without_nan(capsys):
         *PROBLEM,
         "--method",
         "descent",
-        "--step",
+        "--learning-rate",
         "5",
         "--scale",
         "1",
@@ -645,7 +645,7 @@ def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
         (["simulate", "--strength", "2,1", "--law", "cauchy"], "law: got 'cauchy'"),
         (["simulate", "--strength", "2,1", "--start", "zero"], "start: got 'zero'"),
         (
-            ["simulate", "--strength", "2,1", "--step", "-1", "--method", "descent"],
+            ["simulate", "--strength", "2,1", "--learning-rate", "-1", "--method", "descent"],
             "step: got -1.0",
         ),
         (["simulate", "--strength", "2,1", "--plot", "x.doc"], "plot: got 'x.doc'"),

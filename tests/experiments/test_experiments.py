@@ -1,4 +1,4 @@
-"""Experiments against closed forms and against symmetries that they must have, and read-outs from
+"""Experiments against closed forms and against symmetries that they must have, and readouts from
 samples against exact ones.
 """
 
@@ -45,7 +45,7 @@ def linear(key):
 
 @pytest.fixture(scope="module")
 def sweep():
-    return feature_sweep(diagonal(), STRENGTH, FLIPS, until=UNTIL)
+    return feature_sweep(diagonal(), STRENGTH, FLIPS, t1=UNTIL)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def connect(key=KEY, at_once=None):
         seeds=3,
         strong=[1.0],
         steps=40,
-        batch=16,
+        batch_size=16,
         at_once=at_once,
     )
 
@@ -101,9 +101,11 @@ def test_a_disrupted_feature_is_where_the_closed_form_has_it_at_this_time(sweep,
     columns = [jnp.stack([jnp.full(2, x) for x in values]) for values in (WEIGHTS, THRESHOLDS)]
     first, last = sweep.measured[:, 3:, 2] * phi
     assert (last > 0).all()
-    when = theory.threshold_time(last, *columns, phi, jnp.zeros(2))
+    when = theory.thresholds.threshold_time(last, *columns, phi, jnp.zeros(2))
     np.testing.assert_allclose(when, UNTIL, rtol=2 * eps**0.5 / float(last.min()))
-    np.testing.assert_allclose(theory.threshold_law(last, *columns, phi)[0], first, rtol=eps**0.5)
+    np.testing.assert_allclose(
+        theory.thresholds.threshold_law(last, *columns, phi)[0], first, rtol=eps**0.5
+    )
     assert (sweep.predicted[0, 3:, 2] > 0).all()
     assert (sweep.predicted[1, :, 2] == 0).all()
 
@@ -181,7 +183,7 @@ def test_batches_of_runs_are_the_runs(connected, eps):
         seeds=3,
         strong=[1.0],
         steps=40,
-        batch=16,
+        batch_size=16,
         at_once=5,
         progress=lines.append,
     )
@@ -253,7 +255,7 @@ def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
         if loss == "contrastive"
         else pt.problems.SupervisedProblem.signs(groups, d)
     )
-    grams = pt.theory.class_grams(problem, times, 0.4, depth)
+    grams = pt.theory.supervised.class_grams(problem, times, 0.4, depth)
     for t in range(len(times)):
         w = run.y[:, t].reshape(depth, d, d)
         for level in range(depth):
@@ -280,7 +282,7 @@ def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite
         pt.problems.SupervisedContrastiveProblem(groups),
         pt.problems.SupervisedProblem.signs(groups),
     ):
-        assert np.isnan(pt.theory.class_grams(problem, [1.0], 0.5, 2)).all()
+        assert np.isnan(pt.theory.supervised.class_grams(problem, [1.0], 0.5, 2)).all()
 
 
 @pytest.mark.slow
@@ -315,9 +317,9 @@ def test_narrow_and_wide_layers(loss):
 
 @pytest.mark.slow
 def test_a_tiny_threshold_is_none():
-    """From the same starts, after one step too small to matter, read-outs from samples agree with
-    exact ones. An accuracy of n draws, and the read-out it is of, have an error of at most 1/2
-    sqrt(n) each; n is a thousand a group, of eight read-outs of 1024 inputs, eight groups.
+    """From the same starts, after one step too small to matter, readouts from samples agree with
+    exact ones. An accuracy of n draws, and the readout it is of, have an error of at most 1/2
+    sqrt(n) each; n is a thousand a group, of eight readouts of 1024 inputs, eight groups.
     """
     lines = []
     shift = shift_accuracy(
@@ -326,7 +328,7 @@ def test_a_tiny_threshold_is_none():
         (1e-6,),
         key=KEY,
         seeds=3,
-        step=1e-6,
+        learning_rate=1e-6,
         samples=1024,
         progress=lines.append,
     )
@@ -351,7 +353,7 @@ def test_read_outs_differ_by_what_they_are_fitted_on(shift):
 @pytest.mark.x64
 def test_under_shift_late_in_training(eps):
     """Linear networks of depth 2: late in training as predicted, by half and twice the time, in the
-    refitted read-out's average; a single output makes all layers alike.
+    refitted readout's average; a single output makes all layers alike.
     """
     times = (20.0, 40.0, 80.0)
     result = shift_accuracy([[0.9, 0.8]], [0.0], times, key=KEY, seeds=2)
@@ -367,11 +369,11 @@ def test_under_shift_late_in_training(eps):
     )
 
 
-# Read-outs from samples.
+# Readouts from samples.
 
 
 def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
-    """Six standard errors, of 32 repeats, and what a read-out of three weights loses by being
+    """Six standard errors, of 32 repeats, and what a readout of three weights loses by being
     fitted on 2048 inputs.
     """
     groups = pt.problems.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])

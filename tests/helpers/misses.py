@@ -40,7 +40,7 @@ def predictions(table: dict[str, Wrong]) -> dict[str, Transformation]:
 
 def stepping(**fields: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda problem, own: replace(
-        own, **{name: jnp.asarray(f(own), own.step.dtype) for name, f in fields.items()}
+        own, **{name: jnp.asarray(f(own), own.learning_rate.dtype) for name, f in fields.items()}
     )
 
 
@@ -48,11 +48,11 @@ def second_order(factor: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """The law of a step with another factor of its second-order term."""
 
     def wrong(problem, own):
-        share = jnp.asarray(factor(own), own.step.dtype)
+        share = jnp.asarray(factor(own), own.learning_rate.dtype)
 
-        def follow(kept, gradients, step, decay):
-            first = shrunk(kept, gradients, step, decay)
-            whole = own.follow(kept, gradients, step, decay)
+        def follow(kept, gradients, step, weight_decay):
+            first = shrunk(kept, gradients, step, weight_decay)
+            whole = own.follow(kept, gradients, step, weight_decay)
             return tuple(a + share * (b - a) for a, b in zip(first, whole, strict=True))
 
         return dataclasses.replace(own, follow=follow)

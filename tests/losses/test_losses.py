@@ -782,7 +782,7 @@ def test_training_at_another_temperature_does_not_recompile():
     for temperature in (0.5, 0.7):
         ends.append(
             gradient_descent(
-                network, data, loss=Counted(temperature), steps=5, record=2
+                network, data, loss=Counted(temperature), steps=5, save_at=2
             ).final.matrix
         )
         before = traces.setdefault("first", traces["now"])
@@ -1060,7 +1060,12 @@ def test_descent_lowers_every_loss(name):
     """With a step small enough, at every record."""
     network = DeepLinear.init(jax.random.key(0), (4, 3, 3), scale=0.7)
     trajectory = gradient_descent(
-        network, some_data(CASES[name]), loss=CASES[name].loss, step=1e-3, steps=60, record=4
+        network,
+        some_data(CASES[name]),
+        loss=CASES[name].loss,
+        learning_rate=1e-3,
+        steps=60,
+        save_at=4,
     )
     assert (np.diff(trajectory.loss) < 0).all()
 
@@ -1070,7 +1075,7 @@ def test_flow_lowers_supervised_losses_and_conserves_the_imbalance(name):
     """On the loss of fixed rows the flow is a gradient flow like any other."""
     network = DeepLinear.init(jax.random.key(0), (4, 3, 3), scale=0.7)
     trajectory = gradient_flow(
-        network, some_data(CASES[name]), loss=CASES[name].loss, until=2.0, record=4
+        network, some_data(CASES[name]), loss=CASES[name].loss, t1=2.0, save_at=4
     )
     assert (np.diff(trajectory.loss[:-1]) < 0).all()
     assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(
@@ -1090,7 +1095,7 @@ def test_flow_on_squared_error_ends_at_least_squares():
 def test_a_label_without_an_output_ends_a_run_as_diverged_at_once():
     data = Labelled(X, [0, 1, 2])
     trajectory = gradient_descent(
-        DeepLinear([np.eye(2)]), data, loss=cross_entropy, steps=5, record=2
+        DeepLinear([np.eye(2)]), data, loss=cross_entropy, steps=5, save_at=2
     )
     assert trajectory.ended == Ended.diverged
     assert trajectory.ended_at == 0
@@ -1125,7 +1130,14 @@ def test_minibatch_draws_the_batch_of_a_step_again(problem, loss, eps):
         6,
     )
     run = stochastic(
-        network, problem, key=key, loss=loss, step=step, steps=3, batch=batch, record=[0, 1, 2, 3]
+        network,
+        problem,
+        key=key,
+        loss=loss,
+        learning_rate=step,
+        steps=3,
+        batch_size=batch,
+        save_at=[0, 1, 2, 3],
     )
 
     @jax.jit

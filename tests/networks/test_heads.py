@@ -254,26 +254,37 @@ def test_descent_trains_the_encoder_and_leaves_the_head(encoder, moments, eps):
     """Every step is one of gradient descent on the first two of three layers, written out by hand,
     decay on those two alone.
     """
-    head, step, decay = ReweightingHead(1.5), 0.02, 0.1
+    head, step, weight_decay = ReweightingHead(1.5), 0.02, 0.1
     trajectory = gradient_descent(
-        Headed(encoder, head), moments, step=step, steps=100, decay=decay, record=5
+        Headed(encoder, head),
+        moments,
+        learning_rate=step,
+        steps=100,
+        weight_decay=weight_decay,
+        save_at=5,
     )
     c, s = np.asarray(moments.cross), np.asarray(moments.second)
     w1, w2, h = frozen(encoder, head)
     for _ in range(100):
         w = h @ w2 @ w1
         g = h.T @ (4 * (w @ s @ w.T @ w @ s - w @ c))
-        w1, w2 = w1 - step * (w2.T @ g + decay * w1), w2 - step * (g @ w1.T + decay * w2)
+        w1, w2 = (
+            w1 - step * (w2.T @ g + weight_decay * w1),
+            w2 - step * (g @ w1.T + weight_decay * w2),
+        )
     for mine, theirs in zip(trajectory.final.layers, (w1, w2), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=100 * 16 * eps)
     np.testing.assert_allclose(trajectory.final.matrix, h @ w2 @ w1, atol=100 * 64 * eps)
     # The penalty, and the gradient norm, are those of the encoder.
     final = trajectory.final
-    penalty = decay / 2 * sum((w**2).sum() for w in (w1, w2))
+    penalty = weight_decay / 2 * sum((w**2).sum() for w in (w1, w2))
     assert float(trajectory.loss[-1]) == pytest.approx(
         float(spectral(final, moments)) + penalty, rel=1e-5
     )
-    g = [g + decay * w for g, w in zip(layer_gradients(final, moments), final.layers, strict=True)]
+    g = [
+        g + weight_decay * w
+        for g, w in zip(layer_gradients(final, moments), final.layers, strict=True)
+    ]
     assert float(trajectory.gradient_norm[-1]) == pytest.approx(
         float(np.sqrt(sum((x**2).sum() for x in map(np.asarray, g)))), rel=1e-4
     )
@@ -294,7 +305,7 @@ def test_the_record_of_a_headed_run_is_whole(encoder, moments, eps):
     imbalance of those alone.
     """
     headed = Headed(encoder, ReweightingHead(1.5))
-    run = gradient_flow(headed, moments, until=2.0, record=5)
+    run = gradient_flow(headed, moments, t1=2.0, save_at=5)
     assert isinstance(run.networks, Headed)
     assert run.networks.head.weights.shape == (*run.times.shape, 3)
     assert isinstance(run.final, Headed)
@@ -319,7 +330,7 @@ def test_the_record_of_a_headed_run_is_whole(encoder, moments, eps):
 )
 def test_a_head_of_ones_is_no_head(head, encoder, moments):
     plain, headed = (
-        gradient_descent(n, moments, steps=20, record=3) for n in (encoder, Headed(encoder, head))
+        gradient_descent(n, moments, steps=20, save_at=3) for n in (encoder, Headed(encoder, head))
     )
     for mine, theirs in zip(headed.networks.layers, plain.networks.layers, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -329,8 +340,10 @@ def test_hidden_rows_never_move_by_flow_and_decay_away(moments, eps):
     encoder = DeepLinear.init(jax.random.key(1), (4, 3))
     headed = Headed(encoder, TruncationHead(2))
     free, decayed = (
-        gradient_flow(headed, moments, until=1.0, decay=decay, record=[1.0]).final.layers[0]
-        for decay in (0.0, 0.5)
+        gradient_flow(
+            headed, moments, t1=1.0, weight_decay=weight_decay, save_at=[1.0]
+        ).final.layers[0]
+        for weight_decay in (0.0, 0.5)
     )
     np.testing.assert_array_equal(free[2], encoder.layers[0][2])
     np.testing.assert_allclose(decayed[2], encoder.layers[0][2] * np.exp(-0.5), rtol=eps**0.6)
@@ -352,11 +365,11 @@ def test_batches_and_labels_train_under_a_head_too(eps):
         slope = jax.jit(
             jax.grad(lambda w, batch, loss=loss: loss(Headed(DeepLinear([w]), head), batch))
         )
-        full = gradient_descent(headed, data, loss=loss, step=0.01, steps=3, record=2).final.layers[
-            0
-        ]
+        full = gradient_descent(
+            headed, data, loss=loss, learning_rate=0.01, steps=3, save_at=2
+        ).final.layers[0]
         few = stochastic(
-            headed, data, key=key, loss=loss, step=0.01, steps=3, batch=8, record=2
+            headed, data, key=key, loss=loss, learning_rate=0.01, steps=3, batch_size=8, save_at=2
         ).final.layers[0]
         for seen, batches in (
             (full, [data] * 3),
@@ -384,10 +397,10 @@ def test_another_kappa_or_another_head_compiles_nothing(train, encoder, moments)
 
     problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0, 0.5, 0.3]), pt.AdditiveNoise(0.3))
     run = {
-        "flow": lambda n: gradient_flow(n, moments, loss=Counted(), until=0.5, record=3),
-        "descent": lambda n: gradient_descent(n, moments, loss=Counted(), steps=4, record=2),
+        "flow": lambda n: gradient_flow(n, moments, loss=Counted(), t1=0.5, save_at=3),
+        "descent": lambda n: gradient_descent(n, moments, loss=Counted(), steps=4, save_at=2),
         "stochastic": lambda n: stochastic(
-            n, problem, key=jax.random.key(0), loss=Counted(), steps=4, batch=8, record=2
+            n, problem, key=jax.random.key(0), loss=Counted(), steps=4, batch_size=8, save_at=2
         ),
     }[train]
     ends, counts = [], []
@@ -408,7 +421,7 @@ def test_a_sweep_of_kappas_is_a_vmap(encoder, moments, eps):
     kappas = jnp.asarray([1.0, 1.5, 2.0], jnp.result_type(float))
 
     def run(kappa):
-        return gradient_flow(Headed(encoder, ReweightingHead(kappa)), moments, until=2.0, record=4)
+        return gradient_flow(Headed(encoder, ReweightingHead(kappa)), moments, t1=2.0, save_at=4)
 
     batch = eqx.filter_vmap(run)(kappas)
     assert batch.weights().shape == (3, 5, 3, 4)
@@ -421,19 +434,19 @@ def test_a_sweep_of_kappas_is_a_vmap(encoder, moments, eps):
 def test_an_optimiser_with_a_memory_sees_the_encoder_alone(encoder, moments):
     start = Headed(encoder, ReweightingHead(1.5))
     with jax.numpy_dtype_promotion("standard"):
-        run = gradient_descent(start, moments, optimiser=optax.adam, steps=10, record=2)
+        run = gradient_descent(start, moments, optimiser=optax.adam, steps=10, save_at=2)
     np.testing.assert_array_equal(run.final.head.weights, start.head.weights)
     assert float(run.loss[-1]) < float(run.loss[0])
 
 
 def test_compare_refuses_a_network_under_a_fixed_head(encoder, moments):
-    run = gradient_descent(Headed(encoder, ReweightingHead(1.5)), moments, steps=1, record=2)
+    run = gradient_descent(Headed(encoder, ReweightingHead(1.5)), moments, steps=1, save_at=2)
     with pytest.raises(
         ValueError,
         match=r"^trajectory: got a network with frozen parts, such as a fixed head; "
         "want one whose layers are all trained",
     ):
-        pt.compare(pt.theory.layerwise(moments, 2, width=3), run)
+        pt.compare(pt.theory.layers.layerwise(moments, 2, width=3), run)
 
 
 def test_replacing_fields_keeps_a_headed_network_whole(encoder):

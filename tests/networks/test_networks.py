@@ -80,10 +80,12 @@ def test_every_simulator_moves_what_is_trainable_and_nothing_else(name, simulato
     """The loss falls, and the record holds whole networks."""
     network, views = make(name), PROBLEM.sample_pairs(KEY, 64)
     run = {
-        "flow": lambda: gradient_flow(network, views, until=0.5, record=2, rtol=1e-3),
-        "descent": lambda: gradient_descent(network, views, step=1e-3, steps=20, record=2),
+        "flow": lambda: gradient_flow(network, views, t1=0.5, save_at=2, rtol=1e-3),
+        "descent": lambda: gradient_descent(
+            network, views, learning_rate=1e-3, steps=20, save_at=2
+        ),
         "stochastic": lambda: stochastic(
-            network, views, key=KEY, step=1e-3, steps=20, batch=64, record=2
+            network, views, key=KEY, learning_rate=1e-3, steps=20, batch_size=64, save_at=2
         ),
     }[simulator]()
     assert run.ended != Ended.diverged

@@ -30,7 +30,7 @@ from projhead_theory.simulation import (
     stochastic,
     trained_gradient,
 )
-from projhead_theory.theory import homogeneity_invariants
+from projhead_theory.theory.thresholds import homogeneity_invariants
 
 PHI = jnp.array([1.0, 1.5, 0.7, 0.3])
 FLIPS = jnp.array([0.1, 0.0, 0.5, 0.2])
@@ -223,11 +223,11 @@ def test_fixed_thresholds_stay_and_weak_features_are_frozen_bit_for_bit(depth):
     # Optax's own Adam mixes dtypes.
     with jax.numpy_dtype_promotion("standard"):
         runs = [
-            gradient_descent(network, p, step=0.01, steps=30, optimiser=o, record=4)
+            gradient_descent(network, p, learning_rate=0.01, steps=30, optimiser=o, save_at=4)
             for o in (optax.sgd, optax.adam)
         ]
     if depth == 2:
-        runs.append(gradient_flow(network, p, until=3.0, record=4))
+        runs.append(gradient_flow(network, p, t1=3.0, save_at=4))
     for run in runs:
         np.testing.assert_array_equal(
             run.networks.thresholds, jnp.broadcast_to(CUTS[:depth], run.networks.thresholds.shape)
@@ -243,7 +243,9 @@ def test_decay_and_gradient_norms_leave_fixed_thresholds_alone():
     move.
     """
     network = ThresholdedDiagonal(WEIGHTS[:2], 10 * jnp.ones((2, 4)))
-    run = gradient_descent(network, problem(), step=0.5, steps=1, decay=0.2, record=2)
+    run = gradient_descent(
+        network, problem(), learning_rate=0.5, steps=1, weight_decay=0.2, save_at=2
+    )
     np.testing.assert_allclose(run.final.weights, 0.9 * WEIGHTS[:2], rtol=1e-6)
     np.testing.assert_array_equal(run.final.thresholds, network.thresholds)
     np.testing.assert_allclose(run.gradient_norm[0], 0.2 * jnp.linalg.norm(WEIGHTS[:2]), rtol=1e-6)
@@ -255,7 +257,7 @@ def test_trained_thresholds_conserve_two_things():
     may fall below zero.
     """
     network = diagonal(3, trained=True)
-    run = gradient_flow(network, problem(), until=20.0, record=8, stationarity=0.0)
+    run = gradient_flow(network, problem(), t1=20.0, save_at=8, stationarity=0.0)
     kept = jax.vmap(homogeneity_invariants)(run.networks.weights, run.networks.thresholds)
     np.testing.assert_allclose(kept, jnp.broadcast_to(kept[0], kept.shape), atol=1e-10)
     first = jnp.abs(run.networks.weights[:, 0]) + PHI * run.networks.thresholds[:, 0]
@@ -273,7 +275,9 @@ def test_stochastic_is_steps_of_the_minibatch_gradient(make):
     nothing is.
     """
     network, p = make(), problem()
-    run = stochastic(network, p, key=KEY, step=0.05, steps=3, batch=16, record=[0, 1, 2, 3])
+    run = stochastic(
+        network, p, key=KEY, learning_rate=0.05, steps=3, batch_size=16, save_at=[0, 1, 2, 3]
+    )
     for i in range(3):
         before, after = (jax.tree.map(lambda x, j=j: x[j], run.networks) for j in (i, i + 1))
         data = minibatch(p, KEY, i, 16)
@@ -291,15 +295,15 @@ def test_any_loss_of_views_trains_them():
         ShallowReLU.init(KEY, (4, 6, 3)),
         problem().sample_pairs(KEY, 32),
         loss=info_nce,
-        step=0.1,
+        learning_rate=0.1,
         steps=40,
-        record=2,
+        save_at=2,
     )
     assert float(run.loss[-1]) < float(run.loss[0])
 
 
 def test_a_record_is_a_data_set_without_what_only_linear_networks_have():
-    run = gradient_descent(diagonal(), problem(), step=0.1, steps=3, record=2)
+    run = gradient_descent(diagonal(), problem(), learning_rate=0.1, steps=3, save_at=2)
     assert set(run.to_xarray().data_vars) == {"loss", "gradient_norm"}
     assert run.each(lambda n: n.amplitudes(PHI)).shape == (2, 2, 4)
 
@@ -313,7 +317,11 @@ def test_batches_of_runs_by_vmap_and_in_float32():
             pt.Features(PHI.astype(jnp.float32)), pt.SignFlip(FLIPS.astype(jnp.float32))
         )
         return gradient_descent(
-            ThresholdedDiagonal(w, CUTS[:2].astype(jnp.float32)), p, step=0.1, steps=20, record=3
+            ThresholdedDiagonal(w, CUTS[:2].astype(jnp.float32)),
+            p,
+            learning_rate=0.1,
+            steps=20,
+            save_at=3,
         ).final.weights
 
     # Steps, which compile sooner than a flow.

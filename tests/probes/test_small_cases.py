@@ -1,4 +1,4 @@
-"""Read-outs from samples, the reduction of wide data and the coordinates of a fit: small cases with
+"""Readouts from samples, the reduction of wide data and the coordinates of a fit: small cases with
 values known by hand.
 """
 
@@ -20,7 +20,7 @@ def exact(weights):
     return pt.DeepLinear([jnp.asarray(weights, float)])
 
 
-# Read-outs of groups
+# Readouts of groups
 
 
 @pytest.mark.parametrize("blur", [0.5, 2.0])

@@ -51,7 +51,7 @@ def poor():
     """
     false = toy(CUBED, name="false", predict=lambda p: jnp.where(p.value == 2, 4.0, 7.0)[None])
     uncaught = toy(CUBED, IDLE, name="uncaught")
-    unsettled = toy(CUBED, name="unsettled", measure=lambda p: seen(p.value, settled=False))
+    unsettled = toy(CUBED, name="unsettled", measure=lambda p: seen(p.value, converged=False))
     lost = toy(CUBED, name="lost", measure=lambda p: seen(p.value * jnp.nan, finite=False))
     premise = toy(
         CUBED, name="premise", measure=lambda p: seen(p.value**2, premises={"x < y | z": False})

@@ -49,7 +49,7 @@ def test_balanced_start(width, depth):
     tolerance that tells layers apart.
     """
     moments = random_moments(jax.random.key(width), FRACTIONS)
-    prediction = pt.theory.layerwise(moments, depth, width=width)
+    prediction = pt.theory.layers.layerwise(moments, depth, width=width)
     network = pt.DeepLinear.balanced(jax.random.key(depth), (DIM, *(width,) * depth), scale=0.5)
     trajectory = pt.simulation.gradient_flow(network, moments)
     assert bool(trajectory.ended == pt.simulation.Ended.converged)
@@ -68,10 +68,10 @@ def test_gaussian_start(width):
     implicit solver.
     """
     moments = random_moments(jax.random.key(width), FRACTIONS)
-    prediction = pt.theory.layerwise(moments, 2, width=width)
+    prediction = pt.theory.layers.layerwise(moments, 2, width=width)
     network = pt.DeepLinear.init(jax.random.key(2), (DIM, width, width), scale=1e-3)
     trajectory = pt.simulation.gradient_flow(
-        network, moments, solver=pt.simulation.implicit(), until=1e10, record=8
+        network, moments, solver=pt.simulation.implicit(), t1=1e10, save_at=8
     )
     assert bool(trajectory.ended == pt.simulation.Ended.converged), pt.simulation.Ended[
         trajectory.ended
@@ -86,7 +86,7 @@ def test_gaussian_start(width):
 def test_gaussian_start_error_is_quadratic_in_the_scale():
     """The law holds up to O(scale^2): a start ten times larger is wrong by a hundred times more."""
     moments = random_moments(jax.random.key(0), FRACTIONS[::3])
-    prediction = pt.theory.layerwise(moments, 2)
+    prediction = pt.theory.layers.layerwise(moments, 2)
     errors = []
     for scale in (0.2, 0.02):
         network = pt.DeepLinear.init(jax.random.key(1), (3, 3, 3), scale=scale)
@@ -107,7 +107,7 @@ def test_singular_second_moment_is_compared_on_its_range():
     kept = network.layers[0] @ frame @ frame.T
     restricted = pt.DeepLinear([kept, network.layers[1]])
     trajectory = pt.simulation.gradient_flow(network, moments)
-    prediction = pt.theory.layerwise(moments, 2, width=3)
+    prediction = pt.theory.layers.layerwise(moments, 2, width=3)
     outside = jnp.eye(6) - frame @ frame.T
     # What lies outside the range does not move: not at all but for rounding of S.
     np.testing.assert_allclose(
@@ -120,4 +120,7 @@ def test_singular_second_moment_is_compared_on_its_range():
     within = pt.simulation.gradient_flow(
         pt.DeepLinear.balanced(jax.random.key(6), (4, 3, 3), scale=0.5), moments.restrict()
     )
-    assert pt.compare(pt.theory.layerwise(moments.restrict(), 2, width=3), within).name == "holds"
+    assert (
+        pt.compare(pt.theory.layers.layerwise(moments.restrict(), 2, width=3), within).name
+        == "holds"
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from projhead_theory import DeepLinear, measure
 from projhead_theory.simulation import rebalance
-from projhead_theory.theory import least_norm, least_norm_factors
+from projhead_theory.theory.balance import least_norm, least_norm_factors
 
 pytestmark = pytest.mark.x64
 
@@ -38,7 +38,7 @@ def test_rebalancing_finds_the_balanced_factorisation_of_the_same_product(sizes)
     for seed in range(4):
         network = start(sizes, seed)
         found = rebalance(network)
-        assert bool(found.settled)
+        assert bool(found.converged)
         assert found.network.sizes == sizes
         size = float(jnp.linalg.norm(network.matrix))
         moved = float(jnp.linalg.norm(found.network.matrix - network.matrix)) / size
@@ -86,7 +86,7 @@ def test_the_norm_never_increases():
     network = start(SHAPES[0], 1)
     norms = [
         norm(network),
-        *(norm(rebalance(network, until=t).network) for t in (1e-3, 1e-2, 0.1, 1.0, 10.0, 1e6)),
+        *(norm(rebalance(network, t1=t).network) for t in (1e-3, 1e-2, 0.1, 1.0, 10.0, 1e6)),
     ]
     assert all(later <= earlier * (1 + 1e-12) for earlier, later in itertools.pairwise(norms))
     assert norms[3] < norms[0]
@@ -96,7 +96,7 @@ def test_a_balanced_network_does_not_move():
     """It is where it would end."""
     network = DeepLinear.balanced(jax.random.key(0), SHAPES[1], scale=0.7)
     found = rebalance(network)
-    assert bool(found.settled)
+    assert bool(found.converged)
     for before, after in zip(network.layers, found.network.layers, strict=True):
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-13)
 
@@ -106,7 +106,7 @@ def test_units_do_not_matter(unit):
     """A product a million times as large, or as small, is rebalanced in the same way."""
     network = start(SHAPES[0], 2)
     scaled = rebalance(DeepLinear([unit * w for w in network.layers]))
-    assert bool(scaled.settled)
+    assert bool(scaled.converged)
     for a, b in zip(rebalance(network).network.layers, scaled.network.layers, strict=True):
         np.testing.assert_allclose(b / unit, a, rtol=1e-7, atol=1e-9)
 
@@ -114,23 +114,23 @@ def test_units_do_not_matter(unit):
 def test_one_layer_is_its_only_factorisation():
     network = DeepLinear([jnp.array([[1.0, 2.0], [3.0, 4.0]])])
     found = rebalance(network)
-    assert bool(found.settled)
+    assert bool(found.converged)
     np.testing.assert_allclose(found.network.matrix, network.matrix, rtol=1e-14)
 
 
 def test_a_descent_cut_short_is_not_settled():
     """By its time or by its number of steps: no result is passed off as the least."""
     network = start(SHAPES[0], 3)
-    assert not bool(rebalance(network, until=1e-3).settled)
+    assert not bool(rebalance(network, t1=1e-3).converged)
     cut = rebalance(network, max_steps=2)
-    assert not bool(cut.settled)
+    assert not bool(cut.converged)
     assert np.isfinite(norm(cut.network))
 
 
 def test_a_zero_product_is_no_nan():
     """All factors of zero are zero, or tend to it; nothing is divided by nothing."""
     found = rebalance(DeepLinear([jnp.zeros((2, 3)), jnp.zeros((4, 2))]))
-    assert bool(found.settled)
+    assert bool(found.converged)
     assert norm(found.network) == 0.0
 
 
@@ -142,7 +142,7 @@ def test_a_tolerance_is_kept():
     fine, loose = rebalance(network), rebalance(network, rtol=1e-5)
     assert float(fine.moved) < float(loose.moved) < 1e-3
     assert float(fine.residual) < float(loose.residual) <= 1e-4
-    assert bool(loose.settled)
+    assert bool(loose.converged)
 
 
 @pytest.mark.parametrize(

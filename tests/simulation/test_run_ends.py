@@ -15,10 +15,10 @@ from projhead_theory.simulation._trajectory import standing
 MOMENTS = pt.Moments(jnp.diag(jnp.asarray([0.5, 0.2])), jnp.eye(2))
 
 
-def everything_trained(network, decay=0.0):
+def everything_trained(network, weight_decay=0.0):
     """Objective of a network without frozen parts."""
     nothing = eqx.filter(network, False)
-    return Objective(nothing, spectral, MOMENTS, jnp.asarray(decay))
+    return Objective(nothing, spectral, MOMENTS, jnp.asarray(weight_decay))
 
 
 @pytest.mark.parametrize("lost", ["loss", "gradient"])
@@ -52,7 +52,7 @@ def test_the_drift_of_a_flow_is_the_local_error_of_its_steps_times_twice_its_lay
     """
     network = pt.DeepLinear([jnp.diag(jnp.asarray([2.0, 1.0])), jnp.eye(2)])
     run = gradient_flow(
-        network, MOMENTS, until=1e-3, record=2, rtol=1e-3, atol=1e-2, stationarity=0.0
+        network, MOMENTS, t1=1e-3, save_at=2, rtol=1e-3, atol=1e-2, stationarity=0.0
     )
     layers = run.networks.layers
     size = max(float(jnp.sqrt(jnp.sum(w**2, axis=(1, 2))).max()) for w in layers)
@@ -101,5 +101,5 @@ def test_a_run_converges_where_a_ten_thousandth_of_its_gradient_is_left(gradient
 def test_a_residual_network_at_the_identity_is_at_no_saddle():
     """Its parameters are zero, its layers are not: a gradient times their size is left."""
     start = pt.networks.ResidualLinear([jnp.zeros((2, 2)), jnp.zeros((2, 2))])
-    run = gradient_descent(start, MOMENTS, step=1e-3, steps=1, record=2)
+    run = gradient_descent(start, MOMENTS, learning_rate=1e-3, steps=1, save_at=2)
     assert run.ended == Ended.limit

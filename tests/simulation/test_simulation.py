@@ -19,7 +19,7 @@ from projhead_theory.simulation import (
     layer_gradients,
     stochastic,
 )
-from projhead_theory.theory import discrete_imbalance, unbalanced_grams
+from projhead_theory.theory.balance import discrete_imbalance, unbalanced_grams
 
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
 
@@ -41,20 +41,23 @@ def network():
     return pt.DeepLinear.init(jax.random.key(1), (4, 3, 3), scale=0.7)
 
 
-def numpy_descent(network, moments, step, steps, decay=0.0):
+def numpy_descent(network, moments, learning_rate, steps, weight_decay=0.0):
     """Gradient descent with the gradient written out by hand."""
     c, s = np.asarray(moments.cross), np.asarray(moments.second)
     w1, w2 = (np.asarray(w) for w in network.layers)
     for _ in range(steps):
         w = w2 @ w1
         g = 4 * (w @ s @ w.T @ w @ s - w @ c)
-        w1, w2 = w1 - step * (w2.T @ g + decay * w1), w2 - step * (g @ w1.T + decay * w2)
+        w1, w2 = (
+            w1 - learning_rate * (w2.T @ g + weight_decay * w1),
+            w2 - learning_rate * (g @ w1.T + weight_decay * w2),
+        )
     return w1, w2
 
 
 def test_descent_is_gradient_descent(network, moments):
     """Every step equals one written out by hand, decay included, up to rounding times steps."""
-    trajectory = gradient_descent(network, moments, step=0.02, steps=200, decay=0.1)
+    trajectory = gradient_descent(network, moments, learning_rate=0.02, steps=200, weight_decay=0.1)
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
     for mine, theirs in zip(
         trajectory.final.layers, numpy_descent(network, moments, 0.02, 200, 0.1), strict=True
@@ -64,10 +67,12 @@ def test_descent_is_gradient_descent(network, moments):
 
 def test_flow_is_the_limit_of_descent(network, moments):
     """At a fixed time, descent differs from the flow in proportion to its step."""
-    flow = gradient_flow(network, moments, until=1.0, record=[0.5, 1.0]).final.matrix
+    flow = gradient_flow(network, moments, t1=1.0, save_at=[0.5, 1.0]).final.matrix
     gaps = []
     for steps in (400, 800):
-        end = gradient_descent(network, moments, step=1 / steps, steps=steps, record=2).final.matrix
+        end = gradient_descent(
+            network, moments, learning_rate=1 / steps, steps=steps, save_at=2
+        ).final.matrix
         gaps.append(float(jnp.linalg.norm(end - flow)))
     assert gaps[0] / gaps[1] == pytest.approx(2, rel=0.05)
 
@@ -77,9 +82,14 @@ def test_discrete_law_over_many_steps(network, moments):
     """Over 10^4 steps the imbalance follows its exact law to 1e-12, from the run's gradients
     alone.
     """
-    steps, step, decay = 10_000, 0.01, 0.003
+    steps, step, weight_decay = 10_000, 0.01, 0.003
     trajectory = gradient_descent(
-        network, moments, step=step, steps=steps, decay=decay, record=np.arange(steps + 1)
+        network,
+        moments,
+        learning_rate=step,
+        steps=steps,
+        weight_decay=weight_decay,
+        save_at=np.arange(steps + 1),
     )
 
     @jax.jit
@@ -90,7 +100,7 @@ def test_discrete_law_over_many_steps(network, moments):
 
         def follow(d, now):
             g, seen = now
-            d = discrete_imbalance(d, g, step, decay)
+            d = discrete_imbalance(d, g, step, weight_decay)
             return d, jnp.max(jnp.abs(d[0] - seen[0]))
 
         return jnp.max(
@@ -110,7 +120,9 @@ def test_gap_of_descent_is_predicted(moments):
     start = pt.DeepLinear.balanced(jax.random.key(2), (4, 4, 4), scale=0.7)
     gaps, errors = [], []
     for step in (0.02, 0.01):
-        trajectory = gradient_descent(start, moments, step=step, steps=int(200 / step), record=2)
+        trajectory = gradient_descent(
+            start, moments, learning_rate=step, steps=int(200 / step), save_at=2
+        )
         assert bool(trajectory.ended == Ended.converged)
         end = trajectory.final
         grams = trajectory.grams[-1]
@@ -128,7 +140,7 @@ def test_drift_of_descent_is_bounded_by_its_squared_updates(network, moments):
     """The reported drift bounds the change of the imbalance for plain descent, and is not
     vacuous.
     """
-    trajectory = gradient_descent(network, moments, step=0.05, steps=500)
+    trajectory = gradient_descent(network, moments, learning_rate=0.05, steps=500)
     change = pt.measure.imbalance(trajectory.final)[0] - pt.measure.imbalance(network)[0]
     eps = float(jnp.finfo(network.layers[0].dtype).eps)
     assert float(jnp.linalg.norm(change)) <= float(trajectory.drift[0]) + 500 * 16 * eps
@@ -141,7 +153,7 @@ def test_flow_conserves_the_imbalance(network, moments, solver):
     step.
     """
     trajectory = gradient_flow(
-        network, moments, until=50.0, solver=None if solver is None else implicit()
+        network, moments, t1=50.0, solver=None if solver is None else implicit()
     )
     moved = jnp.abs(trajectory.imbalance - trajectory.imbalance[0])
     assert float(moved.max()) <= float(trajectory.drift[0])
@@ -160,7 +172,7 @@ def test_flow_does_not_stop_at_a_saddle(moments):
     """A start with one mode tiny waits at a saddle where the gradient almost vanishes, and goes
     on.
     """
-    end = pt.theory.spectral(moments)
+    end = pt.theory.layers.spectral(moments)
     vectors = jnp.linalg.eigh(end.gram)[1]
     start = pt.DeepLinear.aligned(vectors, [0.01, 0.5, 0.5, 0.5], (4, 4, 4))
     trajectory = gradient_flow(start, moments)
@@ -168,13 +180,13 @@ def test_flow_does_not_stop_at_a_saddle(moments):
 
 
 def test_time_limit_is_said(network, moments):
-    trajectory = gradient_flow(network, moments, until=0.1)
+    trajectory = gradient_flow(network, moments, t1=0.1)
     assert bool(trajectory.ended == Ended.limit)
     assert float(trajectory.ended_at) == pytest.approx(0.1)
 
 
 def test_solver_failure_is_said(network, moments):
-    trajectory = gradient_flow(network, moments, max_steps=80, record=[0.0, 1.0])
+    trajectory = gradient_flow(network, moments, max_steps=80, save_at=[0.0, 1.0])
     assert bool(trajectory.ended == Ended.solver_failed)
     assert bool(jnp.isfinite(trajectory.loss).all())
 
@@ -183,7 +195,7 @@ def test_divergence_reports_the_last_finite_state(network, moments):
     """The step at which it happened, and a record without a NaN that repeats the last finite
     state.
     """
-    trajectory = gradient_descent(network, moments, step=5.0, steps=100, record=101)
+    trajectory = gradient_descent(network, moments, learning_rate=5.0, steps=100, save_at=101)
     assert bool(trajectory.ended == Ended.diverged)
     last = int(trajectory.ended_at)
     assert 0 < last < 100
@@ -202,7 +214,7 @@ def test_flow_whose_end_is_lost_falls_back_on_its_last_record():
 
     one = jnp.ones((1, 1))
     trajectory = gradient_flow(
-        pt.DeepLinear([one / 2]), pt.Moments(one, one), loss=Cliff(), until=3.0, record=[1.0, 2.0]
+        pt.DeepLinear([one / 2]), pt.Moments(one, one), loss=Cliff(), t1=3.0, save_at=[1.0, 2.0]
     )
     assert bool(trajectory.ended == Ended.diverged)
     assert float(trajectory.ended_at) == 2
@@ -212,27 +224,27 @@ def test_flow_whose_end_is_lost_falls_back_on_its_last_record():
 
 
 def test_zero_steps_is_the_start(network, moments):
-    trajectory = gradient_descent(network, moments, steps=0, record=[0])
+    trajectory = gradient_descent(network, moments, steps=0, save_at=[0])
     np.testing.assert_array_equal(trajectory.final.layers[0], network.layers[0])
 
 
 def test_depth_one_has_no_imbalance(moments):
     network = pt.DeepLinear.init(jax.random.key(0), (4, 3))
-    trajectory = gradient_descent(network, moments, steps=10, record=2)
+    trajectory = gradient_descent(network, moments, steps=10, save_at=2)
     assert trajectory.imbalance.shape == (2, 0)
     assert trajectory.grams.shape == (2, 1, 4, 4)
 
 
 def test_records_at_chosen_steps(network, moments):
     """A record at chosen steps equals a run that ends there; the end is always recorded."""
-    trajectory = gradient_descent(network, moments, steps=50, record=[7, 20])
+    trajectory = gradient_descent(network, moments, steps=50, save_at=[7, 20])
     np.testing.assert_array_equal(trajectory.times, [7, 20, 50])
-    short = gradient_descent(network, moments, steps=20, record=2)
+    short = gradient_descent(network, moments, steps=20, save_at=2)
     np.testing.assert_allclose(trajectory.networks.layers[0][1], short.final.layers[0], rtol=1e-6)
 
 
 def test_records_at_chosen_times(network, moments):
-    trajectory = gradient_flow(network, moments, until=3.0, record=[0.5, 2.0])
+    trajectory = gradient_flow(network, moments, t1=3.0, save_at=[0.5, 2.0])
     np.testing.assert_allclose(trajectory.times, [0.5, 2.0, 3.0])
 
 
@@ -241,7 +253,7 @@ def test_records_at_chosen_times(network, moments):
 )
 def test_any_optimiser_descends(network, moments, optimiser):
     trajectory = gradient_descent(
-        network, moments, optimiser=optimiser, step=1e-2, steps=500, record=2
+        network, moments, optimiser=optimiser, learning_rate=1e-2, steps=500, save_at=2
     )
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
@@ -254,9 +266,9 @@ def test_stochastic_approaches_the_minimum():
     problem = pt.ContrastiveProblem(pt.Features([1.5, 1.0, 0.7]), pt.AdditiveNoise([0.5, 0.2, 0.3]))
     network = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
     trajectory = stochastic(
-        network, problem, key=jax.random.key(1), step=2e-3, steps=8_000, batch=128
+        network, problem, key=jax.random.key(1), learning_rate=2e-3, steps=8_000, batch_size=128
     )
-    verdict = pt.compare(pt.theory.layerwise(problem.moments(), 2), trajectory)
+    verdict = pt.compare(pt.theory.layers.layerwise(problem.moments(), 2), trajectory)
     assert verdict.name == "holds", str(verdict)
     assert float(trajectory.noise) > 0
 
@@ -266,7 +278,7 @@ def test_stochastic_is_reproducible_and_seeded(network):
     problem = pt.ContrastiveProblem(pt.Features([1.0] * 4), pt.AdditiveNoise(0.3))
     run = lambda seed: (
         stochastic(
-            network, problem, key=jax.random.key(seed), steps=20, batch=8, record=2
+            network, problem, key=jax.random.key(seed), steps=20, batch_size=8, save_at=2
         ).final.matrix
     )
     np.testing.assert_array_equal(run(0), run(0))
@@ -278,7 +290,9 @@ def test_stochastic_on_a_finite_sample(network):
     views = pt.ContrastiveProblem(pt.Features([1.0] * 4), pt.AdditiveNoise(0.3)).sample_pairs(
         jax.random.key(0), 64
     )
-    trajectory = stochastic(network, views, key=jax.random.key(1), steps=50, batch=16, record=2)
+    trajectory = stochastic(
+        network, views, key=jax.random.key(1), steps=50, batch_size=16, save_at=2
+    )
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
 
 
@@ -287,7 +301,7 @@ def test_batch_flow_runs_on_views(network):
     views = pt.ContrastiveProblem(
         pt.Features([1.0] * 4, "gaussian"), pt.AdditiveNoise(0.3)
     ).sample_pairs(jax.random.key(0), 64)
-    trajectory = gradient_flow(network, views, until=5.0)
+    trajectory = gradient_flow(network, views, t1=5.0)
     assert float(trajectory.loss[-1]) < float(trajectory.loss[0])
     assert float(jnp.abs(trajectory.imbalance[-1] - trajectory.imbalance[0]).max()) <= float(
         trajectory.drift[0]
@@ -307,14 +321,23 @@ def test_changed_numbers_do_not_recompile(moments):
 
     loss = Counted()
     start = lambda k: pt.DeepLinear.init(jax.random.key(k), (4, 3, 3), scale=0.5)
-    gradient_descent(start(0), moments, loss=loss, step=0.01, steps=20, record=4)
-    gradient_flow(start(0), moments, loss=loss, until=1.0, record=4)
+    gradient_descent(start(0), moments, loss=loss, learning_rate=0.01, steps=20, save_at=4)
+    gradient_flow(start(0), moments, loss=loss, t1=1.0, save_at=4)
     before = traces["now"]
     other = random_moments(jax.random.key(9), FRACTIONS / 2)
     gradient_descent(
-        start(1), other, loss=loss, step=0.02, steps=30, decay=0.1, record=4, stationarity=1e-3
+        start(1),
+        other,
+        loss=loss,
+        learning_rate=0.02,
+        steps=30,
+        weight_decay=0.1,
+        save_at=4,
+        stationarity=1e-3,
     )
-    gradient_flow(start(1), other, loss=loss, until=2.0, record=4, rtol=1e-7, atol=1e-9, decay=0.1)
+    gradient_flow(
+        start(1), other, loss=loss, t1=2.0, save_at=4, rtol=1e-7, atol=1e-9, weight_decay=0.1
+    )
     assert traces["now"] == before
 
 
@@ -323,11 +346,11 @@ def test_runs_batch_with_vmap(moments):
     keys = jax.random.split(jax.random.key(0), 3)
     networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(keys)
     batched = eqx.filter_vmap(
-        lambda n: gradient_descent(n, moments, steps=30, record=2).final.matrix
+        lambda n: gradient_descent(n, moments, steps=30, save_at=2).final.matrix
     )(networks)
     alone = [
         gradient_descent(
-            jax.tree.map(lambda w, i=i: w[i], networks), moments, steps=30, record=2
+            jax.tree.map(lambda w, i=i: w[i], networks), moments, steps=30, save_at=2
         ).final.matrix
         for i in range(3)
     ]
@@ -335,7 +358,7 @@ def test_runs_batch_with_vmap(moments):
 
 
 def test_to_xarray_is_labelled(network, moments, tmp_path):
-    data = gradient_descent(network, moments, steps=10, record=3).to_xarray()
+    data = gradient_descent(network, moments, steps=10, save_at=3).to_xarray()
     assert dict(data.sizes) == {
         "time": 3,
         "layer": 2,
@@ -393,8 +416,8 @@ def test_batched_trajectory_measures_like_a_single_one(moments):
     networks = jax.vmap(lambda k: pt.DeepLinear.init(k, (4, 3, 3), scale=0.5))(
         jax.random.split(jax.random.key(0), 2)
     )
-    batched = jax.vmap(lambda n: gradient_descent(n, moments, steps=30, record=3))(networks)
-    alone = gradient_descent(jax.tree.map(lambda w: w[1], networks), moments, steps=30, record=3)
+    batched = jax.vmap(lambda n: gradient_descent(n, moments, steps=30, save_at=3))(networks)
+    alone = gradient_descent(jax.tree.map(lambda w: w[1], networks), moments, steps=30, save_at=3)
     close = {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(batched.final.layers[0][1], alone.final.layers[0], **close)
     np.testing.assert_allclose(batched.start.layers[0][1], alone.start.layers[0], **close)

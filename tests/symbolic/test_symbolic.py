@@ -377,13 +377,13 @@ def test_the_comparison_catches_another_formula():
 
 @pytest.mark.x64
 def test_the_weight_under_decay_is_the_inverse_of_the_stationary_decay():
-    from projhead_theory.theory import decayed_weight
+    from projhead_theory.theory.decay import decayed_weight
 
     statement = STATEMENTS["stationary-decay"]
     c, q, depth, share = statement.arguments
     for at in points("stationary-decay", 8):
-        decay = statement.lambdified()(*(at[v] for v in statement.arguments))
-        weight = float(decayed_weight(at[c], at[q], decay, at[depth]))
+        weight_decay = statement.lambdified()(*(at[v] for v in statement.arguments))
+        weight = float(decayed_weight(at[c], at[q], weight_decay, at[depth]))
         np.testing.assert_allclose(weight, np.sqrt(at[share] * at[c]) / at[q], rtol=ROUNDINGS)
 
 

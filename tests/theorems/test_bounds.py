@@ -30,7 +30,8 @@ from projhead_theory.theorems.downstream._probing import judge_logarithms
 from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
 from projhead_theory.theorems.supervised._probing import ProbeTask
 from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
-from projhead_theory.theory import regression_minimiser, spectral
+from projhead_theory.theory.layers import spectral
+from projhead_theory.theory.supervised import regression_minimiser
 
 FRACTIONS = np.array([0.9, 0.6, 0.3, 0.1])
 
@@ -60,7 +61,13 @@ def test_noise_of_a_stochastic_run_is_that_of_the_last_half_of_its_grams(eps):
     network = pt.DeepLinear.init(jax.random.key(0), (3, 3, 2))
     with jax.numpy_dtype_promotion("standard"):
         run = stochastic(
-            network, problem, key=jax.random.key(1), step=1e-2, steps=80, batch=8, record=9
+            network,
+            problem,
+            key=jax.random.key(1),
+            learning_rate=1e-2,
+            steps=80,
+            batch_size=8,
+            save_at=9,
         )
     tail = np.asarray(run.grams)[4:, -1]
     want = np.sqrt(((tail - tail.mean(0)) ** 2).sum((1, 2)).mean())
@@ -145,7 +152,7 @@ def test_a_target_that_a_layer_drops_is_lost_however_little_of_it(depth):
 
 def test_a_target_that_a_gram_drops_is_lost_however_little_of_it(eps):
     """Two hundred roundings, of which 24 may be those of the vectors."""
-    complexity = lambda rest: pt.theory.sample_complexity(
+    complexity = lambda rest: pt.theory.downstream.sample_complexity(
         jnp.diag(jnp.asarray([1.0, 1.0, 0.0]))[None],
         pt.problems.Downstream(jnp.eye(3), jnp.asarray([1.0, 1.0, rest])),
     )
@@ -230,7 +237,7 @@ def test_a_flow_records_as_many_moments_as_asked_for():
     """From the start, geometrically; and the end."""
     one = jnp.eye(2)
     times = gradient_flow(
-        pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), until=3.0, record=9
+        pt.DeepLinear([one / 2]), pt.Moments(one / 2, one), t1=3.0, save_at=9
     ).times
     assert (times.size, float(times[0]), float(times[-1])) == (9 + 1, 0.0, 3.0)
 
@@ -254,7 +261,7 @@ def test_no_step_is_taken_after_one_that_is_not_finite():
 )
 def test_a_threshold_may_be_an_end_of_its_bracket(end, margin):
     """Where the margin is zero, of either sign."""
-    found = float(pt.theory.threshold(lambda x: margin(x, end), 0.0, 1.0))
+    found = float(pt.theory.downstream.boundary(lambda x: margin(x, end), 0.0, 1.0))
     assert abs(found - end) <= jnp.finfo(jnp.result_type(float)).eps
 
 
@@ -312,7 +319,7 @@ def test_a_gram_whose_least_eigenvalue_is_within_its_error_decides_nothing():
     )
     run = still(pt.DeepLinear([jnp.diag(jnp.sqrt(fractions))]))
     run = dataclasses.replace(run, noise=1.1 * fractions[1] / 3)
-    verdict = judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream)
+    verdict = judge_logarithms(pt.theory.layers.layerwise(moments, 1), Run(run, run), downstream)
     assert (verdict.name, float(verdict.tolerance[0])) == ("undecidable", np.inf)
 
 
@@ -328,11 +335,13 @@ def test_an_error_of_a_gram_is_carried_to_the_logarithm_of_the_indicator(share):
     # The tolerance of the last layer is three times the noise.
     run = dataclasses.replace(run, noise=share * fractions[1] / 3)
     granted = float(
-        judge_logarithms(pt.theory.layerwise(moments, 1), Run(run, run), downstream).tolerance[0]
+        judge_logarithms(
+            pt.theory.layers.layerwise(moments, 1), Run(run, run), downstream
+        ).tolerance[0]
     )
     lowest = fractions * jnp.asarray([1, 1 - share])
     needs = [
-        jnp.log(pt.theory.sample_complexity(jnp.diag(x)[None], downstream))[0]
+        jnp.log(pt.theory.downstream.sample_complexity(jnp.diag(x)[None], downstream))[0]
         for x in (lowest, fractions)
     ]
     assert float(needs[0] - needs[1]) <= granted

@@ -19,7 +19,7 @@ from projhead_theory.theorems.heads._training import Ends
 from projhead_theory.theorems.heads.kappa_emulation import Alike, Both, judge_alike
 from projhead_theory.theorems.supervised import _probing
 from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
-from projhead_theory.theory import regression_minimiser
+from projhead_theory.theory.supervised import regression_minimiser
 
 # A fixed head in place of a trained one
 
@@ -53,7 +53,7 @@ def both(*, miss=1.0, force=0.0, fixed=True, pair=True):
         jnp.asarray(True),
     )
     moments = pt.Moments(jnp.asarray(LOWER**2), jnp.eye(2))
-    return Alike(pt.theory.layerwise(moments, 2), jnp.asarray(FACTOR)), Both(
+    return Alike(pt.theory.layers.layerwise(moments, 2), jnp.asarray(FACTOR)), Both(
         ends, Run(run, run), jnp.asarray(LOWER)
     )
 
@@ -82,13 +82,13 @@ def test_rounding_of_both_trainings_is_granted_to_both_rows(scale, eps):
     np.testing.assert_allclose(verdict.parts["rounding"], [continued + own] * 2, rtol=64 * eps)
 
 
-# Read-outs
+# Readouts
 
 
 @pytest.mark.parametrize(("kind", "granted"), [("single", 0.032), ("regression", 0.0)])
 def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
     """Of a single output, which is trained to its end: a gradient of a thousandth, over the least
-    curvature, a quarter; twice that of a Gram; and of a read-out four times as much, at a noise of
+    curvature, a quarter; twice that of a Gram; and of a readout four times as much, at a noise of
     a half. Others are read on their way, where the gradient is no error.
     """
     groups = pt.problems.Groups(

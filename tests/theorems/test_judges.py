@@ -86,7 +86,7 @@ def test_rounding_of_a_fading_weight_is_that_of_the_largest_logarithm_in_every_l
 def test_only_a_run_that_says_it_has_converged_violates_a_prediction(ended, name):
     """Of a network that is far off, is at no saddle, and whose modes are not tied."""
     dtype = jnp.result_type(float)
-    prediction = pt.theory.layerwise(problem([2.0, 1.0], dtype), 2)
+    prediction = pt.theory.layers.layerwise(problem([2.0, 1.0], dtype), 2)
     run = dataclasses.replace(still(closed([2.0, 1.0], 2, dtype, 1.5)), ended=ended)
     assert pt.compare(prediction, run).name == name
 
@@ -94,7 +94,7 @@ def test_only_a_run_that_says_it_has_converged_violates_a_prediction(ended, name
 def test_noise_is_carried_to_a_layer_through_the_slope_at_the_least_eigenvalue_kept():
     """That of M to the power l / L, largest there, times three root mean squares."""
     fractions, noise, depth = np.array([0.64, 0.04, 0.01]), 1e-3, 3
-    prediction = pt.theory.layerwise(
+    prediction = pt.theory.layers.layerwise(
         pt.Moments(jnp.diag(jnp.asarray(fractions)), jnp.eye(3)), depth, width=2
     )
     root = jnp.diag(jnp.asarray(fractions[:2] ** (0.5 / depth)))

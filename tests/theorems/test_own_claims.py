@@ -44,24 +44,24 @@ def test_trained_measures_with_the_error_of_its_run():
     """
     problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0, 0.5]), pt.AdditiveNoise([1.0, 0.2, 0.1]))
     start = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.7)
-    truth = pt.theory.layerwise(problem.moments(), depth=2).weights[-1]
+    truth = pt.theory.layers.layerwise(problem.moments(), depth=2).weights[-1]
     quantity = lambda network: pt.measure.layer_weights(network)[-1]
     fine = pt.theorems.trained(start, problem.moments(), quantity)
     loose = pt.theorems.trained(start, problem.moments(), quantity, stationarity=1e-4)
     for measured in (fine, loose):
         total = sum(measured.errors.values())
-        assert bool(measured.settled)
+        assert bool(measured.converged)
         assert bool(measured.finite)
         assert np.all(np.abs(np.asarray(measured.value - truth)) <= total)
     one, other = (np.asarray(m.errors["integration"]) for m in (loose, fine))
     assert np.all(one[1:] > 10 * other[1:])
-    # The strongest feature has long settled: all that is granted to it is the tolerance of a step,
+    # The strongest feature has long converged: all that is granted to it is the tolerance of a step,
     # in two layers.
     np.testing.assert_allclose(
         (one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1
     )
-    stopped = pt.theorems.trained(start, problem.moments(), quantity, until=0.1)
-    assert not bool(stopped.settled)
+    stopped = pt.theorems.trained(start, problem.moments(), quantity, t1=0.1)
+    assert not bool(stopped.converged)
 
 
 @pytest.mark.slow

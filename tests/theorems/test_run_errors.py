@@ -18,11 +18,14 @@ CROSS, SECOND = jnp.asarray([0.5, 0.3, 0.2]), jnp.asarray([1.0, 0.4, 0.25])
 MOMENTS = pt.Moments(jnp.diag(CROSS), jnp.diag(SECOND))
 
 
-def ended(depth, decay, shares):
+def ended(depth, weight_decay, shares):
     """A network at the minimum under weight decay, every layer of feature i off by a share of
     it.
     """
-    weight = theory.decayed_weight(CROSS, SECOND, decay, depth) * (1 + jnp.asarray(shares)) ** depth
+    weight = (
+        theory.decay.decayed_weight(CROSS, SECOND, weight_decay, depth)
+        * (1 + jnp.asarray(shares)) ** depth
+    )
     return pt.DeepLinear.aligned(jnp.eye(3), weight, (3,) * (depth + 1))
 
 
@@ -31,8 +34,8 @@ def ended(depth, decay, shares):
 @given(st.lists(st.floats(-1e-4, 1e-4), min_size=3, max_size=3))
 def test_what_is_left_is_the_distance_to_the_minimum(depth, shares):
     """To second order, from gradient and curvature of the loss alone; every feature by itself."""
-    decay = jnp.asarray(0.02)
-    left = np.asarray(left_to_go(ended(depth, decay, shares), MOMENTS, decay))
+    weight_decay = jnp.asarray(0.02)
+    left = np.asarray(left_to_go(ended(depth, weight_decay, shares), MOMENTS, weight_decay))
     np.testing.assert_allclose(left, np.abs(shares), rtol=2e-3 * depth, atol=1e-12)
 
 
@@ -43,11 +46,11 @@ def test_nothing_is_left_of_a_feature_without_weight():
 
 def test_where_the_objective_is_not_convex_anything_may_be_left():
     """Between the barrier and the inflection a Newton step means nothing."""
-    decay = 0.9 * float(theory.decay_limit(CROSS[:1], SECOND[:1], 2)[0])
+    weight_decay = 0.9 * float(theory.decay.decay_limit(CROSS[:1], SECOND[:1], 2)[0])
     barrier = 0.3 * float(jnp.sqrt(CROSS[0]) / SECOND[0])
     network = pt.DeepLinear.aligned(jnp.eye(1), jnp.asarray([barrier]), (1, 1, 1))
     moments = pt.Moments(MOMENTS.cross[:1, :1], MOMENTS.second[:1, :1])
-    assert np.isinf(np.asarray(left_to_go(network, moments, jnp.asarray(decay)))[0])
+    assert np.isinf(np.asarray(left_to_go(network, moments, jnp.asarray(weight_decay)))[0])
 
 
 @pytest.mark.x64
@@ -96,8 +99,8 @@ def test_the_weight_at_the_limit_is_a_number_however_it_is_compiled(depth):
     rng = np.random.default_rng(0)
     cross = rng.uniform(0.1, 2, 40)
     second = cross / rng.uniform(0.1, 1, 40)
-    limit = theory.decay_limit(cross, second, depth)
+    limit = theory.decay.decay_limit(cross, second, depth)
     with jax.disable_jit():
-        weight = theory.decayed_weight(cross, second, limit, depth)
+        weight = theory.decay.decayed_weight(cross, second, limit, depth)
     expected = np.sqrt((depth - 1) / (2 * depth - 1) * cross) / second
     np.testing.assert_allclose(weight, expected, rtol=1e-6)

@@ -17,20 +17,17 @@ from scipy.stats import norm
 from projhead_theory import Moments
 from projhead_theory.moments import TargetMoments
 from projhead_theory.problems import Downstream, Groups
-from projhead_theory.theory import (
+from projhead_theory.theory.decay import decay_minimiser, extinction_decay
+from projhead_theory.theory.downstream import feature_complexity, margin_error
+from projhead_theory.theory.heads import (
     best_kappa,
-    decay_minimiser,
     decayed_matching,
-    extinction_decay,
-    feature_complexity,
-    group_accuracy,
     head_complexity,
     kappa_emulation,
-    margin_error,
     matching_limit,
-    regression_minimiser,
     sorted_matching,
 )
+from projhead_theory.theory.supervised import group_accuracy, regression_minimiser
 
 pytestmark = pytest.mark.x64
 
@@ -91,9 +88,9 @@ def test_decayed_network_of_least_energy(seed):
         c = rng.uniform(0.2, 2, d)
         q = c / rng.uniform(0.2, 1, d)
         extinct = np.array([float(extinction_decay(*x, depth)) for x in zip(c, q, strict=True)])
-        decay = float(np.sqrt(extinct.prod())) * 10 ** rng.uniform(-1.5, 0.3)
+        weight_decay = float(np.sqrt(extinct.prod())) * 10 ** rng.uniform(-1.5, 0.3)
         # Where a feature is as good as none, which of the two a search finds is chance.
-        if (np.abs(decay / extinct - 1) > 0.1).all():
+        if (np.abs(weight_decay / extinct - 1) > 0.1).all():
             break
     shapes = [(width, d), *[(width, width)] * (depth - 1)]
 
@@ -102,8 +99,8 @@ def test_decayed_network_of_least_energy(seed):
         w = product(layers, d)
         inner = w * q @ w.T
         slope = through_layers(4 * (inner @ w * q - w * c), layers)
-        value = -2 * np.sum(w**2 * c) + np.sum(inner**2) + decay / 2 * np.sum(flat**2)
-        return value, np.concatenate([g.ravel() for g in slope]) + decay * flat
+        value = -2 * np.sum(w**2 * c) + np.sum(inner**2) + weight_decay / 2 * np.sum(flat**2)
+        return value, np.concatenate([g.ravel() for g in slope]) + weight_decay * flat
 
     ends = []
     for learned in itertools.product((0, 1), repeat=d):
@@ -117,8 +114,8 @@ def test_decayed_network_of_least_energy(seed):
                 )
                 below = above
             ends.append(minimise(energy, np.concatenate(layers)))
-    s = np.array([float(decay_minimiser(*x, decay, depth)) for x in zip(c, q, strict=True)])
-    want = np.sum(-2 * c * s**2 + q**2 * s**4 + decay * depth / 2 * s ** (2 / depth))
+    s = np.array([float(decay_minimiser(*x, weight_decay, depth)) for x in zip(c, q, strict=True)])
+    want = np.sum(-2 * c * s**2 + q**2 * s**4 + weight_decay * depth / 2 * s ** (2 / depth))
     least, at = min(ends, key=lambda end: end[0])
     assert least == pytest.approx(want, abs=1e-10)
     w = product(layers_of(at, shapes), d)
@@ -200,10 +197,10 @@ def test_matching_under_decay(seed):
     d = int(rng.integers(1, 5))
     c, rows = rng.uniform(0.05, 1, d), rng.uniform(0.2, 1, d)
     q = c / rng.uniform(0.1, 1, d)
-    decay = rng.uniform(0.1, 0.95) * float(matching_limit(c, q, jnp.asarray(rows)))
+    weight_decay = rng.uniform(0.1, 0.95) * float(matching_limit(c, q, jnp.asarray(rows)))
 
     def search(h, c, q):
-        energy = lambda u: -2 * c * (h * u) ** 2 + (q * (h * u) ** 2) ** 2 + decay / 2 * u**2
+        energy = lambda u: -2 * c * (h * u) ** 2 + (q * (h * u) ** 2) ** 2 + weight_decay / 2 * u**2
         found = scipy.optimize.minimize_scalar(
             energy,
             bounds=(0, 1.1 * np.sqrt(c) / (q * h)),
@@ -216,7 +213,9 @@ def test_matching_under_decay(seed):
     row, feature = scipy.optimize.linear_sum_assignment(table[..., 0])
     want = np.empty(d)
     want[feature] = table[row, feature, 1]
-    np.testing.assert_allclose(decayed_matching(c, q, jnp.asarray(rows), decay), want, rtol=1e-6)
+    np.testing.assert_allclose(
+        decayed_matching(c, q, jnp.asarray(rows), weight_decay), want, rtol=1e-6
+    )
 
 
 @by_seed(12)

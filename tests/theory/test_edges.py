@@ -9,25 +9,19 @@ from scipy.optimize import brentq
 
 import projhead_theory as pt
 from projhead_theory._core.tolerance import power_rounding
-from projhead_theory.theory import (
-    decayed_matching,
-    dynamics,
-    layerwise,
-    margin_error,
-    margin_samples,
-    matching_limit,
-    regression_minimiser,
-    spectral,
-    threshold_weight,
-)
+from projhead_theory.theory import dynamics
+from projhead_theory.theory.downstream import boundary_weight, margin_error, margin_samples
 from projhead_theory.theory.dynamics import regression
+from projhead_theory.theory.heads import decayed_matching, matching_limit
+from projhead_theory.theory.layers import layerwise, spectral
+from projhead_theory.theory.supervised import regression_minimiser
 
 pytestmark = pytest.mark.x64
 
 
-def energy(cross, second, rows, decay):
+def energy(cross, second, rows, weight_decay):
     """Of features that are carried by these rows, in this order."""
-    return -np.sum((cross - decay / (4 * rows**2)) ** 2 / second**2)
+    return -np.sum((cross - weight_decay / (4 * rows**2)) ** 2 / second**2)
 
 
 @pytest.mark.parametrize("rest", [(), (3.0,)], ids=["two features", "three"])
@@ -40,7 +34,10 @@ def test_an_exchange_of_the_last_two_features_sets_the_limit_of_the_sorted_pairi
     swapped = rows.copy()
     swapped[-2:] = rows[[-1, -2]]
     found = brentq(
-        lambda decay: energy(c, q, rows, decay) - energy(c, q, swapped, decay), 0.1, 1.5, xtol=1e-14
+        lambda weight_decay: energy(c, q, rows, weight_decay) - energy(c, q, swapped, weight_decay),
+        0.1,
+        1.5,
+        xtol=1e-14,
     )
     np.testing.assert_allclose(
         matching_limit(cross, second, jnp.asarray(rows[::-1].copy())), found, rtol=1e-9
@@ -49,15 +46,15 @@ def test_an_exchange_of_the_last_two_features_sets_the_limit_of_the_sorted_pairi
 
 def test_a_decayed_feature_is_carried_by_the_row_of_its_rank():
     """Ranks are those of root c over q: here not those of root q over c."""
-    cross, second, rows, decay = (
+    cross, second, rows, weight_decay = (
         np.array([0.9, 0.2]),
         np.array([1.0, 0.9]),
         np.array([2.0, 1.0]),
         0.1,
     )
-    want = np.sqrt(cross - decay / (4 * rows**2)) / (second * rows)
+    want = np.sqrt(cross - weight_decay / (4 * rows**2)) / (second * rows)
     np.testing.assert_allclose(
-        decayed_matching(cross, second, jnp.asarray(rows), decay), want, rtol=1e-12
+        decayed_matching(cross, second, jnp.asarray(rows), weight_decay), want, rtol=1e-12
     )
 
 
@@ -103,8 +100,8 @@ def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
         jnp.append(strength, float(zero == "weight")),
     )
     np.testing.assert_allclose(
-        threshold_weight(*more, 0, 2, head=2),
-        threshold_weight(weights, strength, 0, 2, head=2),
+        boundary_weight(*more, 0, 2, head=2),
+        boundary_weight(weights, strength, 0, 2, head=2),
         rtol=1e-12,
     )
 

@@ -57,7 +57,7 @@ def regression(width, depth=2):
     """Map, layers, weights and loss of the minimiser of regression."""
 
     def value(target, second):
-        found = theory.regression_minimiser(
+        found = theory.supervised.regression_minimiser(
             TargetMoments(target, (second + second.T) / 2, 100.0), depth, width
         )
         return found.matrix, found.grams, found.weights, found.loss
@@ -74,7 +74,7 @@ def tied(correlations, inputs):
 
 
 def limit(last, **given):
-    return theory.threshold_limit(**given)
+    return theory.thresholds.threshold_limit(**given)
 
 
 def crossing(noise, strength):
@@ -82,9 +82,9 @@ def crossing(noise, strength):
 
     def gap(s):
         phi = jnp.stack([strength[0], s, strength[2]])
-        return theory.feature_complexity(phi / (phi**2 + noise**2), phi, 1).margin(3)
+        return theory.downstream.feature_complexity(phi / (phi**2 + noise**2), phi, 1).margin(3)
 
-    return theory.threshold(gap, jnp.asarray(0.8), jnp.asarray(9.0))
+    return theory.downstream.boundary(gap, jnp.asarray(0.8), jnp.asarray(9.0))
 
 
 SECOND = np.array(
@@ -92,29 +92,35 @@ SECOND = np.array(
 )
 CASES = {
     "margin samples": (
-        margin(theory.margin_samples),
+        margin(theory.downstream.margin_samples),
         {"layer": MIXED, "strength": STRENGTH, "given": 0.15},
     ),
     "margin samples, tied": (
-        margin(theory.margin_samples),
+        margin(theory.downstream.margin_samples),
         {"layer": np.eye(4), "strength": np.ones(4), "given": 0.2},
     ),
     "margin error": (
-        margin(theory.margin_error),
+        margin(theory.downstream.margin_error),
         {"layer": MIXED, "strength": STRENGTH, "given": 2.5},
     ),
-    **{f"threshold law, depth {n}": (theory.threshold_law, thresholded(n)) for n in (2, 3, 4)},
+    **{
+        f"threshold law, depth {n}": (theory.thresholds.threshold_law, thresholded(n))
+        for n in (2, 3, 4)
+    },
     **{f"threshold limit, depth {n}": (limit, thresholded(n) | {"rho": RHO}) for n in (2, 4)},
-    **{f"threshold speed, depth {n}": (theory.threshold_speed, thresholded(n)) for n in (2, 4)},
+    **{
+        f"threshold speed, depth {n}": (theory.thresholds.threshold_speed, thresholded(n))
+        for n in (2, 4)
+    },
     **{
         f"threshold time, depth {n}": (
-            theory.threshold_time,
+            theory.thresholds.threshold_time,
             thresholded(n, np.sqrt(RHO)) | {"rho": RHO},
         )
         for n in (2, 4)
     },
     "threshold time, no signal": (
-        lambda **given: theory.threshold_time(**given, rho=jnp.zeros(3)),
+        lambda **given: theory.thresholds.threshold_time(**given, rho=jnp.zeros(3)),
         thresholded(2),
     ),
     "threshold of a margin": (
@@ -122,11 +128,11 @@ CASES = {
         {"noise": np.array([0.3, 0.3, 0.5]), "strength": np.array([1.0, 1.0, 0.6])},
     ),
     "best layer": (
-        lambda weights, strength: theory.feature_complexity(weights, strength, 1).best,
+        lambda weights, strength: theory.downstream.feature_complexity(weights, strength, 1).best,
         {"weights": np.array([1.5, 0.9, 0.4]), "strength": np.array([0.7, 1.0, 1.6])},
     ),
     "best ratio of a head": (
-        lambda weights, strength: theory.best_kappa(weights, strength, 1),
+        lambda weights, strength: theory.heads.best_kappa(weights, strength, 1),
         {"weights": np.array([1.1, 0.9, 0.8]), "strength": np.array([0.7, 1.0, 0.4])},
     ),
     "regression": (regression(3), tied([0.9, 0.6, 0.3], SECOND)),

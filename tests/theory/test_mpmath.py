@@ -16,15 +16,11 @@ from mpmath import mpf
 
 from projhead_theory import Moments
 from projhead_theory.moments import TargetMoments
-from projhead_theory.theory import (
-    dynamics,
-    layerwise,
-    regression_minimiser,
-    subclass_weights,
-    threshold_law,
-    threshold_time,
-)
+from projhead_theory.theory import dynamics
 from projhead_theory.theory.dynamics import regression
+from projhead_theory.theory.layers import layerwise
+from projhead_theory.theory.supervised import regression_minimiser, subclass_weights
+from projhead_theory.theory.thresholds import threshold_law, threshold_time
 
 pytestmark = pytest.mark.x64
 

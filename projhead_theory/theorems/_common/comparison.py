@@ -12,7 +12,8 @@ from ..._core.tolerance import gram_rounding, power_rounding, product_rounding
 from ...claims import Verdict
 from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import Ended, Trajectory
-from ...theory import LayerPrediction, imbalance_bound
+from ...theory.balance import imbalance_bound
+from ...theory.layers import LayerPrediction
 from .stationary import nearest_stationary, reported_share
 
 
@@ -32,7 +33,7 @@ def compare(
       layer $l$ through the derivative of $M \mapsto M^{l/L}$. The distance is bounded by twice a
       Newton step from the network's own residual, and scaled down to the gradient that the run
       reports;
-    - *start*: the effect of the start's imbalance on the law (`theory.imbalance_bound`);
+    - *start*: the effect of the start's imbalance on the law (`theory.balance.imbalance_bound`);
     - *discretisation*: the same bound for the drift that integration error, or the finite steps
       of plain gradient descent, can have caused;
     - *noise*: the fluctuations of a stochastic run, three of their root mean squares, through the
@@ -61,7 +62,7 @@ def compare(
         ```pycon
         >>> moments = pt.Moments(jnp.diag(jnp.asarray([0.8, 0.5])), jnp.eye(2))
         >>> start = pt.DeepLinear([jnp.eye(2), jnp.eye(2)])
-        >>> run = pt.gradient_descent(start, moments, step=0.1, steps=500)
+        >>> run = pt.gradient_descent(start, moments, learning_rate=0.1, steps=500)
         >>> pt.compare(pt.layerwise(moments, depth=2), run).name
         'holds'
 
@@ -190,7 +191,7 @@ def _compare(
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        settled=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
+        converged=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
         finite=~(trajectory.ended == Ended.diverged),
         labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
         what="relative Gram discrepancy",

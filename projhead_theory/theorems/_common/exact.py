@@ -15,7 +15,7 @@ from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
 from ...networks import DeepLinear
 from ...simulation import Ended, Trajectory
-from ...theory import LayerPrediction
+from ...theory.layers import LayerPrediction
 from .training import Run
 
 TOLERANCES = 10.0

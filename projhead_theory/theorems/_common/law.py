@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ... import measure
 from ..._core.linalg import psd_power
 from ...claims import Verdict
-from ...theory import LayerPrediction, SpectralMinimiser, layerwise
+from ...theory.layers import LayerPrediction, SpectralMinimiser, layerwise
 from .comparison import compare, on_range
 from .rounding import imbalance_rounding
 from .tasks import Task, replace

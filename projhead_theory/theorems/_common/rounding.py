@@ -42,7 +42,9 @@ def accumulated(each: Array) -> Array:
     return jnp.minimum(jnp.sum(each), DEVIATIONS * jnp.sqrt(jnp.sum(each**2)))
 
 
-def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], step: Array) -> Array:
+def rounding_of_steps(
+    networks: AbstractNetwork, gradients: Sequence[Array], learning_rate: Array
+) -> Array:
     r"""Rounding of an imbalance over all the steps of a run.
 
     Step `t` rounds every weight by half an epsilon of its size, and its gradient by $p$ times as
@@ -53,7 +55,8 @@ def rounding_of_steps(networks: AbstractNetwork, gradients: Sequence[Array], ste
     norm = lambda w: jnp.sqrt(jnp.sum(w * w, axis=(-1, -2)))
     width = max(networks.sizes)
     pairs = [
-        (norm(w)[:-1], step * norm(g)) for w, g in zip(networks.layers, gradients, strict=True)
+        (norm(w)[:-1], learning_rate * norm(g))
+        for w, g in zip(networks.layers, gradients, strict=True)
     ]
     each = 2 * jnp.max(jnp.stack([(w + g) * (w + width * g) for w, g in pairs]), axis=0)
     return accumulated(epsilons(1, each.dtype) * each) + imbalance_rounding(networks)

@@ -160,7 +160,7 @@ class AbstractAlignedTask(eqx.Module):
       the cross moment is that of target and input.
     - `start_weight`: the product weight of each feature at the start.
     - `times`: the save times.
-    - `decay`: the weight decay.
+    - `weight_decay`: the weight decay.
     - `depth`: the number of layers.
 
     A kind of task has its `loss`, its closed forms in `theory`, and the word for its features. In
@@ -171,7 +171,7 @@ class AbstractAlignedTask(eqx.Module):
     second: Float[Array, " d"]
     start_weight: Float[Array, " d"]
     times: Float[Array, " T"]
-    decay: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     depth: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True, default=100_000)
     loss: ClassVar[AbstractLoss]

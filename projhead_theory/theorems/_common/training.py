@@ -63,7 +63,7 @@ class Run(eqx.Module):
         )
 
     @property
-    def settled(self) -> Bool[Array, ""]:
+    def converged(self) -> Bool[Array, ""]:
         return self.fine.ended == Ended.converged
 
     @property
@@ -86,12 +86,12 @@ def local_error(dtype: Any, depth: int) -> float:
     return depth * solver_tolerance(dtype)
 
 
-def step_numbers(times: Array, step: float) -> Integer[np.ndarray, " T"]:
+def step_numbers(times: Array, learning_rate: float) -> Integer[np.ndarray, " T"]:
     """Numbers of the steps of size `step` that are nearest to the times.
 
     Early times that fall on one step get consecutive steps.
     """
-    at = np.round(np.asarray(times, float) / step).astype(int)
+    at = np.round(np.asarray(times, float) / learning_rate).astype(int)
     order = np.arange(len(at))
     return np.maximum.accumulate(at - order) + order
 
@@ -120,9 +120,9 @@ def flow(
     data: Data,
     *,
     loss: AbstractLoss = spectral,
-    until: Any = 1e6,
-    decay: Any = 0.0,
-    record: Any = 16,
+    t1: Any = 1e6,
+    weight_decay: Any = 0.0,
+    save_at: Any = 16,
     stationarity: float | None = None,
     stiff: bool = False,
     max_steps: int = 100_000,
@@ -140,9 +140,9 @@ def flow(
             network,
             data,
             loss=loss,
-            until=until,
-            decay=decay,
-            record=record,
+            t1=t1,
+            weight_decay=weight_decay,
+            save_at=save_at,
             solver=implicit() if stiff else None,
             rtol=factor * rtol,
             stationarity=None if stationarity is None else factor * stationarity,
@@ -162,7 +162,7 @@ def trained(
     - `network`: the start.
     - `data`: the training data.
     - `quantity`: network -> `(k,)` or `(k, m)`.
-    - `options`: `loss`, `until`, `decay`, `record`, `stationarity` and `max_steps` of
+    - `options`: `loss`, `t1`, `weight_decay`, `save_at`, `stationarity` and `max_steps` of
       `simulation.gradient_flow`, and `stiff` for an implicit solver.
 
     **Returns:** a `Measured`. Its *integration* error, stationarity included, is the change of
@@ -178,4 +178,4 @@ def trained(
         "integration": rows(fine - coarse) + step,
         "rounding": rounding * rows(fine),
     }
-    return Measured(fine, errors, settled=run.settled, finite=run.finite)
+    return Measured(fine, errors, converged=run.converged, finite=run.finite)

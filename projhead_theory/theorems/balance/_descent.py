@@ -27,8 +27,8 @@ class Descent(eqx.Module):
     data: Data | ContrastiveProblem
     start: Any
     key: PRNGKeyArray
-    step: Float[Array, ""]
-    decay: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     steps: int = eqx.field(static=True, default=300)
     batch: int = eqx.field(static=True, default=32)
 
@@ -56,8 +56,8 @@ class Law(eqx.Module):
     gradient is added. `follow` maps an imbalance, a gradient, step and decay to the next imbalance.
     """
 
-    step: Float[Array, ""]
-    decay: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     follow: Follow = eqx.field(static=True)
 
 
@@ -88,13 +88,13 @@ def descend(problem: Descent, read: Read, optimiser: Callable = optax.sgd) -> St
     p = problem
     options: dict[str, Any] = {
         "optimiser": optimiser,
-        "step": p.step,
+        "learning_rate": p.learning_rate,
         "steps": p.steps,
-        "decay": p.decay,
-        "record": np.arange(p.steps + 1),
+        "weight_decay": p.weight_decay,
+        "save_at": np.arange(p.steps + 1),
     }
     run: Trajectory = (
-        stochastic(p.start, p.data, key=p.key, batch=p.batch, **options)
+        stochastic(p.start, p.data, key=p.key, batch_size=p.batch, **options)
         if isinstance(p.data, ContrastiveProblem)
         else gradient_descent(p.start, p.data, **options)
     )
@@ -126,7 +126,7 @@ def judge_discrete(
 
     def follow(kept: tuple[Array, ...], now: Any) -> tuple[tuple[Array, ...], Array]:
         gradients, measured = now
-        following = tuple(p.follow(kept, gradients, p.step, p.decay))
+        following = tuple(p.follow(kept, gradients, p.learning_rate, p.weight_decay))
         apart = [distance(f - m) for f, m in zip(following, measured, strict=True)]
         return following, jnp.stack(apart)
 
@@ -144,9 +144,11 @@ def judge_discrete(
     return verdict_of(rows, what=what, finite=steps.finite)
 
 
-def shrunk(kept: tuple[Array, ...], gradients: Any, step: Array, decay: Array) -> tuple[Array, ...]:
+def shrunk(
+    kept: tuple[Array, ...], gradients: Any, step: Array, weight_decay: Array
+) -> tuple[Array, ...]:
     """The imbalances after one step, to first order in its size."""
-    return tuple((1 - step * decay) ** 2 * x for x in kept)
+    return tuple((1 - step * weight_decay) ** 2 * x for x in kept)
 
 
 def discrete_controls(read: Read) -> tuple[Control, ...]:
@@ -159,6 +161,6 @@ def discrete_controls(read: Read) -> tuple[Control, ...]:
         Control(
             "first-order",
             "predicts with the second-order term left out",
-            predict=lambda problem, own: Law(own.step, own.decay, shrunk),
+            predict=lambda problem, own: Law(own.learning_rate, own.weight_decay, shrunk),
         ),
     )

@@ -50,7 +50,7 @@ class Training(eqx.Module):
     data: Data
     start: Any
     times: Float[Array, " T"]
-    decay: Float[Array, ""]
+    weight_decay: Float[Array, ""]
 
     @property
     def label(self) -> str:
@@ -61,15 +61,15 @@ class Training(eqx.Module):
         return rounded_data(self)
 
 
-def train(problem: Training, decay: Any = None) -> Run:
+def train(problem: Training, weight_decay: Any = None) -> Run:
     """Gradient flow up to the last time, whether stationary or not."""
     return flow(
         problem.start,
         problem.data,
         loss=problem.loss,
-        until=problem.times[-1],
-        decay=problem.decay if decay is None else decay,
-        record=problem.times,
+        t1=problem.times[-1],
+        weight_decay=problem.weight_decay if weight_decay is None else weight_decay,
+        save_at=problem.times,
         stationarity=0.0,
     )
 
@@ -112,7 +112,7 @@ def judge_kept(
     return verdict_of(
         rows,
         what="relative discrepancy of the imbalance",
-        settled=run.reached,
+        converged=run.reached,
         finite=run.finite,
     )
 
@@ -125,12 +125,12 @@ def unbalanced(key: PRNGKeyArray) -> DeepLinear:
 
 
 def training_on(
-    key: PRNGKeyArray, loss: AbstractLoss, data: Data, decay: float = 0.0, until: Any = 20.0
+    key: PRNGKeyArray, loss: AbstractLoss, data: Data, weight_decay: float = 0.0, t1: Any = 20.0
 ) -> Training:
     """Training of a deep linear network from an unbalanced start."""
     times = jnp.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
-    decays = jnp.asarray(decay, times.dtype)
-    return Training(loss, data, unbalanced(key), jnp.minimum(times, 1) * until, decays)
+    decays = jnp.asarray(weight_decay, times.dtype)
+    return Training(loss, data, unbalanced(key), jnp.minimum(times, 1) * t1, decays)
 
 
 def gaussian_features() -> ContrastiveProblem:
@@ -146,17 +146,19 @@ def class_means(key: PRNGKeyArray) -> Labelled:
     )
 
 
-def harder_training(key: PRNGKeyArray, sizes: tuple[int, ...], decay: bool = False) -> Training:
+def harder_training(
+    key: PRNGKeyArray, sizes: tuple[int, ...], weight_decay: bool = False
+) -> Training:
     """Draws for a random search: strengths over six decades, layers of unlike scales, any decay."""
     k, depth = jax.random.split(key, 4), len(sizes) - 1
     moments = harder(k[0], sizes).moments
     reach = jnp.max(diagonal(moments.second))
     scales = decades(k[1], -2, 0.5, (depth,))
     # Until the fastest mode has moved, so that the imbalance could have moved as well.
-    until = decades(k[2], -1, 1) / reach / jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
-    task = training_on(key, losses.spectral, moments, until=until)
-    rate = decades(k[3], -2, 0) / until if decay else task.decay
-    return dataclasses.replace(task, start=gaussian(k[1], sizes, scales), decay=rate)
+    t1 = decades(k[2], -1, 1) / reach / jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
+    task = training_on(key, losses.spectral, moments, t1=t1)
+    rate = decades(k[3], -2, 0) / t1 if weight_decay else task.weight_decay
+    return dataclasses.replace(task, start=gaussian(k[1], sizes, scales), weight_decay=rate)
 
 
 def steps(optimiser: Callable, step: float, number: int = 2_000) -> Callable[[Training, Run], Run]:
@@ -168,10 +170,10 @@ def steps(optimiser: Callable, step: float, number: int = 2_000) -> Callable[[Tr
             problem.data,
             loss=problem.loss,
             optimiser=optimiser,
-            step=step,
+            learning_rate=step,
             steps=number,
-            decay=problem.decay,
-            record=even_steps(number, RECORDS),
+            weight_decay=problem.weight_decay,
+            save_at=even_steps(number, RECORDS),
         )
         return in_place_of(own, trajectory)
 

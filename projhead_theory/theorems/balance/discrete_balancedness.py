@@ -13,7 +13,7 @@ from ..._core.linalg import frobenius
 from ...claims import Claim
 from ...networks import AbstractLinearNetwork
 from ...simulation import layer_gradients
-from ...theory import discrete_imbalance
+from ...theory.balance import discrete_imbalance
 from .._common import decades, joints, largest, rounding_of_steps, task
 from ._descent import Descent, Law, Steps, descend, discrete_controls, each_step, judge_discrete
 from ._training import SIZES, gaussian_features, harder_training, unbalanced
@@ -23,12 +23,12 @@ from ._training import SIZES, gaussian_features, harder_training, unbalanced
 def read(problem: Descent, networks: AbstractLinearNetwork) -> Steps:
     """Imbalances and loss gradients of all layers."""
     gradients = each_step(problem, networks, layer_gradients)
-    squares = jnp.stack([jnp.sum(g * g) for g in gradients]) * problem.step**2
+    squares = jnp.stack([jnp.sum(g * g) for g in gradients]) * problem.learning_rate**2
     return Steps(
         kept=jax.vmap(measure.imbalance)(networks),
         gradients=gradients,
         size=largest(networks),
-        rounding=rounding_of_steps(networks, gradients, problem.step),
+        rounding=rounding_of_steps(networks, gradients, problem.learning_rate),
         second=squares[1:] + squares[:-1],
         finite=jnp.ones((), bool),
     )
@@ -36,21 +36,21 @@ def read(problem: Descent, networks: AbstractLinearNetwork) -> Steps:
 
 def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
     moments = [task(key, SIZES, index=index).moments for index in range(3)]
-    for data, step, decay in (
+    for data, step, weight_decay in (
         (moments[0], 5e-2, 0.05),
         (gaussian_features(), 2e-2, 0.05),
         (moments[1], 2e-2, 0.05),
         (moments[2], 5e-2, 0.0),
     ):
-        numbers = jnp.asarray([step, decay], jnp.result_type(float))
+        numbers = jnp.asarray([step, weight_decay], jnp.result_type(float))
         yield Descent(data, unbalanced(key), jax.random.fold_in(key, 3000), *numbers)
 
 
 def _harder_descent(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Descent:
     k = jax.random.split(key, 3)
-    training = harder_training(k[0], sizes, decay=True)
+    training = harder_training(k[0], sizes, weight_decay=True)
     step = 0.1 * training.times[-1] * decades(k[1], -2, 0)
-    return Descent(training.data, training.start, k[2], step, training.decay, steps=100)
+    return Descent(training.data, training.start, k[2], step, training.weight_decay, steps=100)
 
 
 CLAIM = Claim(
@@ -66,7 +66,7 @@ CLAIM = Claim(
     ),
     source="beyond the paper",
     problems=_descents,
-    predict=lambda problem: Law(problem.step, problem.decay, discrete_imbalance),
+    predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, discrete_imbalance),
     measure=functools.partial(descend, read=read),
     compare=functools.partial(
         judge_discrete,

@@ -29,10 +29,10 @@ from .homogeneity import DIM, WIDTH
 
 
 def follow(
-    kept: tuple[Array, ...], gradients: tuple[Array, ...], step: Array, decay: Array
+    kept: tuple[Array, ...], gradients: tuple[Array, ...], step: Array, weight_decay: Array
 ) -> tuple[Array, ...]:
     """Conserved quantity after one step, from the same quantity of the gradient."""
-    before = shrunk(kept, gradients, step, decay)
+    before = shrunk(kept, gradients, step, weight_decay)
     return tuple(x + step**2 * g for x, g in zip(before, gradients, strict=True))
 
 
@@ -48,7 +48,7 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
 
     def one(network: AbstractNonlinearNetwork, batch: Any) -> tuple[tuple[Array, ...], Array]:
         gradient = trained_gradient(network, batch)
-        size = squares(network.layers) + problem.step**2 * squares(gradient)
+        size = squares(network.layers) + problem.learning_rate**2 * squares(gradient)
         return measure.homogeneity(gradient), size
 
     gradients, sizes = each_step(problem, networks, one)
@@ -61,7 +61,7 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
         gradients=gradients,
         size=size,
         rounding=accumulated(eps * sizes) + width * eps * size,
-        second=moved * problem.step**2,
+        second=moved * problem.learning_rate**2,
         finite=jnp.ones((), bool),
     )
 
@@ -77,8 +77,8 @@ def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent
         else ShallowThresholded.init(k[0], sizes, scales, 0.1, final=True, trained=True)
     )
     data = ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4))
-    step, decay = jnp.asarray([4e-3, 0.05], jnp.result_type(float))
-    return Descent(data, start, k[1], step, decay, batch=16)
+    step, weight_decay = jnp.asarray([4e-3, 0.05], jnp.result_type(float))
+    return Descent(data, start, k[1], step, weight_decay, batch=16)
 
 
 CLAIM = Claim(
@@ -97,7 +97,7 @@ CLAIM = Claim(
     problems=lambda key: (
         _descent(key, kind, index=index) for index, kind in enumerate(("leaky", "cut", "leaky"))
     ),
-    predict=lambda problem: Law(problem.step, problem.decay, follow),
+    predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, follow),
     measure=functools.partial(descend, read=read),
     compare=functools.partial(
         judge_discrete,

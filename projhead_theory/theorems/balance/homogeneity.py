@@ -54,9 +54,9 @@ def _with_fixed(problem: Training, own: Run) -> Run:
         dataclasses.replace(p.start, trained=False),
         p.data,
         loss=p.loss,
-        step=1e-3,
+        learning_rate=1e-3,
         steps=number,
-        record=even_steps(number, RECORDS),
+        save_at=even_steps(number, RECORDS),
     )
     # As networks of the claim's own kind, so that the quantity includes the thresholds.
     leaves, kind = jax.tree.leaves(trajectory.networks), jax.tree.structure(own.fine.networks)

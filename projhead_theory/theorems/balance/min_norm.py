@@ -13,7 +13,7 @@ from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
 from ...networks import DeepLinear
 from ...simulation import Rebalanced, rebalance
-from ...theory import least_norm
+from ...theory.balance import least_norm
 from .._common import COARSER, decades, gaussian, replace, widths
 
 
@@ -47,11 +47,11 @@ def _norm(network: DeepLinear) -> Array:
     return sum((jnp.sum(w * w) for w in network.layers), jnp.zeros((), network.layers[0].dtype))
 
 
-def descend(problem: Factorisation, until: float = 1e6) -> Descended:
+def descend(problem: Factorisation, t1: float = 1e6) -> Descended:
     """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
     rtol = solver_tolerance(network.layers[0].dtype)
-    fine, coarse = (rebalance(network, rtol=f * rtol, until=until) for f in (1, COARSER))
+    fine, coarse = (rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
     return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
 
@@ -92,7 +92,7 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
         measured=found.after,
     )
     return verdict_of(
-        bound, least, what="relative norm of the factors", settled=found.result.settled
+        bound, least, what="relative norm of the factors", converged=found.result.converged
     )
 
 
@@ -147,7 +147,7 @@ CLAIM = Claim(
         Control(
             "stopped-early",
             "stops the descent half-way and takes it for the least",
-            measure=lambda problem, own: replace(own, after=descend(problem, until=0.1).after),
+            measure=lambda problem, own: replace(own, after=descend(problem, t1=0.1).after),
         ),
         Control(
             "wrong-exponent",

@@ -14,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ... import losses, measure
 from ...claims import Claim, Control
 from ...simulation import gradient_descent
-from ...theory import decayed_imbalance
+from ...theory.decay import decayed_imbalance
 from .._common import Run, in_place_of, step_numbers, task
 from ._training import (
     DEPTH,
@@ -32,21 +32,21 @@ from ._training import (
 def decaying(problem: Training) -> tuple[Array, ...]:
     """Imbalances of the start, decaying exponentially."""
     times, start = jnp.append(problem.times, problem.times[-1]), measure.imbalance(problem.start)
-    return jax.vmap(lambda t: decayed_imbalance(start, problem.decay, t))(times)
+    return jax.vmap(lambda t: decayed_imbalance(start, problem.weight_decay, t))(times)
 
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
-    for index, decay in enumerate((0.05, 0.2, 0.01)):
-        yield training_on(key, losses.spectral, task(key, SIZES, index=index).moments, decay)
+    for index, weight_decay in enumerate((0.05, 0.2, 0.01)):
+        yield training_on(key, losses.spectral, task(key, SIZES, index=index).moments, weight_decay)
     yield training_on(key, losses.cross_entropy, class_means(key), 0.05)
 
 
-def _uneven(step: Array) -> optax.GradientTransformation:
+def _uneven(learning_rate: Array) -> optax.GradientTransformation:
     """Plain gradient steps with weight decay of the first layer alone."""
     first = lambda network: eqx.tree_at(
         lambda n: n.layers, jax.tree.map(lambda _: False, network), (True,) + (False,) * (DEPTH - 1)
     )
-    return optax.chain(optax.add_decayed_weights(0.05, first), optax.sgd(step))
+    return optax.chain(optax.add_decayed_weights(0.05, first), optax.sgd(learning_rate))
 
 
 def _uneven_decay(problem: Training, own: Run) -> Run:
@@ -58,9 +58,9 @@ def _uneven_decay(problem: Training, own: Run) -> Run:
         problem.data,
         loss=problem.loss,
         optimiser=_uneven,
-        step=step,
+        learning_rate=step,
         steps=number + 1,
-        record=at,
+        save_at=at,
     )
     return in_place_of(own, trajectory)
 
@@ -84,14 +84,14 @@ CLAIM = Claim(
             "half-rate",
             "predicts decay at the rate of the weight decay, not twice that",
             predict=lambda problem, own: decaying(
-                dataclasses.replace(problem, decay=problem.decay / 2)
+                dataclasses.replace(problem, weight_decay=problem.weight_decay / 2)
             ),
         ),
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
         Control("adam", "trains with Adam", measure=steps(optax.adam, 5e-3)),
     ),
     search=tuple(
-        functools.partial(harder_training, sizes=sizes, decay=True)
+        functools.partial(harder_training, sizes=sizes, weight_decay=True)
         for sizes in ((3, 2, 4), (2, 3, 2, 2))
     ),
 )

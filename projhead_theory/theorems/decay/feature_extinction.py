@@ -36,7 +36,7 @@ class Extinction(eqx.Module):
 
 
 def _descend(
-    problem: Extinction, decay: Array, weight: Array, factor: float | Array
+    problem: Extinction, weight_decay: Array, weight: Array, factor: float | Array
 ) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight.
 
@@ -48,14 +48,14 @@ def _descend(
     run = gradient_flow(
         aligned(weight[None], p.depth),
         moments,
-        decay=decay,
-        record=2,
-        until=1e5 / p.cross,
+        weight_decay=weight_decay,
+        save_at=2,
+        t1=1e5 / p.cross,
         rtol=rtol,
         stationarity=10 * rtol,
     )
     end = jnp.abs(run.final.matrix[0, 0])
-    share = 2 * p.depth * left_to_go(run.final, moments, decay)[0]
+    share = 2 * p.depth * left_to_go(run.final, moments, weight_decay)[0]
     left = jnp.where(end > 0, share, 0) * end + local_error(end.dtype, p.depth) * end
     return end, run.loss[-1], left
 
@@ -79,8 +79,8 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Ar
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
-    def lower(decay: Array) -> tuple[Array, Array, Array]:
-        weights, energies, errors = jax.vmap(lambda w: _descend(p, decay, w, factor))(
+    def lower(weight_decay: Array) -> tuple[Array, Array, Array]:
+        weights, energies, errors = jax.vmap(lambda w: _descend(p, weight_decay, w, factor))(
             jnp.stack([large, small])
         )
         # Beyond the end of the upper minimum both runs end at zero: rounding alone would rank them.
@@ -128,7 +128,9 @@ def _found(
     terms = chain * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
     blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     # The weight just below the jump is that at the decay found, and moves with it.
-    both = lambda decay: jnp.stack([decay, decay / fine[0] * weight, jnp.zeros_like(decay)])
+    both = lambda weight_decay: jnp.stack(
+        [weight_decay, weight_decay / fine[0] * weight, jnp.zeros_like(weight_decay)]
+    )
     errors = {
         "bisection": both(2 * bracket),
         "integration": jnp.abs(fine - coarse),
@@ -153,11 +155,11 @@ def _vanishing_point(problem: Extinction) -> Measured:
 
     def ends(factor: int) -> tuple[Array, Array]:
         """The three values, and the error of each from incomplete training."""
-        at = jax.vmap(lambda decay: _descend(p, decay, large, factor))
+        at = jax.vmap(lambda weight_decay: _descend(p, weight_decay, large, factor))
         weights, _, left = at(decays)
-        decay, moves = jax.value_and_grad(zero_of)(weights)
-        sides, _, beside = at(decay * (1 + jnp.asarray([-SIDE, SIDE], decay.dtype)))
-        return jnp.append(decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
+        weight_decay, moves = jax.value_and_grad(zero_of)(weights)
+        sides, _, beside = at(weight_decay * (1 + jnp.asarray([-SIDE, SIDE], weight_decay.dtype)))
+        return jnp.append(weight_decay, sides), jnp.append(jnp.sum(jnp.abs(moves) * left), beside)
 
     (value, left), (coarse, _) = ends(1), ends(COARSER)
     below = jnp.stack([value[0], value[1], value[1]])
@@ -177,9 +179,11 @@ def measure_end(problem: Extinction) -> Measured:
 @eqx.filter_jit
 def predict_extinction(problem: Extinction) -> Float[Array, " 3"]:
     p = problem
-    decay = theory.extinction_decay(p.cross, p.second, p.depth)
-    weight = lambda share: theory.decay_minimiser(p.cross, p.second, decay * share, p.depth)
-    return jnp.stack([decay, weight(1 - SIDE), weight(1 + SIDE)])
+    weight_decay = theory.decay.extinction_decay(p.cross, p.second, p.depth)
+    weight = lambda share: theory.decay.decay_minimiser(
+        p.cross, p.second, weight_decay * share, p.depth
+    )
+    return jnp.stack([weight_decay, weight(1 - SIDE), weight(1 + SIDE)])
 
 
 def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verdict:
@@ -218,9 +222,9 @@ def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
 def _spinodal(problem: Extinction, own: Array) -> Array:
     """Decay at which the upper minimum disappears altogether, and the weights on either side."""
     p = problem
-    decay = theory.decay_limit(p.cross, p.second, p.depth)
-    below = theory.decayed_weight(p.cross, p.second, decay * (1 - SIDE), p.depth)
-    return jnp.stack([decay, below, jnp.zeros_like(below)])
+    weight_decay = theory.decay.decay_limit(p.cross, p.second, p.depth)
+    below = theory.decay.decayed_weight(p.cross, p.second, weight_decay * (1 - SIDE), p.depth)
+    return jnp.stack([weight_decay, below, jnp.zeros_like(below)])
 
 
 def _continuous(problem: Extinction, own: Array) -> Array:

@@ -41,7 +41,7 @@ class Finished(eqx.Module):
 
 @eqx.filter_jit
 def left_to_go(
-    network: AbstractLinearNetwork, moments: Moments, decay: Array
+    network: AbstractLinearNetwork, moments: Moments, weight_decay: Array
 ) -> Float[Array, " d"]:
     r"""Relative Newton step of each feature's weight to its stationary point.
 
@@ -52,11 +52,11 @@ def left_to_go(
     $l \tau_i$. The step is infinite where the objective is not convex along $u_i$. A coarser run
     cannot replace it, since that run may stop just as near.
     """
-    identity = jnp.eye(moments.dim, dtype=decay.dtype)
+    identity = jnp.eye(moments.dim, dtype=weight_decay.dtype)
 
     def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(
-            g + decay * w
+            g + weight_decay * w
             for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True)
         )
 
@@ -76,12 +76,12 @@ def train(problem: FeatureTask) -> Finished:
     run = flow(
         p.start(),
         p.moments,
-        decay=p.decay,
-        record=p.times,
-        until=p.times[-1],
+        weight_decay=p.weight_decay,
+        save_at=p.times,
+        t1=p.times[-1],
         max_steps=p.max_steps,
     )
-    return Finished(run, left_to_go(run.fine.final, p.moments, p.decay))
+    return Finished(run, left_to_go(run.fine.final, p.moments, p.weight_decay))
 
 
 class Decayed(eqx.Module):
@@ -92,10 +92,10 @@ class Decayed(eqx.Module):
 
 
 @eqx.filter_jit
-def predict(problem: FeatureTask, decay: Array | None = None) -> Decayed:
-    p = problem if decay is None else replace(problem, decay=decay)
-    last = theory.decayed_weight(p.cross, p.second, p.decay, p.depth)
-    energy = jnp.sum(theory.decayed_energy(last, p.cross, p.second, p.decay, p.depth))
+def predict(problem: FeatureTask, weight_decay: Array | None = None) -> Decayed:
+    p = problem if weight_decay is None else replace(problem, weight_decay=weight_decay)
+    last = theory.decay.decayed_weight(p.cross, p.second, p.weight_decay, p.depth)
+    energy = jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth))
     return Decayed(layer_powers(last, p.depth).T, energy)
 
 
@@ -137,7 +137,7 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
         layers,
         objective,
         what="relative discrepancy of the weights under decay",
-        settled=run.settled,
+        converged=run.converged,
         finite=run.finite,
     )
 
@@ -153,20 +153,20 @@ def _decaying(
     k1, k2 = jax.random.split(jax.random.fold_in(key, 8000 + index))
     cross = jnp.asarray([1.0, 0.7, 0.4], jnp.result_type(float)) * uniform(k1, 0.9, 1.1, (DIM,))
     second = cross / uniform(k2, 0.5, 0.95, (DIM,))
-    decay = share * jnp.min(theory.decay_limit(cross, second, depth))
+    weight_decay = share * jnp.min(theory.decay.decay_limit(cross, second, depth))
     times = jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype)
-    return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, decay, depth)
+    return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, weight_decay, depth)
 
 
 def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
     k = jax.random.split(key, 4)
     cross = decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,))
     second = cross / uniform(k[2], 0.05, 1.0, (DIM,))
-    decay = jnp.min(theory.decay_limit(cross, second, depth)) * decades(k[3], -3, 0.3)
+    weight_decay = jnp.min(theory.decay.decay_limit(cross, second, depth)) * decades(k[3], -3, 0.3)
     final = jnp.sqrt(cross) / second
-    slowest = jnp.minimum(decay, jnp.min(depth * cross * final ** (2 - 2 / depth)))
+    slowest = jnp.minimum(weight_decay, jnp.min(depth * cross * final ** (2 - 2 / depth)))
     times = jnp.geomspace(1e-3, 1, RECORDS, dtype=cross.dtype) * 2e3 / slowest
-    return FeatureTask(cross, second, 1.5 * final, times, decay, depth, max_steps=10_000)
+    return FeatureTask(cross, second, 1.5 * final, times, weight_decay, depth, max_steps=10_000)
 
 
 CLAIM = Claim(
@@ -210,12 +210,14 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains without the decay",
-            measure=lambda problem, own: train(replace(problem, decay=0 * problem.decay)),
+            measure=lambda problem, own: train(
+                replace(problem, weight_decay=0 * problem.weight_decay)
+            ),
         ),
         Control(
             "doubled-decay",
             "predicts for twice the decay",
-            predict=lambda problem, own: predict(problem, 2 * problem.decay),
+            predict=lambda problem, own: predict(problem, 2 * problem.weight_decay),
         ),
         Control(
             "one-weight",

@@ -13,7 +13,8 @@ from ... import measure
 from ..._core import checks
 from ..._core.plain import plain
 from ...moments import Moments
-from ...theory import PhaseDiagram, layerwise
+from ...theory.downstream import PhaseDiagram
+from ...theory.layers import layerwise
 from .._common.tasks import Task
 from .._common.training import Run, flow
 from ._probing import judge_logarithms
@@ -29,7 +30,7 @@ class PhaseCheck(eqx.Module):
     - `x`, `y`: the point.
     - `predicted`, `measured`: margins $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$.
     - `tolerance`: the largest difference that is allowed between the two margins.
-    - `settled`: the run converged.
+    - `converged`: the run converged.
     - `kept`: the network keeps the target. One that loses it has no margin to compare.
     """
 
@@ -38,7 +39,7 @@ class PhaseCheck(eqx.Module):
     predicted: Float[Array, " K"]
     measured: Float[Array, " K"]
     tolerance: Float[Array, " K"]
-    settled: Bool[Array, " K"]
+    converged: Bool[Array, " K"]
     kept: Bool[Array, " K"]
 
     @property
@@ -52,7 +53,7 @@ class PhaseCheck(eqx.Module):
 
         They keep the target, converge, and have a predicted margin beyond the tolerance.
         """
-        return self.kept & self.settled & (jnp.abs(self.predicted) > self.tolerance)
+        return self.kept & self.converged & (jnp.abs(self.predicted) > self.tolerance)
 
     @property
     def misclassified(self) -> Bool[Array, " K"]:
@@ -65,7 +66,7 @@ class PhaseCheck(eqx.Module):
 
         They keep the target, and may be on either side of the boundary.
         """
-        return self.kept & self.settled & ~self.agrees
+        return self.kept & self.converged & ~self.agrees
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain Python data, for JSON."""
@@ -75,7 +76,7 @@ class PhaseCheck(eqx.Module):
         }
         flags = {
             name: np.asarray(getattr(self, name)).tolist()
-            for name in ("settled", "kept", "agrees", "decided", "misclassified")
+            for name in ("converged", "kept", "agrees", "decided", "misclassified")
         }
         return columns | flags
 
@@ -87,7 +88,7 @@ class PhaseCheck(eqx.Module):
             "predicted",
             "measured",
             "tolerance",
-            "settled",
+            "converged",
             "kept",
             "agrees",
             "decided",
@@ -185,7 +186,7 @@ def _trained(
             curve.margin(depth, head),
             logarithms[-1] - logarithms[-1 - head],
             band,
-            jnp.asarray(budget.settled & budget.finite),
+            jnp.asarray(budget.converged & budget.finite),
             ~curve.lost,
         )
 

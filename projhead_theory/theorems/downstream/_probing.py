@@ -14,7 +14,8 @@ from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Verdict
 from ...networks import DeepLinear
 from ...problems import Downstream
-from ...theory import LayerPrediction, sample_complexity
+from ...theory.downstream import sample_complexity
+from ...theory.layers import LayerPrediction
 from .._common import RECORDS, Run, Task, flow, judge_layers
 
 
@@ -90,4 +91,4 @@ def train_probing(problem: Probing, start: DeepLinear | None = None) -> Run:
     The claims on dynamics record as often, so that one compiled program trains the networks of all.
     """
     start = problem.task.start() if start is None else start
-    return flow(start, problem.task.moments, record=RECORDS)
+    return flow(start, problem.task.moments, save_at=RECORDS)

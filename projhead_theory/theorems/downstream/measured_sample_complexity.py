@@ -21,7 +21,8 @@ from ...problems import (
     Features,
     SignLabel,
 )
-from ...theory import layerwise, margin_samples, sample_complexity
+from ...theory.downstream import margin_samples, sample_complexity
+from ...theory.layers import layerwise
 from .._common import Task, drawn, replace
 from .._common.law import train
 
@@ -104,13 +105,13 @@ class Curves(eqx.Module):
 
     - `curve`: the learning curves of all layers.
     - `extreme`: the label has the least or the largest weight.
-    - `settled`: the run converged.
+    - `converged`: the run converged.
     - `finite`: the run stayed finite.
     """
 
     curve: LearningCurve
     extreme: Bool[Array, ""]
-    settled: Bool[Array, ""]
+    converged: Bool[Array, ""]
     finite: Bool[Array, ""]
 
 
@@ -135,7 +136,7 @@ def probe(problem: Labels) -> Curves:
     weights = measure.layer_weights(run.fine.final)[-1]
     # The label is lighter or heavier than all others.
     extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
-    return Curves(curve, extreme, run.settled, run.finite)
+    return Curves(curve, extreme, run.converged, run.finite)
 
 
 def judge_curves(
@@ -204,7 +205,7 @@ def judge_curves(
         samples,
         what="logarithm of numbers of samples, and of their ratio",
         premises={"label of least or largest weight": measured.extreme},
-        settled=measured.settled,
+        converged=measured.converged,
         finite=measured.finite,
     )
 

@@ -9,7 +9,8 @@ from ..._core.linalg import matmul
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
-from ...theory import LayerPrediction, complexity_curve, layerwise
+from ...theory.downstream import complexity_curve
+from ...theory.layers import LayerPrediction, layerwise
 from .._common import Run, Task, drawn, lopsided, replace, task, unbalanced_start
 from ._probing import Probing, judge_logarithms, train_probing
 
@@ -86,7 +87,7 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
         convexity,
         what=budget.what,
         premises=budget.premises,
-        settled=budget.settled,
+        converged=budget.converged,
         finite=budget.finite,
     )
 

@@ -16,15 +16,16 @@ from ...claims import Claim, Control, Verdict, compare_values
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
-from ...theory import disruption_threshold, excess_threshold, layerwise, weakness_threshold
+from ...theory.downstream import disruption_boundary, excess_boundary, weakness_boundary
+from ...theory.layers import layerwise
 from .._common.tasks import Task, lopsided
 from .._common.training import Run, flow
 from ._probing import Probing, judge_logarithms
 
 THRESHOLDS = {
-    "disrupted": disruption_threshold,
-    "weak": weakness_threshold,
-    "strong": excess_threshold,
+    "disrupted": disruption_boundary,
+    "weak": weakness_boundary,
+    "strong": excess_boundary,
 }
 
 
@@ -121,7 +122,7 @@ def find_crossing(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.
     @functools.cache
     def at(value: float) -> float:
         probing = problem.at(jnp.asarray(value, dtype))
-        trajectory = gradient_flow(start(probing.task), probing.task.moments, until=1e6, record=16)
+        trajectory = gradient_flow(start(probing.task), probing.task.moments, t1=1e6, save_at=16)
         return float(margin(trajectory, probing.downstream))
 
     low, high = (float(x) for x in problem.bracket)
@@ -165,7 +166,7 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
         errors,
         labels=("threshold",),
         what="relative discrepancy of the threshold",
-        settled=budget.settled,
+        converged=budget.converged,
         finite=budget.finite,
         premises=budget.premises,
     )

@@ -43,7 +43,7 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
         predicted=predicted[:, -1].T,
         measured=measured[:, -1].T,
     )
-    return verdict_of(rows, what="log weight over time", settled=run.reached, finite=run.finite)
+    return verdict_of(rows, what="log weight over time", converged=run.reached, finite=run.finite)
 
 
 def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
@@ -65,9 +65,9 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
         problem.start(),
         problem.moments,
         optimiser=optax.sgd,
-        step=step,
+        learning_rate=step,
         steps=int(at[-1]) + 1,
-        record=at,
+        save_at=at,
     )
     return in_place_of(own, trajectory)
 

@@ -133,7 +133,7 @@ def judge_order(prediction: Order, seen: Onsets) -> Verdict:
         order,
         what="relative onset time",
         premises={"start below half of the final weight": seen.small},
-        settled=seen.reached,
+        converged=seen.reached,
         finite=seen.finite,
     )
 
@@ -162,15 +162,22 @@ def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
     step = float(problem.times[-1]) / 20_000
     at = np.arange(0, 20_001, 10)
     trajectory = gradient_descent(
-        problem.start(), problem.moments, optimiser=optax.adam, step=step, steps=20_000, record=at
+        problem.start(),
+        problem.moments,
+        optimiser=optax.adam,
+        learning_rate=step,
+        steps=20_000,
+        save_at=at,
     )
     return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
 
 
 @eqx.filter_jit
-def _adam_onsets(trajectory: Trajectory, step: Array) -> Onsets:
+def _adam_onsets(trajectory: Trajectory, learning_rate: Array) -> Onsets:
     logs = jnp.log(trajectory.weights()[:, -1])
-    seen = first_crossing(trajectory.times * step, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype))
+    seen = first_crossing(
+        trajectory.times * learning_rate, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype)
+    )
     return Onsets(seen.times, {"interpolation": seen.interpolation}, *[jnp.ones((), bool)] * 3)
 
 

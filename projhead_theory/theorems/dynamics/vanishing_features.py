@@ -92,7 +92,7 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
         slopes,
         course,
         what="log weight of a disrupted feature",
-        settled=run.reached,
+        converged=run.reached,
         finite=run.finite,
     )
 

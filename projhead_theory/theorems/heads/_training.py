@@ -36,7 +36,7 @@ class Ends(eqx.Module):
     - `step`: Newton's step of the layer, from the run's own gradient and curvature.
     - `inverse`: the inverse of that curvature, whose least part comes from weight decay.
     - `force`: the rounding that may be left in the gradient.
-    - `settled`, `finite`: all runs converged, and all stayed finite.
+    - `converged`, `finite`: all runs converged, and all stayed finite.
 
     A stationary end does not depend on the accuracy of the integration before it.
     """
@@ -49,7 +49,7 @@ class Ends(eqx.Module):
     step: Float[Array, "*k p d"]
     inverse: Float[Array, "*k n n"]
     force: Float[Array, "*k"]
-    settled: Bool[Array, ""]
+    converged: Bool[Array, ""]
     finite: Bool[Array, ""]
 
     def moved(self, slopes: Float[Array, "*k d d"]) -> tuple[Array, Array]:
@@ -76,32 +76,36 @@ class Ends(eqx.Module):
 
 
 def train(
-    key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], decay: Float[Array, " k"]
+    key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], weight_decay: Float[Array, " k"]
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
     start = gaussian(key, (moments.dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
-    ends = [_end(start, moments, h, penalty) for h, penalty in zip(rows, decay, strict=True)]
+    ends = [_end(start, moments, h, penalty) for h, penalty in zip(rows, weight_decay, strict=True)]
     all_ends = jax.tree.map(lambda *x: jnp.stack(x), *ends)
-    settled, finite = jnp.all(all_ends.settled), jnp.all(all_ends.finite)
-    return dataclasses.replace(all_ends, settled=settled, finite=finite)
+    converged, finite = jnp.all(all_ends.converged), jnp.all(all_ends.finite)
+    return dataclasses.replace(all_ends, converged=converged, finite=finite)
 
 
 @eqx.filter_jit
 def _end(
-    start: DeepLinear, moments: Moments, h: Float[Array, " p"], decay: Float[Array, ""]
+    start: DeepLinear, moments: Moments, h: Float[Array, " p"], weight_decay: Float[Array, ""]
 ) -> Ends:
     """Train under one head: one entry of `Ends`."""
     # Directions that weight decay alone determines converge on their own time scale.
-    until = 1e4 * (1 + 1 / jnp.where(decay > 0, decay, 1)) / jnp.min(jnp.where(h > 0, h, 1)) ** 2
+    t1 = (
+        1e4
+        * (1 + 1 / jnp.where(weight_decay > 0, weight_decay, 1))
+        / jnp.min(jnp.where(h > 0, h, 1)) ** 2
+    )
 
     run = gradient_flow(
         Headed(start, DiagonalHead(h)),
         moments,
-        decay=decay,
-        until=until,
-        record=2,
+        weight_decay=weight_decay,
+        t1=t1,
+        save_at=2,
         solver=implicit(),
         rtol=float(jnp.finfo(h.dtype).eps) ** 0.5,
         stationarity=solver_tolerance(h.dtype),
@@ -109,7 +113,7 @@ def _end(
     )
     grams = measure.layer_grams(run.final)
     layer = run.final.layers[0]
-    step, inverse, largest = _newton(layer, h, decay, moments)
+    step, inverse, largest = _newton(layer, h, weight_decay, moments)
     # Without weight decay some directions are not determined at all.
     determined = jnp.all(diagonal(inverse) > 0)
     return Ends(
@@ -122,13 +126,13 @@ def _end(
         inverse=inverse,
         # Gradients, chains of a few small products, are rounded at the largest curvature's size.
         force=epsilons(SHORT, h.dtype) * largest * frobenius(layer),
-        settled=(run.ended == Ended.converged) & (determined | (decay == 0)),
+        converged=(run.ended == Ended.converged) & (determined | (weight_decay == 0)),
         finite=~(run.ended == Ended.diverged),
     )
 
 
 def _newton(
-    layer: Array, rows: Array, decay: Array, moments: Moments
+    layer: Array, rows: Array, weight_decay: Array, moments: Moments
 ) -> tuple[Array, Array, Array]:
     """Newton's step of the layer, the inverse curvature, and the largest curvature.
 
@@ -137,12 +141,15 @@ def _newton(
     """
 
     def slope(w: Array) -> Array:
-        return layer_gradients(Headed(DeepLinear([w]), DiagonalHead(rows)), moments)[0] + decay * w
+        return (
+            layer_gradients(Headed(DeepLinear([w]), DiagonalHead(rows)), moments)[0]
+            + weight_decay * w
+        )
 
     curvature = jax.jacfwd(slope)(layer).reshape(layer.size, layer.size)
     values, vectors = jnp.linalg.eigh(symmetric(curvature))
     # With weight decay, one direction that is not determined makes the whole inverse zero.
-    usable = (values > 0) & ((values[0] > 0) | (decay == 0))
+    usable = (values > 0) & ((values[0] > 0) | (weight_decay == 0))
     inverse = matmul(vectors * jnp.where(usable, 1 / jnp.where(usable, values, 1), 0), vectors.T)
     return matmul(inverse, slope(layer).reshape(-1, 1)).reshape(layer.shape), inverse, values[-1]
 

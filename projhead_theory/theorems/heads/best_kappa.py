@@ -32,7 +32,7 @@ class Downstream(eqx.Module):
     strength: Float[Array, " d"]
     target: Int[Array, ""]
     kappas: Float[Array, " k"]
-    decay: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     key: PRNGKeyArray
 
     @property
@@ -45,7 +45,7 @@ class Downstream(eqx.Module):
 
     def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
         """Simpler problems: rounder numbers."""
-        yield from rounded_fields(self, "cross", "second", "strength", "decay")
+        yield from rounded_fields(self, "cross", "second", "strength", "weight_decay")
 
 
 def measure_heads(problem: Downstream) -> Measured:
@@ -56,7 +56,7 @@ def measure_heads(problem: Downstream) -> Measured:
     """
     p, dim = problem, problem.cross.size
     rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
-    decays = p.decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.decay.dtype)
+    decays = p.weight_decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.weight_decay.dtype)
     return _read(p, train(p.key, p.moments, rows, decays))
 
 
@@ -96,7 +96,7 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
         jnp.append(values, best),
         errors,
         premises=inside,
-        settled=ends.settled,
+        converged=ends.converged,
         finite=ends.finite,
     )
 
@@ -127,8 +127,8 @@ def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
     # The target is an array, so that another target compiles nothing: features are listed with
     # the target first.
     order = jnp.roll(jnp.arange(weights.size), -p.target)
-    values = theory.head_complexity(p.kappas, weights[order], strength[order], 0)
-    return jnp.append(values, jnp.log(theory.best_kappa(weights[order], strength[order], 0)))
+    values = theory.heads.head_complexity(p.kappas, weights[order], strength[order], 0)
+    return jnp.append(values, jnp.log(theory.heads.best_kappa(weights[order], strength[order], 0)))
 
 
 @eqx.filter_jit
@@ -150,7 +150,7 @@ def judge_best(prediction: Float[Array, " n"], seen: Measured) -> Verdict:
         rows,
         what="relative indicator, and logarithm of the best ratio",
         premises=seen.premises,
-        settled=seen.settled,
+        converged=seen.converged,
         finite=seen.finite,
     )
 
@@ -181,10 +181,16 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     kappas = kappa * jnp.exp(SPACING * off)
     second = fractions / weights**2
     cross = fractions * second
-    decay = 0.1 * theory.matching_limit(cross, second, head(kappas[-1], features))
+    weight_decay = 0.1 * theory.heads.matching_limit(cross, second, head(kappas[-1], features))
     turn = jax.random.permutation(k[5], features)
     return Downstream(
-        cross[turn], second[turn], strength[turn], jnp.argsort(turn)[target], kappas, decay, k[6]
+        cross[turn],
+        second[turn],
+        strength[turn],
+        jnp.argsort(turn)[target],
+        kappas,
+        weight_decay,
+        k[6],
     )
 
 
@@ -233,7 +239,8 @@ CLAIM = Claim(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
             measure=lambda problem, own: dataclasses.replace(
-                own, value=measure_heads(replace(problem, decay=0 * problem.decay)).value
+                own,
+                value=measure_heads(replace(problem, weight_decay=0 * problem.weight_decay)).value,
             ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),

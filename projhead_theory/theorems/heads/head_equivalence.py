@@ -39,20 +39,20 @@ class Heads(eqx.Module):
         yield from rounded_fields(self, "rows")
 
 
-def train_heads(p: Heads, decay: float = 0.0) -> Ends:
+def train_heads(p: Heads, weight_decay: float = 0.0) -> Ends:
     """Train the same start under every head, with a weight decay or none."""
-    return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], decay))
+    return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], weight_decay))
 
 
 class Equivalence(eqx.Module):
     """One minimiser for all heads, with the moments that it was computed from."""
 
-    minimiser: theory.SpectralMinimiser
+    minimiser: theory.layers.SpectralMinimiser
     moments: Moments
 
 
 def predict_heads(problem: Heads) -> Equivalence:
-    minimiser = theory.headed_minimiser(problem.moments, problem.rows[0], throw=False)
+    minimiser = theory.heads.headed_minimiser(problem.moments, problem.rows[0], throw=False)
     return Equivalence(minimiser, problem.moments)
 
 
@@ -94,7 +94,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
         ),
         what="relative discrepancy after the head",
         premises={"unique minimiser": best.unique},
-        settled=ends.settled,
+        converged=ends.converged,
         finite=ends.finite,
     )
 

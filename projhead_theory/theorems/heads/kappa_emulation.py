@@ -60,12 +60,12 @@ def train_both(problem: Emulating) -> Both:
 class Alike(eqx.Module):
     """Prediction of the two-layer network, and the factor of the weights below the fixed head."""
 
-    layers: theory.LayerPrediction
+    layers: theory.layers.LayerPrediction
     factor: Float[Array, ""]
 
 
 def predict_alike(problem: Emulating) -> Alike:
-    return Alike(theory.layerwise(problem.fixed.moments, 2, throw=False), problem.factor)
+    return Alike(theory.layers.layerwise(problem.fixed.moments, 2, throw=False), problem.factor)
 
 
 @eqx.filter_jit
@@ -105,7 +105,7 @@ def judge_alike(prediction: Alike, both: Both) -> Verdict:
             {"stationarity": stationarity, "rounding": rounding + trained["rounding"]},
         ),
         what="relative Gram discrepancy below the head",
-        settled=both.fixed.settled & both.pair.settled,
+        converged=both.fixed.converged & both.pair.converged,
         finite=both.fixed.finite & both.pair.finite,
     )
 
@@ -124,14 +124,14 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
         k[1], (DIM,), float, 0.95, 1.05
     )
     weights = 0.7 * jnp.where(geometric, falling, other)
-    rows = jnp.where(geometric, head(kappa, DIM), theory.emulating_head(weights))
+    rows = jnp.where(geometric, head(kappa, DIM), theory.heads.emulating_head(weights))
     factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
     fractions = jax.random.uniform(k[2], (DIM,), float, 0.5, 0.9)
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
     second = fractions / weights**2
     cross = fractions * second
-    decay = 0.1 * theory.matching_limit(cross, second, rows)
-    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, decay, k[4])
+    weight_decay = 0.1 * theory.heads.matching_limit(cross, second, rows)
+    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4])
     return Emulating(fixed, factor, k[5])
 
 
@@ -147,7 +147,7 @@ def _any_kappa(problem: Emulating) -> Array:
     It is scaled so that the factor stays one on average.
     """
     p = problem.fixed
-    found = theory.kappa_emulation(jnp.sqrt(p.cross) / p.second)
+    found = theory.heads.kappa_emulation(jnp.sqrt(p.cross) / p.second)
     return found.factor * head(found.kappa, DIM)
 
 

@@ -34,7 +34,7 @@ class Matching(eqx.Module):
     second: Float[Array, " d"]
     basis: Float[Array, "d d"]
     rows: Float[Array, " p"]
-    decay: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     key: PRNGKeyArray
 
     @property
@@ -48,7 +48,7 @@ class Matching(eqx.Module):
     @property
     def decays(self) -> Float[Array, " 3"]:
         """The decay, a quarter of it, and none."""
-        return self.decay * jnp.asarray([1, 1 / QUARTER, 0], self.decay.dtype)
+        return self.weight_decay * jnp.asarray([1, 1 / QUARTER, 0], self.weight_decay.dtype)
 
     def turned(self, values: Array) -> Float[Array, "d d"]:
         """Matrix with these values along the features."""
@@ -61,7 +61,7 @@ class Matching(eqx.Module):
     def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
         """Simpler problems: no mixing, rounder numbers."""
         yield self.unmixed
-        yield from rounded_fields(self, "cross", "second", "rows", "decay")
+        yield from rounded_fields(self, "cross", "second", "rows", "weight_decay")
 
 
 def train_matching(p: Matching) -> Ends:
@@ -72,7 +72,10 @@ def train_matching(p: Matching) -> Ends:
 def undecayed(problem: Matching, own: Ends) -> Ends:
     """Plain gradient flow from the same start in place of both runs, with their tolerances."""
     return replace(
-        own, before=train_matching(replace(problem, decay=jnp.zeros_like(problem.decay))).before
+        own,
+        before=train_matching(
+            replace(problem, weight_decay=jnp.zeros_like(problem.weight_decay))
+        ).before,
     )
 
 
@@ -108,9 +111,9 @@ class Matched(eqx.Module):
 @eqx.filter_jit
 def predict_matching(problem: Matching) -> Matched:
     p, features = problem, (problem.cross, problem.second, problem.rows)
-    weights = [theory.decayed_matching(*features, decay) for decay in p.decays]
+    weights = [theory.heads.decayed_matching(*features, weight_decay) for weight_decay in p.decays]
     grams = jnp.stack([p.turned(u**2) for u in weights])
-    return Matched(grams, p.decay < theory.matching_limit(*features))
+    return Matched(grams, p.weight_decay < theory.heads.matching_limit(*features))
 
 
 @eqx.filter_jit
@@ -126,7 +129,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
     change = frobenius(prediction.grams - prediction.grams[2])
     layers = Rows(
-        ("decay", "a quarter of it", "none, in a straight line"),
+        ("weight_decay", "a quarter of it", "none, in a straight line"),
         frobenius(grams - prediction.grams) / size,
         {"stationarity": stationarity / size, "rounding": rounding / size},
         # Effect: the deviation that the decay causes.
@@ -153,7 +156,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
         rate,
         what="relative Gram discrepancy before the head",
         premises={"the sorted pairing is the best": prediction.sorted},
-        settled=ends.settled,
+        converged=ends.converged,
         finite=ends.finite,
     )
 
@@ -177,8 +180,8 @@ def _matching(
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    decay = share * theory.matching_limit(cross, second * unit, rows)
-    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, decay, k[4])
+    weight_decay = share * theory.heads.matching_limit(cross, second * unit, rows)
+    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, weight_decay, k[4])
 
 
 def with_weights(
@@ -195,7 +198,8 @@ def with_weights(
         p = problem
         rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
         return replace(
-            own, grams=jnp.stack([p.turned(square(p, rows, decay)) for decay in p.decays])
+            own,
+            grams=jnp.stack([p.turned(square(p, rows, weight_decay)) for weight_decay in p.decays]),
         )
 
     return wrong
@@ -204,7 +208,9 @@ def with_weights(
 def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
     """Control that gives the diagonal entries to the features in another order."""
     return with_weights(
-        lambda p, h, decay: jnp.maximum(p.cross - decay / (4 * h**2), 0) / (p.second * h) ** 2,
+        lambda p, h, weight_decay: (
+            jnp.maximum(p.cross - weight_decay / (4 * h**2), 0) / (p.second * h) ** 2
+        ),
         order,
     )
 
@@ -234,7 +240,7 @@ CLAIM = Claim(
     measure=train_matching,
     compare=judge_matching,
     sharpness={
-        "decay": (2e-7, 0.08),
+        "weight_decay": (2e-7, 0.08),
         "a quarter of it": (6e-6, 0.07),
         "none, in a straight line": (8e-6, 0.05),
         "rate": (3e-10, 4e-4),
@@ -258,12 +264,16 @@ CLAIM = Claim(
         Control(
             "no-head",
             "predicts the weights after the head",
-            predict=with_weights(lambda p, h, decay: (p.cross - decay / (4 * h**2)) / p.second**2),
+            predict=with_weights(
+                lambda p, h, weight_decay: (p.cross - weight_decay / (4 * h**2)) / p.second**2
+            ),
         ),
         Control(
             "unseen-head",
             "predicts a decay that does not see the head",
-            predict=with_weights(lambda p, h, decay: (p.cross - decay / 4) / (h * p.second) ** 2),
+            predict=with_weights(
+                lambda p, h, weight_decay: (p.cross - weight_decay / 4) / (h * p.second) ** 2
+            ),
         ),
     ),
     quick=1,

@@ -27,9 +27,9 @@ def balanced_problems(key: PRNGKeyArray) -> Iterator[Task]:
         yield task(key, sizes, index=index)
 
 
-def _settling_adam(step: Array) -> optax.GradientTransformation:
+def _settling_adam(learning_rate: Array) -> optax.GradientTransformation:
     """Adam with a decaying step: at a constant step it circles the minimum for ever."""
-    return optax.adam(optax.exponential_decay(step, 500, 0.5))
+    return optax.adam(optax.exponential_decay(learning_rate, 500, 0.5))
 
 
 def _adam(problem: Task, run: Run) -> Run:
@@ -37,9 +37,9 @@ def _adam(problem: Task, run: Run) -> Run:
         problem.start(),
         problem.moments,
         optimiser=_settling_adam,
-        step=1e-2,
+        learning_rate=1e-2,
         steps=10_000,
-        record=17,
+        save_at=17,
         stationarity=1e-5,
     )
     return in_place_of(run, trajectory)

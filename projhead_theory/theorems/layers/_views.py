@@ -14,7 +14,7 @@ from ..._core.tolerance import solver_tolerance
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...networks import DeepLinear
-from ...theory import LayerPrediction, layerwise
+from ...theory.layers import LayerPrediction, layerwise
 from .._common import Run, flow, judge_layers, with_exponents
 
 MOST = 8
@@ -67,7 +67,7 @@ def views_claim(
     slowest = variance[0] * max(
         float(prediction.minimiser.signal_fraction[min(width, inner.dim) - 1]), 1e-3
     )
-    until = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
+    t1 = 1e4 * (1 + product ** -(2 - 2 / depth)) / slowest
     stiff = (
         bool(variance[-1] > STIFF * slowest)
         and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
@@ -85,7 +85,7 @@ def views_claim(
         return flow(
             start,
             inner,
-            until=until,
+            t1=t1,
             stiff=stiff,
             stationarity=end,
             max_steps=4_000 if stiff else 100_000,

@@ -9,7 +9,7 @@ from jaxtyping import Array
 from ... import measure
 from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...theory import LayerPrediction
+from ...theory.layers import LayerPrediction
 from .._common import (
     PREMISE,
     Run,
@@ -60,7 +60,7 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         rows,
         what="log condition number of the layer",
         premises=law.premises,
-        settled=law.settled,
+        converged=law.converged,
         finite=law.finite,
     )
 

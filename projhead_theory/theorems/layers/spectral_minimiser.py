@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 from ..._core.tolerance import outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
-from ...theory import LayerPrediction, layerwise
+from ...theory.layers import LayerPrediction, layerwise
 from .._common import (
     Run,
     Task,
@@ -71,7 +71,7 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
         loss,
         what="relative discrepancy of the minimiser",
         premises=gram.premises,
-        settled=gram.settled,
+        converged=gram.converged,
         finite=gram.finite,
     )
 
@@ -124,7 +124,7 @@ CLAIM = Claim(
         Control(
             "weight-decay",
             "trains with weight decay, which moves the minimum",
-            measure=lambda problem, own: flow(problem.start(), problem.moments, decay=0.05),
+            measure=lambda problem, own: flow(problem.start(), problem.moments, weight_decay=0.05),
         ),
         Control(
             "strongest-kept",

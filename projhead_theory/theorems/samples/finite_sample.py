@@ -17,7 +17,7 @@ from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import Ended, gradient_flow
-from ...theory import SamplingError, sampling_error
+from ...theory.samples import SamplingError, sampling_error
 from .._common import COARSER, decades, orthonormal, replace, uniform
 
 DIM, DEPTH, PAIRS, RATIO, REPLICATES = 2, 2, 500, 16, 400
@@ -52,13 +52,13 @@ class Scatter(eqx.Module):
 
     - `large`, `small`: the weights.
     - `stationarity`: the root mean square change of the weights at a coarser tolerance.
-    - `settled`: true if all runs converged.
+    - `converged`: true if all runs converged.
     """
 
     large: Float[Array, "R L d"]
     small: Float[Array, "R L d"]
     stationarity: Float[Array, "L d"]
-    settled: Bool[Array, ""]
+    converged: Bool[Array, ""]
 
 
 class Prediction(eqx.Module):
@@ -118,7 +118,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
 
     def train(moments: Moments, factor: Array) -> tuple[Array, Array]:
         run = gradient_flow(
-            start, moments, record=2, until=1e5, rtol=factor * rtol, stationarity=10 * factor * rtol
+            start, moments, save_at=2, t1=1e5, rtol=factor * rtol, stationarity=10 * factor * rtol
         )
         return run.weights()[-1], run.ended == Ended.converged
 
@@ -126,9 +126,9 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
     again = jax.tree.map(lambda x: jnp.concatenate([x, x[:AGAIN]]), samples)
     count = samples.second.shape[0]
     factors = jnp.where(jnp.arange(count + AGAIN) < count, 1, COARSER).astype(dtype)
-    weights, settled = eqx.filter_vmap(train)(again, factors)
+    weights, converged = eqx.filter_vmap(train)(again, factors)
     moved = jnp.sqrt(jnp.mean((weights[count:] - weights[:AGAIN]) ** 2, axis=0))
-    return weights[:count], moved, jnp.all(settled[:count])
+    return weights[:count], moved, jnp.all(converged[:count])
 
 
 def measure(problem: Sampling) -> Scatter:
@@ -136,9 +136,9 @@ def measure(problem: Sampling) -> Scatter:
     # Inside another compiled program, the compiler options of that program hold.
     traced = concrete(problem.problem.features.strength) is None
     draw = _draw if traced else _draw_alone
-    weights, moved, settled = _train(draw(problem), problem.key, problem.depth)
+    weights, moved, converged = _train(draw(problem), problem.key, problem.depth)
     count = problem.replicates
-    return Scatter(weights[:count], weights[count:], moved, settled)
+    return Scatter(weights[:count], weights[count:], moved, converged)
 
 
 def judge_scatter(
@@ -267,7 +267,7 @@ def _judge_scatter(
             rows=["all weights"],
         ),
         what="statistics of the deviations",
-        settled=scatter.settled,
+        converged=scatter.converged,
     )
 
 

@@ -118,7 +118,7 @@ def _grams(p: ProbeTask) -> Float[Array, "T L d d"]:
         cross = jnp.where(cross > epsilons(CHAIN, cross.dtype) * cross[0], cross, 0)
         return theory.dynamics.layer_grams(p.times, p.start_weight, cross, second, v, p.depth)
     if p.kind == "single":
-        least = theory.regression_minimiser(moments, p.depth, throw=False)
+        least = theory.supervised.regression_minimiser(moments, p.depth, throw=False)
         return jnp.broadcast_to(least.grams, (p.times.size, *least.grams.shape))
     target = jnp.where(jnp.arange(p.trained.dim) == 0, frobenius(_mean(p.trained)[None]), 0)
     return theory.dynamics.regression.layer_grams(
@@ -140,7 +140,9 @@ class Accuracies(eqx.Module):
 @eqx.filter_jit
 def predict(problem: ProbeTask) -> Accuracies:
     p, m, grams = problem, problem.moments, _grams(problem)
-    each = lambda f: jax.vmap(lambda g: theory.group_accuracy(g, f, p.tested, p.blur))(grams)
+    each = lambda f: jax.vmap(lambda g: theory.supervised.group_accuracy(g, f, p.tested, p.blur))(
+        grams
+    )
     found = jax.tree.map(lambda *x: jnp.stack(x), *(each(f) for f in p.fitted))
     signal = m.cross if isinstance(m, Moments) else matmul(m.target.T, m.target)
     apart = matmul(signal, m.second) - matmul(m.second, signal)
@@ -152,8 +154,8 @@ def predict(problem: ProbeTask) -> Accuracies:
 def train(p: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
-    record = {"until": p.times[-1], "record": p.times, "stationarity": 0.0}
-    options = {} if p.kind == "single" else record
+    save_at = {"t1": p.times[-1], "save_at": p.times, "stationarity": 0.0}
+    options = {} if p.kind == "single" else save_at
     return p, flow(p.start(), p.moments, loss=loss, **options)
 
 
@@ -204,9 +206,9 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     )
     return verdict_of(
         rows,
-        what="accuracy of a read-out",
+        what="accuracy of a readout",
         premises={COMMUTE: prediction.commute},
-        settled=run.settled if single else run.reached,
+        converged=run.converged if single else run.reached,
         finite=run.finite,
     )
 

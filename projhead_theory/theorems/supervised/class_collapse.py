@@ -21,13 +21,13 @@ class Layers(eqx.Module):
     """
 
     weights: Float[Array, "L 2"]
-    layers: theory.LayerPrediction
+    layers: theory.layers.LayerPrediction
 
 
 def predict_collapse(problem: Collapse) -> Layers:
     p, task = problem, problem.classes()
-    weights = theory.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
-    return Layers(weights, theory.layerwise(task.moments, p.depth, width=1, throw=False))
+    weights = theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
+    return Layers(weights, theory.layers.layerwise(task.moments, p.depth, width=1, throw=False))
 
 
 @eqx.filter_jit

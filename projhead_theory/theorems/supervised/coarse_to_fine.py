@@ -45,7 +45,7 @@ CLAIM = Claim(
         "subclass independent of the class",
         "aligned balanced start",
         "gradient flow",
-        "read-out with noise",
+        "readout with noise",
     ),
     source="paper section 5; in closed form, beyond the paper",
     problems=lambda key: (

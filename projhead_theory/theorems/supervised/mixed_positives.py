@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...problems import Groups
-from ...theory import LayerPrediction, layerwise
+from ...theory.layers import LayerPrediction, layerwise
 from .._common import PREMISE, drawn, judge_layers, replace, try_exact
 from ._classes import UNBALANCED, ClassTask, moments_of, train
 

@@ -15,19 +15,21 @@ from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exa
 from ._classes import UNBALANCED, ClassTask, train
 
 
-def with_last(prediction: theory.LayerPrediction, gram: Array) -> theory.LayerPrediction:
+def with_last(
+    prediction: theory.layers.LayerPrediction, gram: Array
+) -> theory.layers.LayerPrediction:
     """The prediction with another last Gram, and its powers below."""
     return raised(prediction, layer_shares(prediction.depth, gram.dtype), gram)
 
 
-def predict_classes(problem: ClassTask) -> theory.LayerPrediction:
+def predict_classes(problem: ClassTask) -> theory.layers.LayerPrediction:
     """Powers of $S^{-1} C S^{-1}$, with the cross moment of the classes.
 
     The other fields, of the general layer-wise law, set the tolerances of a run.
     """
     m, width = problem.moments, min(problem.sizes[1:])
-    law = theory.layerwise(m, problem.depth, width=width, throw=False)
-    return with_last(law, theory.class_minimiser(m))
+    law = theory.layers.layerwise(m, problem.depth, width=width, throw=False)
+    return with_last(law, theory.supervised.class_minimiser(m))
 
 
 @drawn
@@ -53,7 +55,9 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
 
 
 @eqx.filter_jit
-def _noiseless(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
+def _noiseless(
+    problem: ClassTask, own: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
     """Prediction from the spread of the group means, as if views shared their noise.
 
     The spread, with 0.1 added on the diagonal, takes the place of the second moment.
@@ -65,7 +69,9 @@ def _noiseless(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerP
 
 
 @eqx.filter_jit
-def _equal_classes(problem: ClassTask, own: theory.LayerPrediction) -> theory.LayerPrediction:
+def _equal_classes(
+    problem: ClassTask, own: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
     """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
     half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)

@@ -57,9 +57,9 @@ def _uneven(p: ProbeTask) -> ProbeTask:
 CLAIM = Claim(
     name="shift",
     statement=(
-        "Average and worst-group accuracy on a shifted distribution, of a read-out of any "
+        "Average and worst-group accuracy on a shifted distribution, of a readout of any "
         "layer at any time, follow from the layers' closed-form Grams. Of a network that "
-        "regresses the label, lower layers serve a read-out that is refitted where no feature "
+        "regresses the label, lower layers serve a readout that is refitted where no feature "
         "is spurious, at any finite time; a single output makes all layers equivalent."
     ),
     latex=(
@@ -72,7 +72,7 @@ CLAIM = Claim(
         COMMUTE,
         "aligned balanced start",
         "gradient flow",
-        "read-out with noise",
+        "readout with noise",
     ),
     source="paper section 5; in closed form, and where it does not help, beyond the paper",
     problems=lambda key: (

@@ -47,8 +47,8 @@ class RegressionTask(AbstractTask[TargetMoments]):
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
 
 
-def predict_least(p: RegressionTask) -> theory.RegressionMinimiser:
-    return theory.regression_minimiser(p.moments, p.depth, p.width, throw=False)
+def predict_least(p: RegressionTask) -> theory.supervised.RegressionMinimiser:
+    return theory.supervised.regression_minimiser(p.moments, p.depth, p.width, throw=False)
 
 
 def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
@@ -91,7 +91,7 @@ def _left(
 
 
 @eqx.filter_jit
-def judge_least(prediction: theory.RegressionMinimiser, run: Run) -> Verdict:
+def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> Verdict:
     """Verdict on the Grams of all layers, the end-to-end map and the loss, each relative."""
     best, moments, network = prediction, prediction.moments, run.fine.final
     depth, whitening = best.depth, best.whitening
@@ -129,8 +129,9 @@ def judge_least(prediction: theory.RegressionMinimiser, run: Run) -> Verdict:
         numbered("layer", depth),
         frobenius(measure.layer_grams(within) - best.grams) / size,
         {
-            "start": theory.imbalance_bound(best.grams, jnp.full(depth - 1, granted)) / size,
-            "discretisation": theory.imbalance_bound(best.grams, run.drift) / size,
+            "start": theory.balance.imbalance_bound(best.grams, jnp.full(depth - 1, granted))
+            / size,
+            "discretisation": theory.balance.imbalance_bound(best.grams, run.drift) / size,
             "stationarity": magnified * moved / size,
             "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
         },
@@ -163,7 +164,7 @@ def judge_least(prediction: theory.RegressionMinimiser, run: Run) -> Verdict:
         loss,
         what="relative discrepancy of the regression minimiser",
         premises={"unique minimiser": best.unique, PREMISE: balanced},
-        settled=run.settled & ~saddle,
+        converged=run.converged & ~saddle,
         finite=run.finite,
     )
 
@@ -190,8 +191,8 @@ def regression_task(
 
 @eqx.filter_jit
 def with_map(
-    problem: RegressionTask, own: theory.RegressionMinimiser, matrix: Array
-) -> theory.RegressionMinimiser:
+    problem: RegressionTask, own: theory.supervised.RegressionMinimiser, matrix: Array
+) -> theory.supervised.RegressionMinimiser:
     """The prediction with the best approximation of another map, and its balanced layers."""
     p, depth = problem.width, problem.depth
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
@@ -220,7 +221,7 @@ def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTa
 
 
 def exact_regression(
-    best: theory.RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray
+    best: theory.supervised.RegressionMinimiser, sizes: tuple[int, ...], key: PRNGKeyArray
 ) -> Exact:
     """Balanced network of these sizes with the predicted map, in random frames between."""
     left, values, right = singular(best.matrix, best.kept, min(sizes))

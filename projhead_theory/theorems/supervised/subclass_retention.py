@@ -33,7 +33,7 @@ class Fading(eqx.Module):
 def fading(task: ClassTask) -> Fading:
     subclass, one = jnp.asarray([0.0, 1.0], task.scale.dtype), jnp.ones_like(task.scale)
     depth, e = task.depth, 4 - 2 / task.depth
-    last = theory.collapsing_weight(one, task.moments, subclass, depth)[-1]
+    last = theory.supervised.collapsing_weight(one, task.moments, subclass, depth)[-1]
     slopes = [-theory.dynamics.vanishing_exponent(depth, level) for level in range(1, depth + 1)]
     return Fading(jnp.asarray(slopes, last.dtype), last**-e)
 
@@ -41,7 +41,7 @@ def fading(task: ClassTask) -> Fading:
 def train_long(task: ClassTask) -> Run:
     """Gradient flow over three decades of time, stationary or not."""
     times = jnp.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype)
-    return flow(task.start(), task.moments, until=times[-1], record=times, stationarity=0.0)
+    return flow(task.start(), task.moments, t1=times[-1], save_at=times, stationarity=0.0)
 
 
 @eqx.filter_jit
@@ -89,7 +89,7 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
         growth,
     )
     return verdict_of(
-        slopes, rates, what="decay of the subclass", settled=run.reached, finite=run.finite
+        slopes, rates, what="decay of the subclass", converged=run.reached, finite=run.finite
     )
 
 

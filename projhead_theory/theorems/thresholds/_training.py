@@ -73,18 +73,18 @@ class Orbits(eqx.Module):
     problem: ThresholdTask
     limit: Float[Array, "L d"]
     assumed: ThresholdTask
-    law: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_law)
-    time: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_time)
+    law: Callable[..., Array] = eqx.field(static=True, default=theory.thresholds.threshold_law)
+    time: Callable[..., Array] = eqx.field(static=True, default=theory.thresholds.threshold_time)
 
 
 @eqx.filter_jit
 def predict(problem: ThresholdTask) -> Orbits:
-    return Orbits(problem, theory.threshold_limit(*problem.given, problem.rho), problem)
+    return Orbits(problem, theory.thresholds.threshold_limit(*problem.given, problem.rho), problem)
 
 
 def train(p: ThresholdTask) -> Run:
     """Gradient flow of the exact population loss to the last save time, recorded at all of them."""
-    return flow(p.start(), p.contrastive, until=p.times[-1], record=p.times, stationarity=0.0)
+    return flow(p.start(), p.contrastive, t1=p.times[-1], save_at=p.times, stationarity=0.0)
 
 
 def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:

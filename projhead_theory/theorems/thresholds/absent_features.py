@@ -29,7 +29,7 @@ class WindowTask(eqx.Module):
     weights: Float[Array, "L d"]
     thresholds: Float[Array, "L d"]
     flips: Float[Array, " d"]
-    decay: Float[Array, ""]
+    weight_decay: Float[Array, ""]
     noise: Float[Array, ""]
 
     @property
@@ -82,9 +82,9 @@ def find_edges(problem: WindowTask) -> Found:
         run = gradient_flow(
             start,
             ContrastiveProblem(Features(flat), views),
-            until=jnp.asarray(UNTIL, p.weights.dtype),
-            decay=p.decay,
-            record=RECORDS,
+            t1=jnp.asarray(UNTIL, p.weights.dtype),
+            weight_decay=p.weight_decay,
+            save_at=RECORDS,
             stationarity=0.0,
         )
         moved = jnp.max(jnp.abs(run.networks.weights - start.weights), axis=(0, 1))
@@ -102,11 +102,11 @@ def find_edges(problem: WindowTask) -> Found:
         return bracket, (strength, amplitudes, moved, finite)
 
     layers, one = jnp.arange(depth), jnp.ones_like(p.weights)
-    (low, high), record = jax.lax.scan(
+    (low, high), save_at = jax.lax.scan(
         step, (one * LOW, one * HIGH), jnp.arange(halvings + 1) < halvings
     )
-    finite = jnp.all(record[-1])
-    strength, amplitudes, moved = (x[-1] for x in record[:-1])
+    finite = jnp.all(save_at[-1])
+    strength, amplitudes, moved = (x[-1] for x in save_at[:-1])
     above = layers[:, None, None] > layers[:-1, None]
     return Found(
         edges=(low + high) / 2,
@@ -123,7 +123,7 @@ class Window(eqx.Module):
     """Prediction from the start alone: the problem, and the formula for the edges."""
 
     problem: WindowTask
-    reach: Callable[..., Array] = eqx.field(static=True, default=theory.threshold_reach)
+    reach: Callable[..., Array] = eqx.field(static=True, default=theory.thresholds.threshold_reach)
 
 
 @eqx.filter_jit
@@ -184,7 +184,7 @@ def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
     thresholds = jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4)
     flips, none = jax.random.uniform(k[3], (DIM,), float, 0.0, 0.3), jnp.zeros((), float)
-    return WindowTask(weights, thresholds, flips, decay=none, noise=none)
+    return WindowTask(weights, thresholds, flips, weight_decay=none, noise=none)
 
 
 CLAIM = Claim(
@@ -221,7 +221,7 @@ CLAIM = Claim(
             "exchanged",
             "predicts with the thresholds in the opposite order",
             predict=lambda problem, own: dataclasses.replace(
-                own, reach=lambda w, b: theory.threshold_reach(w, b[::-1])
+                own, reach=lambda w, b: theory.thresholds.threshold_reach(w, b[::-1])
             ),
         ),
         Control(
@@ -241,7 +241,9 @@ CLAIM = Claim(
         Control(
             "weight-decay",
             "trains with weight decay, which absent features do feel",
-            measure=lambda problem, own: find_edges(replace(problem, decay=problem.decay + 0.05)),
+            measure=lambda problem, own: find_edges(
+                replace(problem, weight_decay=problem.weight_decay + 0.05)
+            ),
         ),
         Control(
             "unbounded-views",

@@ -48,11 +48,11 @@ def _two_decades(times: Array) -> Array:
 def predict_retained(problem: ThresholdTask) -> Retained:
     p, orbits = problem, predict(problem)
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
-    last = theory.threshold_forgetting(ends, *p.given)
+    last = theory.thresholds.threshold_forgetting(ends, *p.given)
     decades = jnp.log(ends[1] / ends[0])
     slope = jnp.log(last[1] / last[0]) / decades
     # The next terms are doubled to cover the terms beyond them.
-    below, growth = theory.threshold_forgetting_slopes(*p.given)
+    below, growth = theory.thresholds.threshold_forgetting_slopes(*p.given)
     slope_left = jnp.abs(growth) * (last[0] - last[1]) / decades
     return Retained(
         orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
@@ -105,7 +105,7 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
         forgetting,
         time_row(p, run),
         what="amplitudes of a disrupted feature",
-        settled=run.reached,
+        converged=run.reached,
         finite=run.finite,
     )
 
@@ -119,7 +119,7 @@ def _vanishing(problem: ThresholdTask) -> ThresholdTask:
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
-    limit = theory.threshold_law(0 * problem.strength, *equal_weights(problem).given)
+    limit = theory.thresholds.threshold_law(0 * problem.strength, *equal_weights(problem).given)
     return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
 
 

@@ -62,26 +62,26 @@ def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
         time_row(p, run),
         last,
         what="relative discrepancy of the amplitudes",
-        settled=run.reached,
+        converged=run.reached,
         finite=run.finite,
     )
 
 
-def _by_steps(optimiser: Callable, step: float) -> Callable[[ThresholdTask, Run], Run]:
+def _by_steps(optimiser: Callable, learning_rate: float) -> Callable[[ThresholdTask, Run], Run]:
     """Control that trains in steps of this size, recorded at the same times."""
 
     def run(problem: ThresholdTask, own: Run) -> Run:
-        at = step_numbers(problem.times, step)
+        at = step_numbers(problem.times, learning_rate)
         trajectory: Trajectory = gradient_descent(
             problem.start(),
             problem.contrastive,
             optimiser=optimiser,
-            step=step,
+            learning_rate=learning_rate,
             steps=int(at[-1]) + 1,
-            record=at,
+            save_at=at,
         )
         replaced = in_place_of(own, trajectory)
-        return eqx.tree_at(lambda r: r.fine.times, replaced, trajectory.times * step)
+        return eqx.tree_at(lambda r: r.fine.times, replaced, trajectory.times * learning_rate)
 
     return run
 

@@ -8,12 +8,18 @@ from jaxtyping import Array, Float
 from ..._core import checks
 from ..._core.linalg import matmul, psd_power
 
+__all__ = [
+    "discrete_imbalance",
+    "imbalance_bound",
+    "unbalanced_grams",
+]
+
 
 def discrete_imbalance(
     imbalance: Sequence[Float[Array, "..."]],
     gradients: Sequence[Float[Array, "..."]],
-    step: Array | float,
-    decay: Array | float = 0.0,
+    learning_rate: Array | float,
+    weight_decay: Array | float = 0.0,
 ) -> tuple[Float[Array, "..."], ...]:
     r"""Imbalance after one step of gradient descent, exactly and for any loss of $f$.
 
@@ -27,8 +33,8 @@ def discrete_imbalance(
 
     - `imbalance`: $D_1, \dots, D_{L-1}$ before the step.
     - `gradients`: $G_1, \dots, G_L$.
-    - `step`: the step size $\eta$.
-    - `decay`: the weight decay $\gamma$.
+    - `learning_rate`: the step size $\eta$.
+    - `weight_decay`: the weight decay $\gamma$.
 
     **Returns:** $D_1, \dots, D_{L-1}$ after the step.
 
@@ -38,7 +44,8 @@ def discrete_imbalance(
 
         ```pycon
         >>> balanced, gradients = [jnp.zeros((2, 2))], [jnp.eye(2), 3 * jnp.eye(2)]
-        >>> np.round(pt.theory.discrete_imbalance(balanced, gradients, step=0.1)[0], 3)
+        >>> after = pt.theory.balance.discrete_imbalance(balanced, gradients, learning_rate=0.1)
+        >>> np.round(after[0], 3)
         Array([[0.08, 0.  ],
                [0.  , 0.08]], dtype=float64)
 
@@ -54,10 +61,10 @@ def discrete_imbalance(
             f"{len(gradients)} layers",
             f"{len(imbalance) + 1}: one more than imbalances",
         )
-    shrink = (1 - step * decay) ** 2
+    shrink = (1 - learning_rate * weight_decay) ** 2
     pairs = zip(imbalance, gradients, gradients[1:], strict=False)
     return tuple(
-        shrink * d + step**2 * (matmul(above.T, above) - matmul(below, below.T))
+        shrink * d + learning_rate**2 * (matmul(above.T, above) - matmul(below, below.T))
         for d, below, above in pairs
     )
 
@@ -143,7 +150,7 @@ def imbalance_bound(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> grams = pt.layerwise(problem.moments(), depth=3).grams
-        >>> np.round(pt.theory.imbalance_bound(grams, jnp.asarray([0.01, 0.01])), 3)
+        >>> np.round(pt.theory.balance.imbalance_bound(grams, jnp.asarray([0.01, 0.01])), 3)
         Array([0.028, 0.056, 0.   ], dtype=float64)
 
         ```

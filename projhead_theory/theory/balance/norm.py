@@ -11,6 +11,11 @@ from jaxtyping import Array, Float
 from ..._core import checks
 from ..._core.linalg import matmul
 
+__all__ = [
+    "least_norm",
+    "least_norm_factors",
+]
+
 
 def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
     r"""Least sum of squared norms of layers that multiply to a matrix.
@@ -32,7 +37,7 @@ def least_norm(matrix: Float[Array, "p d"], depth: int) -> Float[Array, ""]:
 
         ```pycon
         >>> matrix = jnp.diag(jnp.asarray([4.0, 1.0]))
-        >>> round(float(pt.theory.least_norm(matrix, depth=2)), 3)
+        >>> round(float(pt.theory.balance.least_norm(matrix, depth=2)), 3)
         10.0
 
         ```
@@ -66,7 +71,7 @@ def least_norm_factors(
     !!! example
 
         ```pycon
-        >>> first, last = pt.theory.least_norm_factors(jnp.asarray([[3.0, 4.0]]), depth=2)
+        >>> first, last = pt.theory.balance.least_norm_factors(jnp.asarray([[3.0, 4.0]]), depth=2)
         >>> np.round(last @ first, 3)
         Array([[3., 4.]], dtype=float64)
         >>> round(float(jnp.sum(first**2) + jnp.sum(last**2)), 3)

@@ -18,12 +18,22 @@ from ..._core import checks
 from .._common.scalars import scalars
 from ..dynamics.scalar_flow import root, saturation
 
+__all__ = [
+    "decay_limit",
+    "decay_minimiser",
+    "decayed_energy",
+    "decayed_imbalance",
+    "decayed_weight",
+    "extinction_decay",
+    "extinction_weight",
+]
+
 # Enough iterations at any depth; the method has order three, at the double root too.
 STEPS = 10
 
 
 def decayed_energy(
-    weight: ArrayLike, cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+    weight: ArrayLike, cross: ArrayLike, second: ArrayLike, weight_decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
     r"""Contribution of one feature to the loss and its penalty, in an aligned balanced network.
 
@@ -36,7 +46,7 @@ def decayed_energy(
     - `weight`: the end-to-end weight $s \ge 0$.
     - `cross`: $c \ge 0$.
     - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
-    - `decay`: the weight decay $\gamma \ge 0$.
+    - `weight_decay`: the weight decay $\gamma \ge 0$.
     - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
@@ -45,12 +55,12 @@ def decayed_energy(
 
     Source: beyond the paper.
     """
-    depth, numbers = scalars(depth, cross, second, weight=weight, decay=decay)
+    depth, numbers = scalars(depth, cross, second, weight=weight, weight_decay=weight_decay)
     return _energy(*numbers, depth)
 
 
 def decayed_weight(
-    cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+    cross: ArrayLike, second: ArrayLike, weight_decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
     r"""Local minimum of `decayed_energy` that continues $\sqrt c / q$ under decay.
 
@@ -69,7 +79,7 @@ def decayed_weight(
 
     - `cross`: $c \ge 0$.
     - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
-    - `decay`: the weight decay $\gamma \ge 0$.
+    - `weight_decay`: the weight decay $\gamma \ge 0$.
     - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
@@ -78,9 +88,9 @@ def decayed_weight(
 
         ```pycon
         >>> decay = jnp.asarray([0.0, 1.0, 1.5, 2.0])
-        >>> np.round(pt.theory.decayed_weight(1.0, 1.0, decay, depth=2), 3)
+        >>> np.round(pt.theory.decay.decayed_weight(1.0, 1.0, decay, depth=2), 3)
         Array([1.   , 0.838, 0.651, 0.   ], dtype=float64)
-        >>> round(float(pt.theory.decay_limit(1.0, 1.0, depth=2)), 3)
+        >>> round(float(pt.theory.decay.decay_limit(1.0, 1.0, depth=2)), 3)
         1.54
 
         ```
@@ -89,7 +99,7 @@ def decayed_weight(
 
     Source: beyond the paper.
     """
-    depth, numbers = scalars(depth, cross, second, decay=decay)
+    depth, numbers = scalars(depth, cross, second, weight_decay=weight_decay)
     return _weight(*numbers, depth)
 
 
@@ -138,9 +148,9 @@ def extinction_decay(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[A
     !!! example
 
         ```pycon
-        >>> decay = pt.theory.extinction_decay(1.0, 1.0, depth=2)
+        >>> decay = pt.theory.decay.extinction_decay(1.0, 1.0, depth=2)
         >>> around = decay * jnp.asarray([0.99, 1.01])
-        >>> np.round(pt.theory.decay_minimiser(1.0, 1.0, around, depth=2), 3)
+        >>> np.round(pt.theory.decay.decay_minimiser(1.0, 1.0, around, depth=2), 3)
         Array([0.819, 0.   ], dtype=float64)
 
         ```
@@ -177,7 +187,7 @@ def extinction_weight(cross: ArrayLike, second: ArrayLike, depth: int) -> Float[
 
 
 def decay_minimiser(
-    cross: ArrayLike, second: ArrayLike, decay: ArrayLike, depth: int
+    cross: ArrayLike, second: ArrayLike, weight_decay: ArrayLike, depth: int
 ) -> Float[Array, "..."]:
     r"""The global minimiser of `decayed_energy`.
 
@@ -189,7 +199,7 @@ def decay_minimiser(
 
     - `cross`: $c \ge 0$.
     - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
-    - `decay`: the weight decay $\gamma \ge 0$.
+    - `weight_decay`: the weight decay $\gamma \ge 0$.
     - `depth`: the number of layers $L \ge 1$.
 
     **Raises:** `ValueError` for arguments out of range.
@@ -198,12 +208,12 @@ def decay_minimiser(
 
     Source: beyond the paper.
     """
-    depth, numbers = scalars(depth, cross, second, decay=decay)
+    depth, numbers = scalars(depth, cross, second, weight_decay=weight_decay)
     return _best(*numbers, depth)
 
 
 def decayed_imbalance(
-    imbalance: Sequence[Float[Array, "..."]], decay: ArrayLike, time: ArrayLike
+    imbalance: Sequence[Float[Array, "..."]], weight_decay: ArrayLike, time: ArrayLike
 ) -> tuple[Float[Array, "..."], ...]:
     r"""Imbalance after a time of gradient flow with weight decay, for any loss of $f$.
 
@@ -212,7 +222,7 @@ def decayed_imbalance(
     **Arguments:**
 
     - `imbalance`: $D_1, \dots, D_{L-1}$ at the start.
-    - `decay`: the weight decay $\gamma \ge 0$.
+    - `weight_decay`: the weight decay $\gamma \ge 0$.
     - `time`: $t \ge 0$.
 
     **Returns:** $D_1, \dots, D_{L-1}$ at time $t$.
@@ -222,7 +232,8 @@ def decayed_imbalance(
     !!! example
 
         ```pycon
-        >>> later = pt.theory.decayed_imbalance([jnp.asarray([[1.0]])], decay=0.1, time=5.0)
+        >>> start = [jnp.asarray([[1.0]])]
+        >>> later = pt.theory.decay.decayed_imbalance(start, weight_decay=0.1, time=5.0)
         >>> np.round(later[0], 3)
         Array([[0.368]], dtype=float64)
 
@@ -232,7 +243,9 @@ def decayed_imbalance(
 
     Source: beyond the paper; without decay, Arora, Cohen and Hazan (ICML 2018).
     """
-    exponent = -2 * checks.nonnegative("decay", decay) * checks.nonnegative("time", time)
+    exponent = (
+        -2 * checks.nonnegative("weight_decay", weight_decay) * checks.nonnegative("time", time)
+    )
     return tuple(jnp.exp(exponent).astype(d.dtype) * d for d in imbalance)
 
 
@@ -240,9 +253,9 @@ _final = jax.jit(lambda cross, second: saturation(*jnp.broadcast_arrays(cross, s
 
 
 @partial(jax.jit, static_argnums=4)
-def _energy(weight: Array, decay: Array, cross: Array, second: Array, depth: int) -> Array:
+def _energy(weight: Array, weight_decay: Array, cross: Array, second: Array, depth: int) -> Array:
     penalty = jnp.where(weight > 0, root(jnp.where(weight > 0, weight, 1), depth) ** 2, 0)
-    return -2 * cross * weight**2 + (second * weight**2) ** 2 + decay * depth / 2 * penalty
+    return -2 * cross * weight**2 + (second * weight**2) ** 2 + weight_decay * depth / 2 * penalty
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -260,24 +273,24 @@ def _decay_at(cross: Array, second: Array, depth: int, p: float) -> Array:
 
 
 @partial(jax.jit, static_argnums=3)
-def _best(decay: Array, cross: Array, second: Array, depth: int) -> Array:
-    alive = decay <= _decay_at(cross, second, depth, (2 * depth - 2) / (2 * depth - 1))
-    return jnp.where(alive, _weight(jnp.where(alive, decay, 0), cross, second, depth), 0)
+def _best(weight_decay: Array, cross: Array, second: Array, depth: int) -> Array:
+    alive = weight_decay <= _decay_at(cross, second, depth, (2 * depth - 2) / (2 * depth - 1))
+    return jnp.where(alive, _weight(jnp.where(alive, weight_decay, 0), cross, second, depth), 0)
 
 
 @partial(jax.jit, static_argnums=3)
-def _weight(decay: Array, cross: Array, second: Array, depth: int) -> Array:
-    decay, cross, second = jnp.broadcast_arrays(decay, cross, second)
+def _weight(weight_decay: Array, cross: Array, second: Array, depth: int) -> Array:
+    weight_decay, cross, second = jnp.broadcast_arrays(weight_decay, cross, second)
     top = saturation(cross, second)
     if depth == 1:
-        left = cross - decay / 4
+        left = cross - weight_decay / 4
         there = (left > 0) & (top > 0)
         return jnp.where(
             there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0
         )
     limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
     # A decay equal to `decay_limit` counts as within it, whatever the rounding of either.
-    ratio = jnp.where(top > 0, decay, 0) / jnp.where(top > 0, limit, 1)
+    ratio = jnp.where(top > 0, weight_decay, 0) / jnp.where(top > 0, limit, 1)
     there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
     ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
     if depth == 2:

@@ -15,6 +15,11 @@ from ..layers import LayerPrediction, layerwise
 from .complexity import sample_complexity
 from .task import Problem, as_moments, as_task
 
+__all__ = [
+    "BestLayer",
+    "best_layer",
+]
+
 
 class BestLayer(eqx.Module):
     r"""Sample-complexity indicator of every layer, and the layer where it is least.

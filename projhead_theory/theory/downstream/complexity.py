@@ -15,6 +15,14 @@ from ...moments import Moments
 from ...problems import Downstream
 from .._common.exponentials import minimiser
 
+__all__ = [
+    "ComplexityCurve",
+    "complexity_curve",
+    "feature_complexity",
+    "feature_weights",
+    "sample_complexity",
+]
+
 
 def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> Float[Array, "*L"]:
     r"""The sample-complexity indicator of each layer.
@@ -40,7 +48,7 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> grams = pt.layerwise(problem.moments(), depth=2).grams
         >>> task = pt.DownstreamProblem(pt.Features([1.0, 1.0]), pt.problems.SignLabel(0))
-        >>> np.round(pt.theory.sample_complexity(grams, task.moments()), 3)
+        >>> np.round(pt.theory.downstream.sample_complexity(grams, task.moments()), 3)
         Array([3.404, 6.778], dtype=float64)
 
         ```
@@ -133,7 +141,7 @@ class ComplexityCurve(eqx.Module):
 
         ```pycon
         >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [0.5, 1.0, 1.0]
-        >>> curve = pt.theory.feature_complexity(weights, strength, target=1)
+        >>> curve = pt.theory.downstream.feature_complexity(weights, strength, target=1)
         >>> np.round(curve.layers(4), 3)
         Array([2.061, 2.   , 2.061, 2.25 ], dtype=float64)
         >>> int(curve.best_layer(4)), round(float(curve.best), 3)
@@ -247,7 +255,7 @@ def complexity_curve(gram: Float[Array, "d d"], downstream: Downstream) -> Compl
         ```pycon
         >>> task = pt.DownstreamProblem(pt.Features([0.5, 1.0, 1.0]), pt.problems.SignLabel(1))
         >>> gram = jnp.diag(jnp.asarray([16.0, 4.0, 1.0]))
-        >>> int(pt.theory.complexity_curve(gram, task.moments()).best_layer(4))
+        >>> int(pt.theory.downstream.complexity_curve(gram, task.moments()).best_layer(4))
         2
 
         ```
@@ -300,7 +308,8 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
 
         ```pycon
         >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [0.5, 1.0, 1.0]
-        >>> curves = [pt.theory.feature_complexity(weights, strength, j) for j in range(3)]
+        >>> complexity = pt.theory.downstream.feature_complexity
+        >>> curves = [complexity(weights, strength, j) for j in range(3)]
         >>> [round(float(curve.best), 3) for curve in curves]
         [1.0, 0.5, 0.0]
 
@@ -368,9 +377,9 @@ def feature_weights(moments: Moments, width: int | None = None) -> Float[Array, 
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> np.round(pt.theory.feature_weights(problem.moments()), 3)
+        >>> np.round(pt.theory.downstream.feature_weights(problem.moments()), 3)
         Array([0.4  , 0.962], dtype=float64)
-        >>> np.round(pt.theory.feature_weights(problem.moments(), width=1), 3)
+        >>> np.round(pt.theory.downstream.feature_weights(problem.moments(), width=1), 3)
         Array([0.   , 0.962], dtype=float64)
 
         ```

@@ -1,11 +1,11 @@
-r"""Thresholds at which the representation before the projection head beats the one after it.
+r"""Boundaries at which the representation before the projection head beats the one after it.
 
 Up to a factor, the head adds to the indicator of the target $j$
 
 $$\sum_{i \ne j} \phi_i'^2 \left[ (w_i/w_j)^2 - (w_i/w_j)^{2\tau} \right], \qquad \tau = 1 - h/L.$$
 
 As a function of $w_j$ this is $B / w_j^2 - A / w_j^{2\tau}$, which has one zero. Every
-parameter that acts on the target's weight alone has its threshold there, whatever the number of
+parameter that acts on the target's weight alone has its boundary there, whatever the number of
 features.
 """
 
@@ -20,6 +20,16 @@ from jaxtyping import Array, Bool, Float
 from ..._core import checks
 from ..._core.bisect import bisect
 from .complexity import ComplexityCurve, target_index
+
+__all__ = [
+    "boundary",
+    "boundary_weight",
+    "disruption_boundary",
+    "downstream_boundary",
+    "excess_boundary",
+    "pre_beats_post",
+    "weakness_boundary",
+]
 
 BISECTIONS = 60
 
@@ -44,8 +54,9 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
     !!! example
 
         ```pycon
-        >>> curve = pt.theory.feature_complexity(jnp.asarray([0.5, 2.0]), [1.0, 1.0], target=0)
-        >>> bool(pt.theory.pre_beats_post(curve, depth=2))
+        >>> weights = jnp.asarray([0.5, 2.0])
+        >>> curve = pt.theory.downstream.feature_complexity(weights, [1.0, 1.0], target=0)
+        >>> bool(pt.theory.downstream.pre_beats_post(curve, depth=2))
         True
 
         ```
@@ -55,7 +66,7 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
     return curve.margin(depth, head) > 0
 
 
-def threshold_weight(
+def boundary_weight(
     weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1
 ) -> Float[Array, ""]:
     r"""Weight of the target below which the pre-projection representation is better.
@@ -91,7 +102,7 @@ def threshold_weight(
         )
     j, share = target_index(target, weights.shape[0]), _share(depth, head)
     dtype = jnp.result_type(weights, strength)
-    return _threshold_weight(
+    return _boundary_weight(
         weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype)
     )
 
@@ -104,7 +115,7 @@ def _share(depth: int, head: int) -> float:
 
 
 @jax.jit
-def _threshold_weight(weights: Array, strength: Array, j: Array, share: Array) -> Array:
+def _boundary_weight(weights: Array, strength: Array, j: Array, share: Array) -> Array:
     counts = (weights > 0) & (strength > 0) & (jnp.arange(weights.shape[0]) != j)
     size = 2 * jnp.log(jnp.where(counts, strength, 1))
     logarithm = jnp.log(jnp.where(counts, weights, 1))
@@ -114,14 +125,14 @@ def _threshold_weight(weights: Array, strength: Array, j: Array, share: Array) -
     return jnp.where(there, jnp.exp(ratio / (2 * share)), 0)
 
 
-def disruption_threshold(
+def disruption_boundary(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
     r"""Noise on the target feature above which pre-projection beats post-projection.
 
     $$\sigma_j^\star = \sqrt{\phi_j / w_j^\star - \phi_j^2}$$
 
-    The augmentation disrupts the useful feature, and everything else is fixed. The threshold is
+    The augmentation disrupts the useful feature, and everything else is fixed. The boundary is
     zero if pre-projection is better without any noise on $j$ (then for all noise), and infinite
     if there is no other feature.
 
@@ -140,8 +151,8 @@ def disruption_threshold(
     !!! example
 
         ```pycon
-        >>> threshold = pt.theory.disruption_threshold([1.0, 1.0], [0.0, 0.5], target=0, depth=2)
-        >>> round(float(threshold), 3)
+        >>> boundary = pt.theory.downstream.disruption_boundary
+        >>> round(float(boundary([1.0, 1.0], [0.0, 0.5], target=0, depth=2)), 3)
         0.5
 
         ```
@@ -155,7 +166,7 @@ def disruption_threshold(
     return jnp.where(there, root, jnp.inf)
 
 
-def weakness_threshold(
+def weakness_boundary(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
     r"""Strength of the target feature below which pre-projection beats post-projection.
@@ -163,16 +174,16 @@ def weakness_threshold(
     $$\phi_j^\star = \frac{1 - \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$$
 
     The useful feature is too weak. Without noise on the target no strength is too weak, and the
-    threshold is zero. Where $2 w_j^\star \sigma_j \ge 1$ even the largest weight, at
+    boundary is zero. Where $2 w_j^\star \sigma_j \ge 1$ even the largest weight, at
     $\phi_j = \sigma_j$, is too small: pre-projection is better at every strength, and both
-    thresholds are $\sigma_j$. Downstream strengths that follow the training strengths leave the
-    threshold unchanged.
+    boundaries are $\sigma_j$. Downstream strengths that follow the training strengths leave the
+    boundary unchanged.
 
     **Arguments:**
 
     - `strength`: training strengths $\phi$, `(d,)`; the target's own strength is not used.
     - `noise`: scales $\sigma$ of the additive noise, `(d,)`.
-    - `target`, `depth`, `downstream`, `head`: as in `disruption_threshold`.
+    - `target`, `depth`, `downstream`, `head`: as in `disruption_boundary`.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -183,19 +194,19 @@ def weakness_threshold(
     return sigma * (2 * weight * sigma) / (1 + _spread(weight, sigma))
 
 
-def excess_threshold(
+def excess_boundary(
     strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
 ) -> Float[Array, ""]:
     r"""Strength of the target feature above which pre-projection beats post-projection.
 
     $$\phi_j^\star = \frac{1 + \sqrt{1 - 4 w_j^{\star 2} \sigma_j^2}}{2 w_j^\star}$$
 
-    The useful feature is too strong. The threshold is infinite if there is no other feature.
-    Where $2 w_j^\star \sigma_j \ge 1$ it is $\sigma_j$, like `weakness_threshold`.
+    The useful feature is too strong. The boundary is infinite if there is no other feature.
+    Where $2 w_j^\star \sigma_j \ge 1$ it is $\sigma_j$, like `weakness_boundary`.
 
     **Arguments:**
 
-    - `strength`, `noise`, `target`, `depth`, `downstream`, `head`: as in `weakness_threshold`.
+    - `strength`, `noise`, `target`, `depth`, `downstream`, `head`: as in `weakness_boundary`.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -210,7 +221,7 @@ def excess_threshold(
 def _spread(weight: Array, sigma: Array) -> Array:
     r"""Root $\sqrt{1 - 4 w^2 \sigma^2}$, replaced by $2 w \sigma - 1$ where it is not real.
 
-    With the replacement the threshold is $\sigma$ itself.
+    With the replacement the boundary is $\sigma$ itself.
     """
     product = 2 * weight * sigma
     inside = product < 1
@@ -221,7 +232,7 @@ def _spread(weight: Array, sigma: Array) -> Array:
 def _others(
     strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int
 ) -> tuple[Array, Array, Array]:
-    """Strength and noise of the target, and the threshold of its weight."""
+    """Strength and noise of the target, and the boundary of its weight."""
     phi, sigma = checks.positive("strength", strength), checks.nonnegative("noise", noise)
     after = phi if downstream is None else checks.nonnegative("downstream", downstream)
     for name, value in (("noise", sigma), ("downstream", after)):
@@ -232,10 +243,10 @@ def _others(
     j = target_index(target, phi.shape[0])
     dtype = jnp.result_type(phi, sigma, after)
     phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
-    return phi[j], sigma[j], threshold_weight(phi / (phi**2 + sigma**2), after, j, depth, head)
+    return phi[j], sigma[j], boundary_weight(phi / (phi**2 + sigma**2), after, j, depth, head)
 
 
-def downstream_threshold(
+def downstream_boundary(
     weights: Float[Array, " d"], strength: Any, target: int, feature: int, depth: int, head: int = 1
 ) -> Float[Array, ""]:
     r"""Downstream strength of another feature at which pre and post are equally good.
@@ -243,14 +254,14 @@ def downstream_threshold(
     $$\phi_i'^2 = -\sum_{k \ne i, j} \phi_k'^2 g_k / g_i,
     \qquad g_k = (w_k / w_j)^2 - (w_k / w_j)^{2 - 2h/L}$$
 
-    Everything but the strength of feature $i$ is fixed. Above the threshold pre beats post if
+    Everything but the strength of feature $i$ is fixed. Above the boundary pre beats post if
     $i$ is heavier than the target, and post beats pre if $i$ is lighter. NaN if there is no
-    threshold: the other features then decide, whatever the strength of $i$. The downstream
+    boundary: the other features then decide, whatever the strength of $i$. The downstream
     strength of the target itself never decides.
 
     **Arguments:**
 
-    - `weights`, `strength`, `target`, `depth`, `head`: as in `threshold_weight`, with
+    - `weights`, `strength`, `target`, `depth`, `head`: as in `boundary_weight`, with
       $w_j > 0$.
     - `feature`: the index $i \ne j$ of the other feature.
 
@@ -283,9 +294,7 @@ def downstream_threshold(
     return jnp.sqrt(jnp.where(square >= 0, square, jnp.nan))
 
 
-def threshold(
-    margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike
-) -> Float[Array, ""]:
+def boundary(margin: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) -> Float[Array, ""]:
     """Sign change of a margin between two values of any parameter of any problem, by bisection.
 
     Differentiable, by the implicit function theorem, with respect to the values that `margin`

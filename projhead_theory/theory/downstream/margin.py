@@ -18,6 +18,11 @@ from ..._core.bisect import bisect
 from ..._core.linalg import eigh, matmul, psd_power, symmetric
 from ...problems import Downstream
 
+__all__ = [
+    "margin_error",
+    "margin_samples",
+]
+
 STEPS = 60
 """Steps of bisection: from a bracket of 80 down to less than rounding."""
 
@@ -66,7 +71,7 @@ def margin_samples(
         >>> problem = pt.DownstreamProblem(pt.Features(np.ones(20)), pt.problems.SignLabel(0))
         >>> weights = jnp.ones(20).at[0].set(0.5)
         >>> grams = jnp.stack([jnp.diag(weights), jnp.diag(weights**2)])
-        >>> np.round(pt.theory.margin_samples(grams, problem.moments(), error=0.05), 1)
+        >>> np.round(pt.theory.downstream.margin_samples(grams, problem.moments(), error=0.05), 1)
         Array([24., 30.], dtype=float64)
 
         ```

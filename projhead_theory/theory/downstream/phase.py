@@ -25,6 +25,11 @@ from .complexity import ComplexityCurve, complexity_curve, feature_curve, featur
 from .crossover import BISECTIONS
 from .task import Problem, as_moments, as_task
 
+__all__ = [
+    "PhaseDiagram",
+    "phase_diagram",
+]
+
 UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -243,7 +248,7 @@ def phase_diagram(
         raise checks.bad(
             "downstream",
             "inputs that do not vary along a direction that the network mixes with others",
-            "a second moment of full rank; theory.sample_complexity takes any",
+            "a second moment of full rank; theory.downstream.sample_complexity takes any",
         )
     named = _names(next(iter(varied.values()))) if names is None else names
     return PhaseDiagram(x, y, *fields, plane=plane, depth=depth, head=head, names=named)

@@ -23,6 +23,18 @@ from ..._core.powers import layer_powers
 from .._common.scalars import scalars
 from . import scalar_flow as flow
 
+__all__ = [
+    "layer_grams",
+    "layer_weights",
+    "onset_correction",
+    "onset_time",
+    "saturation_gap",
+    "time_to_weight",
+    "vanishing_exponent",
+    "vanishing_transient",
+    "weight_at_time",
+]
+
 
 def time_to_weight(
     weight: ArrayLike, start: ArrayLike, cross: ArrayLike, second: ArrayLike, depth: int

@@ -16,6 +16,14 @@ from ..._core import checks
 from .._common.exponentials import minimiser, total
 from ..downstream.complexity import target_index
 
+__all__ = [
+    "Emulation",
+    "best_kappa",
+    "emulating_head",
+    "head_complexity",
+    "kappa_emulation",
+]
+
 
 def emulating_head(weights: Float[Array, " d"]) -> Float[Array, " d"]:
     r"""Diagonal of the fixed head that emulates the upper layer of a trained two-layer network.
@@ -35,10 +43,10 @@ def emulating_head(weights: Float[Array, " d"]) -> Float[Array, " d"]:
 
         ```pycon
         >>> weights = jnp.asarray([1.0, 4.0, 0.25])
-        >>> head = pt.theory.emulating_head(weights)
+        >>> head = pt.theory.heads.emulating_head(weights)
         >>> np.round(head, 3)
         Array([2. , 1. , 0.5], dtype=float64)
-        >>> np.round(pt.theory.matched_weights(weights, head), 3)
+        >>> np.round(pt.theory.heads.matched_weights(weights, head), 3)
         Array([1. , 2. , 0.5], dtype=float64)
 
         ```
@@ -87,7 +95,7 @@ def kappa_emulation(weights: Float[Array, " d"], kappa: ArrayLike | None = None)
     !!! example
 
         ```pycon
-        >>> fit = pt.theory.kappa_emulation(jnp.asarray([4.0, 1.0, 0.25]))
+        >>> fit = pt.theory.heads.kappa_emulation(jnp.asarray([4.0, 1.0, 0.25]))
         >>> round(float(fit.kappa), 3), round(float(fit.spread), 3)
         (2.0, 0.0)
 
@@ -181,10 +189,10 @@ def best_kappa(
 
         ```pycon
         >>> weights, strength = jnp.asarray([4.0, 2.0, 1.0]), [1.0, 1.0, 1.0]
-        >>> round(float(pt.theory.best_kappa(weights, strength, target=1)), 3)
+        >>> round(float(pt.theory.heads.best_kappa(weights, strength, target=1)), 3)
         2.0
         >>> kappas = jnp.asarray([1.0, 2.0, 3.0])
-        >>> np.round(pt.theory.head_complexity(kappas, weights, strength, target=1), 3)
+        >>> np.round(pt.theory.heads.head_complexity(kappas, weights, strength, target=1), 3)
         Array([5.25 , 3.   , 3.694], dtype=float64)
 
         ```

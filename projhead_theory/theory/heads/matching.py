@@ -17,6 +17,15 @@ from ...moments import Moments
 from .._common.scalars import scalars
 from ..layers.minimiser import SpectralMinimiser, complain, minimise
 
+__all__ = [
+    "MatchedHead",
+    "decayed_matching",
+    "headed_minimiser",
+    "matched_weights",
+    "matching_limit",
+    "sorted_matching",
+]
+
 
 def headed_minimiser(
     moments: Moments, rows: Float[Array, " p"], *, throw: bool = True
@@ -41,7 +50,7 @@ def headed_minimiser(
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> head = jnp.asarray([3.0, 0.0])
-        >>> np.round(pt.theory.headed_minimiser(problem.moments(), head).gram, 3)
+        >>> np.round(pt.theory.heads.headed_minimiser(problem.moments(), head).gram, 3)
         Array([[0.   , 0.   ],
                [0.   , 0.925]], dtype=float64)
 
@@ -138,7 +147,7 @@ def sorted_matching(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
-        >>> matched = pt.theory.sorted_matching(problem.moments(), jnp.asarray([1.0, 0.5]))
+        >>> matched = pt.theory.heads.sorted_matching(problem.moments(), jnp.asarray([1.0, 0.5]))
         >>> np.round(jnp.stack([matched.after, matched.before]), 3)
         Array([[0.962, 0.4  ],
                [0.962, 0.8  ]], dtype=float64)
@@ -244,7 +253,7 @@ def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Fl
 
         ```pycon
         >>> weights, rows = jnp.asarray([1.0, 4.0]), jnp.asarray([1.0, 0.5])
-        >>> np.round(pt.theory.matched_weights(weights, rows), 3)
+        >>> np.round(pt.theory.heads.matched_weights(weights, rows), 3)
         Array([2., 4.], dtype=float64)
 
         ```
@@ -266,7 +275,7 @@ def matched_weights(weights: Float[Array, " d"], rows: Float[Array, " p"]) -> Fl
 
 
 def decayed_matching(
-    cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"], decay: ArrayLike
+    cross: ArrayLike, second: ArrayLike, rows: Float[Array, " p"], weight_decay: ArrayLike
 ) -> Float[Array, " d"]:
     r"""Weights of features before a fixed head at the minimum with weight decay.
 
@@ -282,7 +291,7 @@ def decayed_matching(
     - `second`: $q \ge 0$, with $c = 0$ where $q = 0$.
     - `rows`: $h \ge 0$, the diagonal of the head, with at least as many positive entries as
       there are features.
-    - `decay`: the weight decay $\gamma \ge 0$, one number.
+    - `weight_decay`: the weight decay $\gamma \ge 0$, one number.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -290,8 +299,8 @@ def decayed_matching(
 
     Source: beyond the paper.
     """
-    cross, second, rows, decay = _features(cross, second, rows, decay)
-    return _decayed(cross, second, rows, decay)
+    cross, second, rows, weight_decay = _features(cross, second, rows, weight_decay)
+    return _decayed(cross, second, rows, weight_decay)
 
 
 def matching_limit(
@@ -349,9 +358,9 @@ def _weights(cross: Array, second: Array) -> Array:
 
 
 @jax.jit
-def _decayed(cross: Array, second: Array, rows: Array, decay: Array) -> Array:
+def _decayed(cross: Array, second: Array, rows: Array, weight_decay: Array) -> Array:
     mine = _by_rank_rows(_weights(cross, second), rows)
-    left = cross - decay / (4 * mine**2)
+    left = cross - weight_decay / (4 * mine**2)
     alive = (left > 0) & (cross > 0)
     return jnp.where(
         alive, jnp.sqrt(jnp.where(alive, left, 1)) / (jnp.where(alive, second, 1) * mine), 0
@@ -393,12 +402,12 @@ def _rows(rows: ArrayLike) -> Array:
 
 
 def _features(
-    cross: ArrayLike, second: ArrayLike, rows: ArrayLike, decay: ArrayLike
+    cross: ArrayLike, second: ArrayLike, rows: ArrayLike, weight_decay: ArrayLike
 ) -> tuple[Array, Array, Array, Array]:
-    _, (gamma, c, q) = scalars(1, cross, second, decay=decay)
+    _, (gamma, c, q) = scalars(1, cross, second, weight_decay=weight_decay)
     rows = _rows(rows)
     if gamma.ndim:
-        raise checks.bad("decay", f"shape {gamma.shape}", "one number")
+        raise checks.bad("weight_decay", f"shape {gamma.shape}", "one number")
     if c.ndim != 1 or c.size == 0 or q.shape != c.shape:
         raise checks.bad(
             "cross",

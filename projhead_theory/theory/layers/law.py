@@ -12,6 +12,11 @@ from ..._core.tolerance import power_rounding
 from ...moments import Moments
 from .minimiser import SpectralMinimiser, spectral
 
+__all__ = [
+    "LayerPrediction",
+    "layerwise",
+]
+
 
 class LayerPrediction(eqx.Module):
     """Closed forms of every layer of a balanced linear network.

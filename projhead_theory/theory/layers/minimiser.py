@@ -18,6 +18,12 @@ from ..._core.linalg import (
 from ..._core.tolerance import gram_rounding
 from ...moments import Moments
 
+__all__ = [
+    "NonUniqueMinimiserError",
+    "SpectralMinimiser",
+    "spectral",
+]
+
 
 class NonUniqueMinimiserError(ValueError):
     """Error for a loss with several minimisers: the width cuts through tied signal fractions."""
@@ -83,7 +89,7 @@ def spectral(
         ```pycon
         >>> noise = pt.AdditiveNoise([1.0, 0.2])
         >>> moments = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), noise).moments()
-        >>> np.round(jnp.diagonal(pt.theory.spectral(moments, width=1).gram), 3)
+        >>> np.round(jnp.diagonal(pt.theory.layers.spectral(moments, width=1).gram), 3)
         Array([0.   , 0.925], dtype=float64)
 
         ```

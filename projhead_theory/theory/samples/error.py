@@ -12,6 +12,11 @@ from ...problems import Views
 from ..layers.law import layerwise
 from ..layers.minimiser import spectral
 
+__all__ = [
+    "SamplingError",
+    "sampling_error",
+]
+
 
 class SamplingError(eqx.Module):
     """Deviations of the weights of networks trained on $n$ pairs from the population's weights.
@@ -81,7 +86,7 @@ def sampling_error(
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([1.0]), pt.AdditiveNoise([0.5]))
-        >>> error = pt.theory.sampling_error(problem.moments(), depth=2, pairs=1000)
+        >>> error = pt.theory.samples.sampling_error(problem.moments(), depth=2, pairs=1000)
         >>> np.round(error.weights, 3)
         Array([[0.894],
                [0.8  ]], dtype=float64)

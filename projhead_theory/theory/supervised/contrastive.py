@@ -17,6 +17,14 @@ from ..._core.linalg import matmul, symmetric
 from ..._core.powers import layer_powers, layer_shares
 from ...moments import Moments
 
+__all__ = [
+    "class_minimiser",
+    "collapses",
+    "collapsing_weight",
+    "mixed_subclass_weight",
+    "subclass_weights",
+]
+
 # (class, subclass), or one number for both
 Pair = Any
 
@@ -66,7 +74,7 @@ def subclass_weights(
     !!! example
 
         ```pycon
-        >>> np.round(pt.theory.subclass_weights([1.0, 1.0], [0.5, 0.5], 0.5, depth=2), 3)
+        >>> np.round(pt.theory.supervised.subclass_weights([1.0, 1.0], [0.5, 0.5], 0.5, depth=2), 3)
         Array([[0.869, 0.109],
                [0.762, 0.095]], dtype=float64)
 
@@ -134,7 +142,7 @@ def mixed_subclass_weight(
     !!! example
 
         ```pycon
-        >>> np.round(pt.theory.mixed_subclass_weight(0.99, 1.0, 0.0, depth=2), 3)
+        >>> np.round(pt.theory.supervised.mixed_subclass_weight(0.99, 1.0, 0.0, depth=2), 3)
         Array([0.316, 0.1  ], dtype=float64)
 
         ```

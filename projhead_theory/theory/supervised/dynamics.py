@@ -12,6 +12,10 @@ from ..._core.tolerance import CHAIN, epsilons
 from ...problems import SupervisedContrastiveProblem, SupervisedProblem
 from .. import dynamics
 
+__all__ = [
+    "class_grams",
+]
+
 
 def class_grams(
     problem: SupervisedContrastiveProblem | SupervisedProblem, times: Any, start: Any, depth: int
@@ -37,7 +41,7 @@ def class_grams(
         ```pycon
         >>> groups = pt.problems.Groups.signs([1.0, 1.0], 0.3, [0.0])
         >>> problem = pt.problems.SupervisedProblem.signs(groups)
-        >>> grams = pt.theory.class_grams(problem, [0.0, 10.0], start=0.5, depth=2)
+        >>> grams = pt.theory.supervised.class_grams(problem, [0.0, 10.0], start=0.5, depth=2)
         >>> np.round(jnp.diagonal(grams[-1], axis1=1, axis2=2), 3)
         Array([[0.917, 0.042],
                [0.842, 0.002]], dtype=float64)

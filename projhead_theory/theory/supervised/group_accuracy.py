@@ -11,6 +11,11 @@ from ..._core import checks
 from ..._core.linalg import matmul, psd_power
 from ...problems import Groups, over_groups
 
+__all__ = [
+    "GroupAccuracy",
+    "group_accuracy",
+]
+
 
 class GroupAccuracy(eqx.Module):
     """Accuracies in [0, 1], layer by layer.
@@ -61,7 +66,8 @@ def group_accuracy(
         ```pycon
         >>> subclasses = pt.problems.Groups.signs([1.0, 1.0], 0.3, [0.0]).read(1)
         >>> grams = jnp.stack([jnp.diag(jnp.asarray([1.0, w])) for w in (0.1, 0.01)])
-        >>> np.round(pt.theory.group_accuracy(grams, subclasses, subclasses, 0.3).average, 3)
+        >>> seen = pt.theory.supervised.group_accuracy(grams, subclasses, subclasses, 0.3)
+        >>> np.round(seen.average, 3)
         Array([0.822, 0.624], dtype=float64)
 
         ```

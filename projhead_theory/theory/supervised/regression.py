@@ -18,6 +18,11 @@ from ..._core.powers import gram_powers
 from ...moments import TargetMoments
 from ..layers.minimiser import NonUniqueMinimiserError
 
+__all__ = [
+    "RegressionMinimiser",
+    "regression_minimiser",
+]
+
 
 class RegressionMinimiser(eqx.Module):
     r"""Linear map of bounded rank of least mean squared error, and the Grams of its layers.
@@ -89,7 +94,7 @@ def regression_minimiser(
 
         ```pycon
         >>> moments = pt.moments.TargetMoments([[2.0, 1.0]], jnp.diag(jnp.asarray([4.0, 1.0])))
-        >>> np.round(pt.theory.regression_minimiser(moments, depth=2).matrix, 3)
+        >>> np.round(pt.theory.supervised.regression_minimiser(moments, depth=2).matrix, 3)
         Array([[0.5, 1. ]], dtype=float64)
 
         ```

@@ -23,6 +23,18 @@ from jaxtyping import Array, Float
 from ..._core import checks
 from ..._core.bisect import bisect
 
+__all__ = [
+    "homogeneity_invariants",
+    "threshold_forgetting",
+    "threshold_forgetting_slopes",
+    "threshold_invariants",
+    "threshold_law",
+    "threshold_limit",
+    "threshold_reach",
+    "threshold_speed",
+    "threshold_time",
+]
+
 NODES, WEIGHTS = (
     (1 + np.polynomial.legendre.leggauss(64)[0]) / 2,
     np.polynomial.legendre.leggauss(64)[1] / 2,
@@ -57,7 +69,7 @@ def threshold_reach(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "
 
         ```pycon
         >>> weights, thresholds = jnp.asarray([[1.0], [0.5]]), jnp.asarray([[0.1], [0.2]])
-        >>> np.round(pt.theory.threshold_reach(weights, thresholds), 3)
+        >>> np.round(pt.theory.thresholds.threshold_reach(weights, thresholds), 3)
         Array([[0.1],
                [0.5]], dtype=float64)
 
@@ -193,7 +205,7 @@ def threshold_limit(
         ```pycon
         >>> weights, thresholds = jnp.ones((2, 2)), jnp.asarray([[0.0, 0.0], [0.25, 0.25]])
         >>> strength, rho = jnp.ones(2), jnp.asarray([1.0, 0.0])
-        >>> np.round(pt.theory.threshold_limit(weights, thresholds, strength, rho), 3)
+        >>> np.round(pt.theory.thresholds.threshold_limit(weights, thresholds, strength, rho), 3)
         Array([[1.118, 0.5  ],
                [1.   , 0.   ]], dtype=float64)
 

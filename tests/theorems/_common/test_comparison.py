@@ -26,7 +26,7 @@ def both():
     """
     moments = random_moments(jax.random.key(0), FRACTIONS)
     network = pt.DeepLinear.balanced(jax.random.key(1), (4, 3, 3), scale=0.5)
-    return pt.theory.layerwise(moments, 2, width=3), flow(network, moments, record=16)
+    return pt.theory.layers.layerwise(moments, 2, width=3), flow(network, moments, save_at=16)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def test_unconverged_run_is_not_a_refutation(run):
     """
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.05)
-    for until in (0.1, 1.0, 10.0):
+    for t1 in (0.1, 1.0, 10.0):
         v = pt.compare(
             prediction,
-            pt.simulation.gradient_flow(network, prediction.moments, until=until, record=16),
+            pt.simulation.gradient_flow(network, prediction.moments, t1=t1, save_at=16),
         )
         assert v.name in ("not_converged", "undecidable"), str(v)
 
@@ -85,7 +85,7 @@ def test_stationarity_tolerance_covers_a_loose_stop(run):
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.5)
     for stationarity in (1e-3, 1e-5, 1e-7):
         trajectory = pt.simulation.gradient_flow(
-            network, prediction.moments, stationarity=stationarity, record=16
+            network, prediction.moments, stationarity=stationarity, save_at=16
         )
         v = pt.compare(prediction, trajectory)
         assert v.name == "holds", str(v)
@@ -118,7 +118,7 @@ def test_unbalanced_start_is_a_failed_premise_and_a_violation_without_it(both):
     """
     prediction, _ = both
     network = pt.DeepLinear.unbalanced(jax.random.key(3), (4, 3, 3), [1.0, 0.2])
-    lopsided = flow(network, prediction.moments, record=16)
+    lopsided = flow(network, prediction.moments, save_at=16)
     default = pt.compare(prediction, lopsided.fine)
     assert default.name in ("holds", "undecidable")
     assert float(default.parts["start"][0]) > 1e-2
@@ -132,7 +132,8 @@ def test_equal_weights_cannot_tell_layers_apart():
     moments = pt.Moments(jnp.eye(3), jnp.eye(3))
     network = pt.DeepLinear.balanced(jax.random.key(0), (3, 3, 3), scale=0.5)
     v = pt.compare(
-        pt.theory.layerwise(moments, 2), pt.simulation.gradient_flow(network, moments, record=16)
+        pt.theory.layers.layerwise(moments, 2),
+        pt.simulation.gradient_flow(network, moments, save_at=16),
     )
     assert v.name == "undecidable"
 
@@ -140,8 +141,8 @@ def test_equal_weights_cannot_tell_layers_apart():
 def test_tied_cut_fails_a_premise():
     moments = pt.Moments(0.5 * jnp.eye(4), jnp.eye(4))
     network = pt.DeepLinear.balanced(jax.random.key(0), (4, 3, 3), scale=0.5)
-    prediction = pt.theory.layerwise(moments, 2, width=3, throw=False)
-    v = pt.compare(prediction, pt.simulation.gradient_flow(network, moments, record=16))
+    prediction = pt.theory.layers.layerwise(moments, 2, width=3, throw=False)
+    v = pt.compare(prediction, pt.simulation.gradient_flow(network, moments, save_at=16))
     assert (v.name, v.failed) == ("premise_failed", ("unique minimiser",))
 
 
@@ -149,7 +150,7 @@ def test_diverged_run_is_said(run):
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(0), (4, 3, 3), scale=0.5)
     trajectory = pt.simulation.gradient_descent(
-        network, prediction.moments, step=10.0, steps=100, record=16
+        network, prediction.moments, learning_rate=10.0, steps=100, save_at=16
     )
     assert pt.compare(prediction, trajectory).name == "diverged"
 
@@ -159,9 +160,9 @@ def test_compare_checks_shapes(run):
     with pytest.raises(
         ValueError, match=r"^trajectory: got depth 2; want the prediction's depth 3"
     ):
-        pt.compare(pt.theory.layerwise(prediction.moments, 3), trajectory)
+        pt.compare(pt.theory.layers.layerwise(prediction.moments, 3), trajectory)
     with pytest.raises(ValueError, match=r"^trajectory: got inputs of dimension 4"):
-        pt.compare(pt.theory.layerwise(pt.Moments(jnp.eye(2), jnp.eye(2)), 2), trajectory)
+        pt.compare(pt.theory.layers.layerwise(pt.Moments(jnp.eye(2), jnp.eye(2)), 2), trajectory)
 
 
 def test_verdict_reports(run, tmp_path):

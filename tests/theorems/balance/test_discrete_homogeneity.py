@@ -7,12 +7,14 @@ from helpers.misses import predictions, second_order, stepping
 
 MISSES = predictions(
     {
-        "eta for eta^2": second_order(lambda own: 1 / own.step),
+        "eta for eta^2": second_order(lambda own: 1 / own.learning_rate),
         "minus for plus": second_order(lambda own: -1.0),
         "half the second order": second_order(lambda own: 0.5),
         "1 - eta gamma, not squared": stepping(
-            decay=lambda own: (1 - jnp.sqrt(1 - own.step * own.decay)) / own.step
+            weight_decay=lambda own: (
+                (1 - jnp.sqrt(1 - own.learning_rate * own.weight_decay)) / own.learning_rate
+            )
         ),
-        "no shrinking": stepping(decay=lambda own: 0.0),
+        "no shrinking": stepping(weight_decay=lambda own: 0.0),
     }
 )

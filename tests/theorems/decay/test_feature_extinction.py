@@ -10,15 +10,17 @@ from projhead_theory import theory
 # Near misses of 4 c / (2 L - 1) * ((2 L - 2) c / ((2 L - 1) q^2))^(1 - 1/L)
 
 
-def ending(decay: Callable[[Any, Any, int], Any]) -> Transformation:
+def ending(weight_decay: Callable[[Any, Any, int], Any]) -> Transformation:
     """Another decay of the jump, a function of c, q and L."""
     return predicting(
-        lambda problem, own: own.at[0].set(decay(problem.cross, problem.second, problem.depth))
+        lambda problem, own: own.at[0].set(
+            weight_decay(problem.cross, problem.second, problem.depth)
+        )
     )
 
 
 MISSES = {
-    "spinodal": ending(lambda c, q, n: theory.decay_limit(c, q, n)),
+    "spinodal": ending(lambda c, q, n: theory.decay.decay_limit(c, q, n)),
     "2 L + 1 for 2 L - 1": ending(
         lambda c, q, n: (
             4 * c / (2 * n + 1) * ((2 * n - 2) * c / ((2 * n + 1) * q**2)) ** (1 - 1 / n)

@@ -17,11 +17,11 @@ def other_penalty(change: Callable[[Any], Any]) -> Transformation:
 
 
 MISSES = {
-    "gamma L / 4": other_penalty(lambda p: p.decay / 2),
-    "gamma / 2, without L": other_penalty(lambda p: p.decay / p.depth),
-    "root of gamma": other_penalty(lambda p: p.decay**0.5),
-    "gamma L^2 / 2": other_penalty(lambda p: p.decay * p.depth),
-    "gamma (L + 1) / 2": other_penalty(lambda p: p.decay * (p.depth + 1) / p.depth),
+    "gamma L / 4": other_penalty(lambda p: p.weight_decay / 2),
+    "gamma / 2, without L": other_penalty(lambda p: p.weight_decay / p.depth),
+    "root of gamma": other_penalty(lambda p: p.weight_decay**0.5),
+    "gamma L^2 / 2": other_penalty(lambda p: p.weight_decay * p.depth),
+    "gamma (L + 1) / 2": other_penalty(lambda p: p.weight_decay * (p.depth + 1) / p.depth),
     "q for q^2": predicting(lambda p, own: predict_decayed(replace(p, second=p.second**0.5))),
     "half the objective": predicting(lambda p, own: replace(own, objective=own.objective / 2)),
     "layers by (l / L)^2": predicting(

@@ -25,7 +25,7 @@ from projhead_theory.theorems.downstream.measured_sample_complexity import (
     between,
     judge_curves,
 )
-from projhead_theory.theory import layerwise
+from projhead_theory.theory.layers import layerwise
 
 
 @pytest.fixture(scope="module")

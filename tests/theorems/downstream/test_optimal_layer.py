@@ -36,14 +36,19 @@ def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_p
             budget = judge_logarithms(prediction.layers, run, problem.downstream)
             predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
             band = budget.tolerance[-1] + budget.tolerance[-2]
-            return predicted[-1] - predicted[-2], measured[-1] - measured[-2], band, budget.settled
+            return (
+                predicted[-1] - predicted[-2],
+                measured[-1] - measured[-2],
+                band,
+                budget.converged,
+            )
 
         keys = jax.random.split(jax.random.key(number), 25)
         # One after the other: nothing is gained by a batch in which all wait for the slowest.
-        predicted, measured, band, settled = (
+        predicted, measured, band, converged = (
             np.asarray(x) for x in eqx.filter_jit(lambda k, one=one: jax.lax.map(one, k))(keys)
         )
-        assert settled.all(), (d, depth)
+        assert converged.all(), (d, depth)
         assert (np.abs(measured - predicted) <= band).all(), (d, depth)
         clear = np.abs(predicted) > band
         assert (np.sign(measured) == np.sign(predicted))[clear].all(), (d, depth)

@@ -10,7 +10,7 @@ from helpers.draws import cast
 
 from projhead_theory.problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from projhead_theory.theorems import check_phase
-from projhead_theory.theory import phase_diagram
+from projhead_theory.theory.downstream import phase_diagram
 
 
 def model(noise, strength):
@@ -25,7 +25,7 @@ def diagram(**options):
 @pytest.mark.x64
 def test_the_boundary_separates_networks_trained_on_both_sides_of_it():
     result = check_phase(diagram(), 32, jax.random.key(0))
-    assert bool(result.settled.all() & result.agrees.all())
+    assert bool(result.converged.all() & result.agrees.all())
     assert int(result.decided.sum()) >= 31
     assert not bool(result.misclassified.any())
     assert {bool(s) for s in result.measured > 0} == {True, False}

@@ -37,14 +37,14 @@ def minimiser_of(change: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 def theory_gram(problem, own):
     """What sorting gives before the second head."""
     return replace(
-        own, gram=theory.sorted_matching(problem.moments, problem.rows[1], throw=False).gram
+        own, gram=theory.heads.sorted_matching(problem.moments, problem.rows[1], throw=False).gram
     )
 
 
 MISSES = predictions(
     {
         "one mode less": minimiser_of(
-            lambda p, own: theory.spectral(
+            lambda p, own: theory.layers.spectral(
                 p.moments, min(p.rows.shape[1], p.moments.dim) - 1, throw=False
             )
         ),

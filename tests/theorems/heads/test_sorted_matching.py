@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 def test_a_decay_beyond_the_limit_of_sorting_is_a_failed_premise(name):
     problem, measured = side(name, 0)
     large = replace(
-        problem, decay=2 * theory.matching_limit(problem.cross, problem.second, problem.rows)
+        problem,
+        weight_decay=2 * theory.heads.matching_limit(problem.cross, problem.second, problem.rows),
     )
     verdict = sorted_matching.CLAIM.compare(sorted_matching.predict_matching(large), measured)
     assert verdict.name == "premise_failed"
@@ -69,16 +70,18 @@ def test_errors_are_carried_along_the_derivative_of_a_number(name):
 @by_claim(["sorted-matching"])
 def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
     """Newton's step is zero there, and the curvature says that training has not ended: a run that
-    stays is not settled.
+    stays is not converged.
     """
     p, _ = side(name, 0)
     for order, minimum in (
         (jnp.argsort(-jnp.sqrt(p.cross) / p.second), True),
         (jnp.argsort(jnp.sqrt(p.cross) / p.second), False),
     ):
-        weights = jnp.sqrt(p.cross[order] - p.decay / (4 * p.rows**2)) / (p.rows * p.second[order])
+        weights = jnp.sqrt(p.cross[order] - p.weight_decay / (4 * p.rows**2)) / (
+            p.rows * p.second[order]
+        )
         step, inverse, _ = _training._newton(
-            weights[:, None] * p.basis.T[order], p.rows, p.decay, p.moments
+            weights[:, None] * p.basis.T[order], p.rows, p.weight_decay, p.moments
         )
         assert bool(jnp.all(jnp.diagonal(inverse) > 0)) == minimum
         assert float(jnp.max(jnp.abs(step))) < 1e-9 or not minimum
@@ -91,7 +94,7 @@ def test_the_continued_gram_is_that_of_no_decay(name):
     """
     problem, ends = side(name, 0)
     none, _ = sorted_matching.continued(ends)
-    matched = theory.sorted_matching(problem.moments, problem.rows)
+    matched = theory.heads.sorted_matching(problem.moments, problem.rows)
     np.testing.assert_allclose(none, matched.gram, atol=1e-7)
 
 
@@ -123,26 +126,30 @@ def test_the_tournament_of_the_example_has_the_limits_that_are_stated():
 MISSES = predictions(
     {
         "kappa^(i / 2) for kappa^i": with_weights(
-            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h * p.second**2)
+            lambda p, h, weight_decay: (p.cross - weight_decay / (4 * h**2)) / (h * p.second**2)
         ),
         "h^-4 for h^-2": with_weights(
-            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second) ** 2
+            lambda p, h, weight_decay: (
+                (p.cross - weight_decay / (4 * h**2)) / (h**2 * p.second) ** 2
+            )
         ),
         "h times w": with_weights(
-            lambda p, h, decay: (p.cross - decay / (4 * h**2)) * (h / p.second) ** 2
+            lambda p, h, weight_decay: (p.cross - weight_decay / (4 * h**2)) * (h / p.second) ** 2
         ),
         "half the deviation": with_weights(
-            lambda p, h, decay: (p.cross - decay / (8 * h**2)) / (h * p.second) ** 2
+            lambda p, h, weight_decay: (p.cross - weight_decay / (8 * h**2)) / (h * p.second) ** 2
         ),
         "h for h^2 in the deviation": with_weights(
-            lambda p, h, decay: (p.cross - decay / (4 * h)) / (h * p.second) ** 2
+            lambda p, h, weight_decay: (p.cross - weight_decay / (4 * h)) / (h * p.second) ** 2
         ),
-        "no deviation": with_weights(lambda p, h, decay: p.cross / (h * p.second) ** 2),
+        "no deviation": with_weights(lambda p, h, weight_decay: p.cross / (h * p.second) ** 2),
         "a deviation of the second order": with_weights(
-            lambda p, h, decay: (p.cross - decay**2 / (4 * h**2)) / (h * p.second) ** 2
+            lambda p, h, weight_decay: (
+                (p.cross - weight_decay**2 / (4 * h**2)) / (h * p.second) ** 2
+            )
         ),
         "q for q^2": with_weights(
-            lambda p, h, decay: (p.cross - decay / (4 * h**2)) / (h**2 * p.second)
+            lambda p, h, weight_decay: (p.cross - weight_decay / (4 * h**2)) / (h**2 * p.second)
         ),
         "sorted by second moment": with_pairing(lambda p: jnp.argsort(-p.second)),
     }

@@ -33,7 +33,7 @@ def at_saddle(moments, gram, width):
 
 def stationary(moments, chosen):
     """The stationary Gram that keeps the modes of these numbers."""
-    minimiser = pt.theory.spectral(moments)
+    minimiser = pt.theory.layers.spectral(moments)
     modes = minimiser.modes[:, jnp.asarray(chosen, int)]
     return (modes * minimiser.signal_fraction[jnp.asarray(chosen, int)]) @ modes.T
 
@@ -92,8 +92,8 @@ def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converge
     moments = pt.Moments(jnp.diag(jnp.asarray([0.9e6, 0.8])), jnp.diag(jnp.asarray([1e6, 1.0])))
     start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=1e-3)
     options = {"solver": pt.simulation.implicit(), "stationarity": 1e-3, "record": 4}
-    early = pt.simulation.gradient_flow(start, moments, until=1e-2, **options)
-    prediction = pt.theory.layerwise(moments, 2)
+    early = pt.simulation.gradient_flow(start, moments, t1=1e-2, **options)
+    prediction = pt.theory.layers.layerwise(moments, 2)
     assert pt.compare(prediction, early).name == "not_converged"
     assert np.asarray(early.weights())[-1, -1, 1] < 0.01
 
@@ -105,14 +105,17 @@ def test_strengths_any_number_of_decades_apart_hide_no_saddle():
     for decades in (4, 8, 12) if jnp.result_type(float) == jnp.float64 else (4,):
         strength = jnp.asarray([10.0 ** (decades / 2), 10.0 ** (-decades / 2)])
         moments = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(strength)).moments()
-        best = pt.theory.spectral(moments).gram
+        best = pt.theory.layers.spectral(moments).gram
         assert not at_saddle(moments, best, 2)
         assert at_saddle(moments, best * jnp.asarray([[1, 0], [0, 0.1]]), 2)
 
 
 def test_step_vanishes_at_every_stationary_point_and_is_the_way_back_near_the_minimiser(eps):
     moments = random_moments(jax.random.key(6), FRACTIONS, condition=3.0)
-    u, gram = np.asarray(pt.theory.spectral(moments).modes), pt.theory.spectral(moments).gram
+    u, gram = (
+        np.asarray(pt.theory.layers.spectral(moments).modes),
+        pt.theory.layers.spectral(moments).gram,
+    )
     for chosen in ([0, 1, 2, 3], [0, 2], []):
         found = near(moments, stationary(moments, chosen), 4)
         assert np.abs(found.step).max() <= 1024 * eps

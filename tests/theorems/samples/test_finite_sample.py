@@ -36,7 +36,10 @@ def unpaired(problem, own):
     pairs = problem.problem.sample_pairs(jax.random.key(7), 20_000)
     apart = Views(pairs.first, jnp.roll(pairs.second, 1, axis=0))
     return Prediction(
-        *(theory.sampling_error(moments, problem.depth, m, views=apart) for m in (RATIO * n, n))
+        *(
+            theory.samples.sampling_error(moments, problem.depth, m, views=apart)
+            for m in (RATIO * n, n)
+        )
     )
 
 

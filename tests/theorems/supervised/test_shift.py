@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
 @by_claim(["shift"])
 def test_a_single_output_makes_all_layers_equivalent(name):
-    """Whatever the read-out is fitted on; with an output for every direction they differ, and lower
+    """Whatever the readout is fitted on; with an output for every direction they differ, and lower
     ones do better if it is refitted.
     """
     for number, equal in ((1, True), (0, False)):
@@ -33,8 +33,8 @@ MISSES = predictions(
     {
         "twice the blur": read(lambda p: replace(p, blur=2 * p.blur)),
         "twice the time": read(lambda p: replace(p, times=2 * p.times)),
-        "read-outs swapped": read(lambda p: replace(p, fitted=p.fitted[::-1])),
-        "tested where the read-out is refitted": read(lambda p: replace(p, tested=p.fitted[1])),
+        "readouts swapped": read(lambda p: replace(p, fitted=p.fitted[::-1])),
+        "tested where the readout is refitted": read(lambda p: replace(p, tested=p.fitted[1])),
         "the worst for the average": lambda p, own: replace(
             own, average=own.worst, worst=own.average
         ),

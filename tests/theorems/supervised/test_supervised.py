@@ -1,4 +1,4 @@
-"""The claims on classes, regression and read-outs: how exactly they hold, what their premises are,
+"""The claims on classes, regression and readouts: how exactly they hold, what their premises are,
 and the negatives they state.
 """
 

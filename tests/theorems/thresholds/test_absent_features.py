@@ -27,7 +27,9 @@ MISSES = predictions(
         "b_1 by both weights": reaching(
             lambda w, b: jnp.stack([b[0] / jnp.abs(w[0]), (b[0] + b[1]) / jnp.abs(w[0] * w[1])])
         ),
-        "w_1^2": reaching(lambda w, b: theory.threshold_reach(w, b) / jnp.abs(w[0])),
-        "half of b_2": reaching(lambda w, b: theory.threshold_reach(w, b.at[1].divide(2))),
+        "w_1^2": reaching(lambda w, b: theory.thresholds.threshold_reach(w, b) / jnp.abs(w[0])),
+        "half of b_2": reaching(
+            lambda w, b: theory.thresholds.threshold_reach(w, b.at[1].divide(2))
+        ),
     }
 )

@@ -34,7 +34,9 @@ MISSES = predictions(
         "slope -1/4": sloping(-0.25),
         "16 for 8": lambda problem, own: dataclasses.replace(
             own,
-            orbits=dataclasses.replace(own.orbits, time=lambda *x: theory.threshold_time(*x) / 2),
+            orbits=dataclasses.replace(
+                own.orbits, time=lambda *x: theory.thresholds.threshold_time(*x) / 2
+            ),
         ),
     }
 )

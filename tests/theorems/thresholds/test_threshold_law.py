@@ -52,7 +52,7 @@ MISSES = predictions(
         "phi for phi^2": orbits(law=first_amplitude(lambda a, w, phi: a**2 / phi - w**2)),
         "not squared": orbits(law=first_amplitude(lambda a, w, phi: a / phi - w)),
         "the product": orbits(law=first_amplitude(lambda a, w, phi: a * w)),
-        "2 for 4": orbits(time=lambda *x: 2 * theory.threshold_time(*x)),
+        "2 for 4": orbits(time=lambda *x: 2 * theory.thresholds.threshold_time(*x)),
         "rho for its root": orbits(limit=lambda p, limit: limit.at[-1].set(p.rho)),
     }
 )

@@ -10,7 +10,7 @@ import pytest
 from helpers.draws import cast
 
 from projhead_theory import DeepLinear, measure
-from projhead_theory.theory import discrete_imbalance, imbalance_bound, unbalanced_grams
+from projhead_theory.theory.balance import discrete_imbalance, imbalance_bound, unbalanced_grams
 
 SIZES = [(3, 3, 3), (2, 5, 1), (4, 2, 3, 2), (3, 1, 4, 2, 2), (3, 2)]
 
@@ -35,14 +35,16 @@ def chain(layers, outer):
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("step", [1e-3, 0.5])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_one_step_of_descent_changes_the_imbalance_exactly_as_stated(sizes, step, decay, eps):
+def test_one_step_of_descent_changes_the_imbalance_exactly_as_stated(
+    sizes, step, weight_decay, eps
+):
     """For any loss: only the gradient in the end-to-end matrix enters, and here it is random."""
     rng = np.random.default_rng(len(sizes))
     layers = [rng.standard_normal((m, n)) for n, m in itertools.pairwise(sizes)]
     gradients = chain(layers, rng.standard_normal((sizes[-1], sizes[0])))
-    moved = [w - step * (g + decay * w) for w, g in zip(layers, gradients, strict=True)]
+    moved = [w - step * (g + weight_decay * w) for w, g in zip(layers, gradients, strict=True)]
     predicted = discrete_imbalance(
-        [cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], step, decay
+        [cast(d) for d in imbalance(layers)], [cast(g) for g in gradients], step, weight_decay
     )
     assert len(predicted) == len(sizes) - 2
     size = max((w**2).sum() for w in [*layers, *moved]) + step**2 * max(

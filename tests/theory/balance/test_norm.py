@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projhead_theory import DeepLinear, measure
-from projhead_theory.theory import least_norm, least_norm_factors
+from projhead_theory.theory.balance import least_norm, least_norm_factors
 
 SHAPES = [(3, 3), (2, 4), (5, 2), (1, 3)]
 

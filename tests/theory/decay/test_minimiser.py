@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import projhead_theory as pt
-from projhead_theory.theory import (
+from projhead_theory.theory.decay import (
     decay_limit,
     decay_minimiser,
     decayed_energy,
@@ -29,7 +29,7 @@ DEPTHS = [1, 2, 3, 4, 6, 20]
 MODELS = [(1.0, 1.0), (0.7, 1.3), (0.02, 4.0), (30.0, 31.0)]
 
 
-def largest_stationary_point(c, q, decay, depth):
+def largest_stationary_point(c, q, weight_decay, depth):
     """At forty digits: in w = s^(2/L), 4 q^2 w^(2L-1) - 4 c w^(L-1) + decay is a polynomial, and
     its largest root is the minimum.
     """
@@ -38,10 +38,10 @@ def largest_stationary_point(c, q, decay, depth):
         polynomial[0], polynomial[depth], polynomial[-1] = (
             4 * mpmath.mpf(q) ** 2,
             -4 * mpmath.mpf(c),
-            mpmath.mpf(decay),
+            mpmath.mpf(weight_decay),
         )
         if depth == 1:
-            polynomial = [4 * mpmath.mpf(q) ** 2, mpmath.mpf(decay) - 4 * mpmath.mpf(c)]
+            polynomial = [4 * mpmath.mpf(q) ** 2, mpmath.mpf(weight_decay) - 4 * mpmath.mpf(c)]
         roots = mpmath.polyroots(polynomial, maxsteps=500, extraprec=400)
         real = [
             mpmath.re(w)
@@ -63,7 +63,9 @@ def test_weight_is_the_largest_root_of_the_stationary_polynomial(depth, c, q, ep
     limit = float(decay_limit(c, q, depth))
     decays = limit * np.array([0.0, 1e-12, 1e-3, 0.2, 0.5, 0.8, 0.99, 0.99999])
     seen = np.asarray(decayed_weight(c, q, decays, depth))
-    want = np.array([largest_stationary_point(c, q, decay, depth) for decay in decays])
+    want = np.array(
+        [largest_stationary_point(c, q, weight_decay, depth) for weight_decay in decays]
+    )
     p = (q * want) ** 2 / c
     slope = np.abs(depth * p / ((2 * depth - 1) * p - (depth - 1))) * (1 - p) / p
     assert (np.abs(seen - want) <= 4 * eps * (1 + slope) * want).all()
@@ -85,13 +87,13 @@ def test_energy_is_the_loss_and_penalty_of_an_aligned_network(depth, eps):
     """
     problem = pt.ContrastiveProblem(pt.Features([0.5, 1.0, 2.0]), pt.AdditiveNoise([0.3, 1.0, 0.5]))
     moments = problem.moments()
-    weights, decay = cast([0.2, 0.9, 0.4]), 0.3
+    weights, weight_decay = cast([0.2, 0.9, 0.4]), 0.3
     network = pt.DeepLinear.aligned(jnp.eye(3), weights, (3,) * (depth + 1))
-    want = pt.losses.spectral.population(network.matrix, moments) + decay / 2 * sum(
+    want = pt.losses.spectral.population(network.matrix, moments) + weight_decay / 2 * sum(
         jnp.sum(w**2) for w in network.layers
     )
     seen = decayed_energy(
-        weights, jnp.diagonal(moments.cross), jnp.diagonal(moments.second), decay, depth
+        weights, jnp.diagonal(moments.cross), jnp.diagonal(moments.second), weight_decay, depth
     ).sum()
     np.testing.assert_allclose(seen, want, rtol=64 * eps, atol=64 * eps)
 
@@ -105,9 +107,9 @@ def test_no_weight_on_a_grid_or_refined_from_it_has_less_energy(c, q, depth):
     """
     grid = np.concatenate([[0.0], np.geomspace(1e-6, 2, 4000)]) * np.sqrt(c) / q
     for share in (0.0, 0.3, 0.9, 0.999, 1.001, 1.3, 4.0):
-        decay = share * float(extinction_decay(c, q, depth))
-        energy = lambda s, decay=decay: (
-            -2 * c * s**2 + q**2 * s**4 + decay * depth / 2 * s ** (2 / depth)
+        weight_decay = share * float(extinction_decay(c, q, depth))
+        energy = lambda s, weight_decay=weight_decay: (
+            -2 * c * s**2 + q**2 * s**4 + weight_decay * depth / 2 * s ** (2 / depth)
         )
         best = grid[np.argmin(energy(grid))]
         if best > 0:
@@ -118,15 +120,15 @@ def test_no_weight_on_a_grid_or_refined_from_it_has_less_energy(c, q, depth):
                 options={"xatol": 1e-12 * best},
             )
             best = around.x
-        seen = float(decay_minimiser(c, q, decay, depth))
+        seen = float(decay_minimiser(c, q, weight_decay, depth))
         # A minimum is found by its energy to the root of its rounding.
         assert seen == pytest.approx(best, rel=1e-6, abs=1e-12)
         assert (
-            float(decayed_energy(seen, c, q, decay, depth))
+            float(decayed_energy(seen, c, q, weight_decay, depth))
             <= energy(grid).min() + 1e-14 * c**2 / q**2
         )
         np.testing.assert_allclose(
-            decayed_energy(grid, c, q, decay, depth),
+            decayed_energy(grid, c, q, weight_decay, depth),
             energy(grid),
             rtol=1e-12,
             atol=1e-13 * c**2 / q**2,
@@ -140,26 +142,31 @@ def test_at_extinction_two_minima_are_as_good_and_the_weight_jumps(depth):
     while the local minimum lives on.
     """
     c, q = 0.7, 1.3
-    decay, weight = float(extinction_decay(c, q, depth)), float(extinction_weight(c, q, depth))
-    assert float(decayed_energy(weight, c, q, decay, depth)) == pytest.approx(0, abs=1e-14)
-    before, after = (float(decay_minimiser(c, q, decay * (1 + h), depth)) for h in (-1e-9, 1e-9))
+    weight_decay, weight = (
+        float(extinction_decay(c, q, depth)),
+        float(extinction_weight(c, q, depth)),
+    )
+    assert float(decayed_energy(weight, c, q, weight_decay, depth)) == pytest.approx(0, abs=1e-14)
+    before, after = (
+        float(decay_minimiser(c, q, weight_decay * (1 + h), depth)) for h in (-1e-9, 1e-9)
+    )
     assert after == 0
     if depth == 1:
         assert weight == 0
         assert before == pytest.approx(0, abs=1e-4)  # continuous, as the root of the distance
-        assert float(decay_limit(c, q, 1)) == pytest.approx(decay)
+        assert float(decay_limit(c, q, 1)) == pytest.approx(weight_decay)
     else:
         assert before == pytest.approx(weight, rel=1e-8)
         assert weight > 0.8 * np.sqrt(c) / q
-        assert float(decayed_weight(c, q, decay * (1 + 1e-9), depth)) == pytest.approx(
+        assert float(decayed_weight(c, q, weight_decay * (1 + 1e-9), depth)) == pytest.approx(
             weight, rel=1e-8
         )
         # What the controls claim is told apart: the spinodal is at a larger decay, and no
         # continuous curve ends here.
-        assert decay / float(decay_limit(c, q, depth)) == pytest.approx(
+        assert weight_decay / float(decay_limit(c, q, depth)) == pytest.approx(
             2 ** (1 - 1 / depth) / depth
         )
-        assert decay < 0.95 * float(decay_limit(c, q, depth))
+        assert weight_decay < 0.95 * float(decay_limit(c, q, depth))
 
 
 @pytest.mark.x64
@@ -188,11 +195,13 @@ def test_depth_two_is_the_trigonometric_formula_and_its_limits_are_those_stated(
     assert float(decay_limit(c, q, 2)) == pytest.approx(8 * c**1.5 / (3 * 3**0.5 * q), rel=1e-14)
     assert float(extinction_decay(c, q, 2)) == pytest.approx(2 * (2 * c / 3) ** 1.5 / q, rel=1e-14)
     assert float(extinction_decay(c, q, 1)) == pytest.approx(4 * c, rel=1e-14)
-    decay = 0.3
+    weight_decay = 0.3
     want = (
-        2 * (c / (3 * q**2)) ** 0.5 * np.cos(np.arccos(-3 * 3**0.5 * decay * q / (8 * c**1.5)) / 3)
+        2
+        * (c / (3 * q**2)) ** 0.5
+        * np.cos(np.arccos(-3 * 3**0.5 * weight_decay * q / (8 * c**1.5)) / 3)
     )
-    assert float(decayed_weight(c, q, decay, 2)) == pytest.approx(want, rel=1e-14)
+    assert float(decayed_weight(c, q, weight_decay, 2)) == pytest.approx(want, rel=1e-14)
 
 
 @pytest.mark.x64
@@ -203,9 +212,9 @@ def test_weight_has_the_derivatives_of_a_stationary_point(depth):
     """
 
     def slope(x):
-        c, q, decay = x
-        s = decayed_weight(c, q, decay, depth)
-        return -4 * c * s + 4 * q**2 * s**3 + decay * s ** (2 / depth - 1)
+        c, q, weight_decay = x
+        s = decayed_weight(c, q, weight_decay, depth)
+        return -4 * c * s + 4 * q**2 * s**3 + weight_decay * s ** (2 / depth - 1)
 
     def along(x, u):
         line = lambda h: slope(x + h * u)
@@ -231,8 +240,8 @@ def test_weight_has_the_derivatives_of_a_stationary_point(depth):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_features_without_signal_or_variance_have_no_weight(depth):
     for c, q in ((0.0, 1.0), (0.0, 0.0)):
-        for decay in (0.0, 0.5):
-            x = (c, q, decay)
+        for weight_decay in (0.0, 0.5):
+            x = (c, q, weight_decay)
             for value in (
                 decayed_weight(*x, depth),
                 decay_minimiser(*x, depth),
@@ -247,8 +256,9 @@ def test_features_without_signal_or_variance_have_no_weight(depth):
             )(*x)
             assert np.isfinite(slopes).all()
     beyond = jax.grad(
-        lambda decay: (
-            decay_minimiser(1.0, 1.0, decay, depth) + decayed_weight(1.0, 1.0, decay, depth)
+        lambda weight_decay: (
+            decay_minimiser(1.0, 1.0, weight_decay, depth)
+            + decayed_weight(1.0, 1.0, weight_decay, depth)
         )
     )(9.0)
     assert float(beyond) == 0
@@ -278,22 +288,22 @@ def test_decay_shrinks_the_weight_by_a_bounded_factor_whatever_the_units(c, q, s
 @pytest.mark.x64
 @pytest.mark.parametrize("depth", [1, 3])
 def test_mapped_jitted_and_float32_agree(depth, eps):
-    c, q, decay = (
+    c, q, weight_decay = (
         np.array([0.7, 0.1, 0.0, 2.0]),
         np.array([1.3, 2.0, 1.0, 3.0]),
         np.array([0.1, 0.5, 0.2, 0.0]),
     )
-    whole = decay_minimiser(c, q, decay, depth)
+    whole = decay_minimiser(c, q, weight_decay, depth)
     np.testing.assert_allclose(
-        jax.jit(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps
+        jax.jit(lambda *x: decay_minimiser(*x, depth))(c, q, weight_decay), whole, rtol=8 * eps
     )
     np.testing.assert_allclose(
-        jax.vmap(lambda *x: decay_minimiser(*x, depth))(c, q, decay), whole, rtol=8 * eps
+        jax.vmap(lambda *x: decay_minimiser(*x, depth))(c, q, weight_decay), whole, rtol=8 * eps
     )
-    narrow = decay_minimiser(*(x.astype(np.float32) for x in (c, q, decay)), depth)
+    narrow = decay_minimiser(*(x.astype(np.float32) for x in (c, q, weight_decay)), depth)
     assert narrow.dtype == jnp.float32
     np.testing.assert_allclose(narrow, whole, rtol=1e-6)
-    assert decay_minimiser(c[:, None], q[:, None], decay, depth).shape == (4, 4)
+    assert decay_minimiser(c[:, None], q[:, None], weight_decay, depth).shape == (4, 4)
 
 
 def flow_of_two_layers(decays, end):

@@ -18,13 +18,8 @@ from projhead_theory.problems import (
     SignLabel,
     random_moments,
 )
-from projhead_theory.theory import (
-    NonUniqueMinimiserError,
-    best_layer,
-    disruption_threshold,
-    layerwise,
-    sample_complexity,
-)
+from projhead_theory.theory.downstream import best_layer, disruption_boundary, sample_complexity
+from projhead_theory.theory.layers import NonUniqueMinimiserError, layerwise
 
 STRENGTH, NOISE = [2.0, 1.0, 0.5], [1.0, 0.2, 0.05]
 
@@ -107,7 +102,7 @@ def test_labels_on_several_features_and_supervised_problems_are_tasks_too():
 
 
 def test_pre_beats_post_beyond_the_noise_in_closed_form():
-    threshold = float(disruption_threshold(STRENGTH, NOISE, 1, 3))
+    threshold = float(disruption_boundary(STRENGTH, NOISE, 1, 3))
     for noise, better in ((0.95 * threshold, False), (1.05 * threshold, True)):
         assert bool(best_layer(model(noise=[1.0, noise, 0.05]), 1, 3).pre_beats_post) == better
 

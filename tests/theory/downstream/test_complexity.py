@@ -14,21 +14,20 @@ from hypothesis import strategies as st
 
 import projhead_theory as pt
 from projhead_theory.problems import Downstream, random_moments
-from projhead_theory.theory import (
+from projhead_theory.theory.downstream import (
+    boundary,
+    boundary_weight,
     complexity_curve,
-    disruption_threshold,
-    downstream_threshold,
-    excess_threshold,
+    disruption_boundary,
+    downstream_boundary,
+    excess_boundary,
     feature_complexity,
     feature_weights,
-    layerwise,
     pre_beats_post,
     sample_complexity,
-    spectral,
-    threshold,
-    threshold_weight,
-    weakness_threshold,
+    weakness_boundary,
 )
+from projhead_theory.theory.layers import layerwise, spectral
 
 STRENGTH, NOISE = [2.0, 1.0, 0.5], [1.0, 0.2, 0.05]
 
@@ -261,7 +260,7 @@ def test_indicator_and_best_layer_are_differentiable():
 @pytest.mark.parametrize(("depth", "head"), [(1, 1), (2, 1), (4, 1), (4, 3), (3, 3)])
 def test_at_the_threshold_weight_both_sides_of_the_head_are_equally_good(d, depth, head, eps):
     weights, strength = features(d, d)
-    star = threshold_weight(weights, strength, 0, depth, head)
+    star = boundary_weight(weights, strength, 0, depth, head)
     margin = lambda w: float(
         feature_complexity(weights.at[0].set(w), strength, 0).margin(depth, head)
     )
@@ -280,13 +279,13 @@ def margin_at(strength, noise, **options):
 
 
 def test_pre_wins_beyond_the_disruption_threshold():
-    star = float(disruption_threshold(STRENGTH, NOISE, 1, 3))
+    star = float(disruption_boundary(STRENGTH, NOISE, 1, 3))
     at = lambda sigma: margin_at(STRENGTH, [1.0, sigma, 0.05])
     assert at(0.99 * star) < 0 < at(1.01 * star)
 
 
 def test_pre_wins_below_the_weakness_and_above_the_excess_threshold():
-    low, high = (float(f(STRENGTH, NOISE, 1, 3)) for f in (weakness_threshold, excess_threshold))
+    low, high = (float(f(STRENGTH, NOISE, 1, 3)) for f in (weakness_boundary, excess_boundary))
     assert low < NOISE[1] < high
     at = lambda phi: margin_at([2.0, phi, 0.5], NOISE)
     assert at(0.99 * low) > 0 > at(1.01 * low)
@@ -298,32 +297,32 @@ def test_with_one_other_feature_the_thresholds_are_those_of_equal_weights(eps):
     strength, noise, weight = [1.5, 1.0], [1.0, 0.2], 1.5 / (1.5**2 + 1)
     root = np.sqrt(1 - 4 * weight**2 * 0.2**2)
     near = lambda value: pytest.approx(value, rel=32 * eps)
-    assert float(disruption_threshold(strength, noise, 1, 4)) == near(np.sqrt(1 / weight - 1))
-    assert float(weakness_threshold(strength, noise, 1, 4)) == near((1 - root) / (2 * weight))
-    assert float(excess_threshold(strength, noise, 1, 4)) == near((1 + root) / (2 * weight))
+    assert float(disruption_boundary(strength, noise, 1, 4)) == near(np.sqrt(1 / weight - 1))
+    assert float(weakness_boundary(strength, noise, 1, 4)) == near((1 - root) / (2 * weight))
+    assert float(excess_boundary(strength, noise, 1, 4)) == near((1 + root) / (2 * weight))
 
 
 def test_thresholds_at_the_edges_of_what_they_mean():
     alone = ([1.0], [0.3], 0, 2)
-    assert float(threshold_weight(cast([1.0]), [1.0], 0, 2)) == 0
-    assert np.isinf(float(disruption_threshold(*alone)))
-    assert float(weakness_threshold(*alone)) == 0
-    assert np.isinf(float(excess_threshold(*alone)))
+    assert float(boundary_weight(cast([1.0]), [1.0], 0, 2)) == 0
+    assert np.isinf(float(disruption_boundary(*alone)))
+    assert float(weakness_boundary(*alone)) == 0
+    assert np.isinf(float(excess_boundary(*alone)))
     # So much noise that even the strength of largest weight is too light, and a target that is
     # light without any noise.
     drowned = ([1.0, 1.0], [0.1, 5.0], 1, 2)
-    assert float(weakness_threshold(*drowned)) == pytest.approx(5.0)
-    assert float(excess_threshold(*drowned)) == pytest.approx(5.0)
-    assert float(disruption_threshold([1.0, 3.0], [0.1, 0.0], 1, 2)) == 0
+    assert float(weakness_boundary(*drowned)) == pytest.approx(5.0)
+    assert float(excess_boundary(*drowned)) == pytest.approx(5.0)
+    assert float(disruption_boundary([1.0, 3.0], [0.1, 0.0], 1, 2)) == 0
     # No noise: no weak side, and the strong side is where 1 / phi is the threshold weight.
-    assert float(weakness_threshold([1.0, 1.0], [1.0, 0.0], 1, 2)) == 0
-    assert float(excess_threshold([1.0, 1.0], [1.0, 0.0], 1, 2)) == pytest.approx(2.0)
+    assert float(weakness_boundary([1.0, 1.0], [1.0, 0.0], 1, 2)) == 0
+    assert float(excess_boundary([1.0, 1.0], [1.0, 0.0], 1, 2)) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_downstream_strength_of_another_feature_has_at_most_one_threshold(seed):
     weights, strength = features(seed, 4)
-    star = downstream_threshold(weights, strength, 0, 2, 3)
+    star = downstream_boundary(weights, strength, 0, 2, 3)
     margin = lambda phi: float(feature_complexity(weights, strength.at[2].set(phi), 0).margin(3))
     if jnp.isnan(star):
         assert len({np.sign(margin(cast(phi))) for phi in (1e-3, 1e-1, 1.0, 10.0, 1e3)}) == 1
@@ -334,7 +333,7 @@ def test_downstream_strength_of_another_feature_has_at_most_one_threshold(seed):
 
 
 def test_some_downstream_thresholds_exist_and_some_do_not():
-    stars = [float(downstream_threshold(*features(seed, 4), 0, 2, 3)) for seed in range(8)]
+    stars = [float(downstream_boundary(*features(seed, 4), 0, 2, 3)) for seed in range(8)]
     assert 0 < np.isnan(stars).sum() < 8
 
 
@@ -355,8 +354,8 @@ def test_bisection_finds_the_closed_forms_and_its_derivative_is_theirs():
             phi / (phi**2 + jnp.stack([other, noise, cast(0.05)]) ** 2), phi, 1
         )
 
-    found = lambda other: threshold(lambda s: curve(s, other).margin(3), cast(0.0), cast(3.0))
-    closed = lambda other: disruption_threshold(
+    found = lambda other: boundary(lambda s: curve(s, other).margin(3), cast(0.0), cast(3.0))
+    closed = lambda other: disruption_boundary(
         STRENGTH, jnp.stack([other, cast(0.2), cast(0.05)]), 1, 3
     )
     assert float(found(cast(1.0))) == pytest.approx(float(closed(cast(1.0))), rel=1e-13)
@@ -366,8 +365,8 @@ def test_bisection_finds_the_closed_forms_and_its_derivative_is_theirs():
 
 
 def test_bisection_without_a_change_of_sign_finds_nothing():
-    assert np.isnan(float(threshold(lambda x: x**2 + 1, cast(-1.0), cast(1.0))))
-    assert float(threshold(lambda x: 1 - x, cast(0.0), cast(4.0))) == pytest.approx(1.0)
+    assert np.isnan(float(boundary(lambda x: x**2 + 1, cast(-1.0), cast(1.0))))
+    assert float(boundary(lambda x: 1 - x, cast(0.0), cast(4.0))) == pytest.approx(1.0)
 
 
 def test_a_curve_is_a_labelled_array():
@@ -381,7 +380,7 @@ def test_single_precision_stays_single():
     assert {x.dtype for x in (curve.best, curve.layers(3), curve.margin(3), curve.least)} == {
         jnp.dtype("float32")
     }
-    assert threshold_weight(weights, weights, 1, 3).dtype == jnp.float32
+    assert boundary_weight(weights, weights, 1, 3).dtype == jnp.float32
     grams = jnp.stack([jnp.diag(weights)])
     assert (
         sample_complexity(grams, Downstream(jnp.eye(3, dtype=jnp.float32), weights)).dtype
@@ -412,11 +411,11 @@ EYE = np.eye(2)
         (lambda: feature_complexity(cast([-1.0, 1.0]), [1.0, 1.0], 0), "weights"),
         (lambda: feature_complexity(cast([1.0, 1.0]), [1.0, 1.0], 0).margin(2, 3), "head"),
         (lambda: feature_complexity(cast([1.0, 1.0]), [1.0, 1.0], 0).margin(0), "depth"),
-        (lambda: threshold_weight(cast([1.0, 1.0]), [1.0], 0, 2), "strength"),
-        (lambda: disruption_threshold(STRENGTH, [1.0], 1, 2), "noise"),
-        (lambda: weakness_threshold(STRENGTH, NOISE, 3, 2), "target"),
-        (lambda: downstream_threshold(cast([1.0, 2.0]), [1.0, 1.0], 0, 0, 2), "feature"),
-        (lambda: threshold(lambda x: x, 1.0, 0.0), "high"),
+        (lambda: boundary_weight(cast([1.0, 1.0]), [1.0], 0, 2), "strength"),
+        (lambda: disruption_boundary(STRENGTH, [1.0], 1, 2), "noise"),
+        (lambda: weakness_boundary(STRENGTH, NOISE, 3, 2), "target"),
+        (lambda: downstream_boundary(cast([1.0, 2.0]), [1.0, 1.0], 0, 0, 2), "feature"),
+        (lambda: boundary(lambda x: x, 1.0, 0.0), "high"),
         (lambda: feature_weights(random_moments(jax.random.key(0), cast([0.5, 0.2]))), "moments"),
     ],
 )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from projhead_theory.probes import HardMargin
 from projhead_theory.problems import Downstream
-from projhead_theory.theory import margin_error, margin_samples
+from projhead_theory.theory.downstream import margin_error, margin_samples
 from projhead_theory.theory.downstream.margin import Spectrum, solve
 
 Z = scipy.stats.norm.ppf(0.9)

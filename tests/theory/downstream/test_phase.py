@@ -9,14 +9,14 @@ from helpers.compiling import compiling
 
 import projhead_theory as pt
 from projhead_theory.problems import Compose, Downstream, Mask, SignLabel
-from projhead_theory.theory import (
+from projhead_theory.theory.downstream import (
     best_layer,
+    boundary_weight,
     feature_complexity,
-    layerwise,
     phase_diagram,
     sample_complexity,
-    threshold_weight,
 )
+from projhead_theory.theory.layers import layerwise
 
 STRENGTH, NOISE = [2.0, 1.0, 0.5], [1.0, 0.2, 0.05]
 ROTATION = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -77,7 +77,7 @@ def test_the_boundary_is_the_closed_form():
     diagram = phase_diagram(model, 1, np.linspace(0, 3, 64), np.linspace(0.1, 3, 48), 3)
     points = np.asarray(diagram.boundary())
     star = float(
-        threshold_weight(
+        boundary_weight(
             cast(STRENGTH) / (cast(STRENGTH) ** 2 + cast(NOISE) ** 2), cast(STRENGTH), 1, 3
         )
     )

@@ -15,20 +15,18 @@ from hypothesis import strategies as st
 
 from projhead_theory import Moments, theory
 from projhead_theory.problems import Downstream, random_moments
-from projhead_theory.theory import (
-    NonUniqueMinimiserError,
+from projhead_theory.theory.heads import (
     best_kappa,
     decayed_matching,
     emulating_head,
     head_complexity,
     headed_minimiser,
     kappa_emulation,
-    layerwise,
     matched_weights,
     matching_limit,
     sorted_matching,
-    spectral,
 )
+from projhead_theory.theory.layers import NonUniqueMinimiserError, layerwise, spectral
 
 FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
 CROSS, SECOND = np.array([1.0, 0.6, 0.3]), np.array([2.0, 0.8, 0.5])
@@ -48,7 +46,7 @@ def powers(kappa, p):
     return cast(kappa ** -np.arange(p))
 
 
-def objective(moments, rows, decay=0.0):
+def objective(moments, rows, weight_decay=0.0):
     """The loss under the head, and its gradient, in NumPy."""
     c, s, h = (np.asarray(x, np.float64) for x in (moments.cross, moments.second, rows))
 
@@ -56,18 +54,18 @@ def objective(moments, rows, decay=0.0):
         w = flat.reshape(h.size, -1)
         f = h[:, None] * w
         inner = f @ s @ f.T
-        gradient = h[:, None] * 4 * (inner @ f @ s - f @ c) + decay * w
-        return -2 * np.sum((f @ c) * f) + np.sum(inner**2) + decay / 2 * np.sum(
+        gradient = h[:, None] * 4 * (inner @ f @ s - f @ c) + weight_decay * w
+        return -2 * np.sum((f @ c) * f) + np.sum(inner**2) + weight_decay / 2 * np.sum(
             w**2
         ), gradient.ravel()
 
     return value
 
 
-def descend(moments, rows, seed, decay=0.0):
+def descend(moments, rows, seed, weight_decay=0.0):
     start = np.random.default_rng(seed).standard_normal(np.asarray(rows).size * moments.dim)
     found = scipy.optimize.minimize(
-        objective(moments, rows, decay),
+        objective(moments, rows, weight_decay),
         start,
         jac=True,
         method="BFGS",
@@ -269,14 +267,16 @@ def test_jit_vmap_and_the_labelled_data_set(moments, eps):
 
 @pytest.mark.x64
 @pytest.mark.parametrize("decay", [1e-3, 0.1])
-def test_no_search_with_decay_goes_below_the_decayed_matching(decay):
+def test_no_search_with_decay_goes_below_the_decayed_matching(weight_decay):
     """BFGS over all encoders from random starts; all that reach the least value have its Gram."""
     m, rows = features(), powers(1.5, 3)
-    u = np.asarray(decayed_matching(CROSS, SECOND, rows, decay))
-    assert decay < float(matching_limit(CROSS, SECOND, rows))
+    u = np.asarray(decayed_matching(CROSS, SECOND, rows, weight_decay))
+    assert weight_decay < float(matching_limit(CROSS, SECOND, rows))
     h = np.asarray(rows)[np.argsort(np.argsort(-WEIGHTS))]
-    value = float(np.sum(-2 * CROSS * (h * u) ** 2 + SECOND**2 * (h * u) ** 4 + decay / 2 * u**2))
-    found = [descend(m, rows, seed, decay) for seed in range(6)]
+    value = float(
+        np.sum(-2 * CROSS * (h * u) ** 2 + SECOND**2 * (h * u) ** 4 + weight_decay / 2 * u**2)
+    )
+    found = [descend(m, rows, seed, weight_decay) for seed in range(6)]
     assert min(f for f, _ in found) == pytest.approx(value, abs=1e-10)
     _, w = min(found, key=lambda pair: pair[0])
     np.testing.assert_allclose(w.T @ w, np.diag(u**2), atol=1e-4)
@@ -287,10 +287,10 @@ def test_the_deviation_is_linear_in_the_decay_until_a_feature_is_extinct(eps):
     h = np.asarray(rows)[np.argsort(np.argsort(-WEIGHTS))]
     base = np.asarray(decayed_matching(CROSS, SECOND, rows, 0.0)) ** 2
     np.testing.assert_allclose(base, (WEIGHTS / h) ** 2, rtol=64 * eps)
-    for decay in (1e-2, 4e-2):
-        left = base - np.asarray(decayed_matching(CROSS, SECOND, rows, decay)) ** 2
+    for weight_decay in (1e-2, 4e-2):
+        left = base - np.asarray(decayed_matching(CROSS, SECOND, rows, weight_decay)) ** 2
         np.testing.assert_allclose(
-            left, decay / (4 * h**4 * SECOND**2), rtol=1e-2 if eps > 1e-10 else 1e-9
+            left, weight_decay / (4 * h**4 * SECOND**2), rtol=1e-2 if eps > 1e-10 else 1e-9
         )
     end = 4 * h**2 * CROSS
     for i in range(3):
@@ -298,9 +298,9 @@ def test_the_deviation_is_linear_in_the_decay_until_a_feature_is_extinct(eps):
         assert float(decayed_matching(CROSS, SECOND, rows, end[i] * 1.001)[i]) == 0
 
 
-def energies(cross, second, rows, decay):
+def energies(cross, second, rows, weight_decay):
     """Of every row with every feature."""
-    return -(np.maximum(cross - decay / (4 * rows[:, None] ** 2), 0) ** 2) / second**2
+    return -(np.maximum(cross - weight_decay / (4 * rows[:, None] ** 2), 0) ** 2) / second**2
 
 
 @given(st.integers(0, 2**31), st.floats(0.01, 0.999))
@@ -309,8 +309,8 @@ def test_below_the_limit_no_assignment_beats_the_sorted_one(seed, share):
     d = int(rng.integers(1, 5))
     cross = rng.uniform(0.05, 1, d)
     second, rows = cross / rng.uniform(0.1, 1, d), np.sort(rng.uniform(0.1, 1, d))[::-1]
-    decay = share * float(matching_limit(cross, second, cast(rows)))
-    energy = energies(cross, second, rows, decay)
+    weight_decay = share * float(matching_limit(cross, second, cast(rows)))
+    energy = energies(cross, second, rows, weight_decay)
     order = np.argsort(-np.sqrt(cross) / second)
     least = energy[scipy.optimize.linear_sum_assignment(energy)].sum()
     assert energy[np.arange(d), order].sum() <= least + 1e-5 * abs(least) * (
@@ -328,8 +328,8 @@ def test_beyond_the_limit_another_pairing_may_be_better():
     assert limit == pytest.approx(
         min(2 * (0.3 / 0.25 - 1) / (x.sum() * (4 - 1)), 0.3 / x[1]), rel=1e-5
     )
-    for decay, best in ((0.99 * limit, [0, 1]), (1.01 * limit, [1, 0])):
-        energy = energies(cross, second, rows, decay)
+    for weight_decay, best in ((0.99 * limit, [0, 1]), (1.01 * limit, [1, 0])):
+        energy = energies(cross, second, rows, weight_decay)
         np.testing.assert_array_equal(scipy.optimize.linear_sum_assignment(energy)[1], best)
 
 
@@ -346,7 +346,8 @@ def test_the_emulating_head_gives_the_gram_below_a_trained_head(moments, eps):
     )
     np.testing.assert_allclose(matched.gram, lower.grams[0], atol=1e4 * eps)
     assert float(matched.squared_norm) == pytest.approx(
-        float(theory.least_norm(spectral(moments).gram, 1)) ** 0 * float(jnp.trace(lower.grams[0])),
+        float(theory.balance.least_norm(spectral(moments).gram, 1)) ** 0
+        * float(jnp.trace(lower.grams[0])),
         rel=1e3 * eps,
     )
 
@@ -526,7 +527,7 @@ def test_the_indicator_of_a_head_is_that_of_the_matched_gram(eps):
         gram = sorted_matching(features(), powers(kappa, 3)).gram
         mine = float(head_complexity(kappa, cast(WEIGHTS), strength, 1))
         assert mine == pytest.approx(
-            float(theory.sample_complexity(gram, downstream)), rel=1e4 * eps
+            float(theory.downstream.sample_complexity(gram, downstream)), rel=1e4 * eps
         )
     many = head_complexity(cast([[1.0, 1.4], [3.0, 5.0]]), cast(WEIGHTS), strength, 1)
     assert many.shape == (2, 2)

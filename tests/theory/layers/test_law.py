@@ -9,7 +9,7 @@ import pytest
 
 from projhead_theory import AdditiveNoise, ContrastiveProblem, Features, Moments
 from projhead_theory.problems import random_moments
-from projhead_theory.theory import layerwise, spectral
+from projhead_theory.theory.layers import layerwise, spectral
 
 DEPTHS = [1, 2, 3, 5]
 PHI, SIGMA = np.array([0.5, 1.0, 3.0]), np.array([0.1, 0.7, 5.0])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from projhead_theory import AdditiveNoise, ContrastiveProblem, Features, Moments
 from projhead_theory.problems import Mask, random_moments
-from projhead_theory.theory import NonUniqueMinimiserError, layerwise, spectral
+from projhead_theory.theory.layers import NonUniqueMinimiserError, layerwise, spectral
 
 FRACTIONS = np.array([0.9, 0.6, 0.3])
 

@@ -12,7 +12,8 @@ from helpers.draws import some
 
 from projhead_theory import Moments
 from projhead_theory.problems import AdditiveNoise, ContrastiveProblem, Features, Views
-from projhead_theory.theory import NonUniqueMinimiserError, layerwise, sampling_error
+from projhead_theory.theory.layers import NonUniqueMinimiserError, layerwise
+from projhead_theory.theory.samples import sampling_error
 
 pytestmark = pytest.mark.x64
 

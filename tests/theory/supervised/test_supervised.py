@@ -266,7 +266,7 @@ def test_a_collapsing_direction_alone_follows_the_law_of_vanishing_features():
         )
 
 
-# Read-outs
+# Readouts
 
 
 def test_accuracy_needs_the_gram_alone(eps):
@@ -314,7 +314,7 @@ def test_accuracy_is_that_of_a_fitted_probe_on_noisy_layers():
 
 
 def test_layers_of_rank_one_are_equivalent_and_so_are_full_layers_without_blur(eps):
-    """The two honest negatives: a single output, and a noiseless read-out."""
+    """The two honest negatives: a single output, and a noiseless readout."""
     groups = Groups.signs([1.0, 0.8], [0.5, 0.6], [0.4])
     test = Groups.signs([1.0, 0.8], [0.5, 0.6], [-0.9])
     moments = SupervisedProblem(groups, [[-1.0], [1.0]]).moments()

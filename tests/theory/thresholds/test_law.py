@@ -64,21 +64,23 @@ def test_law_time_invariants_and_limit_against_the_differential_equation(depth):
     )
     amplitudes, weights = np.stack(seen, axis=-1), np.stack(weights, axis=-1)
     last = jnp.asarray(amplitudes[:, -1])
-    np.testing.assert_allclose(theory.threshold_law(last, w, b, PHI), amplitudes, rtol=1e-9)
     np.testing.assert_allclose(
-        theory.threshold_time(last, w, b, PHI, RHO),
+        theory.thresholds.threshold_law(last, w, b, PHI), amplitudes, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        theory.thresholds.threshold_time(last, w, b, PHI, RHO),
         times[:, None] * np.ones(3),
         rtol=1e-8,
         atol=1e-10,
     )
     if depth > 1:
-        kept = jax.vmap(lambda v: theory.threshold_invariants(v, b, PHI))(weights)
+        kept = jax.vmap(lambda v: theory.thresholds.threshold_invariants(v, b, PHI))(weights)
         np.testing.assert_allclose(kept, jnp.broadcast_to(kept[0], kept.shape), atol=1e-10)
     ends = np.array(
         [integrate(w[:, i], b[:, i], PHI[i], RHO[i], [0.0, 200.0])[0][-1] for i in (0, 2)]
     ).T
     np.testing.assert_allclose(
-        np.asarray(theory.threshold_limit(w, b, PHI, RHO))[:, [0, 2]], ends, rtol=1e-8
+        np.asarray(theory.thresholds.threshold_limit(w, b, PHI, RHO))[:, [0, 2]], ends, rtol=1e-8
     )
 
 
@@ -86,12 +88,14 @@ def test_two_layers_in_closed_form():
     """u^2/phi^2 - K u = (A + b)^2 and R = sqrt(K^2 phi^4 + 4 phi^2 (A + b)^2)."""
     w, b = start(2)
     last = np.array([0.3, 0.2, 0.5])
-    first = np.asarray(theory.threshold_law(last, w, b, PHI))[0]
+    first = np.asarray(theory.thresholds.threshold_law(last, w, b, PHI))[0]
     k = (w[0] - b[0] / PHI) ** 2 - w[1] ** 2
     u = PHI**2 / 2 * (k + np.sqrt(k**2 + 4 * (last + b[1]) ** 2 / PHI**2))
     np.testing.assert_allclose(first, np.sqrt(u), rtol=1e-13)
     speed = np.sqrt(k**2 * PHI**4 + 4 * PHI**2 * (last + b[1]) ** 2)
-    np.testing.assert_allclose(theory.threshold_speed(last, w, b, PHI), speed, rtol=1e-13)
+    np.testing.assert_allclose(
+        theory.thresholds.threshold_speed(last, w, b, PHI), speed, rtol=1e-13
+    )
 
 
 @given(st.floats(0.2, 3.0), st.floats(0.3, 2.0), st.floats(0.0, 0.5), st.integers(2, 4))
@@ -108,11 +112,11 @@ def test_from_equal_weights_the_layer_wise_law_returns(phi, equal, cut, depth):
     expected = phi ** (1 - levels) * (last + cut) ** levels
     expected[-1] = last
     np.testing.assert_allclose(
-        theory.threshold_law(last, w, b, np.array([phi])), expected, rtol=1e-11
+        theory.thresholds.threshold_law(last, w, b, np.array([phi])), expected, rtol=1e-11
     )
     speed = depth * phi ** (2 / depth) * (last + cut) ** (2 - 2 / depth)
     np.testing.assert_allclose(
-        theory.threshold_speed(last, w, b, np.array([phi])), speed, rtol=1e-10
+        theory.thresholds.threshold_speed(last, w, b, np.array([phi])), speed, rtol=1e-10
     )
 
 
@@ -120,12 +124,14 @@ def test_a_disrupted_feature_is_kept_below():
     """sqrt(phi b_2), from equal weights; and its last amplitude goes as (8 R t)^(-1/2)."""
     phi, cut = np.array([1.3]), 0.2
     w, b = np.array([[1.0], [1.0]]), np.array([[0.0], [cut]])
-    limit = theory.threshold_limit(w, b, phi, np.zeros(1))
+    limit = theory.thresholds.threshold_limit(w, b, phi, np.zeros(1))
     np.testing.assert_allclose(limit, [[np.sqrt(1.3 * cut)], [0.0]], rtol=1e-12)
     late = np.array([1e-4])
-    time = theory.threshold_time(late, w, b, phi, np.zeros(1))
+    time = theory.thresholds.threshold_time(late, w, b, phi, np.zeros(1))
     np.testing.assert_allclose(
-        late, (8 * theory.threshold_speed(np.zeros(1), w, b, phi) * time) ** -0.5, rtol=2e-3
+        late,
+        (8 * theory.thresholds.threshold_speed(np.zeros(1), w, b, phi) * time) ** -0.5,
+        rtol=2e-3,
     )
 
 
@@ -135,23 +141,28 @@ def test_reach_by_brute_force():
     """
     w, b = start(4)
     b[2] = 0.07
-    reach = np.asarray(theory.threshold_reach(w, b))
+    reach = np.asarray(theory.thresholds.threshold_reach(w, b))
     grid = np.linspace(0, 2, 200_001)
     for i in range(3):
         responds = [np.argmax(a > 0) for a in forward(w[:, i], b[:, i], grid)[1:]]
         np.testing.assert_allclose(reach[:, i], grid[responds], atol=2e-5)
     np.testing.assert_allclose(reach[:2], [b[0] / w[0], (b[0] + b[1] / w[1]) / w[0]], rtol=1e-14)
     assert np.isinf(
-        np.asarray(theory.threshold_reach(np.array([[1.0], [0.0]]), np.array([[0.1], [0.1]])))
+        np.asarray(
+            theory.thresholds.threshold_reach(np.array([[1.0], [0.0]]), np.array([[0.1], [0.1]]))
+        )
     )[1, 0]
     np.testing.assert_array_equal(
-        theory.threshold_reach(np.array([[1.0], [0.0]]), np.zeros((2, 1))), np.zeros((2, 1))
+        theory.thresholds.threshold_reach(np.array([[1.0], [0.0]]), np.zeros((2, 1))),
+        np.zeros((2, 1)),
     )
 
 
 def test_a_feature_that_is_not_active_keeps_its_start():
     w, b, phi = np.array([[1.0], [0.5]]), np.array([[0.1], [0.3]]), np.array([0.5])
-    np.testing.assert_allclose(theory.threshold_limit(w, b, phi, np.ones(1)), [[0.4], [0.0]])
+    np.testing.assert_allclose(
+        theory.thresholds.threshold_limit(w, b, phi, np.ones(1)), [[0.4], [0.0]]
+    )
 
 
 def test_between_layers_beyond_the_second_squares_are_not_conserved():
@@ -172,29 +183,32 @@ def test_between_layers_beyond_the_second_squares_are_not_conserved():
         match=r"^thresholds: got .*; want zeros in layers 3 to L - 1: "
         "with others there is no closed form",
     ):
-        theory.threshold_law(np.ones(3), w, b, PHI)
+        theory.thresholds.threshold_law(np.ones(3), w, b, PHI)
 
 
 def test_bad_arguments_are_named():
     w, b = start(2)
     with pytest.raises(ValueError, match=r"^thresholds: got -0.1"):
-        theory.threshold_reach(w, -np.full_like(b, 0.1))
+        theory.thresholds.threshold_reach(w, -np.full_like(b, 0.1))
     with pytest.raises(ValueError, match=r"^thresholds: got shape"):
-        theory.threshold_reach(w, b[:1])
+        theory.thresholds.threshold_reach(w, b[:1])
     with pytest.raises(ValueError, match=r"^strength: got 0"):
-        theory.threshold_law(np.ones(3), w, b, np.zeros(3))
+        theory.thresholds.threshold_law(np.ones(3), w, b, np.zeros(3))
     with pytest.raises(ValueError, match=r"^rho: got 1.5"):
-        theory.threshold_limit(w, b, PHI, np.full(3, 1.5))
+        theory.thresholds.threshold_limit(w, b, PHI, np.full(3, 1.5))
     with pytest.raises(ValueError, match=r"^thresholds: got shape"):
-        theory.homogeneity_invariants(w, b[:1])
+        theory.thresholds.homogeneity_invariants(w, b[:1])
 
 
 def test_dtype_is_kept_and_nothing_recompiles():
     w, b = (x.astype(np.float32) for x in start(3))
     phi, rho = PHI.astype(np.float32), RHO.astype(np.float32)
-    law = jax.jit(theory.threshold_law)
+    law = jax.jit(theory.thresholds.threshold_law)
     assert law(phi / 4, w, b, phi).dtype == jnp.float32
     x, y = phi / 3, b / 2
     assert compiling(lambda: law(x, w, y, phi))[1] == []
-    assert jax.eval_shape(theory.threshold_time, phi / 4, w, b, phi, rho).dtype == jnp.float32
-    assert theory.threshold_reach(w, b).dtype == jnp.float32
+    assert (
+        jax.eval_shape(theory.thresholds.threshold_time, phi / 4, w, b, phi, rho).dtype
+        == jnp.float32
+    )
+    assert theory.thresholds.threshold_reach(w, b).dtype == jnp.float32
