@@ -5,9 +5,9 @@ from typing import Any
 
 import jax.numpy as jnp
 from helpers.misses import TIMES, TWENTIETH, Transformation, predicting
-from projhead_theory.theorems.dynamics._contrastive import paths
 
 from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.dynamics._aligned import paths
 from projhead_theory.theory import dynamics
 
 # Near misses of t^-((l/L) / (4 - 2/L))
