@@ -17,10 +17,10 @@ FIELDS = {"commit", "machine", "outcome", "counts", "seconds"}
 
 
 def test_every_recorded_result_says_what_ran_where_and_how_it_ended():
-    save_at = json.loads(RUN["RECORD"].read_text())
-    assert save_at
-    assert list(save_at) == [stage for stage in RUN["STAGES"] if stage in save_at]
-    for stage, result in save_at.items():
+    record = json.loads(RUN["RECORD"].read_text())
+    assert record
+    assert list(record) == [stage for stage in RUN["STAGES"] if stage in record]
+    for stage, result in record.items():
         assert set(result) == FIELDS, stage
         assert re.fullmatch(r"[0-9a-f]{7,40}(\+changes)?", result["commit"]), stage
         assert re.fullmatch(r".+, \d+ cores", result["machine"]), stage

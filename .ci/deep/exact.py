@@ -116,7 +116,7 @@ def main() -> None:
         commit = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
         ).stdout.strip()
-        save_at = {
+        record = {
             "commit": commit,
             "seed": options.seed,
             "shapes": SHAPES[:: options.every],
@@ -124,7 +124,7 @@ def main() -> None:
             "off": off,
             "claims": results,
         }
-        options.json.write_text(json.dumps(save_at, indent=1) + "\n")
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
     sys.exit(any(r["found"] for r in results.values()))
 
 

@@ -544,7 +544,7 @@ def main() -> None:
         )
         counts = Counter(r["outcome"] for r in merged)
         if options.json:
-            save_at = {
+            record = {
                 "commit": commit,
                 "machine": machine(),
                 "seed": options.seed,
@@ -552,7 +552,7 @@ def main() -> None:
                 "mutants": merged,
             }
             temporary = options.json.with_suffix(".part")
-            temporary.write_text(json.dumps(save_at, indent=1) + "\n")
+            temporary.write_text(json.dumps(record, indent=1) + "\n")
             temporary.replace(options.json)
         return counts
 

@@ -53,7 +53,7 @@ def plot_verdict(verdict: Verdict, ax: Any = None) -> Any:
     if (positive > 0).all() and positive.max() / positive.min() > 20:
         ax.set_yscale("log")
     if series:
-        ax.set_xlabel("save_at")
+        ax.set_xlabel("record")
     else:
         crowded = max(map(len, verdict.labels)) * len(places) > 40
         ax.set_xticks(

@@ -31,7 +31,7 @@ FAMILIES = {
         "sl-times",
         "sl-retention",
     ),
-    "weight_decay": (
+    "decay": (
         "weight-decay-minimiser",
         "feature-extinction",
     ),

@@ -129,7 +129,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
     change = frobenius(prediction.grams - prediction.grams[2])
     layers = Rows(
-        ("weight_decay", "a quarter of it", "none, in a straight line"),
+        ("decay", "a quarter of it", "none, in a straight line"),
         frobenius(grams - prediction.grams) / size,
         {"stationarity": stationarity / size, "rounding": rounding / size},
         # Effect: the deviation that the decay causes.
@@ -240,7 +240,7 @@ CLAIM = Claim(
     measure=train_matching,
     compare=judge_matching,
     sharpness={
-        "weight_decay": (2e-7, 0.08),
+        "decay": (2e-7, 0.08),
         "a quarter of it": (6e-6, 0.07),
         "none, in a straight line": (8e-6, 0.05),
         "rate": (3e-10, 4e-4),

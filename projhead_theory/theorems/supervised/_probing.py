@@ -154,8 +154,8 @@ def predict(problem: ProbeTask) -> Accuracies:
 def train(p: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
-    save_at = {"t1": p.times[-1], "save_at": p.times, "stationarity": 0.0}
-    options = {} if p.kind == "single" else save_at
+    recorded = {"t1": p.times[-1], "save_at": p.times, "stationarity": 0.0}
+    options = {} if p.kind == "single" else recorded
     return p, flow(p.start(), p.moments, loss=loss, **options)
 
 

@@ -23,6 +23,15 @@ from ..._core import checks
 from .._common.scalars import scalars
 from . import contrastive
 
+__all__ = [
+    "layer_grams",
+    "layer_weights",
+    "retention_exponent",
+    "retention_transient",
+    "time_to_weight",
+    "weight_at_time",
+]
+
 
 def time_to_weight(
     weight: ArrayLike, start: ArrayLike, target: ArrayLike, second: ArrayLike, depth: int
