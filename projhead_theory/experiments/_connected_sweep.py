@@ -172,24 +172,24 @@ def connected_sweep(
     r"""Train fully connected networks on strong features and a weak one, over a grid of settings.
 
     Views are drawn afresh in every step, and many networks are trained at once. Inputs have one
-    coordinate more than there are features, which never varies in training. A random start gives
-    it weight, as it does to any direction, and training leaves this weight as it is. In each
-    layer the squared weight of the weak feature is compared with it, seed by seed, both probed at
-    the same strength. Fully connected networks have no closed form; the prediction for a diagonal
-    network stands beside the measurement.
+    coordinate more than there are features, which never varies in training. A random start gives it
+    weight, as it does to any direction, and training leaves this weight as it is. In each layer the
+    squared weight of the weak feature is compared with it, seed by seed, both probed at the same
+    strength. Fully connected networks have no closed form; the prediction for a diagonal network
+    stands beside the measurement.
 
     **Arguments:**
 
     - `start`: function of a key that returns a network of `len(strong) + 2` inputs.
     - `strength`: strengths $\varphi > 0$ of the weak feature, `(S,)`.
     - `flips`: flip probabilities of the weak feature in [0, 1], `(F,)`.
-    - `key`: key of starts, views and probes. It is the same for every setting, so that settings
-      are compared on the same seeds.
+    - `key`: key of starts, views and probes. It is the same for every setting, so that settings are
+    compared on the same seeds.
     - `seeds`: number of seeds, at least 2.
     - `strong`: strengths of the strong features.
     - `strong_flips`: flip probability of the strong features, one number or one each.
-    - `learning_rate`, `steps`, `batch_size`: learning rate, number of steps and batch size of stochastic
-      gradient descent on the spectral loss.
+    - `learning_rate`, `steps`, `batch_size`: learning rate, number of steps and batch size of
+    stochastic gradient descent on the spectral loss.
     - `samples`: number of samples of the probe.
     - `at_once`: number of the $S F N$ runs trained together, all of them if not given.
     - `level`: probability that any confidence limit is wrong.
@@ -198,8 +198,8 @@ def connected_sweep(
 
     **Returns:** a `ConnectedSweep`.
 
-    **Raises:** `ValueError` for arguments out of range, or a start with another number of inputs
-    or with fewer than two layers.
+    **Raises:** `ValueError` for arguments out of range, or a start with another number of inputs or
+    with fewer than two layers.
 
     Source: beyond the paper, whose section 3 has two layers and says that features are absent
     above.

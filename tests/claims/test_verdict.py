@@ -51,8 +51,8 @@ def test_every_outcome_is_reachable():
 
 
 def test_a_verdict_computes_its_outcome_from_what_it_reports():
-    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, converged and
-    finite, in the same order.
+    """`outcome` is no field: it follows from discrepancy, tolerance, effect, premises, converged
+    and finite, in the same order.
     """
     assert verdict(0.1, 0.2, 1.0).name == "holds"
     assert verdict(0.3, 0.2, 1.0).name == "violated"

@@ -55,8 +55,8 @@ def test_trained_measures_with_the_error_of_its_run():
         assert np.all(np.abs(np.asarray(measured.value - truth)) <= total)
     one, other = (np.asarray(m.errors["integration"]) for m in (loose, fine))
     assert np.all(one[1:] > 10 * other[1:])
-    # The strongest feature has long converged: all that is granted to it is the tolerance of a step,
-    # in two layers.
+    # The strongest feature has long converged: all that is granted to it is the tolerance of a
+    # step, in two layers.
     np.testing.assert_allclose(
         (one / np.asarray(truth))[0], 2 * np.finfo(float).eps ** 0.75, rtol=0.1
     )

@@ -69,7 +69,7 @@ def test_unconverged_run_is_not_a_refutation(run):
     """
     prediction, _ = run
     network = pt.DeepLinear.balanced(jax.random.key(2), (4, 3, 3), scale=0.05)
-    for end in (0.1, 1.0, 10.0):
+    for t1 in (0.1, 1.0, 10.0):
         v = pt.compare(
             prediction,
             pt.simulation.gradient_flow(network, prediction.moments, t1=t1, save_at=16),
