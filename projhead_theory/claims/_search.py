@@ -139,7 +139,7 @@ def search(
     judged = claim.at_level(FAMILY_ERROR / (claim.tests * tries) if claim.tests else 0.0)
     outcomes: Counter[str] = Counter()
     found = None
-    for problem, name in _tried(judged, tries, seed):
+    for problem, name in attempts(judged, tries, seed):
         if name == "violated":
             # A batch may round otherwise than one problem alone, and a reader can run the latter
             # again.
@@ -222,7 +222,7 @@ def search_exact(
     return ExactResult(claim, seed, next(counts), seconds, next(counts), false_alarm, missed)
 
 
-def _tried(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
+def attempts(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
     """Random problems of a claim, each with the name of its outcome."""
     key = jax.random.fold_in(jax.random.key(seed), 0x5EED)
     if claim.search:

@@ -25,7 +25,7 @@ from projhead_theory.claims import (
     search_exact,
     shrink,
 )
-from projhead_theory.claims._search import BATCH, _tried, rounder
+from projhead_theory.claims._search import BATCH, attempts, rounder
 from projhead_theory.theorems import CLAIMS, search_all
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
@@ -117,7 +117,7 @@ def test_a_search_follows_from_its_seed():
         > 1
     )
     drawn = [
-        [numbers(p) for p, _ in _tried(toy(right, search=SHAPES), 6, seed)] for seed in (0, 0, 1)
+        [numbers(p) for p, _ in attempts(toy(right, search=SHAPES), 6, seed)] for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1]
     assert all(a != b for a, b in zip(drawn[0], drawn[2], strict=True))
@@ -125,7 +125,9 @@ def test_a_search_follows_from_its_seed():
 
 def test_every_try_is_another_problem():
     """Also beyond the first batch, and from shape to shape."""
-    tried = [numbers(p)["entries"] for p, _ in _tried(toy(right, search=SHAPES), 4 * BATCH + 3, 0)]
+    tried = [
+        numbers(p)["entries"] for p, _ in attempts(toy(right, search=SHAPES), 4 * BATCH + 3, 0)
+    ]
     assert Counter(map(len, tried)) == {3: 2 * BATCH + 2, 4: 2 * BATCH + 1}
     assert len({tuple(x) for x in tried}) == len(tried)
 
@@ -136,7 +138,7 @@ def test_a_longer_search_begins_as_a_shorter_one():
     """
     claim = toy(right, search=SHAPES)
     few, many = (
-        [numbers(p)["entries"] for p, _ in _tried(claim, tries, 0)] for tries in (5, 3 * BATCH)
+        [numbers(p)["entries"] for p, _ in attempts(claim, tries, 0)] for tries in (5, 3 * BATCH)
     )
     for size in (3, 4):
         short, long = ([x for x in tried if len(x) == size] for tried in (few, many))
@@ -179,7 +181,7 @@ def mixed(p):
 def test_a_batch_is_judged_as_its_problems_are_one_by_one():
     """All six outcomes, each with the problem it belongs to."""
     claim = dataclasses.replace(toy(right, search=(drawing(2),)), measure=mixed)
-    pairs = [(claim.judge(p).name, name) for p, name in _tried(claim, 60, 0)]
+    pairs = [(claim.judge(p).name, name) for p, name in attempts(claim, 60, 0)]
     assert all(own == batched for own, batched in pairs)
     assert {name for _, name in pairs} == {
         "holds",

@@ -27,9 +27,13 @@ from projhead_theory.theorems._common.rounding import (
 )
 from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream._probing import judge_logarithms
-from projhead_theory.theorems.heads.sorted_matching import _matching, predict_matching, with_pairing
+from projhead_theory.theorems.heads.sorted_matching import (
+    predict_matching,
+    random_matching,
+    with_pairing,
+)
 from projhead_theory.theorems.supervised._probing import ProbeTask
-from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
+from projhead_theory.theorems.supervised.sl_minimiser import distance_to_minimum, judge_least
 from projhead_theory.theory.layers import spectral
 from projhead_theory.theory.supervised import regression_minimiser
 
@@ -371,7 +375,7 @@ def test_of_all_stationary_maps_only_the_minimum_is_no_saddle(width, signs):
     for size in range(width + 1):
         for chosen in itertools.combinations(signal, size):
             kept = jnp.zeros(3).at[jnp.asarray(chosen, int)].set(1)
-            *_, saddle = _left(moments, whitening, full * kept, width)
+            *_, saddle = distance_to_minimum(moments, whitening, full * kept, width)
             assert bool(saddle) is not (chosen == tuple(signal[:width])), chosen
 
 
@@ -397,7 +401,7 @@ def test_a_balanced_start_is_granted_the_rounding_of_every_imbalance():
 
 def test_rows_paired_by_weight_are_the_claims_own_pairing(eps):
     """What the controls that pair rows otherwise change is the order alone."""
-    problem = _matching(jax.random.key(0), 3, 4, share=0.2, index=0)
+    problem = random_matching(jax.random.key(0), 3, 4, share=0.2, index=0)
     own = predict_matching(problem)
     paired = with_pairing(lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second))(problem, own)
     np.testing.assert_allclose(

@@ -18,7 +18,7 @@ from projhead_theory.theorems._common.training import Run
 from projhead_theory.theorems.heads._training import Ends
 from projhead_theory.theorems.heads.kappa_emulation import Alike, Both, judge_alike
 from projhead_theory.theorems.supervised import _probing
-from projhead_theory.theorems.supervised.sl_minimiser import _left, judge_least
+from projhead_theory.theorems.supervised.sl_minimiser import distance_to_minimum, judge_least
 from projhead_theory.theory.supervised import regression_minimiser
 
 # A fixed head in place of a trained one
@@ -122,7 +122,7 @@ def test_a_mode_that_is_less_than_half_learned_still_grows(share, learned, width
     # The last mode that the width allows is learned to this share of its singular value.
     kept = jnp.asarray([share, 0.0] if width == 1 else [1.0, share])
     matrix = kept[:, None] * moments.target @ jnp.linalg.inv(second)
-    *_, saddle = _left(moments, whiten(second), matrix, width)
+    *_, saddle = distance_to_minimum(moments, whiten(second), matrix, width)
     assert bool(saddle) is not learned
     run = still(pt.DeepLinear([jnp.sqrt(matrix)[:width], jnp.sqrt(matrix)[:, :width]]))
     verdict = judge_least(regression_minimiser(moments, 2, width), Run(run, run))

@@ -14,7 +14,7 @@ from projhead_theory.theorems._common.tasks import FeatureTask
 from projhead_theory.theorems._common.training import RECORDS, Run
 from projhead_theory.theorems.balance._training import judge_kept
 from projhead_theory.theorems.decay.weight_decay_minimiser import Decayed, Finished, judge_decayed
-from projhead_theory.theorems.dynamics.learning_order import _closer
+from projhead_theory.theorems.dynamics.learning_order import closer_records
 from projhead_theory.theorems.supervised.subclass_retention import (
     DECADE,
     RETENTION_RECORDS,
@@ -126,7 +126,7 @@ def test_features_that_are_learned_together_have_their_records_side_by_side(d):
     run = recorded(np.append(times, 1.0), np.append(0.5 + 1.5 * times, 2.0)[:, None] * np.ones(d))
     ones = jnp.ones(d)
     task = FeatureTask(ones, ones, ones, jnp.asarray(times), jnp.asarray(0.0), 1)
-    closer, levels = _closer(task, Run(run, run))
+    closer, levels = closer_records(task, Run(run, run))
     np.testing.assert_allclose(levels, 0, atol=1e-6)
     # Weights end at 2, and pass 1 at a third: records around it, the last two before and the first
     # two after.

@@ -22,7 +22,7 @@ from projhead_theory.claims import (
     search_exact,
     shrink,
 )
-from projhead_theory.claims._search import EXACT, _tried, rounder
+from projhead_theory.claims._search import EXACT, attempts, rounder
 from projhead_theory.moments import Moments, TargetMoments
 from projhead_theory.theorems import CLAIMS, FAMILIES
 from projhead_theory.theorems._common.exact import run_of
@@ -128,7 +128,7 @@ def narrowed(name, shape=0):
 def test_least_norm_is_searched_batch_and_problem_alike():
     """A few random factorisations over decades: all hold, judged together as judged one by one."""
     claim = narrowed("min-norm")
-    pairs = [(claim.judge(p).name, name) for p, name in _tried(claim, 3, 0)]
+    pairs = [(claim.judge(p).name, name) for p, name in attempts(claim, 3, 0)]
     assert pairs == [("holds", "holds")] * 3
 
 

@@ -63,7 +63,7 @@ class Onsets(eqx.Module):
 
 
 @eqx.filter_jit
-def _closer(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
+def closer_records(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array]:
     """Task with most of its save times close to the onsets, and the levels to cross.
 
     A level is half of the last weight, in logarithms.
@@ -101,7 +101,7 @@ def _onsets(run: Run, levels: Array) -> Onsets:
 
 def measure_onsets(problem: FeatureTask) -> Onsets:
     """Measure the onsets in two passes, the second with most save times close to the onsets."""
-    closer, levels = _closer(problem, train(problem))
+    closer, levels = closer_records(problem, train(problem))
     return _onsets(train(closer), levels)
 
 

@@ -113,7 +113,7 @@ def _end(
     )
     grams = measure.layer_grams(run.final)
     layer = run.final.layers[0]
-    step, inverse, largest = _newton(layer, h, weight_decay, moments)
+    step, inverse, largest = newton_step(layer, h, weight_decay, moments)
     # Without weight decay some directions are not determined at all.
     determined = jnp.all(diagonal(inverse) > 0)
     return Ends(
@@ -131,7 +131,7 @@ def _end(
     )
 
 
-def _newton(
+def newton_step(
     layer: Array, rows: Array, weight_decay: Array, moments: Moments
 ) -> tuple[Array, Array, Array]:
     """Newton's step of the layer, the inverse curvature, and the largest curvature.

@@ -77,7 +77,7 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
 
     values, slopes = jax.vmap(jax.value_and_grad(indicator))(grams)
     t, near = jnp.log(p.kappas), slice(count // 2 - 1, count // 2 + 2)
-    best, moves = jax.value_and_grad(lambda v: _least(t, v))(values)
+    best, moves = jax.value_and_grad(lambda v: vertex(t, v))(values)
     # The extrapolation is linear in the Grams at both decays.
     line = jnp.asarray(LINE, t.dtype)
     stationarity, rounding = (
@@ -85,7 +85,7 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
     )
     carried = lambda off: jnp.append(off, jnp.sum(jnp.abs(moves) * off))
     # A parabola through the three in the middle errs by far more than the polynomial through all.
-    other = jnp.abs(best - _least(t[near], values[near]))
+    other = jnp.abs(best - vertex(t[near], values[near]))
     errors = {
         "stationarity": carried(stationarity),
         "rounding": carried(rounding),
@@ -101,7 +101,7 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
     )
 
 
-def _least(t: Array, values: Array) -> Array:
+def vertex(t: Array, values: Array) -> Array:
     """Minimiser of the polynomial through equidistant values.
 
     Newton's method starts at the minimum of the parabola through the three in the middle.

@@ -162,7 +162,7 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
 
 
 @drawn
-def _matching(
+def random_matching(
     key: PRNGKeyArray, dim: int, p: int, *, share: Array | float, index: Array | int
 ) -> Matching:
     """A random problem with weights that are not in the order of the cross moments.
@@ -233,7 +233,7 @@ CLAIM = Claim(
     ),
     source="the paper; beyond it for any spectrum and for the deviation",
     problems=lambda key: (
-        _matching(key, dim, p, share=share, index=index)
+        random_matching(key, dim, p, share=share, index=index)
         for dim, p, share, index in ((3, 3, 0.2, 0), (3, 3, 0.02, 1), (3, 4, 0.2, 0))
     ),
     predict=predict_matching,

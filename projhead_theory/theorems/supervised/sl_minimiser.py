@@ -62,7 +62,7 @@ def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run
     )
 
 
-def _left(
+def distance_to_minimum(
     moments: TargetMoments, whitening: Whitening, matrix: Array, width: int
 ) -> tuple[Array, Array, Array]:
     """Distance of a nearly stationary map of this rank from the minimum.
@@ -101,7 +101,7 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     size, length = (jnp.where(x > 0, x, 1) for x in (size, length))
     scale = scale + moments.power / 2
 
-    residual, last, saddle = _left(
+    residual, last, saddle = distance_to_minimum(
         moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
     )
     residual = residual * reported_share(run.fine, moments, losses.mse)

@@ -13,7 +13,7 @@ from helpers.misses import predictions
 from projhead_theory._core.linalg import psd_power
 from projhead_theory.theorems._common.tasks import replace
 from projhead_theory.theorems.downstream import optimal_layer
-from projhead_theory.theorems.downstream._probing import judge_logarithms
+from projhead_theory.theorems.downstream._probing import judge_logarithms, train_probing
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
@@ -31,8 +31,8 @@ def test_trained_networks_choose_the_predicted_side_of_the_head_in_two_hundred_p
         sizes = (d,) * (depth + 1)
 
         def one(key, sizes=sizes):
-            problem = optimal_layer._featured(key, sizes, jnp.asarray(0))
-            prediction, run = optimal_layer.predict(problem), optimal_layer._train(problem)
+            problem = optimal_layer.featured(key, sizes)
+            prediction, run = optimal_layer.predict(problem), train_probing(problem)
             budget = judge_logarithms(prediction.layers, run, problem.downstream)
             predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
             band = budget.tolerance[-1] + budget.tolerance[-2]

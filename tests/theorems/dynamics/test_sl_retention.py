@@ -1,9 +1,13 @@
 """`sl-retention`: near misses of its formula."""
 
+import dataclasses
+import functools
+
 import jax.numpy as jnp
-from helpers.misses import TIMES, TWENTIETH, predictions
+from helpers.misses import TWENTIETH, predictions
 
 from projhead_theory.theorems._common.tasks import replace
+from projhead_theory.theorems.dynamics.vanishing_features import forgetting
 from projhead_theory.theory.dynamics import regression
 
 # Near misses: the claim with one thing in its formula changed
@@ -19,8 +23,16 @@ MISSES = predictions(
     }
 )
 
+# The exponent a twentieth off, either way
 
-# Formulas of the library: what the claim calls, by module and name; how a value is changed by a
-# factor; and the factors
-
-FORMULAS = [(regression, "retention_exponent", TIMES, TWENTIETH)]
+MISSES |= {
+    f"{factor} of the exponent": lambda claim, factor=factor: dataclasses.replace(
+        claim,
+        predict=functools.partial(
+            forgetting,
+            exponent=lambda depth, level: factor * regression.retention_exponent(depth, level),
+            transient=regression.retention_transient,
+        ),
+    )
+    for factor in TWENTIETH
+}

@@ -1,13 +1,16 @@
 """`vanishing-features`: near misses of its formula."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from helpers.misses import TIMES, TWENTIETH, Transformation, predicting
+from helpers.misses import TWENTIETH, Transformation, predicting
 
 from projhead_theory.theorems._common.tasks import replace
 from projhead_theory.theorems.dynamics._aligned import paths
+from projhead_theory.theorems.dynamics.vanishing_features import forgetting
 from projhead_theory.theory import dynamics
 
 # Near misses of t^-((l/L) / (4 - 2/L))
@@ -47,8 +50,15 @@ MISSES = {
     "4 for 4 L": forgotten_path(lambda p: p.times / p.depth),
 }
 
+# The exponent a twentieth off, either way
 
-# Formulas of the library: what the claim calls, by module and name; how a value is changed by a
-# factor; and the factors
-
-FORMULAS = [(dynamics, "vanishing_exponent", TIMES, TWENTIETH)]
+MISSES |= {
+    f"{factor} of the exponent": lambda claim, factor=factor: dataclasses.replace(
+        claim,
+        predict=functools.partial(
+            forgetting,
+            exponent=lambda depth, level: factor * dynamics.vanishing_exponent(depth, level),
+        ),
+    )
+    for factor in TWENTIETH
+}

@@ -21,7 +21,7 @@ def test_the_vertex_of_exponentials_is_found_to_the_fourth_order():
     for spacing in (0.05, 0.01):
         t = want + spacing * (np.arange(5) - 2 + 0.4)
         values = 0.3 * np.exp(4 * t) + 1 + 2.0 * np.exp(-2 * t)
-        errors.append(abs(float(best_kappa._least(jnp.asarray(t), jnp.asarray(values))) - want))
+        errors.append(abs(float(best_kappa.vertex(jnp.asarray(t), jnp.asarray(values))) - want))
     assert errors[0] < 1e-4
     assert 200 < errors[0] / errors[1] < 2000
 

@@ -21,9 +21,7 @@ def test_every_row_is_a_run_under_its_own_head(name):
     """The same as without the others."""
     problem, ends = side(name, 0)
     for i in range(len(problem.rows)):
-        alone = _training.train(
-            problem.start(), problem.moments, problem.rows[i : i + 1], jnp.zeros(1)
-        )
+        alone = _training.train(problem.key, problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
         np.testing.assert_array_equal(alone.before[0], ends.before[i])
 
 

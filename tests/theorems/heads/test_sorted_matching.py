@@ -80,7 +80,7 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
         weights = jnp.sqrt(p.cross[order] - p.weight_decay / (4 * p.rows**2)) / (
             p.rows * p.second[order]
         )
-        step, inverse, _ = _training._newton(
+        step, inverse, _ = _training.newton_step(
             weights[:, None] * p.basis.T[order], p.rows, p.weight_decay, p.moments
         )
         assert bool(jnp.all(jnp.diagonal(inverse) > 0)) == minimum
