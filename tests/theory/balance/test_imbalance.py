@@ -32,7 +32,7 @@ def chain(layers, outer):
     return [a.T @ outer @ b.T for a, b in zip(above[::-1], below, strict=True)]
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 @pytest.mark.parametrize("step", [1e-3, 0.5])
 @pytest.mark.parametrize("sizes", SIZES)
 def test_one_step_of_descent_changes_the_imbalance_exactly_as_stated(

@@ -353,7 +353,7 @@ def test_imbalance_decays_at_twice_the_rate_for_a_loss_that_is_not_ours():
         ),
         (
             lambda: decay_minimiser(1.0, 1.0, [0.1, -0.5], 2),
-            r"^decay: got -0\.5 at index 1; want non-negative",
+            r"^weight_decay: got -0\.5 at index 1; want non-negative",
         ),
         (lambda: decay_minimiser(1.0, 1.0, 0.1, 0), r"^depth: got 0; want a whole number >= 1"),
         (lambda: decay_limit(1.0, 1.0, -2), r"^depth: got -2; want a whole number >= 1"),
@@ -361,7 +361,7 @@ def test_imbalance_decays_at_twice_the_rate_for_a_loss_that_is_not_ours():
         (lambda: extinction_weight(1.0, np.inf, 2), r"^second: got inf; want non-negative"),
         (
             lambda: decayed_imbalance([jnp.eye(2)], -0.5, 1.0),
-            r"^decay: got -0\.5; want non-negative",
+            r"^weight_decay: got -0\.5; want non-negative",
         ),
         (
             lambda: decayed_imbalance([jnp.eye(2)], 0.1, -1.0),

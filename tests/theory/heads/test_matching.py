@@ -354,10 +354,10 @@ def test_beyond_the_limit_another_pairing_may_be_better():
             lambda: decayed_matching(CROSS, SECOND, cast([1.0, 0.5]), 0.1),
             r"^rows: got 2 positive rows; want at least 3",
         ),
-        (lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), -0.1), r"^decay: got -0.1"),
+        (lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), -0.1), r"^weight_decay: got -0.1"),
         (
             lambda: decayed_matching(CROSS, SECOND, powers(2.0, 3), [0.1, 0.2]),
-            r"^decay: got shape \(2,\); want one number",
+            r"^weight_decay: got shape \(2,\); want one number",
         ),
         (
             lambda: decayed_matching(1.0, 2.0, powers(2.0, 3), 0.1),
