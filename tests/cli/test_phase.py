@@ -89,6 +89,7 @@ def test_phase_trains_networks_on_the_plane(capsys, tmp_path):
     assert not any(simulated["misclassified"])
 
 
+@pytest.mark.slow
 def test_phase_exit_1_if_a_trained_network_is_on_the_other_side(capsys, monkeypatch):
     import equinox as eqx
 

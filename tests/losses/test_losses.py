@@ -1070,7 +1070,7 @@ def test_descent_lowers_every_loss(name):
     assert (np.diff(trajectory.loss) < 0).all()
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "supcon"])
+@pytest.mark.parametrize("name", some(["cross_entropy", "supcon"], 0, kind="slow"))
 def test_flow_lowers_supervised_losses_and_conserves_the_imbalance(name):
     """On the loss of fixed rows the flow is a gradient flow like any other."""
     network = DeepLinear.init(jax.random.key(0), (4, 3, 3), scale=0.7)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.draws import some
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -268,7 +269,15 @@ def test_trained_thresholds_conserve_two_things():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: ShallowReLU.init(KEY, (4, 6, 3), slope=0.1), shallow, lambda: shallow(trained=False)],
+    some(
+        [
+            lambda: ShallowReLU.init(KEY, (4, 6, 3), slope=0.1),
+            shallow,
+            lambda: shallow(trained=False),
+        ],
+        1,
+        kind="slow",
+    ),
 )
 def test_stochastic_is_steps_of_the_minibatch_gradient(make):
     """Each step subtracts the gradient of its own minibatch, in what is trained; `None` where
