@@ -139,7 +139,7 @@ def finish(
     use = jnp.minimum(jnp.arange(at.size), index)
     return Trajectory(
         times=jnp.minimum(at, last)[use].astype(values.dtype),
-        networks=objective.save_at(jax.tree.map(lambda w: w[use], records)),
+        networks=objective.recorded(jax.tree.map(lambda w: w[use], records)),
         loss=values[use],
         gradient_norm=norms[use],
         ended=ended,

@@ -202,7 +202,7 @@ def _flow(
     reached = reached & (recorded_times <= end_time)
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
     records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
-    networks = objective.save_at(records)
+    networks = objective.recorded(records)
     moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
     worked = (solution.result == diffrax.RESULTS.successful) | (

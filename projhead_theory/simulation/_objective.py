@@ -42,7 +42,7 @@ class Objective(eqx.Module):
         """Network with this trained part."""
         return eqx.combine(trained, self.frozen)
 
-    def save_at(self, trained: Trained) -> AbstractNetwork:
+    def recorded(self, trained: Trained) -> AbstractNetwork:
         """Networks of a record, from its trained parts: frozen arrays repeat at every save time."""
         saves = jax.tree.leaves(trained)[0].shape[0]
         repeat = lambda x: jnp.broadcast_to(x, (saves, *x.shape))

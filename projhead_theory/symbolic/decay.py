@@ -11,7 +11,7 @@ from ._notation import MEANING, L, c, deeper, family, gamma, more, q, s, spectra
 from ._statement import Expr, Numeric, Statement, Step, equation, positive
 
 p = sp.Symbol("p", positive=True)
-MODULE = "projhead_theory.theory"
+MODULE = "projhead_theory.theory.decay"
 
 state = family(
     {**MEANING, p: "squared weight as a share of what it is without decay"},

@@ -646,7 +646,7 @@ def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
         (["simulate", "--strength", "2,1", "--start", "zero"], "start: got 'zero'"),
         (
             ["simulate", "--strength", "2,1", "--learning-rate", "-1", "--method", "descent"],
-            "step: got -1.0",
+            "learning_rate: got -1.0",
         ),
         (["simulate", "--strength", "2,1", "--plot", "x.doc"], "plot: got 'x.doc'"),
         (

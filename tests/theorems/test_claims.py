@@ -152,7 +152,7 @@ def test_balancedness_is_tried_on_seven_losses():
         "MeanSquaredError",
     }
     assert {type(p.data).__name__ for p in problems} == {"Moments", "Views", "Labelled"}
-    assert all(len({float(s) for s in p.scales}) > 1 for p in problems)
+    assert all(len({float(jnp.std(w)) for w in p.start.layers}) > 1 for p in problems)
 
 
 def test_the_law_is_tried_on_unequal_widths_below_the_dimension():

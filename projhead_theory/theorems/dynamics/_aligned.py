@@ -63,9 +63,7 @@ def paths(problem: AbstractAlignedTask, depth: int | None = None) -> Float[Array
     """
     p = problem
     last = jax.vmap(
-        lambda t: p.theory.dynamics.weight_at_time(
-            t, p.start_weight, p.cross, p.second, depth or p.depth
-        )
+        lambda t: p.theory.weight_at_time(t, p.start_weight, p.cross, p.second, depth or p.depth)
     )(p.times)
     return jnp.swapaxes(layer_powers(last, p.depth), 1, 2)
 
@@ -128,7 +126,7 @@ def _watched(cross: Array, second: Array, depth: int) -> FeatureTask:
     learned.
     """
     task = _small(FeatureTask, cross, second, depth)
-    onset = task.theory.dynamics.onset_time(task.start_weight[0], cross, depth)
+    onset = task.theory.onset_time(task.start_weight[0], cross, depth)
     settling = 3 / (depth * cross * task.final ** (2 - 2 / depth))
     return _until(task, jnp.min(onset) / 20, 2 * jnp.max(onset) + jnp.max(settling))
 
@@ -143,7 +141,7 @@ def modes(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> ModeTask:
     k1, k2 = jax.random.split(jax.random.fold_in(key, 15_000 + index))
     target = jnp.asarray([1.0, 0.6, 0.3], jnp.result_type(float)) * uniform(k1, 0.8, 1.2, (DIM,))
     task = _small(ModeTask, target, target * uniform(k2, 0.5, 1.5, (DIM,)), depth)
-    end = task.theory.dynamics.time_to_weight(
+    end = task.theory.time_to_weight(
         0.95 * target / task.second, task.start_weight, target, task.second, depth
     )
     return _until(task, jnp.min(end) / 50, 1.5 * jnp.max(end))

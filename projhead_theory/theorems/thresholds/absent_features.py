@@ -102,11 +102,11 @@ def find_edges(problem: WindowTask) -> Found:
         return bracket, (strength, amplitudes, moved, finite)
 
     layers, one = jnp.arange(depth), jnp.ones_like(p.weights)
-    (low, high), save_at = jax.lax.scan(
+    (low, high), record = jax.lax.scan(
         step, (one * LOW, one * HIGH), jnp.arange(halvings + 1) < halvings
     )
-    finite = jnp.all(save_at[-1])
-    strength, amplitudes, moved = (x[-1] for x in save_at[:-1])
+    finite = jnp.all(record[-1])
+    strength, amplitudes, moved = (x[-1] for x in record[:-1])
     above = layers[:, None, None] > layers[:-1, None]
     return Found(
         edges=(low + high) / 2,

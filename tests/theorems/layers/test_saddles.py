@@ -91,7 +91,7 @@ def test_a_run_that_stops_in_the_units_of_the_strongest_feature_has_not_converge
     """
     moments = pt.Moments(jnp.diag(jnp.asarray([0.9e6, 0.8])), jnp.diag(jnp.asarray([1e6, 1.0])))
     start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=1e-3)
-    options = {"solver": pt.simulation.implicit(), "stationarity": 1e-3, "record": 4}
+    options = {"solver": pt.simulation.implicit(), "stationarity": 1e-3, "save_at": 4}
     early = pt.simulation.gradient_flow(start, moments, t1=1e-2, **options)
     prediction = pt.theory.layers.layerwise(moments, 2)
     assert pt.compare(prediction, early).name == "not_converged"

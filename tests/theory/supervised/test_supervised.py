@@ -18,11 +18,20 @@ from projhead_theory import (
     SupervisedContrastiveProblem,
     SupervisedProblem,
     measure,
+    theory,
 )
-from projhead_theory import theory as th
 from projhead_theory.moments import TargetMoments
 from projhead_theory.problems import Groups, MixedPositives
 from projhead_theory.theory.dynamics import regression
+from projhead_theory.theory.supervised import (
+    class_minimiser,
+    collapses,
+    collapsing_weight,
+    group_accuracy,
+    mixed_subclass_weight,
+    regression_minimiser,
+    subclass_weights,
+)
 
 KEY = jax.random.key(0)
 MODES = [(1.0, 0.7, 1e-3), (0.4, 2.0, 1.5), (0.0, 0.6, 1.0), (2.0, 0.5, 0.3)]
@@ -143,7 +152,7 @@ def task(seed, k=3, d=5, rows=60):
 @pytest.mark.x64
 def test_the_full_minimiser_is_least_squares():
     x, y, moments = task(0)
-    found = th.regression_minimiser(moments, 3)
+    found = regression_minimiser(moments, 3)
     want = np.linalg.lstsq(x, y, rcond=None)[0].T
     np.testing.assert_allclose(found.matrix, want, rtol=1e-9)
     np.testing.assert_allclose(found.loss, ((x @ want.T - y) ** 2).sum() / 60 / 2, rtol=1e-10)
@@ -162,7 +171,7 @@ def test_a_width_below_the_rank_is_cut_in_the_metric_of_the_inputs():
     _, _, moments = task(1)
     a, s, rng = np.asarray(moments.target), np.asarray(moments.second), np.random.default_rng(2)
     loss = lambda w: np.trace(w @ s @ w.T) / 2 - np.sum(w * a) + float(moments.power) / 2
-    found = th.regression_minimiser(moments, 1, 2)
+    found = regression_minimiser(moments, 1, 2)
     ends = []
     for _ in range(3):
         u = rng.standard_normal((3, 2))
@@ -183,19 +192,19 @@ def test_directions_without_variance_get_no_weight():
     x[:, 1] = 2 * x[:, 0]
     moments = TargetMoments(y.T @ x / 60, x.T @ x / 60, (y**2).sum() / 60)
     np.testing.assert_allclose(
-        th.regression_minimiser(moments).matrix, (np.linalg.pinv(x) @ y).T, atol=1e-9
+        regression_minimiser(moments).matrix, (np.linalg.pinv(x) @ y).T, atol=1e-9
     )
-    zero = th.regression_minimiser(TargetMoments(np.zeros((2, 2)), np.eye(2)), 2)
+    zero = regression_minimiser(TargetMoments(np.zeros((2, 2)), np.eye(2)), 2)
     assert not np.asarray(zero.matrix).any()
     assert float(zero.loss) == 0
 
 
 def test_a_cut_through_tied_correlations_is_said():
     moments = TargetMoments(np.eye(3), np.eye(3))
-    with pytest.raises(th.NonUniqueMinimiserError, match=r"^width: got 2, which cuts"):
-        th.regression_minimiser(moments, 1, 2)
-    assert not bool(th.regression_minimiser(moments, 1, 2, throw=False).unique)
-    assert bool(th.regression_minimiser(moments).unique)
+    with pytest.raises(theory.layers.NonUniqueMinimiserError, match=r"^width: got 2, which cuts"):
+        regression_minimiser(moments, 1, 2)
+    assert not bool(regression_minimiser(moments, 1, 2, throw=False).unique)
+    assert bool(regression_minimiser(moments).unique)
 
 
 # Supervised contrastive
@@ -210,11 +219,13 @@ def test_two_classes_weigh_a_subclass_as_the_discriminant_does(phi_c, phi_s, sig
     moments = SupervisedContrastiveProblem(
         Groups.signs([phi_c, phi_s], [sigma_c, sigma_s], [r])
     ).moments()
-    layers = th.layerwise(moments, 3, width=1)
+    layers = theory.layers.layerwise(moments, 3, width=1)
     np.testing.assert_allclose(
-        th.subclass_weights([phi_c, phi_s], [sigma_c, sigma_s], r, 3), layers.weights, atol=1e-7
+        subclass_weights([phi_c, phi_s], [sigma_c, sigma_s], r, 3),
+        layers.weights,
+        atol=1e-7,
     )
-    np.testing.assert_allclose(th.class_minimiser(moments), layers.grams[-1], atol=1e-8)
+    np.testing.assert_allclose(class_minimiser(moments), layers.grams[-1], atol=1e-8)
 
 
 def test_collapse_is_exact_in_every_layer():
@@ -222,14 +233,14 @@ def test_collapse_is_exact_in_every_layer():
     same ratio in all layers.
     """
     for sigma_c, r in ((0.0, 0.7), (0.8, 0.0)):
-        weights = th.subclass_weights([1.0, 2.0], [sigma_c, 0.5], r, 4)
+        weights = subclass_weights([1.0, 2.0], [sigma_c, 0.5], r, 4)
         assert (np.asarray(weights[:, 1]) == 0).all()
-        assert bool(th.collapses([sigma_c, 0.5], r))
-    weights = np.asarray(th.subclass_weights([1.0, 2.0], [0.8, 0.5], 0.4, 4))
+        assert bool(collapses([sigma_c, 0.5], r))
+    weights = np.asarray(subclass_weights([1.0, 2.0], [0.8, 0.5], 0.4, 4))
     np.testing.assert_allclose(
         weights[:, 1] / weights[:, 0], 0.4 * 2 * 0.64 / (4 * 0.84 + 0.25), rtol=1e-5
     )
-    assert not bool(th.collapses([0.8, 0.5], 0.4))
+    assert not bool(collapses([0.8, 0.5], 0.4))
 
 
 @pytest.mark.x64
@@ -241,7 +252,9 @@ def test_more_classes_than_dimensions_and_unequal_shares():
             Groups(p, rng.standard_normal((k, d)), 0.7, np.arange(k))
         ).moments()
         np.testing.assert_allclose(
-            th.class_minimiser(moments), th.spectral(moments, min(k, d)).gram, atol=1e-9
+            class_minimiser(moments),
+            theory.layers.spectral(moments, min(k, d)).gram,
+            atol=1e-9,
         )
 
 
@@ -250,9 +263,9 @@ def test_views_among_the_positives_keep_the_subclass():
     groups = Groups.signs([1.0, 0.8], [0.4, 0.6], [0.0])
     for share in (0.0, 0.3, 0.95, 1.0):
         moments = SupervisedContrastiveProblem(groups, MixedPositives(share)).moments()
-        want = th.layerwise(moments, 3).weights[:, 1]
-        np.testing.assert_allclose(th.mixed_subclass_weight(share, 0.8, 0.6, 3), want, atol=1e-9)
-    assert th.mixed_subclass_weight(jnp.ones(4) / 2, 0.8, 0.6, 2).shape == (4, 2)
+        want = theory.layers.layerwise(moments, 3).weights[:, 1]
+        np.testing.assert_allclose(mixed_subclass_weight(share, 0.8, 0.6, 3), want, atol=1e-9)
+    assert mixed_subclass_weight(jnp.ones(4) / 2, 0.8, 0.6, 2).shape == (4, 2)
 
 
 @pytest.mark.x64
@@ -260,9 +273,11 @@ def test_a_collapsing_direction_alone_follows_the_law_of_vanishing_features():
     """Where nothing is correlated with it: the exact power law, late."""
     moments = Moments(np.diag([1.0, 0.0]), np.diag([1.3, 0.7]))
     for depth in (1, 2, 3):
-        late = th.dynamics.layer_weights(1e8, 1.0, 0.0, 0.7, depth)
+        late = theory.dynamics.layer_weights(1e8, 1.0, 0.0, 0.7, depth)
         np.testing.assert_allclose(
-            th.collapsing_weight(1e8, moments, jnp.array([0.0, 1.0]), depth), late, rtol=1e-3
+            collapsing_weight(1e8, moments, jnp.array([0.0, 1.0]), depth),
+            late,
+            rtol=1e-3,
         )
 
 
@@ -275,7 +290,7 @@ def test_accuracy_needs_the_gram_alone(eps):
     """
     groups = Groups.signs([1.0, 0.8, 0.5], [0.3, 0.6, 0.2], [0.5, -0.2], balance=0.3)
     network = DeepLinear.init(KEY, (3, 5, 2))
-    found = th.group_accuracy(measure.layer_grams(network), groups, groups.read(1), 0.2)
+    found = group_accuracy(measure.layer_grams(network), groups, groups.read(1), 0.2)
     seen = measure.group_accuracy(network, groups, groups.read(1), 0.2)
     np.testing.assert_allclose(found.groups, seen, atol=1e5 * eps)
     np.testing.assert_allclose(
@@ -318,13 +333,13 @@ def test_layers_of_rank_one_are_equivalent_and_so_are_full_layers_without_blur(e
     groups = Groups.signs([1.0, 0.8], [0.5, 0.6], [0.4])
     test = Groups.signs([1.0, 0.8], [0.5, 0.6], [-0.9])
     moments = SupervisedProblem(groups, [[-1.0], [1.0]]).moments()
-    single = th.group_accuracy(th.regression_minimiser(moments, 3).grams, groups, test, 0.3).groups
+    single = group_accuracy(regression_minimiser(moments, 3).grams, groups, test, 0.3).groups
     np.testing.assert_allclose(single[0], single[2], atol=64 * eps)
     grams = jnp.stack([jnp.diag(jnp.array([1.0, w])) for w in (1.0, 0.25, 0.1)])
-    full = th.group_accuracy(grams, groups, test, 1e-3).groups
+    full = group_accuracy(grams, groups, test, 1e-3).groups
     np.testing.assert_allclose(full[0], full[2], atol=1e-3)
     assert (
-        np.abs(np.asarray(th.group_accuracy(grams, groups, test, 0.5).groups)[0] - full[2]).max()
+        np.abs(np.asarray(group_accuracy(grams, groups, test, 0.5).groups)[0] - full[2]).max()
         > 0.01
     )
 
@@ -332,7 +347,7 @@ def test_layers_of_rank_one_are_equivalent_and_so_are_full_layers_without_blur(e
 def test_a_dead_layer_guesses():
     groups = Groups.signs([1.0, 0.8], 0.5, [0.4])
     np.testing.assert_array_equal(
-        th.group_accuracy(jnp.zeros((1, 2, 2)), groups, groups).average, [0.5]
+        group_accuracy(jnp.zeros((1, 2, 2)), groups, groups).average, [0.5]
     )
     np.testing.assert_array_equal(
         measure.group_accuracy(DeepLinear([jnp.zeros((2, 2))]), groups, groups),
@@ -351,33 +366,42 @@ BAD = {
     ),
     "layer": (lambda: regression.retention_exponent(2, 3), "layer: got 3"),
     "depth": (
-        lambda: th.regression_minimiser(TargetMoments(np.eye(2), np.eye(2)), 0),
+        lambda: regression_minimiser(TargetMoments(np.eye(2), np.eye(2)), 0),
         "depth: got 0",
     ),
     "correlation": (
-        lambda: th.subclass_weights([1.0, 1.0], [0.1, 0.1], 1.1, 2),
+        lambda: subclass_weights([1.0, 1.0], [0.1, 0.1], 1.1, 2),
         "correlation: got 1.1",
     ),
-    "strengths": (lambda: th.subclass_weights([1.0], [0.1, 0.1], 0.1, 2), "strength: got shape"),
-    "no inverse": (lambda: th.subclass_weights([1.0, 1.0], [0.0, 0.0], 1.0, 2), "noise: got 0.0"),
-    "share": (lambda: th.mixed_subclass_weight(1.1, 1.0, 0.1, 2), "share: got 1.1"),
+    "strengths": (
+        lambda: subclass_weights([1.0], [0.1, 0.1], 0.1, 2),
+        "strength: got shape",
+    ),
+    "no inverse": (
+        lambda: subclass_weights([1.0, 1.0], [0.0, 0.0], 1.0, 2),
+        "noise: got 0.0",
+    ),
+    "share": (lambda: mixed_subclass_weight(1.1, 1.0, 0.1, 2), "share: got 1.1"),
     "time": (
-        lambda: th.collapsing_weight(0.0, COLLAPSING, jnp.array([0.0, 1.0]), 2),
+        lambda: collapsing_weight(0.0, COLLAPSING, jnp.array([0.0, 1.0]), 2),
         "time: got 0.0",
     ),
     "direction": (
-        lambda: th.collapsing_weight(1.0, COLLAPSING, jnp.array([1.0, 1.0]), 2),
+        lambda: collapsing_weight(1.0, COLLAPSING, jnp.array([1.0, 1.0]), 2),
         "direction: got 0.7",
     ),
     "three classes": (
-        lambda: th.group_accuracy(jnp.eye(3)[None], CLASSES, CLASSES),
+        lambda: group_accuracy(jnp.eye(3)[None], CLASSES, CLASSES),
         "fitted: got 3 classes",
     ),
     "dimension": (
-        lambda: th.group_accuracy(jnp.eye(3)[None], PAIR, PAIR),
+        lambda: group_accuracy(jnp.eye(3)[None], PAIR, PAIR),
         "fitted: got dimension 2",
     ),
-    "blur": (lambda: th.group_accuracy(jnp.eye(2)[None], PAIR, PAIR, 0.0), "blur: got 0.0"),
+    "blur": (
+        lambda: group_accuracy(jnp.eye(2)[None], PAIR, PAIR, 0.0),
+        "blur: got 0.0",
+    ),
     "measured classes": (
         lambda: measure.group_accuracy(DeepLinear([jnp.eye(3)]), CLASSES, CLASSES),
         "fitted: got 3 classes",
