@@ -60,6 +60,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         order.setdefault(_scope(item.nodeid), len(order))
     items.sort(key=lambda item: order[_scope(item.nodeid)])
+    both = [item.nodeid for item in items if {"slow", "deep"} <= set(item.keywords)]
+    if both:
+        raise pytest.UsageError(f"slow and deep at once: {both}")
     if X64:
         return
     skip = pytest.mark.skip(reason="needs float64; this run has PROJHEAD_TEST_X64=0")

@@ -295,8 +295,13 @@ def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
     assert (seen < predicted[0]).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("loss", ["contrastive", "regression"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param("contrastive", marks=pytest.mark.slow),
+        pytest.param("regression", marks=pytest.mark.deep),
+    ],
+)
 def test_narrow_and_wide_layers(loss):
     """One unit a layer: Grams are multiples of one another, so all layers read alike, and nothing
     is predicted. Wider than the inputs: as predicted, late in training, also at depth 3.
@@ -315,7 +320,7 @@ def test_narrow_and_wide_layers(loss):
     assert lines == ["width 1: 1 of 2", "width 5: 2 of 2"]
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_tiny_threshold_is_none():
     """From the same starts, after one step too small to matter, readouts from samples agree with
     exact ones. An accuracy of n draws, and the readout it is of, have an error of at most 1/2

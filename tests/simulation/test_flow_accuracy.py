@@ -61,8 +61,7 @@ def test_balanced_start(width, depth):
     assert float(verdict.tolerance.max()) <= 1e-3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [3, deep(8), deep(12)])
+@pytest.mark.parametrize("width", [pytest.param(3, marks=pytest.mark.slow), deep(8), deep(12)])
 def test_gaussian_start(width):
     """From a Gaussian start of scale 1e-3, which waits at a saddle for every mode, with the
     implicit solver.

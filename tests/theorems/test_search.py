@@ -39,9 +39,18 @@ pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 # Networks that need no training
 
 
-@pytest.mark.parametrize("x64", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "name", some([name for name, claim in CLAIMS.items() if claim.exact], 1, kind="slow")
+    ("name", "x64"),
+    [
+        ("layerwise-law", True),
+        pytest.param("layerwise-law", False, marks=pytest.mark.slow),
+        *(
+            pytest.param(name, x64, marks=pytest.mark.deep)
+            for name, claim in CLAIMS.items()
+            for x64 in (True, False)
+            if claim.exact and name != "layerwise-law"
+        ),
+    ],
 )
 def test_networks_of_the_closed_form_hold_and_those_with_a_weight_off_do_not(name, x64):
     """One batch of one shape: no false alarm and none missed, in either dtype."""

@@ -33,7 +33,7 @@ def result():
     return check(dataclasses.replace(CLAIM, quick=4), quick=True)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.x64
 def test_holds_in_every_scenario_and_every_control_is_caught(result):
     assert {t.problem.scenario for t in result.trials} == set(SCENARIOS)
@@ -42,7 +42,7 @@ def test_holds_in_every_scenario_and_every_control_is_caught(result):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.x64
 def test_for_a_label_in_between_the_indicator_ranks_layers_wrongly_and_the_limit_rightly(result):
     """By a factor of about two either way: the row of the order fails, that of the ratio holds."""
