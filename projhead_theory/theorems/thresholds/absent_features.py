@@ -1,6 +1,5 @@
 """absent-features: features that lower layers carry and the last one does not."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -187,6 +186,16 @@ def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     return WindowTask(weights, thresholds, flips, weight_decay=none, noise=none)
 
 
+def exchanged(weights: Array, thresholds: Array) -> Array:
+    """Edges with the thresholds in the opposite order."""
+    return theory.thresholds.threshold_reach(weights, thresholds[::-1])
+
+
+def unscaled(weights: Array, thresholds: Array) -> Array:
+    """Edges as if every threshold cut at the input and not at its own layer."""
+    return jnp.cumsum(thresholds, axis=0) / jnp.abs(weights[0])
+
+
 CLAIM = Claim(
     name="absent-features",
     statement=(
@@ -220,16 +229,12 @@ CLAIM = Claim(
         Control(
             "exchanged",
             "predicts with the thresholds in the opposite order",
-            predict=lambda problem, own: dataclasses.replace(
-                own, reach=lambda w, b: theory.thresholds.threshold_reach(w, b[::-1])
-            ),
+            predict=lambda problem, own: Window(problem, exchanged),
         ),
         Control(
             "unscaled",
             "predicts with b_2 for b_2 / w_2",
-            predict=lambda problem, own: dataclasses.replace(
-                own, reach=lambda w, b: jnp.cumsum(b, axis=0) / jnp.abs(w[0])
-            ),
+            predict=lambda problem, own: Window(problem, unscaled),
         ),
         Control(
             "no-thresholds",

@@ -46,6 +46,6 @@ MISSES = predictions(
 # factor; and the factors
 
 FORMULAS = [
-    (theory, "threshold_limit", TIMES, TWENTIETH),
-    (theory, "threshold_forgetting", POWER, TWENTIETH),
+    (theory.thresholds, "threshold_limit", TIMES, TWENTIETH),
+    (theory.thresholds, "threshold_forgetting", POWER, TWENTIETH),
 ]
