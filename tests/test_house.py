@@ -469,3 +469,11 @@ def test_every_public_function_and_class_is_documented(door):
         if not text or not text.strip() or text.startswith(f"{name}("):
             silent.append(name)
     assert not silent, f"without a docstring: {silent}"
+
+
+def test_the_front_page_is_short():
+    """About twenty names at the top, beside the namespaces."""
+    names = [
+        n for n in projhead_theory.__all__ if not inspect.ismodule(getattr(projhead_theory, n))
+    ]
+    assert len(names) <= 24, sorted(names)

@@ -34,7 +34,7 @@ def phase(
         typer.Option(
             "--x",
             metavar=AXIS,
-            help="Number along x: noise:0:3 is the target's noise; noise@2:0:3 that of feature 2.",
+            help="Number along x: noise:0:3 is the target's noise; noise@2:0:3 the noise of feature 2.",
         ),
     ],
     y: Annotated[
@@ -163,7 +163,7 @@ def _plane(
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Problem and downstream task as functions of the two numbers.
 
-    Downstream strengths that are not given follow those of training, unless one of them varies.
+    Downstream strengths that are not given equal the strengths of training, unless one varies.
     """
     import jax.numpy as jnp
 

@@ -235,7 +235,7 @@ def shift_accuracy(
         "variance",
         left,
         lambda v: v >= 0,
-        f"at least that of the groups, which is {float(spread - left.min()):.4g}",
+        f"at least the variance of the groups, {float(spread - left.min()):.4g}",
     )
     deviations = jnp.sqrt(jnp.concatenate([jnp.broadcast_to(spread, (len(r), 1)), left], axis=1))
     steps = np.round(np.asarray(at) / float(rate)).astype(int)

@@ -38,7 +38,7 @@ class MeanSquaredError(AbstractRegressionLoss, AbstractLabelledLoss):
             raise checks.bad(
                 "data",
                 f"targets with moments {moments.target.shape}",
-                f"those of the network's outputs, {matrix.shape}",
+                f"the shape of the network's outputs, {matrix.shape}",
             )
         half = matmul(matrix, moments.second) / 2 - moments.target
         return jnp.sum(half * matrix) + moments.power / 2

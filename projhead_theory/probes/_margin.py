@@ -165,7 +165,7 @@ class SoftMargin(AbstractMargin):
 
 
 def _worst(scores: Any) -> Any:
-    """Status of a fit, from those of its scores."""
+    """Status of a fit, from the statuses of its scores."""
     failed = Status.where(jnp.any(scores == Status.failed), Status.failed, Status.fitted)
     return Status.where(jnp.any(scores == Status.infeasible), Status.infeasible, failed)
 

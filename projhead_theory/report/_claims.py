@@ -134,7 +134,7 @@ def search_table(results: Sequence[SearchResult]) -> Table:
 
 
 def search_lines(results: Sequence[SearchResult], seed: int) -> list[str]:
-    """What random searches found, one line each, and a last line on all of them."""
+    """Findings of random searches, one line each, and a last line on all of them."""
     checks = [r.exact for r in results if r.exact is not None]
     lines = [
         f"{result.claim.name}: {kind}{trial.label}: {trial.verdict}"

@@ -1,4 +1,4 @@
-"""What the claims of several families share: tasks, training, comparisons and controls."""
+"""Tasks, training, comparisons and controls that the claims of several families share."""
 
 import lazy_loader
 

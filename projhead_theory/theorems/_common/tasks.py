@@ -157,7 +157,7 @@ class AbstractAlignedTask(eqx.Module):
     """Aligned features, each of which evolves alone, and an aligned balanced network.
 
     - `cross`, `second`: cross moment $c_i$ and second moment $q_i$ of each feature. In a regression
-      the cross moment is that of target and input.
+      the cross moment belongs to target and input.
     - `start_weight`: the product weight of each feature at the start.
     - `times`: the save times.
     - `weight_decay`: the weight decay.

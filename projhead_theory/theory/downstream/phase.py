@@ -205,7 +205,7 @@ def phase_diagram(
     - `depth`: the number of layers $L$.
     - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
-    - `names`: the names of the two numbers, those of the function's arguments if not given.
+    - `names`: the names of the two numbers; the function's argument names if not given.
 
     **Raises:** `ValueError` for values that do not increase or that the problem does not allow, a
     head of more layers than the network has, functions that JAX cannot trace, or downstream inputs

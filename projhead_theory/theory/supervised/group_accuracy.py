@@ -82,7 +82,7 @@ def group_accuracy(
             raise checks.bad(name, f"{groups.classes} classes", "two classes")
         if groups.dim != grams.shape[-1]:
             raise checks.bad(
-                name, f"dimension {groups.dim}", f"that of the Grams, {grams.shape[-1]}"
+                name, f"dimension {groups.dim}", f"the dimension of the Grams, {grams.shape[-1]}"
             )
     return _accuracy(grams, fitted, tested, noise.astype(grams.dtype))
 
