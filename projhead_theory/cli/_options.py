@@ -35,7 +35,7 @@ Target = Annotated[int, _TARGET]
 OptionalTarget = Annotated[int | None, _TARGET]
 Downstream = Annotated[
     str | None,
-    typer.Option(help="Strength of each feature downstream; the strengths of training if not given."),
+    typer.Option(help="Strength of each feature downstream; by default as in training."),
 ]
 Head = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
 Json = Annotated[

@@ -34,7 +34,7 @@ def phase(
         typer.Option(
             "--x",
             metavar=AXIS,
-            help="Number along x: noise:0:3 is the target's noise; noise@2:0:3 the noise of feature 2.",
+            help="Number along x: noise:0:3 for the target's noise, noise@2:0:3 for feature 2's.",
         ),
     ],
     y: Annotated[

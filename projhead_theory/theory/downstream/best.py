@@ -142,7 +142,7 @@ def best_layer(
 
     - `problem`: the problem on which the network is trained, or the moments of its views.
     - `downstream`: the downstream task. Beside a `ContrastiveProblem` it may be a label, or the
-      number of the feature, from 0, whose sign is the label; its inputs are then the training inputs.
+      number of the feature, from 0, whose sign is the label, with the inputs of training.
     - `depth`: the number of layers $L$.
     - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
