@@ -232,6 +232,25 @@ def _condition(formula: Expr) -> Iterator[Step]:
     )
 
 
+def _effective_rank(formula: Expr) -> Iterator[Step]:
+    top, bottom, u1, u2, x = sp.symbols("w_1 w_2 u_1 u_2 x", positive=True)
+    gram = sp.diag(u1**layer, u2**layer) ** 2
+    ratio = gram.trace() ** 2 / (gram**2).trace()
+    end = {u1: top ** (1 / L), u2: bottom ** (1 / L)}
+    yield Step(
+        "squared trace of the Gram over the trace of its square",
+        ratio.subs(end).subs(top, spread * bottom) - formula.rhs,
+    )
+    two = (1 + x) ** 2 / (1 + x**2)
+    yield Step("before the first layer both features count", formula.rhs.subs(layer, 0) - 2)
+    yield Step(
+        "rank of two eigenvalues in the ratio x",
+        two.subs(x, spread ** (2 * layer / L)) - formula.rhs,
+    )
+    yield Step("its slope", two.diff(x) + 2 * (x**2 - 1) / (1 + x**2) ** 2)
+    yield positive("it falls with the ratio", (2 * (x**2 - 1)).subs(x, 1 + more))
+
+
 def statements() -> Iterator[Statement]:
     feature = "A feature model, and a network at least as wide as the input."
     yield state(
@@ -364,6 +383,24 @@ def statements() -> Iterator[Statement]:
         near_misses=(
             (layer / L, layer / (L + 1)),
             (layer / L, (L - layer) / L),
+            (spread, spread**2),
+        ),
+    )
+    yield state(
+        "effective-rank",
+        "Effective rank of a layer, for two features",
+        equation(
+            sp.Symbol("r_l"),
+            (1 + spread ** (2 * layer / L)) ** 2 / (1 + spread ** (4 * layer / L)),
+        ),
+        _effective_rank,
+        conditions=(sp.Le(layer, L), sp.Ge(spread, 1)),
+        setting=balanced,
+        source="beyond the paper",
+        claim="effective-rank",
+        near_misses=(
+            (2 * layer / L, layer / L),
+            (4 * layer / L, 2 * layer / L),
             (spread, spread**2),
         ),
     )

@@ -15,6 +15,7 @@ FAMILIES = {
         "spectral-minimiser",
         "layerwise-law",
         "progressive-weighting",
+        "effective-rank",
     ),
     "balance": (
         "balancedness",

@@ -14,6 +14,7 @@ from .minimiser import SpectralMinimiser, spectral
 
 __all__ = [
     "LayerPrediction",
+    "effective_rank",
     "layerwise",
 ]
 
@@ -138,3 +139,33 @@ def _layers(
         weights,
         jnp.where(is_diagonal(last), apart, mixed).at[-1].set(minimiser.rounding),
     )
+
+
+def effective_rank(grams: Float[Array, "*b d d"]) -> Float[Array, "*b"]:
+    r"""Effective rank of Grams: the participation ratio of their eigenvalues, from 1 to $d$.
+
+    $$r(M) = \frac{(\sum_i \mu_i)^2}{\sum_i \mu_i^2}$$
+
+    It does not depend on the unit of the Gram. The Gram zero has effective rank zero.
+
+    **Arguments:**
+
+    - `grams`: symmetric and positive semi-definite, `(..., d, d)`.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> prediction = pt.layerwise(problem.moments(), depth=2)
+        >>> np.round(pt.theory.layers.effective_rank(prediction.grams), 3)
+        Array([1.831, 1.425], dtype=float64)
+
+        ```
+
+    Theorem: effective-rank (beyond the paper).
+    """
+    values = jnp.maximum(jnp.linalg.eigvalsh(grams), 0)
+    largest = values[..., -1:]
+    shares = values / jnp.where(largest > 0, largest, 1)
+    squares = jnp.sum(shares**2, axis=-1)
+    return jnp.sum(shares, axis=-1) ** 2 / jnp.where(squares > 0, squares, 1)

@@ -1,0 +1,91 @@
+"""effective-rank: effective ranks fall from layer to layer."""
+
+import functools
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ... import measure
+from ..._core.linalg import diagonal, frobenius
+from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...theory.layers import LayerPrediction, effective_rank
+from .._common import (
+    PREMISE,
+    Run,
+    harder,
+    judge_layers,
+    on_range,
+    predict,
+    train,
+    with_exponents,
+)
+from ._training import SEARCHED, SHARED, balanced_problems
+
+
+@eqx.filter_jit
+def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
+    """Verdict on the effective rank of each layer, relative to the prediction.
+
+    The measured rank is the squared trace of the Gram over its squared Frobenius norm, without
+    eigenvalues.
+    """
+    law = judge_layers(prediction, run)
+    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
+    grams = measure.layer_grams(final)
+    predicted = effective_rank(prediction.grams)
+    measured = jnp.sum(diagonal(grams), axis=-1) ** 2 / frobenius(grams) ** 2
+    # A Gram with the relative error x has a trace with the error sqrt(d) x |M|, and a norm with the
+    # error x |M|; the trace is the norm times the root of the effective rank.
+    error = jnp.minimum(law.tolerance, 1)
+    in_trace = jnp.sqrt(prediction.moments.dim / jnp.maximum(predicted, 1))
+    off = ((1 + in_trace * error) / (1 - error)) ** 2 - 1
+    sensitivity = off / jnp.where(error > 0, error, 1)
+    apart = jnp.abs(predicted[:, None] - predicted[None, :]) + jnp.where(
+        jnp.eye(predicted.size, dtype=bool), jnp.inf, 0
+    )
+    rows = Rows(
+        law.labels,
+        jnp.abs(measured / predicted - 1),
+        {name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
+        # Effect: the effective rank of the nearest other layer.
+        jnp.minimum(jnp.min(apart, axis=1) / predicted, 1),
+        predicted,
+        measured,
+    )
+    return verdict_of(
+        rows,
+        what="relative effective rank of the layer",
+        premises=law.premises,
+        converged=law.converged,
+        finite=law.finite,
+    )
+
+
+CLAIM = Claim(
+    name="effective-rank",
+    statement="The effective rank of the layers falls from layer to layer: layer l has the "
+    "participation ratio of the powers l/L of the last Gram's eigenvalues.",
+    latex=r"r(M_l) = \frac{(\sum_i \mu_i^{l/L})^2}{\sum_i \mu_i^{2l/L}} \ge r(M_{l+1})",
+    hypotheses=(
+        "linear network",
+        PREMISE,
+        "gradient flow",
+        "weights not all equal",
+        "trained to stationarity",
+    ),
+    source="beyond the paper",
+    problems=balanced_problems,
+    predict=predict,
+    measure=train,
+    compare=judge_rank,
+    sharpness={"layer #": (5e-8, 5e-4)},
+    controls=(
+        *SHARED,
+        Control(
+            "equal-rank",
+            "predicts that all layers have the effective rank of the last",
+            predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
+        ),
+    ),
+    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
+)
