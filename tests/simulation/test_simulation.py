@@ -373,13 +373,13 @@ def test_to_xarray_is_labelled(network, moments, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"step": 0.0}, "step"),
-        ({"step": float("nan")}, "step"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
         ({"steps": -1}, "steps"),
-        ({"decay": -0.1}, "decay"),
-        ({"record": 1}, "record"),
-        ({"record": [5, 2]}, "record"),
-        ({"record": [0, 20_000]}, "record"),
+        ({"weight_decay": -0.1}, "weight_decay"),
+        ({"save_at": 1}, "save_at"),
+        ({"save_at": [5, 2]}, "save_at"),
+        ({"save_at": [0, 20_000]}, "save_at"),
     ],
 )
 def test_descent_names_the_bad_argument(network, moments, arguments, name):
@@ -390,11 +390,11 @@ def test_descent_names_the_bad_argument(network, moments, arguments, name):
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"until": 0.0}, "until"),
-        ({"until": float("inf")}, "until"),
+        ({"t1": 0.0}, "t1"),
+        ({"t1": float("inf")}, "t1"),
         ({"rtol": -1.0}, "rtol"),
-        ({"record": [2.0, 1.0]}, "record"),
-        ({"record": [1e9]}, "record"),
+        ({"save_at": [2.0, 1.0]}, "save_at"),
+        ({"save_at": [1e9]}, "save_at"),
     ],
 )
 def test_flow_names_the_bad_argument(network, moments, arguments, name):
