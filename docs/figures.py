@@ -1114,7 +1114,7 @@ def aligned_regression(target, second, start, depth, times):
     """Weights of every mode at every layer over time."""
     data = pt.moments.TargetMoments(jnp.diag(target), jnp.diag(second))
     network = pt.DeepLinear.aligned(jnp.eye(len(target)), start, (len(target),) * (depth + 1))
-    options = {"until": float(times[-1]), "record": jnp.asarray(times), "stationarity": 0.0}
+    options = {"t1": float(times[-1]), "save_at": jnp.asarray(times), "stationarity": 0.0}
     return np.asarray(gradient_flow(network, data, loss=pt.losses.mse, **options).weights())[:-1]
 
 
