@@ -741,9 +741,9 @@ def best_kappa(ax):
     start = pt.DeepLinear.init(KEY, (4, 4), 0.3)
     fine, tried = np.geomspace(0.9, 2.4, 200), np.geomspace(1, 2.2, 5)
     patient = {
-        "decay": 1e-4,
-        "until": 1e7,
-        "record": 2,
+        "weight_decay": 1e-4,
+        "t1": 1e7,
+        "save_at": 2,
         "solver": implicit(),
         "stationarity": 1e-10,
     }
