@@ -158,7 +158,7 @@ def effective_rank(grams: Float[Array, "*b d d"]) -> Float[Array, "*b"]:
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
         >>> prediction = pt.layerwise(problem.moments(), depth=2)
         >>> np.round(pt.theory.layers.effective_rank(prediction.grams), 3)
-        Array([1.831, 1.425], dtype=float64)
+        Array([1.709, 1.336], dtype=float64)
 
         ```
 
