@@ -14,6 +14,7 @@ from .exact import (
 )
 from .law import (
     PREMISE,
+    carried,
     judge_layers,
     loss_rounding,
     predict,
@@ -86,6 +87,7 @@ __all__ = [
     "accumulated",
     "aligned",
     "balanced",
+    "carried",
     "compare",
     "conflict",
     "decades",

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ... import measure
 from ..._core.linalg import psd_power
-from ...claims import Verdict
+from ...claims import Rows, Verdict, verdict_of
 from ...theory.layers import LayerPrediction, SpectralMinimiser, layerwise
 from .comparison import compare, on_range
 from .rounding import imbalance_rounding
@@ -58,6 +58,40 @@ def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
     verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
     balanced = jnp.all(measure.imbalance_norms(start) <= rounding)
     return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
+
+
+def carried(
+    law: Verdict,
+    discrepancy: Array,
+    sensitivity: Array,
+    *,
+    effect: Any,
+    predicted: Array,
+    measured: Array,
+    what: str,
+    rounding: Array | float = 0.0,
+) -> Verdict:
+    """Verdict on a function of the Gram, layer by layer, from the verdict on the Grams.
+
+    Every part of the tolerance is multiplied by the sensitivity of the function in that layer. A
+    part of zero stays zero, however steep the function.
+
+    **Arguments:**
+
+    - `law`: the verdict on the Grams.
+    - `sensitivity`: the error of the function for a relative error of the Gram.
+    - `rounding`: the rounding of the function itself.
+    - the others: as in `Rows` and `verdict_of`.
+    """
+    parts = {name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()}
+    parts["rounding"] = parts["rounding"] + rounding
+    return verdict_of(
+        Rows(law.labels, discrepancy, parts, effect, predicted, measured),
+        what=what,
+        premises=law.premises,
+        converged=law.converged,
+        finite=law.finite,
+    )
 
 
 def with_exponents(

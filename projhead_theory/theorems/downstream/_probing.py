@@ -1,6 +1,5 @@
 """A downstream task beside a contrastive problem, and the verdict on sample complexities."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -16,7 +15,7 @@ from ...networks import DeepLinear
 from ...problems import Downstream
 from ...theory.downstream import sample_complexity
 from ...theory.layers import LayerPrediction
-from .._common import RECORDS, Run, Task, flow, judge_layers
+from .._common import RECORDS, Run, Task, carried, flow, judge_layers
 
 
 class Probing(eqx.Module):
@@ -64,24 +63,22 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
         )
 
     factor = jax.vmap(sensitivity)(prediction.grams, jnp.asarray(law.tolerance))
-    parts = {name: jnp.where(part > 0, part * factor, 0) for name, part in law.parts.items()}
     # Singular vectors of a layer err by its rounding over its least singular value: by the root
     # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
     condition = jnp.sqrt(spectra[:, -1] / least)
-    parts["rounding"] = (
-        parts["rounding"] + epsilons(CHAIN * spectra.shape[-1], spectra.dtype) * condition
-    )
     predicted = jnp.log(sample_complexity(prediction.grams, downstream))
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
-    return dataclasses.replace(
+    return carried(
         law,
-        discrepancy=jnp.abs(measured - predicted),
-        parts=parts,
-        predicted=predicted[:, None],
-        measured=measured[:, None],
+        jnp.abs(measured - predicted),
+        factor,
+        effect=law.effect,
+        predicted=predicted,
+        measured=measured,
         what="logarithm of the indicator",
+        rounding=epsilons(CHAIN * spectra.shape[-1], spectra.dtype) * condition,
     )
 
 

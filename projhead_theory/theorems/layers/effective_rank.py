@@ -7,11 +7,12 @@ import jax.numpy as jnp
 
 from ... import measure
 from ..._core.linalg import diagonal, frobenius
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Verdict
 from ...theory.layers import LayerPrediction, effective_rank
 from .._common import (
     PREMISE,
     Run,
+    carried,
     harder,
     judge_layers,
     on_range,
@@ -39,25 +40,18 @@ def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
     error = jnp.minimum(law.tolerance, 1)
     in_trace = jnp.sqrt(prediction.moments.dim / jnp.maximum(predicted, 1))
     off = ((1 + in_trace * error) / (1 - error)) ** 2 - 1
-    sensitivity = off / jnp.where(error > 0, error, 1)
     apart = jnp.abs(predicted[:, None] - predicted[None, :]) + jnp.where(
         jnp.eye(predicted.size, dtype=bool), jnp.inf, 0
     )
-    rows = Rows(
-        law.labels,
+    return carried(
+        law,
         jnp.abs(measured / predicted - 1),
-        {name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
+        off / jnp.where(error > 0, error, 1),
         # Effect: the effective rank of the nearest other layer.
-        jnp.minimum(jnp.min(apart, axis=1) / predicted, 1),
-        predicted,
-        measured,
-    )
-    return verdict_of(
-        rows,
+        effect=jnp.minimum(jnp.min(apart, axis=1) / predicted, 1),
+        predicted=predicted,
+        measured=measured,
         what="relative effective rank of the layer",
-        premises=law.premises,
-        converged=law.converged,
-        finite=law.finite,
     )
 
 

@@ -8,11 +8,12 @@ from jaxtyping import Array
 
 from ... import measure
 from ..._core.linalg import frobenius
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Verdict
 from ...theory.layers import LayerPrediction
 from .._common import (
     PREMISE,
     Run,
+    carried,
     harder,
     judge_layers,
     on_range,
@@ -47,21 +48,14 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
     size = frobenius(prediction.grams)
     lost = jnp.minimum(law.tolerance * size / bottom, 1)
     magnified = jnp.where(lost > 0, -jnp.log1p(-lost) / jnp.where(lost > 0, lost, 1), 1)
-    sensitivity = size * (1 / top + magnified / bottom)
-    rows = Rows(
-        law.labels,
+    return carried(
+        law,
         jnp.abs(measured - predicted),
-        {name: jnp.where(part > 0, part * sensitivity, 0) for name, part in law.parts.items()},
+        size * (1 / top + magnified / bottom),
         effect=predicted[0],
         predicted=predicted,
         measured=measured,
-    )
-    return verdict_of(
-        rows,
         what="log condition number of the layer",
-        premises=law.premises,
-        converged=law.converged,
-        finite=law.finite,
     )
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Verdict
-from .._common import PREMISE, Run, judge_layers, replace
+from .._common import PREMISE, Run, carried, judge_layers, replace
 from ._classes import Collapse, collapse, train
 
 
@@ -39,13 +39,13 @@ def judge_collapse(prediction: Layers, run: Run) -> Verdict:
     # The Gram has rank one. Twice its relative error bounds the turn of its direction, and with it
     # the change of the tangent of the angle. All layers are multiples of the first row, so the
     # tolerance of the last holds for each.
-    turn = 2 * (1 + predicted**2)
-    return dataclasses.replace(
-        law,
-        discrepancy=jnp.abs(measured - predicted),
-        parts={name: part[-1] * turn for name, part in law.parts.items()},
+    last = {name: jnp.full_like(part, part[-1]) for name, part in law.parts.items()}
+    return carried(
+        dataclasses.replace(law, parts=last),
+        jnp.abs(measured - predicted),
+        2 * (1 + predicted**2),
         # Effect: a hundredth of equal weights.
-        effect=jnp.full_like(predicted, 0.01),
+        effect=0.01,
         predicted=prediction.weights,
         measured=seen,
         what="weight of the subclass over that of the class",
