@@ -87,3 +87,11 @@ def count(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise bad(name, repr(value), f"a whole number >= {least}")
     return int(value)
+
+
+def within_depth(depth: Any, name: str, value: Any) -> tuple[int, int]:
+    """Check a depth, and the number of a layer or a number of layers from 1 to the depth."""
+    depth, value = count("depth", depth), count(name, value)
+    if value > depth:
+        raise bad(name, value, f"at most the depth, {depth}")
+    return depth, value

@@ -169,9 +169,7 @@ def best_layer(
     Source: paper, section 3, for two layers; any depth, moments and target are beyond the paper.
     """
     task = as_task(problem, downstream)
-    depth, head = checks.count("depth", depth), checks.count("head", head)
-    if head > depth:
-        raise checks.bad("head", head, f"at most the depth, {depth}")
+    depth, head = checks.within_depth(depth, "head", head)
     after = task if isinstance(task, Downstream) else task.moments()
     return _best(layerwise(as_moments(problem), depth, width=width), after, head)
 

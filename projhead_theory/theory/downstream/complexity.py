@@ -55,6 +55,11 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
 
     Source: paper, section 3; a singular $S'$ is beyond the paper.
     """
+    return _complexities(checked_grams(grams, downstream), downstream)
+
+
+def checked_grams(grams: Any, downstream: Downstream) -> Float[Array, "*L d d"]:
+    """Grams as an array, on as many coordinates as the downstream task."""
     grams = checks.floating("grams", grams)
     if grams.ndim < 2 or grams.shape[-2:] != downstream.second.shape:
         raise checks.bad(
@@ -62,7 +67,7 @@ def sample_complexity(grams: Float[Array, "*L d d"], downstream: Downstream) -> 
             f"shape {grams.shape}",
             f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment",
         )
-    return _complexities(grams, downstream)
+    return grams
 
 
 @eqx.filter_jit
@@ -190,9 +195,7 @@ class ComplexityCurve(eqx.Module):
         It is positive where the representation before the head is better; NaN if the target is
         lost.
         """
-        depth, head = checks.count("depth", depth), checks.count("head", head)
-        if head > depth:
-            raise checks.bad("head", head, f"at most the depth, {depth}")
+        depth, head = checks.within_depth(depth, "head", head)
         return _margin(self, jnp.asarray(head / depth, self.rates.dtype))
 
     def to_xarray(self, depth: int):
@@ -319,6 +322,11 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
 
     Source: paper, section 3, for the indicator; the best layer is beyond the paper.
     """
+    return feature_curve(*feature_arguments(weights, strength, target))
+
+
+def feature_arguments(weights: Any, strength: Any, target: Any) -> tuple[Array, Array, Array]:
+    """Weights and downstream strengths in one dtype, and the target's number, all checked."""
     weights, strength = (
         checks.nonnegative("weights", weights),
         checks.nonnegative("strength", strength),
@@ -336,7 +344,7 @@ def feature_complexity(weights: Float[Array, " d"], strength: Any, target: Any) 
         "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
     )
     dtype = jnp.result_type(weights, strength)
-    return feature_curve(weights.astype(dtype), strength.astype(dtype), jnp.asarray(j))
+    return weights.astype(dtype), strength.astype(dtype), jnp.asarray(j)
 
 
 def target_index(target: Any, dim: int) -> int:

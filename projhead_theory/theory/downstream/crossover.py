@@ -90,6 +90,15 @@ def boundary_weight(
 
     Theorem: when-pre-wins (beyond the paper, which has it for two features).
     """
+    weights, strength = _vectors(weights, strength)
+    j, share = target_index(target, weights.shape[0]), _share(depth, head)
+    dtype = jnp.result_type(weights, strength)
+    return _boundary_weight(
+        weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype)
+    )
+
+
+def _vectors(weights: Any, strength: Any) -> tuple[Array, Array]:
     weights, strength = (
         checks.nonnegative("weights", weights),
         checks.nonnegative("strength", strength),
@@ -100,17 +109,11 @@ def boundary_weight(
             f"shape {strength.shape} beside weights {weights.shape}",
             "two vectors of one length",
         )
-    j, share = target_index(target, weights.shape[0]), _share(depth, head)
-    dtype = jnp.result_type(weights, strength)
-    return _boundary_weight(
-        weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype)
-    )
+    return weights, strength
 
 
 def _share(depth: int, head: int) -> float:
-    depth, head = checks.count("depth", depth), checks.count("head", head)
-    if head > depth:
-        raise checks.bad("head", head, f"at most the depth, {depth}")
+    depth, head = checks.within_depth(depth, "head", head)
     return head / depth
 
 
@@ -269,16 +272,7 @@ def downstream_boundary(
 
     Theorem: when-pre-wins (beyond the paper).
     """
-    weights, strength = (
-        checks.nonnegative("weights", weights),
-        checks.nonnegative("strength", strength),
-    )
-    if weights.ndim != 1 or strength.shape != weights.shape:
-        raise checks.bad(
-            "strength",
-            f"shape {strength.shape} beside weights {weights.shape}",
-            "two vectors of one length",
-        )
+    weights, strength = _vectors(weights, strength)
     d = weights.shape[0]
     i, j, share = checks.count("feature", feature, 0), target_index(target, d), _share(depth, head)
     if i >= d or i == j:

@@ -17,6 +17,7 @@ from ..._core import checks
 from ..._core.bisect import bisect
 from ..._core.linalg import eigh, matmul, psd_power, symmetric
 from ...problems import Downstream
+from .complexity import checked_grams
 
 __all__ = [
     "margin_error",
@@ -112,13 +113,7 @@ def margin_error(
 
 
 def _grams(grams: Any, downstream: Downstream) -> Array:
-    grams = checks.floating("grams", grams)
-    if grams.ndim < 2 or grams.shape[-2:] != downstream.second.shape:
-        raise checks.bad(
-            "grams",
-            f"shape {grams.shape}",
-            f"(..., {downstream.dim}, {downstream.dim}), as the downstream moment",
-        )
+    grams = checked_grams(grams, downstream)
     second, target = checks.concrete(downstream.second), checks.concrete(downstream.target)
     if second is not None and target is not None:
         variance = float(target @ second @ target)

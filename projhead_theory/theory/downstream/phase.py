@@ -226,9 +226,7 @@ def phase_diagram(
     Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
     """
     x, y = _axis("x", x), _axis("y", y)
-    depth, head = checks.count("depth", depth), checks.count("head", head)
-    if head > depth:
-        raise checks.bad("head", head, f"at most the depth, {depth}")
+    depth, head = checks.within_depth(depth, "head", head)
     varied = {
         name: value
         for name, value in (("problem", problem), ("downstream", downstream))

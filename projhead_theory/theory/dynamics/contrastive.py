@@ -265,9 +265,7 @@ def vanishing_exponent(depth: int, layer: int) -> float:
 
     Theorem: vanishing-features (beyond the paper).
     """
-    depth, layer = checks.count("depth", depth), checks.count("layer", layer)
-    if layer > depth:
-        raise checks.bad("layer", layer, f"at most the depth, {depth}")
+    depth, layer = checks.within_depth(depth, "layer", layer)
     return layer / (4 * depth - 2)
 
 

@@ -164,9 +164,7 @@ def retention_exponent(depth: int, layer: int) -> float:
 
     Theorem: sl-retention (beyond the paper).
     """
-    depth, layer = checks.count("depth", depth), checks.count("layer", layer)
-    if layer > depth:
-        raise checks.bad("layer", layer, f"at most the depth, {depth}")
+    depth, layer = checks.within_depth(depth, "layer", layer)
     return layer / (2 * depth - 2) if depth > 1 else float("inf")
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from ..._core import checks
 from .._common.exponentials import minimiser, total
-from ..downstream.complexity import target_index
+from ..downstream.complexity import feature_arguments
 
 __all__ = [
     "Emulation",
@@ -240,16 +240,7 @@ def _vector(name: str, x: Array) -> Array:
 
 
 def _downstream(weights: Any, strength: Any, target: Any) -> tuple[Array, Array, Array]:
-    weights = _vector("weights", checks.nonnegative("weights", weights))
-    strength = checks.nonnegative("strength", strength)
-    if strength.shape != weights.shape:
-        raise checks.bad(
-            "strength", f"shape {strength.shape}", f"{weights.shape}, as many as weights"
-        )
-    j = target_index(target, weights.shape[0])
-    checks.require(
-        "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
-    )
+    weights, strength, j = feature_arguments(weights, strength, target)
     known = checks.concrete(weights)
     if known is not None:
         falling = -np.sort(-known[known > 0])
@@ -260,5 +251,4 @@ def _downstream(weights: Any, strength: Any, target: Any) -> tuple[Array, Array,
                 f"{falling[tied[0]]:.6g} twice",
                 "weights that differ: ties have no ranks",
             )
-    dtype = jnp.result_type(weights, strength)
-    return weights.astype(dtype), strength.astype(dtype), jnp.asarray(j)
+    return weights, strength, j

@@ -43,14 +43,19 @@ FARTHEST, HALVINGS = 40.0, 64
 
 
 def _numbers(weights: Any, thresholds: Any) -> tuple[Array, Array]:
-    w, b = checks.floating("weights", weights), checks.nonnegative("thresholds", thresholds)
+    w, b = _alike(checks.floating("weights", weights), checks.nonnegative("thresholds", thresholds))
+    return jnp.abs(w), b.astype(w.dtype)
+
+
+def _alike(w: Array, b: Array) -> tuple[Array, Array]:
+    """Weights and thresholds, if they are tables of one shape."""
     if w.ndim != 2 or w.shape != b.shape:
         raise checks.bad(
             "thresholds",
             f"shape {b.shape} beside weights {w.shape}",
             "two arrays of equal shape (L, d)",
         )
-    return jnp.abs(w), b.astype(w.dtype)
+    return w, b
 
 
 def threshold_reach(weights: ArrayLike, thresholds: ArrayLike) -> Float[Array, "L d"]:
@@ -401,11 +406,5 @@ def homogeneity_invariants(weights: ArrayLike, thresholds: ArrayLike) -> Float[A
 
     Theorem: homogeneity (beyond the paper).
     """
-    w, b = checks.floating("weights", weights), checks.floating("thresholds", thresholds)
-    if w.ndim != 2 or w.shape != b.shape:
-        raise checks.bad(
-            "thresholds",
-            f"shape {b.shape} beside weights {w.shape}",
-            "two arrays of equal shape (L, d)",
-        )
+    w, b = _alike(checks.floating("weights", weights), checks.floating("thresholds", thresholds))
     return w[:-1] ** 2 + b[:-1] ** 2 - w[1:] ** 2
