@@ -25,6 +25,20 @@ def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(checks.count("width", size) for size in sizes)
 
 
+def chained(name: str, matrices: Sequence[Any]) -> tuple[Float[Array, "..."], ...]:
+    """Matrices of which each takes the outputs of the one before it, as arrays."""
+    result = tuple(checks.floating(name, w) for w in matrices)
+    shapes = f"shapes {[w.shape for w in result]}"
+    if not result:
+        raise checks.bad(name, "none (depth 0)", "at least one matrix")
+    if any(w.ndim < 2 for w in result):
+        raise checks.bad(name, shapes, "matrices")
+    for below, above in itertools.pairwise(result):
+        if above.shape[-1] != below.shape[-2]:
+            raise checks.bad(name, shapes, "matrices whose widths chain")
+    return result
+
+
 @functools.partial(jax.jit, static_argnums=2)
 def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Array]:
     """Layers that carry one direction each in every unit."""
@@ -71,17 +85,7 @@ class DeepLinear(AbstractLinearNetwork):
     layers: tuple[Float[Array, "..."], ...]
 
     def __init__(self, layers: Sequence[Any]):
-        layers = tuple(checks.floating("layers", w) for w in layers)
-        if not layers:
-            raise checks.bad("layers", "none (depth 0)", "at least one matrix")
-        if any(w.ndim < 2 for w in layers):
-            raise checks.bad("layers", f"shapes {[w.shape for w in layers]}", "matrices")
-        for below, above in itertools.pairwise(layers):
-            if above.shape[-1] != below.shape[-2]:
-                raise checks.bad(
-                    "layers", f"shapes {[w.shape for w in layers]}", "matrices whose widths chain"
-                )
-        self.layers = layers
+        self.layers = chained("layers", layers)
 
     @property
     def factors(self) -> tuple[Float[Array, "..."], ...]:

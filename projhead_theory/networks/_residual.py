@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
 from ._base import AbstractLinearNetwork
-from ._linear import DeepLinear
+from ._linear import DeepLinear, chained
 
 
 class ResidualLinear(AbstractLinearNetwork):
@@ -42,7 +42,7 @@ class ResidualLinear(AbstractLinearNetwork):
     branches: tuple[Float[Array, "..."], ...]
 
     def __init__(self, branches: Sequence[Any]):
-        self.branches = DeepLinear(branches).layers
+        self.branches = chained("branches", branches)
         if len(set(self.sizes)) > 1:
             raise checks.bad(
                 "branches", f"widths {self.sizes}", "square matrices, of one size for all"

@@ -17,7 +17,7 @@ from .._core.linalg import matmul
 from ..moments import Moments
 from ..problems import ContrastiveProblem, Features
 from ._base import AbstractNonlinearNetwork
-from ._linear import DeepLinear
+from ._linear import DeepLinear, chained
 from ._thresholded import symmetrised_relu
 
 
@@ -71,7 +71,7 @@ class ShallowReLU(AbstractFullyConnected):
     final: bool = eqx.field(static=True)
 
     def __init__(self, layers: Sequence[Any], slope: checks.Scalar = 0.0, final: bool = False):
-        self.layers = DeepLinear(layers).layers
+        self.layers = chained("layers", layers)
         self.slope = checks.nonnegative("slope", slope).astype(self.layers[0].dtype)
         if self.slope.ndim:
             raise checks.bad("slope", f"shape {self.slope.shape}", "one number")
@@ -131,7 +131,7 @@ class ShallowThresholded(AbstractFullyConnected):
     trained: bool = eqx.field(static=True)
 
     def __init__(self, layers: Sequence[Any], thresholds: Sequence[Any], trained: bool = False):
-        self.layers = DeepLinear(layers).layers
+        self.layers = chained("layers", layers)
         dtype, depth = self.layers[0].dtype, len(self.layers)
         if len(thresholds) not in (depth - 1, depth):
             raise checks.bad(

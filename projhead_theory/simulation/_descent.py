@@ -13,7 +13,7 @@ from .._core import checks
 from ..losses import AbstractLoss, spectral
 from ..networks import AbstractNetwork
 from ..problems import Data
-from ._driver import drive, marks
+from ._driver import StepFunction, drive, marks
 from ._objective import Objective, Trained, norm
 from ._trajectory import Ended, Trajectory, standing
 
@@ -101,21 +101,22 @@ def _descent(
     def take(trained, state, i):
         return transformation.update(objective.gradient(trained), state, trained)
 
-    records, energy, alive, last = drive(
-        take, objective.layer_changes, trained, transformation.init(trained), at
-    )
+    return run(take, objective, trained, transformation.init(trained), at, tolerance)
+
+
+def run(
+    step: StepFunction,
+    objective: Objective,
+    trained: Trained,
+    state: Any,
+    at: Array,
+    tolerance: Array,
+) -> Trajectory:
+    """Discrete-time run by `step`, with the objective evaluated at the steps `at`."""
+    records, energy, alive, last = drive(step, objective.layer_changes, trained, state, at)
     values, gradients = jax.lax.map(objective.value_and_gradient, records)
-    return finish(
-        objective,
-        at,
-        records,
-        values,
-        jax.vmap(norm)(gradients),
-        energy,
-        alive,
-        last,
-        tolerance,
-    )
+    norms = jax.vmap(norm)(gradients)
+    return finish(objective, at, records, values, norms, energy, alive, last, tolerance)
 
 
 def finish(

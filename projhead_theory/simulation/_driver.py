@@ -35,7 +35,7 @@ def marks(save_at: Any, steps: int) -> Int[Array, " T"]:
         raise checks.bad(
             "save_at",
             f"shape {value.shape}, dtype {value.dtype}",
-            "a number of moments, or a vector of step numbers",
+            "a number of save times, or a vector of step numbers",
         )
     if value[0] < 0 or value[-1] > steps or (np.diff(value) <= 0).any():
         raise checks.bad(

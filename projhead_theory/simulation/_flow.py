@@ -96,11 +96,11 @@ def gradient_flow(
     )
     relative = checks.positive("rtol", default if rtol is None else rtol)
     absolute = relative * 1e-2 if atol is None else checks.nonnegative("atol", atol)
-    converged = (
+    vanished = (
         10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
     end = checks.positive("t1", t1)
-    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, converged)))
+    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, vanished)))
     times = save_times(save_at, end, dtype)
     penalty = checks.nonnegative("weight_decay", weight_decay).astype(dtype)
     trained, frozen = eqx.partition(network, network.trainable)
@@ -203,7 +203,7 @@ def _flow(
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
     records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
     networks = objective.recorded(records)
-    moments = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
+    times = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
     worked = (solution.result == diffrax.RESULTS.successful) | (
         solution.result == diffrax.RESULTS.event_occurred
@@ -223,7 +223,7 @@ def _flow(
     local = count**0.5 * (atol + rtol * largest)
     drift = jnp.full(networks.depth - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype)
     return Trajectory(
-        times=moments,
+        times=times,
         networks=networks,
         loss=values,
         gradient_norm=norms,

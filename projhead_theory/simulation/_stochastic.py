@@ -19,9 +19,9 @@ from ..problems import (
     SupervisedProblem,
     Views,
 )
-from ._descent import Optimiser, finish
-from ._driver import drive, marks
-from ._objective import Objective, norm
+from ._descent import Optimiser, run
+from ._driver import marks
+from ._objective import Objective
 from ._trajectory import Trajectory
 
 # Sources of minibatches.
@@ -124,21 +124,8 @@ def _stochastic(
         _draw(problem, jax.random.split(key)[1], 16 * batch_size), learning_rate.dtype
     )
     held = on(drawn)
-    records, energy, alive, last = drive(
-        take, held.layer_changes, trained, transformation.init(trained), at
-    )
-    values, gradients = jax.lax.map(held.value_and_gradient, records)
-    trajectory = finish(
-        held,
-        at,
-        records,
-        values,
-        jax.vmap(norm)(gradients),
-        energy,
-        alive,
-        last,
-        jnp.zeros_like(learning_rate),
-    )
+    state, never = transformation.init(trained), jnp.zeros_like(learning_rate)
+    trajectory = run(take, held, trained, state, at, never)
     inputs = drawn.inputs if isinstance(drawn, Labelled) else drawn.first
     grams = jax.vmap(lambda network: network.gram(inputs))(trajectory.networks)
     tail = grams[at.size // 2 :]

@@ -87,7 +87,7 @@ def local_error(dtype: Any, depth: int) -> float:
 
 
 def step_numbers(times: Array, learning_rate: float) -> Integer[np.ndarray, " T"]:
-    """Numbers of the steps of size `step` that are nearest to the times.
+    """Numbers of the steps of size `learning_rate` that are nearest to the times.
 
     Early times that fall on one step get consecutive steps.
     """
