@@ -43,10 +43,9 @@ class ResidualLinear(AbstractLinearNetwork):
 
     def __init__(self, branches: Sequence[Any]):
         self.branches = chained("branches", branches)
-        if len(set(self.sizes)) > 1:
-            raise checks.bad(
-                "branches", f"widths {self.sizes}", "square matrices, of one size for all"
-            )
+        shapes = [b.shape for b in self.branches]
+        if any(rows != columns for *_, rows, columns in shapes):
+            raise checks.bad("branches", f"shapes {shapes}", "square matrices, of one size for all")
 
     @classmethod
     def init(

@@ -143,3 +143,11 @@ def test_written_out_gradients_of_a_linear_network_are_the_automatic_ones(name):
     x = jax.random.normal(KEY, (5, 3))
     for shown, product in zip(network.representations(x), network.products(), strict=True):
         np.testing.assert_allclose(shown, x @ product.T, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "branches", [[], [[1.0, 2.0]], [np.zeros((2, 2)), np.zeros((3, 3))], [np.zeros((2, 3))]]
+)
+def test_branches_that_do_not_fit_are_named(branches, untyped):
+    with pytest.raises(ValueError, match=r"^branches: got "):
+        pt.networks.ResidualLinear(branches)
