@@ -53,7 +53,7 @@ def connected():
     return connect()
 
 
-def connect(key=KEY, at_once=None):
+def connect(key=KEY, **options):
     return connected_sweep(
         linear,
         (0.2, 0.8),
@@ -63,7 +63,7 @@ def connect(key=KEY, at_once=None):
         strong=[1.0],
         steps=40,
         batch_size=16,
-        at_once=at_once,
+        **options,
     )
 
 
@@ -175,18 +175,7 @@ def test_the_same_key_gives_the_same_numbers(connected):
 def test_batches_of_runs_are_the_runs(connected, eps):
     """In batches of five of twelve runs, up to the order of sums in each of the 40 steps."""
     lines = []
-    result = connected_sweep(
-        linear,
-        (0.2, 0.8),
-        (0.0, 0.5),
-        key=KEY,
-        seeds=3,
-        strong=[1.0],
-        steps=40,
-        batch_size=16,
-        at_once=5,
-        progress=lines.append,
-    )
+    result = connect(at_once=5, progress=lines.append)
     np.testing.assert_allclose(result.squares, connected.squares, rtol=1e4 * eps)
     assert lines == ["5 of 12 runs", "10 of 12 runs", "12 of 12 runs"]
 

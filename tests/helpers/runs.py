@@ -26,8 +26,8 @@ def closed(strength, depth, dtype, factor=1.0):
     return pt.DeepLinear([jnp.asarray(np.diag(weights ** (1 / depth)), dtype)] * depth)
 
 
-def still(network):
-    """A run that stays where it begins, and reports that its gradient vanished there."""
+def still(network, gradient=0.0):
+    """A run that stays where it begins, and reports a gradient of this norm there, or none."""
     zero = jnp.zeros((), network.layers[0].dtype)
     twice = jax.tree.map(lambda w: jnp.stack([w, w]), network)
     pair = jnp.stack([zero, zero])
@@ -35,7 +35,7 @@ def still(network):
         pair,
         twice,
         pair,
-        pair,
+        pair + gradient,
         Ended.converged,
         zero,
         jnp.zeros((), int),

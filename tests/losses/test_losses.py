@@ -410,7 +410,6 @@ CASES = {
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 VIEWS = {name: case for name, case in CASES.items() if case.data == "views"}
-SUPERVISED = {name: case for name, case in CASES.items() if case.data != "views"}
 
 
 def outputs(n, p, seed=0):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 from helpers.draws import some
+from helpers.runs import still
 
 import projhead_theory as pt
 from projhead_theory._core.linalg import psd_power, whiten
 from projhead_theory.losses import MeanSquaredError, spectral
 from projhead_theory.problems import random_moments
-from projhead_theory.simulation import Ended, Trajectory, layer_gradients
+from projhead_theory.simulation import layer_gradients
 from projhead_theory.theorems._common.stationary import nearest_stationary, reported_share
 
 FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
@@ -203,26 +204,6 @@ def test_a_singular_value_below_the_rounding_of_the_largest_is_none(value, left)
     np.testing.assert_allclose(found.left, np.diag([0.0, left]), rtol=1e-12)
 
 
-def reporting(network, gradient):
-    """A run that stays at a network and reports a gradient of this norm."""
-    twice, pair = (
-        jax.tree.map(lambda w: jnp.stack([w, w]), network),
-        jnp.stack([jnp.asarray(gradient)] * 2),
-    )
-    zero = jnp.zeros_like(pair[0])
-    return Trajectory(
-        pair,
-        twice,
-        pair,
-        pair,
-        Ended.converged,
-        zero,
-        jnp.zeros((), int),
-        jnp.stack([zero] * (network.depth - 1)),
-        zero,
-    )
-
-
 @pytest.mark.parametrize("loss", [spectral, MeanSquaredError()], ids=["contrastive", "regression"])
 def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
     """At most all of it: a run of another objective may report more, or none where this one still
@@ -233,8 +214,8 @@ def test_a_run_is_granted_the_share_of_its_gradient_that_it_reports(loss, eps):
     network = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2), scale=0.7)
     own = float(jnp.sqrt(sum(jnp.sum(g**2) for g in layer_gradients(network, data, loss))))
     for gradient, share in ((0.0, 0.0), (own / 4, 0.25), (own * 2, 1.0), (np.inf, 1.0)):
-        assert float(reported_share(reporting(network, gradient), data, loss)) == pytest.approx(
+        assert float(reported_share(still(network, gradient), data, loss)) == pytest.approx(
             share, rel=16 * eps
         )
-    still = pt.DeepLinear([jnp.zeros((2, 2))] * 2)
-    assert float(reported_share(reporting(still, 0.0), data, loss)) == 1
+    dead = pt.DeepLinear([jnp.zeros((2, 2))] * 2)
+    assert float(reported_share(still(dead), data, loss)) == 1

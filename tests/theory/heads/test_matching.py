@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 from helpers.draws import cast
+from helpers.heads import CROSS, FRACTIONS, SECOND, WEIGHTS, features, powers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,23 +28,6 @@ from projhead_theory.theory.heads import (
     sorted_matching,
 )
 from projhead_theory.theory.layers import NonUniqueMinimiserError, spectral
-
-FRACTIONS = np.array([0.9, 0.7, 0.5, 0.3])
-CROSS, SECOND = np.array([1.0, 0.6, 0.3]), np.array([2.0, 0.8, 0.5])
-WEIGHTS = np.sqrt(CROSS) / SECOND
-
-
-@pytest.fixture(scope="module")
-def moments():
-    return random_moments(jax.random.key(0), FRACTIONS)
-
-
-def features(cross=CROSS, second=SECOND):
-    return Moments(jnp.diag(cast(cross)), jnp.diag(cast(second)))
-
-
-def powers(kappa, p):
-    return cast(kappa ** -np.arange(p))
 
 
 def objective(moments, rows, weight_decay=0.0):
