@@ -6,11 +6,7 @@ from pathlib import Path
 import projhead_theory
 
 NAME = "projhead_theory"
-
-
 ROOT = Path(projhead_theory.__file__).parent
-
-
 TESTS = Path(__file__).parent
 
 
