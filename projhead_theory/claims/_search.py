@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from .._core import checks
 from .._core.enumeration import name_of
+from .._core.keys import named
 from ._claim import FAMILY_ERROR, Claim, Trial
 from ._verdict import Outcome
 
@@ -200,7 +201,7 @@ def search_exact(
     begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
     false_alarm, missed = None, None
-    key = jax.random.fold_in(jax.random.key(seed), 0xE8AC7)
+    key = named(jax.random.key(seed), "exact networks")
 
     def judge(problem: Any) -> Any:
         own, other, visible = exact(problem)
@@ -224,13 +225,13 @@ def search_exact(
 
 def attempts(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
     """Random problems of a claim, each with the name of its outcome."""
-    key = jax.random.fold_in(jax.random.key(seed), 0x5EED)
+    key = named(jax.random.key(seed), "search")
     if claim.search:
         judged = _batched(claim.search, tries, key, BATCH, lambda p: claim.judge(p).outcome)
         yield from ((problem, name_of(Outcome, outcome)) for problem, outcome in judged)
         return
     for i in range(tries):
-        *_, problem = claim.problems(jax.random.fold_in(key, i))
+        *_, problem = claim.problems(named(key, "problems", i))
         yield problem, claim.judge(problem).name
 
 

@@ -112,7 +112,7 @@ def test_the_integration_error_of_an_objective_is_that_at_the_end():
     fine = dataclasses.replace(recorded([0.0, 1.0], [[3.0], [1.0]]), loss=jnp.asarray([5.0, -2.0]))
     run = Run(fine, dataclasses.replace(fine, loss=jnp.asarray([9.0, -2.5])))
     verdict = judge_decayed(
-        Decayed(jnp.ones((1, 1)), jnp.asarray(-2.0)), Finished(run, jnp.zeros(1))
+        Decayed(jnp.ones((1, 1)), jnp.asarray(-2.0), jnp.asarray(2.0)), Finished(run, jnp.zeros(1))
     )
     np.testing.assert_allclose(verdict.parts["integration"][-1], 0.25, rtol=1e-6)
 

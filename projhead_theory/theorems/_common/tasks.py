@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses
+from ..._core.keys import named
 from ..._core.linalg import matmul, symmetric
 from ...claims import rounded
 from ...losses import AbstractLoss
@@ -87,11 +88,11 @@ def left_out(count: int) -> Iterator[Array]:
 @drawn
 def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     """Signal fractions spread over (0.2, 0.95) with gaps, in random position: nothing commutes."""
-    place, jitter = jax.random.split(jax.random.fold_in(key, index))
+    place, jitter = jax.random.split(named(key, "moments", index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
     moments = random_moments(place, fractions, condition=5.0)
-    start = jax.random.fold_in(key, 1000 + index)
+    start = named(key, "start", index)
     return Task(moments, start, jnp.asarray(0.5, grid.dtype), sizes)
 
 

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses, measure
+from ..._core.keys import named
 from ..._core.linalg import diagonal, frobenius, matmul
 from ...claims import Control, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
@@ -120,7 +121,7 @@ def judge_kept(
 def unbalanced(key: PRNGKeyArray) -> DeepLinear:
     """Gaussian start with layers of unlike scales."""
     return gaussian(
-        jax.random.fold_in(key, 3000), SIZES, jnp.asarray(SCALES, jnp.result_type(float))
+        named(key, "unbalanced start"), SIZES, jnp.asarray(SCALES, jnp.result_type(float))
     )
 
 
@@ -138,7 +139,7 @@ def gaussian_features() -> ContrastiveProblem:
 
 
 def class_means(key: PRNGKeyArray) -> Labelled:
-    k1, k2 = jax.random.split(jax.random.fold_in(key, 5000))
+    k1, k2 = jax.random.split(named(key, "class means"))
     labels = jnp.arange(PAIRS) % CLASSES
     centres = jax.random.normal(k1, (CLASSES, DIM), jnp.result_type(float))
     return Labelled(

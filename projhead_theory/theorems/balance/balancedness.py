@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ... import losses
+from ..._core.keys import named
 from ...claims import Claim
 from ...problems import Labelled, Views
 from .._common import DIM, WIDTH, task
@@ -28,12 +29,12 @@ from ._training import (
 
 
 def _views(key: PRNGKeyArray) -> Views:
-    return gaussian_features().sample_pairs(jax.random.fold_in(key, 4000), PAIRS)
+    return gaussian_features().sample_pairs(named(key, "views"), PAIRS)
 
 
 def _targets(key: PRNGKeyArray) -> Labelled:
     inputs = class_means(key).inputs
-    teacher = jax.random.normal(jax.random.fold_in(key, 6000), (DIM, WIDTH), inputs.dtype)
+    teacher = jax.random.normal(named(key, "teacher"), (DIM, WIDTH), inputs.dtype)
     return Labelled(inputs, jnp.sin(inputs @ teacher))
 
 

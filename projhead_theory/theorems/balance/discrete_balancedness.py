@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ... import measure
+from ..._core.keys import named
 from ..._core.linalg import frobenius
 from ...claims import Claim
 from ...networks import AbstractLinearNetwork
@@ -43,7 +44,7 @@ def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
         (moments[2], 5e-2, 0.0),
     ):
         numbers = jnp.asarray([step, weight_decay], jnp.result_type(float))
-        yield Descent(data, unbalanced(key), jax.random.fold_in(key, 3000), *numbers)
+        yield Descent(data, unbalanced(key), named(key, "minibatches"), *numbers)
 
 
 def _harder_descent(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Descent:

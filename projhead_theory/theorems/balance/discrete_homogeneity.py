@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import measure
+from ..._core.keys import named
 from ..._core.tolerance import epsilons
 from ...claims import Claim, numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
@@ -69,7 +70,7 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
 @drawn
 def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent:
     """Network of leaky units or of units with trained thresholds, on unlike scales by layer."""
-    k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 2)
+    k = jax.random.split(named(key, "homogeneous descent", index), 2)
     sizes, scales = (DIM, WIDTH, WIDTH, DIM), jnp.asarray([1.0, 0.6, 0.8])
     start = (
         ShallowReLU.init(k[0], sizes, scales, slope=0.2)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses, measure
+from ..._core.keys import named
 from ...claims import Claim, Control
 from ...networks import AbstractNetwork, ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
@@ -30,7 +31,7 @@ def columns(network: AbstractNetwork) -> tuple[Float[Array, "p 1"], ...]:
 @drawn
 def _diagonal(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Training:
     """Trained thresholds; the third feature is not active."""
-    k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 2)
+    k = jax.random.split(named(key, "homogeneous flow", index), 2)
     weights = uniform(k[0], 0.7, 1.4, (depth, DIM)).at[1, -1].set(0.01)
     number = functools.partial(jnp.asarray, dtype=weights.dtype)
     problem = ContrastiveProblem(

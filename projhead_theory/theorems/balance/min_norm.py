@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
+from ..._core.keys import named
 from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
 from ...networks import DeepLinear
@@ -104,7 +105,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
     for index, sizes in enumerate(
         ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
     ):
-        k = jax.random.fold_in(key, 12_000 + index)
+        k = named(key, "factorisation", index)
         yield Factorisation(gaussian(k, sizes, jnp.ones(len(sizes) - 1)))
 
 

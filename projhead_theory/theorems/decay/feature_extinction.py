@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...moments import Moments
@@ -196,7 +197,7 @@ def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verd
 
 def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
     for depth, index in ((2, 0), (3, 0), (1, 0), (2, 1), (4, 0)):
-        k1, k2 = jax.random.split(jax.random.fold_in(key, 9000 + index))
+        k1, k2 = jax.random.split(named(key, "extinction", index))
         cross = uniform(k1, 0.5, 1.5)
         yield _bracketed(cross, cross / uniform(k2, 0.4, 0.95), depth)
 

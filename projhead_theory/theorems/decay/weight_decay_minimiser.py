@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.powers import layer_powers
 from ..._core.tolerance import SOLVED, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
@@ -85,10 +86,15 @@ def train(problem: FeatureTask) -> Finished:
 
 
 class Decayed(eqx.Module):
-    """Predicted weights of every feature at every layer, and the least value of the objective."""
+    """Predicted weights of every feature at every layer, and the least value of the objective.
+
+    `scale` is the size of that value without decay. The value itself is zero where all features go
+    extinct, and small where gain and decay nearly cancel.
+    """
 
     weights: Float[Array, "L d"]
     objective: Float[Array, ""]
+    scale: Float[Array, ""]
 
 
 @eqx.filter_jit
@@ -96,12 +102,15 @@ def predict(problem: FeatureTask, weight_decay: Array | None = None) -> Decayed:
     p = problem if weight_decay is None else replace(problem, weight_decay=weight_decay)
     last = theory.decay.decayed_weight(p.cross, p.second, p.weight_decay, p.depth)
     energy = jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth))
-    return Decayed(layer_powers(last, p.depth).T, energy)
+    return Decayed(layer_powers(last, p.depth).T, energy, jnp.sum(p.cross**2 / p.second))
 
 
 @eqx.filter_jit
 def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
-    """Verdict on every layer's weights, relative to their norm, and on the objective."""
+    """Verdict on every layer's weights, relative to their norm, and on the objective.
+
+    Discrepancies of the objective are relative to its size without decay.
+    """
     run, depth = finished.run, prediction.weights.shape[0]
     measured = run.fine.weights()[-1]
     size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
@@ -111,9 +120,8 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     # A Newton step errs by its square: twice its length is a bound while it is short.
     levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
     left = 2 * levels * jnp.where(measured > 0, finished.share, 0) * measured
-    scale = jnp.maximum(jnp.abs(prediction.objective), jnp.finfo(size.dtype).tiny)
     rounding = epsilons(SOLVED * depth, size.dtype)
-    # The effect to detect: weights and an objective that differ by their whole predicted size.
+    # The effect to detect: weights and an objective that differ by their whole size.
     layers = Rows(
         numbered("layer", depth),
         norm(measured - prediction.weights),
@@ -128,8 +136,8 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     )
     objective = Rows(
         ("objective",),
-        jnp.abs(run.fine.loss[-1] - prediction.objective) / scale,
-        {"integration": run.error(lambda t: t.loss[-1]) / scale, "rounding": rounding},
+        jnp.abs(run.fine.loss[-1] - prediction.objective) / prediction.scale,
+        {"integration": run.error(lambda t: t.loss[-1]) / prediction.scale, "rounding": rounding},
         effect=1.0,
         measured=measured[-1:],
     )
@@ -148,12 +156,17 @@ def _decaying(
 ) -> FeatureTask:
     """Three features, and a weight decay.
 
-    The decay is `share` of the largest decay that the minimum of the weakest feature survives.
+    Up to a share of 1, the decay is that share of the largest decay that the minimum of the weakest
+    feature survives. From 1 to 2 it rises to the largest decay of the next feature.
     """
-    k1, k2 = jax.random.split(jax.random.fold_in(key, 8000 + index))
+    k1, k2 = jax.random.split(named(key, "decaying features", index))
     cross = jnp.asarray([1.0, 0.7, 0.4], jnp.result_type(float)) * uniform(k1, 0.9, 1.1, (DIM,))
     second = cross / uniform(k2, 0.5, 0.95, (DIM,))
-    weight_decay = share * jnp.min(theory.decay.decay_limit(cross, second, depth))
+    weakest, following = jnp.sort(theory.decay.decay_limit(cross, second, depth))[:2]
+    shares = jnp.asarray([0.0, 1.0, 2.0], cross.dtype)
+    weight_decay = jnp.interp(
+        share, shares, jnp.stack([jnp.zeros_like(weakest), weakest, following])
+    )
     times = jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype)
     return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, weight_decay, depth)
 
@@ -188,13 +201,13 @@ CLAIM = Claim(
     source="beyond the paper",
     problems=lambda key: (
         _decaying(key, depth, share=share, index=index)
-        # Beyond the limit of the weakest feature, at a share of 1.2, it goes extinct and the others
+        # Beyond the limit of the weakest feature, at a share of 1.5, it goes extinct and the others
         # stay.
         for depth, share, index in (
             (3, 0.5, 0),
             (2, 0.6, 0),
             (1, 0.8, 0),
-            (2, 1.2, 1),
+            (2, 1.5, 1),
             (3, 0.9, 1),
             (5, 0.5, 0),
         )

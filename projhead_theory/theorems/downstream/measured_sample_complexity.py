@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
 from ... import measure
+from ..._core.keys import named
 from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
@@ -129,7 +130,7 @@ def predict(
 
 def probe(problem: Labels) -> Curves:
     """Train a network and measure the learning curves of hard-margin probes on every layer."""
-    run, key = train(problem.task), jax.random.fold_in(problem.key, 1)
+    run, key = train(problem.task), named(problem.key, "learning curve")
     curve = learning_curve(
         run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
@@ -218,7 +219,7 @@ def _draw(
 
     The label is feature 0.
     """
-    k = jax.random.split(jax.random.fold_in(key, index), 5)
+    k = jax.random.split(named(key, "labels", index), 5)
     uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)
     strength, noise = (
         jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
@@ -249,7 +250,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
     # The label of largest weight comes first: of the first two problems, one indicator rises with
     # the layer and one falls.
     turn, scenario = index // len(SCENARIOS), (index - 1) % len(SCENARIOS)
-    strength, noise, later, start = _draw(key, index=17_000 + index, scenario=scenario)
+    strength, noise, later, start = _draw(key, index=index, scenario=scenario)
     law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
     contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
     downstream = DownstreamProblem(Features(later, law), SignLabel(0))

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._core.keys import named
 from ..._core.linalg import matmul
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
@@ -95,7 +96,7 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
 @drawn
 def general(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0) -> Probing:
     """A task in random position, with a downstream moment and target in other random positions."""
-    key = jax.random.fold_in(key, 20_000 + index)
+    key = named(key, "general task", index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
     target = jax.random.normal(k2, (sizes[0],))
@@ -105,7 +106,7 @@ def general(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
 @drawn
 def featured(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0) -> Probing:
     """A feature model whose label is the sign of a feature of middle weight."""
-    key = jax.random.fold_in(key, 21_000 + index)
+    key = named(key, "feature task", index)
     k1, k2, k3 = jax.random.split(key, 3)
     d = sizes[0]
     strength = 2.0 ** jax.random.uniform(k1, (d,), minval=-1, maxval=1)

@@ -12,6 +12,7 @@ import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
+from ..._core.keys import named
 from ...claims import Claim, Control, Verdict, compare_values
 from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
@@ -188,7 +189,7 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
 @eqx.filter_jit
 def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths, noise, strengths downstream, and a key for the start."""
-    k1, k2, k3, k4 = jax.random.split(jax.random.fold_in(key, 22_000 + index), 4)
+    k1, k2, k3, k4 = jax.random.split(named(key, "crossing", index), 4)
     weight = 2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7)
     fraction = jax.random.uniform(k2, (d,), minval=0.4, maxval=0.9)
     # phi / (phi^2 + sigma^2) is the weight and phi^2 / (phi^2 + sigma^2) the signal fraction.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._core.keys import named
 from ..._core.powers import layer_powers
 from ...claims import Control
 from ...networks import DeepLinear
@@ -103,7 +104,7 @@ def features(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Featur
 
     Their final weights need not be in the order of the cross moments.
     """
-    k1, k2 = jax.random.split(jax.random.fold_in(key, 7000 + index))
+    k1, k2 = jax.random.split(named(key, "features", index))
     cross = jnp.asarray([1.0, 0.5, 0.2], jnp.result_type(float)) * uniform(k1, 0.8, 1.2, (DIM,))
     return _watched(cross, cross / uniform(k2, 0.3, 0.95, (DIM,)), depth)
 
@@ -138,7 +139,7 @@ def modes(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> ModeTask:
     The save times span the course from the first changes until after the slowest mode has been
     learned.
     """
-    k1, k2 = jax.random.split(jax.random.fold_in(key, 15_000 + index))
+    k1, k2 = jax.random.split(named(key, "modes", index))
     target = jnp.asarray([1.0, 0.6, 0.3], jnp.result_type(float)) * uniform(k1, 0.8, 1.2, (DIM,))
     task = _small(ModeTask, target, target * uniform(k2, 0.5, 1.5, (DIM,)), depth)
     end = task.theory.time_to_weight(

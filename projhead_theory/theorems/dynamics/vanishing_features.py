@@ -128,7 +128,7 @@ CLAIM = Claim(
     compare=judge_forgetting,
     sharpness={
         "slope, layer #": (0.02, 0.1),
-        "path, layer #": (2e-10, 2e-4),
+        "path, layer #": (2e-10, 5e-5),
     },
     controls=(
         Control(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
@@ -161,7 +162,7 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
 
     The strengths of lighter features are such that some head is best.
     """
-    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 7)
+    k = jax.random.split(named(key, "best kappa", index), 7)
     weights = jnp.asarray([1.4, 1.0, 0.7, 0.5][:features], float) * jax.random.uniform(
         k[0], (features,), float, 0.95, 1.05
     )

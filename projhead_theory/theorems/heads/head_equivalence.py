@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.linalg import frobenius, psd_power
 from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
@@ -102,7 +103,7 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
 @drawn
 def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
-    k = jax.random.split(jax.random.fold_in(key, 13_000 + index), 4)
+    k = jax.random.split(named(key, "fixed head", index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
     moments = random_moments(
         k[0],

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
+from ..._core.keys import named
 from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
@@ -116,7 +117,7 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
 
     Geometric weights are under the head of kappa, all others under the head of their roots.
     """
-    k = jax.random.split(jax.random.fold_in(key, 15_000 + index), 6)
+    k = jax.random.split(named(key, "kappa emulation", index), 6)
     kappa = jax.random.uniform(k[0], (), float, 1.25, 1.45)
     falling = kappa ** (-2 * jnp.arange(DIM, dtype=float))
     # Consecutive ratios that no single kappa has.

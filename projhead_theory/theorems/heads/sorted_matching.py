@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.linalg import frobenius, matmul, symmetric
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
@@ -169,7 +170,7 @@ def random_matching(
 
     The decay is a share of the largest decay that the sorted pairing survives.
     """
-    k = jax.random.split(jax.random.fold_in(key, 14_000 + index), 5)
+    k = jax.random.split(named(key, "matching", index), 5)
     weights = jnp.linspace(0.6, 1.5, dim, dtype=float) + 0.3 / dim * jax.random.uniform(
         k[0], (dim,), float
     )

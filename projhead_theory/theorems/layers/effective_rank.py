@@ -34,21 +34,24 @@ def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
     final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
     grams = measure.layer_grams(final)
     predicted = effective_rank(prediction.grams)
-    measured = jnp.sum(diagonal(grams), axis=-1) ** 2 / frobenius(grams) ** 2
+    size = frobenius(grams)
+    measured = (jnp.sum(diagonal(grams), axis=-1) / jnp.where(size > 0, size, 1)) ** 2
+    # No direction is kept: the rank is zero, and so are the layers within the kept range.
+    least = jnp.maximum(predicted, 1)
     # A Gram with the relative error x has a trace with the error sqrt(d) x |M|, and a norm with the
     # error x |M|; the trace is the norm times the root of the effective rank.
     error = jnp.minimum(law.tolerance, 1)
-    in_trace = jnp.sqrt(prediction.moments.dim / jnp.maximum(predicted, 1))
+    in_trace = jnp.sqrt(prediction.moments.dim / least)
     off = ((1 + in_trace * error) / (1 - error)) ** 2 - 1
     apart = jnp.abs(predicted[:, None] - predicted[None, :]) + jnp.where(
         jnp.eye(predicted.size, dtype=bool), jnp.inf, 0
     )
     return carried(
         law,
-        jnp.abs(measured / predicted - 1),
+        jnp.abs(measured - predicted) / least,
         off / jnp.where(error > 0, error, 1),
         # Effect: the effective rank of the nearest other layer.
-        effect=jnp.minimum(jnp.min(apart, axis=1) / predicted, 1),
+        effect=jnp.minimum(jnp.min(apart, axis=1) / least, 1),
         predicted=predicted,
         measured=measured,
         what="relative effective rank of the layer",

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
 from ..._core.checks import concrete
+from ..._core.keys import named
 from ..._core.linalg import eigh, matmul
 from ..._core.tolerance import solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
@@ -322,8 +323,7 @@ CLAIM = Claim(
     ),
     source="beyond the paper",
     problems=lambda key: (
-        Sampling(_gaussian(k), k)
-        for k in (jax.random.fold_in(key, 11_000 + index) for index in range(2))
+        Sampling(_gaussian(k), k) for k in (named(key, "samples", index) for index in range(2))
     ),
     predict=predict,
     measure=measure,

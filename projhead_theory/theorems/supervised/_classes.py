@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._core.keys import named
 from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear
@@ -101,7 +102,7 @@ def collapse(
     index: Array | int = 0,
 ) -> Collapse:
     """Features of random strength, with this noise of the class."""
-    k1, k2 = jax.random.split(jax.random.fold_in(key, 19_000 + index))
+    k1, k2 = jax.random.split(named(key, "collapse", index))
     strength = jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
     both = jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)])
     return Collapse(strength, both, jnp.asarray(correlation), k2, depth)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from ..._core.keys import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import drawn, replace
@@ -17,7 +18,7 @@ def finely(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) 
 
     Readouts are fitted on the training distribution and on one with unbalanced subclasses.
     """
-    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 21_000 + index), 3)
+    k1, k2, k3 = jax.random.split(named(key, "coarse to fine", index), 3)
     strength = jnp.asarray([1.2, 0.9], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
     noise = jnp.asarray([0.3, 0.35], float) * jax.random.uniform(k2, (2,), float, 0.9, 1.1)
     signs = lambda r: Groups.signs(strength, noise, jnp.full(1, r, float))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from ..._core.keys import named
 from ...claims import Claim, Control
 from ...moments import Moments
 from ...problems import Groups
@@ -40,7 +41,7 @@ def mixture(
     index: Array | int = 0,
 ) -> ClassTask:
     """A class, a subclass and a third feature, with this share of positives from the class."""
-    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 18_000 + index), 3)
+    k1, k2, k3 = jax.random.split(named(key, "mixed positives", index), 3)
     strength = jnp.asarray([1.4, 1.0, 0.7]) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
     noise = jnp.asarray([0.6, 0.4, 0.3]) * jax.random.uniform(k2, (3,), float, 0.9, 1.1)
     groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5]))

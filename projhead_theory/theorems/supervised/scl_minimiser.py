@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control
 from ...problems import Groups
@@ -38,7 +39,7 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
 
     They have unequal probabilities and two groups each.
     """
-    k = jax.random.split(jax.random.fold_in(key, 17_000 + index), 4)
+    k = jax.random.split(named(key, "classes", index), 4)
     d, count = sizes[0], min(sizes[1:])
     centre = orthonormal(k[0], d, count).T * jnp.linspace(2.0, 1.0, count)[:, None]
     apart = 0.7 * jax.random.normal(k[1], (count, 1, d)) * jnp.asarray([[[1.0], [-1.0]]])

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from ..._core.keys import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import RECORDS, drawn, replace
@@ -20,7 +21,7 @@ def shifted(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0)
 
     Given the label, all features have the same variance; in the problem of views, the same noise.
     """
-    k1, k2, k3 = jax.random.split(jax.random.fold_in(key, 20_000 + index), 3)
+    k1, k2, k3 = jax.random.split(named(key, "shift", index), 3)
     strength = jnp.asarray([1.0, 1.2, 1.1], float) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
     training, test = jnp.asarray(TRAINING, float), jnp.asarray(TEST, float)
     variance = jax.random.uniform(k2, (), float, 0.6, 0.8)

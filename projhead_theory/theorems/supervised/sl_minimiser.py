@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import losses, measure, theory
+from ..._core.keys import named
 from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
 from ..._core.tolerance import outputs_rounding, power_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
@@ -177,7 +178,7 @@ def regression_task(
 
     The correlations are well apart.
     """
-    k = jax.random.split(jax.random.fold_in(key, 16_000 + index), 4)
+    k = jax.random.split(named(key, "regression", index), 4)
     d, outputs = sizes[0], sizes[-1]
     n = min(d, outputs)
     v = orthonormal(k[0], d)

@@ -1,5 +1,6 @@
 """subclass-retention: the rate at which a subclass feature is lost."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,8 @@ from ._classes import ClassTask, collapse
 RETENTION_RECORDS, DECADE = 16, 5
 """Save times over three decades of time, and in each decade.
 
-The last two decades are fitted. The rest of the transient follows from their difference.
+The last two decades are fitted. The rest of the transient follows from the changes between the
+three.
 """
 
 
@@ -58,21 +60,31 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     slope = lambda a, b: (logs[b] - logs[a]) / jnp.log(times[b] / times[a])
     inverse = jnp.exp(-powers * logs)
     rate = lambda a, b: (inverse[b] - inverse[a]) / (times[b] - times[a])
-    first, middle, end = (RETENTION_RECORDS - 1 - k * DECADE for k in (2, 1, 0))
+    begin, first, middle, end = (RETENTION_RECORDS - 1 - k * DECADE for k in (3, 2, 1, 0))
     # The logarithms err by these.
     errors = {
         "integration": jnp.max(jnp.abs(logs - coarse), axis=0) + local_error(logs.dtype, depth),
         "rounding": flow_rounding(run.fine) * (1 + jnp.max(jnp.abs(logs))),
     }
     carried = lambda factor: {name: factor * error for name, error in errors.items()}
-    # The transient falls at least as fast as the last layer's weight, t^(-1/e) with e < 4. At most
-    # 1.3 times its fall from one decade to the next is left in the second, and 1.8 times in both
-    # together.
-    left = lambda number: 2 * jnp.abs(number(first, middle) - number(middle, end))
+    # The transient is y t^(-1/e) + x t^(-2/e): a series in the last layer's weight. A decade leaves
+    # the fraction r of the first term and r^2 of the second, which may have the other sign. Of the
+    # changes from decade to decade, the last and r times the one before, the larger is therefore
+    # at least (1 - r) / (1 + r) of the change of the first term, y (1 - r), and y r is left.
+    r = 10 ** (-1 / e)
+
+    def left(number: Callable[[int, int], Array]) -> Array:
+        before, change = (
+            jnp.abs(number(a, b) - number(b, c))
+            for a, b, c in ((begin, first, middle), (first, middle, end))
+        )
+        return (1 + r) / (1 - r) ** 2 * jnp.maximum(r * before, change)
+
     slopes = Rows(
         numbered("slope, layer", depth),
         jnp.abs(slope(first, end) - prediction.slopes),
-        {"asymptotics": left(slope)} | carried(2 / jnp.log(times[end] / times[first])),
+        {"asymptotics": (1 + r) / 2 * left(slope)}
+        | carried(2 / jnp.log(times[end] / times[first])),
         # Effect: the slope of the neighbouring layer.
         jnp.abs(prediction.slopes[0]),
         prediction.slopes,
@@ -82,7 +94,7 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
     rates = Rows(
         numbered("rate, layer", depth),
         jnp.abs(growth - 1),
-        {"asymptotics": left(rate) / prediction.rate} | carried(2 * powers),
+        {"asymptotics": r * left(rate) / prediction.rate} | carried(2 * powers),
         # Effect: half of the rate.
         0.5,
         1.0,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
@@ -131,7 +132,7 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
 
     Only the first two layers and the last have thresholds.
     """
-    k = jax.random.split(jax.random.fold_in(key, 11_000 + index), 4)
+    k = jax.random.split(named(key, "thresholds", index), 4)
     strength = jax.random.uniform(k[0], (DIM,), float, 0.7, 2.0)
     flips = jax.random.uniform(k[1], (DIM,), float, 0.0, 0.25)
     thresholds = jax.random.uniform(k[2], (depth, DIM), float, 0.05, 0.3)

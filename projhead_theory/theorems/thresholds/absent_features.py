@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core.keys import named
 from ..._core.tolerance import SHORT, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...networks import ThresholdedDiagonal
@@ -177,7 +178,7 @@ def judge_edges(prediction: Window, found: Found) -> Verdict:
 
 @drawn
 def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
-    k = jax.random.split(jax.random.fold_in(key, 12_000 + index), 4)
+    k = jax.random.split(named(key, "window", index), 4)
     weights = jax.random.uniform(k[0], (depth, DIM), float, 0.5, 1.5)
     # Either sign occurs: only absolute values matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
