@@ -37,7 +37,7 @@ Downstream = Annotated[
     str | None,
     typer.Option(help="Strength of each feature downstream; by default as in training."),
 ]
-Head = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
+HeadDepth = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
 Json = Annotated[
     str | None,
     typer.Option(

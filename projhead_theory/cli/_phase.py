@@ -51,7 +51,7 @@ def phase(
     mask: options.Mask = None,
     downstream: options.Downstream = None,
     depth: options.Depth = 2,
-    head: options.Head = 1,
+    head_depth: options.HeadDepth = 1,
     width: options.Width = None,
     points: Annotated[int, typer.Option(help="Points of the grid along each axis.")] = 256,
     simulate: Annotated[
@@ -103,7 +103,7 @@ def phase(
         labelled,
         *(np.linspace(axis.low, axis.high, points) for axis in (horizontal, vertical)),
         depth=depth,
-        head=head,
+        head_depth=head_depth,
         width=width,
         names=(horizontal.name, vertical.name),
     )

@@ -12,7 +12,7 @@ def predict(
     width: options.Width = None,
     target: options.OptionalTarget = None,
     downstream: options.Downstream = None,
-    head: options.Head = 1,
+    head_depth: options.HeadDepth = 1,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
@@ -29,7 +29,7 @@ def predict(
     best = None
     if target is not None:
         best = theory.downstream.best_layer(
-            problem, _task(problem, target, downstream), depth, head=head, width=width
+            problem, _task(problem, target, downstream), depth, head_depth=head_depth, width=width
         )
         report["downstream"] = reports.complexity_report(best, target)
     elif downstream is not None:

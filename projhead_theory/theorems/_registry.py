@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..claims import Registry
@@ -10,58 +12,26 @@ from ..claims import Registry
 if TYPE_CHECKING:
     from ..claims import Claim
 
+
+def _claims(family: str) -> tuple[str, ...]:
+    """Names of a family's claims: its public files."""
+    files = pkgutil.iter_modules([str(Path(__file__).parent / family)])
+    return tuple(file.name.replace("_", "-") for file in files if not file.name.startswith("_"))
+
+
 FAMILIES = {
-    "layers": (
-        "spectral-minimiser",
-        "layerwise-law",
-        "progressive-weighting",
-        "effective-rank",
-    ),
-    "balance": (
-        "balancedness",
-        "discrete-balancedness",
-        "weight-decay-balancing",
-        "min-norm",
-        "homogeneity",
-        "discrete-homogeneity",
-    ),
-    "dynamics": (
-        "flow-times",
-        "learning-order",
-        "vanishing-features",
-        "sl-times",
-        "sl-retention",
-    ),
-    "decay": (
-        "weight-decay-minimiser",
-        "feature-extinction",
-    ),
-    "samples": ("finite-sample",),
-    "downstream": (
-        "optimal-layer",
-        "when-pre-wins",
-        "measured-sample-complexity",
-    ),
-    "heads": (
-        "head-equivalence",
-        "sorted-matching",
-        "kappa-emulation",
-        "best-kappa",
-    ),
-    "thresholds": (
-        "threshold-law",
-        "retained-when-vanishing",
-        "absent-features",
-    ),
-    "supervised": (
-        "scl-minimiser",
-        "mixed-positives",
-        "class-collapse",
-        "subclass-retention",
-        "sl-minimiser",
-        "coarse-to-fine",
-        "shift",
-    ),
+    family: _claims(family)
+    for family in (
+        "layers",
+        "balance",
+        "dynamics",
+        "decay",
+        "samples",
+        "downstream",
+        "heads",
+        "thresholds",
+        "supervised",
+    )
 }
 """Claims of every family.
 

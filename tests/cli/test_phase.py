@@ -45,7 +45,7 @@ def test_predict_takes_downstream_strengths_and_a_head_of_more_layers(capsys):
     report = lambda *more: json.loads(
         run(capsys, "predict", *PROBLEM, "--depth", "4", "--target", "1", *more, "--json", "-")[1]
     )
-    same, other, deep = report(), report("--downstream", "9,1,0.1"), report("--head", "3")
+    same, other, deep = report(), report("--downstream", "9,1,0.1"), report("--head-depth", "3")
     assert same["downstream"]["sample_complexity"] != other["downstream"]["sample_complexity"]
     complexity = deep["downstream"]["sample_complexity"]
     assert deep["downstream"]["margin"] == pytest.approx(np.log(complexity[3] / complexity[0]))
@@ -108,7 +108,7 @@ def test_phase_exit_1_if_a_trained_network_is_on_the_other_side(capsys, monkeypa
     ("arguments", "says"),
     [
         (["predict", *PROBLEM, "--target", "3"], "target: got 3; want"),
-        (["predict", *PROBLEM, "--target", "0", "--head", "3"], "head: got 3; want"),
+        (["predict", *PROBLEM, "--target", "0", "--head-depth", "3"], "head_depth: got 3; want"),
         (["predict", *PROBLEM, "--downstream", "1,1,1"], "downstream: got"),
         (
             ["predict", *PROBLEM, "--target", "0", "--downstream", "1,1"],

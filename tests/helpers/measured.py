@@ -1,11 +1,12 @@
 """What is measured once for each claim, and shared by all tests of that claim.
 
-`python tests/helpers/measured.py` records how large each part of each claim's tolerance is, in
-`parts.json`.
+`python tests/helpers/measured.py [CLAIM ...]` records the size of each part of a claim's tolerance,
+as `PARTS` in the tests of the claim.
 """
 
 import functools
-import json
+import re
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,16 @@ import numpy as np
 import pytest
 
 from projhead_theory.claims import ClaimResult, check
-from projhead_theory.theorems import CLAIMS
+from projhead_theory.theorems import CLAIMS, FAMILIES, find
 
-PARTS = Path(__file__).with_name("parts.json")
+RECORDED = re.compile(r"^PARTS = \{.*?\}\n", re.MULTILINE | re.DOTALL)
+
+
+def tests_of(name: str) -> Path:
+    """The file with the tests of this claim."""
+    family = next(family for family, names in FAMILIES.items() if name in names)
+    folder = Path(__file__).parents[1] / "theorems" / family
+    return folder / f"test_{name.replace('-', '_')}.py"
 
 
 @functools.cache
@@ -55,20 +63,18 @@ def parts_of(result: ClaimResult) -> dict[str, float]:
     return largest
 
 
-def _record() -> None:
+def _record(names: list[str]) -> None:
     from projhead_theory.cli._compiler import for_small_programs
 
     for_small_programs()
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_disable_most_optimizations", True)
-    parts = {
-        name: {
-            k: float(f"{v:.3g}") for k, v in sorted(parts_of(check(claim, 0, quick=True)).items())
-        }
-        for name, claim in CLAIMS.items()
-    }
-    PARTS.write_text(json.dumps(parts, indent=1) + "\n")
+    for claim in find(names):
+        sizes = sorted(parts_of(check(claim, 0, quick=True)).items())
+        rows = "".join(f'    "{part}": {size:.3g},\n' for part, size in sizes)
+        file = tests_of(claim.name)
+        file.write_text(RECORDED.sub(f"PARTS = {{\n{rows}}}\n", file.read_text(), count=1))
 
 
 if __name__ == "__main__":
-    _record()
+    _record(sys.argv[1:])

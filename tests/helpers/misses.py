@@ -4,14 +4,13 @@ import dataclasses
 import functools
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
 
+from helpers.measured import tests_of
 from projhead_theory.claims import Claim
-from projhead_theory.theorems import FAMILIES
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import replace
 from projhead_theory.theorems.balance._descent import shrunk
@@ -93,11 +92,9 @@ EXPONENTS = {
 
 @functools.cache
 def beside(name: str) -> ModuleType:
-    """The tests of this claim, with its `MISSES` and, for some, `FORMULAS`."""
-    family = next(family for family, names in FAMILIES.items() if name in names)
-    stem = f"test_{name.replace('-', '_')}"
-    path = Path(__file__).parents[1] / "theorems" / family / f"{stem}.py"
-    specification = importlib.util.spec_from_file_location(f"misses.{stem}", path)
+    """The tests of this claim, with its `MISSES`, its `PARTS` and, for some, `FORMULAS`."""
+    path = tests_of(name)
+    specification = importlib.util.spec_from_file_location(f"misses.{path.stem}", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

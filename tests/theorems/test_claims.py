@@ -1,7 +1,6 @@
 """The library's claims: they hold, their controls are caught, and other numbers compile nothing."""
 
 import dataclasses
-import json
 import subprocess
 import sys
 from itertools import islice
@@ -12,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.compiling import compiling
-from helpers.measured import PARTS, assert_verified, by_claim, parts_of, side
+from helpers.measured import assert_verified, by_claim, parts_of, side
+from helpers.misses import beside
 from helpers.toys import toy
 
 from projhead_theory.claims import (
@@ -49,7 +49,7 @@ def test_claim_holds_its_controls_are_caught_and_other_numbers_compile_nothing(n
     first = check(remembered(name), 0, quick=True)
     assert_verified(first)
     assert first.blunt == ()
-    recorded, eps = json.loads(PARTS.read_text())[name], np.finfo(float).eps
+    recorded, eps = beside(name).PARTS, np.finfo(float).eps
     # What is measured on a run, such as a step's error near rounding, differs from machine to
     # machine by less.
     assert {

@@ -100,8 +100,8 @@ def test_a_feature_without_weight_or_strength_counts_for_no_threshold(zero):
         jnp.append(strength, float(zero == "weight")),
     )
     np.testing.assert_allclose(
-        boundary_weight(*more, 0, 2, head=2),
-        boundary_weight(weights, strength, 0, 2, head=2),
+        boundary_weight(*more, 0, 2, head_depth=2),
+        boundary_weight(weights, strength, 0, 2, head_depth=2),
         rtol=1e-12,
     )
 

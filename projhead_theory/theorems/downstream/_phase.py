@@ -129,9 +129,9 @@ def check_phase(
     d = plane.stated(diagram.x[0], diagram.y[0])[0].dim
     if plane.width is not None and plane.width < d:
         raise checks.bad("width", plane.width, f"at least {d}, the dimension, to simulate")
-    if diagram.head == diagram.depth:
+    if diagram.head_depth == diagram.depth:
         raise checks.bad(
-            "head", diagram.head, f"fewer than all {diagram.depth} layers, to simulate"
+            "head_depth", diagram.head_depth, f"fewer than all {diagram.depth} layers, to simulate"
         )
     where, starts = jax.random.split(key)
     x, y = _places(diagram, points, where)
@@ -140,7 +140,7 @@ def check_phase(
     for first in range(0, points, BATCH):
         # The last batch is filled up with points of the first, so that all compile once.
         at = jnp.arange(first, first + BATCH) % points
-        parts.append(_trained(plane, x[at], y[at], keys[at], d, diagram.depth, diagram.head))
+        parts.append(_trained(plane, x[at], y[at], keys[at], d, diagram.depth, diagram.head_depth))
         progress(min(first + BATCH, points))
     columns = [jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
     return PhaseCheck(x, y, *columns)
@@ -167,7 +167,7 @@ def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Arra
 
 @eqx.filter_jit
 def _trained(
-    plane: Callable[..., Any], x: Array, y: Array, keys: Array, d: int, depth: int, head: int
+    plane: Callable[..., Any], x: Array, y: Array, keys: Array, d: int, depth: int, head_depth: int
 ) -> tuple[Array, ...]:
     def one(x: Array, y: Array, key: Array) -> tuple[Array, ...]:
         point = plane(x, y)
@@ -181,10 +181,10 @@ def _trained(
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)
-        band = tolerance[-1] + tolerance[-1 - head]
+        band = tolerance[-1] + tolerance[-1 - head_depth]
         return (
-            curve.margin(depth, head),
-            logarithms[-1] - logarithms[-1 - head],
+            curve.margin(depth, head_depth),
+            logarithms[-1] - logarithms[-1 - head_depth],
             band,
             jnp.asarray(budget.converged & budget.finite),
             ~curve.lost,

@@ -110,10 +110,10 @@ def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
 
 
 @eqx.filter_jit
-def margin(trajectory: Trajectory, downstream: Downstream, head: int = 1) -> Float[Array, ""]:
+def margin(trajectory: Trajectory, downstream: Downstream, head_depth: int = 1) -> Float[Array, ""]:
     """Log-ratio of the measured indicators of the last layer and the layer below the head."""
     logarithms = jnp.log(measure.sample_complexity(trajectory.final, downstream))
-    return logarithms[-1] - logarithms[-1 - head]
+    return logarithms[-1] - logarithms[-1 - head_depth]
 
 
 def find_crossing(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.start) -> Found:

@@ -34,7 +34,7 @@ class BestLayer(eqx.Module):
       that is due to the radius of the representation. The rest is due to the margin of the
       separator.
     - `prediction`: feature weights and Grams of the layers.
-    - `head`: the number $h$ of last layers that form the projection head.
+    - `head_depth`: the number $h$ of last layers that form the projection head.
     """
 
     layer: Int[Array, ""]
@@ -42,7 +42,7 @@ class BestLayer(eqx.Module):
     margin: Float[Array, ""]
     radius_gain: Float[Array, ""]
     prediction: LayerPrediction
-    head: int = eqx.field(static=True)
+    head_depth: int = eqx.field(static=True)
 
     @property
     def depth(self) -> int:
@@ -63,7 +63,7 @@ class BestLayer(eqx.Module):
         """The better side of the projection head in words, with the cause."""
         if self.lost:
             return "No layer keeps the target: no number of labels reads it."
-        below = self.depth - self.head
+        below = self.depth - self.head_depth
         pre = f"pre-projection ({f'layer {below}' if below else 'the input'})"
         post = f"post-projection (layer {self.depth})"
         margin, radius = float(self.margin), float(self.radius_gain)
@@ -91,7 +91,7 @@ class BestLayer(eqx.Module):
             "lost": lost,
             "sample_complexity": plain(self.complexity),
             "best_layer": int(self.layer) or None,
-            "head": self.head,
+            "head_depth": self.head_depth,
             "margin": plain(self.margin),
             "radius_gain": None if lost else plain(self.radius_gain),
             "pre_beats_post": None if lost else bool(self.pre_beats_post),
@@ -109,7 +109,7 @@ class BestLayer(eqx.Module):
             }
             | {name: ((), jax.device_get(getattr(self, name))) for name in scalars},
             coords={"layer": list(range(1, self.depth + 1))},
-            attrs={"depth": self.depth, "head": self.head},
+            attrs={"depth": self.depth, "head_depth": self.head_depth},
         )
 
     def plot(self, ax: Any = None):
@@ -124,7 +124,7 @@ def best_layer(
     downstream: Downstream | DownstreamProblem | AbstractLabel | int,
     depth: int,
     *,
-    head: int = 1,
+    head_depth: int = 1,
     width: int | None = None,
 ) -> BestLayer:
     r"""Find the layer of a balanced linear network that needs the fewest downstream labels.
@@ -144,14 +144,14 @@ def best_layer(
     - `downstream`: the downstream task. Beside a `ContrastiveProblem` it may be a label, or the
       number of the feature, from 0, whose sign is the label, with the inputs of training.
     - `depth`: the number of layers $L$.
-    - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
+    - `head_depth`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
 
     **Returns:** a `BestLayer`. Its layer is 0 if the network does not keep the target.
 
-    **Raises:** `ValueError` for a depth, head, width or feature out of range, a problem or task of
-    another type, or a task on inputs of another dimension; `NonUniqueMinimiserError` if the width
-    cuts through a tie.
+    **Raises:** `ValueError` for a depth, depth of the head, width or feature out of range, a
+    problem or task of another type, or a task on inputs of another dimension;
+    `NonUniqueMinimiserError` if the width cuts through a tie.
 
     !!! example
 
@@ -169,13 +169,13 @@ def best_layer(
     Source: paper, section 3, for two layers; any depth, moments and target are beyond the paper.
     """
     task = as_task(problem, downstream)
-    depth, head = checks.within_depth(depth, "head", head)
+    depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
     after = task if isinstance(task, Downstream) else task.moments()
-    return _best(layerwise(as_moments(problem), depth, width=width), after, head)
+    return _best(layerwise(as_moments(problem), depth, width=width), after, head_depth)
 
 
 @eqx.filter_jit
-def _best(prediction: LayerPrediction, downstream: Downstream, head: int) -> BestLayer:
+def _best(prediction: LayerPrediction, downstream: Downstream, head_depth: int) -> BestLayer:
     d, dtype = prediction.grams.shape[-1], jnp.result_type(prediction.grams, downstream.second)
     # The input itself is layer 0.
     grams = jnp.concatenate([jnp.eye(d, dtype=dtype)[None], prediction.grams.astype(dtype)])
@@ -184,12 +184,12 @@ def _best(prediction: LayerPrediction, downstream: Downstream, head: int) -> Bes
     complexity, slack = every[1:], 64 * d * jnp.finfo(dtype).eps
     # The lowest of the layers that are equally good to rounding.
     lowest = 1 + jnp.argmax(complexity <= jnp.min(complexity) * (1 + slack))
-    margin = jnp.log(every[-1]) - jnp.log(every[-1 - head])
+    margin = jnp.log(every[-1]) - jnp.log(every[-1 - head_depth])
     return BestLayer(
         layer=jnp.where(jnp.isfinite(complexity).any(), lowest, 0),
         complexity=complexity,
         margin=jnp.where(jnp.abs(margin) <= slack, 0, margin),
-        radius_gain=radius[-1] - radius[-1 - head],
+        radius_gain=radius[-1] - radius[-1 - head_depth],
         prediction=prediction,
-        head=head,
+        head_depth=head_depth,
     )

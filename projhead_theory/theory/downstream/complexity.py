@@ -187,7 +187,7 @@ class ComplexityCurve(eqx.Module):
         """
         return jnp.where(self.lost, 0, 1 + jnp.argmin(self.layers(depth)))
 
-    def margin(self, depth: int, head: int = 1) -> Float[Array, ""]:
+    def margin(self, depth: int, head_depth: int = 1) -> Float[Array, ""]:
         r"""Logarithm of the indicator after a head of $h$ layers over the indicator before it.
 
         $$\ln \mathrm{SC}(1) - \ln \mathrm{SC}(1 - h/L)$$
@@ -195,8 +195,8 @@ class ComplexityCurve(eqx.Module):
         It is positive where the representation before the head is better; NaN if the target is
         lost.
         """
-        depth, head = checks.within_depth(depth, "head", head)
-        return _margin(self, jnp.asarray(head / depth, self.rates.dtype))
+        depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
+        return _margin(self, jnp.asarray(head_depth / depth, self.rates.dtype))
 
     def to_xarray(self, depth: int):
         """The indicator of every layer, and the best layer, as a labelled `xarray.Dataset`."""

@@ -34,7 +34,7 @@ __all__ = [
 BISECTIONS = 60
 
 
-def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Array, ""]:
+def pre_beats_post(curve: ComplexityCurve, depth: int, head_depth: int = 1) -> Bool[Array, ""]:
     r"""Test that the layer before the projection head needs fewer labels than the last layer.
 
     $$\mathrm{SC}(1 - h/L) < \mathrm{SC}(1)$$
@@ -46,7 +46,7 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
 
     - `curve`: the indicator of every layer.
     - `depth`: the number of layers $L$.
-    - `head`: the number $h$ of last layers that form the head, from 1 to $L$.
+    - `head_depth`: the number $h$ of last layers that form the head, from 1 to $L$.
 
     **Raises:** `ValueError` for a depth below 1, or a head of no layers or of more than there
     are.
@@ -63,11 +63,11 @@ def pre_beats_post(curve: ComplexityCurve, depth: int, head: int = 1) -> Bool[Ar
 
     Theorem: when-pre-wins (paper section 3).
     """
-    return curve.margin(depth, head) > 0
+    return curve.margin(depth, head_depth) > 0
 
 
 def boundary_weight(
-    weights: Float[Array, " d"], strength: Any, target: int, depth: int, head: int = 1
+    weights: Float[Array, " d"], strength: Any, target: int, depth: int, head_depth: int = 1
 ) -> Float[Array, ""]:
     r"""Weight of the target below which the pre-projection representation is better.
 
@@ -84,14 +84,14 @@ def boundary_weight(
     - `strength`: downstream strengths $\phi'_i \ge 0$, `(d,)`.
     - `target`: the index $j$ of the target feature.
     - `depth`: the number of layers $L$.
-    - `head`: the number of layers $h$ of the head, from 1 to $L$.
+    - `head_depth`: the number of layers $h$ of the head, from 1 to $L$.
 
     **Raises:** `ValueError` for arguments out of range or lengths that differ.
 
     Theorem: when-pre-wins (beyond the paper, which has it for two features).
     """
     weights, strength = _vectors(weights, strength)
-    j, share = target_index(target, weights.shape[0]), _share(depth, head)
+    j, share = target_index(target, weights.shape[0]), _share(depth, head_depth)
     dtype = jnp.result_type(weights, strength)
     return _boundary_weight(
         weights.astype(dtype), strength.astype(dtype), jnp.asarray(j), jnp.asarray(share, dtype)
@@ -112,9 +112,9 @@ def _vectors(weights: Any, strength: Any) -> tuple[Array, Array]:
     return weights, strength
 
 
-def _share(depth: int, head: int) -> float:
-    depth, head = checks.within_depth(depth, "head", head)
-    return head / depth
+def _share(depth: int, head_depth: int) -> float:
+    depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
+    return head_depth / depth
 
 
 @jax.jit
@@ -129,7 +129,13 @@ def _boundary_weight(weights: Array, strength: Array, j: Array, share: Array) ->
 
 
 def disruption_boundary(
-    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+    strength: Any,
+    noise: Any,
+    target: int,
+    depth: int,
+    *,
+    downstream: Any = None,
+    head_depth: int = 1,
 ) -> Float[Array, ""]:
     r"""Noise on the target feature above which pre-projection beats post-projection.
 
@@ -147,7 +153,7 @@ def disruption_boundary(
     - `target`: the index $j$ of the target feature.
     - `depth`: the number of layers $L$.
     - `downstream`: downstream strengths $\phi'$, `(d,)`, the training strengths by default.
-    - `head`: the number of layers $h$ of the head.
+    - `head_depth`: the number of layers $h$ of the head.
 
     **Raises:** `ValueError` for arguments out of range.
 
@@ -162,7 +168,7 @@ def disruption_boundary(
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    phi, _, weight = _others(strength, noise, target, depth, downstream, head)
+    phi, _, weight = _others(strength, noise, target, depth, downstream, head_depth)
     there = weight > 0
     square = phi / jnp.where(there, weight, 1) - phi**2
     root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
@@ -170,7 +176,13 @@ def disruption_boundary(
 
 
 def weakness_boundary(
-    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+    strength: Any,
+    noise: Any,
+    target: int,
+    depth: int,
+    *,
+    downstream: Any = None,
+    head_depth: int = 1,
 ) -> Float[Array, ""]:
     r"""Strength of the target feature below which pre-projection beats post-projection.
 
@@ -186,19 +198,25 @@ def weakness_boundary(
 
     - `strength`: training strengths $\phi$, `(d,)`; the target's own strength is not used.
     - `noise`: scales $\sigma$ of the additive noise, `(d,)`.
-    - `target`, `depth`, `downstream`, `head`: as in `disruption_boundary`.
+    - `target`, `depth`, `downstream`, `head_depth`: as in `disruption_boundary`.
 
     **Raises:** `ValueError` for arguments out of range.
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    _, sigma, weight = _others(strength, noise, target, depth, downstream, head)
+    _, sigma, weight = _others(strength, noise, target, depth, downstream, head_depth)
     # The product of both roots is the squared noise: no digits are lost where the noise is small.
     return sigma * (2 * weight * sigma) / (1 + _spread(weight, sigma))
 
 
 def excess_boundary(
-    strength: Any, noise: Any, target: int, depth: int, *, downstream: Any = None, head: int = 1
+    strength: Any,
+    noise: Any,
+    target: int,
+    depth: int,
+    *,
+    downstream: Any = None,
+    head_depth: int = 1,
 ) -> Float[Array, ""]:
     r"""Strength of the target feature above which pre-projection beats post-projection.
 
@@ -209,13 +227,13 @@ def excess_boundary(
 
     **Arguments:**
 
-    - `strength`, `noise`, `target`, `depth`, `downstream`, `head`: as in `weakness_boundary`.
+    - `strength`, `noise`, `target`, `depth`, `downstream`, `head_depth`: as in `weakness_boundary`.
 
     **Raises:** `ValueError` for arguments out of range.
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    _, sigma, weight = _others(strength, noise, target, depth, downstream, head)
+    _, sigma, weight = _others(strength, noise, target, depth, downstream, head_depth)
     there = weight > 0
     high = (1 + _spread(weight, sigma)) / (2 * jnp.where(there, weight, 1))
     return jnp.where(there, jnp.where(2 * weight * sigma >= 1, sigma, high), jnp.inf)
@@ -233,7 +251,7 @@ def _spread(weight: Array, sigma: Array) -> Array:
 
 
 def _others(
-    strength: Any, noise: Any, target: int, depth: int, downstream: Any, head: int
+    strength: Any, noise: Any, target: int, depth: int, downstream: Any, head_depth: int
 ) -> tuple[Array, Array, Array]:
     """Strength and noise of the target, and the boundary of its weight."""
     phi, sigma = checks.positive("strength", strength), checks.nonnegative("noise", noise)
@@ -246,11 +264,16 @@ def _others(
     j = target_index(target, phi.shape[0])
     dtype = jnp.result_type(phi, sigma, after)
     phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
-    return phi[j], sigma[j], boundary_weight(phi / (phi**2 + sigma**2), after, j, depth, head)
+    return phi[j], sigma[j], boundary_weight(phi / (phi**2 + sigma**2), after, j, depth, head_depth)
 
 
 def downstream_boundary(
-    weights: Float[Array, " d"], strength: Any, target: int, feature: int, depth: int, head: int = 1
+    weights: Float[Array, " d"],
+    strength: Any,
+    target: int,
+    feature: int,
+    depth: int,
+    head_depth: int = 1,
 ) -> Float[Array, ""]:
     r"""Downstream strength of another feature at which pre and post are equally good.
 
@@ -264,7 +287,7 @@ def downstream_boundary(
 
     **Arguments:**
 
-    - `weights`, `strength`, `target`, `depth`, `head`: as in `boundary_weight`, with
+    - `weights`, `strength`, `target`, `depth`, `head_depth`: as in `boundary_weight`, with
       $w_j > 0$.
     - `feature`: the index $i \ne j$ of the other feature.
 
@@ -274,7 +297,11 @@ def downstream_boundary(
     """
     weights, strength = _vectors(weights, strength)
     d = weights.shape[0]
-    i, j, share = checks.count("feature", feature, 0), target_index(target, d), _share(depth, head)
+    i, j, share = (
+        checks.count("feature", feature, 0),
+        target_index(target, d),
+        _share(depth, head_depth),
+    )
     if i >= d or i == j:
         raise checks.bad("feature", i, f"another feature than the target, from 0 to {d - 1}")
     checks.require(

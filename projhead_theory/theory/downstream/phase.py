@@ -121,7 +121,7 @@ class PhaseDiagram(eqx.Module):
     least: Float[Array, "ny nx"]
     plane: Plane
     depth: int = eqx.field(static=True)
-    head: int = eqx.field(static=True)
+    head_depth: int = eqx.field(static=True)
     names: tuple[str, str] = eqx.field(static=True)
 
     def boundary(self) -> Float[Array, "k 2"]:
@@ -150,7 +150,9 @@ class PhaseDiagram(eqx.Module):
         )
         if len(lows) == 0:
             return jnp.zeros((0, 2), self.x.dtype)
-        return _bisect(self.plane, jnp.asarray(lows), jnp.asarray(highs), self.depth, self.head)
+        return _bisect(
+            self.plane, jnp.asarray(lows), jnp.asarray(highs), self.depth, self.head_depth
+        )
 
     def to_xarray(self):
         """Convert the grid to a labelled `xarray.Dataset`."""
@@ -164,7 +166,7 @@ class PhaseDiagram(eqx.Module):
                 "x": self.names[0],
                 "y": self.names[1],
                 "depth": self.depth,
-                "head": self.head,
+                "head_depth": self.head_depth,
             },
         )
 
@@ -182,7 +184,7 @@ def phase_diagram(
     y: Any,
     depth: int,
     *,
-    head: int = 1,
+    head_depth: int = 1,
     width: int | None = None,
     names: tuple[str, str] | None = None,
 ) -> PhaseDiagram:
@@ -203,7 +205,7 @@ def phase_diagram(
       `(x, y) ->` of two numbers.
     - `x`, `y`: increasing values of the two numbers, `(nx,)` and `(ny,)`.
     - `depth`: the number of layers $L$.
-    - `head`: the number of layers $h$ of the projection head, from 1 to $L$.
+    - `head_depth`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
     - `names`: the names of the two numbers; the function's argument names if not given.
 
@@ -226,7 +228,7 @@ def phase_diagram(
     Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
     """
     x, y = _axis("x", x), _axis("y", y)
-    depth, head = checks.within_depth(depth, "head", head)
+    depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
     varied = {
         name: value
         for name, value in (("problem", problem), ("downstream", downstream))
@@ -240,7 +242,7 @@ def phase_diagram(
         plane.stated(a, b)
     for name, function in varied.items():
         _require_traceable(name, function, x[0], y[0])
-    *fields, exact = _grid(plane, x, y, depth, head)
+    *fields, exact = _grid(plane, x, y, depth, head_depth)
     known = checks.concrete(exact)
     if known is not None and not known.all():
         raise checks.bad(
@@ -249,7 +251,7 @@ def phase_diagram(
             "a second moment of full rank; theory.downstream.sample_complexity takes any",
         )
     named = _names(next(iter(varied.values()))) if names is None else names
-    return PhaseDiagram(x, y, *fields, plane=plane, depth=depth, head=head, names=named)
+    return PhaseDiagram(x, y, *fields, plane=plane, depth=depth, head_depth=head_depth, names=named)
 
 
 def _axis(name: str, values: Any) -> Array:
@@ -282,13 +284,13 @@ def _names(function: Callable[..., Any]) -> tuple[str, str]:
 
 @eqx.filter_jit
 def _grid(
-    plane: Plane, x: Array, y: Array, depth: int, head: int
+    plane: Plane, x: Array, y: Array, depth: int, head_depth: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     def one(x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array]:
         point = plane(x, y)
         curve, tau = point.curve, point.curve.best
         return (
-            curve.margin(depth, head),
+            curve.margin(depth, head_depth),
             tau,
             curve.best_layer(depth),
             curve(jnp.where(curve.lost, 0, tau)),
@@ -300,11 +302,11 @@ def _grid(
 
 
 @eqx.filter_jit
-def _bisect(plane: Plane, lows: Array, highs: Array, depth: int, head: int) -> Array:
+def _bisect(plane: Plane, lows: Array, highs: Array, depth: int, head_depth: int) -> Array:
     """Bisect between pairs of points with margins of opposite sign, all pairs at once."""
 
     def one(low: Array, high: Array) -> Array:
-        margin = lambda at: plane(at[0], at[1]).curve.margin(depth, head)
+        margin = lambda at: plane(at[0], at[1]).curve.margin(depth, head_depth)
         side = margin(low) >= 0
 
         def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:

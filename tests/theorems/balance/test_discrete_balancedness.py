@@ -26,3 +26,9 @@ MISSES = {
         )
     ),
 }
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "rounding": 6.95e-12,
+}

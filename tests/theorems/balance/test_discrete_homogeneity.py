@@ -18,3 +18,9 @@ MISSES = predictions(
         "no shrinking": stepping(weight_decay=lambda own: 0.0),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "rounding": 2.78e-11,
+}

@@ -97,3 +97,13 @@ MISSES = predictions(
         ),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "discretisation": 1.53e-10,
+    "noise": 0,
+    "rounding": 5e-11,
+    "start": 1.18e-11,
+    "stationarity": 1.45e-09,
+}

@@ -60,7 +60,7 @@ def test_points_beyond_the_boundary_of_what_is_kept_are_not_compared():
     [
         (lambda: check_phase(diagram(), 0, jax.random.key(0)), "simulate"),
         (lambda: check_phase(diagram(width=2), 4, jax.random.key(0)), "width"),
-        (lambda: check_phase(diagram(head=2), 4, jax.random.key(0)), "head"),
+        (lambda: check_phase(diagram(head_depth=2), 4, jax.random.key(0)), "head_depth"),
     ],
 )
 def test_bad_input_is_named(call, names):

@@ -47,3 +47,10 @@ MISSES = predictions(
         ),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "integration": 1.27e-11,
+    "rounding": 2.49e-13,
+}

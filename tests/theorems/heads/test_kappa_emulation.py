@@ -32,3 +32,11 @@ MISSES = predictions(
         "the root of the factor": lambda problem, own: replace(own, factor=jnp.sqrt(own.factor)),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "rounding": 9.88e-10,
+    "start": 7.57e-09,
+    "stationarity": 4.13e-08,
+}

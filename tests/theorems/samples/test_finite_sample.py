@@ -52,3 +52,11 @@ MISSES = {
     "standard errors as n^-1/4": scatter(lambda c: RATIO**0.5 * c, lambda c: c),
     "standard errors that stay": scatter(lambda c: RATIO * c, lambda c: c),
 }
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "sampling": 0.714,
+    "second order": 0.0866,
+    "stationarity": 0.00314,
+}

@@ -50,3 +50,13 @@ MISSES = predictions(
         ),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "discretisation": 0,
+    "noise": 0,
+    "rounding": 2.57e-11,
+    "start": 0,
+    "stationarity": 3.37e-09,
+}

@@ -36,3 +36,13 @@ MISSES = predictions(
         "(l / L)^2": with_exponents(lambda level, depth: (level / depth) ** 2),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "discretisation": 1.9e-12,
+    "noise": 0,
+    "rounding": 4.77e-12,
+    "start": 2.69e-13,
+    "stationarity": 4.73e-10,
+}

@@ -49,3 +49,11 @@ FORMULAS = [
     (theory.thresholds, "threshold_limit", TIMES, TWENTIETH),
     (theory.thresholds, "threshold_forgetting", POWER, TWENTIETH),
 ]
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "asymptotics": 0.0307,
+    "integration": 4.07e-09,
+    "rounding": 6.71e-10,
+}

@@ -56,3 +56,10 @@ MISSES = predictions(
         "rho for its root": orbits(limit=lambda p, limit: limit.at[-1].set(p.rho)),
     }
 )
+
+# Each part of the tolerance as a share of the effect
+
+PARTS = {
+    "integration": 4e-09,
+    "rounding": 6.35e-10,
+}

@@ -143,7 +143,7 @@ def test_one_layer_is_held_against_the_input():
 @pytest.mark.x64
 def test_the_head_changes_the_indicator_by_radius_and_margin():
     problem, task = model(), SignLabel(0)
-    best = best_layer(problem, task, 4, head=2)
+    best = best_layer(problem, task, 4, head_depth=2)
     grams = np.asarray(best.prediction.grams)
     radius = [np.trace(gram @ np.diag(np.square(STRENGTH))) for gram in grams]
     assert float(best.radius_gain) == pytest.approx(np.log(radius[3] / radius[1]))
@@ -185,8 +185,8 @@ def test_it_is_a_labelled_array_and_a_figure():
         (lambda: best_layer(model(), Downstream(np.eye(2), [1.0, 0.0]), 2), "downstream"),
         (lambda: best_layer([1.0], 1, 2), "problem"),
         (lambda: best_layer(model(), 1, 0), "depth"),
-        (lambda: best_layer(model(), 1, 2, head=0), "head"),
-        (lambda: best_layer(model(), 1, 2, head=3), "head"),
+        (lambda: best_layer(model(), 1, 2, head_depth=0), "head_depth"),
+        (lambda: best_layer(model(), 1, 2, head_depth=3), "head_depth"),
         (lambda: best_layer(model(), 1, 2, width=0), "width"),
     ],
 )

@@ -257,12 +257,12 @@ def test_indicator_and_best_layer_are_differentiable():
 
 
 @pytest.mark.parametrize("d", [2, 3, 9])
-@pytest.mark.parametrize(("depth", "head"), [(1, 1), (2, 1), (4, 1), (4, 3), (3, 3)])
-def test_at_the_threshold_weight_both_sides_of_the_head_are_equally_good(d, depth, head, eps):
+@pytest.mark.parametrize(("depth", "head_depth"), [(1, 1), (2, 1), (4, 1), (4, 3), (3, 3)])
+def test_at_the_threshold_weight_both_sides_of_the_head_are_equally_good(d, depth, head_depth, eps):
     weights, strength = features(d, d)
-    star = boundary_weight(weights, strength, 0, depth, head)
+    star = boundary_weight(weights, strength, 0, depth, head_depth)
     margin = lambda w: float(
-        feature_complexity(weights.at[0].set(w), strength, 0).margin(depth, head)
+        feature_complexity(weights.at[0].set(w), strength, 0).margin(depth, head_depth)
     )
     assert abs(margin(star)) < 64 * eps
     assert margin(star * 0.999) > 0 > margin(star * 1.001)
@@ -409,7 +409,7 @@ EYE = np.eye(2)
         (lambda: feature_complexity(cast([1.0, 1.0]), [1.0], 0), "strength"),
         (lambda: feature_complexity(cast([1.0, 1.0]), [0.0, 1.0], 0), "strength"),
         (lambda: feature_complexity(cast([-1.0, 1.0]), [1.0, 1.0], 0), "weights"),
-        (lambda: feature_complexity(cast([1.0, 1.0]), [1.0, 1.0], 0).margin(2, 3), "head"),
+        (lambda: feature_complexity(cast([1.0, 1.0]), [1.0, 1.0], 0).margin(2, 3), "head_depth"),
         (lambda: feature_complexity(cast([1.0, 1.0]), [1.0, 1.0], 0).margin(0), "depth"),
         (lambda: boundary_weight(cast([1.0, 1.0]), [1.0], 0, 2), "strength"),
         (lambda: disruption_boundary(STRENGTH, [1.0], 1, 2), "noise"),

@@ -65,9 +65,9 @@ def test_every_point_agrees_with_the_best_layer_of_its_problem():
         pt.problems.LinearLabel([0.5, 1.0, 0.1]),
     )
     x, y = cast([0.1, 1.0]), cast([0.3, 1.0, 2.0])
-    diagram = phase_diagram(rotated, task, x, y, 4, head=2)
+    diagram = phase_diagram(rotated, task, x, y, 4, head_depth=2)
     for a, b in np.ndindex(3, 2):
-        best = best_layer(rotated(x[b], y[a]), task(x[b], y[a]), 4, head=2)
+        best = best_layer(rotated(x[b], y[a]), task(x[b], y[a]), 4, head_depth=2)
         assert int(diagram.layer[a, b]) == int(best.layer)
         assert float(diagram.margin[a, b]) == pytest.approx(float(best.margin), rel=1e-9)
 
@@ -219,7 +219,7 @@ SMALL = Downstream(np.eye(2), [1.0, 0.0])
         (lambda: phase_diagram(model, 1, [0.5], [[1.0]], 2), "y"),
         (lambda: phase_diagram(model, 1, [0.5], [0.0, 1.0], 2), "strength"),
         (lambda: phase_diagram(disrupted, 1, [1.1], [0.5], 2), "probability"),
-        (lambda: phase_diagram(model, 1, [0.5], [1.0], 2, head=3), "head"),
+        (lambda: phase_diagram(model, 1, [0.5], [1.0], 2, head_depth=3), "head_depth"),
         (lambda: phase_diagram(model, 3, [0.5], [1.0], 2), "downstream"),
         (lambda: phase_diagram(model, 1.0, [0.5], [1.0], 2), "downstream"),
         (
