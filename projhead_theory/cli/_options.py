@@ -108,12 +108,16 @@ def vector(name: str, text: str, dim: int) -> list[float]:
 
 
 def problem(
-    strength: str, noise: str | None, flip: str | None, mask: str | None, law: str = "rademacher"
+    strength: str,
+    noise: str | None,
+    flip: str | None,
+    mask: str | None,
+    distribution: str = "rademacher",
 ) -> ContrastiveProblem:
     """Feature model of the options: sign flips, then masks, then noise."""
     from ..problems import ContrastiveProblem, Features
 
-    features = Features(numbers("strength", strength), law)
+    features = Features(numbers("strength", strength), distribution)
     given = {"flip": flip, "mask": mask, "noise": noise}
     values = {n: vector(n, text, features.dim) for n, text in given.items() if text is not None}
     return ContrastiveProblem(features, augmentation(values))

@@ -14,10 +14,11 @@ def simulate(
     noise: options.Noise = None,
     flip: options.Flip = None,
     mask: options.Mask = None,
-    law: Annotated[
+    distribution: Annotated[
         str,
         typer.Option(
-            help="Law of the features: rademacher, gaussian, uniform, laplace or spike-and-slab."
+            help="Distribution of a feature: rademacher, gaussian, uniform, laplace or "
+            "spike-and-slab."
         ),
     ] = "rademacher",
     depth: options.Depth = 2,
@@ -64,7 +65,7 @@ def simulate(
     from ..report import comparison_table, trajectory_report, write_json
     from ..theorems import compare
 
-    problem = options.problem(strength, noise, flip, mask, law)
+    problem = options.problem(strength, noise, flip, mask, distribution)
     moments = problem.moments()
     draw, train = jax.random.split(jax.random.key(seed))
     starts = {

@@ -167,16 +167,16 @@ class ThresholdedDiagonal(AbstractNonlinearNetwork):
         dtype = self.weights.dtype
         phi = problem.features.strength.astype(dtype)
         rho, noise = _views(jnp.ones_like(phi), None, problem.augmentation, problem.ambient)
-        law = problem.features.law
-        if isinstance(law, Rademacher) and noise is None:
+        distribution = problem.features.distribution
+        if isinstance(distribution, Rademacher) and noise is None:
             second = self(phi) ** 2
             cross = rho * second
         elif (
             self.trained
-            or not isinstance(law, Rademacher | Gaussian)
-            or (isinstance(law, Gaussian) and noise is not None)
+            or not isinstance(distribution, Rademacher | Gaussian)
+            or (isinstance(distribution, Gaussian) and noise is not None)
         ):
-            kind = f"{type(law).__name__} features{'' if noise is None else ' with noise'}"
+            kind = f"{type(distribution).__name__} features{'' if noise is None else ' with noise'}"
             came = f"{kind}, {'trained' if self.trained else 'fixed'} thresholds"
             raise checks.bad(
                 "problem",
@@ -199,7 +199,7 @@ class ThresholdedDiagonal(AbstractNonlinearNetwork):
         self, features: Features
     ) -> tuple[Float[Array, "L d"], Float[Array, "L d"]] | None:
         r"""Weights $A_l / \varphi$ of features $\pm\varphi$, and readouts of 0 or 1."""
-        if not isinstance(features.law, Rademacher) or features.mixing is not None:
+        if not isinstance(features.distribution, Rademacher) or features.mixing is not None:
             return None
         gain = self.amplitudes(features.strength) / features.strength
         return gain, (gain > 0).astype(gain.dtype)

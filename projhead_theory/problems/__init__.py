@@ -12,6 +12,15 @@ from ._augmentations import (
 )
 from ._contrastive import ContrastiveProblem
 from ._data import Data
+from ._distributions import (
+    DISTRIBUTIONS,
+    AbstractDistribution,
+    Gaussian,
+    Laplace,
+    Rademacher,
+    SpikeAndSlab,
+    Uniform,
+)
 from ._downstream import (
     AbstractLabel,
     Downstream,
@@ -23,7 +32,6 @@ from ._downstream import (
 from ._features import Features
 from ._groups import Groups, over_groups
 from ._labelled import Labelled, Targets
-from ._laws import LAWS, AbstractLaw, Gaussian, Laplace, Rademacher, SpikeAndSlab, Uniform
 from ._npz import read_moments
 from ._random import random_moments
 from ._supervised import (
@@ -35,11 +43,11 @@ from ._supervised import (
 from ._views import Views
 
 __all__ = [
-    "LAWS",
+    "DISTRIBUTIONS",
     "AbstractAugmentation",
+    "AbstractDistribution",
     "AbstractElementwise",
     "AbstractLabel",
-    "AbstractLaw",
     "AdditiveNoise",
     "Compose",
     "ContrastiveProblem",

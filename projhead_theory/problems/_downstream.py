@@ -171,7 +171,7 @@ class MajorityLabel(AbstractLabel):
     r"""Majority sign of an odd number of features; its separator is $\sum_{i \in I} e_i / \phi'_i$.
 
     For Rademacher features the separator has margin 1, one feature making the difference. For other
-    laws it does not separate the classes.
+    distributions it does not separate the classes.
 
     **Arguments:**
 
@@ -265,8 +265,8 @@ class DownstreamProblem(eqx.Module):
         $\beta^\top x' = b^\top u$, before labels are flipped.
 
         For Rademacher features and the sign of one, or the majority of several, the target
-        separates the classes with margin 1. For other laws there is no margin: inputs come as
-        near to the boundary as one likes, and the distance is 1 for a feature one standard
+        separates the classes with margin 1. For other distributions there is no margin: inputs come
+        as near to the boundary as one likes, and the distance is 1 for a feature one standard
         deviation out.
 
         **Raises:** `ValueError` if the columns of the mixing are dependent: no linear function of

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
 from .._core.linalg import matmul
-from ._laws import AbstractLaw, as_law
+from ._distributions import AbstractDistribution, as_distribution
 
 
 class Features(eqx.Module):
@@ -20,8 +20,8 @@ class Features(eqx.Module):
     **Arguments:**
 
     - `strength`: $\phi$, `(d,)`, positive.
-    - `law`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`, `"spike-and-slab"`)
-        or a law object.
+    - `distribution`: a name (`"rademacher"`, `"gaussian"`, `"uniform"`, `"laplace"`,
+        `"spike-and-slab"`) or a distribution object.
     - `mixing`: $Q$, `(D, d)`, any real matrix; the identity if not given.
 
     **Raises:** `ValueError` for no features, strengths that are not positive and finite,
@@ -43,10 +43,15 @@ class Features(eqx.Module):
     """
 
     strength: Float[Array, " d"]
-    law: AbstractLaw
+    distribution: AbstractDistribution
     mixing: Float[Array, "D d"] | None
 
-    def __init__(self, strength: Any, law: str | AbstractLaw = "rademacher", mixing: Any = None):
+    def __init__(
+        self,
+        strength: Any,
+        distribution: str | AbstractDistribution = "rademacher",
+        mixing: Any = None,
+    ):
         self.strength = checks.positive("strength", strength)
         if self.strength.ndim != 1 or self.strength.size == 0:
             raise checks.bad(
@@ -62,7 +67,7 @@ class Features(eqx.Module):
             lambda v: (v >= low) & (v <= high),
             f"numbers between {low:.1g} and {high:.1g}, so that {info.dtype} has their squares",
         )
-        self.law = as_law(law)
+        self.distribution = as_distribution(distribution)
         self.mixing = None if mixing is None else checks.floating("mixing", mixing)
         if self.mixing is not None:
             if self.mixing.ndim != 2 or self.mixing.shape[1] != self.dim:
@@ -90,7 +95,7 @@ class Features(eqx.Module):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         """Draw $u$ independently, `n` times, before the mixing."""
-        return self.strength * self.law.sample(key, (n, self.dim), self.strength.dtype)
+        return self.strength * self.distribution.sample(key, (n, self.dim), self.strength.dtype)
 
     def embed(self, u: Float[Array, "*n d"]) -> Float[Array, "*n D"]:
         """Mix the features, $x = Q u$."""

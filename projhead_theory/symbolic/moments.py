@@ -39,12 +39,18 @@ state = family(
 Moment = Callable[[int], Expr]
 
 
-def expectation(polynomial: Expr, laws: dict[sp.Symbol, Moment]) -> Expr:
+def expectation(polynomial: Expr, distributions: dict[sp.Symbol, Moment]) -> Expr:
     """Mean of a polynomial in independent random variables, each given by its moments."""
-    terms = sp.Poly(polynomial, *laws).terms()
+    terms = sp.Poly(polynomial, *distributions).terms()
     return sp.Add(
         *(
-            factor * sp.Mul(*(law(k) for law, k in zip(laws.values(), powers, strict=True)))
+            factor
+            * sp.Mul(
+                *(
+                    distribution(k)
+                    for distribution, k in zip(distributions.values(), powers, strict=True)
+                )
+            )
             for powers, factor in terms
         )
     )
@@ -76,9 +82,9 @@ CONSTANT = two_values(sp.S.One, sp.S.One, sp.S.One)
 
 def pair(factor: Moment, noise: Expr = sp.S.Zero, strength: Expr = phi) -> tuple[Expr, Expr]:
     """Cross and second moment of two views."""
-    laws = {z: standard, r1: factor, r2: factor, xi1: standard, xi2: standard}
+    distributions = {z: standard, r1: factor, r2: factor, xi1: standard, xi2: standard}
     x1, x2 = r1 * strength * z + noise * xi1, r2 * strength * z + noise * xi2
-    return expectation(x1 * x2, laws), expectation(x1 * x1, laws)
+    return expectation(x1 * x2, distributions), expectation(x1 * x1, distributions)
 
 
 KINDS = {
@@ -186,7 +192,7 @@ def _elementwise(which: int) -> Callable[[Expr], Iterator[Step]]:
         # The augmented input has a shared part, of variance c, and a part of each view's own, of
         # variance q - c.
         shared, own1, own2, n1, n2 = sp.symbols("u v_1 v_2 n_1 n_2", real=True)
-        laws = {
+        distributions = {
             shared: standard,
             own1: standard,
             own2: standard,
@@ -201,7 +207,7 @@ def _elementwise(which: int) -> Callable[[Expr], Iterator[Step]]:
         )
         yield Step(
             "expectation over the factors and the added terms",
-            expectation(x1 * (x2, x1)[which], laws) - formula.rhs,
+            expectation(x1 * (x2, x1)[which], distributions) - formula.rhs,
         )
 
     return proof
@@ -209,8 +215,8 @@ def _elementwise(which: int) -> Callable[[Expr], Iterator[Step]]:
 
 def _mixed(formula: Expr) -> Iterator[Step]:
     xi, xj, fi, fj = sp.symbols("x_i x_j r_i r_j", real=True)
-    laws = {fi: lambda k: (1, rho_i)[k], fj: lambda k: (1, rho_j)[k]}
-    mean = expectation(fi * xi * fj * xj, laws)
+    distributions = {fi: lambda k: (1, rho_i)[k], fj: lambda k: (1, rho_j)[k]}
+    mean = expectation(fi * xi * fj * xj, distributions)
     yield Step(
         "expectation over the factors of two coordinates", mean.subs(xi * xj, s_ij) - formula.rhs
     )

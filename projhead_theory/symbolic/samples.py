@@ -27,8 +27,8 @@ def _covariance() -> tuple[Expr, Expr, Expr]:
     u, v = sp.symbols("u v", real=True)
     plus, minus = sp.sqrt((q + c) / 2), sp.sqrt((q - c) / 2)
     x1, x2 = plus * u + minus * v, plus * u - minus * v
-    laws = {u: _gaussian, v: _gaussian}
-    mean = lambda polynomial: sp.expand(expectation(sp.expand(polynomial), laws))
+    distributions = {u: _gaussian, v: _gaussian}
+    mean = lambda polynomial: sp.expand(expectation(sp.expand(polynomial), distributions))
     cross, second = x1 * x2, (x1**2 + x2**2) / 2
     products = ((cross, cross), (second, second), (cross, second))
     variances = [sp.expand(mean(a * b) - mean(a) * mean(b)) for a, b in products]

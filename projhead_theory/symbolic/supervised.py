@@ -50,9 +50,11 @@ def _moments() -> tuple[Expr, Expr]:
         (phi_c * y + sigma_c * noise, phi_s * (r * y + sp.sqrt(1 - r**2) * own) + sigma_s * other)
         for own, noise, other in ((e1, n1, n2), (e2, n3, n4))
     )
-    laws = dict.fromkeys((y, e1, e2, n1, n2, n3, n4), standard)
+    distributions = dict.fromkeys((y, e1, e2, n1, n2, n3, n4), standard)
     cross, second = (
-        sp.Matrix(2, 2, lambda i, j, v=v: sp.expand(expectation(sp.expand(one[i] * v[j]), laws)))
+        sp.Matrix(
+            2, 2, lambda i, j, v=v: sp.expand(expectation(sp.expand(one[i] * v[j]), distributions))
+        )
         for v in (two, one)
     )
     return cross, second

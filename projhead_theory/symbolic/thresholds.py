@@ -59,9 +59,9 @@ def _loss(formula: Expr) -> Iterator[Step]:
     sign, r1, r2, other = sp.symbols("z r_1 r_2 z'", real=True)
     even = two_values(sp.S.One, sp.Rational(1, 2), -sp.S.One)
     flipped = two_values(-sp.S.One, flip, sp.S.One)
-    laws = {sign: even, r1: flipped, r2: flipped, other: even}
-    positives = expectation(-2 * (r1 * sign * A2) * (r2 * sign * A2), laws)
-    negatives = expectation((r1 * sign * A2 * other * A2) ** 2, laws)
+    distributions = {sign: even, r1: flipped, r2: flipped, other: even}
+    positives = expectation(-2 * (r1 * sign * A2) * (r2 * sign * A2), distributions)
+    negatives = expectation((r1 * sign * A2 * other * A2) ** 2, distributions)
     yield Step(
         "expectation over pairs and independent views",
         positives + negatives - formula.rhs.subs(rho, (1 - 2 * flip) ** 2),

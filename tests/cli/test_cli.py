@@ -642,7 +642,10 @@ def test_corrupt_array_inside_the_file_is_refused(capsys, tmp_path):
             ["simulate", "--strength", "2,1", "--method", "magic"],
             "method: got 'magic'; want one of flow, descent, stochastic",
         ),
-        (["simulate", "--strength", "2,1", "--law", "cauchy"], "law: got 'cauchy'"),
+        (
+            ["simulate", "--strength", "2,1", "--distribution", "cauchy"],
+            "distribution: got 'cauchy'",
+        ),
         (["simulate", "--strength", "2,1", "--start", "zero"], "start: got 'zero'"),
         (
             ["simulate", "--strength", "2,1", "--learning-rate", "-1", "--method", "descent"],

@@ -40,9 +40,9 @@ CUTS = jnp.array([[0.1, 0.2, 0.1, 0.1], [0.05, 0.1, 0.2, 0.2], [0.03, 0.1, 0.02,
 KEY = jax.random.key(0)
 
 
-def problem(augmentation=None, law="rademacher"):
+def problem(augmentation=None, distribution="rademacher"):
     return pt.ContrastiveProblem(
-        pt.Features(PHI, law), pt.SignFlip(FLIPS) if augmentation is None else augmentation
+        pt.Features(PHI, distribution), pt.SignFlip(FLIPS) if augmentation is None else augmentation
     )
 
 
@@ -126,29 +126,31 @@ def test_shallow_networks_are_what_they_say(eps):
 
 
 @pytest.mark.x64
-@pytest.mark.parametrize("law", ["rademacher", "gaussian"])
-def test_population_loss_against_quadrature(law):
+@pytest.mark.parametrize("distribution", ["rademacher", "gaussian"])
+def test_population_loss_against_quadrature(distribution):
     """Both moments, coordinate by coordinate, by SciPy on the network itself; features with noise,
     and Gaussian features.
     """
     sigma = 0.4
     augmentation = (
         pt.problems.Compose(pt.SignFlip(FLIPS), pt.AdditiveNoise(sigma))
-        if law == "rademacher"
+        if distribution == "rademacher"
         else pt.SignFlip(FLIPS)
     )
-    moments = diagonal(3).output_moments(problem(augmentation, law))
+    moments = diagonal(3).output_moments(problem(augmentation, distribution))
     rho = (1 - 2 * np.asarray(FLIPS)) ** 2
     slopes, cuts = (np.asarray(x)[-1] for x in diagonal(3).composed())
     for i in range(4):
-        centre, spread = (float(PHI[i]), sigma) if law == "rademacher" else (0.0, float(PHI[i]))
+        centre, spread = (
+            (float(PHI[i]), sigma) if distribution == "rademacher" else (0.0, float(PHI[i]))
+        )
         mean, second = (
             _expectation(i, centre, spread, cuts[i] / slopes[i], power) for power in (1, 2)
         )
         np.testing.assert_allclose(moments.second[i, i], second, rtol=1e-7, atol=1e-14)
         np.testing.assert_allclose(
             moments.cross[i, i],
-            rho[i] * (mean**2 if law == "rademacher" else second),
+            rho[i] * (mean**2 if distribution == "rademacher" else second),
             rtol=1e-7,
             atol=1e-14,
         )
@@ -385,7 +387,7 @@ def test_batches_of_runs_by_vmap_and_in_float32():
             r"^problem: got the augmentation Mask; want sign flips and additive",
         ),
         (
-            lambda: spectral(diagonal(), problem(law="laplace")),
+            lambda: spectral(diagonal(), problem(distribution="laplace")),
             r"^problem: got Laplace features, fixed thresholds; want Rademacher",
         ),
         (

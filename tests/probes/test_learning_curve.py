@@ -26,8 +26,8 @@ def network(weights=None, depth=2):
     return DeepLinear.aligned(jnp.eye(D, dtype=weights.dtype), weights, (D,) * (depth + 1))
 
 
-def problem(feature=0, law="gaussian", **options):
-    return DownstreamProblem(Features(np.ones(D), law), SignLabel(feature), **options)
+def problem(feature=0, distribution="gaussian", **options):
+    return DownstreamProblem(Features(np.ones(D), distribution), SignLabel(feature), **options)
 
 
 def run(net=None, task=None, probe=None, sizes=SIZES, seed=0, **options):
@@ -154,7 +154,7 @@ def test_an_interrupted_run_is_taken_up_where_it_was_left(tmp_path):
     [
         {"net": network(np.ones(D))},
         {"task": problem(1)},
-        {"task": problem(law="uniform")},
+        {"task": problem(distribution="uniform")},
         {"probe": Ridge(1.0)},
         {"sizes": (2, 5, 13)},
         {"seed": 1},

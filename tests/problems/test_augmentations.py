@@ -1,5 +1,5 @@
-"""Augmentations: exact moments against sampled ones, for every augmentation, law and mixing, and
-against formulas by hand.
+"""Augmentations: exact moments against sampled ones, for every augmentation, distribution and
+mixing, and against formulas by hand.
 """
 
 import jax
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projhead_theory.problems import (
-    LAWS,
+    DISTRIBUTIONS,
     AdditiveNoise,
     Compose,
     ContrastiveProblem,
@@ -24,8 +24,8 @@ from projhead_theory.problems import (
 
 PHI = np.array([0.5, 1.0, 3.0])
 MIXING = np.random.default_rng(0).standard_normal((5, 3))  # neither square nor orthogonal
-# Denser than the default: standard errors are those of a normal law only if what survives all masks
-# is still seen often.
+# Denser than the default: standard errors are those of a normal distribution only if what survives
+# all masks is still seen often.
 DENSE = {"spike-and-slab": SpikeAndSlab(0.5)}
 AUGMENTATIONS = {
     "noise": AdditiveNoise([0.2, 0.0, 2.0]),
@@ -53,12 +53,12 @@ def agree(exact, sampled, eps):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_exact_moments_agree_with_sampled_ones(name, law, setting, eps):
+def test_exact_moments_agree_with_sampled_ones(name, distribution, setting, eps):
     mixing, ambient = SETTINGS[setting]
     problem = ContrastiveProblem(
-        Features(PHI, DENSE.get(law, law), mixing), AUGMENTATIONS[name], ambient
+        Features(PHI, DENSE.get(distribution, distribution), mixing), AUGMENTATIONS[name], ambient
     )
     agree(problem.moments(), problem.sample_pairs(jax.random.key(3), 2**13).moments(), eps)
 

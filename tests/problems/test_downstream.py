@@ -23,8 +23,10 @@ def mixing(rows=4, seed=0):
     return np.random.default_rng(seed).standard_normal((rows, 4))
 
 
-def problem(label, law="rademacher", **options):
-    return DownstreamProblem(Features(STRENGTH, law, options.pop("mixing", None)), label, **options)
+def problem(label, distribution="rademacher", **options):
+    return DownstreamProblem(
+        Features(STRENGTH, distribution, options.pop("mixing", None)), label, **options
+    )
 
 
 def drawn(p, n=512, seed=0):
@@ -67,9 +69,9 @@ def test_linear_target_is_the_linear_function_of_the_features(eps):
     np.testing.assert_allclose(score, u @ LABELS["linear"].coefficients, atol=1e3 * eps)
 
 
-@pytest.mark.parametrize("law", ["rademacher", "gaussian"])
-def test_second_moment_is_that_of_the_samples(law):
-    p = problem(SignLabel(0), law, mixing=mixing(5))
+@pytest.mark.parametrize("distribution", ["rademacher", "gaussian"])
+def test_second_moment_is_that_of_the_samples(distribution):
+    p = problem(SignLabel(0), distribution, mixing=mixing(5))
     x, _ = drawn(p, 2**15)
     second = np.asarray(p.moments().second)
     # The variance of an entry is at most twice the product of the variances of its coordinates.

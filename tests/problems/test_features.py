@@ -1,5 +1,5 @@
-"""Features: every law has mean 0 and variance 1, strengths scale it, mixing embeds it, and bad
-input is named.
+"""Features: every distribution has mean 0 and variance 1, strengths scale it, mixing embeds it, and
+bad input is named.
 """
 
 import jax
@@ -7,33 +7,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from projhead_theory.problems import LAWS, Features, Gaussian, SpikeAndSlab
+from projhead_theory.problems import DISTRIBUTIONS, Features, Gaussian, SpikeAndSlab
 
-# E z^4 of each law, from its density: it gives the sampling error of the variance.
+# E z^4 of each distribution, from its density: it gives the sampling error of the variance.
 FOURTH = {"rademacher": 1, "gaussian": 3, "uniform": 9 / 5, "laplace": 6, "spike-and-slab": 3 / 0.1}
 N = 2**16
 
 
 def test_every_law_has_a_known_fourth_moment():
-    assert set(FOURTH) == set(LAWS)
+    assert set(FOURTH) == set(DISTRIBUTIONS)
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_law_has_mean_zero_and_variance_one(law, eps):
-    z = np.asarray(Features([1.0], law).sample(jax.random.key(0), N)[:, 0], np.float64)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_distribution_has_mean_zero_and_variance_one(distribution, eps):
+    z = np.asarray(Features([1.0], distribution).sample(jax.random.key(0), N)[:, 0], np.float64)
     # Five standard errors, plus what rounding each draw costs.
     assert abs(z.mean()) <= 5 * N**-0.5 + eps
-    assert abs((z**2).mean() - 1) <= 5 * ((FOURTH[law] - 1) / N) ** 0.5 + 4 * eps
+    assert abs((z**2).mean() - 1) <= 5 * ((FOURTH[distribution] - 1) / N) ** 0.5 + 4 * eps
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_features_are_uncorrelated_and_scale_with_strength(law, eps):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_features_are_uncorrelated_and_scale_with_strength(distribution, eps):
     strength = np.array([0.01, 1.0, 30.0])
-    u = np.asarray(Features(strength, law).sample(jax.random.key(1), N), np.float64)
+    u = np.asarray(Features(strength, distribution).sample(jax.random.key(1), N), np.float64)
     z = u / strength
     correlation = z.T @ z / N
     spread = np.full((3, 3), N**-0.5)  # variance of z_i z_j is 1 for independent features
-    np.fill_diagonal(spread, ((FOURTH[law] - 1) / N) ** 0.5)
+    np.fill_diagonal(spread, ((FOURTH[distribution] - 1) / N) ** 0.5)
     assert (np.abs(correlation - np.eye(3)) <= 5 * spread + 8 * eps).all()
 
 
@@ -67,7 +67,7 @@ def test_without_mixing_input_is_the_features():
 
 
 def test_a_law_may_be_an_object():
-    assert isinstance(Features([1.0], Gaussian()).law, Gaussian)
+    assert isinstance(Features([1.0], Gaussian()).distribution, Gaussian)
 
 
 def test_dtype_of_the_strengths_is_kept():
@@ -85,7 +85,10 @@ BAD = {
     "matrix": (lambda: Features([[1.0]]), "strength: "),
     "not numbers": (lambda: Features(["one"]), "strength: "),
     "complex": (lambda: Features([1j]), "strength: "),
-    "law": (lambda: Features([1.0], "cauchy"), "law: got 'cauchy'; want one of rademacher"),
+    "distribution": (
+        lambda: Features([1.0], "cauchy"),
+        "distribution: got 'cauchy'; want one of rademacher",
+    ),
     "mixing columns": (
         lambda: Features([1.0, 2.0], mixing=np.eye(3)),
         r"mixing: got shape \(3, 3\)",

@@ -14,7 +14,7 @@ from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
-    AbstractLaw,
+    AbstractDistribution,
     AdditiveNoise,
     ContrastiveProblem,
     Downstream,
@@ -46,7 +46,7 @@ SCENARIOS = (
 )
 
 
-class SignAmongGaussians(AbstractLaw):
+class SignAmongGaussians(AbstractDistribution):
     """One feature of +1 and -1, all others standard normal.
 
     The label has a margin, the nuisance features have none.
@@ -251,9 +251,9 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
     # the layer and one falls.
     turn, scenario = index // len(SCENARIOS), (index - 1) % len(SCENARIOS)
     strength, noise, later, start = _draw(key, index=index, scenario=scenario)
-    law = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
+    distribution = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
     contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
-    downstream = DownstreamProblem(Features(later, law), SignLabel(0))
+    downstream = DownstreamProblem(Features(later, distribution), SignLabel(0))
     return Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
 
 

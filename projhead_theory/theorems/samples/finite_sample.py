@@ -151,7 +151,7 @@ def judge_scatter(
 
     - *mean*: $|\bar z|$, against the normal quantile over $\sqrt R$;
     - *variance*: $|\ln \mathrm{var}(z)|$, against the quantiles of $\chi^2_{R-1} / (R - 1)$;
-    - *shape*: the Kolmogorov-Smirnov distance to the normal law, against the
+    - *shape*: the Kolmogorov-Smirnov distance to the normal distribution, against the
       Dvoretzky-Kiefer-Wolfowitz-Massart bound $\sqrt{\ln(2/\alpha) / 2R}$, which holds for every
       $R$;
     - *rate*: the logarithm of the ratio of scatters at $n$ and $16 n$ pairs, minus the prediction
@@ -162,8 +162,8 @@ def judge_scatter(
 
     The covariance is the sharpest test of the size of all deviations together. All weights are
     functions of one Gram, and the weights of one layer nearly functions of another layer's. Along
-    further eigenvectors the first order all but cancels, and the normal law begins at far larger
-    samples.
+    further eigenvectors the first order all but cancels, and the normal distribution begins at far
+    larger samples.
 
     Second-order terms widen the tolerance. Means are allowed the second-order bias; variances,
     four times the square of the second-order size; and the shape, the first Edgeworth
@@ -250,7 +250,8 @@ def _judge_scatter(
     fourth = 2 * (first_curve**2 + first_bias**2 + curve**2)
     # Effects to detect: a mean off by half a standard error; a factor two in the variance of one
     # weight, and a quarter more or less in the variance of all; a distance of 0.16 from the normal
-    # law, as with standard errors off by two; a scatter that falls as 1/n, or as the fourth root.
+    # distribution, as with standard errors off by two; a scatter that falls as 1/n, or as the
+    # fourth root.
     return verdict_of(
         test("mean", jnp.mean(z, axis=0), allowed[0], bias, still, 0.5),
         test("variance", jnp.log(variance), allowed[1], 4 * curve**2, 2 * still, np.log(2)),
@@ -273,12 +274,14 @@ def _judge_scatter(
 
 
 @eqx.filter_jit
-def _gaussian(key: PRNGKeyArray, law: str = "gaussian") -> ContrastiveProblem:
+def _gaussian(key: PRNGKeyArray, distribution: str = "gaussian") -> ContrastiveProblem:
     """Rotated Gaussian features of random strengths, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)
     strength = jnp.asarray([1.5, 0.8]) * uniform(k1, 0.9, 1.1, (DIM,))
     noise = AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,)))
-    return ContrastiveProblem(Features(strength, law, mixing=orthonormal(k2, DIM)), ambient=noise)
+    return ContrastiveProblem(
+        Features(strength, distribution, mixing=orthonormal(k2, DIM)), ambient=noise
+    )
 
 
 def _scaled(name: str, breaks: str, large: float, small: float) -> Control:
@@ -292,7 +295,7 @@ def _scaled(name: str, breaks: str, large: float, small: float) -> Control:
 
 
 def _sparse(problem: Sampling, own: Scatter) -> Scatter:
-    """Scatter for features of a heavy-tailed law, of the same strengths and mixing.
+    """Scatter for features of a heavy-tailed distribution, of the same strengths and mixing.
 
     The second moments agree, the fourth moments do not.
     """
@@ -312,7 +315,8 @@ def _harder(key: PRNGKeyArray) -> Sampling:
 CLAIM = Claim(
     name="finite-sample",
     statement="The weights of networks trained on n Gaussian pairs scatter about the population's "
-    "as a normal law, with the covariance of the delta method: standard errors fall as n^(-1/2).",
+    "in a normal distribution, with the covariance of the delta method: standard errors fall as "
+    "n^(-1/2).",
     latex=r"\sqrt{n}\,\bigl(g(\hat C, \hat S) - g(C, S)\bigr) \to \mathcal{N}(0, J \Omega J^\top)",
     hypotheses=(
         "linear network",
@@ -339,7 +343,7 @@ CLAIM = Claim(
         _scaled("dropped-factor", "predicts half the variance", 0.5, 0.5),
         Control(
             "heavy-tails",
-            "draws features of a heavy-tailed law with the same moments",
+            "draws features of a heavy-tailed distribution with the same moments",
             measure=_sparse,
         ),
         _scaled("wrong-rate", "predicts standard errors that fall as 1/n", 1.0 / RATIO, 1.0),

@@ -134,27 +134,27 @@ def test_rotations_and_units_do_not_matter(seed, scale):
 
 
 @pytest.mark.parametrize("mean", some([0.5, 1.0], 0))
-@pytest.mark.parametrize("law", ["gaussian", "rademacher"])
-def test_separators_fitted_to_samples_approach_it_as_features_grow(law, mean):
-    """Whatever the law of the nuisance: finite size leaves a share of order 1 / n of the error,
-    three times that being allowed.
+@pytest.mark.parametrize("distribution", ["gaussian", "rademacher"])
+def test_separators_fitted_to_samples_approach_it_as_features_grow(distribution, mean):
+    """Whatever the distribution of the nuisance: finite size leaves a share of order 1 / n of the
+    error, three times that being allowed.
     """
     for d, repeats in ((6, 600), (48, 100)):
         spread = np.tile([0.4, 1.0, 2.0], d // 3)
         n = int(0.9 * d)
-        measured, error = fitted(spread, mean, n, law, repeats)
+        measured, error = fitted(spread, mean, n, distribution, repeats)
         limit = float(margin_error(*features(spread, mean), float(n))[0])
         assert abs(measured - limit) < 3 / n * measured + 5 * error
 
 
-def fitted(spread, mean, n, law, repeats):
+def fitted(spread, mean, n, distribution, repeats):
     """Mean error of the separators of so many samples, exact for Gaussian nuisance features, and
     its standard error.
     """
     rng = np.random.default_rng(0)
     y = np.where(np.arange(n) % 2, 1, -1)
     shape = (repeats, n, spread.size)
-    z = rng.standard_normal(shape) if law == "gaussian" else rng.choice([-1.0, 1.0], shape)
+    z = rng.standard_normal(shape) if distribution == "gaussian" else rng.choice([-1.0, 1.0], shape)
     x = np.concatenate(
         [np.broadcast_to(mean * y[:, None], (repeats, n, 1)), z * np.sqrt(spread)], axis=2
     )

@@ -1,4 +1,4 @@
-"""Laws of a single feature: distributions with zero mean and unit variance."""
+"""Distributions of a single feature, with zero mean and unit variance."""
 
 import abc
 from typing import Any
@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .._core import checks
 
 
-class AbstractLaw(eqx.Module):
+class AbstractDistribution(eqx.Module):
     """Distribution of one feature with mean 0 and variance 1."""
 
     @abc.abstractmethod
@@ -19,36 +19,36 @@ class AbstractLaw(eqx.Module):
         """Draw independent values of the given shape."""
 
 
-class Rademacher(AbstractLaw):
-    r"""Rademacher law: $z = \pm 1$ with equal probability (the paper's features)."""
+class Rademacher(AbstractDistribution):
+    r"""Rademacher distribution: $z = \pm 1$ with equal probability (the paper's features)."""
 
     def sample(self, key, shape, dtype):
         return jax.random.rademacher(key, shape, dtype)
 
 
-class Gaussian(AbstractLaw):
-    """Standard normal law."""
+class Gaussian(AbstractDistribution):
+    """Standard normal distribution."""
 
     def sample(self, key, shape, dtype):
         return jax.random.normal(key, shape, dtype)
 
 
-class Uniform(AbstractLaw):
-    r"""Uniform law on $[-\sqrt 3, \sqrt 3]$."""
+class Uniform(AbstractDistribution):
+    r"""Uniform distribution on $[-\sqrt 3, \sqrt 3]$."""
 
     def sample(self, key, shape, dtype):
         return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
 
 
-class Laplace(AbstractLaw):
-    r"""Laplace law of scale $1/\sqrt 2$."""
+class Laplace(AbstractDistribution):
+    r"""Laplace distribution of scale $1/\sqrt 2$."""
 
     def sample(self, key, shape, dtype):
         return jax.random.laplace(key, shape, dtype) * 2**-0.5
 
 
-class SpikeAndSlab(AbstractLaw):
-    r"""Sparse law: zero with probability $1 - \pi$, else $N(0, 1/\pi)$.
+class SpikeAndSlab(AbstractDistribution):
+    r"""Sparse distribution: zero with probability $1 - \pi$, else $N(0, 1/\pi)$.
 
     `density` is $\pi \in (0, 1]$.
     """
@@ -67,7 +67,7 @@ class SpikeAndSlab(AbstractLaw):
         )
 
 
-LAWS = {
+DISTRIBUTIONS = {
     "rademacher": Rademacher,
     "gaussian": Gaussian,
     "uniform": Uniform,
@@ -76,10 +76,12 @@ LAWS = {
 }
 
 
-def as_law(value: "str | AbstractLaw") -> AbstractLaw:
-    """Return a law as it is, or build a law by its name with default parameters."""
-    if isinstance(value, AbstractLaw):
+def as_distribution(value: "str | AbstractDistribution") -> AbstractDistribution:
+    """Return a distribution as it is, or build one by its name with default parameters."""
+    if isinstance(value, AbstractDistribution):
         return value
-    if isinstance(value, str) and value in LAWS:
-        return LAWS[value]()
-    raise checks.bad("law", repr(value), f"one of {', '.join(LAWS)}, or a law")
+    if isinstance(value, str) and value in DISTRIBUTIONS:
+        return DISTRIBUTIONS[value]()
+    raise checks.bad(
+        "distribution", repr(value), f"one of {', '.join(DISTRIBUTIONS)}, or a distribution"
+    )
