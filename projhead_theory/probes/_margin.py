@@ -17,6 +17,10 @@ from ._readout import Readout, Status
 TOLERANCE = 1e-9
 
 
+SEVERITY = (Status.fitted, Status.failed, Status.infeasible)
+"""Statuses of a score. A fit has the worst of its scores."""
+
+
 class AbstractMargin(AbstractProbe):
     """One quadratic program for each score.
 
@@ -45,21 +49,20 @@ class AbstractMargin(AbstractProbe):
         z, basis = reduced(data / np.where(scale > 0, scale, 1)[:, None, None])
         count, k = targets.shape[0], targets.shape[2]
         weights, intercepts = np.zeros((count, k, x.shape[-1])), np.zeros((count, k))
-        margins, ended = np.zeros((count, k)), []
+        margins, worst = np.zeros((count, k)), np.zeros(count, int)
         for i in range(count):
             unit = scale[i] if scale[i] > 0 else 1.0
             for j in range(k):
                 y = targets[i, :, j]
                 v, margin, status = self.program(z[i], y, unit)
-                ended.append(status)
+                worst[i] = max(worst[i], SEVERITY.index(status))
                 if status == Status.infeasible:
                     continue
                 w = v[: z.shape[2]]
                 weights[i, j] = (w if basis is None else basis[i] @ w) / unit
                 intercepts[i, j] = v[-1] if self.intercept else 0
                 margins[i, j] = margin * unit
-        stacked = jax.tree.map(lambda *x: jnp.stack(x).reshape(count, k), *ended)
-        status = jax.vmap(_worst)(stacked)
+        status = jax.tree.map(lambda *x: jnp.asarray(x), *(SEVERITY[n] for n in worst))
         v, b, margin = (jnp.asarray(a, x.dtype) for a in (weights, intercepts, margins))
         return Readout(v, b, status, margin)
 
@@ -162,12 +165,6 @@ class SoftMargin(AbstractMargin):
         )
         size = np.linalg.norm(v[:r])
         return v[:p], 1 / size if size > 0 else np.inf, ended
-
-
-def _worst(scores: Any) -> Any:
-    """Status of a fit, from the statuses of its scores."""
-    failed = Status.where(jnp.any(scores == Status.failed), Status.failed, Status.fitted)
-    return Status.where(jnp.any(scores == Status.infeasible), Status.infeasible, failed)
 
 
 def one_positive(name: str, value: Any) -> Array:

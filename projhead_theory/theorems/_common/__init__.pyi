@@ -55,6 +55,7 @@ from .tasks import (
     spread,
     task,
     widths,
+    with_entries,
 )
 from .training import (
     COARSER,
@@ -133,5 +134,6 @@ __all__ = [
     "uniform",
     "weight_off",
     "widths",
+    "with_entries",
     "with_exponents",
 ]

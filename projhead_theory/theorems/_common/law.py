@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ... import measure
@@ -95,7 +96,7 @@ def carried(
 
 
 def with_exponents(
-    exponent: Callable[[Array, int], Array],
+    exponent: Callable[[Any, int], Any],
 ) -> Callable[[Any, LayerPrediction], LayerPrediction]:
     """Prediction with another exponent than l / L for layer l of L."""
 
@@ -103,7 +104,7 @@ def with_exponents(
         return raised(
             prediction,
             exponent(
-                jnp.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth
+                np.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth
             ),
         )
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses
@@ -271,6 +272,13 @@ def replace(module: Any, **fields: Any) -> Any:
     return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names])
 
 
+def with_entries(values: Any, at: Any, entries: Any) -> Any:
+    """A copy of NumPy numbers with some of them replaced."""
+    copy = np.array(values)
+    copy[at] = entries
+    return copy
+
+
 @eqx.filter_jit
 def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLinear:
     """A balanced start, compiled once for these sizes."""
@@ -278,28 +286,26 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 
 
 @eqx.filter_jit
-def aligned(
-    weights: Float[Array, " d"], depth: int, directions: Float[Array, "d d"] | None = None
-) -> DeepLinear:
+def aligned(weights: Float[Array, " d"], depth: int, directions: Any = None) -> DeepLinear:
     """Aligned start along the axes or `directions`, compiled once for their number and depth."""
     axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
     return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))
 
 
 @eqx.filter_jit
-def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Array) -> DeepLinear:
+def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Any) -> DeepLinear:
     """A Gaussian start, compiled once for these sizes."""
     return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
 
 
 def lopsided(problem: Any) -> DeepLinear:
     """Gaussian start whose lowest layer is several times larger than the others."""
-    scales = jnp.asarray([2.0] + [0.3] * (len(problem.sizes) - 2), problem.scale.dtype)
+    scales = np.asarray([1.0] + [0.3] * (len(problem.sizes) - 2), problem.scale.dtype)
     return gaussian(problem.key, problem.sizes, scales)
 
 
 @eqx.filter_jit
-def scaled(network: DeepLinear, factors: Float[Array, " L"]) -> DeepLinear:
+def scaled(network: DeepLinear, factors: Any) -> DeepLinear:
     """Every layer times its factor: no longer balanced unless all factors are equal."""
     return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
 

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -121,7 +122,7 @@ def judge_kept(
 def unbalanced(key: PRNGKeyArray) -> DeepLinear:
     """Gaussian start with layers of unlike scales."""
     return gaussian(
-        named(key, "unbalanced start"), SIZES, jnp.asarray(SCALES, jnp.result_type(float))
+        named(key, "unbalanced start"), SIZES, np.asarray(SCALES, jnp.result_type(float))
     )
 
 
@@ -129,9 +130,9 @@ def training_on(
     key: PRNGKeyArray, loss: AbstractLoss, data: Data, weight_decay: float = 0.0, t1: Any = 20.0
 ) -> Training:
     """Training of a deep linear network from an unbalanced start."""
-    times = jnp.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
+    times = np.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
     decays = jnp.asarray(weight_decay, times.dtype)
-    return Training(loss, data, unbalanced(key), jnp.minimum(times, 1) * t1, decays)
+    return Training(loss, data, unbalanced(key), np.minimum(times, 1) * t1, decays)
 
 
 def gaussian_features() -> ContrastiveProblem:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
@@ -15,7 +16,7 @@ from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...moments import Moments
 from ...simulation import gradient_flow
-from .._common import COARSER, aligned, decades, local_error, uniform
+from .._common import COARSER, aligned, decades, drawn, local_error, uniform, with_entries
 from .weight_decay_minimiser import left_to_go
 
 SIDE = 0.02
@@ -195,11 +196,11 @@ def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verd
     )
 
 
-def _ends(key: PRNGKeyArray) -> Iterator[Extinction]:
-    for depth, index in ((2, 0), (3, 0), (1, 0), (2, 1), (4, 0)):
-        k1, k2 = jax.random.split(named(key, "extinction", index))
-        cross = uniform(k1, 0.5, 1.5)
-        yield _bracketed(cross, cross / uniform(k2, 0.4, 0.95), depth)
+@drawn
+def _end(key: PRNGKeyArray, depth: int, *, index: Array | int) -> Extinction:
+    k1, k2 = jax.random.split(named(key, "extinction", index))
+    cross = uniform(k1, 0.5, 1.5)
+    return _bracketed(cross, cross / uniform(k2, 0.4, 0.95), depth)
 
 
 @eqx.filter_jit
@@ -220,17 +221,17 @@ def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
     return _bracketed(cross, cross / uniform(k2, 0.02, 1.0), depth)
 
 
-def _spinodal(problem: Extinction, own: Array) -> Array:
+def _spinodal(problem: Extinction, own: Array) -> Any:
     """Decay at which the upper minimum disappears altogether, and the weights on either side."""
     p = problem
     weight_decay = theory.decay.decay_limit(p.cross, p.second, p.depth)
     below = theory.decay.decayed_weight(p.cross, p.second, weight_decay * (1 - SIDE), p.depth)
-    return jnp.stack([weight_decay, below, jnp.zeros_like(below)])
+    return np.stack([weight_decay, below, np.zeros_like(below)])
 
 
 def _continuous(problem: Extinction, own: Array) -> Array:
     """Prediction without a jump: just below extinction the weight falls as a square root."""
-    return own.at[1].set(jnp.sqrt(problem.cross) / problem.second * SIDE**0.5)
+    return with_entries(own, 1, np.sqrt(problem.cross) / problem.second * SIDE**0.5)
 
 
 CLAIM = Claim(
@@ -245,7 +246,9 @@ CLAIM = Claim(
         "global minimum",
     ),
     source="beyond the paper",
-    problems=_ends,
+    problems=lambda key: (
+        _end(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (1, 0), (2, 1), (4, 0))
+    ),
     predict=predict_extinction,
     measure=measure_end,
     compare=judge_extinction,

@@ -5,6 +5,7 @@ import functools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
@@ -236,7 +237,7 @@ CLAIM = Claim(
             "one-weight",
             "predicts one and the same weight in every layer",
             predict=lambda problem, own: replace(
-                own, weights=jnp.broadcast_to(own.weights[-1], own.weights.shape)
+                own, weights=np.broadcast_to(own.weights[-1], own.weights.shape)
             ),
         ),
     ),

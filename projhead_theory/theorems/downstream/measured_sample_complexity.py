@@ -9,7 +9,6 @@ from scipy import stats
 
 from ... import measure
 from ..._core.keys import named
-from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
@@ -134,9 +133,9 @@ def probe(problem: Labels) -> Curves:
     curve = learning_curve(
         run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
-    weights = measure.layer_weights(run.fine.final)[-1]
+    weights = np.asarray(measure.layer_weights(run.fine.final))[-1]
     # The label is lighter or heavier than all others.
-    extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
+    extreme = (weights[0] < np.min(weights[1:])) | (weights[0] > np.max(weights[1:]))
     return Curves(curve, extreme, run.converged, run.finite)
 
 
@@ -259,7 +258,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    heaviest = jnp.argmax(diagonal(layerwise(problem.moments, 1).grams[0]))
+    heaviest = np.argmax(np.diagonal(layerwise(problem.moments, 1).grams[0]))
     other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
     return predict(problem, other.moments())
 
@@ -271,11 +270,11 @@ def between(problem: Labels) -> Labels:
     The others, of which there are many, determine the number of samples.
     """
     dtype = problem.contrastive.features.strength.dtype
-    weights, later = (jnp.full(DIM, value, dtype) for value in (0.1, 1.5))
-    weights, later = weights.at[0].set(0.25).at[1].set(0.95), later.at[0].set(1).at[1].set(3)
-    strength = jnp.ones(DIM, dtype)
+    weights = np.asarray([0.25, 0.95] + [0.1] * (DIM - 2), dtype)
+    later = np.asarray([1.0, 3.0] + [1.5] * (DIM - 2), dtype)
+    strength = np.ones(DIM, dtype)
     downstream = DownstreamProblem(Features(later), SignLabel(0))
-    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(jnp.sqrt(1 / weights - 1)))
+    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(np.sqrt(1 / weights - 1)))
     return Labels(contrastive, downstream, problem.key, problem.depth, "label in between")
 
 
@@ -315,7 +314,7 @@ CLAIM = Claim(
         Control(
             "lowest-always",
             "predicts that a lower layer is always better",
-            predict=lambda problem, own: replace(own, complexity=jnp.sort(own.complexity)),
+            predict=lambda problem, own: replace(own, complexity=np.sort(own.complexity)),
         ),
         Control(
             "another-feature",

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._core.keys import named
@@ -189,7 +190,7 @@ CLAIM = Claim(
             predict=lambda problem, own: _restated(
                 own,
                 downstream=Downstream(
-                    problem.downstream.second, jnp.roll(problem.downstream.target, 1)
+                    problem.downstream.second, np.roll(problem.downstream.target, 1)
                 ),
             ),
             on=1,

@@ -29,6 +29,7 @@ from .._common import (
     scaled,
     unbalanced_start,
     uniform,
+    with_entries,
 )
 
 DIM = 3
@@ -165,10 +166,11 @@ def fading(task, second: float, first: float, last: float):
     Its second moment is `second`, and the save times range from `first` to `last`.
     """
     return replace(
-        _until(task, first, last),
-        cross=task.cross.at[-1].set(0),
-        second=task.second.at[-1].set(second),
-        start_weight=task.final.at[-1].set(1),
+        task,
+        cross=with_entries(task.cross, -1, 0),
+        second=with_entries(task.second, -1, second),
+        start_weight=with_entries(task.final, -1, 1),
+        times=np.geomspace(first, last, RECORDS, dtype=task.cross.dtype),
     )
 
 
@@ -221,7 +223,7 @@ def harder_modes(key: PRNGKeyArray, depth: int) -> ModeTask:
 
 def _unequal_weights(problem: AbstractAlignedTask) -> AbstractAlignedTask:
     """The task with unequal weights at the start: equal weights are aligned with any directions."""
-    factors = jnp.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype)
+    factors = np.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype)
     return replace(problem, start_weight=problem.start_weight * factors)
 
 
@@ -230,13 +232,13 @@ def _between_axes(problem: AbstractAlignedTask) -> DeepLinear:
     ones = np.ones((DIM, DIM))
     basis = np.linalg.qr(np.eye(DIM) + 0.7 * (np.triu(ones, 1) - np.tril(ones, -1)))[0]
     weight = problem.start_weight
-    return aligned(weight, problem.depth, jnp.asarray(basis, weight.dtype))
+    return aligned(weight, problem.depth, basis.astype(weight.dtype))
 
 
 def _unequal_layers(problem: AbstractAlignedTask) -> DeepLinear:
     """Start with the same product and unequal layers."""
     factors = [3.0, 1 / 3.0] + [1.0] * (problem.depth - 2)
-    return scaled(problem.start(), jnp.asarray(factors, problem.start_weight.dtype))
+    return scaled(problem.start(), np.asarray(factors, problem.start_weight.dtype))
 
 
 def start_controls(kind: type) -> tuple[Control, ...]:

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
-from .._common import AbstractAlignedTask, FeatureTask, Run, replace
+from .._common import AbstractAlignedTask, FeatureTask, Run, replace, with_entries
 from ._aligned import fading, features, harder_fading, log_rounding, log_weights, paths, train
 
 
@@ -98,12 +99,14 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
 
 
 def same_rate(problem: AbstractAlignedTask, own: Forgetting) -> Forgetting:
-    return replace(own, slopes=jnp.full_like(own.slopes, own.slopes[-1]))
+    return replace(own, slopes=np.full_like(own.slopes, own.slopes[-1]))
 
 
 def some_signal(cross: float) -> Callable[[AbstractAlignedTask, Run], Run]:
     """Training with this cross moment of the last feature in place of none."""
-    return lambda problem, own: train(replace(problem, cross=problem.cross.at[-1].set(cross)))
+    return lambda problem, own: train(
+        replace(problem, cross=with_entries(problem.cross, -1, cross))
+    )
 
 
 CLAIM = Claim(

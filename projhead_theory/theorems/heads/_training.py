@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
@@ -79,13 +80,20 @@ def train(
     key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], weight_decay: Float[Array, " k"]
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
-    start = gaussian(key, (moments.dim, rows.shape[-1]), jnp.full(1, 0.7, rows.dtype))
+    start = gaussian(key, (moments.dim, rows.shape[-1]), np.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
-    ends = [_end(start, moments, h, penalty) for h, penalty in zip(rows, weight_decay, strict=True)]
-    all_ends = jax.tree.map(lambda *x: jnp.stack(x), *ends)
-    converged, finite = jnp.all(all_ends.converged), jnp.all(all_ends.finite)
-    return dataclasses.replace(all_ends, converged=converged, finite=finite)
+    return _together(
+        [_end(start, moments, h, penalty) for h, penalty in zip(rows, weight_decay, strict=True)]
+    )
+
+
+@eqx.filter_jit
+def _together(ends: list[Ends]) -> Ends:
+    """The ends of several runs as one, converged and finite if all are."""
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
+    converged, finite = jnp.all(stacked.converged), jnp.all(stacked.finite)
+    return dataclasses.replace(stacked, converged=converged, finite=finite)
 
 
 @eqx.filter_jit

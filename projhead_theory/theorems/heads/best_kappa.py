@@ -13,7 +13,7 @@ from ..._core.keys import named
 from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from ...moments import Moments
-from .._common import drawn, replace
+from .._common import drawn, replace, with_entries
 from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
@@ -202,7 +202,7 @@ def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstr
 
 def _squared(p: Downstream, weights: Array) -> Array:
     prediction = predict_from(weights, p.strength, replace(p, kappas=p.kappas**2))
-    return prediction.at[-1].divide(2)
+    return with_entries(prediction, -1, prediction[-1] / 2)
 
 
 CLAIM = Claim(

@@ -1,10 +1,12 @@
 """sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import theory
@@ -12,7 +14,7 @@ from ..._core.keys import named
 from ..._core.linalg import frobenius, matmul, symmetric
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
-from .._common import drawn, orthonormal, replace
+from .._common import drawn, orthonormal, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
@@ -49,7 +51,7 @@ class Matching(eqx.Module):
     @property
     def decays(self) -> Float[Array, " 3"]:
         """The decay, a quarter of it, and none."""
-        return self.weight_decay * jnp.asarray([1, 1 / QUARTER, 0], self.weight_decay.dtype)
+        return self.weight_decay * np.asarray([1, 1 / QUARTER, 0], self.weight_decay.dtype)
 
     def turned(self, values: Array) -> Float[Array, "d d"]:
         """Matrix with these values along the features."""
@@ -186,8 +188,8 @@ def random_matching(
 
 
 def with_weights(
-    square: Callable[[Matching, Array, Array], Array],
-    order: Callable[[Matching], Array] = lambda p: jnp.argsort(-jnp.sqrt(p.cross) / p.second),
+    square: Callable[[Matching, Any, Any], Any],
+    order: Callable[[Matching], Any] = lambda p: np.argsort(-np.sqrt(p.cross) / p.second),
 ) -> Callable[[Matching, Matched], Matched]:
     """Control with another squared weight before the head.
 
@@ -197,20 +199,20 @@ def with_weights(
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
-        rows = jnp.zeros_like(p.cross).at[order(p)].set(p.rows[: p.cross.size])
+        rows = with_entries(np.zeros_like(p.cross), order(p), p.rows[: p.cross.size])
         return replace(
             own,
-            grams=jnp.stack([p.turned(square(p, rows, weight_decay)) for weight_decay in p.decays]),
+            grams=np.stack([p.turned(square(p, rows, weight_decay)) for weight_decay in p.decays]),
         )
 
     return wrong
 
 
-def with_pairing(order: Callable[[Matching], Array]) -> Callable[[Matching, Matched], Matched]:
+def with_pairing(order: Callable[[Matching], Any]) -> Callable[[Matching, Matched], Matched]:
     """Control that gives the diagonal entries to the features in another order."""
     return with_weights(
         lambda p, h, weight_decay: (
-            jnp.maximum(p.cross - weight_decay / (4 * h**2), 0) / (p.second * h) ** 2
+            np.maximum(p.cross - weight_decay / (4 * h**2), 0) / (p.second * h) ** 2
         ),
         order,
     )
@@ -255,7 +257,7 @@ CLAIM = Claim(
         Control(
             "by-cross-moment",
             "pairs rows by cross moment, the order of learning",
-            predict=with_pairing(lambda p: jnp.argsort(-p.cross)),
+            predict=with_pairing(lambda p: np.argsort(-p.cross)),
         ),
         Control(
             "reversed",

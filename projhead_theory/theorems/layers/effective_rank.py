@@ -4,6 +4,7 @@ import functools
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ... import measure
 from ..._core.linalg import diagonal, frobenius
@@ -81,7 +82,7 @@ CLAIM = Claim(
         Control(
             "equal-rank",
             "predicts that all layers have the effective rank of the last",
-            predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
+            predict=with_exponents(lambda level, layers: np.ones_like(level)),
         ),
     ),
     search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),

@@ -5,12 +5,13 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
 from ..._core.powers import layer_shares
 from ...claims import Claim, Control, Verdict
-from .._common import PREMISE, Run, carried, judge_layers, replace
+from .._common import PREMISE, Run, carried, judge_layers, replace, with_entries
 from ._classes import Collapse, collapse, train
 
 
@@ -59,7 +60,9 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
     """
     ratio = own.weights[-1, 1] / own.weights[-1, 0]
     levels = layer_shares(problem.depth, ratio.dtype)
-    return replace(own, weights=own.weights.at[:, 1].set(own.weights[:, 0] * ratio**levels))
+    return replace(
+        own, weights=with_entries(own.weights, np.s_[:, 1], own.weights[:, 0] * ratio**levels)
+    )
 
 
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
@@ -105,7 +108,9 @@ CLAIM = Claim(
         Control(
             "collapsed",
             "predicts that the subclass collapses where the class feature has noise",
-            predict=lambda problem, own: replace(own, weights=own.weights.at[:, 1].set(0)),
+            predict=lambda problem, own: replace(
+                own, weights=with_entries(own.weights, np.s_[:, 1], 0)
+            ),
             on=1,
         ),
         Control(

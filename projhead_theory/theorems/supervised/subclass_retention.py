@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
@@ -42,7 +43,7 @@ def fading(task: ClassTask) -> Fading:
 
 def train_long(task: ClassTask) -> Run:
     """Gradient flow over three decades of time, stationary or not."""
-    times = jnp.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype)
+    times = np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype)
     return flow(task.start(), task.moments, t1=times[-1], save_at=times, stationarity=0.0)
 
 
@@ -116,7 +117,7 @@ def _some_noise(problem: ClassTask, own: Run) -> Run:
     The subclass is then of use where it agrees with the class.
     """
     g = problem.groups
-    return train_long(replace(problem, groups=replace(g, noise=jnp.full_like(g.noise, 0.3))))
+    return train_long(replace(problem, groups=replace(g, noise=np.full_like(g.noise, 0.3))))
 
 
 def _alone(problem: ClassTask, own: Fading) -> Fading:
@@ -124,8 +125,8 @@ def _alone(problem: ClassTask, own: Fading) -> Fading:
 
     It counts the subclass's own noise and the part that the class explains alike.
     """
-    second = problem.moments.second
-    return replace(own, rate=own.rate * (second[1, 1] * jnp.linalg.inv(second)[1, 1]) ** 2)
+    second = np.asarray(problem.moments.second)
+    return replace(own, rate=own.rate * (second[1, 1] * np.linalg.inv(second)[1, 1]) ** 2)
 
 
 CLAIM = Claim(

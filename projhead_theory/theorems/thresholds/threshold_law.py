@@ -9,7 +9,7 @@ import optax
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
-from .._common import Run, in_place_of, local_error, step_numbers
+from .._common import Run, in_place_of, local_error, step_numbers, with_entries
 from ._training import (
     Orbits,
     ThresholdTask,
@@ -136,7 +136,7 @@ CLAIM = Claim(
             predict=lambda p, own: dataclasses.replace(
                 own,
                 assumed=with_thresholds(
-                    p, p.thresholds.at[jnp.asarray([0, -1])].set(p.thresholds[jnp.asarray([-1, 0])])
+                    p, with_entries(p.thresholds, [0, -1], p.thresholds[[-1, 0]])
                 ),
             ),
         ),

@@ -9,6 +9,7 @@ parameter that acts on the target's weight alone has its boundary there, whateve
 features.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +169,11 @@ def disruption_boundary(
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    phi, _, weight = _others(strength, noise, target, depth, downstream, head_depth)
+    return _disruption(*_others(strength, noise, target, depth, downstream, head_depth))
+
+
+@jax.jit
+def _disruption(phi: Array, sigma: Array, weight: Array) -> Array:
     there = weight > 0
     square = phi / jnp.where(there, weight, 1) - phi**2
     root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
@@ -204,7 +209,11 @@ def weakness_boundary(
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    _, sigma, weight = _others(strength, noise, target, depth, downstream, head_depth)
+    return _weakness(*_others(strength, noise, target, depth, downstream, head_depth))
+
+
+@jax.jit
+def _weakness(phi: Array, sigma: Array, weight: Array) -> Array:
     # The product of both roots is the squared noise: no digits are lost where the noise is small.
     return sigma * (2 * weight * sigma) / (1 + _spread(weight, sigma))
 
@@ -233,7 +242,11 @@ def excess_boundary(
 
     Theorem: when-pre-wins (paper section 3, in closed form beyond it).
     """
-    _, sigma, weight = _others(strength, noise, target, depth, downstream, head_depth)
+    return _excess(*_others(strength, noise, target, depth, downstream, head_depth))
+
+
+@jax.jit
+def _excess(phi: Array, sigma: Array, weight: Array) -> Array:
     there = weight > 0
     high = (1 + _spread(weight, sigma)) / (2 * jnp.where(there, weight, 1))
     return jnp.where(there, jnp.where(2 * weight * sigma >= 1, sigma, high), jnp.inf)
@@ -262,9 +275,16 @@ def _others(
                 name, f"shape {value.shape} beside strengths {phi.shape}", "vectors of one length"
             )
     j = target_index(target, phi.shape[0])
+    phi, sigma, weights, after = _own(phi, sigma, after, j)
+    return phi, sigma, boundary_weight(weights, after, j, depth, head_depth)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _own(phi: Array, sigma: Array, after: Array, j: int) -> tuple[Array, Array, Array, Array]:
+    """Strength and noise of a feature, and the weights and later strengths of all."""
     dtype = jnp.result_type(phi, sigma, after)
     phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
-    return phi[j], sigma[j], boundary_weight(phi / (phi**2 + sigma**2), after, j, depth, head_depth)
+    return phi[j], sigma[j], phi / (phi**2 + sigma**2), after
 
 
 def downstream_boundary(
