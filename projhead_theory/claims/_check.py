@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._core.errors import bad
@@ -68,8 +66,7 @@ def check(
     sides = []
     for number, problem in enumerate(problems, 1):
         progress(f"{claim.name}, problem {number} of {len(problems)}")
-        problem = _on_host(problem)
-        sides.append((problem, *_on_host((claim.predict(problem), claim.measure(problem)))))
+        sides.append((problem, claim.predict(problem), claim.measure(problem)))
     trials = tuple(Trial(problem, judged.compare(*both).on_host) for problem, *both in sides)
     controls = []
     for control in claim.controls:
@@ -78,16 +75,6 @@ def check(
     violated = next((t for t in trials if t.verdict.name == "violated"), None)
     counterexample = None if violated is None else shrink(judged, violated)
     return ClaimResult(claim, trials, tuple(controls), time.perf_counter() - begin, counterexample)
-
-
-def _on_host(tree: Any) -> Any:
-    """The tree with NumPy arrays, on which arithmetic compiles nothing.
-
-    They have no weak type either, for which JAX would compile a program again.
-    """
-    number = lambda x: isinstance(x, jax.Array) and not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-    numbers, others = eqx.partition(tree, number)
-    return eqx.combine(jax.device_get(numbers), others)
 
 
 def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:
@@ -111,14 +98,14 @@ def _control(
 ) -> ControlResult:
     problem, prediction, measurement = side
     if control.problem is not None:
-        problem = _on_host(control.problem(problem))
+        problem = control.problem(problem)
         prediction = claim.predict(problem)
         measurement = None if control.measure else claim.measure(problem)
     if control.predict is not None:
         prediction = control.predict(problem, prediction)
     if control.measure is not None:
         measurement = control.measure(problem, measurement)
-    verdict = claim.compare(*_on_host((prediction, measurement))).on_host
+    verdict = claim.compare(prediction, measurement).on_host
     if control.problem is None and control.measure is None and own.name == "holds":
         verdict = dataclasses.replace(verdict, converged=np.ones((), bool))
     return ControlResult(

@@ -82,17 +82,28 @@ def _side_by_side(
         with settings():
             return run(claim, progress=go_on)
 
-    # From both ends: neighbours share compiled programs, so they should not start together.
-    ends = [claim for pair in zip(claims, reversed(claims), strict=True) for claim in pair]
-    # Claims with significance tests first: they take longest, and should not be left over.
-    order = sorted(ends[: len(claims)], key=lambda claim: claim.tests == 0)
     pool = ThreadPoolExecutor(count)
     try:
-        for task in as_completed([pool.submit(one, claim) for claim in order]):
+        for task in as_completed([pool.submit(one, claim) for claim in _order(claims, count)]):
             yield task.result()
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _order(claims: Sequence[Claim], workers: int) -> list[Claim]:
+    """The claims in the order in which they are taken up.
+
+    Neighbours share compiled programs, so they should not start together: claims are taken from
+    both ends. Those with significance tests take longest and should not be left over, but leave one
+    worker free for a first result.
+    """
+    ends = [claim for pair in zip(claims, reversed(claims), strict=True) for claim in pair]
+    order = sorted(ends[: len(claims)], key=lambda claim: claim.tests == 0)
+    if len(order) > workers and all(claim.tests for claim in order[:workers]):
+        quick = next((i for i, claim in enumerate(order) if not claim.tests), 0)
+        order.insert(workers - 1, order.pop(quick))
+    return order
 
 
 def _cores() -> int:

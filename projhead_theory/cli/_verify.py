@@ -14,6 +14,7 @@ from ._compiler import compiled_lightly, for_small_programs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.console import Console
     from rich.table import Table
 
     from ..claims import Claim
@@ -158,13 +159,17 @@ def _run(
 
     begin = time.perf_counter()
     results, interrupted = [], False
-    with _progress(len(claims)) as (advance, show):
+    width = max(len(row) for claim in claims for row in report.claim_rows(claim))
+    with _progress(len(claims)) as (advance, show, console):
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
                 for result in theorems.verify(
                     *claims, seed=seed, quick=quick, workers=workers, step=show
                 ):
                     results.append(result)
+                    if json != "-":
+                        first = len(results) == 1
+                        console.print(report.claims_table([result], header=first, width=width))
                     advance(len(results))
         except KeyboardInterrupt:
             interrupted = True
@@ -184,7 +189,7 @@ def _run(
             if not result.holds:
                 worst = result.counterexample or result.worst
                 lines.append(f"{result.claim.name}: {worst.label}: {worst.verdict}")
-        _print(report.claims_table(results), lines)
+        _print(lines)
     return _leave(interrupted, data["all_hold"])
 
 
@@ -192,7 +197,7 @@ def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int
     from .. import report, theorems
 
     results, interrupted = [], False
-    with _progress(tries * len(claims)) as (advance, show):
+    with _progress(tries * len(claims)) as (advance, show, _):
 
         def step(name: str, done: int) -> None:
             show(name)
@@ -208,15 +213,16 @@ def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int
     if json is not None:
         report.write_json(data, json)
     if json != "-":
-        _print(report.search_table(results), report.search_lines(results, seed))
+        _print(report.search_lines(results, seed), report.search_table(results))
     return _leave(interrupted, data["all_survive"])
 
 
-def _print(table: Table, lines: list[str]) -> None:
+def _print(lines: list[str], table: Table | None = None) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(table)
+    if table is not None:
+        console.print(table)
     for line in lines:
         console.print(line, markup=False, highlight=False)
 
@@ -234,20 +240,37 @@ def _leave(interrupted: bool, good: bool) -> int:
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """A progress bar on standard error: functions that set how much is done, and the step."""
+def _progress(
+    total: int,
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None], Console]]:
+    """A progress bar on standard error.
+
+    Yields functions that set how much is done, and the step; and the console for what is to be
+    printed meanwhile: above the bar if both are on a terminal, else on standard output.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    output, errors = Console(), Console(stderr=True)
+    with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=total)
         yield (
             lambda done: progress.update(task, completed=done),
             lambda step: progress.update(task, description=step),
+            errors if output.is_terminal and errors.is_terminal else output,
         )

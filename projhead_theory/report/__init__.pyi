@@ -1,5 +1,6 @@
 from ._claims import (
     SCHEMA,
+    claim_rows,
     claims_report,
     claims_table,
     search_lines,
@@ -21,6 +22,7 @@ from ._run import comparison_table, trajectory_report
 
 __all__ = [
     "SCHEMA",
+    "claim_rows",
     "claims_html",
     "claims_markdown",
     "claims_report",

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ..claims import FAMILY_ERROR, ClaimResult, SearchResult
+from ..claims import FAMILY_ERROR, Claim, ClaimResult, SearchResult
 from ._json import environment
 
 SCHEMA = 2
@@ -61,38 +61,53 @@ def search_report(
     }
 
 
-def claims_table(results: Sequence[ClaimResult]) -> Table:
-    """Table of claims: one row a claim with its worst verdict, then one a control."""
-    table = Table()
-    table.add_column("claim, and its controls", no_wrap=True)
-    table.add_column("outcome")
+def claim_rows(claim: Claim) -> list[str]:
+    """First column of the rows of a claim: its name, and those of its controls."""
+    return [claim.name, *(f"  - {control.name}" for control in claim.controls)]
+
+
+def claims_table(
+    results: Sequence[ClaimResult], *, header: bool = True, width: int | None = None
+) -> Table:
+    """Table of claims: one row a claim with its worst verdict, then one a control.
+
+    Tables with the same width of the first column line up when they are printed one by one.
+
+    **Arguments:**
+
+    - `header`: whether the table begins with the names of its columns.
+    - `width`: of the first column, in characters; by default that of its longest entry.
+    """
+    table = Table(box=None, show_header=header, pad_edge=False)
+    table.add_column("claim, and its controls", no_wrap=True, min_width=width)
+    table.add_column("outcome", width=len("premise failed"))
     for name in ("discrepancy", "tolerance", "seconds"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=len(name))
     for result in results:
+        name, *controls = claim_rows(result.claim)
         data = result.to_dict()
         word = result.outcome.replace("_", " ")
         style = "green" if result.holds else "red"
         seconds = f"{result.seconds:.1f}"
         table.add_row(
-            f"[bold]{result.claim.name}[/]",
+            f"[bold]{name}[/]",
             f"[{style}]{word}[/]",
             short(data["discrepancy"]),
             short(data["tolerance"]),
             seconds,
         )
-        for control, values in zip(result.controls, data["controls"], strict=True):
+        for row, control, values in zip(controls, result.controls, data["controls"], strict=True):
             caught = (
                 "[green]caught[/]"
                 if control.caught
                 else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
             )
             table.add_row(
-                f"  - {control.control.name}",
+                row,
                 caught,
                 short(values["discrepancy"]),
                 short(values["tolerance"]),
             )
-        table.add_section()
     return table
 
 

@@ -101,12 +101,8 @@ def with_exponents(
     """Prediction with another exponent than l / L for layer l of L."""
 
     def wrong(problem: Any, prediction: LayerPrediction) -> LayerPrediction:
-        return raised(
-            prediction,
-            exponent(
-                np.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype), prediction.depth
-            ),
-        )
+        levels = np.arange(1, prediction.depth + 1, dtype=prediction.loss.dtype)
+        return raised(prediction, jnp.asarray(exponent(levels, prediction.depth)))
 
     return wrong
 

@@ -267,16 +267,17 @@ def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
 
 
 def replace(module: Any, **fields: Any) -> Any:
-    """A module with some array fields replaced."""
-    names = list(fields)
-    return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, [fields[n] for n in names])
+    """A module with some fields replaced, NumPy arrays among them by JAX arrays."""
+    put = lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x
+    names, values = list(fields), [put(x) for x in fields.values()]
+    return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, values)
 
 
-def with_entries(values: Any, at: Any, entries: Any) -> Any:
-    """A copy of NumPy numbers with some of them replaced."""
+def with_entries(values: Array, at: Any, entries: Any) -> Array:
+    """A copy with some entries replaced, made on the host, which compiles nothing."""
     copy = np.array(values)
     copy[at] = entries
-    return copy
+    return jnp.asarray(copy)
 
 
 @eqx.filter_jit

@@ -132,7 +132,7 @@ def training_on(
     """Training of a deep linear network from an unbalanced start."""
     times = np.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
     decays = jnp.asarray(weight_decay, times.dtype)
-    return Training(loss, data, unbalanced(key), np.minimum(times, 1) * t1, decays)
+    return Training(loss, data, unbalanced(key), jnp.asarray(np.minimum(times, 1) * t1), decays)
 
 
 def gaussian_features() -> ContrastiveProblem:

@@ -7,7 +7,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ... import measure
@@ -45,7 +44,7 @@ def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
         (moments[1], 2e-2, 0.05),
         (moments[2], 5e-2, 0.0),
     ):
-        numbers: Any = (np.asarray(x, jnp.result_type(float)) for x in (step, weight_decay))
+        numbers: Any = (jnp.asarray(x, jnp.result_type(float)) for x in (step, weight_decay))
         yield Descent(data, unbalanced(key), named(key, "minibatches"), *numbers)
 
 

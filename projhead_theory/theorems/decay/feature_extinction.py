@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -221,12 +220,12 @@ def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
     return _bracketed(cross, cross / uniform(k2, 0.02, 1.0), depth)
 
 
-def _spinodal(problem: Extinction, own: Array) -> Any:
+def _spinodal(problem: Extinction, own: Array) -> Array:
     """Decay at which the upper minimum disappears altogether, and the weights on either side."""
     p = problem
     weight_decay = theory.decay.decay_limit(p.cross, p.second, p.depth)
     below = theory.decay.decayed_weight(p.cross, p.second, weight_decay * (1 - SIDE), p.depth)
-    return np.stack([weight_decay, below, np.zeros_like(below)])
+    return jnp.asarray(np.stack([weight_decay, below, np.zeros_like(below)]))
 
 
 def _continuous(problem: Extinction, own: Array) -> Array:

@@ -135,7 +135,7 @@ def probe(problem: Labels) -> Curves:
     )
     weights = np.asarray(measure.layer_weights(run.fine.final))[-1]
     # The label is lighter or heavier than all others.
-    extreme = (weights[0] < np.min(weights[1:])) | (weights[0] > np.max(weights[1:]))
+    extreme = jnp.asarray(weights[0] < np.min(weights[1:]) or weights[0] > np.max(weights[1:]))
     return Curves(curve, extreme, run.converged, run.finite)
 
 

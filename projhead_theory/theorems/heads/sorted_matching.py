@@ -189,7 +189,9 @@ def random_matching(
 
 def with_weights(
     square: Callable[[Matching, Any, Any], Any],
-    order: Callable[[Matching], Any] = lambda p: np.argsort(-np.sqrt(p.cross) / p.second),
+    order: Callable[[Matching], Any] = lambda p: np.argsort(
+        -np.sqrt(p.cross) / np.asarray(p.second)
+    ),
 ) -> Callable[[Matching, Matched], Matched]:
     """Control with another squared weight before the head.
 
@@ -199,7 +201,7 @@ def with_weights(
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
-        rows = with_entries(np.zeros_like(p.cross), order(p), p.rows[: p.cross.size])
+        rows = with_entries(0 * p.cross, order(p), p.rows[: p.cross.size])
         return replace(
             own,
             grams=np.stack([p.turned(square(p, rows, weight_decay)) for weight_decay in p.decays]),
@@ -257,7 +259,7 @@ CLAIM = Claim(
         Control(
             "by-cross-moment",
             "pairs rows by cross moment, the order of learning",
-            predict=with_pairing(lambda p: np.argsort(-p.cross)),
+            predict=with_pairing(lambda p: np.argsort(-np.asarray(p.cross))),
         ),
         Control(
             "reversed",

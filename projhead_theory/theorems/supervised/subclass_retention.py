@@ -43,7 +43,7 @@ def fading(task: ClassTask) -> Fading:
 
 def train_long(task: ClassTask) -> Run:
     """Gradient flow over three decades of time, stationary or not."""
-    times = np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype)
+    times = jnp.asarray(np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype))
     return flow(task.start(), task.moments, t1=times[-1], save_at=times, stationarity=0.0)
 
 

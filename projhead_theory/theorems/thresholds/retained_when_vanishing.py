@@ -113,7 +113,7 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
 def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     """The same problem with features that no two views share."""
-    times = np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)
+    times = jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype))
     return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
 
 

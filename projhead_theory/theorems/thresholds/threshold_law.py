@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
@@ -136,7 +137,7 @@ CLAIM = Claim(
             predict=lambda p, own: dataclasses.replace(
                 own,
                 assumed=with_thresholds(
-                    p, with_entries(p.thresholds, [0, -1], p.thresholds[[-1, 0]])
+                    p, with_entries(p.thresholds, [0, -1], np.asarray(p.thresholds)[[-1, 0]])
                 ),
             ),
         ),
