@@ -29,7 +29,7 @@ def balanced_problems(key: PRNGKeyArray) -> Iterator[Task]:
 
 def _settling_adam(learning_rate: Array) -> optax.GradientTransformation:
     """Adam with a decaying step: at a constant step it circles the minimum for ever."""
-    return optax.adam(optax.exponential_decay(learning_rate, 500, 0.5))
+    return optax.adam(optax.exponential_decay(learning_rate, 1000, 0.5))
 
 
 def _adam(problem: Task, run: Run) -> Run:
