@@ -79,9 +79,10 @@ def claims_table(
     - `width`: of the first column, in characters; by default that of its longest entry.
     """
     table = Table(box=None, show_header=header, pad_edge=False)
-    table.add_column("claim, and its controls", no_wrap=True, min_width=width)
+    first, *numbers = "claim, and its controls", "discrepancy", "tolerance", "seconds"
+    table.add_column(first, no_wrap=True, min_width=max(width or 0, len(first)))
     table.add_column("outcome", width=len("premise failed"))
-    for name in ("discrepancy", "tolerance", "seconds"):
+    for name in numbers:
         table.add_column(name, justify="right", min_width=len(name))
     for result in results:
         name, *controls = claim_rows(result.claim)

@@ -5,6 +5,7 @@ Nothing here may import the theory.
 
 from ._descent import gradient_descent
 from ._flow import explicit, gradient_flow, implicit
+from ._lanes import gradient_flows
 from ._objective import layer_gradients, trained_gradient
 from ._rebalance import Rebalanced, rebalance
 from ._stochastic import minibatch, stochastic
@@ -17,6 +18,7 @@ __all__ = [
     "explicit",
     "gradient_descent",
     "gradient_flow",
+    "gradient_flows",
     "implicit",
     "layer_gradients",
     "minibatch",

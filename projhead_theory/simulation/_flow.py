@@ -87,7 +87,51 @@ def gradient_flow(
 
         ```
     """
-    dtype = network.dtype
+    setting = settings(
+        network.dtype,
+        t1=t1,
+        save_at=save_at,
+        solver=solver,
+        rtol=rtol,
+        atol=atol,
+        stationarity=stationarity,
+        max_steps=max_steps,
+    )
+    penalty = checks.nonnegative("weight_decay", weight_decay).astype(network.dtype)
+    trained, frozen = eqx.partition(network, network.trainable)
+    return _flow(trained, Objective(frozen, loss, data, penalty), *setting)
+
+
+class Numbers(NamedTuple):
+    """Numbers that may change without recompiling."""
+
+    t1: Array
+    rtol: Array
+    atol: Array
+    stationarity: Array
+
+
+class Settings(NamedTuple):
+    """Settings of a run, checked, and with defaults for what is not given."""
+
+    numbers: Numbers
+    times: Array
+    solver: diffrax.AbstractSolver
+    max_steps: int
+
+
+def settings(
+    dtype: Any,
+    *,
+    t1: Any,
+    save_at: Any,
+    solver: diffrax.AbstractSolver | None,
+    rtol: Any,
+    atol: Any,
+    stationarity: Any,
+    max_steps: Any,
+) -> Settings:
+    """Settings from the arguments of `gradient_flow`."""
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
     # a long step.
@@ -100,22 +144,9 @@ def gradient_flow(
         10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
     end = checks.positive("t1", t1)
-    numbers = _Numbers(*(x.astype(dtype) for x in (end, relative, absolute, vanished)))
+    numbers = Numbers(*(x.astype(dtype) for x in (end, relative, absolute, vanished)))
     times = save_times(save_at, end, dtype)
-    penalty = checks.nonnegative("weight_decay", weight_decay).astype(dtype)
-    trained, frozen = eqx.partition(network, network.trainable)
-    objective = Objective(frozen, loss, data, penalty)
-    max_steps = checks.count("max_steps", max_steps)
-    return _flow(trained, objective, numbers, times, solver, max_steps)
-
-
-class _Numbers(NamedTuple):
-    """Numbers that may change without recompiling."""
-
-    t1: Array
-    rtol: Array
-    atol: Array
-    stationarity: Array
+    return Settings(numbers, times, solver, checks.count("max_steps", max_steps))
 
 
 def save_times(save_at: Any, t1: Array, dtype: Any) -> Array:
@@ -143,41 +174,84 @@ def _geometric(t1: Array, n: int) -> Array:
     return jnp.concatenate([jnp.zeros(1, t1.dtype), jnp.minimum(times, t1)])
 
 
+class Solved(NamedTuple):
+    """What the solver leaves of one run.
+
+    - `times`, `states`: the records; times that were not reached are infinite.
+    - `last_time`, `last`: the end.
+    - `worked`: the solver met its tolerance.
+    - `steps`, `accepted`: the number of steps tried, and of steps kept.
+    """
+
+    times: Array
+    states: Trained
+    last_time: Array
+    last: Trained
+    worked: Array
+    steps: Array
+    accepted: Array
+
+
+class First(NamedTuple):
+    """Loss and norm of the gradient at the start."""
+
+    loss: Array
+    gradient: Array
+
+
+def first_of(objective: Objective, trained: Trained) -> First:
+    loss, gradient = objective.value_and_gradient(trained)
+    return First(loss, norm(gradient))
+
+
+def field(t: Any, y: Trained, objective: Any, /) -> Trained:
+    """Velocity of the trained part."""
+    return jax.tree.map(jnp.negative, objective.gradient(y))
+
+
+def where_stands(y: Trained, objective: Objective, first: First, stationarity: Array) -> Any:
+    """Result code of a run that stops here: `limit` if it has to go on."""
+    value, g = objective.value_and_gradient(y)
+    return standing(norm(g), objective.size(y), value, first.gradient, first.loss, stationarity)
+
+
+FIRST_STEP = 0.01
+"""Length of the first step that is tried."""
+
+
+def controller(numbers: Numbers, times: Array) -> diffrax.AbstractStepSizeController:
+    """Step sizes by the local error, with a step that ends at every save time."""
+    by_error = diffrax.PIDController(rtol=numbers.rtol, atol=numbers.atol)
+    return diffrax.ClipStepSizeController(by_error, step_ts=times)
+
+
 @eqx.filter_jit
 def _flow(
     trained: Trained,
     objective: Objective,
-    numbers: _Numbers,
+    numbers: Numbers,
     times: Array,
     solver: diffrax.AbstractSolver,
     max_steps: int,
 ) -> Trajectory:
-    t1, rtol, atol, tolerance = numbers
-    first_loss, first_gradient = objective.value_and_gradient(trained)
-    first_norm = norm(first_gradient)
-
-    def field(t, y, args):
-        return jax.tree.map(jnp.negative, objective.gradient(y))
-
-    def now(y):
-        value, g = objective.value_and_gradient(y)
-        return standing(norm(g), objective.size(y), value, first_norm, first_loss, tolerance)
-
+    first = first_of(objective, trained)
     # A run may end before its last save time: the final state is saved apart and fills the records
     # that follow.
-    controller = diffrax.ClipStepSizeController(
-        diffrax.PIDController(rtol=rtol, atol=atol), step_ts=times
-    )
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
-        t0=jnp.zeros_like(t1),
-        t1=t1,
-        dt0=None,
+        t0=jnp.zeros_like(numbers.t1),
+        t1=numbers.t1,
+        dt0=jnp.asarray(FIRST_STEP, times.dtype),
         y0=trained,
+        args=objective,
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=controller,
-        event=diffrax.Event(lambda t, y, args, **kwargs: ~(now(y) == Ended.limit)),
+        stepsize_controller=controller(numbers, times),
+        event=diffrax.Event(
+            lambda t, y, args, **kwargs: (
+                ~(where_stands(y, objective, first, numbers.stationarity) == Ended.limit)
+            )
+        ),
         max_steps=max_steps,
         throw=False,
     )
@@ -185,51 +259,79 @@ def _flow(
     times_saved: Any = solution.ts
     states_saved: Any = solution.ys
     (recorded_times, last_time), (recorded, last) = times_saved, states_saved
-    states = jax.tree.map(lambda old, new: jnp.concatenate([old, new]), recorded, last)
+    worked = (solution.result == diffrax.RESULTS.successful) | (
+        solution.result == diffrax.RESULTS.event_occurred
+    )
+    solved = Solved(
+        recorded_times,
+        recorded,
+        last_time[-1],
+        jax.tree.map(lambda x: x[-1], last),
+        worked,
+        solution.stats["num_steps"],
+        solution.stats["num_accepted_steps"],
+    )
+    return trajectory(solved, trained, objective, first, numbers, times)
+
+
+def trajectory(
+    solved: Solved,
+    start: Trained,
+    objective: Objective,
+    first: First,
+    numbers: Numbers,
+    times: Array,
+) -> Trajectory:
+    """Record of a run, with its start at time zero and its end after its last save time."""
+    # Without a single step that is accepted the solver records nothing.
+    begins = times <= 0
+    recorded_at = jnp.where(begins, times, solved.times)
+    states = jax.tree.map(
+        lambda x, old, new: jnp.concatenate(
+            [jnp.where(begins.reshape(-1, *[1] * x.ndim), x, old), new[None]]
+        ),
+        start,
+        solved.states,
+        solved.last,
+    )
     values, gradients = jax.lax.map(objective.value_and_gradient, states)
     norms = jax.vmap(norm)(gradients)
     finite = jnp.isfinite(jax.vmap(norm)(states))
-    end_time = last_time[-1]
     # Records that the solver did not reach are infinite.
-    reached = (recorded_times <= end_time) & finite[:-1]
+    reached = (recorded_at <= solved.last_time) & finite[:-1]
     # If the end itself is not finite, fall back on the last recorded state that is.
     finite_end = jnp.isfinite(values[-1]) & finite[-1]
     index = jnp.maximum(jnp.sum(reached) - 1, 0)
     end, end_time = (
         jnp.where(finite_end, times.size, index),
-        jnp.where(finite_end, end_time, recorded_times[index]),
+        jnp.where(finite_end, solved.last_time, recorded_at[index]),
     )
-    reached = reached & (recorded_times <= end_time)
+    reached = reached & (recorded_at <= end_time)
     order = jnp.append(jnp.where(reached, jnp.arange(times.size), end), end)
     records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
     networks = objective.recorded(records)
-    times = jnp.append(jnp.where(reached, recorded_times, end_time), end_time)
 
-    worked = (solution.result == diffrax.RESULTS.successful) | (
-        solution.result == diffrax.RESULTS.event_occurred
-    )
     size = objective.size(jax.tree.map(lambda w: w[-1], records))
-    ended = standing(norms[-1], size, values[-1], first_norm, first_loss, tolerance)
-    ended = Ended.where(worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
+    ended = standing(norms[-1], size, values[-1], first.gradient, first.loss, numbers.stationarity)
+    ended = Ended.where(solved.worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)
 
-    accepted = solution.stats["num_accepted_steps"]
-    count = sum(w.size for w in jax.tree.leaves(trained))
+    count = sum(w.size for w in jax.tree.leaves(solved.last))
     layer_size = jnp.max(jnp.stack([frobenius(w) for w in networks.layers]))
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(w)) for w in networks.layers]))
     # The controller holds the root mean square of error / (atol + rtol |w|) below one at each
     # accepted step, so the parameters err by at most `local` in norm, and the imbalance by twice
     # the layer norms times `local`.
-    local = count**0.5 * (atol + rtol * largest)
-    drift = jnp.full(networks.depth - 1, 2 * 2**0.5 * accepted * layer_size * local, atol.dtype)
+    local = count**0.5 * (numbers.atol + numbers.rtol * largest)
+    drift = 2 * 2**0.5 * solved.accepted.astype(local.dtype) * layer_size * local
     return Trajectory(
-        times=times,
+        times=jnp.append(jnp.where(reached, recorded_at, end_time), end_time),
         networks=networks,
         loss=values,
         gradient_norm=norms,
         ended=ended,
         ended_at=end_time,
-        steps=solution.stats["num_steps"],
-        drift=drift,
+        steps=solved.steps,
+        drift=jnp.full(networks.depth - 1, drift, local.dtype),
         noise=jnp.zeros_like(end_time),
     )

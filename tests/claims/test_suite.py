@@ -89,3 +89,18 @@ def test_verify_takes_names_and_claims():
     claim = three()[0]
     results = verify("min-norm", claim, "min-norm", claim, quick=True, workers=1)
     assert [r.claim.name for r in results] == ["min-norm", "first"]
+
+
+def test_one_worker_is_free_for_a_claim_without_significance_tests():
+    """Claims with such tests take long, and start first on all workers but one."""
+    begun = []
+    claims = [toy(CUBED, name=f"tested-{i}", tests=1) for i in range(3)]
+    untested = toy(CUBED, name="untested")
+    judged = lambda claim: dataclasses.replace(
+        claim, compare=lambda *sides, level: untested.compare(*sides)
+    )
+    claims = [judged(claim) for claim in claims] + [untested]
+    results = check_all(claims, quick=True, workers=2, step=begun.append)
+    assert len(list(results)) == 4
+    first = list(dict.fromkeys(step.partition(",")[0] for step in begun))
+    assert "untested" in first[:2]

@@ -323,6 +323,19 @@ def test_verify_json_is_alone_on_standard_output(capsys, library):
     assert len(data["claims"][0]["verdicts"]) == 4
 
 
+def test_claims_are_printed_one_below_another_in_the_same_columns(capsys, library):
+    """Under one header, although each is printed as soon as it is decided."""
+    library("right", CUBED)
+    library("of-a-name-that-is-longer-than-the-header", IDLE)
+    _, out, _ = run(capsys, "verify", "--workers", "1")
+    rows = out.splitlines()
+    (header,) = (row for row in rows if "discrepancy" in row)
+    found = [row for row in rows if row.startswith(("right", "of-a-name", "  - "))]
+    assert len(found) == 4
+    place = header.index("outcome")
+    assert all(row[place - 1] == " " and row[place] != " " for row in found)
+
+
 def test_verify_takes_its_precision_from_the_option(capsys, library):
     library("right", CUBED)
     for precision in ("float32", "float64"):
