@@ -183,7 +183,7 @@ def table(report):
     setup, device = report["setup"], report["device"]
     steps = setup["steps"]
     yield (
-        f"{setup['problems']} problems, {setup['at_rest']} of them to rest, sizes {setup['sizes']}, "
+        f"{setup['problems']} problems, sizes {setup['sizes']}, {setup['at_rest']} to rest; "
         f"{setup['repeats']} repeats; steps a run: median {steps['median']:,.0f}, "
         f"mean {steps['mean']:,.0f}, longest {steps['max']:,}"
     )
