@@ -1,6 +1,7 @@
 """Gradient flow, as an ordinary differential equation solved by Diffrax."""
 
 import functools
+import warnings
 from typing import Any, NamedTuple
 
 import diffrax
@@ -68,7 +69,8 @@ def gradient_flow(
       implicit solvers, with the dtype's $\epsilon$.
     - `atol`: absolute local error per step; by default a hundredth of `rtol`.
     - `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), or 0
-      to continue to `t1` for any gradient.
+      to continue to `t1` for any gradient. Below `rtol` an explicit solver may never reach it, and
+      a warning says so.
     - `max_steps`: the most steps the solver may take.
 
     **Returns:** a `Trajectory`. Its first record is the start, unless the times given in `save_at`
@@ -135,14 +137,20 @@ def settings(
     solver = explicit() if solver is None else solver
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
     # a long step.
-    default = float(jnp.finfo(dtype).eps) ** (
-        1 / 2 if isinstance(solver, diffrax.AbstractImplicitSolver) else 3 / 4
-    )
+    implicit_steps = isinstance(solver, diffrax.AbstractImplicitSolver)
+    default = float(jnp.finfo(dtype).eps) ** (1 / 2 if implicit_steps else 3 / 4)
     relative = checks.positive("rtol", default if rtol is None else rtol)
     absolute = relative * 1e-2 if atol is None else checks.nonnegative("atol", atol)
     vanished = (
         10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
     )
+    wanted, local = checks.concrete(vanished), checks.concrete(relative)
+    if wanted is not None and local is not None and not implicit_steps and 0 < wanted < local:
+        warnings.warn(
+            f"stationarity: got {wanted:.1e}, below rtol = {local:.1e}; the errors of explicit "
+            "steps may keep the gradient above it: want 10 * rtol, or solver=implicit()",
+            stacklevel=3,
+        )
     end = checks.positive("t1", t1)
     numbers = Numbers(*(x.astype(dtype) for x in (end, relative, absolute, vanished)))
     times = save_times(save_at, end, dtype)

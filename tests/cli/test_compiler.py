@@ -4,6 +4,9 @@ nothing against the user's word.
 
 import gc
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -61,3 +64,32 @@ def test_optimisations_and_collections_are_back_after_a_light_run_even_if_it_fai
         assert state() == before
     finally:
         (gc.enable if enabled else gc.disable)()
+
+
+BUDGET = 420
+"""Programs that a quick run of all claims may compile (402 on jax 0.10)."""
+
+COUNTED = """
+import sys
+sys.path.insert(0, {tests!r})
+from projhead_theory.cli._compiler import compiled_lightly, for_small_programs
+for_small_programs()
+import jax
+jax.config.update("jax_enable_x64", True)
+from helpers.compiling import compiling
+from projhead_theory.theorems import verify
+with compiled_lightly():
+    _, names = compiling(lambda: list(verify(quick=True, workers=1)))
+print(len(names))
+"""
+
+
+@pytest.mark.slow
+def test_a_quick_run_keeps_to_its_budget_of_programs():
+    """Most of its time is spent on compiling them."""
+    tests = str(Path(__file__).parents[1])
+    process = subprocess.run(
+        [sys.executable, "-c", COUNTED.format(tests=tests)], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert 0 < int(process.stdout.split()[-1]) <= BUDGET

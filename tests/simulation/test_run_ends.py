@@ -7,7 +7,7 @@ import pytest
 
 import projhead_theory as pt
 from projhead_theory.losses import spectral
-from projhead_theory.simulation import Ended, gradient_descent, gradient_flow
+from projhead_theory.simulation import Ended, gradient_descent, gradient_flow, implicit
 from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
@@ -103,3 +103,14 @@ def test_a_residual_network_at_the_identity_is_at_no_saddle():
     start = pt.networks.ResidualLinear([jnp.zeros((2, 2)), jnp.zeros((2, 2))])
     run = gradient_descent(start, MOMENTS, learning_rate=1e-3, steps=1, save_at=2)
     assert run.ended == Ended.limit
+
+
+def test_a_stationarity_below_the_errors_of_explicit_steps_is_warned_of():
+    """It is reached with an implicit solver, and not asked for if it is zero."""
+    network = pt.DeepLinear([jnp.eye(2)])
+    run = lambda **options: gradient_flow(network, MOMENTS, t1=1.0, rtol=1e-4, **options)
+    with pytest.warns(UserWarning, match=r"stationarity: got 1\.0e-05, below rtol = 1\.0e-04"):
+        run(stationarity=1e-5)
+    run(stationarity=1e-4)
+    run(stationarity=0.0)
+    run(stationarity=1e-5, solver=implicit())
