@@ -11,7 +11,7 @@ from .tasks import lopsided
 def unbalanced_start(
     train: Callable[[Any, DeepLinear], Any],
     start: Callable[[Any], DeepLinear] = lopsided,
-    unlike: str = "a lowest layer several times larger than the others",
+    unlike: str = "a lowest layer larger than the others",
 ) -> Control:
     """Control that trains from layers of unlike size.
 

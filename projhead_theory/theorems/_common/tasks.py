@@ -299,16 +299,18 @@ def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Any) -> DeepLine
     return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
 
 
-def lopsided(problem: Any) -> DeepLinear:
-    """Gaussian start whose lowest layer is several times larger than the others."""
-    scales = np.asarray([1.0] + [0.3] * (len(problem.sizes) - 2), problem.scale.dtype)
-    return gaussian(problem.key, problem.sizes, scales)
-
-
 @eqx.filter_jit
 def scaled(network: DeepLinear, factors: Any) -> DeepLinear:
     """Every layer times its factor: no longer balanced unless all factors are equal."""
     return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
+
+
+def lopsided(problem: Any) -> DeepLinear:
+    """The problem's start with its lowest layer twice as large, and the others smaller to match."""
+    start = problem.start()
+    others = start.depth - 1
+    factors = np.asarray([2.0] + [2.0 ** (-1 / others)] * others, start.dtype)
+    return scaled(start, factors)
 
 
 def joints(count: int) -> tuple[str, ...]:
