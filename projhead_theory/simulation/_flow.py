@@ -183,7 +183,7 @@ def _geometric(t1: Array, n: int) -> Array:
 
 
 class Solved(NamedTuple):
-    """What the solver leaves of one run.
+    """Records and end of one run, from the solver.
 
     - `times`, `states`: the records; times that were not reached are infinite.
     - `last_time`, `last`: the end.
