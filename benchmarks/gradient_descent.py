@@ -211,6 +211,17 @@ def surroundings():
     }
 
 
+def timed(runs, repeats):
+    """Seconds of every repeat of each run, by name: all runs once, then all again."""
+    seconds = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, go in runs.items():
+            begin = time.perf_counter()
+            go()
+            seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
 def measure(dtype, repeats, count, steps, few, few_steps):
     networks, moments = jax.block_until_ready(problems(count, dtype))
     layers = [np.asarray(w) for w in networks.layers]
@@ -249,13 +260,7 @@ def measure(dtype, repeats, count, steps, few, few_steps):
                 f"more than rounding ({tolerance:.1e}); nothing was timed"
             )
 
-    seconds = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, (go, _) in runs.items():
-            begin = time.perf_counter()
-            go()
-            seconds[name].append(time.perf_counter() - begin)
-
+    seconds = timed({name: go for name, (go, _) in runs.items()}, repeats)
     results = {}
     for name, (_, work) in runs.items():
         rates = [work / s for s in seconds[name]]

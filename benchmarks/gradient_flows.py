@@ -26,7 +26,7 @@ import time
 
 import jax
 import numpy as np
-from gradient_descent import DIM, problems, surroundings, write
+from gradient_descent import DIM, problems, surroundings, timed, write
 from scipy.integrate import solve_ivp
 
 import projhead_theory as pt
@@ -140,13 +140,8 @@ def measure(repeats, count, few):
                 "nothing was timed"
             )
 
-    seconds = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            scale = count / few if name.startswith("scipy") else 1
-            seconds[name].append(scale * (time.perf_counter() - begin))
+    seconds = timed(runs, repeats)
+    seconds["scipy DOP853"] = [count / few * s for s in seconds["scipy DOP853"]]
     return {
         "benchmark": "gradient_flows",
         "setup": {

@@ -98,12 +98,10 @@ def _order(claims: Sequence[Claim], workers: int) -> list[Claim]:
     both ends. Those with significance tests take longest and should not be left over, but leave one
     worker free for a first result.
     """
-    ends = [claim for pair in zip(claims, reversed(claims), strict=True) for claim in pair]
-    order = sorted(ends[: len(claims)], key=lambda claim: claim.tests == 0)
-    if len(order) > workers and all(claim.tests for claim in order[:workers]):
-        quick = next((i for i, claim in enumerate(order) if not claim.tests), 0)
-        order.insert(workers - 1, order.pop(quick))
-    return order
+    pairs = zip(claims, reversed(claims), strict=True)
+    ends = [claim for pair in pairs for claim in pair][: len(claims)]
+    tested, others = ([c for c in ends if bool(c.tests) is kind] for kind in (True, False))
+    return tested[: workers - 1] + others[:1] + tested[workers - 1 :] + others[1:]
 
 
 def _cores() -> int:

@@ -37,7 +37,7 @@ def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict
         "x": {"name": diagram.names[0], "values": plain(diagram.x)},
         "y": {"name": diagram.names[1], "values": plain(diagram.y)},
         "depth": diagram.depth,
-        "head": diagram.head_depth,
+        "head_depth": diagram.head_depth,
         "margin": plain(diagram.margin),
         "best": plain(diagram.tau),
         "best_layer": np.asarray(diagram.layer).tolist(),

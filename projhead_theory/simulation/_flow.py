@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from .._core import checks
 from .._core.linalg import frobenius
@@ -182,15 +182,29 @@ def _geometric(t1: Array, n: int) -> Array:
     return jnp.concatenate([jnp.zeros(1, t1.dtype), jnp.minimum(times, t1)])
 
 
+class Reading(NamedTuple):
+    """Loss and norm of the gradient at one state."""
+
+    loss: Array
+    gradient: Array
+
+
+def read(objective: Objective, trained: Trained) -> Reading:
+    loss, gradient = objective.value_and_gradient(trained)
+    return Reading(loss, norm(gradient))
+
+
 class Solved(NamedTuple):
     """Records and end of one run, from the solver.
 
+    - `first`: loss and gradient at the start.
     - `times`, `states`: the records; times that were not reached are infinite.
     - `last_time`, `last`: the end.
     - `worked`: the solver met its tolerance.
     - `steps`, `accepted`: the number of steps tried, and of steps kept.
     """
 
+    first: Reading
     times: Array
     states: Trained
     last_time: Array
@@ -200,27 +214,18 @@ class Solved(NamedTuple):
     accepted: Array
 
 
-class First(NamedTuple):
-    """Loss and norm of the gradient at the start."""
-
-    loss: Array
-    gradient: Array
-
-
-def first_of(objective: Objective, trained: Trained) -> First:
-    loss, gradient = objective.value_and_gradient(trained)
-    return First(loss, norm(gradient))
-
-
 def field(t: Any, y: Trained, objective: Any, /) -> Trained:
     """Velocity of the trained part."""
     return jax.tree.map(jnp.negative, objective.gradient(y))
 
 
-def where_stands(y: Trained, objective: Objective, first: First, stationarity: Array) -> Any:
-    """Result code of a run that stops here: `limit` if it has to go on."""
-    value, g = objective.value_and_gradient(y)
-    return standing(norm(g), objective.size(y), value, first.gradient, first.loss, stationarity)
+def at_rest(
+    now: Reading, y: Trained, objective: Objective, first: Reading, stationarity: Array
+) -> Bool[Array, ""]:
+    """Whether a run need not go on from this state."""
+    size = objective.size(y)
+    code = standing(now.gradient, size, now.loss, first.gradient, first.loss, stationarity)
+    return ~(code == Ended.limit)
 
 
 FIRST_STEP = 0.01
@@ -242,7 +247,7 @@ def _flow(
     solver: diffrax.AbstractSolver,
     max_steps: int,
 ) -> Trajectory:
-    first = first_of(objective, trained)
+    first = read(objective, trained)
     # A run may end before its last save time: the final state is saved apart and fills the records
     # that follow.
     solution = diffrax.diffeqsolve(
@@ -256,8 +261,8 @@ def _flow(
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
         stepsize_controller=controller(numbers, times),
         event=diffrax.Event(
-            lambda t, y, args, **kwargs: (
-                ~(where_stands(y, objective, first, numbers.stationarity) == Ended.limit)
+            lambda t, y, args, **kwargs: at_rest(
+                read(args, y), y, args, first, numbers.stationarity
             )
         ),
         max_steps=max_steps,
@@ -271,6 +276,7 @@ def _flow(
         solution.result == diffrax.RESULTS.event_occurred
     )
     solved = Solved(
+        first,
         recorded_times,
         recorded,
         last_time[-1],
@@ -279,16 +285,11 @@ def _flow(
         solution.stats["num_steps"],
         solution.stats["num_accepted_steps"],
     )
-    return trajectory(solved, trained, objective, first, numbers, times)
+    return trajectory(solved, trained, objective, numbers, times)
 
 
 def trajectory(
-    solved: Solved,
-    start: Trained,
-    objective: Objective,
-    first: First,
-    numbers: Numbers,
-    times: Array,
+    solved: Solved, start: Trained, objective: Objective, numbers: Numbers, times: Array
 ) -> Trajectory:
     """Record of a run, with its start at time zero and its end after its last save time."""
     # Without a single step that is accepted the solver records nothing.
@@ -319,7 +320,7 @@ def trajectory(
     records, values, norms = jax.tree.map(lambda x: x[order], (states, values, norms))
     networks = objective.recorded(records)
 
-    size = objective.size(jax.tree.map(lambda w: w[-1], records))
+    first, size = solved.first, objective.size(jax.tree.map(lambda w: w[-1], records))
     ended = standing(norms[-1], size, values[-1], first.gradient, first.loss, numbers.stationarity)
     ended = Ended.where(solved.worked | ~(ended == Ended.limit), ended, Ended.solver_failed)
     ended = Ended.where(finite_end, ended, Ended.diverged)

@@ -14,18 +14,18 @@ from ..networks import AbstractNetwork
 from ..problems import Data
 from ._flow import (
     FIRST_STEP,
-    First,
     Numbers,
+    Reading,
     Solved,
+    at_rest,
     controller,
     field,
-    first_of,
+    read,
     settings,
     trajectory,
-    where_stands,
 )
 from ._objective import Objective, Trained
-from ._trajectory import Ended, Trajectory
+from ._trajectory import Trajectory
 
 
 def gradient_flows(
@@ -129,7 +129,8 @@ class _Problems(eqx.Module):
         return self.weight_decay.shape[0]
 
     def __getitem__(self, i: Array) -> tuple[Trained, Objective]:
-        """Start and objective of one problem."""
+        """Start and objective of one problem; of the last one for a number beyond."""
+        i = jnp.minimum(i, self.count - 1)
         own = lambda tree: jax.tree.map(lambda x: x[i], tree)
         data = self.data if self.data_axis is None else own(self.data)
         return own(self.trained), Objective(own(self.frozen), self.loss, data, self.weight_decay[i])
@@ -147,7 +148,7 @@ class _Lane(NamedTuple):
     """
 
     problem: Array
-    first: First
+    first: Reading
     y: Trained
     t: Array
     following: Array
@@ -173,12 +174,9 @@ def _flows(
     count, term, sizes = problems.count, diffrax.ODETerm(field), controller(numbers, times)
     order: Any = solver.error_order(term)
 
-    def stands(y: Trained, objective: Objective, first: First) -> Array:
-        return ~(where_stands(y, objective, first, numbers.stationarity) == Ended.limit)
-
     def begin(problem: Array) -> _Lane:
-        y, objective = problems[jnp.minimum(problem, count - 1)]
-        first, zero = first_of(objective, y), jnp.zeros_like(numbers.t1)
+        y, objective = problems[problem]
+        first, zero = read(objective, y), jnp.zeros_like(numbers.t1)
         following, state = sizes.init(
             term, zero, numbers.t1, y, zero + FIRST_STEP, objective, solver.func, order
         )
@@ -195,13 +193,13 @@ def _flows(
             record=jnp.sum(times <= 0),
             steps=none,
             accepted=none,
-            ended=stands(y, objective, first),
+            ended=at_rest(first, y, objective, first, numbers.stationarity),
             worked=jnp.ones((), bool),
         )
 
     def advance(lane: _Lane) -> _Lane:
         """Try one step, unless the run is at its end."""
-        _, objective = problems[jnp.minimum(lane.problem, count - 1)]
+        _, objective = problems[lane.problem]
         y, error, _, state, _ = solver.step(
             term, lane.t, lane.following, lane.y, objective, lane.solver, lane.jumped
         )
@@ -216,21 +214,23 @@ def _flows(
             order,
             lane.controller,
         )
-        kept = lambda new, old: jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
-        t = jnp.minimum(t, numbers.t1)
-        y, steps = kept(y, lane.y), lane.steps + 1
-        stationary, arrived = stands(y, objective, lane.first), t >= numbers.t1
+        t, steps = jnp.minimum(t, numbers.t1), lane.steps + 1
+        y, state, jumped = _either(
+            keep, (y, state, jnp.asarray(jumped)), (lane.y, lane.solver, lane.jumped)
+        )
+        rests = at_rest(read(objective, y), y, objective, lane.first, numbers.stationarity)
+        worked = rests | (t >= numbers.t1)
         tried = lane._replace(
             y=y,
             t=t,
             following=jnp.minimum(following, numbers.t1),
-            solver=kept(state, lane.solver),
+            solver=state,
             controller=sized,
-            jumped=kept(jnp.asarray(jumped), lane.jumped),
+            jumped=jumped,
             steps=steps,
             accepted=lane.accepted + jnp.where(keep, 1, 0),
-            ended=stationary | arrived | (steps >= max_steps),
-            worked=stationary | arrived,
+            ended=worked | (steps >= max_steps),
+            worked=worked,
         )
         return _either(lane.ended, lane, tried)
 
@@ -250,6 +250,7 @@ def _flows(
         row = jnp.where(over, running.problem, count)
         put = lambda old, new: old.at[row].set(new, mode="drop")
         solved = solved._replace(
+            first=jax.tree.map(put, solved.first, running.first),
             last_time=put(solved.last_time, running.t),
             last=jax.tree.map(put, solved.last, running.y),
             worked=put(solved.worked, running.worked),
@@ -265,10 +266,12 @@ def _flows(
         return jax.vmap(advance)(running), upcoming + jnp.sum(over), solved
 
     blank = lambda x, *shape: jnp.full((count, *shape, *x.shape[1:]), jnp.inf, x.dtype)
+    zeros = jnp.zeros(count, times.dtype)
     solved = Solved(
+        first=Reading(zeros, zeros),
         times=jnp.full((count, times.size), jnp.inf, times.dtype),
         states=jax.tree.map(lambda x: blank(x, times.size), problems.trained),
-        last_time=jnp.zeros(count, times.dtype),
+        last_time=zeros,
         last=jax.tree.map(blank, problems.trained),
         worked=jnp.zeros(count, bool),
         steps=jnp.zeros(count, int),
@@ -288,7 +291,7 @@ def _flows(
 
     def record(item: tuple[Array, Solved]) -> Trajectory:
         y, objective = problems[item[0]]
-        return trajectory(item[1], y, objective, first_of(objective, y), numbers, times)
+        return trajectory(item[1], y, objective, numbers, times)
 
     return jax.lax.map(record, (jnp.arange(count), solved))
 
@@ -298,5 +301,5 @@ def _at_work(lanes: _Lane, count: int) -> Array:
     return jnp.sum(lanes.problem < count)
 
 
-def _either(choice: Array, yes: Any, no: Any) -> Any:
+def _either(choice: Any, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(choice, a, b), yes, no)

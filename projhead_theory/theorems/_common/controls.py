@@ -11,7 +11,7 @@ from .tasks import lopsided
 def unbalanced_start(
     train: Callable[[Any, DeepLinear], Any],
     start: Callable[[Any], DeepLinear] = lopsided,
-    unlike: str = "a lowest layer larger than the others",
+    unlike: str = "the same product, but a larger lowest layer and smaller ones above",
 ) -> Control:
     """Control that trains from layers of unlike size.
 

@@ -287,20 +287,26 @@ def balanced(key: PRNGKeyArray, sizes: tuple[int, ...], scale: Array) -> DeepLin
 
 
 @eqx.filter_jit
-def aligned(weights: Float[Array, " d"], depth: int, directions: Any = None) -> DeepLinear:
+def aligned(
+    weights: Float[Array, " d"],
+    depth: int,
+    directions: Float[Array | np.ndarray, "d d"] | None = None,
+) -> DeepLinear:
     """Aligned start along the axes or `directions`, compiled once for their number and depth."""
     axes = jnp.eye(len(weights), dtype=weights.dtype) if directions is None else directions
     return DeepLinear.aligned(axes, weights, (len(weights),) * (depth + 1))
 
 
 @eqx.filter_jit
-def gaussian(key: PRNGKeyArray, sizes: tuple[int, ...], scales: Any) -> DeepLinear:
+def gaussian(
+    key: PRNGKeyArray, sizes: tuple[int, ...], scales: Float[Array | np.ndarray, "*L"]
+) -> DeepLinear:
     """A Gaussian start, compiled once for these sizes."""
-    return DeepLinear.init(key, sizes, scales, dtype=scales.dtype)
+    return DeepLinear.init(key, sizes, jnp.asarray(scales), dtype=scales.dtype)
 
 
 @eqx.filter_jit
-def scaled(network: DeepLinear, factors: Any) -> DeepLinear:
+def scaled(network: DeepLinear, factors: Float[Array | np.ndarray, " L"]) -> DeepLinear:
     """Every layer times its factor: no longer balanced unless all factors are equal."""
     return DeepLinear([f * w for f, w in zip(factors, network.layers, strict=True)])
 

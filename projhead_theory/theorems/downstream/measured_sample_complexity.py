@@ -9,6 +9,7 @@ from scipy import stats
 
 from ... import measure
 from ..._core.keys import named
+from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
@@ -258,7 +259,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    heaviest = np.argmax(np.diagonal(layerwise(problem.moments, 1).grams[0]))
+    heaviest = jnp.argmax(diagonal(layerwise(problem.moments, 1).grams[0]))
     other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
     return predict(problem, other.moments())
 

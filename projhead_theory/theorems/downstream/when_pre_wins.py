@@ -258,7 +258,7 @@ CLAIM = Claim(
     controls=(
         Control(
             "unbalanced-start",
-            "starts with a lowest layer larger than the others",
+            "starts with the same product, but a larger lowest layer and smaller ones above",
             measure=_from_lopsided,
         ),
         Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -60,7 +59,7 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
 
     It is recorded at the save times of the flow.
     """
-    step = 1 / (50 * float(np.max(problem.cross)))
+    step = 1 / (50 * float(jnp.max(problem.cross)))
     at = step_numbers(problem.times, step)
     trajectory = gradient_descent(
         problem.start(),

@@ -12,7 +12,7 @@ from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
-from .._common import Run, balanced, drawn, flow, replace, scaled, unbalanced_start, widths
+from .._common import Run, balanced, drawn, flow, replace, unbalanced_start, widths
 
 
 class ClassTask(eqx.Module):
@@ -60,15 +60,7 @@ def train(problem: ClassTask, start: DeepLinear | None = None) -> Run:
     return flow(problem.start() if start is None else start, problem.moments)
 
 
-def _uneven(problem: ClassTask) -> DeepLinear:
-    above = len(problem.sizes) - 2
-    factors = [2.0] + [2 ** (-1 / above)] * above
-    return scaled(problem.start(), jnp.asarray(factors, problem.scale.dtype))
-
-
-UNBALANCED = unbalanced_start(
-    train, _uneven, "the same product, but a larger lowest layer and smaller ones above"
-)
+UNBALANCED = unbalanced_start(train)
 
 
 class Collapse(eqx.Module):

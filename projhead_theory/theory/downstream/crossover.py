@@ -9,7 +9,6 @@ parameter that acts on the target's weight alone has its boundary there, whateve
 features.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -275,12 +274,12 @@ def _others(
                 name, f"shape {value.shape} beside strengths {phi.shape}", "vectors of one length"
             )
     j = target_index(target, phi.shape[0])
-    phi, sigma, weights, after = _own(phi, sigma, after, j)
+    phi, sigma, weights, after = _own(phi, sigma, after, jnp.asarray(j))
     return phi, sigma, boundary_weight(weights, after, j, depth, head_depth)
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _own(phi: Array, sigma: Array, after: Array, j: int) -> tuple[Array, Array, Array, Array]:
+@jax.jit
+def _own(phi: Array, sigma: Array, after: Array, j: Array) -> tuple[Array, Array, Array, Array]:
     """Strength and noise of a feature, and the weights and later strengths of all."""
     dtype = jnp.result_type(phi, sigma, after)
     phi, sigma, after = (v.astype(dtype) for v in (phi, sigma, after))
