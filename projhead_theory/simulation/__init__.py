@@ -4,7 +4,7 @@ Nothing here may import the theory.
 """
 
 from ._descent import gradient_descent
-from ._flow import explicit, gradient_flow, implicit
+from ._flow import explicit, gradient_flow, implicit, stabilised
 from ._lanes import gradient_flows
 from ._objective import layer_gradients, trained_gradient
 from ._rebalance import Rebalanced, rebalance
@@ -23,6 +23,7 @@ __all__ = [
     "layer_gradients",
     "minibatch",
     "rebalance",
+    "stabilised",
     "stochastic",
     "trained_gradient",
 ]

@@ -42,7 +42,7 @@ def gradient_descent(
     - `data`: `Moments`, `TargetMoments` or a problem with a closed form (population loss), or
       `Views` or `Labelled` (loss of these rows).
     - `loss`: the loss to descend.
-    - `step`: the learning rate $\eta$.
+    - `learning_rate`: $\eta$.
     - `steps`: the number of steps.
     - `optimiser`: a function from the learning rate to an Optax transformation, such as
       `optax.sgd`, `optax.adam`, or `jax.tree_util.Partial(optax.sgd, momentum=0.9)`.

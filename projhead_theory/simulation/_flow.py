@@ -17,6 +17,7 @@ from .._core.linalg import frobenius
 from ..losses import AbstractLoss, spectral
 from ..networks import AbstractNetwork
 from ..problems import Data
+from ._chebyshev import Chebyshev
 from ._objective import Objective, Trained, norm
 from ._trajectory import Ended, Trajectory, standing
 
@@ -34,6 +35,21 @@ def implicit() -> diffrax.AbstractSolver:
     them. A chord iteration run to the controller's tolerance needs several times fewer steps.
     """
     return diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Chord)())
+
+
+def stabilised(stages: int = 64) -> diffrax.AbstractSolver:
+    r"""Runge-Kutta-Chebyshev 2 with up to `stages` stages: cheapest from the start to the end.
+
+    Explicit steps whose length grows with the square of the number of stages, as long as their
+    error allows it. Saddles, and the last approach of weak features, take few of them. For accurate
+    trajectories and conserved quantities `explicit()` is cheaper. There is no reverse-mode
+    derivative.
+
+    **Arguments:**
+
+    - `stages`: the most gradients that one step may take.
+    """
+    return Chebyshev(checks.count("stages", stages, 2))
 
 
 def gradient_flow(
@@ -64,13 +80,15 @@ def gradient_flow(
     - `weight_decay`: $\gamma \ge 0$.
     - `save_at`: the number of save times besides the end, spaced geometrically, or an increasing
       array of times.
-    - `solver`: a Diffrax solver, `explicit()` by default, `implicit()` for stiff runs.
-    - `rtol`: relative local error per step; by default $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for
-      implicit solvers, with the dtype's $\epsilon$.
+    - `solver`: a Diffrax solver: `explicit()` by default, `stabilised()` where the end is wanted,
+      `implicit()` for stiff runs whose course is wanted.
+    - `rtol`: relative local error per step; by default, with the dtype's $\epsilon$,
+      $\epsilon^{3/4}$, or $\epsilon^{1/2}$ for implicit solvers, or $\epsilon^{1/3}$ for
+      `stabilised()`.
     - `atol`: absolute local error per step; by default a hundredth of `rtol`.
-    - `stationarity`: relative gradient at which the run has converged (default `10 * rtol`), or 0
-      to continue to `t1` for any gradient. Below `rtol` an explicit solver may never reach it, and
-      a warning says so.
+    - `stationarity`: relative gradient at which the run has converged, or 0 to continue to `t1` for
+      any gradient. The default is `10 * rtol`, or $\epsilon^{1/2}$ for `stabilised()`. Below `rtol`
+      an explicit solver may never reach it, and a warning says so.
     - `max_steps`: the most steps the solver may take.
 
     **Returns:** a `Trajectory`. Its first record is the start, unless the times given in `save_at`
@@ -135,20 +153,24 @@ def settings(
 ) -> Settings:
     """Settings from the arguments of `gradient_flow`."""
     solver = explicit() if solver is None else solver
+    epsilon = float(jnp.finfo(dtype).eps)
     # Newton's iteration inside an implicit step cannot resolve much below the root of epsilon times
-    # a long step.
+    # a long step. Steps of the second order are for the end of a run, which damps their errors.
     implicit_steps = isinstance(solver, diffrax.AbstractImplicitSolver)
-    default = float(jnp.finfo(dtype).eps) ** (1 / 2 if implicit_steps else 3 / 4)
+    damped = isinstance(solver, Chebyshev)
+    default = epsilon ** (1 / 2 if implicit_steps else 1 / 3 if damped else 3 / 4)
     relative = checks.positive("rtol", default if rtol is None else rtol)
     absolute = relative * 1e-2 if atol is None else checks.nonnegative("atol", atol)
-    vanished = (
-        10 * relative if stationarity is None else checks.nonnegative("stationarity", stationarity)
-    )
+    if stationarity is not None:
+        vanished = checks.nonnegative("stationarity", stationarity)
+    else:
+        vanished = jnp.asarray(epsilon**0.5) if damped else 10 * relative
     wanted, local = checks.concrete(vanished), checks.concrete(relative)
-    if wanted is not None and local is not None and not implicit_steps and 0 < wanted < local:
+    undamped = not implicit_steps and not damped
+    if wanted is not None and local is not None and undamped and 0 < wanted < local:
         warnings.warn(
             f"stationarity: got {wanted:.1e}, below rtol = {local:.1e}; the errors of explicit "
-            "steps may keep the gradient above it: want 10 * rtol, or solver=implicit()",
+            "steps may keep the gradient above it: want 10 * rtol, or solver=stabilised()",
             stacklevel=3,
         )
     end = checks.positive("t1", t1)
