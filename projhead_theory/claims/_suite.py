@@ -1,8 +1,6 @@
 """Checks of several claims at once: their common error rate, and their threads."""
 
-import contextlib
 import functools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -10,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import jax
 
 from .._core import checks
+from .._core.cores import cores, settings
 from ._check import check
 from ._claim import FAMILY_ERROR, Claim, ClaimResult
 
@@ -60,7 +59,7 @@ def check_all(
     check, or `KeyboardInterrupt`, is raised at once; the other checks then stop at the end of their
     present step, as they do if no further result is asked for.
     """
-    count = min(checks.count("workers", _cores() if workers is None else workers), len(claims))
+    count = min(checks.count("workers", cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
     run = functools.partial(check, seed=seed, quick=quick, level=level)
     if count <= 1:
@@ -71,7 +70,7 @@ def check_all(
 def _side_by_side(
     claims: Sequence[Claim], run: Callable[..., ClaimResult], count: int, step: Callable
 ) -> Iterator[ClaimResult]:
-    stop, settings = threading.Event(), _settings()
+    stop, enter = threading.Event(), settings()
 
     def go_on(name: str) -> None:
         if stop.is_set():
@@ -79,7 +78,7 @@ def _side_by_side(
         step(name)
 
     def one(claim: Claim) -> ClaimResult:
-        with settings():
+        with enter():
             return run(claim, progress=go_on)
 
     pool = ThreadPoolExecutor(count)
@@ -102,22 +101,3 @@ def _order(claims: Sequence[Claim], workers: int) -> list[Claim]:
     ends = [claim for pair in pairs for claim in pair][: len(claims)]
     tested, others = ([c for c in ends if bool(c.tests) is kind] for kind in (True, False))
     return tested[: workers - 1] + others[:1] + tested[workers - 1 :] + others[1:]
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _settings() -> Callable[[], contextlib.ExitStack]:
-    """Settings of JAX in force in this thread, to be entered in another."""
-    names = ("enable_x64", "numpy_dtype_promotion", "default_matmul_precision", "default_device")
-    scopes = [(getattr(jax, name), getattr(jax.config, f"jax_{name}")) for name in names]
-
-    def enter() -> contextlib.ExitStack:
-        stack = contextlib.ExitStack()
-        for scope, value in scopes:
-            stack.enter_context(scope(value))
-        return stack
-
-    return enter

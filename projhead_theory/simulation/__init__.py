@@ -3,9 +3,11 @@
 Nothing here may import the theory.
 """
 
+from ._batches import in_batches
 from ._descent import gradient_descent
+from ._descents import gradient_descents
 from ._flow import explicit, gradient_flow, implicit, stabilised
-from ._lanes import gradient_flows
+from ._flows import gradient_flows
 from ._objective import layer_gradients, trained_gradient
 from ._rebalance import Rebalanced, rebalance
 from ._stochastic import minibatch, stochastic
@@ -17,9 +19,11 @@ __all__ = [
     "Trajectory",
     "explicit",
     "gradient_descent",
+    "gradient_descents",
     "gradient_flow",
     "gradient_flows",
     "implicit",
+    "in_batches",
     "layer_gradients",
     "minibatch",
     "rebalance",

@@ -72,19 +72,21 @@ def gradient_descent(
     """
     dtype = network.dtype
     steps = checks.count("steps", steps, 0)
-    tolerance = (
-        10 * jnp.finfo(dtype).eps ** (2 / 3)
-        if stationarity is None
-        else checks.nonnegative("stationarity", stationarity)
-    )
     rate, penalty = (
         checks.positive("learning_rate", learning_rate).astype(dtype),
         checks.nonnegative("weight_decay", weight_decay).astype(dtype),
     )
     trained, frozen = eqx.partition(network, network.trainable)
     objective = Objective(frozen, loss, data, penalty)
-    tolerance = jnp.asarray(tolerance, dtype)
+    tolerance = rounding_level(stationarity, dtype)
     return _descent(trained, objective, rate, tolerance, optimiser, marks(save_at, steps))
+
+
+def rounding_level(stationarity: Any, dtype: Any) -> Array:
+    """Relative gradient at which a run counts as converged."""
+    if stationarity is None:
+        return jnp.asarray(10 * jnp.finfo(dtype).eps ** (2 / 3), dtype)
+    return checks.nonnegative("stationarity", stationarity).astype(dtype)
 
 
 @eqx.filter_jit

@@ -1,7 +1,7 @@
 """Loop of all discrete-time simulators: step, stop at the last finite state, record."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +44,57 @@ def marks(save_at: Any, steps: int) -> Int[Array, " T"]:
     return checks.array(value if value[-1] == steps else np.append(value, steps))
 
 
+class Moving(NamedTuple):
+    r"""A discrete-time run between two steps.
+
+    - `trained`, `state`: the trained part of the network, and the state of the optimiser.
+    - `energy`: for each layer, the sum over steps of $\|\Delta W_l\|_F^2$.
+    - `alive`: all steps were finite.
+    - `last`: the number of the last finite step.
+    """
+
+    trained: Trained
+    state: PyTree
+    energy: Array
+    alive: Array
+    last: Array
+
+
+LayerChanges = Callable[[Trained, Trained], tuple[Array, ...]]
+
+
+def _squares(changes: Sequence[Array]) -> Array:
+    return jnp.stack([jnp.sum(u * u) for u in changes])
+
+
+def beginning(layer_changes: LayerChanges, trained: Trained, state: PyTree, dtype: Any) -> Moving:
+    """A run before its first step, which counts steps in this dtype."""
+    none = jnp.zeros_like(_squares(layer_changes(trained, trained)))
+    return Moving(trained, state, none, jnp.ones((), bool), jnp.zeros((), dtype))
+
+
+def stepper(step: StepFunction, layer_changes: LayerChanges) -> Callable[[Array, Moving], Moving]:
+    """One step of a run: a step whose update is not finite is not taken, and no step after it."""
+
+    def one(i: Array, now: Moving) -> Moving:
+        update, state = step(now.trained, now.state, i)
+        moved = _squares(layer_changes(now.trained, update))
+        alive = now.alive & jnp.isfinite(jnp.sum(_squares(jax.tree.leaves(update))))
+        keep = lambda new, old: jnp.where(alive, new, old)
+        return Moving(
+            jax.tree.map(lambda w, u: jnp.where(alive, w + u, w), now.trained, update),
+            jax.tree.map(keep, state, now.state),
+            now.energy + jnp.where(alive, moved, 0),
+            alive,
+            jnp.where(alive, i + 1, now.last),
+        )
+
+    return one
+
+
 def drive(
     step: StepFunction,
-    layer_changes: Callable[[Trained, Trained], tuple[Array, ...]],
+    layer_changes: LayerChanges,
     trained: Trained,
     state: PyTree,
     at: Int[Array, " T"],
@@ -70,33 +118,13 @@ def drive(
     - True if all steps were finite.
     - the number of the last finite step.
     """
-    squares = lambda changes: jnp.stack([jnp.sum(u * u) for u in changes])
-
-    def one(i, carry):
-        trained, state, energy, alive, last = carry
-        update, new_state = step(trained, state, i)
-        moved = squares(layer_changes(trained, update))
-        alive = alive & jnp.isfinite(jnp.sum(squares(jax.tree.leaves(update))))
-        keep = lambda new, old: jnp.where(alive, new, old)
-        trained = jax.tree.map(lambda w, u: jnp.where(alive, w + u, w), trained, update)
-        state = jax.tree.map(keep, new_state, state)
-        return (
-            trained,
-            state,
-            energy + jnp.where(alive, moved, 0),
-            alive,
-            jnp.where(alive, i + 1, last),
-        )
+    one = stepper(step, layer_changes)
 
     def until_mark(carry, bounds):
         carry = jax.lax.fori_loop(bounds[0], bounds[1], one, carry)
-        return carry, carry[0]
+        return carry, carry.trained
 
-    zero = jnp.zeros((), at.dtype)
-    none = jnp.zeros_like(squares(layer_changes(trained, trained)))
-    carry = (trained, state, none, jnp.ones((), bool), zero)
-    begins = jnp.concatenate([zero[None], at[:-1]])
-    (_, _, energy, alive, last), recorded = jax.lax.scan(
-        until_mark, carry, jnp.stack([begins, at], axis=1)
-    )
-    return recorded, energy, alive, last
+    carry = beginning(layer_changes, trained, state, at.dtype)
+    begins = jnp.concatenate([carry.last[None], at[:-1]])
+    end, recorded = jax.lax.scan(until_mark, carry, jnp.stack([begins, at], axis=1))
+    return recorded, end.energy, end.alive, end.last
