@@ -13,11 +13,17 @@ hand-written loops only descend, with the gradient written out by hand in seven 
 Before any timing all implementations run from the same starts and must end at the same weights to
 rounding. Compilation is timed apart. Repeats are interleaved (library, NumPy, PyTorch, ...,
 library, ...), so that a machine that slows down slows all of them. The report gives the median and
-the range over the repeats. The library is timed twice: all problems at once, and 128 at a time
-(`jax.lax.map` with a `batch_size`), which on a CPU keeps them in the cache. The loop over problems
-is timed on fewer problems and steps, and its rate is taken to be the same for more.
+the range over the repeats. The library is timed twice: all problems at once under `jax.vmap`, and
+with `simulation.in_batches`, 64 at a time on every core, which on a CPU keeps them in the cache (on
+an accelerator 65,536 at a time). NumPy and the loop over problems are timed on fewer problems, and
+the loop on fewer steps; their rates are taken to be the same for more.
+
+The *share of the roof* is the traffic that every step needs at least (to read and write the weights
+and to read the moments) at the measured rate, over the rate at which an accelerator copies an array
+that does not fit into its cache. On a CPU the problems stay in the cache, and no share is given.
 
     python benchmarks/gradient_descent.py
+    python benchmarks/gradient_descent.py --count 100000 --repeats 3
     python benchmarks/gradient_descent.py --quick --json -
 """
 
@@ -45,8 +51,12 @@ except ImportError:
 
 DIM = 8
 STEP = 0.02
-CHUNK = 128
+FEW = 1024
 LIBRARY = "library"
+
+
+def batch_size():
+    return 64 if jax.default_backend() == "cpu" else 65_536
 
 
 def problems(count, dtype):
@@ -62,33 +72,45 @@ def problems(count, dtype):
     )
 
 
-def library(networks, moments, steps, chunk=None):
-    """Compile the library's descent.
+def descend(network, data, steps):
+    return pt.gradient_descent(network, data, learning_rate=STEP, steps=steps, save_at=2)
 
-    With a chunk, so many problems run to their end before the next do: on a CPU their matrices
-    then stay in the cache.
+
+def ends(trajectories):
+    return tuple(w[:, -1] for w in jax.block_until_ready(trajectories).networks.layers)
+
+
+def library(networks, moments, steps):
+    """Compile the library's descent under `vmap`.
 
     **Returns:** a function of no arguments that waits for its result, and the seconds spent on
     tracing and on compiling.
     """
-
-    def descend(network, data):
-        return pt.gradient_descent(network, data, learning_rate=STEP, steps=steps, save_at=2)
-
-    def chunked(networks, moments):
-        return jax.lax.map(lambda problem: descend(*problem), (networks, moments), batch_size=chunk)
-
     begin = time.perf_counter()
-    lowered = jax.jit(chunked if chunk else jax.vmap(descend)).lower(networks, moments)
+    function = jax.vmap(lambda network, data: descend(network, data, steps))
+    lowered = jax.jit(function).lower(networks, moments)
     traced = time.perf_counter()
     compiled = lowered.compile()
     seconds = {"trace": traced - begin, "compile": time.perf_counter() - traced}
+    return lambda: ends(compiled(networks, moments)), seconds
 
-    def run():
-        trajectories = jax.block_until_ready(compiled(networks, moments))
-        return tuple(w[:, -1] for w in trajectories.networks.layers)
 
-    return run, seconds
+def in_batches(networks, moments, steps):
+    """The library's descent in batches, on all cores of a CPU."""
+    one = lambda network, data: descend(network, data, steps)
+    run = lambda *pair: pt.simulation.in_batches(one, *pair, batch_size=batch_size())
+    if jax.default_backend() != "cpu":
+        run = jax.jit(run)
+    return lambda: ends(run(networks, moments))
+
+
+def copied_bytes_per_second():
+    """Bytes read and written a second, by a copy of an array of 1 GiB."""
+    x = jax.numpy.ones(2**27, jax.numpy.float64 if jax.config.jax_enable_x64 else np.float32)
+    add = jax.jit(lambda x: x + 1)
+    jax.block_until_ready(add(x))
+    seconds = timed({"copy": lambda: jax.block_until_ready(add(x))}, 5)["copy"]
+    return 2 * x.nbytes / min(seconds)
 
 
 def batched_numpy(layers, cross, second, steps):
@@ -229,12 +251,13 @@ def measure(dtype, repeats, count, steps, few, few_steps):
     where = surroundings()
 
     run, compilation = library(networks, moments, steps)
-    in_chunks, compilation_in_chunks = library(networks, moments, steps, CHUNK)
-    compilation = {LIBRARY: compilation, "library, chunks": compilation_in_chunks}
+    compilation = {LIBRARY: compilation}
+    first = min(FEW, count)
+    on_cpu = batched_numpy([w[:first] for w in layers], cross[:first], second[:first], steps)
     runs = {
         LIBRARY: (run, count * steps),
-        "library, chunks": (in_chunks, count * steps),
-        "numpy, batched": (batched_numpy(layers, cross, second, steps), count * steps),
+        "library, batches": (in_batches(networks, moments, steps), count * steps),
+        "numpy, batched": (on_cpu, first * steps),
     }
     if torch:
         runs["torch, batched"] = (batched_torch(layers, cross, second, steps), count * steps)
@@ -249,10 +272,12 @@ def measure(dtype, repeats, count, steps, few, few_steps):
         batched_numpy(*([w[:few] for w in layers], cross[:few], second[:few]), few_steps)(),
     )
     apart = {
-        name: disagreement(go(), short if "looped" in name else reference)
+        name: disagreement([w[:first] for w in go()], short if "looped" in name else reference)
         for name, (go, _) in runs.items()
     }
-    moved = disagreement(layers, reference)
+    moved = disagreement([w[:first] for w in layers], reference)
+    least = 6 * DIM * DIM * np.dtype(dtype).itemsize
+    bandwidth = None if jax.default_backend() == "cpu" else copied_bytes_per_second()
     for name, value in apart.items():
         if not value <= tolerance:
             raise SystemExit(
@@ -280,6 +305,7 @@ def measure(dtype, repeats, count, steps, few, few_steps):
                 "min": min(ratios),
                 "max": max(ratios),
             },
+            "share_of_roof": bandwidth and statistics.median(rates) * least / bandwidth,
             "relative_difference_of_weights": apart[name],
         }
     return {
@@ -291,7 +317,8 @@ def measure(dtype, repeats, count, steps, few, few_steps):
             "step": STEP,
             "dtype": dtype,
             "repeats": repeats,
-            "chunk": CHUNK,
+            "batch_size": batch_size(),
+            "copied_bytes_per_second": bandwidth,
             "looped": {"problems": few, "steps": few_steps} if torch else None,
             "weights_moved_by": moved,
             "tolerance": tolerance,
@@ -315,14 +342,15 @@ def table(report):
         yield f"{name}: traced in {seconds['trace']:.2f} s, compiled in {seconds['compile']:.2f} s"
     yield (
         f"{'':16}{'problem-steps / s':>20}{'(min - max)':>24}"
-        f"{'to library':>12}{'weights apart':>15}"
+        f"{'to library':>12}{'of roof':>9}{'weights apart':>15}"
     )
     for name, result in report["results"].items():
         rate, ratio = result["problem_steps_per_second"], result["ratio_to_library"]
+        share = "" if result["share_of_roof"] is None else f"{result['share_of_roof']:.1%}"
         span = f"({rate['min']:,.0f} - {rate['max']:,.0f})"
         yield (
             f"{name:16}{rate['median']:20,.0f}{span:>24}{ratio['median']:12.3f}"
-            f"{result['relative_difference_of_weights']:15.1e}"
+            f"{share:>9}{result['relative_difference_of_weights']:15.1e}"
         )
     if setup["looped"]:
         few = setup["looped"]
@@ -369,6 +397,7 @@ def main():
     parser.add_argument(
         "--repeats", type=int, help="timed runs of each (default 7, or 2 with --quick)"
     )
+    parser.add_argument("--count", type=int, help="number of problems (default 1024, or 64)")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", options.dtype == "float64")
     repeats = (2 if options.quick else 7) if options.repeats is None else options.repeats
@@ -379,6 +408,10 @@ def main():
         if options.quick
         else {"count": 1024, "steps": 500, "few": 8, "few_steps": 200}
     )
+    if options.count is not None:
+        if options.count < 1:
+            parser.error(f"--count: got {options.count}; want at least 1")
+        size["count"] = options.count
     report = measure(options.dtype, repeats, **size)
     print("\n".join(table(report)), file=sys.stderr if options.json == "-" else sys.stdout)
     if options.json:

@@ -57,7 +57,7 @@ def one_by_one(networks, moments):
     return jax.lax.map(lambda problem: alone(*problem), (networks, moments))
 
 
-def scipy_runs(networks, moments):
+def scipy_runs(networks, moments, end=END):
     """SciPy's DOP853 on each problem, with the gradient written out by hand: the last weights."""
     layers = [np.asarray(w) for w in networks.layers]
     cross, second = np.asarray(moments.cross), np.asarray(moments.second)
@@ -83,7 +83,7 @@ def scipy_runs(networks, moments):
             stationary.terminal, stationary.direction = True, -1
             solution = solve_ivp(
                 gradient,
-                (0, END),
+                (0, end),
                 start,
                 method="DOP853",
                 rtol=RTOL,
