@@ -35,7 +35,7 @@ def settings() -> Callable[[], contextlib.ExitStack]:
 
 
 def separable(arguments: Any) -> bool:
-    """Whether threads can share the work: all arrays are known, and lie on the CPU."""
+    """True if threads can share the work: all arrays are known, and lie on the CPU."""
     arrays = [x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)]
     return all(
         not isinstance(x, Tracer) and all(d.platform == "cpu" for d in x.devices()) for x in arrays

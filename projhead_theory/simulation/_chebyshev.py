@@ -69,7 +69,7 @@ def _stages(most: int) -> _Stages:
 
 
 class _Carried(NamedTuple):
-    """What goes on from step to step.
+    """State that goes on from step to step.
 
     - `velocity`: at the start of the step.
     - `direction`: a unit vector, the last of the power iteration for the fastest mode.

@@ -244,7 +244,7 @@ def field(t: Any, y: Trained, objective: Any, /) -> Trained:
 def at_rest(
     now: Reading, y: Trained, objective: Objective, first: Reading, stationarity: Array
 ) -> Bool[Array, ""]:
-    """Whether a run need not go on from this state."""
+    """True if a run need not go on from this state."""
     size = objective.size(y)
     code = standing(now.gradient, size, now.loss, first.gradient, first.loss, stationarity)
     return ~(code == Ended.limit)

@@ -154,7 +154,7 @@ def _flows(
         )
 
     def due(lane: _Lane) -> Array:
-        """Whether a save time is reached: steps end at save times, so at most one is in a step."""
+        """True at a save time: steps end there, so at most one is in a step."""
         at = times[jnp.minimum(lane.record, times.size - 1)]
         return (lane.record < times.size) & (lane.t >= at)
 
