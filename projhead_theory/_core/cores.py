@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -34,9 +35,15 @@ def settings() -> Callable[[], contextlib.ExitStack]:
     return enter
 
 
-def separable(arguments: Any) -> bool:
-    """True if threads can share the work: all arrays are known, and lie on the CPU."""
-    arrays = [x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array)]
+def separable(*given: Any) -> bool:
+    """True if threads can share the work: nothing is being traced, and all arrays lie on the CPU.
+
+    A trace belongs to one thread. What a function closes over counts as given.
+    """
+    leaves = list(jax.tree.leaves(given))
+    for cell in (c for leaf in leaves for c in getattr(leaf, "__closure__", None) or ()):
+        leaves += jax.tree.leaves(cell.cell_contents)
+    arrays = [jnp.zeros(()), *(x for x in leaves if isinstance(x, jax.Array))]
     return all(
         not isinstance(x, Tracer) and all(d.platform == "cpu" for d in x.devices()) for x in arrays
     )

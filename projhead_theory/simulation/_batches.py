@@ -42,7 +42,7 @@ def in_batches(function: Callable[..., Any], *arguments: Any, batch_size: int = 
     """
     count = leading("arguments", arguments)
     size = min(checks.count("batch_size", batch_size), count)
-    if not separable(arguments):
+    if not separable(arguments, function):
         return jax.lax.map(lambda given: function(*given), arguments, batch_size=size)
     return in_pieces(lambda piece: _batch(function, piece), arguments, count, size)
 

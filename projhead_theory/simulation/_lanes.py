@@ -89,9 +89,12 @@ class Problems(eqx.Module):
         return self.at(i, self.trained), Objective(frozen, self.loss, data, decay)
 
     def solve(self, run: Callable[["Problems", int], Trajectory], lanes: int) -> Trajectory:
-        """Trajectories of all problems, in pieces on all cores if there are several pieces."""
+        """Trajectories of all problems, in pieces on all cores if there are several pieces.
+
+        `run` takes problems and a number of lanes, and has no more than tuples of settings besides.
+        """
         lanes = min(checks.count("lanes", lanes), self.count)
-        if cores() == 1 or not separable(self):
+        if cores() == 1 or not separable(self, run):
             return run(self, lanes)
         pieces = -(-self.count // max(lanes, -(-self.count // (PIECES * cores()))))
         size = -(-self.count // pieces)

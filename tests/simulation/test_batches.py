@@ -137,6 +137,20 @@ def test_batches_take_keys_and_may_be_compiled():
     np.testing.assert_allclose(compiled(KEYS), alone)
 
 
+def test_traced_values_in_the_function_or_the_settings_stay_in_their_thread():
+    """Under `jit`, `grad` and `vmap`, with problems that are known."""
+    total = lambda c: jnp.sum(in_batches(lambda x: c * x, jnp.arange(5.0), batch_size=2))
+    assert float(jax.jit(total)(2.0)) == 20
+    assert float(jax.grad(total)(2.0)) == 10
+    np.testing.assert_array_equal(jax.vmap(total)(jnp.asarray([1.0, 3.0])), [10, 30])
+    starts, data = problems(jnp.full(6, 0.5))
+    flows = lambda t1: gradient_flows(starts, data, t1=t1, lanes=2, rtol=1e-6, save_at=2).loss
+    np.testing.assert_allclose(jax.jit(flows)(1.0), flows(1.0), rtol=1e-9)
+    descents = lambda tol: gradient_descents(starts, data, stationarity=tol, steps=128, lanes=2)
+    compiled = jax.jit(lambda tol: descents(tol).loss)(1e-6)
+    np.testing.assert_allclose(compiled, descents(1e-6).loss, rtol=1e-9)
+
+
 def test_an_error_in_any_batch_reaches_the_caller():
     def fail(x):
         raise RuntimeError("no")
