@@ -23,6 +23,7 @@ OPENED = {
     "probes._checkpoint",
     "probes._curve",
     "probes._margin",
+    "simulation._chebyshev",
     "simulation._descent",
     "simulation._driver",
     "simulation._objective",

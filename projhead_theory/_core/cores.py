@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from . import checks
 
@@ -44,9 +43,10 @@ def separable(*given: Any) -> bool:
     for cell in (c for leaf in leaves for c in getattr(leaf, "__closure__", None) or ()):
         leaves += jax.tree.leaves(cell.cell_contents)
     arrays = [jnp.zeros(()), *(x for x in leaves if isinstance(x, jax.Array))]
-    return all(
-        not isinstance(x, Tracer) and all(d.platform == "cpu" for d in x.devices()) for x in arrays
-    )
+    try:
+        return all(device.platform == "cpu" for x in arrays for device in x.devices())
+    except jax.errors.ConcretizationTypeError:
+        return False
 
 
 def in_pieces(function: Callable[[Any], Any], arguments: Any, count: int, size: int) -> Any:

@@ -68,7 +68,7 @@ def _stages(most: int) -> _Stages:
     return _Stages(first, later)
 
 
-class _Carried(NamedTuple):
+class Carried(NamedTuple):
     """State that goes on from step to step.
 
     - `velocity`: at the start of the step.
@@ -109,10 +109,10 @@ class Chebyshev(diffrax.AbstractSolver):
     def func(self, terms: Any, t0: Any, y0: Any, args: Any) -> Any:
         return terms.vf(t0, y0, args)
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> _Carried:
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Carried:
         velocity = terms.vf(t0, y0, args)
         ones = jax.tree.map(jnp.ones_like, y0)
-        return _Carried(velocity, _unit(velocity, _unit(ones, ones)[0])[0])
+        return Carried(velocity, _unit(velocity, _unit(ones, ones)[0])[0])
 
     def step(
         self,
@@ -121,9 +121,9 @@ class Chebyshev(diffrax.AbstractSolver):
         t1: Any,
         y0: Any,
         args: Any,
-        solver_state: _Carried,
+        solver_state: Carried,
         made_jump: Any,
-    ) -> tuple[Any, Any, Any, _Carried, diffrax.RESULTS]:
+    ) -> tuple[Any, Any, Any, Carried, diffrax.RESULTS]:
         start, h = solver_state.velocity, t1 - t0
         velocity = lambda y: terms.vf(t0, y, args)
         _, moved = jax.jvp(velocity, (y0,), (solver_state.direction,))
@@ -164,5 +164,5 @@ class Chebyshev(diffrax.AbstractSolver):
             start,
             end,
         )
-        carried = _Carried(end, direction)
+        carried = Carried(end, direction)
         return y1, error, {"y0": y0, "y1": y1}, carried, diffrax.RESULTS.successful

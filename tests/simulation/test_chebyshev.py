@@ -13,7 +13,7 @@ import projhead_theory as pt
 from projhead_theory.moments import Moments
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, stabilised
-from projhead_theory.simulation._chebyshev import Chebyshev, _Carried
+from projhead_theory.simulation._chebyshev import Carried, Chebyshev
 
 pytestmark = pytest.mark.x64
 
@@ -30,7 +30,7 @@ def one_step(solver, rates, h, y):
     """One step; the direction of the fastest mode is known."""
     term = decay(rates)
     fastest = jnp.zeros_like(y).at[jnp.argmax(rates)].set(1.0)
-    carried = _Carried(-rates * y, fastest)
+    carried = Carried(-rates * y, fastest)
     return solver.step(term, jnp.zeros(()), h, y, None, carried, False)
 
 
