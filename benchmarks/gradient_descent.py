@@ -27,29 +27,27 @@ that does not fit into its cache. On a CPU the problems stay in the cache, and n
     python benchmarks/gradient_descent.py --quick --json -
 """
 
-import argparse
-import importlib.metadata
-import json
-import os
-import platform
 import statistics
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from common import (
+    DIM,
+    parse,
+    parser,
+    place,
+    problems,
+    surroundings,
+    synchronise,
+    tell,
+    timed,
+    torch,
+    torch_device,
+)
 
 import projhead_theory as pt
 
-try:
-    import torch
-except ImportError:
-    torch = None
-
-DIM = 8
 STEP = 0.02
 FEW = 1024
 LIBRARY = "library"
@@ -57,19 +55,6 @@ LIBRARY = "library"
 
 def batch_size():
     return 64 if jax.default_backend() == "cpu" else 65_536
-
-
-def problems(count, dtype):
-    """Random moments and Gaussian starts, one of each for every problem.
-
-    The moments have signal fractions 0.9 to 0.2 in random position and condition number 5.
-    """
-    fractions = jnp.linspace(0.9, 0.2, DIM, dtype=dtype)
-    draw = jax.vmap(lambda key: pt.problems.random_moments(key, fractions, condition=5.0))
-    start = jax.vmap(lambda key: pt.DeepLinear.init(key, (DIM, DIM, DIM), scale=0.3, dtype=dtype))
-    return start(jax.random.split(jax.random.key(0), count)), draw(
-        jax.random.split(jax.random.key(1), count)
-    )
 
 
 def descend(network, data, steps):
@@ -131,15 +116,6 @@ def batched_numpy(layers, cross, second, steps):
     return run
 
 
-def torch_device():
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def synchronise():
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def batched_torch(layers, cross, second, steps):
     """Descent batched by hand in PyTorch, with no graph recorded."""
     start = [torch.tensor(w, device=torch_device()) for w in layers]
@@ -189,59 +165,6 @@ def disagreement(ends, reference):
     return float(
         max(np.abs(np.asarray(a) - b).max() for a, b in zip(ends, reference, strict=True)) / largest
     )
-
-
-def processor():
-    """Name of the processor, and number of cores this process may use."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"name": name, "cores": cores}
-
-
-def surroundings():
-    """Device, threads, versions and load of the measurement."""
-    packages = ["projhead_theory", "jax", "jaxlib", "equinox", "optax", "numpy"] + (
-        ["torch"] if torch else []
-    )
-    versions = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = getattr(sys.modules.get(name), "__version__", "unknown")
-    device = {
-        "platform": jax.default_backend(),
-        "jax": jax.devices()[0].device_kind,
-        "processor": processor(),
-    }
-    if torch:
-        device["torch"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    threads = {"torch": torch.get_num_threads() if torch else None}
-    settings = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS")
-    threads |= {name: os.environ[name] for name in settings if name in os.environ}
-    return {
-        "device": device,
-        "threads": threads,
-        "versions": versions,
-        "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
-    }
-
-
-def timed(runs, repeats):
-    """Seconds of every repeat of each run, by name: all runs once, then all again."""
-    seconds = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, go in runs.items():
-            begin = time.perf_counter()
-            go()
-            seconds[name].append(time.perf_counter() - begin)
-    return seconds
 
 
 def measure(dtype, repeats, count, steps, few, few_steps):
@@ -330,14 +253,12 @@ def measure(dtype, repeats, count, steps, few, few_steps):
 
 
 def table(report):
-    setup, device = report["setup"], report["device"]
+    setup = report["setup"]
     yield (
         f"{setup['problems']} problems, sizes {setup['sizes']}, {setup['steps']} steps, "
         f"{setup['dtype']}, {setup['repeats']} repeats"
     )
-    yield (
-        f"on {device['jax']} ({device['processor']['name']}, {device['processor']['cores']} cores)"
-    )
+    yield place(report)
     for name, seconds in report["compilation_seconds"].items():
         yield f"{name}: traced in {seconds['trace']:.2f} s, compiled in {seconds['compile']:.2f} s"
     yield (
@@ -362,60 +283,18 @@ def table(report):
         yield "torch is not installed: only the library and NumPy were timed"
 
 
-def write(report, target):
-    """Write JSON to standard output, or to a file in one move.
-
-    A reader of the file never sees half of it.
-    """
-    text = json.dumps(report, indent=2) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        return
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=target.parent, prefix=target.name, suffix=".part", delete=False
-    ) as file:
-        file.write(text)
-    try:
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, target)
-    except OSError:
-        os.unlink(file.name)
-        raise
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1].replace("\n", " "))
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer problems and steps: does it run, not how fast"
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there as JSON; - for standard output"
-    )
-    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    parser.add_argument(
-        "--repeats", type=int, help="timed runs of each (default 7, or 2 with --quick)"
-    )
-    parser.add_argument("--count", type=int, help="number of problems (default 1024, or 64)")
-    options = parser.parse_args()
+    wanted = parser(__doc__, count=(1024, 64), repeats=(7, 2))
+    wanted.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    options = parse(wanted)
     jax.config.update("jax_enable_x64", options.dtype == "float64")
-    repeats = (2 if options.quick else 7) if options.repeats is None else options.repeats
-    if repeats < 1:
-        parser.error(f"--repeats: got {repeats}; want at least 1")
     size = (
-        {"count": 64, "steps": 50, "few": 2, "few_steps": 20}
+        {"steps": 50, "few": 2, "few_steps": 20}
         if options.quick
-        else {"count": 1024, "steps": 500, "few": 8, "few_steps": 200}
+        else {"steps": 500, "few": 8, "few_steps": 200}
     )
-    if options.count is not None:
-        if options.count < 1:
-            parser.error(f"--count: got {options.count}; want at least 1")
-        size["count"] = options.count
-    report = measure(options.dtype, repeats, **size)
-    print("\n".join(table(report)), file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json:
-        write(report, options.json)
+    report = measure(options.dtype, options.repeats, options.count, **size)
+    tell(report, table, options.json)
 
 
 if __name__ == "__main__":

@@ -19,14 +19,23 @@ to their number.
     python benchmarks/gradient_flows.py --quick --json -
 """
 
-import argparse
 import statistics
-import sys
 import time
 
 import jax
 import numpy as np
-from gradient_descent import DIM, problems, surroundings, timed, write
+from common import (
+    DIM,
+    closed_form,
+    distances,
+    parse,
+    parser,
+    place,
+    problems,
+    surroundings,
+    tell,
+    timed,
+)
 from scipy.integrate import solve_ivp
 
 import projhead_theory as pt
@@ -57,7 +66,7 @@ def one_by_one(networks, moments):
     return jax.lax.map(lambda problem: alone(*problem), (networks, moments))
 
 
-def scipy_runs(networks, moments, end=END):
+def scipy_runs(networks, moments):
     """SciPy's DOP853 on each problem, with the gradient written out by hand: the last weights."""
     layers = [np.asarray(w) for w in networks.layers]
     cross, second = np.asarray(moments.cross), np.asarray(moments.second)
@@ -83,7 +92,7 @@ def scipy_runs(networks, moments, end=END):
             stationary.terminal, stationary.direction = True, -1
             solution = solve_ivp(
                 gradient,
-                (0, end),
+                (0, END),
                 start,
                 method="DOP853",
                 rtol=RTOL,
@@ -96,22 +105,9 @@ def scipy_runs(networks, moments, end=END):
     return run
 
 
-def distance(layers, moments, rests):
-    """The largest distance of an end-to-end Gram from the closed form, relative to its norm.
-
-    `rests` marks the networks that came to rest.
-    """
-    product = np.asarray(layers[1]) @ np.asarray(layers[0])
-    grams = product.swapaxes(1, 2) @ product
-    theory = jax.vmap(lambda m: pt.theory.layers.layerwise(m, 2).grams[-1])(moments)
-    norm = lambda x: np.sqrt(np.sum(np.square(x), axis=(1, 2)))
-    apart = norm(grams - np.asarray(theory)) / norm(np.asarray(theory))
-    return float(np.max(apart, where=rests, initial=0))
-
-
 def measure(repeats, count, few):
     networks, moments = jax.block_until_ready(problems(count, "float64"))
-    where = surroundings()
+    where, wanted = surroundings(), np.asarray(closed_form(moments))
     some = jax.tree.map(lambda x: x[:few], (networks, moments))
     functions = {
         LIBRARY: in_lanes,
@@ -131,9 +127,8 @@ def measure(repeats, count, few):
             rests = np.asarray(end.ended == pt.simulation.Ended.converged)
         short = name.startswith("scipy")
         layers = end if short else [w[:, -1] for w in end.networks.layers]
-        apart[name] = distance(
-            layers, some[1] if short else moments, rests[:few] if short else rests
-        )
+        near = distances(layers, wanted[:few] if short else wanted)
+        apart[name] = float(np.max(near, where=rests[: len(near)], initial=0))
         if not apart[name] <= NEAR:
             raise SystemExit(
                 f"{name} ends {apart[name]:.1e} from the closed form, more than {NEAR}; "
@@ -175,14 +170,14 @@ def measure(repeats, count, few):
 
 
 def table(report):
-    setup, device = report["setup"], report["device"]
+    setup = report["setup"]
     steps = setup["steps"]
     yield (
         f"{setup['problems']} problems, sizes {setup['sizes']}, {setup['at_rest']} to rest; "
         f"{setup['repeats']} repeats; steps a run: median {steps['median']:,.0f}, "
         f"mean {steps['mean']:,.0f}, longest {steps['max']:,}"
     )
-    yield f"on {device['jax']} ({device['processor']['name']})"
+    yield place(report)
     yield f"{'':14}{'seconds':>10}{'to lanes':>10}{'from theory':>13}{'compiled in':>13}"
     for name, result in report["results"].items():
         compilation = report["compilation_seconds"].get(name)
@@ -194,21 +189,9 @@ def table(report):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1].replace("\n", " "))
-    parser.add_argument("--quick", action="store_true", help="fewer problems, one repeat")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there; - for output")
-    parser.add_argument("--count", type=int, help="number of problems (default 64, or 8)")
-    parser.add_argument("--repeats", type=int, help="timed runs of each (default 3, or 1)")
-    options = parser.parse_args()
-    for name, value in (("--count", options.count), ("--repeats", options.repeats)):
-        if value is not None and value < 1:
-            parser.error(f"{name}: got {value}; want at least 1")
+    options = parse(parser(__doc__, count=(64, 8), repeats=(3, 1)))
     jax.config.update("jax_enable_x64", True)
-    count = options.count or (8 if options.quick else 64)
-    report = measure(options.repeats or (1 if options.quick else 3), count, min(2, count))
-    print("\n".join(table(report)), file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json:
-        write(report, options.json)
+    tell(measure(options.repeats, options.count, min(2, options.count)), table, options.json)
 
 
 if __name__ == "__main__":

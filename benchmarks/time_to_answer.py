@@ -21,24 +21,30 @@ are timed on a few problems, and their times are taken to be in proportion to th
     python benchmarks/time_to_answer.py --quick --json -
 """
 
-import argparse
 import statistics
-import sys
 
 import jax
 import numpy as np
-from gradient_descent import DIM, problems, surroundings, synchronise, timed, torch_device, write
-from gradient_flows import scipy_runs
+from common import (
+    DIM,
+    closed_form,
+    distances,
+    parse,
+    parser,
+    place,
+    problems,
+    surroundings,
+    synchronise,
+    tell,
+    timed,
+    torch,
+    torch_device,
+)
+from gradient_flows import END, STATIONARITY, scipy_runs
 
 import projhead_theory as pt
 
-try:
-    import torch
-except ImportError:
-    torch = None
-
-NEAR, END, LOOK = 1e-6, 2e4, 64
-RTOL, STATIONARITY = 1e-4, 1e-7
+NEAR, LOOK, RTOL = 1e-6, 64, 1e-4
 RATES = (0.08, 0.1, 0.12, 0.14, 0.16)
 FLOW, DESCENT, PEER = "flows", "descents", "torch, batched"
 
@@ -111,10 +117,7 @@ def by_hand(layers, cross, second, wanted, rate):
 
 def solved(layers, wanted):
     """Share of the problems whose end-to-end Gram is near the closed form."""
-    product = np.asarray(layers[1]) @ np.asarray(layers[0])
-    norm = lambda x: np.sqrt(np.sum(np.square(x), axis=(1, 2)))
-    apart = norm(product.swapaxes(1, 2) @ product - wanted)
-    return float(np.mean(apart <= NEAR * norm(wanted)))
+    return float(np.mean(distances(layers, wanted) <= NEAR))
 
 
 def best_rate(layers, cross, second, wanted):
@@ -128,9 +131,8 @@ def best_rate(layers, cross, second, wanted):
 
 def measure(repeats, count, few, lanes, rate):
     networks, moments = jax.block_until_ready(problems(count, "float64"))
-    where = surroundings()
-    theory = jax.jit(jax.vmap(lambda m: pt.theory.layers.layerwise(m, 2).grams[-1]))
-    wanted = np.asarray(theory(moments))
+    where, wanted = surroundings(), np.asarray(closed_form(moments))
+    few = [min(n, count) for n in few]
     part = lambda n: jax.tree.map(lambda x: x[:n], (networks, moments))
     host = lambda n: (
         [np.asarray(w)[:n] for w in networks.layers],
@@ -144,7 +146,7 @@ def measure(repeats, count, few, lanes, rate):
         FLOW: (lambda: flows(networks, moments, lanes[0]), count),
         DESCENT: (lambda: descents(networks, moments, rate, lanes[1]), count),
         "vmap": (vmapped(*part(few[0])), few[0]),
-        "scipy DOP853": (scipy_runs(*part(few[1]), end=END), few[1]),
+        "scipy DOP853": (scipy_runs(*part(few[1])), few[1]),
     }
     if torch:
         runs[PEER] = (by_hand(*host(count), rate), count)
@@ -182,14 +184,12 @@ def measure(repeats, count, few, lanes, rate):
 
 
 def table(report):
-    setup, device = report["setup"], report["device"]
+    setup = report["setup"]
     yield (
         f"{setup['problems']} problems, sizes {setup['sizes']}, rate {setup['learning_rate']}, "
         f"{setup['repeats']} repeats"
     )
-    yield (
-        f"on {device['jax']} ({device['processor']['name']}, {device['processor']['cores']} cores)"
-    )
+    yield place(report)
     yield f"{'':16}{'seconds for all':>16}{'to flows':>10}{'solved':>9}{'timed on':>10}"
     for name, result in report["results"].items():
         yield (
@@ -199,31 +199,19 @@ def table(report):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[1].replace("\n", " "))
-    parser.add_argument("--quick", action="store_true", help="fewer problems, one repeat")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there; - for output")
-    parser.add_argument("--count", type=int, help="number of problems (default 4096, or 16)")
-    parser.add_argument("--repeats", type=int, help="timed runs of each (default 3, or 1)")
-    parser.add_argument(
+    wanted = parser(__doc__, count=(4096, 16), repeats=(3, 1))
+    wanted.add_argument(
         "--lanes", type=int, nargs=2, default=(32, 128), help="of flows and of descents"
     )
-    parser.add_argument(
+    wanted.add_argument(
         "--few", type=int, nargs=2, help="problems of vmap and of SciPy, 0 to leave out"
     )
-    parser.add_argument("--rate", type=float, help="of the descents (default: the best of some)")
-    options = parser.parse_args()
-    for name, value in (("--count", options.count), ("--repeats", options.repeats)):
-        if value is not None and value < 1:
-            parser.error(f"{name}: got {value}; want at least 1")
+    wanted.add_argument("--rate", type=float, help="of the descents (default: the best of some)")
+    options = parse(wanted)
     jax.config.update("jax_enable_x64", True)
-    count = options.count or (16 if options.quick else 4096)
     few = options.few or ([2, 1] if options.quick else [32, 2])
-    report = measure(
-        options.repeats or (1 if options.quick else 3), count, few, options.lanes, options.rate
-    )
-    print("\n".join(table(report)), file=sys.stderr if options.json == "-" else sys.stdout)
-    if options.json:
-        write(report, options.json)
+    report = measure(options.repeats, options.count, few, options.lanes, options.rate)
+    tell(report, table, options.json)
 
 
 if __name__ == "__main__":

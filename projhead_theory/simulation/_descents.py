@@ -95,7 +95,7 @@ def _descents(
     count = problems.count
 
     def transformation(problem: Array) -> optax.GradientTransformation:
-        return optimiser(problems.at(problem, problems.rates))
+        return optimiser(problems.at(problem, problems.learning_rate))
 
     def ended(now: Moving, objective: Objective, first: Reading) -> Array:
         rests = at_rest(read(objective, now.trained), now.trained, objective, first, tolerance)

@@ -26,7 +26,8 @@ PIECES = 4
 class Problems(eqx.Module):
     """All problems, with a leading axis in the starts and, unless they share them, in the data.
 
-    `weight_decay` has one number for each problem, and so has `rates`, where there is a rate.
+    - `own`, `shared`: data with a leading axis, or the same data for all; the other one is `None`.
+    - `weight_decay`, `learning_rate`: one number for each problem; flows have no rate.
     """
 
     trained: Trained
@@ -35,7 +36,7 @@ class Problems(eqx.Module):
     shared: Data | None
     weight_decay: Array
     loss: AbstractLoss
-    rates: Array | None
+    learning_rate: Array | None
 
     @classmethod
     def of(
@@ -98,14 +99,11 @@ class Problems(eqx.Module):
             return run(self, lanes)
         pieces = -(-self.count // max(lanes, -(-self.count // (PIECES * cores()))))
         size = -(-self.count // pieces)
-        split = (self.trained, self.frozen, self.own, self.weight_decay, self.rates)
-
-        def one(piece: Any) -> Trajectory:
-            trained, frozen, own, decay, rates = piece
-            part = Problems(trained, frozen, own, self.shared, decay, self.loss, rates)
-            return run(part, min(lanes, size))
-
-        return in_pieces(one, split, self.count, size)
+        common = lambda problems, shared, loss: eqx.tree_at(
+            lambda p: (p.shared, p.loss), problems, (shared, loss), is_leaf=lambda x: x is None
+        )
+        one = lambda piece: run(common(piece, self.shared, self.loss), min(lanes, size))
+        return in_pieces(one, common(self, None, None), self.count, size)
 
 
 def leading(name: str, tree: Any) -> int:

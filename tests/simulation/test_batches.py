@@ -5,34 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.many import KEYS, SCALES, one, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import projhead_theory as pt
 from projhead_theory._core import cores
-from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_descents, gradient_flows, in_batches
 
 pytestmark = pytest.mark.x64
 
-KEYS = jax.random.split(jax.random.key(0), 6)
-FRACTIONS = jnp.asarray([0.9, 0.4])
 OPTIONS = {"learning_rate": 0.05, "stationarity": 1e-6}
-
-
-def one(tree, i):
-    return jax.tree.map(lambda x: x[i], tree)
-
-
-@jax.jit
-def problems(scales):
-    """Six problems; starts of scale zero are at rest, and large ones diverge."""
-    start = lambda key, scale: pt.DeepLinear.init(key, (2, 2, 2), scale=scale)
-    moments = jax.vmap(lambda key: random_moments(key, FRACTIONS))(KEYS)
-    return jax.vmap(start)(KEYS, scales), moments
-
-
-SCALES = st.lists(st.sampled_from([0.0, 0.3, 0.5, 1e200]), min_size=6, max_size=6)
 
 
 @settings(max_examples=8)

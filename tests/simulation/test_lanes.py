@@ -1,10 +1,10 @@
 """Lanes: every run is as it would be alone, whatever runs beside it."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.many import KEYS, SCALES, one, problems, start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,36 +12,15 @@ import projhead_theory as pt
 from projhead_theory._core.tolerance import solver_tolerance
 from projhead_theory.moments import Moments
 from projhead_theory.networks import DiagonalHead
-from projhead_theory.problems import random_moments
 from projhead_theory.simulation import Ended, gradient_flows
 
-SIZES, FRACTIONS = (2, 2, 2), (0.9, 0.4)
 TIMES = (0.0, 0.5, 2.0)
-KEYS = jax.random.split(jax.random.key(0), 6)
 
 pytestmark = pytest.mark.x64
 
 
-def start(key, scale):
-    return pt.DeepLinear.init(key, SIZES, scale=scale)
-
-
-@eqx.filter_jit
-def problems(scales):
-    """Six problems; starts of scale zero are at rest, and large ones diverge."""
-    starts = jax.vmap(start)(KEYS, scales)
-    return starts, jax.vmap(lambda key: random_moments(key, jnp.asarray(FRACTIONS)))(KEYS)
-
-
-def one(tree, i):
-    return jax.tree.map(lambda x: x[i], tree)
-
-
 def alone(starts, data, i, **options):
     return pt.gradient_flow(one(starts, i), one(data, i), save_at=jnp.asarray(TIMES), **options)
-
-
-SCALES = st.lists(st.sampled_from([0.0, 0.3, 0.5, 1e200]), min_size=6, max_size=6)
 
 
 @settings(max_examples=8)
