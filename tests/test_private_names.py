@@ -18,6 +18,7 @@ def within(name: str, module: str) -> bool:
 OPENED = {
     "claims._claim",
     "claims._search",
+    "cli._cache",
     "cli._compiler",
     "losses._similarity",
     "probes._checkpoint",

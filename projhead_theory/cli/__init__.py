@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ._cache import with_folder
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
@@ -51,7 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     or a run that diverged; 130 interrupted.
     """
     try:
-        code = app(args=arguments, standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        code = app(args=with_folder(given), standalone_mode=False)
     except ValueError as error:
         code = _complain(str(error))
     except KeyboardInterrupt:

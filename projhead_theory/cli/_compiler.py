@@ -30,7 +30,12 @@ def for_small_programs() -> None:
 
     XLA reads its flags when JAX first computes, so it must be told before. Flags that the user has
     set stay as they are.
+
+    Equinox's checks inside programs are left out. They call back to Python, and a program that does
+    is never kept in the compilation cache. The checks are those of Diffrax on its arguments, which
+    the simulators check themselves.
     """
+    os.environ.setdefault("EQX_ON_ERROR", "off")
     flags = os.environ.get("XLA_FLAGS", "")
     release = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     if KNOWN[0] <= release <= KNOWN[1]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import _cache
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
 
@@ -69,6 +70,13 @@ def verify(
         int | None,
         typer.Option(metavar="N", help="Threads; as many as there are cores if not given."),
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[DIR]",
+            help="Keep compiled programs for the next run, in DIR or in a folder of your own.",
+        ),
+    ] = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Check theorems against trained networks. Every claim runs with controls in which it must
@@ -86,14 +94,21 @@ def verify(
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
         raise options.bad("fuzz", str(fuzz), "at least one problem")
+    if cache is not None and _is_claim(cache):
+        raise options.bad("cache", repr(cache), f"a folder (./{cache}), or the claim before it")
     if list_:
         return _list(names or [], json)
     options.set_precision(precision)
     for_small_programs()
-    claims = _chosen(names or [], views, precision, depth, width)
-    if fuzz is not None:
-        return _search(claims, fuzz, seed, json)
-    return _run(claims, seed, quick, workers, json, html, markdown)
+    with _cache.kept(cache) as counts:
+        claims = _chosen(names or [], views, precision, depth, width)
+        if fuzz is not None:
+            code = _search(claims, fuzz, seed, json)
+        else:
+            code = _run(claims, seed, quick, workers, json, html, markdown)
+    if cache is not None and json != "-":
+        _print([_cache.told(cache, counts)])
+    return code
 
 
 def _chosen(
@@ -111,6 +126,12 @@ def _chosen(
     from ..problems import read_moments
 
     return [theorems.views_claim(read_moments(views, jnp.dtype(precision)), depth, width)]
+
+
+def _is_claim(name: str) -> bool:
+    from ..theorems import CLAIMS
+
+    return name in CLAIMS
 
 
 def _list(names: list[str], json: str | None) -> int:
