@@ -35,7 +35,7 @@ def minibatch(
 
     **Arguments:**
 
-    - `problem`, `key`, `batch`: as given to `stochastic`.
+    - `problem`, `key`, `batch_size`: as given to `stochastic`.
     - `step_number`: counted from 0, so that step `i` leads from the network recorded at `i` to
       the network recorded at `i + 1`.
 
@@ -66,16 +66,16 @@ def stochastic(
     weight_decay: checks.Scalar = 0.0,
     save_at: int | Any = 64,
 ) -> Trajectory:
-    r"""Train on minibatches: every step draws `batch` fresh positive pairs, or labelled rows.
+    r"""Train on minibatches: every step draws `batch_size` fresh positive pairs, or labelled rows.
 
     **Arguments:**
 
-    - `network`, `loss`, `step`, `steps`, `optimiser`, `weight_decay`, `save_at`: as in
+    - `network`, `loss`, `learning_rate`, `steps`, `optimiser`, `weight_decay`, `save_at`: as in
       `gradient_descent`.
     - `problem`: a problem to draw pairs or labelled inputs from, or `Views` or `Labelled` to draw
       rows of, with replacement.
     - `key`: the seed of every draw.
-    - `batch`: the number of pairs, or rows, in a step. `minibatch` draws the batch of a step
+    - `batch_size`: the number of pairs, or rows, in a step. `minibatch` draws the batch of a step
       again.
 
     **Returns:** a `Trajectory`. Its `loss` and `gradient_norm` are measured on one held-out batch
