@@ -131,7 +131,7 @@ def phase(
     if json is not None:
         report.write_json({"target": target} | report.phase_report(diagram, check), json)
     if json != "-":
-        Console().print(report.phase_table(diagram, check))
+        report.print_table(report.phase_table(diagram, check))
     if plot is not None:
         from ..figures import plot_phase, save
 

@@ -42,7 +42,8 @@ def predict(
         from rich.console import Console
 
         console = Console()
-        console.print(reports.prediction_table(report, problem.features.strength.tolist()))
+        table = reports.prediction_table(report, problem.features.strength.tolist())
+        reports.print_table(table, console)
         if not report["unique"]:
             console.print(
                 f"Not unique: width {width} cuts between tied signal fractions; "
@@ -54,7 +55,7 @@ def predict(
                 "not zero, though they show as zero."
             )
         if best is not None:
-            console.print(reports.complexity_table(report["downstream"]))
+            reports.print_table(reports.complexity_table(report["downstream"]), console)
             console.print(best.reason, highlight=False)
     if json is not None:
         reports.write_json(report, json)

@@ -62,7 +62,7 @@ def simulate(
 
     from .. import simulation, theory
     from ..networks import DeepLinear
-    from ..report import comparison_table, trajectory_report, write_json
+    from ..report import comparison_table, print_table, trajectory_report, write_json
     from ..theorems import compare
 
     problem = options.problem(strength, noise, flip, mask, distribution)
@@ -121,7 +121,7 @@ def simulate(
         return 2
     if json != "-":
         console = Console()
-        console.print(comparison_table(report))
+        print_table(comparison_table(report), console)
         console.print(
             f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)"
         )

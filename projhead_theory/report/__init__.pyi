@@ -18,6 +18,7 @@ from ._html import claims_html, write_html
 from ._json import environment, write_json
 from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
+from ._printed import print_table
 from ._run import comparison_table, trajectory_report
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "phase_table",
     "prediction_report",
     "prediction_table",
+    "print_table",
     "search_lines",
     "search_report",
     "search_table",

@@ -2,5 +2,5 @@
 
 
 def cell(x: float | None) -> str:
-    """A number with six digits, or a question mark if there is none."""
-    return "?" if x is None else f"{x:.6g}"
+    """A number with four digits, or a question mark if there is none."""
+    return "?" if x is None else f"{x:.4g}"

@@ -63,7 +63,7 @@ def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table
     The last row is the spread, the largest over the smallest weight of kept features.
     """
     table = Table(
-        title=f"Predicted weights, depth {report['depth']}, minimal loss {report['loss']:.6g}"
+        title=f"Predicted weights, depth {report['depth']}, minimal loss {cell(report['loss'])}"
     )
     for name in ("feature", "strength", "signal fraction", "kept"):
         table.add_column(name, justify="right")

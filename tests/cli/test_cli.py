@@ -130,7 +130,7 @@ def test_predict_shows_a_weak_feature_beside_a_strong_one(capsys, arguments, str
     np.testing.assert_allclose(data["weights"], want, rtol=512 * eps)
     assert (code, data["kept"]) == (0, [0, 1])
     _, out, _ = run(capsys, "predict", *given, "--depth", "4", *arguments)
-    assert out.count(" yes ") == 2
+    assert out.count("\tyes\t") == 2
 
 
 def test_predict_writes_a_file_and_a_table(capsys, tmp_path):
@@ -452,9 +452,9 @@ main({arguments!r})
 """
 
 
-def interrupted(folder, *arguments):
-    """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second
-    claim.
+def interrupted(folder, *arguments, after):
+    """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim,
+    after the row of another one.
     """
     program = SLOW.format(tests=str(Path(__file__).parents[1]), arguments=["verify", *arguments])
     process = subprocess.Popen(
@@ -469,6 +469,9 @@ def interrupted(folder, *arguments):
             if (folder / "begun").exists() or process.poll() is not None:
                 break
             time.sleep(0.1)
+        before = ""
+        while after not in before and (line := process.stdout.readline()):
+            before += line
         # In the sleep itself, not between the file and it.
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -476,7 +479,7 @@ def interrupted(folder, *arguments):
     finally:
         process.kill()
         process.wait()
-    return process.returncode, out, err
+    return process.returncode, before + out, err
 
 
 def test_an_interrupted_run_is_reported_as_partial(tmp_path):
@@ -484,7 +487,7 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
     nothing says that all hold.
     """
     files = [word for kind in ("json", "html", "markdown") for word in (f"--{kind}", kind)]
-    code, out, err = interrupted(tmp_path, *files, "--workers", "1")
+    code, out, err = interrupted(tmp_path, *files, "--workers", "1", after="first")
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     validate(data)
@@ -508,7 +511,7 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
 
 def test_what_other_threads_finished_is_reported(tmp_path):
     """Nobody waits for the one that is interrupted; the results come in the order of the claims."""
-    code, out, err = interrupted(tmp_path, "--json", "json", "--workers", "2")
+    code, out, err = interrupted(tmp_path, "--json", "json", "--workers", "2", after="third")
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     assert [c["name"] for c in data["claims"]] == ["first", "third"]
@@ -519,7 +522,7 @@ def test_what_other_threads_finished_is_reported(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_search_is_reported_as_partial(tmp_path):
-    code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json")
+    code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json", after="")
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     assert [s["name"] for s in data["search"]] == ["first"]
