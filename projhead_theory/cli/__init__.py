@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from . import _claims
 from ._cache import with_folder
+from ._info import info
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
@@ -23,6 +25,8 @@ app.command()(predict)
 app.command()(phase)
 app.command()(simulate)
 app.command()(verify)
+app.add_typer(_claims.app, name="claims")
+app.command()(info)
 
 
 def _version(value: bool) -> bool:

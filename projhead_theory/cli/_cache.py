@@ -33,6 +33,13 @@ def with_folder(arguments: list[str]) -> list[str]:
     ]
 
 
+def place(folder: str) -> Path:
+    """The folder of the cache, which need not exist."""
+    import platformdirs
+
+    return Path(folder) if folder else platformdirs.user_cache_path("projhead_theory") / "xla"
+
+
 def private(folder: str) -> Path:
     """The folder of the cache, made for this user alone if there is none.
 
@@ -40,9 +47,7 @@ def private(folder: str) -> Path:
 
     **Raises:** `ValueError` if the folder cannot be made or written to, or others may write to it.
     """
-    import platformdirs
-
-    path = Path(folder) if folder else platformdirs.user_cache_path("projhead_theory") / "xla"
+    path = place(folder)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()

@@ -6,6 +6,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 WIDEST = 100_000
+PROSE = 20
+"""Columns of the screen that a column of text needs, in which lines may break."""
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
@@ -17,7 +19,8 @@ def print_table(table: Table, console: Console | None = None) -> None:
 
     **Arguments:**
 
-    - `table`: its first column names the rows.
+    - `table`: its first column names the rows; those aligned on the right are numbers, and no line
+      breaks in them.
     - `console`: standard output by default.
     """
     console = Console() if console is None else console
@@ -54,18 +57,26 @@ def _parts(table: Table, console: Console) -> list[Table]:
     first, *others = table.columns
     parts, chosen = [], []
     for column in others:
-        if chosen and _width(_with(table, [first, *chosen, column]), console) > console.width:
+        trial = _with(table, [first, *chosen, column], prose=PROSE)
+        if chosen and _width(trial, console) > console.width:
             parts.append(_with(table, [first, *chosen]))
             chosen = []
         chosen.append(column)
     return [*parts, _with(table, [first, *chosen])]
 
 
-def _with(table: Table, columns: list[Column]) -> Table:
-    """A table with these columns of another, none of which wraps."""
-    part = Table(title=table.title, box=table.box)
-    for column in columns:
-        part.add_column(column.header, justify=column.justify, style=column.style, no_wrap=True)
+def _with(table: Table, columns: list[Column], prose: int | None = None) -> Table:
+    """A table with these columns of another, with a bound on the width of text."""
+    part = Table(title=table.title, box=table.box, pad_edge=table.pad_edge)
+    for index, column in enumerate(columns):
+        whole = index == 0 or column.justify == "right"
+        part.add_column(
+            column.header,
+            justify=column.justify,
+            style=column.style,
+            no_wrap=whole,
+            max_width=None if whole else prose,
+        )
     for row, cells in zip(table.rows, zip(*(c.cells for c in columns), strict=True), strict=True):
         part.add_row(*cells, end_section=row.end_section)
     return part
