@@ -37,9 +37,7 @@ def above(square: Array, encoder: Array, head: Array) -> Array:
 
 
 @jax.jit
-def _gram_below(
-    gram: Array, encoder: Array, head: Array, rank: Any
-) -> tuple[Array, Array, Array]:
+def _gram_below(gram: Array, encoder: Array, head: Array, rank: Any) -> tuple[Array, Array, Array]:
     """Gram before the head, the parts $r$ of its eigenvalues, and their eigenvectors."""
     d, total, rank = gram.shape[-1], encoder + head, jnp.asarray(rank)
     values, v = jnp.linalg.eigh(gram)

@@ -109,7 +109,7 @@ def layerwise(
                [0.4  , 0.962]], dtype=float64)
         >>> wide = pt.theory.starts.Start(encoder=2.0, head=0.5)
         >>> np.round(pt.layerwise(problem.moments(), depth=2, start=wide).weights, 3)
-        Array([[1.436, 1.518],
+        Array([[1.436, 1.525],
                [0.4  , 0.962]], dtype=float64)
 
         ```

@@ -74,9 +74,7 @@ def time_to_weight(
 
     Source: beyond the paper.
     """
-    _, numbers = scalars(
-        2, cross, second, weight=weight, start=start, encoder=encoder, head=head
-    )
+    _, numbers = scalars(2, cross, second, weight=weight, start=start, encoder=encoder, head=head)
     return _time(*numbers)
 
 
