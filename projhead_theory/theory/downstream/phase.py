@@ -222,8 +222,8 @@ def phase_diagram(
 
     **Arguments:**
 
-    - `problem`, `downstream`: as in `best_layer`, where any of them may be a function `(x, y) ->` of
-      two numbers.
+    - `problem`, `downstream`: as in `best_layer`, where each may be a function `(x, y) ->` of two
+      numbers.
     - `x`, `y`: increasing values of the two numbers, `(nx,)` and `(ny,)`.
     - `depth`: the number of layers $L$.
     - `head_depth`: the number of layers $h$ of the projection head, from 1 to $L$.

@@ -108,7 +108,11 @@ def _time(
 
 
 def _towards(s: Array, top: Array, total: Array) -> Array:
-    r"""$\Phi(s)$, with $\operatorname{artanh}(x / y) = \operatorname{arsinh}(x / \sqrt{y^2 - x^2})$."""
+    r"""The function $\Phi$ of `time_to_weight`.
+
+    $\operatorname{artanh}(x / y) = \operatorname{arsinh}(x / \sqrt{y^2 - x^2})$ keeps the digits of
+    what is left to learn.
+    """
     root, end = (jnp.sqrt(total**2 + 4 * x**2) for x in (s, top))
     gap = 2 * jnp.sqrt(jnp.abs(top - s) * (top + s))
     return jnp.arcsinh(jnp.minimum(root, end) / gap) / end - _ratio(total / (2 * s)) / (2 * s)
@@ -121,9 +125,11 @@ def _ratio(x: Array) -> Array:
 
 
 def _cubic(s: Array, total: Array) -> Array:
-    r"""$\int_s^\infty d\sigma / (\sigma^3 R(\sigma)) = \frac{1}{2 s^3} \int_0^1 \frac{v^2 dv}{\sqrt{1 + x^2 v^2}}$.
+    r"""The integral of $d\sigma / (\sigma^3 R(\sigma))$ from $s$ to infinity.
 
-    Here $x = C / 2s$; beyond $x = 1/2$ the integral is taken in closed form.
+    $$\frac{1}{2 s^3} \int_0^1 \frac{v^2\, dv}{\sqrt{1 + x^2 v^2}}, \qquad x = \frac{C}{2 s}$$
+
+    Beyond $x = 1/2$ the integral is taken in closed form.
     """
     x = total / (2 * s)
     near = jnp.minimum(x, 0.5)[..., None]
