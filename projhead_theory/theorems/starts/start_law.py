@@ -6,7 +6,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses
@@ -79,7 +78,7 @@ def _network(problem: Isotropic, overlap: Array) -> DeepLinear:
 
 
 class Law(eqx.Module):
-    """The start law at the times of a run.
+    """The start law at the save times of a run, the last of which is recorded twice.
 
     - `law`: Gram of a layer that starts at one scale, from the Gram of the product and both scales.
     """
@@ -89,18 +88,23 @@ class Law(eqx.Module):
     weight_decay: Float[Array, ""]
     law: Callable[..., Array] = eqx.field(static=True, default=start_law)
 
-    def __call__(self, grams: Float[Array, "T k k"], *, of_head: bool) -> Float[Array, "T k k"]:
+    def __call__(self, grams: Float[Array, "n k k"], *, of_head: bool) -> Float[Array, "n k k"]:
         """Grams of one of the layers, from those of the product on its side."""
         own, other = self.start.encoder, self.start.head
         encoder, head = (other, own) if of_head else (own, other)
         scales = {"encoder": encoder, "head": head, "weight_decay": self.weight_decay}
-        return jax.vmap(lambda gram, time: self.law(gram, time=time, **scales))(grams, self.times)
+        return jax.vmap(lambda gram, time: self.law(gram, time=time, **scales))(
+            grams, self.recorded
+        )
+
+    @property
+    def recorded(self) -> Float[Array, " T+1"]:
+        return jnp.append(self.times, self.times[-1])
 
 
 def predict(problem: Isotropic) -> Law:
     """The law, from the scales of the start alone."""
-    times = np.append(problem.times, problem.times[-1])
-    return Law(problem.start, jnp.asarray(times), problem.weight_decay)
+    return Law(problem.start, problem.times, problem.weight_decay)
 
 
 def train(problem: Isotropic, start: DeepLinear | None = None) -> Run:
@@ -121,11 +125,14 @@ def judge_law(prediction: Law, run: Run) -> Verdict:
     """Verdict on the Grams of both layers along a run, in units of the largest of each.
 
     The law takes the Gram of the product from the run itself, and nothing else. It magnifies the
-    rounding of that Gram by no more than one over the sum of the scales.
+    rounding of that Gram by no more than one over the sum of the scales. The start is rounded by
+    the size of both layers together.
     """
     sides = [_sides(t.networks, prediction) for t in (run.fine, run.coarse)]
     start, eps = prediction.start, epsilons(8 * max(run.fine.networks.sizes), run.fine.times.dtype)
-    faded = (start.encoder + start.head) * jnp.exp(-2 * prediction.weight_decay * prediction.times)
+    faded = (start.encoder + start.head) * jnp.exp(
+        -2 * prediction.weight_decay * prediction.recorded
+    )
     norms = [jnp.sum(w * w, axis=(1, 2)) for w in run.fine.networks.layers]
     slope = norms[0] * norms[1] / jnp.where(faded > 0, faded, jnp.inf)
     rows, premise = [], True
@@ -133,7 +140,7 @@ def judge_law(prediction: Law, run: Run) -> Verdict:
         ("Gram before the head", "Gram of the head"), norms, *sides, strict=True
     ):
         size = jnp.max(frobenius(seen))
-        rounding = jnp.max(norm + slope) * eps / size
+        rounding = (jnp.max(norm + slope) + norms[0][0] + norms[1][0]) * eps / size
         apart = frobenius(seen - law) / size
         integration = jnp.max(frobenius((seen - law) - (coarse - coarse_law))) / size
         premise = premise & (apart[0] <= rounding)
