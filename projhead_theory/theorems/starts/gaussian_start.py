@@ -21,7 +21,7 @@ from .._common import COARSER, decades, drawn, replace, uniform
 
 DIM, OUTPUTS, REPLICATES, RECORDS = 4, 3, 32, 4
 
-WIDTHS = (256, 1024, 4096)
+WIDTHS = (512, 2048, 8192)
 """Hidden widths."""
 
 
@@ -29,7 +29,8 @@ class Random(eqx.Module):
     """Moments, and random layers of given scales, at several hidden widths.
 
     - `start`: the scales of the layers; entries have variances $a / h$ and $b / h$.
-    - `tied`: the correlation of the entries of the encoder with those of the head.
+    - `tied`: the correlation of the weights into a hidden unit with those out of it, output by
+      output.
     """
 
     moments: Moments
@@ -82,9 +83,8 @@ def frames(problem: Random, key: PRNGKeyArray) -> Float[Array, "K k k"]:
     shape = (max(problem.widths), DIM + OUTPUTS)
     entries = jax.random.normal(key, shape, problem.t1.dtype)
     encoder, head = entries[:, :DIM], entries[:, DIM:]
-    shared = jnp.concatenate([head, encoder[:, OUTPUTS:]], axis=1)
-    mixed = problem.tied * shared + jnp.sqrt(1 - problem.tied**2) * encoder
-    entries = jnp.concatenate([mixed, head], axis=1)
+    mixed = problem.tied * head + jnp.sqrt(1 - problem.tied**2) * encoder[:, :OUTPUTS]
+    entries = jnp.concatenate([mixed, encoder[:, OUTPUTS:], head], axis=1)
     second = lambda width: matmul(entries[:width].T, entries[:width]) / width
     return jnp.stack([jnp.linalg.cholesky(second(width)).T for width in problem.widths])
 
@@ -136,8 +136,9 @@ def judge_rate(prediction: Rate, errors: Errors, level: float = FAMILY_ERROR) ->
     The error of a run is the largest relative distance, over time, of the Gram before the head from
     the law. Each of $R$ replicates has a slope of the logarithm of its error over the logarithm of
     the hidden width. The tolerance is the confidence interval of their mean, of level
-    $1 - \alpha$, from Student's distribution, and the next order of the error: a share of about
-    the error itself, which bends the line.
+    $1 - \alpha$, from Student's distribution, and the next order of the error, which bends the
+    line: a share of up to $2 \sqrt{k / h}$ of the error, the largest relative deviation of a random
+    Gram of $k = d + p$ columns.
     """
     count = errors.before.shape[0]
     quantile = stats.t.ppf(1 - level / 2, count - 1) / count**0.5
@@ -162,7 +163,8 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
     # Save times may force the same steps on both runs: the error of one step is added.
     step = 2 * step_tolerance(found.dtype) * jnp.exp(-jnp.min(logarithms)) / span
     moved = jnp.max(jnp.abs(slopes(*errors.coarse)[0] - found[:1]))
-    narrow = jnp.sqrt(jnp.mean(jnp.exp(2 * logarithms[:, 0])))
+    # The largest relative deviation of a random Gram from its mean, at the least hidden width.
+    deviation = 2 * jnp.sqrt((DIM + OUTPUTS) * jnp.exp(-errors.logarithms[0]))
     sizes = jnp.mean(logarithms, axis=0)
     line = sizes[0] + prediction.exponent * (errors.logarithms - errors.logarithms[0])
     rate = Rows(
@@ -170,7 +172,7 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
         jnp.abs(jnp.mean(found) - prediction.exponent),
         {
             "sampling": quantile * jnp.std(found, ddof=1),
-            "second order": narrow / span,
+            "second order": deviation / span,
             "integration": moved + step,
         },
         # Half the distance to the rates 0 and -1: the whole interval then lies between them.
@@ -185,7 +187,7 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
 def _random(key: PRNGKeyArray, *, index: Any = 0) -> Random:
     k = jax.random.split(named(key, "random start", index), 4)
     moments = random_moments(k[0], jnp.linspace(0.9, 0.4, DIM), condition=5.0)
-    start = Start(uniform(k[1], 0.5, 1.0), uniform(k[2], 0.1, 0.4))
+    start = Start(uniform(k[1], 0.2, 0.4), uniform(k[2], 0.6, 1.2))
     zero = jnp.zeros_like(start.head)
     return Random(moments, start, k[3], zero + 5, zero)
 

@@ -33,11 +33,11 @@ class LayerIndicators(eqx.Module):
     - `slack`: the relative difference of indicators that rounding may cause.
     """
 
-    values: Float[Array, " L+1"]
+    values: Float[Array, " k"]
     slack: float = eqx.field(static=True)
 
     @classmethod
-    def of(cls, grams: Float[Array, "L+1 d d"], downstream: Downstream) -> "LayerIndicators":
+    def of(cls, grams: Float[Array, "k d d"], downstream: Downstream) -> "LayerIndicators":
         """Indicators of the input and the layers, from the Grams `with_input`."""
         slack = epsilons(64 * grams.shape[-1], grams.dtype)
         return cls(sample_complexity(grams, downstream), slack)

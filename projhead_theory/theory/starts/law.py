@@ -229,7 +229,7 @@ def inverse_start_law(
 
 
 def weights_before_head(
-    weights: ArrayLike,
+    weights: Any,
     *,
     encoder: ArrayLike,
     head: ArrayLike,
@@ -271,7 +271,7 @@ def weights_before_head(
 
 
 def weights_after_head(
-    weights: ArrayLike,
+    weights: Any,
     *,
     encoder: ArrayLike,
     head: ArrayLike,
