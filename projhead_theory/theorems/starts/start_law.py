@@ -302,7 +302,10 @@ CLAIM = Claim(
     predict=predict,
     measure=train,
     compare=judge_law,
-    sharpness={},
+    sharpness={
+        "Gram before the head": (5e-12, 0.005),
+        "Gram of the head": (5e-12, 0.002),
+    },
     controls=(
         Control(
             "overlapping-layers",

@@ -185,3 +185,19 @@ def test_beyond_two_layers_the_last_gram_does_not_determine_the_others(depth):
         assert apart[0] < 1e-7
     else:
         assert (apart[:-1] > 1e-4).all()
+
+
+def test_layers_whose_imbalance_is_isotropic_have_a_law_at_any_depth(eps):
+    """M_l is the product of M_1 + mu_k, with mu_k the sum of the first k - 1 imbalances."""
+    rng, imbalance = np.random.default_rng(0), (0.5, 1.5)
+    layers = [rng.standard_normal((3, 3))]
+    for shift in imbalance:
+        values, v = np.linalg.eigh(layers[-1] @ layers[-1].T + shift * np.eye(3))
+        turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        layers.append(turn @ (v * np.sqrt(values)) @ v.T)
+    grams = pt.measure.layer_grams(pt.DeepLinear([jnp.asarray(w) for w in layers]))
+    expected, shift = np.eye(3), 0.0
+    for gram, more in zip(grams, (*imbalance, 0.0), strict=True):
+        expected = expected @ (grams[0] + shift * np.eye(3))
+        np.testing.assert_allclose(gram, expected, atol=1e3 * eps * float(jnp.max(jnp.abs(gram))))
+        shift += more
