@@ -28,6 +28,7 @@ state = family(
         W1: "the encoder",
         W2: "the head",
         M1: "Gram before the head",
+        D: "number of inputs",
     }
 )
 

@@ -184,7 +184,7 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
 
 
 @drawn
-def _random(key: PRNGKeyArray, *, index: Any = 0) -> Random:
+def random_start(key: PRNGKeyArray, *, index: Any = 0) -> Random:
     k = jax.random.split(named(key, "random start", index), 4)
     moments = random_moments(k[0], jnp.linspace(0.9, 0.4, DIM), condition=5.0)
     start = Start(uniform(k[1], 0.2, 0.4), uniform(k[2], 0.6, 1.2))
@@ -195,7 +195,7 @@ def _random(key: PRNGKeyArray, *, index: Any = 0) -> Random:
 def _harder(key: PRNGKeyArray) -> Random:
     """Draw scales over two decades, and starts enough for the levels of a long search."""
     k = jax.random.split(key, 2)
-    problem = _random(key)
+    problem = random_start(key)
     start = Start(decades(k[0], -1, 1), decades(k[1], -1, 1))
     last = 5 / (start.encoder + start.head)
     return replace(problem, start=start, t1=last)
@@ -222,11 +222,13 @@ CLAIM = Claim(
         "hidden width far above inputs and outputs",
     ),
     source="beyond the paper",
-    problems=lambda key: (_random(key, index=index) for index in range(3)),
+    problems=lambda key: (random_start(key, index=index) for index in range(3)),
     predict=predict,
     measure=measure,
     compare=judge_rate,
-    sharpness={},
+    sharpness={
+        "rate": (1, 0.02),
+    },
     controls=(
         Control(
             "tied-layers",

@@ -52,7 +52,7 @@ PARTS = {
 def test_a_network_of_the_triangular_factor_has_the_grams_of_the_wide_one():
     """At all times: gradient flow commutes with rotations of the hidden units."""
     problem = replace(
-        gaussian_start._random(jax.random.key(0)), tied=jnp.zeros(()), t1=jnp.asarray(2.0)
+        gaussian_start.random_start(jax.random.key(0)), tied=jnp.zeros(()), t1=jnp.asarray(2.0)
     )
     entries = np.random.default_rng(0).standard_normal((64, 7)) / 8
     factor = np.linalg.cholesky(entries.T @ entries).T
@@ -68,7 +68,7 @@ def test_a_network_of_the_triangular_factor_has_the_grams_of_the_wide_one():
 @pytest.mark.x64
 def test_frames_have_the_variances_and_the_correlation_of_the_layers():
     """Products of columns of a factor are means over the hidden units, off by their root."""
-    problem = replace(gaussian_start._random(jax.random.key(0)), tied=jnp.asarray(0.5))
+    problem = replace(gaussian_start.random_start(jax.random.key(0)), tied=jnp.asarray(0.5))
     factor = gaussian_start.frames(problem, jax.random.key(1))[-1]
     wanted = np.eye(7)
     for j in range(3):
