@@ -227,7 +227,7 @@ CLAIM = Claim(
     measure=measure,
     compare=judge_rate,
     sharpness={
-        "rate": (1, 0.02),
+        "rate": (1, 0.005),
     },
     controls=(
         Control(
