@@ -996,6 +996,26 @@ def class_run(groups, widths, scale, share=1.0):
     return np.asarray(pt.measure.layer_weights(run.final))
 
 
+def start_law_figure(ax):
+    """Weights before the head of four features, after training from four starts."""
+    strength = np.geomspace(0.3, 2.0, 4)
+    problem = pt.ContrastiveProblem(pt.Features(strength), pt.AdditiveNoise(0.3 * strength))
+    fine = np.geomspace(0.3, 4, 200)
+    product = 0.2 * jax.random.normal(KEY, (4, 4))
+    starts = ((0.0, 0.0), (4.0, 0.25), (1.0, 1.0), (0.01, 8.0))
+    for i, (a, b) in enumerate(starts):
+        before = theory.starts.weights_before_head(fine, encoder=a, head=b)
+        name = "balanced" if a == b == 0 else f"encoder {a:g}, head {b:g}"
+        ax.plot(fine, before, color=f"C{i}", label=name)
+        network = pt.DeepLinear.isotropic(KEY, (4, 8, 4), a, b, product=product)
+        run = gradient_flow(network, problem.moments(), t1=300.0, save_at=2)
+        seen = pt.measure.layer_weights(run.final)
+        ax.plot(seen[1], seen[0], "o", color=f"C{i}", mfc="none")
+    ax.set(
+        xscale="log", yscale="log", xlabel="weight after the head", ylabel="weight before the head"
+    )
+
+
 def scl_minimiser(ax):
     fine, tried = np.linspace(0, 0.98, 60), np.linspace(0, 0.95, 7)
     lines = np.stack(
@@ -1199,6 +1219,7 @@ def shift(ax):
 
 
 FIGURES = {
+    "start-law": start_law_figure,
     "scl-minimiser": scl_minimiser,
     "class-collapse": class_collapse,
     "subclass-retention": subclass_retention,

@@ -1,6 +1,11 @@
 """`projhead predict`: the closed form alone."""
 
+from typing import Annotated
+
+import typer
+
 from . import _options as options
+from . import _start as starts
 
 
 def predict(
@@ -13,6 +18,15 @@ def predict(
     target: options.OptionalTarget = None,
     downstream: options.Downstream = None,
     head_depth: options.HeadDepth = 1,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER,HEAD|torch|flax",
+            help="Scales of two layers at the start, or a framework's default; balanced if not "
+            "given.",
+        ),
+    ] = None,
+    hidden: starts.Hidden = None,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
@@ -24,12 +38,21 @@ def predict(
     from .. import theory
 
     problem = options.problem(strength, noise, flip, mask)
-    prediction = theory.layers.layerwise(problem.moments(), depth, width=width, throw=False)
+    sized = None if start is None else starts.sizes(problem.dim, width, hidden, start)
+    own = None if start is None or sized is None else starts.scales(start, sized)
+    prediction = theory.layers.layerwise(
+        problem.moments(), depth, width=width, start=own, throw=False
+    )
     report = reports.prediction_report(prediction, width)
     best = None
     if target is not None:
         best = theory.downstream.best_layer(
-            problem, _task(problem, target, downstream), depth, head_depth=head_depth, width=width
+            problem,
+            _task(problem, target, downstream),
+            depth,
+            head_depth=head_depth,
+            width=width,
+            start=own,
         )
         report["downstream"] = reports.complexity_report(best, target)
     elif downstream is not None:
@@ -44,6 +67,11 @@ def predict(
         console = Console()
         table = reports.prediction_table(report, problem.features.strength.tolist())
         reports.print_table(table, console)
+        if own is not None:
+            console.print(
+                f"From a start of scales {float(own.encoder):.4g} (encoder) and "
+                f"{float(own.head):.4g} (head)."
+            )
         if not report["unique"]:
             console.print(
                 f"Not unique: width {width} cuts between tied signal fractions; "

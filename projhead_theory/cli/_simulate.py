@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import _options as options
+from . import _start as starts
 
 
 def simulate(
@@ -30,8 +31,17 @@ def simulate(
             "stochastic (fresh views every step)."
         ),
     ] = "flow",
-    start: Annotated[str, typer.Option(help="gaussian, balanced or orthogonal.")] = "balanced",
-    scale: Annotated[float, typer.Option(help="Scale of the start.")] = 0.1,
+    start: Annotated[
+        str,
+        typer.Option(
+            help="gaussian, balanced or orthogonal; of two layers also torch, flax, or the scales "
+            "ENCODER,HEAD."
+        ),
+    ] = "balanced",
+    hidden: starts.Hidden = None,
+    scale: Annotated[
+        float, typer.Option(help="Scale of the start; after ENCODER,HEAD, of its product.")
+    ] = 0.1,
     seed: options.Seed = 0,
     t1: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
     solver: Annotated[
@@ -68,15 +78,21 @@ def simulate(
     problem = options.problem(strength, noise, flip, mask, distribution)
     moments = problem.moments()
     draw, train = jax.random.split(jax.random.key(seed))
-    starts = {
+    kinds = {
         "gaussian": DeepLinear.init,
         "balanced": DeepLinear.balanced,
         "orthogonal": DeepLinear.orthogonal,
     }
-    prediction = theory.layers.layerwise(moments, depth, width=width, throw=False)
-    network = options.choice("start", start, starts)(
-        draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
-    )
+    own = None
+    if start in starts.FRAMEWORKS or "," in start:
+        sized = starts.sizes(problem.dim, width, hidden, start)
+        own, network = starts.scales(start, sized), starts.network(start, draw, sized, scale)
+    else:
+        choices = kinds | dict.fromkeys((*starts.FRAMEWORKS, "ENCODER,HEAD"))
+        network = options.choice("start", start, choices)(
+            draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
+        )
+    prediction = theory.layers.layerwise(moments, depth, width=width, start=own, throw=False)
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
@@ -101,11 +117,11 @@ def simulate(
     seconds = time.perf_counter() - begin
 
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
-    # Weight decay changes the minimiser: measured weights are shown without a verdict.
-    verdict = None if weight_decay > 0 or diverged else compare(prediction, trajectory)
-    report = trajectory_report(
-        trajectory, prediction if verdict is not None else None, verdict, seconds
-    )
+    # Weight decay changes the minimiser: measured weights are shown without a prediction. That of
+    # an unbalanced start is shown without a verdict.
+    predicted = None if weight_decay > 0 or diverged else prediction
+    verdict = None if predicted is None or own is not None else compare(predicted, trajectory)
+    report = trajectory_report(trajectory, predicted, verdict, seconds)
     if json is not None:
         write_json(report, json)
     if diverged:

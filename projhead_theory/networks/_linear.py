@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._core import checks
-from .._core.linalg import diagonal, matmul
+from .._core.isotropic import gram_below
+from .._core.linalg import diagonal, matmul, psd_power
 from ._base import AbstractLinearNetwork
 
 
@@ -50,6 +51,20 @@ def _along(directions: Array, weights: Array, sizes: tuple[int, ...]) -> list[Ar
         for n, m in itertools.pairwise(sizes[1:])
     ]
     return [matmul(first, directions.T), *rest]
+
+
+def isotropic_factor(
+    product: Float[Array, "p d"], encoder: Array, head: Array
+) -> Float[Array, "k k"]:
+    r"""Root of the Gram of $[W_1, W_2^\top]$, two layers of the start law with this product.
+
+    Its blocks are $M_1$ and $W_2 W_2^\top$ on the diagonal, and the product off it. For a singular
+    value $s$ the determinant is $v_1^2 v_2^2 - s^2 = ab \ge 0$: such layers exist.
+    """
+    p, d = product.shape
+    first = gram_below(matmul(product.T, product), encoder, head, d)
+    second = gram_below(matmul(product, product.T), head, encoder, p)
+    return psd_power(jnp.block([[first, product.T], [product, second]]), 0.5, d + p)
 
 
 def _orthonormal(key: PRNGKeyArray, rows: int, columns: int, dtype: Any) -> Array:
@@ -197,6 +212,70 @@ class DeepLinear(AbstractLinearNetwork):
                 "directions", "columns that are not orthonormal", "orthonormal columns"
             )
         return cls(_along(directions, weights, sizes))
+
+    @classmethod
+    def isotropic(
+        cls,
+        key: PRNGKeyArray,
+        sizes: Sequence[int],
+        encoder: checks.Scalar = 1.0,
+        head: checks.Scalar = 1.0,
+        *,
+        product: Any = None,
+        dtype: Any = None,
+    ) -> "DeepLinear":
+        r"""Exact isotropic initialisation of two layers, as in the start law.
+
+        $W_1^\top W_1 = a I$, $W_2 W_2^\top = b I$ and $W_2 W_1 = 0$, in a random frame. Wide
+        Gaussian layers are close to it. The spectral contrastive loss is stationary at
+        $W_2 W_1 = 0$, and training from there goes nowhere: with a `product` $A$ the network starts
+        elsewhere on the flow's invariant set, at $W_2 W_1 = A$, where $W_1^\top W_1 \ne a I$ is as
+        if it had been trained from the start to that product.
+
+        **Arguments:**
+
+        - `key`: the seed.
+        - `sizes`: `(d, h, p)`, with hidden width $h \ge d + p$.
+        - `encoder`: $a \ge 0$.
+        - `head`: $b \ge 0$.
+        - `product`: $A$, `(p, d)`; zero if not given.
+        - `dtype`: JAX's default float if not given.
+
+        **Raises:** `ValueError` for other than two layers, a hidden width below $d + p$, negative
+        scales, or a product of another shape.
+
+        !!! example
+
+            ```pycon
+            >>> start = pt.DeepLinear.isotropic(jax.random.key(0), (2, 4, 1), 3.0, 0.5)
+            >>> np.round(pt.measure.layer_grams(start)[0], 3)
+            Array([[3., 0.],
+                   [0., 3.]], dtype=float64)
+            >>> bool(jnp.abs(start.matrix).max() < 1e-14)
+            True
+
+            ```
+        """
+        sizes = _sizes(sizes)
+        if len(sizes) != 3:
+            raise checks.bad("sizes", sizes, "(d, h, p): an isotropic start has two layers")
+        d, hidden, p = sizes
+        if hidden < d + p:
+            raise checks.bad(
+                "width", hidden, f"at least {d + p}: room for {d} inputs and {p} outputs"
+            )
+        dtype = dtype or jnp.result_type(float)
+        scales = [
+            checks.nonnegative(name, value).astype(dtype)
+            for name, value in (("encoder", encoder), ("head", head))
+        ]
+        given = np.zeros((p, d)) if product is None else product
+        matrix = checks.floating("product", given).astype(dtype)
+        if matrix.shape != (p, d):
+            raise checks.bad("product", f"shape {matrix.shape}", f"({p}, {d})")
+        frame = _orthonormal(key, hidden, d + p, dtype)
+        layers = matmul(frame, isotropic_factor(matrix, *scales))
+        return cls([layers[:, :d], layers[:, d:].T])
 
     @classmethod
     def unbalanced(

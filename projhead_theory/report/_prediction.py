@@ -21,6 +21,7 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     - `unique`: whether the minimiser is unique.
     - `unresolved`: number of features within the width whose weights show as zero and are not
       (`SpectralMinimiser`).
+    - `start`: `start_report`.
 
     **Raises:** `ValueError` if the moments are not diagonal: the loss then does not weight single
     features.
@@ -54,7 +55,14 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
         ),
         "unique": unique,
         "unresolved": int(prediction.minimiser.unresolved),
+        "start": start_report(prediction),
     }
+
+
+def start_report(prediction: LayerPrediction) -> dict[str, float] | None:
+    """Scales `encoder` and `head` of a start that is not balanced, or None."""
+    start = prediction.start
+    return start and {"encoder": float(start.encoder), "head": float(start.head)}
 
 
 def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table:

@@ -11,6 +11,7 @@ from ..simulation import Ended, Trajectory
 from ..theory.layers import LayerPrediction
 from ._cell import cell
 from ._json import environment
+from ._prediction import start_report
 
 
 def trajectory_report(
@@ -33,6 +34,7 @@ def trajectory_report(
         "measured": plain(trajectory.weights()[-1]),
         "predicted": None if prediction is None else plain(prediction.weights),
         "predicted_loss": None if prediction is None else float(prediction.loss),
+        "start": None if prediction is None else start_report(prediction),
         "verdict": None if verdict is None else verdict.to_dict(),
         "history": {
             "times": plain(trajectory.times),

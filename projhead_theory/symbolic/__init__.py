@@ -15,6 +15,7 @@ from . import (
     layers,
     moments,
     samples,
+    starts,
     supervised,
     thresholds,
 )
@@ -29,6 +30,7 @@ FAMILIES = (
     dynamics,
     decay,
     samples,
+    starts,
     downstream,
     heads,
     thresholds,

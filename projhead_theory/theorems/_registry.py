@@ -27,6 +27,7 @@ FAMILIES = {
         "dynamics",
         "decay",
         "samples",
+        "starts",
         "downstream",
         "heads",
         "thresholds",

@@ -283,6 +283,8 @@ ASK: dict[str, Callable] = {
     )[0][0, 0],
     "weight-decay-balancing": lambda f, d, gamma, t: f([one(d)], gamma, t)[0][0, 0],
     "min-norm": lambda f, w, depth: f(one(w), depth),
+    "start-law": lambda f, m, a, b: f(one(m), encoder=a, head=b)[0, 0],
+    "start-times": lambda f, *given: f(*given[:4], encoder=given[4], head=given[5]),
     "finite-sample": lambda f, c, q, depth, layer, n: f(moments(c, q), depth, n).covariance[
         layer - 1, layer - 1
     ],

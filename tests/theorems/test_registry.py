@@ -94,13 +94,16 @@ def test_controls_are_judged_at_the_level_of_the_claim():
 
 
 def test_family_level_counts_the_library_s_tests():
-    """Two claims test significance: finite-sample, 4 tests for each of its weights, and that on
-    support vector machines.
+    """Three claims test significance: finite-sample, 4 tests for each of its weights, that on
+    support vector machines, and one test of a rate.
     """
     sample, curves = CLAIMS["finite-sample"], CLAIMS["measured-sample-complexity"]
-    assert {c.name for c in find() if c.tests} == {sample.name, curves.name}
-    assert family_level(find(), quick=True) == FAMILY_ERROR / (sample.tests + 2 * curves.tests)
-    assert family_level(find()) == FAMILY_ERROR / (2 * sample.tests + 20 * curves.tests)
+    rate = CLAIMS["gaussian-start"]
+    assert {c.name for c in find() if c.tests} == {sample.name, curves.name, rate.name}
+    quick = sample.tests + 2 * curves.tests + rate.tests
+    assert family_level(find(), quick=True) == FAMILY_ERROR / quick
+    full = 2 * sample.tests + 20 * curves.tests + 3 * rate.tests
+    assert family_level(find()) == FAMILY_ERROR / full
     assert family_level([toy()]) == FAMILY_ERROR
     assert sample.at_level(0.5).compare.keywords == {"level": 0.5}
     plain = toy()

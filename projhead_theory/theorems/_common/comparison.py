@@ -54,8 +54,8 @@ def compare(
     outcome is undecidable. A run that ended at a saddle, where the loss still falls along some
     direction, has not converged.
 
-    **Raises:** `ValueError` if depth, dimension or width differ, or a part of a network is
-    frozen.
+    **Raises:** `ValueError` if depth, dimension or width differ, a part of a network is frozen, or
+    the prediction is of a start that is not balanced.
 
     !!! example
 
@@ -69,6 +69,12 @@ def compare(
         ```
     """
     depth, d = prediction.grams.shape[:2]
+    if prediction.start is not None:
+        raise checks.bad(
+            "prediction",
+            "one of a start that is not balanced",
+            "a balanced one; the claim start-law compares the others",
+        )
     if not all(jax.tree.leaves(trajectory.networks.trainable)):
         raise checks.bad(
             "trajectory",

@@ -122,11 +122,13 @@ def check_phase(
     **Returns:** a `PhaseCheck` with one entry a point.
 
     **Raises:** `ValueError` for fewer than one point, for a network narrower than the
-    dimension, whose indicator no trained network attains exactly, or for a head that is the whole
-    network.
+    dimension, whose indicator no trained network attains exactly, for a head that is the whole
+    network, or for a start that is not balanced.
     """
     points, plane = checks.count("simulate", points), diagram.plane
     d = plane.stated(diagram.x[0], diagram.y[0])[0].dim
+    if plane.start is not None:
+        raise checks.bad("start", "one of its own", "none, to simulate: the networks are balanced")
     if plane.width is not None and plane.width < d:
         raise checks.bad("width", plane.width, f"at least {d}, the dimension, to simulate")
     if diagram.head_depth == diagram.depth:

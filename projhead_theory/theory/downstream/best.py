@@ -10,8 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..._core import checks
 from ..._core.plain import plain
+from ..._core.tolerance import epsilons
 from ...problems import AbstractLabel, Downstream, DownstreamProblem
 from ..layers import LayerPrediction, layerwise
+from ..starts import Start
 from .complexity import sample_complexity
 from .task import Problem, as_moments, as_task
 
@@ -21,6 +23,59 @@ __all__ = [
 ]
 
 
+class LayerIndicators(eqx.Module):
+    r"""Sample-complexity indicator of the input and of every layer.
+
+    Where no formula joins the layers it takes the place of a `ComplexityCurve`, at shares of the
+    depth that are layers.
+
+    - `values` `(L + 1,)`: $\mathrm{SC}_0, \dots, \mathrm{SC}_L$, infinite where the target is lost.
+    - `slack`: the relative difference of indicators that rounding may cause.
+    """
+
+    values: Float[Array, " k"]
+    slack: float = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, grams: Float[Array, "k d d"], downstream: Downstream) -> "LayerIndicators":
+        """Indicators of the input and the layers, from the Grams `with_input`."""
+        slack = epsilons(64 * grams.shape[-1], grams.dtype)
+        return cls(sample_complexity(grams, downstream), slack)
+
+    def __call__(self, tau: Array) -> Float[Array, ""]:
+        """Indicator of the layer nearest to this share of the depth."""
+        return self.values[jnp.round(tau * (self.values.size - 1)).astype(int)]
+
+    @property
+    def lost(self) -> Bool[Array, ""]:
+        """True if no layer keeps the target."""
+        return ~jnp.isfinite(self.values[1:]).any()
+
+    def best_layer(self, depth: int) -> Int[Array, ""]:
+        """The lowest of the layers that are best to rounding; 0 if the target is lost."""
+        layers = self.values[1:]
+        lowest = 1 + jnp.argmax(layers <= jnp.min(layers) * (1 + self.slack))
+        return jnp.where(self.lost, 0, lowest)
+
+    @property
+    def best(self) -> Float[Array, ""]:
+        """The best layer as a share of the depth; NaN if the target is lost."""
+        depth = self.values.size - 1
+        share = self.best_layer(depth).astype(self.values.dtype) / depth
+        return jnp.where(self.lost, jnp.nan, share)
+
+    def margin(self, depth: int, head_depth: int = 1) -> Float[Array, ""]:
+        """As of `ComplexityCurve`, and infinite if the head alone loses the target."""
+        margin = jnp.log(self.values[-1]) - jnp.log(self.values[-1 - head_depth])
+        return jnp.where(jnp.abs(margin) <= self.slack, 0, margin)
+
+
+def with_input(grams: Float[Array, "L d d"], downstream: Downstream) -> Float[Array, "L+1 d d"]:
+    """Grams of the input, which is layer 0, and of the layers, in the dtype of both arguments."""
+    d, dtype = grams.shape[-1], jnp.result_type(grams, downstream.second)
+    return jnp.concatenate([jnp.eye(d, dtype=dtype)[None], grams.astype(dtype)])
+
+
 class BestLayer(eqx.Module):
     r"""Sample-complexity indicator of every layer, and the layer where it is least.
 
@@ -28,8 +83,8 @@ class BestLayer(eqx.Module):
       rounding; 0 if no layer keeps the target.
     - `complexity` `(L,)`: $\mathrm{SC}_l$, squared radius over squared margin; infinite where the
       target is lost.
-    - `margin`: $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$, 0 if equal to rounding; NaN if both
-      are infinite.
+    - `margin`: $\ln \mathrm{SC}_L - \ln \mathrm{SC}_{L-h}$, 0 if equal to rounding; infinite if the
+      head alone loses the target, NaN if both are infinite.
     - `radius_gain`: $\ln \mathrm{tr}(M_L S') - \ln \mathrm{tr}(M_{L-h} S')$, the part of `margin`
       that is due to the radius of the representation. The rest is due to the margin of the
       separator.
@@ -67,6 +122,8 @@ class BestLayer(eqx.Module):
         pre = f"pre-projection ({f'layer {below}' if below else 'the input'})"
         post = f"post-projection (layer {self.depth})"
         margin, radius = float(self.margin), float(self.radius_gain)
+        if np.isposinf(margin):
+            return f"{pre.capitalize()} keeps the target; {post} loses it."
         if margin == 0:
             return f"{pre.capitalize()} and {post} are equally good."
         better, worse = (pre, post) if margin > 0 else (post, pre)
@@ -126,8 +183,9 @@ def best_layer(
     *,
     head_depth: int = 1,
     width: int | None = None,
+    start: Start | None = None,
 ) -> BestLayer:
-    r"""Find the layer of a balanced linear network that needs the fewest downstream labels.
+    r"""Find the layer of a linear network that needs the fewest downstream labels.
 
     $$l^\star = \arg\min_{1 \le l \le L} \mathrm{SC}_l, \qquad
     \mathrm{SC}_l = \mathrm{tr}(M_l S')\; \beta^\top M_l^+ \beta, \qquad
@@ -146,12 +204,13 @@ def best_layer(
     - `depth`: the number of layers $L$.
     - `head_depth`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
+    - `start`: as in `layerwise`: the scales of two layers at the start, balanced if not given.
 
     **Returns:** a `BestLayer`. Its layer is 0 if the network does not keep the target.
 
     **Raises:** `ValueError` for a depth, depth of the head, width or feature out of range, a
-    problem or task of another type, or a task on inputs of another dimension;
-    `NonUniqueMinimiserError` if the width cuts through a tie.
+    problem or task of another type, a task on inputs of another dimension, or a start of other than
+    two layers; `NonUniqueMinimiserError` if the width cuts through a tie.
 
     !!! example
 
@@ -161,34 +220,33 @@ def best_layer(
         Layer 1 of 3 needs the fewest labels; indicator by layer: 1.45, 1.81, 2.44.
         Pre-projection (layer 2) beats post-projection (layer 3).
         The head multiplies the squared radius by 0.735, the squared margin by 0.543.
+        >>> start = pt.theory.starts.Start.torch((2, 512, 2))
+        >>> best = pt.best_layer(problem, downstream=0, depth=2, start=start)
+        >>> round(float(best.margin), 3), round(float(pt.best_layer(problem, 0, 2).margin), 3)
+        (0.671, 0.423)
 
         ```
 
-    Theorem: optimal-layer, when-pre-wins.
+    Theorem: optimal-layer, when-pre-wins, start-law.
 
     Source: paper, section 3, for two layers; any depth, moments and target are beyond the paper.
     """
     task = as_task(problem, downstream)
     depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
     after = task if isinstance(task, Downstream) else task.moments()
-    return _best(layerwise(as_moments(problem), depth, width=width), after, head_depth)
+    prediction = layerwise(as_moments(problem), depth, width=width, start=start)
+    return _best(prediction, after, head_depth)
 
 
 @eqx.filter_jit
 def _best(prediction: LayerPrediction, downstream: Downstream, head_depth: int) -> BestLayer:
-    d, dtype = prediction.grams.shape[-1], jnp.result_type(prediction.grams, downstream.second)
-    # The input itself is layer 0.
-    grams = jnp.concatenate([jnp.eye(d, dtype=dtype)[None], prediction.grams.astype(dtype)])
-    every = sample_complexity(grams, downstream)
-    radius = jnp.log(jnp.sum(grams * downstream.second.astype(dtype), axis=(1, 2)))
-    complexity, slack = every[1:], 64 * d * jnp.finfo(dtype).eps
-    # The lowest of the layers that are equally good to rounding.
-    lowest = 1 + jnp.argmax(complexity <= jnp.min(complexity) * (1 + slack))
-    margin = jnp.log(every[-1]) - jnp.log(every[-1 - head_depth])
+    grams = with_input(prediction.grams, downstream)
+    every = LayerIndicators.of(grams, downstream)
+    radius = jnp.log(jnp.sum(grams * downstream.second.astype(grams.dtype), axis=(1, 2)))
     return BestLayer(
-        layer=jnp.where(jnp.isfinite(complexity).any(), lowest, 0),
-        complexity=complexity,
-        margin=jnp.where(jnp.abs(margin) <= slack, 0, margin),
+        layer=every.best_layer(prediction.depth),
+        complexity=every.values[1:],
+        margin=every.margin(prediction.depth, head_depth),
         radius_gain=radius[-1] - radius[-1 - head_depth],
         prediction=prediction,
         head_depth=head_depth,

@@ -20,7 +20,10 @@ from ...problems import (
     DownstreamProblem,
     SignLabel,
 )
-from ..layers import spectral
+from ..layers import layerwise, spectral
+from ..starts import Start
+from ..starts.law import require_two_layers
+from .best import LayerIndicators, with_input
 from .complexity import ComplexityCurve, complexity_curve, feature_curve, feature_weights
 from .crossover import BISECTIONS
 from .task import Problem, as_moments, as_task
@@ -43,33 +46,42 @@ class Point(eqx.Module):
     - `moments`: the moments of the views.
     - `downstream`: the downstream task.
     - `curve`: the indicator over depth. A width that cuts through a tie leaves the weights
-      undetermined: the target then counts as lost.
+      undetermined: the target then counts as lost. With a start, it is known at the layers alone.
     - `exact`: the curve is the indicator. It is not if the downstream inputs do not vary along some
       direction that the network mixes with others.
     """
 
     moments: Moments
     downstream: Downstream
-    curve: ComplexityCurve
+    curve: ComplexityCurve | LayerIndicators
     exact: Bool[Array, ""]
 
 
 class Plane(eqx.Module):
-    """Problem and downstream task, either of them a function of two numbers."""
+    """Problem, downstream task and start, any of them a function of two numbers."""
 
     problem: Any
     downstream: Any
     width: int | None = eqx.field(static=True)
+    start: Any = None
 
-    def stated(self, x: Array, y: Array) -> tuple[Problem, Downstream | DownstreamProblem]:
-        """Problem and downstream task at one point, checked."""
+    def stated(
+        self, x: Array, y: Array
+    ) -> tuple[Problem, Downstream | DownstreamProblem, Start | None]:
+        """Problem, downstream task and start at one point, checked."""
         value = lambda given: given(x, y) if callable(given) else given
         problem: Any = value(self.problem)
-        return problem, as_task(problem, value(self.downstream))
+        start: Any = value(self.start)
+        if not (start is None or isinstance(start, Start)):
+            raise checks.bad("start", type(start).__name__, "a Start, or a function of x and y")
+        return problem, as_task(problem, value(self.downstream)), start
 
     def __call__(self, x: Array, y: Array) -> Point:
-        problem, task = self.stated(x, y)
+        problem, task, start = self.stated(x, y)
         moments = as_moments(problem)
+        if start is not None:
+            after = task if isinstance(task, Downstream) else task.moments()
+            return _started(moments, after, self.width, start)
         if isinstance(task, Downstream):
             return _general(moments, task, self.width)
         unmixed = isinstance(problem, ContrastiveProblem) and problem.features.mixing is None
@@ -99,17 +111,25 @@ def _general(moments: Moments, task: Downstream, width: int | None) -> Point:
     )
 
 
+def _started(moments: Moments, task: Downstream, width: int | None, start: Start) -> Point:
+    prediction = layerwise(moments, 2, width=width, start=start, throw=False)
+    layers = LayerIndicators.of(with_input(prediction.grams, task), task)
+    unique = prediction.minimiser.unique
+    values = jnp.where(unique, layers.values, layers.values.at[1:].set(jnp.inf))
+    return Point(moments, task, LayerIndicators(values, layers.slack), jnp.ones((), bool))
+
+
 class PhaseDiagram(eqx.Module):
     r"""Comparison of the layers before and after the projection head, over a grid of two numbers.
 
     - `x` `(nx,)`, `y` `(ny,)`: the grid.
     - `margin` `(ny, nx)`: $\ln \mathrm{SC}$ after the head minus $\ln \mathrm{SC}$ before it.
-      It is positive where pre-projection is better, and NaN where the network does not keep the
-      target.
-    - `tau` `(ny, nx)`: the best layer as a share of the depth.
+      It is positive where pre-projection is better, NaN where the network does not keep the target,
+      and infinite where, with a `start`, the head alone loses it.
+    - `tau` `(ny, nx)`: the best layer as a share of the depth; with a `start`, the best of the two.
     - `layer` `(ny, nx)`: the best of the layers $1, \dots, L$, or 0 if the target is lost.
     - `least` `(ny, nx)`: the indicator at `tau`.
-    - `plane`: problem and downstream task as functions of `x` and `y`.
+    - `plane`: problem, downstream task and start as functions of `x` and `y`.
     - `names`: the names of the two numbers.
     """
 
@@ -186,6 +206,7 @@ def phase_diagram(
     *,
     head_depth: int = 1,
     width: int | None = None,
+    start: Start | Callable[..., Start] | None = None,
     names: tuple[str, str] | None = None,
 ) -> PhaseDiagram:
     r"""Compare pre- and post-projection over a grid of two numbers that a problem depends on.
@@ -201,18 +222,20 @@ def phase_diagram(
 
     **Arguments:**
 
-    - `problem`, `downstream`: as in `best_layer`, where one of them or both may be a function
-      `(x, y) ->` of two numbers.
+    - `problem`, `downstream`: as in `best_layer`, where each may be a function `(x, y) ->` of two
+      numbers.
     - `x`, `y`: increasing values of the two numbers, `(nx,)` and `(ny,)`.
     - `depth`: the number of layers $L$.
     - `head_depth`: the number of layers $h$ of the projection head, from 1 to $L$.
     - `width`: the smallest width of the network, $d$ if not given.
+    - `start`: as in `best_layer`, or a function `(x, y) ->`: the scales of two layers at the start.
     - `names`: the names of the two numbers; the function's argument names if not given.
 
     **Raises:** `ValueError` for values that do not increase or that the problem does not allow, a
-    head of more layers than the network has, functions that JAX cannot trace, or downstream inputs
-    that do not vary along a direction that the network mixes with others: `sample_complexity` has
-    the indicator then, and this theory has no curve over depth.
+    head of more layers than the network has, a start of other than two layers, functions that JAX
+    cannot trace, or downstream inputs that do not vary along a direction that the network mixes
+    with others: `sample_complexity` has the indicator then, and this theory has no curve over
+    depth.
 
     !!! example
 
@@ -222,21 +245,31 @@ def phase_diagram(
         ...     return pt.ContrastiveProblem(features, pt.AdditiveNoise([noise, 0.5]))
         >>> pt.phase_diagram(problem, 0, x=[0.2, 0.8], y=[1.0], depth=2).layer.tolist()
         [[2, 1]]
+        >>> weights = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> start = pt.theory.starts.Start
+        >>> scales = [0.01, 1.0, 100.0]
+        >>> plane = pt.phase_diagram(weights, 0, x=scales, y=[1.0], depth=2, start=start)
+        >>> np.round(plane.margin, 3)
+        Array([[0.206, 0.615, 0.671]], dtype=float64)
 
         ```
 
-    Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it).
+    Theorem: when-pre-wins, optimal-layer (paper section 3, and beyond it), start-law.
     """
     x, y = _axis("x", x), _axis("y", y)
     depth, head_depth = checks.within_depth(depth, "head_depth", head_depth)
     varied = {
         name: value
-        for name, value in (("problem", problem), ("downstream", downstream))
+        for name, value in (("problem", problem), ("downstream", downstream), ("start", start))
         if callable(value)
     }
     if not varied:
-        raise checks.bad("problem", type(problem).__name__, "a function of x and y, or downstream")
-    plane = Plane(problem, downstream, width)
+        raise checks.bad(
+            "problem", type(problem).__name__, "a function of x and y, or downstream or start"
+        )
+    if start is not None:
+        require_two_layers(depth)
+    plane = Plane(problem, downstream, width, start)
     # Values that the problem does not allow are seen where they are known: at the corners.
     for a, b in itertools.product((x[0], x[-1]), (y[0], y[-1])):
         plane.stated(a, b)

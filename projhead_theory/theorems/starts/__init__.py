@@ -1,0 +1,1 @@
+"""Claims on two layers that start without balance."""

@@ -1,0 +1,5 @@
+"""Two layers from any isotropic start: the law of the layers without balance."""
+
+from .benefit import *
+from .law import *
+from .times import *
