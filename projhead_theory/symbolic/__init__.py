@@ -11,9 +11,11 @@ from . import (
     decay,
     downstream,
     dynamics,
+    extinction,
     heads,
     layers,
     moments,
+    narrow_head,
     samples,
     supervised,
     thresholds,
@@ -33,6 +35,8 @@ FAMILIES = (
     heads,
     thresholds,
     supervised,
+    extinction,
+    narrow_head,
 )
 
 

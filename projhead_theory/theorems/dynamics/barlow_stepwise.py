@@ -69,7 +69,7 @@ def judge_steps(prediction: Stepwise, run: Run) -> Verdict:
     """Verdict on the logarithm of every weight, and on the loss, at every time.
 
     The error of the loss is that of the logarithm of each weight, times $4 g (1 - g)$ with
-    $g = \\gamma s^2$.
+    $g = c s^2$.
     """
     weights = judge_paths(prediction.paths, run)
     outputs = prediction.paths.shape[2]
@@ -160,10 +160,10 @@ def _as_features(problem: BarlowTask, second: Array, depth: int | None = None) -
 CLAIM = Claim(
     name="barlow-stepwise",
     statement="Under Barlow Twins without normalisation, from an aligned balanced start, every "
-    "eigendirection of the cross moment evolves alone, ds/dt = 4 L s^(3 - 2/L) gamma "
-    "(1 - gamma s^2), whatever the noise; the loss falls by one for each learned direction.",
-    latex=r"\dot s = 4 L\, s^{3 - 2/L}\, \gamma\, (1 - \gamma s^2), \qquad "
-    r"\mathcal L(t) = \sum_i (1 - \gamma_i s_i^2)^2",
+    "eigendirection of the cross moment, of eigenvalue c, evolves alone, ds/dt = 4 L s^(3 - 2/L) c "
+    "(1 - c s^2), whatever the noise; the loss falls by one for each learned direction.",
+    latex=r"\dot s = 4 L\, s^{3 - 2/L}\, c\, (1 - c s^2), \qquad "
+    r"\mathcal L(t) = \sum_i (1 - c_i s_i^2)^2",
     hypotheses=(
         "linear network",
         "unnormalised Barlow Twins",
