@@ -12,6 +12,7 @@ weights and times broadcast against one another and set the dtype.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -107,7 +108,7 @@ def layer_weights(
 def loss_at_time(
     time: ArrayLike,
     start: ArrayLike,
-    cross: Float[ArrayLike, " d"],
+    cross: Any,
     depth: int,
     width: int | None = None,
 ) -> Float[Array, "..."]:

@@ -62,7 +62,7 @@ class NarrowHeads(eqx.Module):
     principal_components: NarrowHead
 
 
-def joint_embedding(cross: ArrayLike, second: ArrayLike, width: int) -> NarrowHead:
+def joint_embedding(cross: Any, second: Any, width: int) -> NarrowHead:
     r"""Features kept by joint embedding, with weights of the spectral contrastive loss.
 
     The score is the signal fraction $c/q$, and the weight of a kept feature is $\sqrt c / q$.
@@ -93,7 +93,7 @@ def joint_embedding(cross: ArrayLike, second: ArrayLike, width: int) -> NarrowHe
     return _joint(c, q, width)
 
 
-def reconstruction(target: ArrayLike, second: ArrayLike, width: int) -> NarrowHead:
+def reconstruction(target: Any, second: Any, width: int) -> NarrowHead:
     r"""Features kept by a linear denoising autoencoder of bottleneck `width`.
 
     The autoencoder minimises $E\|W \bar x - x\|^2$ over maps $W$ of rank $p$, with $x$ the natural
@@ -125,7 +125,7 @@ def reconstruction(target: ArrayLike, second: ArrayLike, width: int) -> NarrowHe
     return _reconstruction(a, q, width)
 
 
-def unnormalised_barlow_twins(cross: ArrayLike, width: int) -> NarrowHead:
+def unnormalised_barlow_twins(cross: Any, width: int) -> NarrowHead:
     r"""Features kept by Barlow Twins without normalisation, at least norm.
 
     The score is the cross moment $c$, and the weight of a kept feature is $c^{-1/2}$. Noise does
@@ -160,7 +160,7 @@ def unnormalised_barlow_twins(cross: ArrayLike, width: int) -> NarrowHead:
     return _barlow(c, width)
 
 
-def principal_components(power: ArrayLike, width: int) -> NarrowHead:
+def principal_components(power: Any, width: int) -> NarrowHead:
     r"""Features kept by principal components of the natural inputs.
 
     The score is the variance $E[x^2]$, and the weight of a kept feature is one: the projection onto
