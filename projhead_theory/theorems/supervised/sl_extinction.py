@@ -94,7 +94,7 @@ def trained_mode(problem: ModeTask, weight_decay: Any, share: float, factor: int
         task.start(),
         task.moments,
         loss=mse,
-        weight_decay=np.asarray(weight_decay, dtype),
+        weight_decay=jnp.asarray(np.asarray(weight_decay, dtype)),
         save_at=task.times,
         t1=task.times[-1],
         rtol=rtol,
@@ -285,7 +285,7 @@ CLAIM = Claim(
     measure=measure_mode,
     compare=judge_mode,
     sharpness={
-        "decay of the jump": (2e-12, 0.001),
+        "decay of the jump": (2e-12, 0),
         "weight below the jump": (1e-7, 5e-4),
         "weight above the jump": (5e-14, 0),
         "decay of the threshold": (2e-6, 5e-4),
