@@ -1299,8 +1299,8 @@ def narrow_head(ax):
             panel.set_xlabel("strength", fontsize=8)
         if number % 2 == 0:
             panel.set_ylabel("noise", fontsize=8)
-    for colour, label in (("C0", "useful feature kept"), ("C3", "the other kept")):
-        ax.plot([], [], "o", color=colour, ms=3, label=label)
+    # The page explains the colours: a legend would cover a panel.
+    ax.plot([], [], alpha=0, label=" ")
 
 
 FIGURES = {

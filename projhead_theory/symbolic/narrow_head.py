@@ -89,9 +89,8 @@ def _explained(formula: Expr) -> Iterator[Step]:
     loss = sp.expand((s * view - natural) ** 2).subs(view * natural, a).subs(view**2, q)
     loss = loss.subs(natural**2, phi**2)
     weight = sp.solve(loss.diff(s), s)[0]
-    yield Step(
-        "what the best weight takes off the variance", phi**2 - loss.subs(s, weight) - formula.rhs
-    )
+    gained: Expr = phi**2 - loss.subs(s, weight)
+    yield Step("what the best weight takes off the variance", gained - formula.rhs)
 
 
 def _limit(score: Expr) -> Callable[[Expr], Iterator[Step]]:

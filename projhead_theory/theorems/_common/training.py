@@ -86,9 +86,7 @@ def local_error(dtype: Any, depth: int) -> float:
     return depth * solver_tolerance(dtype)
 
 
-def last_change(
-    trajectory: Trajectory, quantity: Callable[[AbstractNetwork], Array]
-) -> Float[Array, "..."]:
+def last_change(trajectory: Trajectory, quantity: Callable[[Any], Array]) -> Float[Array, "..."]:
     """Change of a quantity over the last fifth of a run, or since the save time before.
 
     An exponential approach that has come down by many powers of ten has less than that left.

@@ -193,25 +193,14 @@ def judge_narrow(prediction: Float[Array, "4 d"], seen: Seen) -> Verdict:
 
 
 @drawn
-def _opposed(
-    key: PRNGKeyArray,
-    width: int,
-    *,
-    strength: Any,
-    noise: Any,
-    flip: Any,
-    index: Array | int = 0,
-) -> NarrowTask:
+def _opposed(key: PRNGKeyArray, width: int, *, given: Any, index: Array | int = 0) -> NarrowTask:
     """Features near given ones, on which the objectives differ."""
     k1, k2 = jax.random.split(named(key, "narrow head", index))
     varied = uniform(k1, 0.97, 1.03, (2, DIM))
+    strength, noise, flip = given.astype(varied.dtype)
+    decay = jnp.asarray(DECAY, varied.dtype)
     return NarrowTask(
-        strength * varied[0],
-        noise * varied[1],
-        flip,
-        orthonormal(k2, DIM),
-        jnp.asarray(DECAY, varied.dtype),
-        width,
+        strength * varied[0], noise * varied[1], flip, orthonormal(k2, DIM), decay, width
     )
 
 
@@ -284,26 +273,17 @@ def _exactly(
     return NarrowTask(strength, noise, jnp.zeros_like(noise), directions, decay, width)
 
 
-CLEAN = {
-    "strength": np.asarray([2.0, 1.4, 0.8]),
-    "noise": np.asarray([4.0, 0.7, 0.1]),
-    "flip": np.zeros(3),
-}
-"""The strongest feature is the noisiest: each of three objectives keeps another feature."""
+CLEAN = np.asarray([[2.0, 1.4, 0.8], [4.0, 0.7, 0.1], [0.0, 0.0, 0.0]])
+"""Strength, noise and flips. The strongest feature is the noisiest: three objectives differ."""
 
-FLIPPED = {
-    "strength": np.asarray([2.2, 1.4, 0.8]),
-    "noise": np.asarray([0.1, 0.8, 0.1]),
-    "flip": np.asarray([0.2, 0.0, 0.0]),
-}
-"""The strongest feature is flipped: Barlow Twins and PCA keep different features."""
+FLIPPED = np.asarray([[2.2, 1.4, 0.8], [0.1, 0.8, 0.1], [0.2, 0.0, 0.0]])
+"""The strongest feature is flipped: Barlow Twins and PCA differ."""
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[NarrowTask]:
-    yield _opposed(key, 1, **CLEAN)
-    yield _opposed(key, 1, **FLIPPED)
-    yield _opposed(key, 2, **CLEAN)
-    yield _opposed(key, 2, **FLIPPED)
+    for width in (1, 2):
+        for given in (CLEAN, FLIPPED):
+            yield _opposed(key, width, given=given)
     yield from _beside_boundaries(key)
     for width in (1, 2):
         yield _random(key, width, index=width)

@@ -65,7 +65,8 @@ class Minimum(eqx.Module):
 
 @eqx.filter_jit
 def _first_mode(problem: ModeTask, run: Trajectory) -> Minimum:
-    layers, matrix = run.final.layers, run.final.matrix
+    network: Any = run.final
+    layers, matrix = network.layers, network.matrix
     weight = jnp.abs(matrix[0, 0])
     alone = TargetMoments(problem.cross[:1, None], problem.second[:1, None])
     loss = functools.partial(mse.regression, moments=alone)
@@ -73,7 +74,7 @@ def _first_mode(problem: ModeTask, run: Trajectory) -> Minimum:
     return Minimum(
         weight,
         loss(jnp.zeros_like(matrix[:1, :1])) - loss(matrix[:1, :1]),
-        sum(jnp.sum(layer[:, 0] ** 2) for layer in layers) / 2,
+        jnp.sum(jnp.stack([layer[:, 0] for layer in layers]) ** 2) / 2,
         left + local_error(weight.dtype, problem.depth) * weight,
         run.ended == Ended.converged,
     )

@@ -156,7 +156,7 @@ def extinction_decay(target: ArrayLike, second: ArrayLike, depth: int) -> Float[
         >>> decay = pt.theory.decay.regression.extinction_decay(1.0, 1.0, depth=3)
         >>> around = decay * jnp.asarray([0.99, 1.01])
         >>> np.round(pt.theory.decay.regression.decay_minimiser(1.0, 1.0, around, depth=3), 3)
-        Array([0.51, 0.  ], dtype=float64)
+        Array([0.507, 0.   ], dtype=float64)
 
         ```
 

@@ -76,7 +76,7 @@ def weight_at_time(
         >>> times = jnp.asarray([0.0, 1.0, 2.0, jnp.inf])
         >>> flow = pt.theory.dynamics.barlow_twins
         >>> np.round(flow.weight_at_time(times, 0.1, cross=0.5, depth=2), 3)
-        Array([0.1  , 0.166, 0.453, 1.414], dtype=float64)
+        Array([0.1  , 0.166, 0.457, 1.414], dtype=float64)
 
         ```
 
