@@ -88,16 +88,17 @@ def _explained(formula: Expr) -> Iterator[Step]:
     natural, view = sp.symbols("x y", real=True)
     loss = sp.expand((s * view - natural) ** 2).subs(view * natural, a).subs(view**2, q)
     loss = loss.subs(natural**2, phi**2)
-    weight = sp.solve(loss.diff(s), s)[0]
-    gained: Expr = phi**2 - loss.subs(s, weight)
-    yield Step("what the best weight takes off the variance", gained - formula.rhs)
+    least: Expr = loss.subs(s, sp.solve(loss.diff(s), s)[0])
+    yield Step("what the best weight takes off the variance", phi**2 - least - formula.rhs)
 
 
 def _limit(score: Expr) -> Callable[[Expr], Iterator[Step]]:
     def proof(formula: Expr) -> Iterator[Step]:
-        difference = score - score.subs({phi: phi_n, sigma: sigma_n}, simultaneous=True)
+        other: Expr = score.subs({phi: phi_n, sigma: sigma_n}, simultaneous=True)
+        difference = score - other
         yield Step("the scores agree there", sp.simplify(difference.subs(sigma, formula.rhs)))
-        yield positive("with more noise the score is less", -sp.factor(score.diff(sigma)))
+        slope: Expr = sp.factor(score.diff(sigma))
+        yield positive("with more noise the score is less", -slope)
 
     return proof
 
