@@ -40,8 +40,11 @@ DIM, DEPTH = 3, 3
 OBJECTIVES = ("joint embedding", "reconstruction", "unnormalised Barlow Twins", "PCA")
 """Objectives in the order of the rows."""
 
-START = 0.3
-"""End-to-end weight of the start in each of its directions."""
+START = 1.5
+"""End-to-end weight of the start in each of its directions.
+
+From a small weight, weight decay may remove a feature before it is learned.
+"""
 
 
 DECAY = 0.3
@@ -311,7 +314,7 @@ CLAIM = Claim(
         "linear network",
         "feature model",
         "no tie at the cut",
-        "weight decay for Barlow Twins",
+        "weight decay for Barlow Twins, from a large start",
         "trained to stationarity",
     ),
     source="beyond the paper; Van Assel et al. 2025, Simon et al. 2023",
