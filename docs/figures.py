@@ -45,6 +45,7 @@ from projhead_theory.theory.decay import (
     decayed_imbalance,
     decayed_weight,
     extinction_decay,
+    regression,
 )
 from projhead_theory.theory.downstream import feature_complexity, feature_weights
 from projhead_theory.theory.layers import layerwise
@@ -1218,6 +1219,110 @@ def shift(ax):
     )
 
 
+def sl_extinction(ax):
+    """Weight of the trained mode at the lower of the minima that two starts reach."""
+    target, second = 1.0, 1.2
+    moments = pt.moments.TargetMoments([[target]], [[second]])
+    for depth in (1, 2, 3, 5):
+        fine = np.linspace(0, 1.2, 600)
+        weight = np.array(regression.decay_minimiser(target, second, fine, depth))
+        # A line does not cross a jump.
+        weight[1:][(weight[1:] == 0) & (weight[:-1] > 0.1)] = np.nan
+        (line,) = ax.plot(fine, weight, label=f"depth {depth}")
+        for weight_decay in np.linspace(0.05, 1.15, 12):
+            runs = [
+                gradient_flow(
+                    pt.DeepLinear.aligned(jnp.eye(1), [start], (1,) * (depth + 1)),
+                    moments,
+                    loss=pt.losses.mse,
+                    weight_decay=weight_decay,
+                    t1=1e4,
+                    save_at=2,
+                )
+                for start in (1.5, 1e-3)
+            ]
+            best = min(runs, key=lambda run: float(run.loss[-1])).final
+            ax.plot(weight_decay, abs(best.matrix[0, 0]), "o", color=line.get_color(), ms=4)
+    ax.set(xlabel=r"weight decay $\gamma$ ($a = 1$, $q = 1.2$)", ylabel="weight of the mode")
+
+
+def barlow_stepwise(ax):
+    """Loss over time at three depths; lines as predicted, markers as trained."""
+    cross, second = np.array([1.0, 0.3, 0.1]), np.array([1.5, 2.0, 0.12])
+    moments = pt.Moments(np.diag(cross), np.diag(second))
+    for depth, start, end in ((1, 1e-3, 30.0), (2, 1e-2, 250.0), (3, 3e-2, 250.0)):
+        times = np.geomspace(0.3, end, 300)
+        (line,) = ax.plot(
+            times,
+            dynamics.barlow_twins.loss_at_time(times, start, cross, depth),
+            label=f"depth {depth}",
+        )
+        run = gradient_flow(
+            pt.DeepLinear.aligned(jnp.eye(3), [start] * 3, (3,) * (depth + 1)),
+            moments,
+            loss=pt.losses.unnormalised_barlow_twins,
+            t1=end,
+            save_at=times[::12],
+        )
+        ax.plot(run.times[:-1], run.loss[:-1], "o", color=line.get_color(), mfc="none", ms=4)
+    ax.set(xscale="log", xlabel="training time", ylabel="loss", yticks=[0, 1, 2, 3])
+
+
+def narrow_head(ax):
+    """Four objectives on two features and one unit: kept features as predicted and as trained."""
+    other, other_noise, low, high = 1.0, 0.8, 0.4, 2.0
+    strengths, noises = np.linspace(low, high, 6), np.linspace(0.1, 2.5, 6)
+    fine = np.linspace(low, high, 200)
+    limits = theory.responses
+    boundaries = {
+        "joint embedding": limits.joint_embedding_limit(fine, other, other_noise),
+        "denoising reconstruction": limits.reconstruction_limit(fine, other, other_noise),
+        "unnormalised Barlow Twins": np.where(fine > other, 9.0, 0.0),
+        "PCA": np.where(fine > other, 9.0, 0.0),
+    }
+
+    def kept(name, strength, noise):
+        power = np.array([strength, other]) ** 2
+        second = power + np.array([noise, other_noise]) ** 2
+        views = pt.Moments(np.diag(power), np.diag(second))
+        inputs = power if name == "PCA" else second
+        autoencoder = pt.moments.TargetMoments(np.diag(power), np.diag(inputs))
+        barlow = name.endswith("Twins")
+        reads = name in ("joint embedding", "unnormalised Barlow Twins")
+        run = gradient_flow(
+            pt.DeepLinear.balanced(KEY, (2, 1, 1) if reads else (2, 1, 2), 0.5),
+            views if reads else autoencoder,
+            loss=pt.losses.unnormalised_barlow_twins
+            if barlow
+            else pt.losses.spectral
+            if reads
+            else pt.losses.mse,
+            weight_decay=0.1 if barlow else 0.0,
+            t1=1e3,
+            save_at=2,
+        )
+        first, second = np.linalg.norm(np.asarray(run.final.matrix), axis=0)
+        return first > second
+
+    ax.axis("off")
+    for number, (name, boundary) in enumerate(boundaries.items()):
+        panel = ax.inset_axes([0.07 + 0.5 * (number % 2), 0.58 - 0.5 * (number // 2), 0.42, 0.36])
+        panel.fill_between(fine, 0, boundary, color="C0", alpha=0.2, lw=0, step="mid")
+        for strength in strengths:
+            for noise in noises:
+                colour = "C0" if kept(name, strength, noise) else "C3"
+                panel.plot(strength, noise, "o", color=colour, ms=3)
+        panel.set_title(name, fontsize=8)
+        panel.set(xlim=(low - 0.1, high + 0.1), ylim=(0, 2.65))
+        panel.tick_params(labelsize=7)
+        if number > 1:
+            panel.set_xlabel("strength", fontsize=8)
+        if number % 2 == 0:
+            panel.set_ylabel("noise", fontsize=8)
+    # The page explains the colours: a legend would cover a panel.
+    ax.plot([], [], alpha=0, label=" ")
+
+
 FIGURES = {
     "start-law": start_law_figure,
     "scl-minimiser": scl_minimiser,
@@ -1225,6 +1330,9 @@ FIGURES = {
     "subclass-retention": subclass_retention,
     "mixed-positives": mixed_positives,
     "sl-minimiser": sl_minimiser,
+    "sl-extinction": sl_extinction,
+    "barlow-stepwise": barlow_stepwise,
+    "narrow-head": narrow_head,
     "sl-times": sl_times,
     "sl-retention": sl_retention,
     "coarse-to-fine": coarse_to_fine,

@@ -16,7 +16,8 @@ ROOT = Path(pt.__file__).parent
 DOORS = (
     *(path.parent.name for path in sorted(ROOT.glob("*/__init__.py"))),
     *(f"theory.{family}" for family in pt.theory.__all__),
-    *("measure", "moments", "theory.dynamics.regression"),
+    *("measure", "moments", "theory.dynamics.regression", "theory.dynamics.barlow_twins"),
+    "theory.decay.regression",
 )
 
 

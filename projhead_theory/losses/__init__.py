@@ -14,6 +14,7 @@ from ._mean_squared_error import MeanSquaredError, mse
 from ._spectral import SpectralContrastive, spectral
 from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from ._supervised_spectral import SupervisedSpectral, supervised_spectral
+from ._unnormalised_barlow_twins import UnnormalisedBarlowTwins, unnormalised_barlow_twins
 from ._vicreg import VICReg, vicreg
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SpectralContrastive",
     "SupervisedContrastive",
     "SupervisedSpectral",
+    "UnnormalisedBarlowTwins",
     "VICReg",
     "barlow_twins",
     "cross_entropy",
@@ -37,5 +39,6 @@ __all__ = [
     "spectral",
     "supervised_contrastive",
     "supervised_spectral",
+    "unnormalised_barlow_twins",
     "vicreg",
 ]

@@ -11,9 +11,11 @@ from . import (
     decay,
     downstream,
     dynamics,
+    extinction,
     heads,
     layers,
     moments,
+    narrow_head,
     samples,
     starts,
     supervised,
@@ -35,6 +37,8 @@ FAMILIES = (
     heads,
     thresholds,
     supervised,
+    extinction,
+    narrow_head,
 )
 
 

@@ -32,6 +32,7 @@ FAMILIES = {
         "heads",
         "thresholds",
         "supervised",
+        "responses",
     )
 }
 """Claims of every family.

@@ -86,6 +86,16 @@ def local_error(dtype: Any, depth: int) -> float:
     return depth * solver_tolerance(dtype)
 
 
+def last_change(trajectory: Trajectory, quantity: Callable[[Any], Array]) -> Float[Array, "..."]:
+    """Change of a quantity over the last fifth of a run, or since the save time before.
+
+    An exponential approach that has come down by many powers of ten has less than that left.
+    """
+    before = jnp.sum(trajectory.times < 0.8 * trajectory.ended_at) - 1
+    at = lambda i: quantity(jax.tree.map(lambda w: w[i], trajectory.networks))
+    return jnp.abs(at(-1) - at(before))
+
+
 def step_numbers(times: Array, learning_rate: float) -> Integer[np.ndarray, " T"]:
     """Numbers of the steps of size `learning_rate` that are nearest to the times.
 

@@ -295,17 +295,17 @@ def _weight(weight_decay: Array, cross: Array, second: Array, depth: int) -> Arr
     ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
     if depth == 2:
         return jnp.where(there, 2 / 3**0.5 * top * jnp.cos(jnp.arccos(-ratio) / 3), 0)
-    return jnp.where(there, top * jnp.sqrt(_largest_root(ratio, depth)), 0)
+    return jnp.where(there, top * jnp.sqrt(largest_root(ratio, depth)), 0)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _largest_root(ratio: Array, depth: int) -> Array:
+def largest_root(ratio: Array, depth: float) -> Array:
     r"""The largest $p$ with $h(p) = (1 - p)\, p^{1 - 1/L}$ equal to `ratio` times its maximum.
 
     The maximum is at $p_s = (L-1)/(2L-1)$, and $h$ is concave from there to 1. The parabola
     through value, slope and curvature is therefore a good model on that interval, also where
     slope and residual vanish together and Newton's method would be slow. It is exact at the
-    turning point.
+    turning point. The depth may be half a whole number above 1: a regression's at half its depth.
     """
     least = (depth - 1) / (2 * depth - 1)
     peak, _, _ = _balance(jnp.full_like(ratio, least), depth)
@@ -325,15 +325,15 @@ def _largest_root(ratio: Array, depth: int) -> Array:
     return jax.lax.fori_loop(0, STEPS, step, least + (1 - least) * jnp.sqrt(1 - ratio))
 
 
-@_largest_root.defjvp
+@largest_root.defjvp
 def _largest_root_jvp(depth, primals, tangents):
     (ratio,), (moved,) = primals, tangents
-    p = _largest_root(ratio, depth)
+    p = largest_root(ratio, depth)
     peak, _, _ = _balance(jnp.full_like(ratio, (depth - 1) / (2 * depth - 1)), depth)
     return p, peak / _balance(p, depth)[1] * moved
 
 
-def _balance(p: Array, depth: int) -> tuple[Array, Array, Array]:
+def _balance(p: Array, depth: float) -> tuple[Array, Array, Array]:
     r"""Value, slope and curvature of $(1 - p)\, p^b$ with $b = 1 - 1/L$."""
     b = 1 - 1 / depth
     power = p / root(p, depth)

@@ -1,0 +1,3 @@
+"""Minimisers of other losses, and the features that each of them keeps."""
+
+from .narrow_head import *
