@@ -108,7 +108,17 @@ def layerwise(
     beyond the paper.
     """
     depth = checks.count("depth", depth)
-    minimiser = spectral(moments, width, throw=throw)
+    return below(spectral(moments, width, throw=throw), moments, depth, width, directions)
+
+
+def below(
+    minimiser: SpectralMinimiser,
+    moments: Moments,
+    depth: int,
+    width: int | None,
+    directions: Float[Array, "d k"] | None,
+) -> LayerPrediction:
+    """Every layer of a balanced network of this depth, from its last Gram."""
     grams, weights, rounding = _layers(minimiser, depth, directions)
     smallest = moments.dim if width is None else min(width, moments.dim)
     return LayerPrediction(

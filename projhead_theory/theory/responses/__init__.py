@@ -1,0 +1,4 @@
+"""Minimisers of other losses: response functions of the signal fraction."""
+
+from .minimisers import *
+from .response import *
