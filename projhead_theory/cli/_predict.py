@@ -1,5 +1,6 @@
 """`projhead predict`: the closed form alone."""
 
+from . import _loss as chosen
 from . import _options as options
 
 
@@ -13,6 +14,9 @@ def predict(
     target: options.OptionalTarget = None,
     downstream: options.Downstream = None,
     head_depth: options.HeadDepth = 1,
+    loss: chosen.Loss = "spectral",
+    temperature: chosen.Temperature = None,
+    beta: chosen.Beta = None,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
@@ -20,12 +24,18 @@ def predict(
     a target, the best layer.
     """
     options.set_precision(precision)
+    number = chosen.parameter(loss, temperature, beta)
+    if target is not None and loss != "spectral":
+        raise options.bad("loss", f"{loss!r} beside --target", "spectral, or no target")
     from .. import report as reports
     from .. import theory
 
     problem = options.problem(strength, noise, flip, mask)
-    prediction = theory.layers.layerwise(problem.moments(), depth, width=width, throw=False)
-    report = reports.prediction_report(prediction, width)
+    chosen.distribution(loss, None, noise, mask)
+    moments = problem.moments()
+    prediction = chosen.prediction(loss, number, moments, depth, width)
+    report = reports.prediction_report(prediction, width, chosen.ranking(loss, moments))
+    report = {"loss_function": loss} | report
     best = None
     if target is not None:
         best = theory.downstream.best_layer(
@@ -45,8 +55,14 @@ def predict(
         console.print(reports.prediction_table(report, problem.features.strength.tolist()))
         if not report["unique"]:
             console.print(
-                f"Not unique: width {width} cuts between tied signal fractions; "
+                f"Not unique: width {width} cuts between tied "
+                f"{'cross moments' if loss == 'barlow-twins' else 'signal fractions'}; "
                 "the tied features' weights are undetermined."
+            )
+        if loss == "barlow-twins" and width is not None and width < problem.dim:
+            console.print(
+                "Many minimisers: the loss does not rank directions. Shown is the one of least "
+                "norm, which training approaches from ever smaller starts."
             )
         if report["unresolved"]:
             console.print(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from . import _loss as chosen
 from . import _options as options
 
 
@@ -15,12 +16,12 @@ def simulate(
     flip: options.Flip = None,
     mask: options.Mask = None,
     distribution: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Distribution of a feature: rademacher, gaussian, uniform, laplace or "
-            "spike-and-slab."
+            "spike-and-slab. If not given, what the loss needs, or rademacher."
         ),
-    ] = "rademacher",
+    ] = None,
     depth: options.Depth = 2,
     width: options.Width = None,
     method: Annotated[
@@ -46,6 +47,9 @@ def simulate(
     steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
     batch_size: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    loss: chosen.Loss = "spectral",
+    temperature: chosen.Temperature = None,
+    beta: chosen.Beta = None,
     json: options.Json = None,
     plot: Annotated[
         str | None,
@@ -60,12 +64,15 @@ def simulate(
     import jax
     from rich.console import Console
 
-    from .. import simulation, theory
+    from .. import simulation
     from ..networks import DeepLinear
     from ..report import comparison_table, trajectory_report, write_json
     from ..theorems import compare
 
-    problem = options.problem(strength, noise, flip, mask, distribution)
+    number = chosen.parameter(loss, temperature, beta)
+    objective = chosen.trained(loss, number)
+    views = chosen.distribution(loss, distribution, noise, mask)
+    problem = options.problem(strength, noise, flip, mask, views)
     moments = problem.moments()
     draw, train = jax.random.split(jax.random.key(seed))
     starts = {
@@ -73,7 +80,7 @@ def simulate(
         "balanced": DeepLinear.balanced,
         "orthogonal": DeepLinear.orthogonal,
     }
-    prediction = theory.layers.layerwise(moments, depth, width=width, throw=False)
+    prediction = chosen.prediction(loss, number, moments, depth, width)
     network = options.choice("start", start, starts)(
         draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
     )
@@ -95,6 +102,7 @@ def simulate(
             "learning_rate": learning_rate,
             "steps": steps,
             "batch_size": batch_size,
+            "loss": objective,
         }
         trajectory = run(network, problem, moments, weight_decay, train, settings)
         jax.block_until_ready(trajectory.loss)
@@ -102,10 +110,15 @@ def simulate(
 
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
     # Weight decay changes the minimiser: measured weights are shown without a verdict.
-    verdict = None if weight_decay > 0 or diverged else compare(prediction, trajectory)
-    report = trajectory_report(
-        trajectory, prediction if verdict is not None else None, verdict, seconds
-    )
+    moved = weight_decay > 0 or diverged
+    # A verdict is about the spectral loss, or one that equals it on other moments. The loss of a
+    # finite batch is another loss, but for the spectral loss, of which it is an unbiased estimate.
+    same = None if moved else chosen.comparable(loss, number, moments, depth, width)
+    if method == "stochastic" and loss != "spectral":
+        same = None
+    verdict = None if same is None else compare(same, trajectory)
+    report = trajectory_report(trajectory, None if moved else prediction, verdict, seconds)
+    report = {"loss_function": loss} | report
     if json is not None:
         write_json(report, json)
     if diverged:
@@ -144,6 +157,7 @@ def _flow(network, problem, moments, weight_decay, key, s):
         t1=s["t1"],
         solver=options.choice("solver", s["solver"], solvers)(),
         weight_decay=weight_decay,
+        loss=s["loss"],
     )
 
 
@@ -174,6 +188,7 @@ def _discrete(s):
         "learning_rate": s["learning_rate"],
         "steps": s["steps"],
         "save_at": save_at,
+        "loss": s["loss"],
     }
 
 

@@ -14,7 +14,8 @@ class UnnormalisedBarlowTwins(AbstractPopulationLoss, AbstractBatchLoss):
     $$\|E z z^{+\top} - 1\|_F^2$$
 
     The population form of a linear network is exact for any distribution:
-    $\|W C W^\top - 1\|_F^2$. The batch form symmetrises the mean over the two views; it is biased upwards by $O(1/n)$.
+    $\|W C W^\top - 1\|_F^2$. The batch form symmetrises the mean over the two views; it
+    is biased upwards by $O(1/n)$.
 
     !!! example
 

@@ -31,6 +31,7 @@ FAMILIES = {
         "heads",
         "thresholds",
         "supervised",
+        "responses",
     )
 }
 """Claims of every family.

@@ -1,0 +1,1 @@
+"""Theorems on losses other than the spectral contrastive loss."""
