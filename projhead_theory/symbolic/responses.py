@@ -113,6 +113,23 @@ def _moments(formula: Expr) -> Iterator[Step]:
     )
 
 
+def _negatives(formula: Expr) -> Iterator[Step]:
+    rate = y * lam - y**2 * lam**2 / 2
+    positive_pair = 1 / (1 - y * lam)
+    yield Step(
+        "mean of the positive pair's exponential, with E exp(r x^2) = (1 - 2 r)^(-1/2)",
+        sp.expand(1 / positive_pair**2 - (1 - 2 * rate)),
+    )
+    first = positive_pair - 1 - (1 / sp.sqrt(1 - 2 * y**2) - 1) / 2
+    # The variance of a score is y^2 x^2; squared exponentials have the mean exp(y^2 x^2) beside
+    # the squared mean.
+    share = sp.Symbol("epsilon", positive=True)
+    slope = (-lam * y + y**2 / 2 + share * first).diff(y)
+    at = slope.subs(y, lam + share * formula.rhs)
+    yield Step("the slope vanishes without the correction", at.subs(share, 0))
+    yield Step("and to first order in 1/n", sp.simplify(at.diff(share).subs(share, 0)))
+
+
 def statements() -> Iterator[Statement]:
     yield state(
         "vicreg-response",
@@ -175,4 +192,21 @@ def statements() -> Iterator[Statement]:
         _moments,
         setting="One Gaussian feature, and infinitely many negatives.",
         near_misses=((tau, 2 * tau), (q, sp.sqrt(q)), (c, 2 * c)),
+    )
+    yield state(
+        "infonce-negatives",
+        "Bias of the response that a batch of n pairs leaves, times n",
+        equation(
+            sp.Symbol("a"), lam / (1 - 2 * lam**2) ** sp.Rational(3, 2) - lam / (1 - lam**2) ** 2
+        ),
+        _negatives,
+        conditions=(sp.Lt(2 * lam**2, 1),),
+        setting="One Gaussian feature of variance one, under InfoNCE on batches of pairs.",
+        claim="infonce-negatives",
+        numeric=Numeric(f"{MODULE}.negatives_bias", (lam,)),
+        near_misses=(
+            (sp.Rational(-3, 2), sp.Rational(-1, 2)),
+            (2 * lam**2, lam**2),
+            (1 - lam**2, 1 + lam**2),
+        ),
     )

@@ -280,6 +280,7 @@ ASK: dict[str, Callable] = {
         f"infonce{kind}-response": lambda f, fraction, tau: f(tau).curve(jnp.asarray(fraction))
         for kind in ("", "-distance", "-rademacher")
     },
+    "infonce-negatives": lambda f, fraction: f([fraction])[0],
     "minimal-loss": lambda f, c, q: f(moments(c, q)).loss,
     "progressive-weighting": layer_ratio,
     "condition-number": condition_number,
