@@ -35,7 +35,7 @@ def predict(
     moments = problem.moments()
     prediction = chosen.prediction(loss, number, moments, depth, width)
     report = reports.prediction_report(prediction, width, chosen.ranking(loss, moments))
-    report = {"loss_function": loss} | report
+    report["loss_function"] = loss
     best = None
     if target is not None:
         best = theory.downstream.best_layer(

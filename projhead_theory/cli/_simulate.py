@@ -118,7 +118,7 @@ def simulate(
         same = None
     verdict = None if same is None else compare(same, trajectory)
     report = trajectory_report(trajectory, None if moved else prediction, verdict, seconds)
-    report = {"loss_function": loss} | report
+    report["loss_function"] = loss
     if json is not None:
         write_json(report, json)
     if diverged:

@@ -164,8 +164,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Batches]:
 CLAIM = Claim(
     name="infonce-negatives",
     statement="InfoNCE on batches of n Gaussian pairs, in expectation, moves the squared weights "
-    "from those of infinitely many negatives by a known constant over n, upwards for a single "
-    "feature.",
+    "upwards from those of infinitely many negatives, by a known constant over n.",
     latex=r"\frac{q\, w^2}{\tau} = \lambda + \frac{a}{n} + O(n^{-2}), \qquad "
     r"a = \frac{\lambda}{(1 - 2\lambda^2)^{3/2}} - \frac{\lambda}{(1 - \lambda^2)^2}",
     hypotheses=(

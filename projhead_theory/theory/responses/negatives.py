@@ -41,7 +41,7 @@ def negatives_bias(fraction: Any) -> Float[Array, " d"]:
 
         ```pycon
         >>> np.round(pt.theory.responses.negatives_bias([0.5, 0.2]), 3)
-        Array([0.516, 0.04 ], dtype=float64)
+        Array([0.548, 0.031], dtype=float64)
 
         ```
 

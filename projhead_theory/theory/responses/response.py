@@ -1,7 +1,7 @@
 r"""Response functions: a loss, as the weight that it gives to a feature of a signal fraction."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -88,7 +88,7 @@ def _square(fraction: Array) -> Array:
 class Spectral(AbstractResponse):
     r"""Spectral contrastive loss: $g(\lambda) = \lambda$, for any views."""
 
-    premise = ""
+    premise: ClassVar[str] = ""
 
     @property
     def extinction(self):
@@ -125,7 +125,7 @@ class VICReg(AbstractResponse):
     """
 
     beta: Float[Array, ""]
-    premise = ""
+    premise: ClassVar[str] = ""
 
     def __init__(self, beta: Any):
         self.beta = _one("beta", beta)
@@ -172,7 +172,7 @@ class Whitening(AbstractResponse):
     variance. The minimum is $2 \sum_{i \le p} (1 - \lambda_i)$.
     """
 
-    premise = ""
+    premise: ClassVar[str] = ""
 
     @property
     def extinction(self):
@@ -213,7 +213,7 @@ class InfoNCE(AbstractResponse):
     """
 
     temperature: Float[Array, ""]
-    premise = "Gaussian views"
+    premise: ClassVar[str] = "Gaussian views"
 
     def __init__(self, temperature: Any):
         self.temperature = _one("temperature", temperature)
@@ -269,7 +269,7 @@ class InfoNCEDistance(AbstractResponse):
     """
 
     temperature: Float[Array, ""]
-    premise = "Gaussian views"
+    premise: ClassVar[str] = "Gaussian views"
 
     def __init__(self, temperature: Any):
         self.temperature = _one("temperature", temperature)
@@ -318,7 +318,7 @@ class InfoNCERademacher(AbstractResponse):
     """
 
     temperature: Float[Array, ""]
-    premise = "Rademacher features"
+    premise: ClassVar[str] = "Rademacher features"
 
     def __init__(self, temperature: Any):
         self.temperature = _one("temperature", temperature)
@@ -349,7 +349,7 @@ class BarlowTwins(AbstractResponse):
     $C$, which training approaches from ever smaller starts.
     """
 
-    premise = ""
+    premise: ClassVar[str] = ""
 
     @property
     def extinction(self):
