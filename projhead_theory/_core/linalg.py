@@ -5,6 +5,8 @@ divided differences $f[\lambda_i, \lambda_j]$ (Daleckii-Krein). Differentiating 
 divides by $\lambda_i - \lambda_j$ and breaks at ties, which feature models have all the time.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -106,11 +108,7 @@ def _spectral_power(
     values, slopes = _powers(eigenvalues, exponent, kept)
     # A diagonal matrix is its own spectrum, over the whole range of the dtype.
     own = diagonal(a)
-    first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
-    above = jnp.sum(
-        (own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1
-    )
-    plain = jnp.diag(_powers(own, exponent, (above < rank) & (own > 0))[0])
+    plain = jnp.diag(_powers(own, exponent, (_order(own) < rank) & (own > 0))[0])
     return (
         jnp.where(is_diagonal(a), plain, matmul(v * values, v.T)),
         eigenvalues,
@@ -149,6 +147,62 @@ def _psd_power_jvp(primals, tangents):
     divided = jnp.where(near, (slopes[:, None] + slopes[None, :]) / 2, quotient)
     inner = matmul(matmul(v.T, symmetric(tangents[0])), v)
     return power, matmul(matmul(v, divided * inner), v.T)
+
+
+def _order(own: Array) -> Array:
+    """Number of entries that come before each one, the largest first."""
+    d = own.shape[-1]
+    first = jnp.arange(d)[None, :] < jnp.arange(d)[:, None]
+    return jnp.sum((own[None, :] > own[:, None]) | ((own[None, :] == own[:, None]) & first), axis=1)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def spectral_map(
+    function: Callable[..., Array], a: Float[Array, "d d"], rank: Any, *parameters: Array
+) -> Float[Array, "d d"]:
+    r"""Function of a symmetric matrix over its largest eigenvalues; the others give zero.
+
+    $$\sum_{i \le \text{rank}} g(\lambda_i)\, v_i v_i^\top$$
+
+    Differentiable in the matrix and in the parameters, at ties as well, if the rank-th eigenvalue
+    is separated from the next.
+
+    **Arguments:**
+
+    - `function`: $g$, of numbers and of the parameters, entry by entry and finite everywhere.
+    - `a`: the matrix.
+    - `rank`: the number of eigenvalues.
+    - `parameters`: further arguments of the function.
+    """
+    values, v = jnp.linalg.eigh(a)
+    kept, own = jnp.arange(len(values)) >= len(values) - rank, diagonal(a)
+    mapped = lambda x, mask: jnp.where(mask, function(x, *parameters), 0)
+    # A diagonal matrix is its own spectrum, over the whole range of the dtype.
+    plain = jnp.diag(mapped(own, _order(own) < rank))
+    return jnp.where(is_diagonal(a), plain, matmul(v * mapped(values, kept), v.T))
+
+
+@spectral_map.defjvp
+def _spectral_map_jvp(function, primals, tangents):
+    a, rank, *parameters = primals
+    values, v = jnp.linalg.eigh(a)
+    kept = jnp.arange(len(values)) >= len(values) - rank
+
+    def mapped(x: Array, *given: Array) -> Array:
+        return jnp.where(kept, function(x, *given), 0)
+
+    one, still = jnp.ones_like(values), [jnp.zeros_like(p) for p in parameters]
+    outputs, slopes = jax.jvp(mapped, (values, *parameters), (one, *still))
+    own = jax.jvp(mapped, (values, *parameters), (0 * one, *tangents[2:]))[1]
+    gap = values[:, None] - values[None, :]
+    near = jnp.abs(gap) <= jnp.finfo(a.dtype).eps ** 0.5 * (
+        jnp.abs(values)[:, None] + jnp.abs(values)[None, :]
+    )
+    near = near & (kept[:, None] == kept[None, :])
+    quotient = (outputs[:, None] - outputs[None, :]) / jnp.where(gap == 0, 1, gap)
+    divided = jnp.where(near, (slopes[:, None] + slopes[None, :]) / 2, quotient)
+    inner = divided * matmul(matmul(v.T, symmetric(tangents[0])), v) + jnp.diag(own)
+    return spectral_map(function, a, rank, *parameters), matmul(matmul(v, inner), v.T)
 
 
 @jax.custom_jvp

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from . import _loss as chosen
 from . import _options as options
 from . import _start as starts
 
@@ -27,6 +28,9 @@ def predict(
         ),
     ] = None,
     hidden: starts.Hidden = None,
+    loss: chosen.Loss = "spectral",
+    temperature: chosen.Temperature = None,
+    beta: chosen.Beta = None,
     json: options.Json = None,
     precision: options.Precision = "float64",
 ) -> int:
@@ -34,16 +38,20 @@ def predict(
     a target, the best layer.
     """
     options.set_precision(precision)
+    number = chosen.parameter(loss, temperature, beta)
+    if target is not None and loss != "spectral":
+        raise options.bad("loss", f"{loss!r} beside --target", "spectral, or no target")
     from .. import report as reports
     from .. import theory
 
     problem = options.problem(strength, noise, flip, mask)
+    chosen.distribution(loss, None, noise, mask)
+    moments = problem.moments()
     sized = None if start is None else starts.sizes(problem.dim, width, hidden, start)
     own = None if start is None or sized is None else starts.scales(start, sized)
-    prediction = theory.layers.layerwise(
-        problem.moments(), depth, width=width, start=own, throw=False
-    )
-    report = reports.prediction_report(prediction, width)
+    prediction = chosen.prediction(loss, number, moments, depth, width, own)
+    report = reports.prediction_report(prediction, width, chosen.ranking(loss, moments))
+    report["loss_function"] = loss
     best = None
     if target is not None:
         best = theory.downstream.best_layer(
@@ -74,8 +82,14 @@ def predict(
             )
         if not report["unique"]:
             console.print(
-                f"Not unique: width {width} cuts between tied signal fractions; "
+                f"Not unique: width {width} cuts between tied "
+                f"{'cross moments' if loss == 'barlow-twins' else 'signal fractions'}; "
                 "the tied features' weights are undetermined."
+            )
+        if loss == "barlow-twins" and width is not None and width < problem.dim:
+            console.print(
+                "Many minimisers: the loss does not rank directions. Shown is the one of least "
+                "norm, which training approaches from ever smaller starts."
             )
         if report["unresolved"]:
             console.print(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from . import _loss as chosen
 from . import _options as options
 from . import _start as starts
 
@@ -16,12 +17,12 @@ def simulate(
     flip: options.Flip = None,
     mask: options.Mask = None,
     distribution: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Distribution of a feature: rademacher, gaussian, uniform, laplace or "
-            "spike-and-slab."
+            "spike-and-slab. If not given, what the loss needs, or rademacher."
         ),
-    ] = "rademacher",
+    ] = None,
     depth: options.Depth = 2,
     width: options.Width = None,
     method: Annotated[
@@ -56,6 +57,9 @@ def simulate(
     steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
     batch_size: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
+    loss: chosen.Loss = "spectral",
+    temperature: chosen.Temperature = None,
+    beta: chosen.Beta = None,
     json: options.Json = None,
     plot: Annotated[
         str | None,
@@ -70,12 +74,15 @@ def simulate(
     import jax
     from rich.console import Console
 
-    from .. import simulation, theory
+    from .. import simulation
     from ..networks import DeepLinear
     from ..report import comparison_table, print_table, trajectory_report, write_json
     from ..theorems import compare
 
-    problem = options.problem(strength, noise, flip, mask, distribution)
+    number = chosen.parameter(loss, temperature, beta)
+    objective = chosen.trained(loss, number)
+    views = chosen.distribution(loss, distribution, noise, mask)
+    problem = options.problem(strength, noise, flip, mask, views)
     moments = problem.moments()
     draw, train = jax.random.split(jax.random.key(seed))
     kinds = {
@@ -92,7 +99,7 @@ def simulate(
         network = options.choice("start", start, choices)(
             draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
         )
-    prediction = theory.layers.layerwise(moments, depth, width=width, start=own, throw=False)
+    prediction = chosen.prediction(loss, number, moments, depth, width, own)
     methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
     run = options.choice("method", method, methods)
     if plot is not None:
@@ -111,6 +118,7 @@ def simulate(
             "learning_rate": learning_rate,
             "steps": steps,
             "batch_size": batch_size,
+            "loss": objective,
         }
         trajectory = run(network, problem, moments, weight_decay, train, settings)
         jax.block_until_ready(trajectory.loss)
@@ -118,10 +126,19 @@ def simulate(
 
     diverged = bool(trajectory.ended == simulation.Ended.diverged)
     # Weight decay changes the minimiser: measured weights are shown without a prediction. That of
-    # an unbalanced start is shown without a verdict.
+    # an unbalanced start is shown without a verdict. A verdict is about the spectral loss, or one
+    # that equals it on other moments. The loss of a finite batch is another loss, but for the
+    # spectral loss, of which it is an unbiased estimate.
     predicted = None if weight_decay > 0 or diverged else prediction
-    verdict = None if predicted is None or own is not None else compare(predicted, trajectory)
+    another = method == "stochastic" and loss != "spectral"
+    same = (
+        None
+        if predicted is None or own is not None or another
+        else chosen.comparable(loss, number, moments, depth, width)
+    )
+    verdict = None if same is None else compare(same, trajectory)
     report = trajectory_report(trajectory, predicted, verdict, seconds)
+    report["loss_function"] = loss
     if json is not None:
         write_json(report, json)
     if diverged:
@@ -160,6 +177,7 @@ def _flow(network, problem, moments, weight_decay, key, s):
         t1=s["t1"],
         solver=options.choice("solver", s["solver"], solvers)(),
         weight_decay=weight_decay,
+        loss=s["loss"],
     )
 
 
@@ -190,6 +208,7 @@ def _discrete(s):
         "learning_rate": s["learning_rate"],
         "steps": s["steps"],
         "save_at": save_at,
+        "loss": s["loss"],
     }
 
 

@@ -11,7 +11,9 @@ from ._loss import (
     AbstractRegressionLoss,
 )
 from ._mean_squared_error import MeanSquaredError, mse
+from ._population_info_nce import DistanceInfoNCE, GaussianInfoNCE, RademacherInfoNCE
 from ._spectral import SpectralContrastive, spectral
+from ._squared_vicreg import SquaredVICReg
 from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from ._supervised_spectral import SupervisedSpectral, supervised_spectral
 from ._unnormalised_barlow_twins import UnnormalisedBarlowTwins, unnormalised_barlow_twins
@@ -25,9 +27,13 @@ __all__ = [
     "AbstractRegressionLoss",
     "BarlowTwins",
     "CrossEntropy",
+    "DistanceInfoNCE",
+    "GaussianInfoNCE",
     "InfoNCE",
     "MeanSquaredError",
+    "RademacherInfoNCE",
     "SpectralContrastive",
+    "SquaredVICReg",
     "SupervisedContrastive",
     "SupervisedSpectral",
     "UnnormalisedBarlowTwins",

@@ -3,14 +3,12 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._core.linalg import diagonal
 from ._arguments import Number, positive
 from ._loss import AbstractBatchLoss
-from ._similarity import similarity, softmax_over_others, unit
+from ._similarity import of_pairs, similarity, softmax_over_others, unit
 
 
 class InfoNCE(AbstractBatchLoss):
@@ -68,9 +66,7 @@ class InfoNCE(AbstractBatchLoss):
             return softmax_over_others(
                 similarity(y, y, self.temperature), jnp.roll(jnp.eye(2 * n, dtype=bool), n, axis=1)
             )
-        scores = similarity(y1, y2, self.temperature)
-        log_shares = [diagonal(jax.nn.log_softmax(scores, axis=axis)) for axis in (1, 0)]
-        return -(jnp.mean(log_shares[0]) + jnp.mean(log_shares[1])) / 2
+        return of_pairs(similarity(y1, y2, self.temperature))
 
 
 info_nce = InfoNCE()

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from .._core.linalg import matmul
+from .._core.linalg import diagonal, matmul
 from ._arguments import Number
 
 
@@ -32,6 +32,12 @@ def similarity(
     # operations and rounded there in another way than in its own maximum. The exponential does not
     # survive that difference where scores are large.
     return matmul(y1 / jnp.asarray(temperature, y1.dtype), y2.T)
+
+
+def of_pairs(scores: Float[Array, "n n"]) -> Float[Array, ""]:
+    """InfoNCE of the scores of first with second views, with both views as anchors in turn."""
+    log_shares = [diagonal(jax.nn.log_softmax(scores, axis=axis)) for axis in (1, 0)]
+    return -(jnp.mean(log_shares[0]) + jnp.mean(log_shares[1])) / 2
 
 
 def softmax_over_others(

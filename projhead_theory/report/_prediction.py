@@ -12,7 +12,9 @@ from ..theory.layers import LayerPrediction
 from ._cell import cell
 
 
-def prediction_report(prediction: LayerPrediction, width: int | None = None) -> dict[str, Any]:
+def prediction_report(
+    prediction: LayerPrediction, width: int | None = None, ranking: np.ndarray | None = None
+) -> dict[str, Any]:
     """Report of the prediction for a feature model, feature by feature, as plain data.
 
     - `weights[l][i]`: weight of a feature in a layer, None where a tie leaves it undetermined.
@@ -22,6 +24,9 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     - `unresolved`: number of features within the width whose weights show as zero and are not
       (`SpectralMinimiser`).
     - `start`: `start_report`.
+
+    A narrow network keeps the features of largest `ranking`, by default of largest signal
+    fraction.
 
     **Raises:** `ValueError` if the moments are not diagonal: the loss then does not weight single
     features.
@@ -39,19 +44,18 @@ def prediction_report(prediction: LayerPrediction, width: int | None = None) -> 
     fraction = np.divide(np.diag(cross), variance, out=np.zeros(d), where=variance > 0)
     weights = np.array(prediction.weights, float)
     unique = bool(prediction.minimiser.unique)
+    ranks = fraction if ranking is None else ranking
     if not unique and width is not None:
-        cut, blur = (
-            float(x[width - 1])
-            for x in (prediction.minimiser.signal_fraction, prediction.minimiser.fraction_rounding)
-        )
-        weights[:, np.abs(fraction - cut) <= 2 * blur] = np.nan
+        cut = float(np.sort(ranks)[::-1][width - 1])
+        blur = 16 * float(np.finfo(variance.dtype).eps) * abs(cut)
+        weights[:, np.abs(ranks - cut) <= 2 * blur] = np.nan
     return {
         "depth": prediction.depth,
         "weights": plain(weights),
         "loss": float(prediction.loss),
         "signal_fraction": plain(fraction),
         "kept": sorted(
-            int(i) for i in np.argsort(-fraction, kind="stable")[: int(prediction.minimiser.kept)]
+            int(i) for i in np.argsort(-ranks, kind="stable")[: int(prediction.minimiser.kept)]
         ),
         "unique": unique,
         "unresolved": int(prediction.minimiser.unresolved),

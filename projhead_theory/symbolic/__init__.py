@@ -16,6 +16,7 @@ from . import (
     layers,
     moments,
     narrow_head,
+    responses,
     samples,
     starts,
     supervised,
@@ -39,6 +40,7 @@ FAMILIES = (
     supervised,
     extinction,
     narrow_head,
+    responses,
 )
 
 

@@ -43,6 +43,7 @@ def test_predict_json(capsys):
         "unique",
         "unresolved",
         "start",
+        "loss_function",
     }
     phi, sigma = np.array([2, 1, 0.5]), np.array([1, 0.2, 0.3])
     weights = phi / (phi**2 + sigma**2)

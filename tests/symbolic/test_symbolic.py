@@ -275,6 +275,12 @@ ASK: dict[str, Callable] = {
     **{f"{kind}-second": pushed(1) for kind in ("noise", "flip", "mask", "rescale")},
     **{f"{kind}-signal-fraction": pushed(2) for kind in ("noise", "flip", "mask", "rescale")},
     "signal-fraction": lambda f, c, q: f(moments(c, q)).signal_fraction[0],
+    "vicreg-response": lambda f, fraction, beta: f(beta).curve(jnp.asarray(fraction)),
+    **{
+        f"infonce{kind}-response": lambda f, fraction, tau: f(tau).curve(jnp.asarray(fraction))
+        for kind in ("", "-distance", "-rademacher")
+    },
+    "infonce-negatives": lambda f, fraction: f([fraction])[0],
     "minimal-loss": lambda f, c, q: f(moments(c, q)).loss,
     "progressive-weighting": layer_ratio,
     "condition-number": condition_number,

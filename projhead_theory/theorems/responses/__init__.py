@@ -1,1 +1,1 @@
-"""Claims about other losses."""
+"""Theorems on losses other than the spectral contrastive loss."""

@@ -120,9 +120,21 @@ def layerwise(
     beyond the paper.
     """
     depth = checks.count("depth", depth)
+    minimiser = spectral(moments, width, throw=throw)
+    return below(minimiser, moments, depth, width, directions, start)
+
+
+def below(
+    minimiser: SpectralMinimiser,
+    moments: Moments,
+    depth: int,
+    width: int | None,
+    directions: Float[Array, "d k"] | None,
+    start: Start | None = None,
+) -> LayerPrediction:
+    """Every layer of a network of this depth, from its last Gram and its start."""
     if start is not None:
         require_two_layers(depth)
-    minimiser = spectral(moments, width, throw=throw)
     grams, weights, rounding = (
         _layers(minimiser, depth, directions)
         if start is None

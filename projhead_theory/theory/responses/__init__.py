@@ -1,3 +1,6 @@
-"""Minimisers of other losses, and the features that each of them keeps."""
+"""Minimisers of other losses: response functions, and the features that each loss keeps."""
 
+from .minimisers import *
 from .narrow_head import *
+from .negatives import *
+from .response import *
