@@ -11,6 +11,7 @@ from ._loss import (
     AbstractRegressionLoss,
 )
 from ._mean_squared_error import MeanSquaredError, mse
+from ._self_prediction import SelfPrediction, self_prediction
 from ._spectral import SpectralContrastive, spectral
 from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
 from ._supervised_spectral import SupervisedSpectral, supervised_spectral
@@ -26,6 +27,7 @@ __all__ = [
     "CrossEntropy",
     "InfoNCE",
     "MeanSquaredError",
+    "SelfPrediction",
     "SpectralContrastive",
     "SupervisedContrastive",
     "SupervisedSpectral",
@@ -34,6 +36,7 @@ __all__ = [
     "cross_entropy",
     "info_nce",
     "mse",
+    "self_prediction",
     "spectral",
     "supervised_contrastive",
     "supervised_spectral",

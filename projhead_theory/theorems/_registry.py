@@ -31,6 +31,7 @@ FAMILIES = {
         "heads",
         "thresholds",
         "supervised",
+        "rivals",
     )
 }
 """Claims of every family.

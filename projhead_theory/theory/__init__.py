@@ -1,6 +1,17 @@
 """Closed forms, computed from the problem alone: no function here sees a trained network."""
 
-from . import balance, decay, downstream, dynamics, heads, layers, samples, supervised, thresholds
+from . import (
+    balance,
+    decay,
+    downstream,
+    dynamics,
+    heads,
+    layers,
+    rivals,
+    samples,
+    supervised,
+    thresholds,
+)
 
 __all__ = [
     "balance",
@@ -9,6 +20,7 @@ __all__ = [
     "dynamics",
     "heads",
     "layers",
+    "rivals",
     "samples",
     "supervised",
     "thresholds",
