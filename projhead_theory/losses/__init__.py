@@ -2,6 +2,7 @@
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
+from ._distance_contrastive import DistanceContrastive, distance_contrastive
 from ._info_nce import InfoNCE, info_nce
 from ._loss import (
     AbstractBatchLoss,
@@ -25,6 +26,7 @@ __all__ = [
     "AbstractRegressionLoss",
     "BarlowTwins",
     "CrossEntropy",
+    "DistanceContrastive",
     "InfoNCE",
     "MeanSquaredError",
     "SelfPrediction",
@@ -34,6 +36,7 @@ __all__ = [
     "VICReg",
     "barlow_twins",
     "cross_entropy",
+    "distance_contrastive",
     "info_nce",
     "mse",
     "self_prediction",

@@ -343,5 +343,7 @@ def _root(weight_decay: Array, cross: Array, second: Array, depth: int, upper: b
 
     ends = (middle, jnp.zeros_like(middle)) if upper else (least, middle)
     found = top * jnp.exp(bisect(excess, *map(jax.lax.stop_gradient, ends), HALVINGS))
-    idle = (top, jnp.zeros_like(top)) if upper else (jnp.zeros_like(top), jnp.full_like(top, jnp.inf))
+    idle = (
+        (top, jnp.zeros_like(top)) if upper else (jnp.zeros_like(top), jnp.full_like(top, jnp.inf))
+    )
     return jnp.where(there, found, jnp.where(alive, *idle))
