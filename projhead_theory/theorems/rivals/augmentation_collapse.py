@@ -195,8 +195,8 @@ CLAIM = Claim(
     name="augmentation-collapse",
     statement="Under the distance critic small weights grow by 2C for two views drawn alike, so "
     "that no strength of augmentation collapses a feature; with clean anchors and negatives they "
-    "grow by 2 phi^2 - sigma^2, and a feature ends at zero if and only if sigma^2 >= 2 phi^2. Below "
-    "a head that keeps the first outputs, the rows of the others have no gradient.",
+    "grow by 2 phi^2 - sigma^2, and a feature ends at zero if and only if sigma^2 >= 2 phi^2. "
+    "Below a head that keeps the first outputs, the rows of the others have no gradient.",
     latex=r"\dot W = \frac{1}{\tau} W X, \quad X = 2C \succeq 0 \ \text{(views alike)}, \quad "
     r"X = 2\Phi - \Sigma \ \text{(clean anchors)}; \qquad "
     r"w^2 = \frac{\tau}{2\varphi^2} \ln\frac{4\varphi^2 - \sigma^2}{\sigma^2} \ "

@@ -2,4 +2,5 @@
 
 from .collapse import *
 from .compression import *
+from .information import *
 from .self_prediction import *

@@ -75,8 +75,8 @@ def compression_rate(
     \frac{d^2 \ln\kappa}{dt^2} = \mathrm{Var}_W[\ln\mu] - \mathrm{Var}_B[\ln\mu]$$
 
     Here $\mu$ is an eigenvalue of $M_L$, with probabilities proportional to
-    $\mu^t\, v^\top \Sigma v$. The law is geometric, $\kappa_l = \kappa_0 \rho^l$, if and only if the
-    curvature vanishes for all $t$: for instance if each covariance lives on one eigenvalue. If
+    $\mu^t\, v^\top \Sigma v$. The law is geometric, $\kappa_l = \kappa_0 \rho^l$, if and only if
+    the curvature vanishes for all $t$: for instance if each covariance lives on one eigenvalue. If
     $\Sigma_B$ alone does, the log ratio is convex, and every layer compresses less than the one
     before it.
 
