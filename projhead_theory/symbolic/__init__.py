@@ -14,6 +14,7 @@ from . import (
     heads,
     layers,
     moments,
+    rivals,
     samples,
     supervised,
     thresholds,
@@ -33,6 +34,7 @@ FAMILIES = (
     heads,
     thresholds,
     supervised,
+    rivals,
 )
 
 

@@ -217,8 +217,8 @@ CLAIM = Claim(
     name="information-bottleneck",
     statement="For Gaussian features the lower bound I(Z1;R) - I(Z1;Z2) + I(R;Y) on what the "
     "representation before the head knows of them holds and is never above that after the head, "
-    "I(Y;Z2); the upper bound I(Y;Z2) - I(Z1;Z2) + H(Z1) fails if Z1 is continuous and scaled below "
-    "a factor known in closed form.",
+    "I(Y;Z2); the upper bound I(Y;Z2) - I(Z1;Z2) + H(Z1) fails if Z1 is continuous and scaled "
+    "below a factor known in closed form.",
     latex=r"I(Z_1;R) - I(Z_1;Z_2) + I(R;Y) \le I(Y;Z_2) \le I(Y;Z_1), \qquad "
     r"I(Y;Z_1) > I(Y;Z_2) - I(Z_1;Z_2) + h(a Z_1) \iff a < a^\star",
     hypotheses=(

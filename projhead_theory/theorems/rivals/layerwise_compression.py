@@ -145,8 +145,8 @@ CLAIM = Claim(
     "is tr(M_L^(l/L) Sigma_W) / tr(M_L^(l/L) Sigma_B). It is geometric in l only if the logarithm "
     "of the eigenvalues varies as much under either covariance.",
     latex=r"\kappa_l = \frac{\mathrm{tr}(M_L^{\,l/L} \Sigma_W)}"
-    r"{\mathrm{tr}(M_L^{\,l/L} \Sigma_B)}, \qquad \frac{d^2 \ln\kappa}{dt^2} = \mathrm{Var}_W[\ln\mu] - \mathrm{Var}_B[\ln\mu], "
-    r"\quad t = l/L",
+    r"{\mathrm{tr}(M_L^{\,l/L} \Sigma_B)}, \qquad \frac{d^2 \ln\kappa}{dt^2} "
+    r"= \mathrm{Var}_W[\ln\mu] - \mathrm{Var}_B[\ln\mu], \quad t = l/L",
     hypotheses=(
         "linear network",
         PREMISE,
