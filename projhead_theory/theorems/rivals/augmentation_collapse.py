@@ -157,7 +157,7 @@ def judge(prediction: Float[Array, "k d"], measured: Measured) -> Verdict:
 
 
 @drawn
-def _noisy(key: PRNGKeyArray, *, ratios: Array, index: Array | int = 0) -> Noisy:
+def noisy(key: PRNGKeyArray, *, ratios: Array, index: Array | int = 0) -> Noisy:
     """Features whose noise has these variances over that of the signal."""
     k = jax.random.split(named(key, "noisy features", index), 3)
     strength = uniform(k[0], 0.7, 1.4, (DIM,))
@@ -167,7 +167,7 @@ def _noisy(key: PRNGKeyArray, *, ratios: Array, index: Array | int = 0) -> Noisy
 
 def _problems(key: PRNGKeyArray) -> Iterator[Noisy]:
     for index, ratios in enumerate(([0.8, 3.0], [0.3, 1.2], [2.6, 4.0])):
-        yield _noisy(key, ratios=jnp.asarray(ratios), index=index)
+        yield noisy(key, ratios=jnp.asarray(ratios), index=index)
 
 
 ENDS = slice(2 * DIM, 3 * DIM)
