@@ -214,9 +214,9 @@ CLAIM = Claim(
     measure=measure,
     compare=judge,
     sharpness={
-        "growth, clean anchors, feature #": (1e-10, 0),
-        "growth, both views noisy, feature #": (1e-10, 0),
-        "squared weight, feature #": (1e-9, 0),
+        "growth, clean anchors, feature #": (5e-13, 0),
+        "growth, both views noisy, feature #": (2e-13, 0),
+        "squared weight, feature #": (5e-12, 0),
         "gradient beyond the head": (0, 0),
     },
     controls=(

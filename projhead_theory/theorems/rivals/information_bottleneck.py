@@ -234,7 +234,17 @@ CLAIM = Claim(
     predict=predict,
     measure=train,
     compare=judge,
-    sharpness={},
+    sharpness={
+        "before the head": (2e-8, 0),
+        "after the head": (2e-8, 0),
+        "passed on": (2e-8, 0),
+        "lower bound": (2e-8, 0),
+        "lower bound, other view": (2e-8, 0),
+        "upper bound": (2e-8, 0),
+        "critical scale": (2e-8, 0),
+        "lower bound within data processing": (5e-11, 0),
+        "lower bound, other view, within data processing": (5e-11, 0),
+    },
     controls=(
         Control(
             "published-upper-bound",

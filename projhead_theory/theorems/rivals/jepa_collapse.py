@@ -228,9 +228,9 @@ CLAIM = Claim(
     measure=measure,
     compare=judge,
     sharpness={
-        "decay of the collapse": (1e-4, 0),
-        "edge of the basin #": (4e-6, 0),
-        "surviving factor #": (1e-8, 0),
+        "decay of the collapse": (2e-4, 0.02),
+        "edge of the basin #": (3e-5, 0.02),
+        "surviving factor #": (3e-11, 0.002),
     },
     controls=(
         Control(

@@ -69,7 +69,7 @@ CLAIM = Claim(
     predict=paths,
     measure=train,
     compare=judge_paths,
-    sharpness={"feature #": (1e-9, 1e-4)},
+    sharpness={"feature #": (2e-10, 0.002)},
     controls=(
         Control(
             "no-stop-gradient",

@@ -159,7 +159,7 @@ CLAIM = Claim(
     predict=predicted,
     measure=lambda problem: train(problem.task),
     compare=judge,
-    sharpness={"layer #": (1e-6, 1e-5)},
+    sharpness={"layer #": (5e-8, 0.005)},
     controls=(
         Control(
             "geometric",

@@ -238,7 +238,8 @@ def fraction(cross: Array, second: Array) -> Array:
 
 @partial(jax.jit, static_argnums=2)
 def _final(cross: Array, second: Array, depth: int) -> Array:
-    return fraction(cross, second)[..., None] ** np.arange(1, depth + 1)
+    top = fraction(cross, second)[..., None]
+    return top ** np.arange(1, depth + 1, dtype=top.dtype)
 
 
 def _terms(x: Array, r: Array, depth: int) -> Array:
