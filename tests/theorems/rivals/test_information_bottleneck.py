@@ -36,7 +36,7 @@ MISSES = {
 
 
 def test_the_upper_bound_fails_in_the_units_of_the_first_problem():
-    """It is negative there, while what it is to bound is more than three nats."""
+    """Of the trained network, without any change of scale."""
     problem, trained = side("information-bottleneck", 0)
     verdict = CLAIMS["information-bottleneck"].compare(
         CLAIMS["information-bottleneck"].predict(problem), trained
