@@ -142,8 +142,8 @@ def _exponents(problem: Classes, own: Compression) -> Compression:
 CLAIM = Claim(
     name="layerwise-compression",
     statement="In a balanced network the within-class over the between-class variance at layer l "
-    "is tr(M_L^(l/L) Sigma_W) / tr(M_L^(l/L) Sigma_B). It is geometric in l only if the logarithm "
-    "of the eigenvalues varies as much under either covariance.",
+    "is tr(M_L^(l/L) Sigma_W) / tr(M_L^(l/L) Sigma_B). Its logarithm bends in l/L by the variance "
+    "of the log eigenvalues under Sigma_W less that under Sigma_B: no geometric law in general.",
     latex=r"\kappa_l = \frac{\mathrm{tr}(M_L^{\,l/L} \Sigma_W)}"
     r"{\mathrm{tr}(M_L^{\,l/L} \Sigma_B)}, \qquad \frac{d^2 \ln\kappa}{dt^2} "
     r"= \mathrm{Var}_W[\ln\mu] - \mathrm{Var}_B[\ln\mu], \quad t = l/L",
