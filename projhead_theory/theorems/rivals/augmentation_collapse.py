@@ -51,7 +51,7 @@ class Noisy(eqx.Module):
 
 
 @eqx.filter_jit
-def views(problem: Noisy, clean: bool | Array = True) -> Views:
+def views(problem: Noisy, clean: bool | np.bool_ | Array = True) -> Views:
     """All values of the two views; the first ones are clean, or as noisy as the second."""
     signs = jnp.asarray(SIGNS, problem.strength.dtype)
     inputs = problem.strength * signs[:, :DIM]
@@ -73,7 +73,7 @@ def _growth(problem: Noisy, data: Views) -> Float[Array, "d d"]:
 
 
 @eqx.filter_jit
-def _hidden(problem: Noisy, data: Views, keep: Array | int = 1) -> Float[Array, " d"]:
+def _hidden(problem: Noisy, data: Views, keep: Array | np.ndarray | int = 1) -> Float[Array, " d"]:
     """Gradient in the second row of an encoder, below a head that keeps the first ones."""
     head = TruncationHead(1)
     network = Headed(problem.start(), head)

@@ -205,7 +205,7 @@ def _noisy(key: PRNGKeyArray, *, noise: Array | float, index: Array | int = 0) -
     rate = jnp.min(DEPTH * cross * final ** (2 - 2 / DEPTH))
     times = jnp.geomspace(0.001, 20, RECORDS, dtype=cross.dtype) / rate
     task = FeatureTask(cross, second, 0.5 * final, times, jnp.zeros_like(rate), DEPTH)
-    return Noisy(task, noise, k[2])
+    return Noisy(task, jnp.asarray(noise, cross.dtype), k[2])
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Noisy]:

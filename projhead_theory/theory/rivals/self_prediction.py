@@ -343,7 +343,8 @@ def _root(weight_decay: Array, cross: Array, second: Array, depth: int, upper: b
         return sign * ((n - 1) * u + jnp.log(-jnp.expm1(u)) - jnp.log(share))
 
     ends = (middle, jnp.zeros_like(middle)) if upper else (least, middle)
-    found = top * jnp.exp(bisect(excess, *map(jax.lax.stop_gradient, ends), HALVINGS))
+    low, high = (jax.lax.stop_gradient(x) for x in ends)
+    found = top * jnp.exp(bisect(excess, low, high, HALVINGS))
     idle = (
         (top, jnp.zeros_like(top)) if upper else (jnp.zeros_like(top), jnp.full_like(top, jnp.inf))
     )
