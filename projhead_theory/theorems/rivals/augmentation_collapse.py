@@ -27,6 +27,7 @@ SIGNS = np.asarray(list(itertools.product((1.0, -1.0), repeat=3 * DIM)))
 """All signs of two features, and of the noise of either view."""
 
 STEPS = 2_000
+ONE = np.asarray(1)
 
 
 class Noisy(eqx.Module):
@@ -51,7 +52,7 @@ class Noisy(eqx.Module):
 
 
 @eqx.filter_jit
-def views(problem: Noisy, clean: bool | np.bool_ | Array = True) -> Views:
+def views(problem: Noisy, clean: np.bool_ | Array = np.True_) -> Views:
     """All values of the two views; the first ones are clean, or as noisy as the second."""
     signs = jnp.asarray(SIGNS, problem.strength.dtype)
     inputs = problem.strength * signs[:, :DIM]
@@ -73,13 +74,19 @@ def _growth(problem: Noisy, data: Views) -> Float[Array, "d d"]:
 
 
 @eqx.filter_jit
-def _hidden(problem: Noisy, data: Views, keep: Array | np.ndarray | int = 1) -> Float[Array, " d"]:
+def _hidden(problem: Noisy, data: Views, keep: Array | np.ndarray = ONE) -> Float[Array, " d"]:
     """Gradient in the second row of an encoder, below a head that keeps the first ones."""
     head = TruncationHead(1)
     network = Headed(problem.start(), head)
     weights = jnp.where(jnp.arange(DIM) < keep, 1, head.diagonal(DIM, problem.strength.dtype))
     network = eqx.tree_at(lambda n: n.head.weights, network, weights)
     return trained_gradient(network, data, DistanceContrastive(problem.temperature)).layers[0][1]
+
+
+@eqx.filter_jit
+def _rate(problem: Noisy) -> Float[Array, ""]:
+    """A step at which no feature overshoots."""
+    return 0.3 * problem.temperature / jnp.max(problem.strength**2 + problem.noise**2)
 
 
 def final_grams(problem: Noisy, data: Views) -> tuple[Array, Array]:
@@ -91,7 +98,7 @@ def final_grams(problem: Noisy, data: Views) -> tuple[Array, Array]:
         problem.start(),
         data,
         loss=DistanceContrastive(problem.temperature),
-        learning_rate=0.3 * problem.temperature / jnp.max(problem.strength**2 + problem.noise**2),
+        learning_rate=_rate(problem),
         steps=STEPS,
         save_at=np.asarray([0, STEPS // 2, STEPS]),
     )
