@@ -2,6 +2,7 @@
 
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
+from ._distance_contrastive import DistanceContrastive, distance_contrastive
 from ._info_nce import InfoNCE, info_nce
 from ._loss import (
     AbstractBatchLoss,
@@ -12,6 +13,7 @@ from ._loss import (
 )
 from ._mean_squared_error import MeanSquaredError, mse
 from ._population_info_nce import DistanceInfoNCE, GaussianInfoNCE, RademacherInfoNCE
+from ._self_prediction import SelfPrediction, self_prediction
 from ._spectral import SpectralContrastive, spectral
 from ._squared_vicreg import SquaredVICReg
 from ._supervised_contrastive import SupervisedContrastive, supervised_contrastive
@@ -27,11 +29,13 @@ __all__ = [
     "AbstractRegressionLoss",
     "BarlowTwins",
     "CrossEntropy",
+    "DistanceContrastive",
     "DistanceInfoNCE",
     "GaussianInfoNCE",
     "InfoNCE",
     "MeanSquaredError",
     "RademacherInfoNCE",
+    "SelfPrediction",
     "SpectralContrastive",
     "SquaredVICReg",
     "SupervisedContrastive",
@@ -40,8 +44,10 @@ __all__ = [
     "VICReg",
     "barlow_twins",
     "cross_entropy",
+    "distance_contrastive",
     "info_nce",
     "mse",
+    "self_prediction",
     "spectral",
     "supervised_contrastive",
     "supervised_spectral",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._core import checks
-from ..losses import AbstractLoss, spectral
+from ..losses import AbstractLoss, AbstractPopulationLoss, AbstractRegressionLoss, spectral
 from ..moments import Moments, TargetMoments
 from ..networks import AbstractLinearNetwork, AbstractNetwork
 from ..problems import Data
@@ -59,8 +59,11 @@ class Objective(eqx.Module):
         r"""Gradient of the objective in every trained array; the penalty's is $\gamma W$."""
         network = self.whole(trained)
         data = checks.in_dtype(self.data, network.dtype)
-        exact = isinstance(network, AbstractLinearNetwork) and isinstance(
-            data, Moments | TargetMoments
+        exact = (
+            isinstance(network, AbstractLinearNetwork)
+            and isinstance(data, Moments | TargetMoments)
+            # Only such a loss is a function of the end-to-end matrix.
+            and isinstance(self.loss, AbstractPopulationLoss | AbstractRegressionLoss)
         )
         if not exact:
             return jax.grad(self.value)(trained)

@@ -17,6 +17,7 @@ from . import (
     moments,
     narrow_head,
     responses,
+    rivals,
     samples,
     starts,
     supervised,
@@ -41,6 +42,7 @@ FAMILIES = (
     extinction,
     narrow_head,
     responses,
+    rivals,
 )
 
 

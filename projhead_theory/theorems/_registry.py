@@ -33,6 +33,7 @@ FAMILIES = {
         "thresholds",
         "supervised",
         "responses",
+        "rivals",
     )
 }
 """Claims of every family.
