@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ._inspect import inspect
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(phase)
+app.command()(inspect)
 app.command()(simulate)
 app.command()(verify)
 

@@ -47,9 +47,7 @@ def choose(indicator: np.ndarray, probing: Probing | None, rng: np.random.Genera
     sure = float((winners[:, best] / winners.sum(axis=1)).mean())
     ahead = scores[:, best : best + 1] - scores
     low, high = np.quantile(ahead, (0.025, 0.975), axis=0)
-    alike = tuple(
-        int(i) + 1 for i in np.flatnonzero((low <= 0) & (high >= 0)) if int(i) != best
-    )
+    alike = tuple(int(i) + 1 for i in np.flatnonzero((low <= 0) & (high >= 0)) if int(i) != best)
     return Choice(best + 1, sure, alike, least + 1)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,75 +15,78 @@ from ._layers import Layers, linear_stack, represented
 
 _WANTED = (
     "x1, x2 and weights_1, weights_2, ..., or layer_1_x1, layer_1_x2, layer_2_x1, ...; "
-    "labels and features if there are any"
+    "labels, and features or directions, if there are any"
 )
+_CORRUPT = (zipfile.BadZipFile, zlib.error)
 _LAYER, _WEIGHTS = re.compile(r"layer_(\d+)_x([12])"), re.compile(r"weights_(\d+)")
 
 
 def read_npz(
     path: str | Path, labels: str | None = None
-) -> tuple[Layers, np.ndarray | None, np.ndarray | None]:
-    """Layers, labels and features in an npz file; representations are read layer by layer.
+) -> tuple[Layers, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Layers, labels, features and directions in an npz file, read layer by layer.
 
     **Arguments:**
 
     - `path`: a file with the inputs of both views `x1`, `x2` and the matrices `weights_1`, ... of a
       linear stack, or representations `layer_1_x1`, `layer_1_x2`, `layer_2_x1`, ...; perhaps with
-      `labels` and `features`.
+      `labels`, and `features` or `directions`.
     - `labels`: the name of the array of labels in the file, or an npy file.
 
-    **Returns:** the layers, the labels and the features, None for what there is not.
+    **Returns:** the layers, the labels, the features and the directions, each None if not there.
 
     **Raises:** `ValueError` for a file that is missing, corrupt, pickled, or lacks an array or has
     one that is not known.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise checks.bad("file", f"{path}, which does not exist", f"an npz file of {_WANTED}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise checks.bad(
-            "file", f"{path}, which is no npz file", f"an npz file of {_WANTED}"
-        ) from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise checks.bad("file", f"{path}, a single array", f"an npz file of {_WANTED}")
-    content = _Content(archive, Path(path))
+    content = _Content(Path(path))
     target = content.labels(labels)
     layers = _layers(content)
-    features = content["features"] if "features" in content else None
-    return layers, target, features
+    rest = (content.optional(name) for name in ("features", "directions"))
+    return layers, target, *rest
 
 
-class _Content(Mapping[str, np.ndarray]):
-    """The arrays of an open archive, each loaded when asked for."""
+class _Content:
+    """The arrays of an npz file, each loaded when asked for."""
 
-    def __init__(self, archive: Any, path: Path):
-        self.archive, self.path, self.label_name = archive, path, "labels"
+    def __init__(self, path: Path):
+        self.path, self.label_name = path, "labels"
+        wanted = f"an npz file of {_WANTED}"
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                self.files = tuple(archive.files)
+        except FileNotFoundError as error:
+            raise checks.bad("file", f"{path}, which does not exist", wanted) from error
+        except (OSError, ValueError, EOFError, AttributeError, TypeError, *_CORRUPT) as error:
+            # An npy file is an array, which is no context to enter.
+            raise checks.bad("file", f"{path}, which is no npz file", wanted) from error
 
-    def __iter__(self):
-        return iter(self.archive.files)
-
-    def __len__(self) -> int:
-        return len(self.archive.files)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.archive.files
+        return name in self.files
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self:
             raise checks.bad("file", f"{self.path} without an array {name}", _WANTED)
         try:
-            return self.archive[name]
+            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                return archive[name]
         except ValueError as error:
             pickled = "allow_pickle" in str(error)
             got = "pickled objects, which are never loaded" if pickled else f"no array ({error})"
             raise checks.bad(name, got, "an array of numbers") from error
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, EOFError, *_CORRUPT) as error:
             raise checks.bad(name, "a corrupt array", "an array of numbers") from error
+
+    def optional(self, name: str) -> np.ndarray | None:
+        if name not in self:
+            return None
+        return self[name]
 
     def labels(self, name: str | None) -> np.ndarray | None:
         if name is None:
-            return self["labels"] if "labels" in self else None
+            return self.optional("labels")
         if name in self:
             self.label_name = name
             return self[name]
@@ -97,7 +99,7 @@ class _Content(Mapping[str, np.ndarray]):
 
 
 def _layers(content: _Content) -> Layers:
-    known = {"x1", "x2", "labels", "features", content.label_name}
+    known = {"x1", "x2", "labels", "features", "directions", content.label_name}
     unknown = [
         name
         for name in content

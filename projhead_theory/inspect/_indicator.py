@@ -17,7 +17,7 @@ LARGEST_RATIO = 1e6
 
 
 def targets(layer: Moments, followed: Followed) -> np.ndarray:
-    """Moments of a layer with labels of variance 1, `(1 + G, r, c)`; with features if there are none."""
+    """Moments of a layer with labels of variance 1, or with features if there are no labels."""
     if layer.labels is not None:
         return layer.labels
     variance = np.einsum("gkk->gk", followed.second)

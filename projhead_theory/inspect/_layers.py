@@ -82,7 +82,9 @@ def composed(x1: Any, x2: Any, functions: Sequence[Callable[[Any], Any]]) -> Lay
         yield both
         for i, step in enumerate(steps, 1):
             below = both
-            both = views(f"layer {i}", _applied(step, below[0]), f"layer {i}", _applied(step, below[1]))
+            both = views(
+                f"layer {i}", _applied(step, below[0]), f"layer {i}", _applied(step, below[1])
+            )
             if len(both[0]) != len(first):
                 raise checks.bad(
                     "functions",
@@ -196,7 +198,26 @@ def known_features(features: Any, pairs: int) -> np.ndarray:
     u = u - u.mean(axis=0)
     size = np.sqrt((u**2).sum(axis=0))
     if (size == 0).any():
-        raise checks.bad("features", f"a constant column {int(size.argmin())}", "features that vary")
+        raise checks.bad(
+            "features", f"a constant column {int(size.argmin())}", "features that vary"
+        )
     if u.shape[1] >= pairs or np.linalg.matrix_rank(u / size) < u.shape[1]:
         raise checks.bad("features", "columns that depend on one another", "independent features")
     return u
+
+
+def known_directions(directions: Any, layers: Layers) -> np.ndarray:
+    """Known directions of the inputs, a column each.
+
+    **Raises:** `ValueError` without inputs, or for another dimension, or dependent columns.
+    """
+    if layers.lowest > 0:
+        raise checks.bad("directions", "directions without inputs", "x1 and x2 beside them")
+    v = np.asarray(directions)
+    v = _matrix("directions", v[:, None] if v.ndim == 1 else v).astype(np.float64)
+    dim = next(layers.walk())[0].shape[1]
+    if len(v) != dim:
+        raise checks.bad("directions", f"{len(v)} rows", f"{dim}, one for each input coordinate")
+    if np.linalg.matrix_rank(v) < v.shape[1]:
+        raise checks.bad("directions", "columns that depend on one another", "independent columns")
+    return v

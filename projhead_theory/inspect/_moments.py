@@ -37,7 +37,9 @@ def jackknife(values: np.ndarray) -> Estimate:
     without = values[1:]
     count, mean = len(without), without.mean(axis=0)
     error = np.sqrt((count - 1) / count * ((without - mean) ** 2).sum(axis=0))
-    return Estimate(count * values[0] - (count - 1) * mean, error)
+    # Values that no group changes are exact, whatever the rounding of their mean.
+    error = np.where((without == values[0]).all(axis=0), 0, error)
+    return Estimate(np.where(error > 0, count * values[0] - (count - 1) * mean, values[0]), error)
 
 
 def without_bias(values: np.ndarray, low: float, high: float) -> Estimate:
@@ -94,12 +96,14 @@ def one_against_rest(classes: np.ndarray) -> np.ndarray:
 def walk(
     layers: Layers,
     features: np.ndarray | None,
+    directions: np.ndarray | None,
     classes: np.ndarray | None,
     rng: np.random.Generator,
 ) -> tuple[list[Moments], Followed]:
     """Moments of all layers, from the lowest up, and what was followed.
 
-    Without known features the first principal directions of the lowest layer are followed.
+    These are known features, or the inputs along known directions, or else the first principal
+    directions of the lowest layer.
     """
     group = groups(layers.pairs, rng)
     targets = None if classes is None else one_against_rest(classes)
@@ -109,7 +113,11 @@ def walk(
         basis, one, two = principal(first, second)
         if followed is None:
             values = (one[:, :REFERENCE], two[:, :REFERENCE])
-            values = values if features is None else (features, features)
+            if features is not None:
+                values = (features, features)
+            elif directions is not None:
+                along = np.linalg.pinv(directions).T
+                values = (first @ along, second @ along)
             own = _left_out(group, values, values)
             followed = Followed(values, own, targets)
         found.append(_moments(group, basis, one, two, followed))
@@ -117,9 +125,7 @@ def walk(
     return found, followed
 
 
-def principal(
-    first: np.ndarray, second: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def principal(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Principal directions of both views together, and both views along them, centred.
 
     A layer of no variance has one direction, along which nothing varies.
@@ -191,7 +197,4 @@ def _left_out(
 
     n = without([np.asarray(float(size)) for size in sizes])
     moment, mean, other = (without(parts) for parts in (sums, means, others))
-    return (
-        moment / n[:, None, None]
-        - mean[:, :, None] * other[:, None, :] / (n**2)[:, None, None]
-    )
+    return moment / n[:, None, None] - mean[:, :, None] * other[:, None, :] / (n**2)[:, None, None]

@@ -38,8 +38,9 @@ def signal_fractions(layer: Moments, pairs: int) -> Estimate:
 
 
 def data_rank(layer: Moments) -> Estimate:
-    """Effective rank of the layer's second moment."""
-    values = np.asarray(effective_rank(jnp.asarray(layer.second)), float)
+    r"""Effective rank of the layer's second moment, $(\mathrm{tr}\, S)^2 / \|S\|^2$."""
+    squares = (layer.second**2).sum(axis=(1, 2))
+    values = np.einsum("gii->g", layer.second) ** 2 / np.where(squares > 0, squares, 1)
     found = without_bias(values, 0, layer.second.shape[1])
     return Estimate(np.maximum(found.value, min(1.0, values[0])), found.error)
 
@@ -61,20 +62,25 @@ def followed_weights(layers: list[Moments], followed: Followed) -> np.ndarray:
 
 
 def stack_weights(
-    network: DeepLinear, lowest: Moments, followed: Followed, known: bool
+    network: DeepLinear,
+    lowest: Moments,
+    followed: Followed,
+    features: np.ndarray | None,
+    directions: np.ndarray | None,
 ) -> np.ndarray:
     r"""Squared weights $\|W_{l:1} v_i\|^2$ in a stack of matrices, `(1 + G, L, k)`.
 
-    The directions $v_i$ are those along which the inputs move with the known features, or else the
-    coordinates of the inputs, as in `measure.layer_weights`.
+    The directions $v_i$ are those along which the inputs move with the known features, or the known
+    directions, or else the coordinates of the inputs, as in `measure.layer_weights`.
     """
     count = len(lowest.second)
-    if not known:
-        exact = np.asarray(measure.layer_weights(network), float) ** 2
+    if features is None:
+        along = None if directions is None else jnp.asarray(directions, network.dtype)
+        exact = np.asarray(measure.layer_weights(network, along), float) ** 2
         return np.broadcast_to(exact, (count, *exact.shape))
-    directions = lowest.basis @ (lowest.features @ np.linalg.pinv(followed.second, hermitian=True))
+    moved = lowest.basis @ (lowest.features @ np.linalg.pinv(followed.second, hermitian=True))
     products = [np.asarray(w, float) for w in network.products()]
-    return np.stack([((w @ directions) ** 2).sum(axis=1) for w in products], axis=1)
+    return np.stack([((w @ moved) ** 2).sum(axis=1) for w in products], axis=1)
 
 
 def resolved(squares: np.ndarray) -> np.ndarray:
@@ -91,11 +97,14 @@ def sizes(squares: np.ndarray) -> Estimate:
     value, error = jackknife(squares)
     value = np.maximum(value, 0)
     near = value <= error
-    return Estimate(np.sqrt(value), np.where(near, np.sqrt(error), error / (2 * np.sqrt(np.where(near, 1, value)))))
+    return Estimate(
+        np.sqrt(value),
+        np.where(near, np.sqrt(error), error / (2 * np.sqrt(np.where(near, 1, value)))),
+    )
 
 
 def spreads(squares: np.ndarray, kept: np.ndarray) -> Estimate:
-    """Largest over least weight of the features that every layer keeps, `(L,)`; 1 of fewer than two."""
+    """Largest over least weight of the features that every layer keeps; 1 of fewer than two."""
     if kept.sum() < 2:
         ones = np.ones(squares.shape[1])
         return Estimate(ones, np.zeros_like(ones))
@@ -133,7 +142,9 @@ def log_gaps(squares: np.ndarray, kept: np.ndarray, shares: np.ndarray) -> Estim
     gap = gap - gap.mean(axis=2, keepdims=True)
     value, error = jackknife((gap**2).mean(axis=2))
     value = np.sqrt(np.maximum(value, 0))
-    return Estimate(value, np.where(value > 0, error / (2 * np.where(value > 0, value, 1)), np.sqrt(error)))
+    return Estimate(
+        value, np.where(value > 0, error / (2 * np.where(value > 0, value, 1)), np.sqrt(error))
+    )
 
 
 def law_distances(network: DeepLinear) -> np.ndarray:
@@ -149,5 +160,11 @@ def law_distances(network: DeepLinear) -> np.ndarray:
     powers.append(np.asarray(last, float))
     norm = lambda a: float(np.linalg.norm(a)) or 1.0
     return np.array(
-        [[norm(np.asarray(g, float) - p) / norm(p) if (np.asarray(g) != p).any() else 0.0 for p in powers] for g in grams]
+        [
+            [
+                norm(np.asarray(g, float) - p) / norm(p) if (np.asarray(g) != p).any() else 0.0
+                for p in powers
+            ]
+            for g in grams
+        ]
     )
