@@ -41,8 +41,7 @@ def read_npz(
     content = _Content(Path(path))
     target = content.labels(labels)
     layers = _layers(content)
-    rest = (content.optional(name) for name in ("features", "directions"))
-    return layers, target, *rest
+    return layers, target, content.optional("features"), content.optional("directions")
 
 
 class _Content:

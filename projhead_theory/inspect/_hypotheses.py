@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import rankdata
 
 from .. import measure
 from ..moments import Moments as PairMoments
@@ -196,10 +197,9 @@ def agreement(choice: Choice, indicator: np.ndarray, accuracy: np.ndarray) -> di
     """The indicator has its least value at the best measured layer, or at one as good."""
     if len(accuracy) < 2:
         return {}
-    from scipy import stats
-
-    constant = np.ptp(indicator) == 0 or np.ptp(accuracy) == 0
-    rank = 1.0 if constant else float(stats.spearmanr(-indicator, accuracy).statistic)
+    ranks = np.array([rankdata(-indicator), rankdata(accuracy)])
+    tied = (np.ptp(ranks, axis=1) == 0).any()
+    rank = 1.0 if tied else float(np.corrcoef(ranks)[0, 1])
     best = {choice.layer, *choice.alike}
     return {
         "indicator orders the layers": _stated(
