@@ -15,6 +15,7 @@ from ..networks import DeepLinear
 from ..theory.balance import imbalance_bound
 from ..theory.layers import spectral
 from ._choice import Choice
+from ._law import LawGap
 from ._moments import Estimate, Moments
 
 NEAR = 0.05
@@ -42,8 +43,8 @@ def _stated(holds: Any, value: Any, sentence: str) -> Hypothesis:
     return Hypothesis(bool(holds), float(value), sentence)
 
 
-def of_stack(network: DeepLinear, distances: np.ndarray) -> dict[str, Hypothesis]:
-    """Balance and the layer-wise law of a stack of matrices, from the matrices alone."""
+def of_stack(network: DeepLinear, laws: dict[str, LawGap]) -> dict[str, Hypothesis]:
+    """Balance and the laws of a stack of matrices, from the matrices alone."""
     if network.depth == 1:
         return {}
     norms = np.asarray(measure.imbalance_norms(network), float)
@@ -53,11 +54,6 @@ def of_stack(network: DeepLinear, distances: np.ndarray) -> dict[str, Hypothesis
     relative = float(max(n / w if w > 0 else 0 for n, w in zip(norms, whole, strict=True)))
     grams = measure.layer_grams(network)
     bound = np.asarray(imbalance_bound(grams, jnp.asarray(norms, grams.dtype)), float)
-    # A layer is told from its neighbours if its own law is nearer to it than that of any other.
-    own = np.diag(distances)
-    others = np.where(np.eye(len(own), dtype=bool), np.inf, distances).min(axis=1)
-    ratio = float((own / np.where(others > 0, others, 1)).max())
-    worst = int(np.argmax(own)) + 1
     moved = float(
         (bound / np.maximum(np.linalg.norm(np.asarray(grams, float), axis=(1, 2)), 1e-300)).max()
     )
@@ -69,18 +65,19 @@ def of_stack(network: DeepLinear, distances: np.ndarray) -> dict[str, Hypothesis
             f"(balanced: at most {NEAR:g}); by the bound on the law it can move a Gram by "
             f"{moved:.2g} of its size.",
         ),
-        "layer-wise law": _stated(
-            ratio < 1,
-            own.max(),
-            f"Layer {worst} is {own.max():.2g} of its size away from the power l/L of the last "
-            "Gram, the largest gap; "
-            + (
-                "every layer is nearer to its own power than to any other layer's."
-                if ratio < 1
-                else "some layer is nearer to another layer's power than to its own."
-            ),
-        ),
-    }
+    } | {name: _law(law) for name, law in laws.items()}
+
+
+def _law(law: LawGap) -> Hypothesis:
+    """A law holds if every gap is below half the distance of its layers from one another."""
+    worst = int(np.argmax(law.gap))
+    return _stated(
+        law.ratio < 1,
+        law.gap[worst],
+        f"Layer {worst + 1} is {law.gap[worst]:.2g} of its size away from the law, the most; "
+        + ("no layer is" if law.ratio < 1 else "some layer is")
+        + " further from its law than half the distance of the law's layers.",
+    )
 
 
 def progressive(spread: Estimate, logs: Estimate) -> dict[str, Hypothesis]:

@@ -15,6 +15,7 @@ from . import _hypotheses, _signal
 from ._choice import Choice, choose, log_estimate
 from ._file import read_npz
 from ._indicator import FixedHead, fixed_head, indicators
+from ._law import gaps
 from ._layers import (
     Layers,
     class_labels,
@@ -197,9 +198,9 @@ def inspect_layers(
     imbalance, law, hypotheses = None, _signal.log_gaps(squares, kept, shares), {}
     if layers.network is not None:
         imbalance = np.asarray(measure.imbalance_norms(layers.network), float)
-        distances = _signal.law_distances(layers.network)
-        law = Estimate(np.diag(distances).copy(), np.zeros(layers.depth))
-        hypotheses |= _hypotheses.of_stack(layers.network, distances)
+        laws = gaps(layers.network)
+        law = Estimate(next(iter(laws.values())).gap, np.zeros(layers.depth))
+        hypotheses |= _hypotheses.of_stack(layers.network, laws)
         hypotheses |= _hypotheses.spectral_minimum(layers.network, _pair_moments(layers))
     elif layers.lowest == 0:
         hypotheses |= _hypotheses.linear(moments[0], above)

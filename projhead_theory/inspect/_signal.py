@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import measure
-from .._core.linalg import psd_power
 from ..networks import DeepLinear
 from ..theory.layers import effective_rank
 from ._moments import Estimate, Followed, Moments, jackknife, without_bias
@@ -144,27 +143,4 @@ def log_gaps(squares: np.ndarray, kept: np.ndarray, shares: np.ndarray) -> Estim
     value = np.sqrt(np.maximum(value, 0))
     return Estimate(
         value, np.where(value > 0, error / (2 * np.where(value > 0, value, 1)), np.sqrt(error))
-    )
-
-
-def law_distances(network: DeepLinear) -> np.ndarray:
-    r"""Relative distance of each Gram from each power of the last one, `(L, L)`.
-
-    Entry $(l, k)$ is $\|M_l - M_L^{k/L}\| / \|M_L^{k/L}\|$ in Frobenius norm; the layer-wise law
-    makes the diagonal zero.
-    """
-    grams = measure.layer_grams(network)
-    last, depth = grams[-1], len(grams)
-    rank = min(network.width, last.shape[-1])
-    powers = [np.asarray(psd_power(last, k / depth, rank), float) for k in range(1, depth)]
-    powers.append(np.asarray(last, float))
-    norm = lambda a: float(np.linalg.norm(a)) or 1.0
-    return np.array(
-        [
-            [
-                norm(np.asarray(g, float) - p) / norm(p) if (np.asarray(g) != p).any() else 0.0
-                for p in powers
-            ]
-            for g in grams
-        ]
     )
