@@ -47,7 +47,7 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "theorems", "experiments", "report", "figures", "cli")
+FRONT = ours("claims", "theorems", "experiments", "inspect", "report", "figures", "cli")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -88,6 +88,13 @@ RULES = {
         ),
     ),
     "theorems see no experiment": Rule(("theorems",), ours("experiments")),
+    "an inspection trains nothing and sees no claim": Rule(
+        ("inspect",),
+        (
+            *ours("simulation", "losses", "claims", "theorems", "experiments", "report", "cli"),
+            *("optax", "diffrax"),
+        ),
+    ),
     "experiments see no claim": Rule(("experiments",), ours("claims", "theorems")),
     "theorems are for the command line, reports and the top": Rule(
         ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
@@ -96,7 +103,9 @@ RULES = {
         ("theorems", "experiments"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("theory", "claims", "theorems", "experiments", "probes"), ours("figures"), lazy_too=False
+        ("theory", "claims", "theorems", "experiments", "inspect", "probes"),
+        ours("figures"),
+        lazy_too=False,
     ),
     "figures take what they are given": Rule(
         ("figures",),

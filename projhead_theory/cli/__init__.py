@@ -8,6 +8,7 @@ import typer
 from . import _claims
 from ._cache import with_folder
 from ._info import info
+from ._inspect import inspect
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(phase)
+app.command()(inspect)
 app.command()(simulate)
 app.command()(verify)
 app.add_typer(_claims.app, name="claims")

@@ -2,6 +2,7 @@
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
+from ._inspection import plot_inspection
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
 from ._style import save
@@ -14,6 +15,7 @@ __all__ = [
     "plot_budget",
     "plot_connected_sweep",
     "plot_feature_sweep",
+    "plot_inspection",
     "plot_learning_curve",
     "plot_phase",
     "plot_report",

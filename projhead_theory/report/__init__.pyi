@@ -15,6 +15,7 @@ from ._downstream import (
     phase_table,
 )
 from ._html import claims_html, write_html
+from ._inspection import hypotheses_lines, inspection_html, inspection_table
 from ._json import environment, write_json
 from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
@@ -32,6 +33,9 @@ __all__ = [
     "complexity_report",
     "complexity_table",
     "environment",
+    "hypotheses_lines",
+    "inspection_html",
+    "inspection_table",
     "phase_report",
     "phase_table",
     "prediction_report",

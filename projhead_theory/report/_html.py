@@ -56,16 +56,24 @@ def claims_html(results: Sequence[ClaimResult], data: dict[str, Any] | None = No
         f"<tr><td>{escape(k)}</td><td>{escape(str(v))}</td></tr>"
         for k, v in data["environment"].items()
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"<title>Claims: {escape(word)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        "<body>\n<h1>Claims</h1>\n"
+    return page(
+        f"Claims: {word}",
+        "<h1>Claims</h1>\n"
         f'<p class="{style}">{escape(word)}</p>\n'
         '<p class="note">Chance alone fails any of the significance tests with '
         "probability at most "
         f"{data['family_error']:g}.</p>\n<nav><ul>{links}</ul></nav>\n{sections}"
-        f"<h2>Environment</h2>\n<table>{environment}</table>\n</body>\n</html>\n"
+        f"<h2>Environment</h2>\n<table>{environment}</table>\n",
+    )
+
+
+def page(title: str, body: str) -> str:
+    """A whole page in the common style."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
     )
 
 
@@ -147,23 +155,26 @@ def typeset(latex: str) -> str:
 
 
 def picture(verdict: Verdict) -> str:
-    """The figure of a verdict as an SVG element.
+    """The figure of a verdict as an SVG element."""
+    from ..figures import plot_report
+
+    return svg(plot_report(verdict))
+
+
+def svg(figure: Any) -> str:
+    """A figure as an SVG element; the figure is closed.
 
     Its text is drawn as paths, so that no font is needed.
     """
     import matplotlib.pyplot as plt
 
-    from ..figures import plot_report
-
-    figure = plot_report(verdict)
     file = io.StringIO()
     with plt.rc_context({"svg.hashsalt": "projhead_theory", "svg.fonttype": "path"}):
         figure.savefig(
             file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )
     plt.close(figure)
-    svg = file.getvalue()
-    return re.sub(r"\A.*?(?=<svg)", "", svg, flags=re.DOTALL)
+    return re.sub(r"\A.*?(?=<svg)", "", file.getvalue(), flags=re.DOTALL)
 
 
 def _outcome(name: str, good: bool) -> str:

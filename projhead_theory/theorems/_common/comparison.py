@@ -54,8 +54,9 @@ def compare(
     outcome is undecidable. A run that ended at a saddle, where the loss still falls along some
     direction, has not converged.
 
-    **Raises:** `ValueError` if depth, dimension or width differ, a part of a network is frozen, or
-    the prediction is of a start that is not balanced.
+    **Raises:** `ValueError` for anything but a run, such as matrices trained elsewhere, which
+    `pt.inspect` takes; if depth, dimension or width differ, a part of a network is frozen, or the
+    prediction is of a start that is not balanced.
 
     !!! example
 
@@ -68,6 +69,13 @@ def compare(
 
         ```
     """
+    if not isinstance(trajectory, Trajectory):
+        raise checks.bad(
+            "trajectory",
+            type(trajectory).__name__,
+            "a run of a simulator, such as gradient_flow; pt.inspect(x1, x2, weights) takes "
+            "matrices trained elsewhere",
+        )
     depth, d = prediction.grams.shape[:2]
     if prediction.start is not None:
         raise checks.bad(

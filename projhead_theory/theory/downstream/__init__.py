@@ -5,3 +5,4 @@ from .complexity import *
 from .crossover import *
 from .margin import *
 from .phase import *
+from .ridge import *

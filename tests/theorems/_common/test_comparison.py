@@ -200,3 +200,8 @@ def test_progressive_weighting_is_seen(run):
     spectrum = jnp.linalg.eigvalsh(run[1].grams[-1])[:, 1:]
     spread = spectrum[:, -1] / spectrum[:, 0]
     assert float(spread[1]) > float(spread[0]) > 1
+
+
+def test_matrices_trained_elsewhere_are_sent_to_the_inspection(run, untyped):
+    with pytest.raises(ValueError, match=r"trajectory: got list; want a run .*pt\.inspect"):
+        pt.compare(run[0], [np.eye(4), np.eye(4)])
