@@ -8,6 +8,7 @@ import typer
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
+from ._sweep import sweep
 from ._verify import verify
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(phase)
 app.command()(simulate)
+app.command()(sweep)
 app.command()(verify)
 
 

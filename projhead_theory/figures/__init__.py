@@ -2,6 +2,7 @@
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
+from ._grid import plot_sweep
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
 from ._style import save
@@ -17,6 +18,7 @@ __all__ = [
     "plot_learning_curve",
     "plot_phase",
     "plot_report",
+    "plot_sweep",
     "plot_shift_accuracy",
     "plot_subclass_accuracy",
     "plot_trajectory",

@@ -1,7 +1,8 @@
 """Sweeps: many problems over named axes, trained, measured and set beside the closed form."""
 
+from ._plan import Plan
 from ._problem import FeatureModel
-from ._sweep import Progress, Sweep, open_sweep, sweep
+from ._sweep import Progress, Sweep, load_plan, open_sweep, perform, sweep
 from ._training import AbstractTraining, Descent, Flow
 
 __all__ = [
@@ -9,8 +10,11 @@ __all__ = [
     "Descent",
     "FeatureModel",
     "Flow",
+    "Plan",
     "Progress",
     "Sweep",
+    "load_plan",
     "open_sweep",
+    "perform",
     "sweep",
 ]

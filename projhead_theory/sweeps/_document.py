@@ -94,7 +94,7 @@ def differences(stored: Any, wanted: Any, path: str = "") -> list[str]:
     if isinstance(stored, dict) and isinstance(wanted, dict):
         return [
             line
-            for key in sorted({*stored, *wanted})
+            for key in {**stored, **wanted}
             for line in differences(
                 stored.get(key), wanted.get(key), f"{path}.{key}" if path else key
             )

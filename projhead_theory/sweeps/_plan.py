@@ -47,7 +47,12 @@ class Variable(NamedTuple):
 
 
 class Plan:
-    """Work of a sweep, known before any run."""
+    """Work of a sweep, known before any run.
+
+    - `specification`: the sweep.
+    - `layout`: its grid, cut into chunks.
+    - `memory`: the most bytes that the work may take.
+    """
 
     def __init__(
         self, specification: Specification, chunk_size: int | None, max_memory: int | None
@@ -211,6 +216,19 @@ class Plan:
     def runs(self, chunk: int) -> int:
         """Number of runs of a chunk."""
         return math.prod(part.stop - part.start for part in self.layout.block(chunk))
+
+    def summary(self, timed: bool = False) -> dict[str, Any]:
+        """Size of the work: runs, programs, chunks, bytes; with `timed` the time it takes."""
+        layout = self.layout
+        found: dict[str, Any] = {
+            "runs": layout.runs,
+            "axes": dict(zip(self.specification.names, layout.shape, strict=True)),
+            "programs": self.programs,
+            "chunks": layout.chunks,
+            "runs_in_chunk": layout.runs_in_chunk,
+            "bytes": self.bytes,
+        }
+        return found | ({"about_seconds": round(self.seconds(), 1)} if timed else {})
 
     def seconds(self) -> float:
         """Time of the whole sweep, from that of its first batch, without compiling."""

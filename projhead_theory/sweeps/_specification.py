@@ -108,6 +108,7 @@ class Specification:
         chosen_loss = LOSSES[loss] if isinstance(loss, str) else loss
         refs = _Reference()
         document = {
+            "precision": "float64" if jax.config.read("jax_enable_x64") else "float32",
             "problem": refs.problem(problem),
             "network": {
                 "depth": checks.count("depth", depth),
@@ -124,7 +125,6 @@ class Specification:
             "measure": refs.quantities(measure),
             "predict": refs.predictions(predict),
             "downstream": refs.task(downstream),
-            "precision": "float64" if jax.config.read("jax_enable_x64") else "float32",
         }
         result = cls(
             problem=named,
@@ -144,7 +144,7 @@ class Specification:
             portable=refs.portable,
         )
         if result.runs > MOST:
-            raise checks.bad("axes", f"{result.runs:.3g} runs", f"at most {MOST:.0e}")
+            raise too_many(result.runs)
         result.check()
         return result
 
@@ -266,6 +266,11 @@ def _values(name: str, given: Any, static: bool) -> tuple[Any, ...] | np.ndarray
     if len(np.unique(array)) < len(array):
         raise checks.bad("axes", f"{name} with a value twice", "different values")
     return array
+
+
+def too_many(runs: int) -> ValueError:
+    """Build the error for a sweep of too many runs."""
+    return checks.bad("axes", f"{runs:,} runs", f"at most {MOST:,}")
 
 
 class _Reference:

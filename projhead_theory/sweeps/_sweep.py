@@ -13,6 +13,7 @@ import jax
 
 from .._core import checks
 from ..losses import AbstractLoss
+from ._file import read
 from ._plan import Plan
 from ._specification import Specification
 from ._store import Memory, ZarrStore, open_dataset, opened
@@ -59,6 +60,13 @@ class Sweep:
     def complete(self) -> bool:
         """True if all runs are done."""
         return bool((self.dataset["ended"] >= 0).all())
+
+    def outcomes(self) -> dict[str, int]:
+        """Number of runs by how they ended; `missing` for runs that are not done."""
+        attributes, codes = self.dataset["ended"].attrs, self.dataset["ended"].values
+        known = zip(attributes["flag_values"], attributes["flag_meanings"].split(), strict=True)
+        counts = {name: int((codes == code).sum()) for code, name in known}
+        return {n: c for n, c in (counts | {"missing": int((codes < 0).sum())}).items() if c}
 
     @property
     def specification(self) -> dict[str, Any]:
@@ -199,6 +207,23 @@ def sweep(
     return perform(plan, out, shard, executor, progress)
 
 
+def load_plan(
+    path: str | Path, *, chunk_size: int | None = None, max_memory: int | None = None
+) -> Plan:
+    """Plan of a specification file, TOML or JSON.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `chunk_size`, `max_memory`: as in `sweep`.
+
+    **Returns:** the plan, for `perform`.
+
+    **Raises:** `ValueError` with one line for each error of the file.
+    """
+    return Plan(Specification.from_document(read(path)), chunk_size, max_memory)
+
+
 def perform(
     plan: Plan,
     out: str | Path | None,
@@ -206,7 +231,17 @@ def perform(
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Sweep:
-    """Do what is left to do of a plan."""
+    """Do what is left to do of a plan.
+
+    **Arguments:**
+
+    - `plan`: the plan of a specification file, as from `load_plan`.
+    - the others: as in `sweep`.
+
+    **Returns:** a `Sweep`, with all chunks that are done.
+
+    **Raises:** `ValueError` as `sweep`.
+    """
     for name, value in (("shard", shard), ("executor", executor)):
         if value is not None and out is None:
             raise checks.bad("out", "None", f"a folder, beside {name}")
