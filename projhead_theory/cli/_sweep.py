@@ -108,7 +108,9 @@ def _tell(report: dict[str, Any], json: str | None) -> int:
         for name, value in report.items():
             if isinstance(value, dict):
                 value = ", ".join(f"{n} {c:,}" for n, c in value.items())
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+            shown = (
+                f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+            )
             print(f"{name.replace('_', ' ')}: {shown}")
     return 0
 

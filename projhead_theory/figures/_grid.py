@@ -30,7 +30,7 @@ def plot_sweep(
 
     - `dataset`: the dataset of a sweep.
     - `x`, `hue`: dimensions along the horizontal axis, and of the colours.
-    - `y`: the quantity, the first one if not given.
+    - `y`: the quantity, the first one with these dimensions if not given.
     - `ax`: Matplotlib axes.
     - `at`: one value of each further dimension; its last value if not given.
 
@@ -40,7 +40,9 @@ def plot_sweep(
     """
     suffix = "_measured"
     known = [str(name).removesuffix(suffix) for name in dataset if str(name).endswith(suffix)]
-    y = known[0] if y is None else y
+    wanted = {dim for dim in (x, hue, *at) if dim is not None}
+    having = [name for name in known if wanted <= set(dataset[name + suffix].dims)]
+    y = next(iter(having or known)) if y is None else y
     if y not in known:
         raise bad("y", repr(y), f"one of {', '.join(known)}")
     measured = dataset[y + suffix]
@@ -56,25 +58,20 @@ def plot_sweep(
         chosen = at if hue is None else at | {hue: value}
         colour = COLOURS[i % len(COLOURS)]
         label = "trained" if hue is None else f"{hue} {_text(value)}"
-        runs = _at(measured, chosen).transpose(x, "seed").values
+        runs = measured.sel(chosen).transpose(x, "seed").values
         with np.errstate(invalid="ignore"):
             mean, count = np.nanmean(runs, axis=1), np.isfinite(runs).sum(axis=1)
             spread = np.nanstd(runs, axis=1) / np.sqrt(np.maximum(count - 1, 1))
         bars = {"fmt": "o", "color": colour, "mfc": "none", "ms": 4, "capsize": 2}
         ax.errorbar(measured[x].values, mean, spread, label=label, **bars)
         if predicted is not None:
-            curve = _at(predicted, chosen).values
+            curve = predicted.sel(chosen).values
             ax.plot(measured[x].values, curve, color=colour, lw=1.2)
     ax.set_xlabel(x)
     fixed = ", ".join(f"{dim} {_text(value)}" for dim, value in at.items())
     ax.set_ylabel(f"{y} ({fixed})" if fixed else y)
     ax.legend(frameon=False, fontsize="x-small")
     return ax
-
-
-def _at(array: xarray.DataArray, chosen: dict[Any, Any]) -> xarray.DataArray:
-    """Part of an array at these values."""
-    return array.sel(chosen)
 
 
 def _text(value: Any) -> str:

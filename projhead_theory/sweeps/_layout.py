@@ -40,9 +40,7 @@ class Layout:
             if by_shape[axis]:
                 continue
             room = chunk_size * chunk[axis] // math.prod(chunk)
-            chunk[axis] = min(
-                shape[axis], max(batch[axis], room // batch[axis] * batch[axis])
-            )
+            chunk[axis] = min(shape[axis], max(batch[axis], room // batch[axis] * batch[axis]))
             if chunk[axis] < shape[axis]:
                 break
         return cls(shape, by_shape, batch_size, tuple(chunk))
@@ -83,8 +81,7 @@ class Layout:
     def batches(self, block: Block) -> Iterator[Block]:
         """Batches of a block; those at the end of an axis may be smaller than the others."""
         starts = (
-            range(part.start, part.stop, step)
-            for part, step in zip(block, self.batch, strict=True)
+            range(part.start, part.stop, step) for part, step in zip(block, self.batch, strict=True)
         )
         for corner in itertools.product(*starts):
             yield tuple(
@@ -98,9 +95,7 @@ class Layout:
         return tuple(x.ravel() for x in np.meshgrid(*lengths, indexing="ij"))
 
 
-def _batch(
-    shape: tuple[int, ...], by_shape: tuple[bool, ...], batch_size: int
-) -> tuple[int, ...]:
+def _batch(shape: tuple[int, ...], by_shape: tuple[bool, ...], batch_size: int) -> tuple[int, ...]:
     """Whole last axes and a part of the next; parts of one axis are of nearly equal length."""
     batch, room = [1] * len(shape), batch_size
     for axis in reversed(range(len(shape))):

@@ -80,8 +80,7 @@ class Plan:
         """
         layout = self.layout
         whole = len(chunk) == len(layout.shape) and all(
-            c % b == 0 or c == n
-            for c, b, n in zip(chunk, layout.batch, layout.shape, strict=True)
+            c % b == 0 or c == n for c, b, n in zip(chunk, layout.batch, layout.shape, strict=True)
         )
         if not whole:
             raise checks.bad("out", f"chunks of {chunk}", f"whole batches of {layout.batch}")
@@ -102,12 +101,14 @@ class Plan:
     @cached_property
     def _shapes(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Shapes of what the programs of each group return for one batch."""
-        result = []
+        result, corner = [], (slice(0, 1),) * len(self.layout.shape)
+        batch = self._values(corner, self.layout.runs_in_batch)
+        closed = self._values(corner, self._settings_in_batch)
         for recipe in self.groups.values():
             try:
-                arguments = (recipe, self._values((slice(0, 1),) * len(self.layout.shape), 1))
-                runs = eqx.filter_eval_shape(lambda r, a: train(r, *a), *arguments)
-                settings = eqx.filter_eval_shape(lambda r, a: predict(r, *a), *arguments)
+                # Of the shapes of the work itself, whose traces are then used again.
+                runs = eqx.filter_eval_shape(lambda r, a: train(r, *a), recipe, batch)
+                settings = eqx.filter_eval_shape(lambda r, a: predict(r, *a), recipe, closed)
             except jax.errors.ConcretizationTypeError as error:
                 reason = str(error).partition("\n")[0]
                 raise checks.bad(
@@ -117,6 +118,10 @@ class Plan:
                 ) from error
             result.append((runs, settings))
         return result
+
+    @property
+    def _settings_in_batch(self) -> int:
+        return self.layout.runs_in_batch // self.layout.batch[-1]
 
     @property
     def _largest(self) -> list[Any]:
@@ -172,11 +177,11 @@ class Plan:
                 found[f"{name}_{part}"] = variable
             if f"{name}_predicted" in found:
                 measured = found[f"{name}_measured"]
-                if measured.dims[len(s.names) :] != found[f"{name}_predicted"].dims[
-                    len(s.axes) :
-                ] or measured.shape[len(s.names) :] != found[f"{name}_predicted"].shape[
-                    len(s.axes) :
-                ]:
+                if (
+                    measured.dims[len(s.names) :] != found[f"{name}_predicted"].dims[len(s.axes) :]
+                    or measured.shape[len(s.names) :]
+                    != found[f"{name}_predicted"].shape[len(s.axes) :]
+                ):
                     came = found[f"{name}_predicted"].shape[len(s.axes) :]
                     raise checks.bad(
                         "predict", f"{name} of shape {came}", f"{measured.shape[len(s.names) :]}"
@@ -238,7 +243,9 @@ class Plan:
         self._batch(first)
         each = (time.perf_counter() - begin) / self.layout.runs_in_batch
         busy = cores() if jax.default_backend() == "cpu" else 1
-        return each * self.layout.runs / min(busy, -(-self.layout.runs // self.layout.runs_in_batch))
+        return (
+            each * self.layout.runs / min(busy, -(-self.layout.runs // self.layout.runs_in_batch))
+        )
 
     def compute(self, chunk: int) -> dict[str, np.ndarray]:
         """Results of one chunk, of the shape of its part of the grid."""
@@ -280,8 +287,7 @@ class Plan:
         found = {(name if name in OUTCOMES else f"{name}_measured"): x for name, x in runs.items()}
         if any(quantity.predicted is not None for _, quantity in recipe.quantities):
             settings = (*block[:-1], slice(block[-1].start, block[-1].start + 1))
-            count = self.layout.runs_in_batch // self.layout.batch[-1]
-            closed = predict(recipe, *self._values(settings, count))
+            closed = predict(recipe, *self._values(settings, self._settings_in_batch))
             found |= {f"{name}_predicted": x for name, x in closed.items()}
         return {name: np.asarray(x) for name, x in found.items()}
 

@@ -68,7 +68,9 @@ class FeatureModel(eqx.Module):
         self.flip = given(checks.probability, "flip", flip)
         self.mask = given(checks.probability, "mask", mask)
         if distribution not in DISTRIBUTIONS:
-            raise checks.bad("distribution", repr(distribution), f"one of {', '.join(DISTRIBUTIONS)}")
+            raise checks.bad(
+                "distribution", repr(distribution), f"one of {', '.join(DISTRIBUTIONS)}"
+            )
         self.distribution = distribution
         for name in ("noise", "flip", "mask"):
             value = getattr(self, name)

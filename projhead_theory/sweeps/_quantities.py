@@ -54,7 +54,9 @@ class Setting(eqx.Module):
             return self.downstream.moments()
         if not isinstance(self.problem, ContrastiveProblem):
             kind = type(self.problem).__name__
-            raise checks.bad("downstream", f"a label beside {kind}", "a Downstream with its moments")
+            raise checks.bad(
+                "downstream", f"a label beside {kind}", "a Downstream with its moments"
+            )
         label = self.downstream
         label = label if isinstance(label, AbstractLabel) else SignLabel(label)
         return DownstreamProblem(self.problem.features, label).moments()
@@ -66,13 +68,16 @@ class Quantity(NamedTuple):
     - `measured`: its value, from the trajectory, the setting and a key.
     - `dims`: names of its axes; numbered if `None`.
     - `units`: its unit.
-    - `predicted`: its closed form, from the setting; none if there is none.
+    - `predicted`: its closed form, from the setting and a function that returns the minimum; none
+      if there is none.
+    - `alone`: measured one run at a time, as what decomposes matrices must be.
     """
 
     measured: Callable[[Trajectory, Setting, Any], Array]
     dims: tuple[str, ...] | None
     units: str
-    predicted: Callable[[Setting], Array] | None = None
+    predicted: Callable[[Setting, Callable[[], Any]], Array] | None = None
+    alone: bool = False
 
 
 def _weights(run: Trajectory, setting: Setting, key: Any) -> Array:
@@ -81,7 +86,8 @@ def _weights(run: Trajectory, setting: Setting, key: Any) -> Array:
     return measure.feature_weights(run.final, setting.problem, key=named(key, "weights")).gain
 
 
-def _minimum(setting: Setting) -> Any:
+def minimum(setting: Setting) -> Any:
+    """Every layer at the minimum of the spectral loss."""
     return layerwise(
         setting.data,
         setting.depth,
@@ -96,16 +102,16 @@ QUANTITIES = {
         _weights,
         ("layer", "direction"),
         "(input unit)^(-l/L) at layer l of L",
-        lambda s: _minimum(s).weights,
+        lambda s, minimum: minimum().weights,
     ),
     "grams": Quantity(
         lambda run, s, key: measure.layer_grams(run.final),
         ("layer", "input", "input_"),
         "(input unit)^(-2l/L) at layer l of L",
-        lambda s: _minimum(s).grams,
+        lambda s, minimum: minimum().grams,
     ),
     "loss": Quantity(
-        lambda run, s, key: run.loss[-1], (), "unit of the loss", lambda s: _minimum(s).loss
+        lambda run, s, key: run.loss[-1], (), "unit of the loss", lambda s, minimum: minimum().loss
     ),
     "imbalance": Quantity(
         lambda run, s, key: measure.imbalance_norms(run.final), ("pair",), "squared unit of a layer"
@@ -117,7 +123,8 @@ QUANTITIES = {
         lambda run, s, key: measure.sample_complexity(run.final, s.task),
         ("layer",),
         "1",
-        lambda s: sample_complexity(_minimum(s).grams, s.task),
+        lambda s, minimum: sample_complexity(minimum().grams, s.task),
+        alone=True,
     ),
 }
 """Quantities by name. Closed forms are those of the minimum of the spectral loss."""
@@ -129,7 +136,12 @@ def has_minimum(loss: Any, network: Any, data: Any, decayed: bool) -> bool:
 
     linear = isinstance(network, AbstractLinearNetwork)
     whole = linear and len(jax.eval_shape(lambda n: n.products(), network)) == network.depth
-    return isinstance(loss, SpectralContrastive) and isinstance(data, Moments) and whole and not decayed
+    return (
+        isinstance(loss, SpectralContrastive)
+        and isinstance(data, Moments)
+        and whole
+        and not decayed
+    )
 
 
 class _Own(NamedTuple):
@@ -146,7 +158,7 @@ class _Closed(NamedTuple):
 
     function: Callable[[Any], Array]
 
-    def __call__(self, setting: Setting) -> Array:
+    def __call__(self, setting: Setting, minimum: Callable[[], Any]) -> Array:
         return self.function(setting.problem)
 
 
@@ -176,7 +188,7 @@ def chosen(measured: Any, predicted: Any) -> dict[str, Quantity]:
             raise checks.bad("measure", f"{name} = {function!r}", "a function of a trajectory")
         quantity = QUANTITIES.get(name, Quantity(_Own(measure.layer_weights), None, ""))
         if function is not None:
-            quantity = quantity._replace(measured=_Own(function))
+            quantity = quantity._replace(measured=_Own(function), alone=True)
         if predicted is False or name in own:
             quantity = quantity._replace(predicted=_Closed(own[name]) if name in own else None)
         result[name] = quantity

@@ -1,5 +1,6 @@
 """Compiled programs of a sweep: a batch of runs, and the closed forms of a batch of settings."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +17,11 @@ from ..networks import AbstractLinearNetwork, DeepLinear
 from ..problems import Labelled, Views
 from ..simulation import Ended
 from ._problem import RESERVED, Named
-from ._quantities import Quantity, Setting
+from ._quantities import Quantity, Setting, minimum
 from ._training import AbstractTraining
+
+DRAWN = (DeepLinear.init,)
+"""Starts that are drawn number by number, and need not be made one at a time."""
 
 STARTS: dict[str, Callable[..., Any]] = {
     "balanced": DeepLinear.balanced,
@@ -87,8 +91,8 @@ class Recipe(eqx.Module):
 def train(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str, Array]:
     """Train and measure a batch of runs.
 
-    Starts and measurements are made one run at a time: decompositions of many small matrices side
-    by side may wait for one another without end on a CPU with few cores.
+    Starts and measurements that decompose matrices are made one run at a time: decompositions of
+    many small matrices side by side may wait for one another without end on a CPU with few cores.
 
     **Arguments:**
 
@@ -98,7 +102,9 @@ def train(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str, A
     scales = jnp.broadcast_to(values.get("scale", recipe.scale), index.shape)
     one = {name: value[0] for name, value in values.items()}
     problem = recipe.setting(one).problem
-    starts = jax.lax.map(lambda x: recipe.begin(problem, *x), (index, scales))
+    begin = lambda x: recipe.begin(problem, *x)
+    together = recipe.start in DRAWN
+    starts = jax.vmap(begin)((index, scales)) if together else jax.lax.map(begin, (index, scales))
     own = {name: value for name, value in values.items() if name not in RESERVED}
     data = jax.vmap(lambda v: recipe.setting(v).data)(own) if own else recipe.setting({}).data
     training = recipe.training
@@ -108,23 +114,25 @@ def train(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str, A
     }
     runs = training.run(starts, data, recipe.loss, numbers, 0 if own else None)
 
-    def read(item: tuple[dict[str, Array], Array, Any]) -> dict[str, Array]:
+    def read(alone: bool, item: tuple[dict[str, Array], Array, Any]) -> dict[str, Array]:
         values, index, run = item
         setting, key = recipe.setting(values), named(recipe.key, "measure", index)
-        codes = [
-            jnp.where(run.ended == getattr(Ended, name), k, 0)
-            for k, name in enumerate(names(Ended))
-        ]
-        outcome = {
-            "ended": sum(codes).astype("int8"),
-            "ended_at": run.ended_at.astype(run.loss.dtype),
-            "steps": run.steps.astype("int32"),
-        }
-        return outcome | {
-            name: quantity.measured(run, setting, key) for name, quantity in recipe.quantities
+        return {
+            name: quantity.measured(run, setting, key)
+            for name, quantity in recipe.quantities
+            if quantity.alone == alone
         }
 
-    return jax.lax.map(read, (values, index, runs))
+    items, ended = (values, index, runs), jnp.zeros(index.shape, "int8")
+    for code, name in enumerate(names(Ended)):
+        ended = jnp.where(runs.ended == getattr(Ended, name), jnp.asarray(code, "int8"), ended)
+    return {
+        "ended": ended,
+        "ended_at": runs.ended_at.astype(runs.loss.dtype),
+        "steps": runs.steps.astype("int32"),
+        **jax.vmap(functools.partial(read, False))(items),
+        **jax.lax.map(functools.partial(read, True), items),
+    }
 
 
 @eqx.filter_jit
@@ -133,8 +141,9 @@ def predict(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str,
 
     def one(values: dict[str, Array]) -> dict[str, Array]:
         setting = recipe.setting(values)
+        once = functools.cache(lambda: minimum(setting))
         return {
-            name: quantity.predicted(setting)
+            name: quantity.predicted(setting, once)
             for name, quantity in recipe.quantities
             if quantity.predicted is not None
         }

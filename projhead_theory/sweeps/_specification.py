@@ -24,7 +24,9 @@ MOST = 10**9
 METHODS: dict[str, Any] = {"descent": Descent, "flow": Flow}
 
 LOSSES = {
-    name: value for name in losses.__all__ if isinstance(value := getattr(losses, name), AbstractLoss)
+    name: value
+    for name in losses.__all__
+    if isinstance(value := getattr(losses, name), AbstractLoss)
 }
 """Losses by name."""
 
@@ -92,7 +94,9 @@ class Specification:
                 raise checks.bad("axes", repr(name), "another name for the problem's parameter")
             elif name in ("learning_rate", "weight_decay") and name not in train.axes:
                 raise checks.bad("axes", repr(name), f"one of {', '.join(train.axes)}")
-        if missing := set(named.required) - {named.place(n)[0] for n in values if n not in RESERVED}:
+        if missing := set(named.required) - {
+            named.place(n)[0] for n in values if n not in RESERVED
+        }:
             raise checks.bad("axes", f"none of {sorted(missing)[0]}", "a value for every parameter")
         if not isinstance(loss, AbstractLoss) and not (isinstance(loss, str) and loss in LOSSES):
             raise checks.bad("loss", repr(loss), f"a loss, or one of {', '.join(LOSSES)}")

@@ -29,11 +29,12 @@ def attributes(plan: Plan) -> dict[str, Any]:
         "projhead_sweep": FORMAT,
         "specification": json.dumps(plan.specification.document),
         "chunk": list(plan.layout.chunk),
+        "variables": list(plan.variables),
         "environment": json.dumps(environment()),
     }
 
 
-def coordinates(plan: Plan) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+def coordinates(plan: Plan) -> dict[str, tuple[str, np.ndarray, dict[str, Any]]]:
     """Coordinate of every axis and layer, with its attributes."""
     s, found = plan.specification, {}
     for name, values in s.axes.items():
@@ -190,7 +191,9 @@ class ZarrStore:
                 self.root[name][self.plan.region(name, chunk)] = values
             self.root[RECORD][chunk] = 1
         except OSError as error:
-            raise checks.bad("out", f"{self.path} ({error.strerror})", "room to write in") from error
+            raise checks.bad(
+                "out", f"{self.path} ({error.strerror})", "room to write in"
+            ) from error
 
     def dataset(self) -> Any:
         return open_dataset(self.path)
@@ -218,5 +221,5 @@ def open_dataset(path: str | Path) -> Any:
     """Dataset of a store, read when it is used."""
     import xarray
 
-    opened(path)
-    return xarray.open_zarr(path, chunks=None)
+    names = opened(path).attrs["variables"]
+    return xarray.open_zarr(path, chunks=None)[[*names, RECORD]]

@@ -96,7 +96,7 @@ class Sweep:
         **Arguments:**
 
         - `x`, `hue`: dimensions along the horizontal axis, and of the colours.
-        - `y`: the quantity, the first one if not given.
+        - `y`: the quantity, the first one with these dimensions if not given.
         - `ax`: Matplotlib axes.
         - `at`: one value of each further dimension; its last value if not given.
 

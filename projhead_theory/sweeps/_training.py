@@ -122,11 +122,11 @@ class Descent(AbstractTraining):
         return self.steps if self.stationarity is None else None
 
     def run(self, starts, data, loss, numbers, data_axis):
-        common = {} if self.optimiser is None else {"optimiser": self.optimiser}
+        common: dict[str, Any] = {} if self.optimiser is None else {"optimiser": self.optimiser}
         common |= {"loss": loss, "steps": self.steps}
         if self.stationarity is not None:
             lanes = max(self.batch_size // 4, 1)
-            settings = {"stationarity": self.stationarity, "lanes": lanes, "data_axis": data_axis}
+            settings: dict[str, Any] = {"stationarity": self.stationarity, "lanes": lanes, "data_axis": data_axis}
             return gradient_descents(starts, data, **common, **settings, **numbers)
 
         def one(start: Any, data: Any, numbers: dict[str, Array]) -> Trajectory:

@@ -47,9 +47,7 @@ def test_runs_are_those_of_the_simulator(result, eps):
         np.testing.assert_allclose(d["weights_measured"][index], run.weights()[-1], rtol=tolerance)
         np.testing.assert_allclose(d["loss_measured"][index], run.loss[-1], rtol=tolerance)
         predicted = pt.layerwise(problem.moments(), 2)
-        np.testing.assert_allclose(
-            d["weights_predicted"][i, j], predicted.weights, rtol=64 * eps
-        )
+        np.testing.assert_allclose(d["weights_predicted"][i, j], predicted.weights, rtol=64 * eps)
         assert int(d["steps"][index]) == 40
         assert float(d["ended_at"][index]) == 40
 
@@ -187,9 +185,7 @@ def test_arrays_of_a_problem_are_parameters():
     for scale in (0.2, 0.4):
         one = pt.ContrastiveProblem(pt.Features([2.0, 2.0]), pt.AdditiveNoise([1.0, scale]))
         where = {"augmentation.scale[1]": scale, "features.strength": 2.0}
-        np.testing.assert_allclose(
-            found.sel(where), pt.layerwise(one.moments(), 2).loss, rtol=1e-5
-        )
+        np.testing.assert_allclose(found.sel(where), pt.layerwise(one.moments(), 2).loss, rtol=1e-5)
 
 
 def test_a_diverged_run_is_a_code():
@@ -211,9 +207,7 @@ def test_runs_that_end_early_reach_the_minimum(train):
     """Within the stationarity asked for; indicator and Grams beside their closed forms."""
     axes = {"noise[0]": [0.5, 1.0]}
     quantities = ("weights", "indicator", "imbalance")
-    found = sweep(
-        MODEL, axes, train=train, scale=0.7, measure=quantities, downstream=0
-    ).dataset
+    found = sweep(MODEL, axes, train=train, scale=0.7, measure=quantities, downstream=0).dataset
     assert (found["ended"].values == 0).all()
     np.testing.assert_allclose(found["weights_error"], 0, atol=0.02)
     np.testing.assert_allclose(
