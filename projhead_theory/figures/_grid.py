@@ -52,10 +52,10 @@ def plot_sweep(
             raise bad(name, repr(dim), f"one of {', '.join(free)}")
     predicted = dataset.get(f"{y}_predicted")
     rest = [d for d in measured.dims if d not in (x, hue, "seed")]
-    at = {d: at.get(str(d), measured[d].values[-1]) for d in rest}
+    chosen_at: dict[Any, Any] = {d: at.get(str(d), measured[d].values[-1]) for d in rest}
     ax = axes(ax)
     for i, value in enumerate([None] if hue is None else measured[hue].values):
-        chosen = at if hue is None else at | {hue: value}
+        chosen = chosen_at if hue is None else chosen_at | {hue: value}
         colour = COLOURS[i % len(COLOURS)]
         label = "trained" if hue is None else f"{hue} {_text(value)}"
         runs = measured.sel(chosen).transpose(x, "seed").values
@@ -68,7 +68,7 @@ def plot_sweep(
             curve = predicted.sel(chosen).values
             ax.plot(measured[x].values, curve, color=colour, lw=1.2)
     ax.set_xlabel(x)
-    fixed = ", ".join(f"{dim} {_text(value)}" for dim, value in at.items())
+    fixed = ", ".join(f"{dim} {_text(value)}" for dim, value in chosen_at.items())
     ax.set_ylabel(f"{y} ({fixed})" if fixed else y)
     ax.legend(frameon=False, fontsize="x-small")
     return ax

@@ -291,7 +291,7 @@ class Plan:
             found |= {f"{name}_predicted": x for name, x in closed.items()}
         return {name: np.asarray(x) for name, x in found.items()}
 
-    def _values(self, block: Block, count: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _values(self, block: Block, count: int) -> tuple[dict[str, Any], Any]:
         """Values of the axes and numbers of the runs of a block, repeated up to `count`."""
         s, places = self.specification, self.layout.places(block)
         pad = lambda x: np.pad(x, (0, count - len(x)), mode="edge")

@@ -152,8 +152,9 @@ class Named(eqx.Module):
         if name not in self.names:
             raise unknown("axes", axis, (*self.names, *RESERVED))
         index = tuple(int(i) for i in match.group(2).split(",")) if match else ()
-        shape = np.shape(self.defaults.get(name))
-        if self.defaults.get(name) is None or len(shape) != len(index):
+        default: Any = self.defaults.get(name)
+        shape = np.shape(default)
+        if default is None or len(shape) != len(index):
             raise checks.bad(
                 "axes", axis, f"an entry of {name} that has a default of {len(index)} dimensions"
             )
@@ -168,7 +169,7 @@ class Named(eqx.Module):
         for axis, value in values.items():
             name, index = self.place(axis)
             if index is None:
-                old = defaults.get(name)
+                old: Any = defaults.get(name)
                 whole = self.function is None and jnp.ndim(old) > 0
                 replaced[name] = jnp.broadcast_to(value, jnp.shape(old)) if whole else value
             else:

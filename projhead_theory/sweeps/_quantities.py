@@ -147,7 +147,7 @@ def has_minimum(loss: Any, network: Any, data: Any, decayed: bool) -> bool:
 class _Own(NamedTuple):
     """The user's function of a trajectory, as a measurement."""
 
-    function: Callable[[Trajectory], Array]
+    function: Callable[..., Any]
 
     def __call__(self, run: Trajectory, setting: Setting, key: Any) -> Array:
         return self.function(run)
@@ -186,7 +186,7 @@ def chosen(measured: Any, predicted: Any) -> dict[str, Quantity]:
             raise unknown("measure", name, tuple(QUANTITIES))
         if function is not None and not callable(function):
             raise checks.bad("measure", f"{name} = {function!r}", "a function of a trajectory")
-        quantity = QUANTITIES.get(name, Quantity(_Own(measure.layer_weights), None, ""))
+        quantity = QUANTITIES.get(name, Quantity(_weights, None, ""))
         if function is not None:
             quantity = quantity._replace(measured=_Own(function), alone=True)
         if predicted is False or name in own:

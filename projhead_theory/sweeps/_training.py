@@ -59,11 +59,6 @@ class AbstractTraining(eqx.Module):
     ) -> Trajectory:
         """Trajectories of a batch of starts and data; `numbers` of axes, one for each run."""
 
-    @property
-    @abc.abstractmethod
-    def steps_per_run(self) -> int | None:
-        """Number of steps of every run, if it is known."""
-
 
 class Descent(AbstractTraining):
     r"""Training by full-batch gradient descent.
@@ -117,20 +112,24 @@ class Descent(AbstractTraining):
     def axes(self) -> tuple[str, ...]:
         return ("learning_rate", "weight_decay")
 
-    @property
-    def steps_per_run(self) -> int | None:
-        return self.steps if self.stationarity is None else None
-
     def run(self, starts, data, loss, numbers, data_axis):
         common: dict[str, Any] = {} if self.optimiser is None else {"optimiser": self.optimiser}
         common |= {"loss": loss, "steps": self.steps}
         if self.stationarity is not None:
+            common |= numbers
             lanes = max(self.batch_size // 4, 1)
-            settings: dict[str, Any] = {"stationarity": self.stationarity, "lanes": lanes, "data_axis": data_axis}
-            return gradient_descents(starts, data, **common, **settings, **numbers)
+            return gradient_descents(
+                starts,
+                data,
+                stationarity=self.stationarity,
+                lanes=lanes,
+                data_axis=data_axis,
+                **common,
+            )
 
         def one(start: Any, data: Any, numbers: dict[str, Array]) -> Trajectory:
-            return gradient_descent(start, data, save_at=2, **common, **numbers)
+            given: dict[str, Any] = common | numbers
+            return gradient_descent(start, data, save_at=2, **given)
 
         return jax.vmap(one, in_axes=(0, data_axis, 0))(starts, data, numbers)
 
@@ -188,10 +187,6 @@ class Flow(AbstractTraining):
     @property
     def axes(self) -> tuple[str, ...]:
         return ("weight_decay",)
-
-    @property
-    def steps_per_run(self) -> int | None:
-        return None
 
     def run(self, starts, data, loss, numbers, data_axis):
         return gradient_flows(

@@ -36,7 +36,7 @@ def test_runs_are_those_of_the_simulator(result, eps):
     """Runs of the grid one by one; a step amplifies rounding at most by a constant."""
     d = result.dataset
     for index in ((0, 0, 0), (2, 1, 1)):
-        i, j, k = index
+        i, j, _ = index
         number = np.ravel_multi_index(index, (3, 2, 2))
         problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([NOISE[i], 0.2]))
         key = named(jax.random.key(0), "start", jnp.uint32(number))
@@ -295,9 +295,9 @@ def test_foreign_and_changed_stores_are_refused(tmp_path):
     sweep(MODEL, AXES, **SETTING, out=path)
     before = open_sweep(path).dataset.load()
     changed = SETTING | {"train": Descent(0.02, steps=50)}
-    with pytest.raises(ValueError, match="train.steps: 40 in the store, 50 now"):
+    with pytest.raises(ValueError, match=r"train\.steps: 40 in the store, 50 now"):
         sweep(MODEL, AXES, **changed, out=path)
-    with pytest.raises(ValueError, match="axes.noise.0.: 3 values|axes.noise.0..*0.5 in the store"):
+    with pytest.raises(ValueError, match=r"axes\.noise\[0\].*: 0\.5 in the store, 0\.6 now"):
         sweep(MODEL, AXES | {"noise[0]": [0.6, 1.0, 1.5]}, **SETTING, out=path)
     assert before.equals(open_sweep(path).dataset.load())
     foreign = tmp_path / "foreign"
@@ -315,7 +315,7 @@ def test_foreign_and_changed_stores_are_refused(tmp_path):
     meta.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="which no sweep of this version has begun"):
         sweep(MODEL, AXES, **SETTING, out=path)
-    with pytest.raises(ValueError, match="out: got .*nowhere"):
+    with pytest.raises(ValueError, match=r"out: got .*nowhere"):
         sweep(MODEL, AXES, **SETTING, out=tmp_path / "nowhere" / "x.zarr")
 
 
