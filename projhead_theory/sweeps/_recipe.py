@@ -99,7 +99,8 @@ def train(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str, A
     - `values`: values of the axes, one number for each run.
     - `index`: number of each run in the whole sweep.
     """
-    scales = jnp.broadcast_to(jnp.asarray(values.get("scale", recipe.scale)), index.shape)
+    scale: Any = values.get("scale", recipe.scale)
+    scales = jnp.broadcast_to(scale, index.shape)
     one = {name: value[0] for name, value in values.items()}
     problem = recipe.setting(one).problem
     begin = lambda x: recipe.begin(problem, *x)
