@@ -109,10 +109,8 @@ def train(recipe: Recipe, values: dict[str, Array], index: Array) -> dict[str, A
     own = {name: value for name, value in values.items() if name not in RESERVED}
     data = jax.vmap(lambda v: recipe.setting(v).data)(own) if own else recipe.setting({}).data
     training = recipe.training
-    numbers = {
-        name: jnp.broadcast_to(values.get(name, getattr(training, name)), index.shape)
-        for name in training.axes
-    }
+    given: dict[str, Any] = {name: getattr(training, name) for name in training.axes} | values
+    numbers = {name: jnp.broadcast_to(given[name], index.shape) for name in training.axes}
     runs = training.run(starts, data, recipe.loss, numbers, 0 if own else None)
 
     def read(alone: bool, item: tuple[dict[str, Array], Array, Any]) -> dict[str, Array]:
