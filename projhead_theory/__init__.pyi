@@ -11,6 +11,7 @@ from . import (
     problems,
     report,
     simulation,
+    sweeps,
     symbolic,
     theorems,
     theory,
@@ -30,6 +31,7 @@ from .problems import (
     Views,
 )
 from .simulation import gradient_descent, gradient_flow
+from .sweeps import sweep
 from .theorems import compare, verify
 from .theory.downstream import best_layer, phase_diagram
 from .theory.layers import layerwise
@@ -68,6 +70,8 @@ __all__ = [
     "problems",
     "report",
     "simulation",
+    "sweep",
+    "sweeps",
     "symbolic",
     "theorems",
     "theory",

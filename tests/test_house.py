@@ -47,7 +47,9 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "theorems", "experiments", "inspect", "report", "figures", "cli")
+FRONT = ours(
+    "claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "cli"
+)
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -87,7 +89,6 @@ RULES = {
             *("theorems", "experiments", "symbolic", "report", "cli"),
         ),
     ),
-    "theorems see no experiment": Rule(("theorems",), ours("experiments")),
     "an inspection trains nothing and sees no claim": Rule(
         ("inspect",),
         (
@@ -95,15 +96,17 @@ RULES = {
             *("optax", "diffrax"),
         ),
     ),
-    "experiments see no claim": Rule(("experiments",), ours("claims", "theorems")),
+    "theorems see no experiment": Rule(("theorems",), ours("experiments", "sweeps")),
+    "experiments and sweeps see no claim": Rule(
+        ("experiments", "sweeps"), ours("claims", "theorems")
     "theorems are for the command line, reports and the top": Rule(
         ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
     ),
-    "theorems and experiments do not print": Rule(
-        ("theorems", "experiments"), ours("report", "cli")
+    "theorems, experiments and sweeps do not print": Rule(
+        ("theorems", "experiments", "sweeps"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("theory", "claims", "theorems", "experiments", "inspect", "probes"),
+        ("theory", "claims", "theorems", "experiments", "sweeps", "inspect", "probes"),
         ours("figures"),
         lazy_too=False,
     ),
@@ -120,7 +123,7 @@ RULES = {
                 "problems",
                 "networks",
             ),
-            *("claims", "theorems", "experiments", "symbolic", "report", "cli"),
+            *("claims", "theorems", "experiments", "sweeps", "symbolic", "report", "cli"),
         ),
     ),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
@@ -147,6 +150,7 @@ RULES = {
             "problems",
             "networks",
             "experiments",
+            "sweeps",
         ),
         ours("symbolic"),
     ),
@@ -356,13 +360,14 @@ def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(both) - shows - {"cli"}
 
 
-def test_only_theorems_and_experiments_hold_theory_against_simulation():
+def test_only_theorems_experiments_and_sweeps_hold_theory_against_simulation():
     """Report and figures may name both wings' result types, to show them, but call neither."""
     assert meddlers(
         wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])
     ) == {
         "theorems",
         "experiments",
+        "sweeps",
     }
 
 

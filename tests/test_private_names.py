@@ -29,6 +29,7 @@ OPENED = {
     "simulation._driver",
     "simulation._objective",
     "simulation._trajectory",
+    "sweeps._layout",
     "theorems._common.exact",
     "theorems._common.law",
     "theorems._common.rounding",

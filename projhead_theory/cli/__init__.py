@@ -12,6 +12,7 @@ from ._inspect import inspect
 from ._phase import phase
 from ._predict import predict
 from ._simulate import simulate
+from ._sweep import sweep
 from ._verify import verify
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(predict)
 app.command()(phase)
 app.command()(inspect)
 app.command()(simulate)
+app.command()(sweep)
 app.command()(verify)
 app.add_typer(_claims.app, name="claims")
 app.command()(info)

@@ -2,6 +2,7 @@
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
+from ._grid import plot_sweep
 from ._inspection import plot_inspection
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
@@ -21,6 +22,7 @@ __all__ = [
     "plot_report",
     "plot_shift_accuracy",
     "plot_subclass_accuracy",
+    "plot_sweep",
     "plot_trajectory",
     "plot_verdict",
     "save",

@@ -1,38 +1,12 @@
 """Results as JSON."""
 
 import json
-import platform
 import sys
 from pathlib import Path
 from typing import Any
 
+from .._core.environment import environment as environment
 from .._core.files import write_atomically
-
-
-def environment() -> dict[str, Any]:
-    """Environment that a result depends on: versions, device, default precision."""
-    import diffrax
-    import equinox
-    import jax
-    import numpy
-    import optax
-
-    import projhead_theory
-
-    device = jax.devices()[0]
-    return {
-        "projhead_theory": projhead_theory.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "jax": jax.__version__,
-        "diffrax": diffrax.__version__,
-        "equinox": equinox.__version__,
-        "optax": optax.__version__,
-        "numpy": numpy.__version__,
-        "device": device.device_kind,
-        "backend": device.platform,
-        "float": "float64" if jax.config.read("jax_enable_x64") else "float32",
-    }
 
 
 def write_json(data: Any, destination: str | Path) -> None:

@@ -1,0 +1,24 @@
+"""Environment that a result depends on."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+
+def environment() -> dict[str, Any]:
+    """Environment that a result depends on: versions, device, default precision."""
+    import projhead_theory
+
+    device = jax.devices()[0]
+    packages = ("jax", "diffrax", "equinox", "optax", "numpy")
+    return {
+        "projhead_theory": projhead_theory.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in packages},
+        "device": device.device_kind,
+        "backend": device.platform,
+        "float": "float64" if jax.config.read("jax_enable_x64") else "float32",
+    }
