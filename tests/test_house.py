@@ -47,9 +47,7 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours(
-    "claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "cli"
-)
+FRONT = ours("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "cli")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -99,6 +97,7 @@ RULES = {
     "theorems see no experiment": Rule(("theorems",), ours("experiments", "sweeps")),
     "experiments and sweeps see no claim": Rule(
         ("experiments", "sweeps"), ours("claims", "theorems")
+    ),
     "theorems are for the command line, reports and the top": Rule(
         ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
     ),
