@@ -103,6 +103,9 @@ def _layout(element: ElementTree.Element) -> None:
     if element.tag not in ("math", "mrow", "mtd", "mstyle"):
         return
     for before, after in pairwise(list(element)):
+        if "mtable" in (before.tag, after.tag):
+            for fence in (before, after):
+                fence.attrib.pop("stretchy", None)
         names = [_is_name(_base(item)) for item in (before, after)]
         if any(names) and not {before.tag, after.tag} & {"mo", "mspace", "mtext"}:
             element.insert(list(element).index(after), ElementTree.Element("mspace", THIN))

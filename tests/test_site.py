@@ -59,6 +59,7 @@ def test_an_unknown_formula_is_named(latex):
         ),
         (r"\ln x", '<mi>ln</mi><mspace width="0.167em" /><mi>x</mi>'),
         (r"\arg\min_x f", "<munder><mi>arg\u2009min</mi>"),
+        (r"\begin{pmatrix} p \end{pmatrix}", "<mo>(</mo><mtable>"),
         (r"x = 1 \tag{3}", '</math><span class="tag">(3)</span>'),
         (r"\begin{aligned} a &= b \\ &= c \end{aligned}", '<mtd style="text-align: right">'),
     ],
