@@ -84,7 +84,7 @@ class Recipe(eqx.Module):
 
     def begin(self, problem: Any, index: Array, scale: Array) -> Any:
         """Start of the run of this number."""
-        return self.start(named(self.key, "start", index), self.sizes(problem), scale)
+        return self.start(named(self.key, "sweep start", index), self.sizes(problem), scale)
 
 
 @eqx.filter_jit

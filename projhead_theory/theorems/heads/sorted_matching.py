@@ -248,7 +248,7 @@ CLAIM = Claim(
         "decay": (2e-7, 0.08),
         "a quarter of it": (6e-6, 0.07),
         "none, in a straight line": (8e-6, 0.05),
-        "rate": (3e-10, 4e-4),
+        "rate": (3e-10, 3e-4),
     },
     controls=(
         Control(

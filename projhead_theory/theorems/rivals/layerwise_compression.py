@@ -112,7 +112,7 @@ def judge(prediction: Compression, run: Run) -> Verdict:
 @drawn
 def _classes(key: PRNGKeyArray, count: int, *, index: Array | int = 0) -> Float[Array, "d r"]:
     """Covariance of the means of so many classes, as shares of the second moment."""
-    k1, k2 = jax.random.split(named(key, "classes", index))
+    k1, k2 = jax.random.split(named(key, "compressed classes", index))
     axes = orthonormal(k1, DIM, count - 1)
     return matmul(axes * uniform(k2, 0.3, 0.9, (count - 1,)), axes.T)
 

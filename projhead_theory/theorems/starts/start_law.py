@@ -222,7 +222,7 @@ def _regression(
 ) -> Isotropic:
     """Regression on a linear teacher, from the start itself."""
     d, _, p = sizes
-    teacher, spread, rest = jax.random.split(named(key, "regression", index), 3)
+    teacher, spread, rest = jax.random.split(named(key, "start law regression", index), 3)
     inputs = jax.random.normal(spread, (d, d), jnp.result_type(float)) / d**0.5
     second = matmul(inputs, inputs.T) + jnp.eye(d, dtype=inputs.dtype) / 4
     target = matmul(jax.random.normal(teacher, (p, d), inputs.dtype), second)
@@ -250,8 +250,8 @@ def _from_start(
 def _on_views(key: PRNGKeyArray, loss: AbstractLoss) -> Isotropic:
     strength = jnp.linspace(1.5, 0.7, SIZES[0])
     problem = ContrastiveProblem(Features(strength, "gaussian"), AdditiveNoise(0.4))
-    views = problem.sample_pairs(named(key, "views"), PAIRS)
-    return _from_start(named(key, "start"), loss, views, SIZES, 0.0, 0.3)
+    views = problem.sample_pairs(named(key, "start law views"), PAIRS)
+    return _from_start(named(key, "isotropic start"), loss, views, SIZES, 0.0, 0.3)
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Isotropic]:

@@ -18,7 +18,7 @@ NAMES = [*FAMILIES["supervised"], "sl-times", "sl-retention"]
 
 
 def test_all_are_registered():
-    assert len(set(NAMES)) == 9
+    assert len(set(NAMES)) == 10
 
 
 @by_claim(["scl-minimiser", "mixed-positives", "sl-minimiser"])
