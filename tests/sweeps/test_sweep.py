@@ -39,7 +39,7 @@ def test_runs_are_those_of_the_simulator(result, eps):
         i, j, _ = index
         number = np.ravel_multi_index(index, (3, 2, 2))
         problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([NOISE[i], 0.2]))
-        key = named(jax.random.key(0), "start", jnp.uint32(number))
+        key = named(jax.random.key(0), "sweep start", jnp.uint32(number))
         start = pt.DeepLinear.balanced(key, (2, 2, 2), 0.5)
         rate = AXES["learning_rate"][j]
         run = pt.gradient_descent(start, problem.moments(), learning_rate=rate, steps=40, save_at=2)
