@@ -120,8 +120,11 @@ def place(report):
     return f"on {device['jax']} ({processor['name']}, {processor['cores']} cores)"
 
 
-def parser(document, count, repeats):
-    """Options of every benchmark; `count` and `repeats` are defaults, in full and with --quick."""
+def parser(document, repeats, count=None):
+    """Options of every benchmark; `repeats` and `count` are defaults, in full and with --quick.
+
+    Without a `count` there is no number of problems to choose.
+    """
     result = argparse.ArgumentParser(description=document.split("\n\n")[1].replace("\n", " "))
     result.add_argument(
         "--quick", action="store_true", help="fewer problems and steps: does it run, not how fast"
@@ -129,12 +132,12 @@ def parser(document, count, repeats):
     result.add_argument(
         "--json", metavar="FILE", help="write the figures there as JSON; - for standard output"
     )
-    for name, what, (full, quick) in (
-        ("--count", "number of problems", count),
-        ("--repeats", "timed runs of each", repeats),
-    ):
-        result.add_argument(name, type=int, help=f"{what} (default {full}, or {quick})")
-    result.set_defaults(sizes={"count": count, "repeats": repeats})
+    sizes = {"repeats": (repeats, "timed runs of each")}
+    if count is not None:
+        sizes["count"] = (count, "number of problems")
+    for name, ((full, quick), what) in sizes.items():
+        result.add_argument(f"--{name}", type=int, help=f"{what} (default {full}, or {quick})")
+    result.set_defaults(sizes={name: default for name, (default, _) in sizes.items()})
     return result
 
 

@@ -153,7 +153,7 @@ def table(report):
 
 
 def main():
-    options = parse(parser(__doc__, count=(1, 1), repeats=(5, 1)))
+    options = parse(parser(__doc__, repeats=(5, 1)))
     jax.config.update("jax_enable_x64", True)
     if options.quick:
         report = measure((64,), lambda dim: 4, options.repeats)

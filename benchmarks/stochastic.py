@@ -140,7 +140,7 @@ def table(report):
 
 
 def main():
-    options = parse(parser(__doc__, count=(1, 1), repeats=(5, 1)))
+    options = parse(parser(__doc__, repeats=(5, 1)))
     tell(measure(1000 if options.quick else 3000, options.repeats), table, options.json)
 
 

@@ -113,7 +113,7 @@ def table(report):
 
 
 def main():
-    wanted = parser(__doc__, count=(1, 1), repeats=(3, 1))
+    wanted = parser(__doc__, repeats=(3, 1))
     wanted.add_argument("--earlier", metavar="DIR", help="a checkout of an earlier release")
     options = parse(wanted)
     report = measure(options.earlier, FEW if options.quick else (), options.repeats)

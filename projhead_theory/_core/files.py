@@ -29,10 +29,7 @@ def write_atomically(
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
-        # The temporary file is private; give it the mode an ordinary new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        as_new(temporary, 0o666)
         os.replace(temporary, path)
     except BaseException as error:
         os.unlink(temporary)
@@ -41,6 +38,13 @@ def write_atomically(
                 name, f"{path} ({error.strerror})", "a file that can be written"
             ) from error
         raise
+
+
+def as_new(path: str | Path, mode: int) -> None:
+    """Give a temporary file or folder, which is private, the mode of an ordinary new one."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, mode & ~mask)
 
 
 def figure_format(path: str | Path) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from .._core import checks
 from .._core.enumeration import names
 from .._core.environment import environment
+from .._core.files import as_new
 from ..simulation import Ended
 from ._document import differences
 from ._plan import Plan
@@ -168,9 +169,7 @@ class ZarrStore:
                 # them.
                 warnings.simplefilter("ignore")
                 zarr.consolidate_metadata(temporary)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o777 & ~mask)
+            as_new(temporary, 0o777)
             # Another process may have been first; then its store is used.
             with contextlib.suppress(OSError):
                 os.rename(temporary, path)

@@ -243,7 +243,7 @@ class ModeTask(AbstractAlignedTask):
         return self.cross / self.second
 
 
-def valid(task: AbstractAlignedTask) -> AbstractAlignedTask:
+def valid(task: Any) -> Any:
     """The task, if its moments are valid.
 
     **Raises:** `ValueError` otherwise.

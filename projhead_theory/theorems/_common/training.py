@@ -78,6 +78,13 @@ class Run(eqx.Module):
         return ~((self.fine.ended == Ended.diverged) | (self.coarse.ended == Ended.diverged))
 
 
+def flow_through(
+    start: AbstractNetwork, data: Data, times: Float[Array, " T"], **options: Any
+) -> Run:
+    """Train by `flow` to the last of these times, stationary or not, and record all of them."""
+    return flow(start, data, t1=times[-1], save_at=times, stationarity=0.0, **options)
+
+
 def local_error(dtype: Any, depth: int) -> float:
     """Relative error that a single step of a flow may leave in a weight.
 

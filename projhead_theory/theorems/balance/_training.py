@@ -25,7 +25,7 @@ from .._common import (
     Run,
     decades,
     even_steps,
-    flow,
+    flow_through,
     gaussian,
     harder,
     imbalance_rounding,
@@ -65,14 +65,12 @@ class Training(eqx.Module):
 
 def train(problem: Training, weight_decay: Any = None) -> Run:
     """Gradient flow up to the last time, whether stationary or not."""
-    return flow(
+    return flow_through(
         problem.start,
         problem.data,
+        problem.times,
         loss=problem.loss,
-        t1=problem.times[-1],
         weight_decay=problem.weight_decay if weight_decay is None else weight_decay,
-        save_at=problem.times,
-        stationarity=0.0,
     )
 
 

@@ -22,8 +22,8 @@ from .._common import (
     aligned,
     decades,
     drawn,
-    flow,
     flow_rounding,
+    flow_through,
     local_error,
     replace,
     scaled,
@@ -46,14 +46,12 @@ The network waits several times as long as it then learns, but not for the whole
 
 def train(problem: AbstractAlignedTask, start: DeepLinear | None = None) -> Run:
     """Gradient flow to the last save time, recorded at all save times."""
-    return flow(
+    return flow_through(
         problem.start() if start is None else start,
         problem.moments,
+        problem.times,
         loss=problem.loss,
-        t1=problem.times[-1],
-        save_at=problem.times,
         weight_decay=problem.weight_decay,
-        stationarity=0.0,
     )
 
 

@@ -13,7 +13,17 @@ from ..._core.keys import named
 from ...claims import rounded
 from ...moments import Moments
 from ...networks import DeepLinear
-from .._common import RECORDS, Run, aligned, drawn, flow, left_out, scaled, uniform
+from .._common import (
+    RECORDS,
+    Run,
+    aligned,
+    drawn,
+    flow_through,
+    left_out,
+    scaled,
+    uniform,
+    valid,
+)
 
 DIM = 3
 
@@ -56,13 +66,7 @@ class PredictionTask(eqx.Module):
                 self.weight_decay,
                 self.depth,
             )
-        yield from rounded(lambda r: _valid(r(self)))
-
-
-def _valid(task: PredictionTask) -> PredictionTask:
-    """The task, if its moments are valid."""
-    _ = task.moments
-    return task
+        yield from rounded(lambda r: valid(r(self)))
 
 
 def other_predictor(problem: PredictionTask) -> DeepLinear:
@@ -77,14 +81,12 @@ def train(
 ) -> Run:
     """Flow to the last save time, recorded at all save times."""
     p = problem
-    return flow(
+    return flow_through(
         p.start() if start is None else start,
         p.moments,
+        p.times,
         loss=loss,
-        t1=p.times[-1],
-        save_at=p.times,
         weight_decay=p.weight_decay,
-        stationarity=0.0,
     )
 
 

@@ -21,7 +21,7 @@ from .._common import (
     FeatureTask,
     Run,
     drawn,
-    flow,
+    flow_through,
     local_error,
     orthonormal,
     uniform,
@@ -89,14 +89,8 @@ class Trained(eqx.Module):
 
 def train(problem: Noisy) -> Trained:
     p = problem.task
-    run = flow(
-        problem.start(),
-        p.moments,
-        loss=p.loss,
-        t1=p.times[-1],
-        save_at=p.times,
-        weight_decay=p.weight_decay,
-        stationarity=0.0,
+    run = flow_through(
+        problem.start(), p.moments, p.times, loss=p.loss, weight_decay=p.weight_decay
     )
     return Trained(run, p.moments.cross, p.moments.second, problem.noise)
 

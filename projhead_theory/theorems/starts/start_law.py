@@ -22,7 +22,7 @@ from .._common import (
     Run,
     decades,
     drawn,
-    flow,
+    flow_through,
     harder,
     replace,
     rounded_data,
@@ -117,14 +117,12 @@ class Course(eqx.Module):
 def train(problem: Isotropic, start: DeepLinear | None = None) -> Course:
     """Gradient flow up to the last time, whether stationary or not."""
     network = problem.network() if start is None else start
-    run = flow(
+    run = flow_through(
         network,
         problem.data,
+        problem.times,
         loss=problem.loss,
-        t1=problem.times[-1],
         weight_decay=problem.weight_decay,
-        save_at=problem.times,
-        stationarity=0.0,
     )
     return Course(run, _is_isotropic(network, problem.start))
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from .._common import Run, flow, flow_rounding, local_error, replace
+from .._common import Run, flow_rounding, flow_through, local_error, replace
 from ._classes import ClassTask, collapse
 
 RETENTION_RECORDS, DECADE = 16, 5
@@ -44,7 +44,7 @@ def fading(task: ClassTask) -> Fading:
 def train_long(task: ClassTask) -> Run:
     """Gradient flow over three decades of time, stationary or not."""
     times = jnp.asarray(np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype))
-    return flow(task.start(), task.moments, t1=times[-1], save_at=times, stationarity=0.0)
+    return flow_through(task.start(), task.moments, times)
 
 
 @eqx.filter_jit

@@ -14,7 +14,7 @@ from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Rows, rounded
 from ...networks import ThresholdedDiagonal
 from ...problems import ContrastiveProblem, Features, SignFlip
-from .._common import Run, drawn, flow, left_out, local_error, replace
+from .._common import Run, drawn, flow_through, left_out, local_error, replace
 
 DIM, RECORDS = 4, 64
 
@@ -85,7 +85,7 @@ def predict(problem: ThresholdTask) -> Orbits:
 
 def train(p: ThresholdTask) -> Run:
     """Gradient flow of the exact population loss to the last save time, recorded at all of them."""
-    return flow(p.start(), p.contrastive, t1=p.times[-1], save_at=p.times, stationarity=0.0)
+    return flow_through(p.start(), p.contrastive, p.times)
 
 
 def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:

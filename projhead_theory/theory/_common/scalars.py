@@ -46,6 +46,11 @@ def scalars(
     return depth, [_strong(x, dtype) for x in arrays]
 
 
+def quotient(above: Array, below: Array) -> Array:
+    """Quotient, zero where the denominator is zero."""
+    return jnp.where(below > 0, above / jnp.where(below > 0, below, 1), 0)
+
+
 def _times(name: str, value: Any) -> Array:
     x = checks.floating(name, value)
     known = checks.concrete(x)

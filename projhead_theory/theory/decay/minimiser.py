@@ -249,13 +249,35 @@ def decayed_imbalance(
     return tuple(jnp.exp(exponent).astype(d.dtype) * d for d in imbalance)
 
 
+def least_penalty(weight: Array, weight_decay: Array, depth: int) -> Array:
+    r"""Penalty $\frac{\gamma L}{2} s^{2/L}$ of the balanced layers with product $s$."""
+    there = weight > 0
+    return (
+        weight_decay
+        * depth
+        / 2
+        * jnp.where(there, root(jnp.where(there, weight, 1), depth) ** 2, 0)
+    )
+
+
+def share_of_limit(weight_decay: Array, limit: Array, top: Array) -> tuple[Array, Array]:
+    """Weight decay over `decay_limit`, at most 1, and true where it is within the limit.
+
+    A decay equal to the limit counts as within it, whatever the rounding of either. A feature of
+    weight zero without decay, `top`, has the share zero.
+    """
+    ratio = jnp.where(top > 0, weight_decay, 0) / jnp.where(top > 0, limit, 1)
+    there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
+    return jnp.where(there, jnp.minimum(ratio, 1), 0), there
+
+
 _final = jax.jit(lambda cross, second: saturation(*jnp.broadcast_arrays(cross, second)))
 
 
 @partial(jax.jit, static_argnums=4)
 def _energy(weight: Array, weight_decay: Array, cross: Array, second: Array, depth: int) -> Array:
-    penalty = jnp.where(weight > 0, root(jnp.where(weight > 0, weight, 1), depth) ** 2, 0)
-    return -2 * cross * weight**2 + (second * weight**2) ** 2 + weight_decay * depth / 2 * penalty
+    penalty = least_penalty(weight, weight_decay, depth)
+    return -2 * cross * weight**2 + (second * weight**2) ** 2 + penalty
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -289,10 +311,7 @@ def _weight(weight_decay: Array, cross: Array, second: Array, depth: int) -> Arr
             there, jnp.sqrt(jnp.where(there, left, 1)) / jnp.where(there, second, 1), 0
         )
     limit = _decay_at(cross, second, depth, (depth - 1) / (2 * depth - 1))
-    # A decay equal to `decay_limit` counts as within it, whatever the rounding of either.
-    ratio = jnp.where(top > 0, weight_decay, 0) / jnp.where(top > 0, limit, 1)
-    there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
-    ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
+    ratio, there = share_of_limit(weight_decay, limit, top)
     if depth == 2:
         return jnp.where(there, 2 / 3**0.5 * top * jnp.cos(jnp.arccos(-ratio) / 3), 0)
     return jnp.where(there, top * jnp.sqrt(largest_root(ratio, depth)), 0)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._common.scalars import scalars
+from .._common.scalars import quotient, scalars
 from ..dynamics.scalar_flow import root
 from . import minimiser
 
@@ -227,16 +227,13 @@ def _jump(depth: int) -> float:
     return (depth - 2) / (depth - 1) if depth > 2 else 0.0
 
 
-@jax.jit
-def _final(target: Array, second: Array) -> Array:
-    target, second = jnp.broadcast_arrays(target, second)
-    return jnp.where(second > 0, target / jnp.where(second > 0, second, 1), 0)
+_final = jax.jit(lambda target, second: quotient(*jnp.broadcast_arrays(target, second)))
 
 
 @partial(jax.jit, static_argnums=4)
 def _energy(weight: Array, weight_decay: Array, target: Array, second: Array, depth: int) -> Array:
-    penalty = jnp.where(weight > 0, root(jnp.where(weight > 0, weight, 1), depth) ** 2, 0)
-    return second / 2 * weight**2 - target * weight + weight_decay * depth / 2 * penalty
+    penalty = minimiser.least_penalty(weight, weight_decay, depth)
+    return second / 2 * weight**2 - target * weight + penalty
 
 
 @partial(jax.jit, static_argnums=(2, 3))
@@ -267,10 +264,7 @@ def _weight(weight_decay: Array, target: Array, second: Array, depth: int) -> Ar
     if depth == 2:
         return _final(jnp.maximum(target - weight_decay, 0), second)
     top, limit = _final(target, second), _decay_at(target, second, depth, _inflection(depth))
-    # A decay equal to `decay_limit` counts as within it, whatever the rounding of either.
-    ratio = jnp.where(top > 0, weight_decay, 0) / jnp.where(top > 0, limit, 1)
-    there = ratio <= 1 + 8 * jnp.finfo(ratio.dtype).eps
-    ratio = jnp.where(there, jnp.minimum(ratio, 1), 0)
+    ratio, there = minimiser.share_of_limit(weight_decay, limit, top)
     if depth == 4:
         share = 4 / 3 * jnp.cos(jnp.arccos(-ratio) / 3) ** 2
     else:

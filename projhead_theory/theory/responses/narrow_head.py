@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float
 from ..._core import checks
 from ..._core.linalg import diagonal
 from ...problems import ContrastiveProblem
-from .._common.scalars import scalars
+from .._common.scalars import quotient, scalars
 
 __all__ = [
     "NarrowHead",
@@ -262,10 +262,7 @@ def joint_embedding_limit(
 
     Source: beyond the paper.
     """
-    _, (other, noise, phi) = scalars(
-        1, strength, signal="strength", other_strength=other_strength, other_noise=other_noise
-    )
-    return _joint_limit(phi, other, noise)
+    return _joint_limit(*_rivals(strength, other_strength, other_noise))
 
 
 def reconstruction_limit(
@@ -292,10 +289,15 @@ def reconstruction_limit(
 
     Source: beyond the paper.
     """
+    return _reconstruction_limit(*_rivals(strength, other_strength, other_noise))
+
+
+def _rivals(strength: Any, other_strength: Any, other_noise: Any) -> tuple[Array, Array, Array]:
+    """Check the strength of a feature, and strength and noise of another one."""
     _, (other, noise, phi) = scalars(
         1, strength, signal="strength", other_strength=other_strength, other_noise=other_noise
     )
-    return _reconstruction_limit(phi, other, noise)
+    return phi, other, noise
 
 
 def _features(
@@ -308,11 +310,6 @@ def _features(
     if len(shape) != 1:
         raise checks.bad(signal, f"shape {arrays[0].shape}", "one number a feature, (d,)")
     return width, arrays
-
-
-def _quotient(above: Array, below: Array) -> Array:
-    """Quotient, zero where the denominator is zero."""
-    return jnp.where(below > 0, above / jnp.where(below > 0, below, 1), 0)
 
 
 def _head(score: Array, weights: Array, width: int) -> NarrowHead:
@@ -331,13 +328,13 @@ def _head(score: Array, weights: Array, width: int) -> NarrowHead:
 def _joint(cross: Array, second: Array, width: int) -> NarrowHead:
     cross, second = jnp.broadcast_arrays(cross, second)
     root = jnp.where(cross > 0, jnp.sqrt(jnp.where(cross > 0, cross, 1)), 0)
-    return _head(_quotient(cross, second), _quotient(root, second), width)
+    return _head(quotient(cross, second), quotient(root, second), width)
 
 
 @partial(jax.jit, static_argnums=2)
 def _reconstruction(target: Array, second: Array, width: int) -> NarrowHead:
     target, second = jnp.broadcast_arrays(target, second)
-    weights = _quotient(target, second)
+    weights = quotient(target, second)
     return _head(target * weights, weights, width)
 
 

@@ -4,6 +4,7 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -62,6 +63,27 @@ class AbstractResponse(eqx.Module):
         """
 
 
+class AbstractFractionResponse(AbstractResponse):
+    """A response that is one function of the signal fraction; its fields are the parameters."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def response(fraction: Array, *parameters: Array) -> Array:
+        r"""Response $g(\lambda)$, not positive where a feature is extinct."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def energy(fraction: Array, *parameters: Array) -> Array:
+        """Loss of a feature at the minimum, less that of weight zero."""
+
+    def curve(self, fraction):
+        return jnp.maximum(self.response(fraction, *jax.tree.leaves(self)), 0)
+
+    def minimise(self, moments, width):
+        parameters = jax.tree.leaves(self)
+        return by_signal_fraction(self.response, self.energy, moments, width, *parameters)
+
+
 def _no_moments(response: AbstractResponse) -> ValueError:
     return checks.bad(
         "response",
@@ -77,15 +99,7 @@ def _one(name: str, value: Any) -> Array:
     return number
 
 
-def _identity(fraction: Array) -> Array:
-    return fraction
-
-
-def _square(fraction: Array) -> Array:
-    return -(fraction**2)
-
-
-class Spectral(AbstractResponse):
+class Spectral(AbstractFractionResponse):
     r"""Spectral contrastive loss: $g(\lambda) = \lambda$, for any views."""
 
     premise: ClassVar[str] = ""
@@ -94,21 +108,19 @@ class Spectral(AbstractResponse):
     def extinction(self):
         return jnp.zeros(())
 
-    def curve(self, fraction):
-        return jnp.maximum(fraction, 0)
+    @staticmethod
+    def response(fraction):
+        return fraction
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_identity, _square, moments, width)
+    @staticmethod
+    def energy(fraction):
+        return -(fraction**2)
 
     def spectral_moments(self, moments):
         return moments
 
 
-def _invariant(fraction: Array, beta: Array) -> Array:
-    return 1 - beta.astype(fraction.dtype) * (1 - fraction)
-
-
-class VICReg(AbstractResponse):
+class VICReg(AbstractFractionResponse):
     r"""VICReg with a squared covariance term, for any views.
 
     $$\beta\, E\|z - z^+\|^2 + \|E z z^\top - 1\|_F^2, \qquad
@@ -134,11 +146,13 @@ class VICReg(AbstractResponse):
     def extinction(self):
         return 1 - 1 / self.beta
 
-    def curve(self, fraction):
-        return jnp.maximum(_invariant(fraction, self.beta), 0)
+    @staticmethod
+    def response(fraction, beta):
+        return 1 - beta.astype(fraction.dtype) * (1 - fraction)
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_invariant, _invariant_energy, moments, width, self.beta)
+    @staticmethod
+    def energy(fraction, beta):
+        return -(VICReg.response(fraction, beta) ** 2)
 
     def spectral_moments(self, moments):
         beta = self.beta.astype(moments.second.dtype)
@@ -153,19 +167,7 @@ class VICReg(AbstractResponse):
             ) from None
 
 
-def _invariant_energy(fraction: Array, beta: Array) -> Array:
-    return -(_invariant(fraction, beta) ** 2)
-
-
-def _whole(fraction: Array) -> Array:
-    return jnp.ones_like(fraction)
-
-
-def _distance_left(fraction: Array) -> Array:
-    return 2 * (1 - fraction)
-
-
-class Whitening(AbstractResponse):
+class Whitening(AbstractFractionResponse):
     r"""Whitened joint embedding: least $E\|z - z^+\|^2$ with $E z z^\top = 1$, for any views.
 
     $g(\lambda) = 1$ on the $p$ largest signal fractions. The constraint needs $p$ directions with
@@ -178,25 +180,19 @@ class Whitening(AbstractResponse):
     def extinction(self):
         return jnp.asarray(-jnp.inf)
 
-    def curve(self, fraction):
+    @staticmethod
+    def response(fraction):
         return jnp.ones_like(fraction)
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_whole, _distance_left, moments, width)
+    @staticmethod
+    def energy(fraction):
+        return 2 * (1 - fraction)
 
     def spectral_moments(self, moments):
         raise _no_moments(self)
 
 
-def _scaled(fraction: Array, temperature: Array) -> Array:
-    return temperature.astype(fraction.dtype) * fraction
-
-
-def _half_square(fraction: Array, temperature: Array) -> Array:
-    return -(fraction**2) / 2
-
-
-class InfoNCE(AbstractResponse):
+class InfoNCE(AbstractFractionResponse):
     r"""InfoNCE with inner products and infinitely many negatives, of Gaussian views.
 
     $$-\frac 1\tau E[z \cdot z^+] + E_z \log E_{z'} \exp(z \cdot z' / \tau), \qquad
@@ -222,11 +218,13 @@ class InfoNCE(AbstractResponse):
     def extinction(self):
         return jnp.zeros(())
 
-    def curve(self, fraction):
-        return jnp.maximum(_scaled(fraction, self.temperature), 0)
+    @staticmethod
+    def response(fraction, temperature):
+        return temperature.astype(fraction.dtype) * fraction
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_scaled, _half_square, moments, width, self.temperature)
+    @staticmethod
+    def energy(fraction, temperature):
+        return -(fraction**2) / 2
 
     def spectral_moments(self, moments):
         tau = self.temperature.astype(moments.second.dtype)
@@ -244,16 +242,7 @@ def _excess(fraction: Array) -> Array:
     return 8 * fraction / ((3 + root) * jnp.maximum(root - 1, jnp.finfo(root.dtype).tiny))
 
 
-def _apart(fraction: Array, temperature: Array) -> Array:
-    return temperature.astype(fraction.dtype) * _excess(fraction)
-
-
-def _apart_energy(fraction: Array, temperature: Array) -> Array:
-    x = _excess(fraction)
-    return x * (1 - fraction) - jnp.log1p(x) / 2 - x / (1 + x) / 2
-
-
-class InfoNCEDistance(AbstractResponse):
+class InfoNCEDistance(AbstractFractionResponse):
     r"""InfoNCE with the critic $-\|z - z'\|^2 / 2\tau$ and infinitely many negatives.
 
     $$g(\lambda) = \tau \Big( \frac 1u - 1 \Big), \qquad u = \frac{\sqrt{9 - 8\lambda} - 1}{2},$$
@@ -278,11 +267,14 @@ class InfoNCEDistance(AbstractResponse):
     def extinction(self):
         return jnp.zeros(())
 
-    def curve(self, fraction):
-        return jnp.maximum(_apart(fraction, self.temperature), 0)
+    @staticmethod
+    def response(fraction, temperature):
+        return temperature.astype(fraction.dtype) * _excess(fraction)
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_apart, _apart_energy, moments, width, self.temperature)
+    @staticmethod
+    def energy(fraction, temperature):
+        x = _excess(fraction)
+        return x * (1 - fraction) - jnp.log1p(x) / 2 - x / (1 + x) / 2
 
     def spectral_moments(self, moments):
         raise _no_moments(self)
@@ -292,16 +284,7 @@ def _bounded(fraction: Array) -> Array:
     return jnp.clip(fraction, -1 + jnp.finfo(fraction.dtype).eps, 1 - jnp.finfo(fraction.dtype).eps)
 
 
-def _signs(fraction: Array, temperature: Array) -> Array:
-    return temperature.astype(fraction.dtype) * jnp.arctanh(_bounded(fraction))
-
-
-def _signs_energy(fraction: Array, temperature: Array) -> Array:
-    f = _bounded(fraction)
-    return -f * jnp.arctanh(f) - jnp.log1p(-(f**2)) / 2
-
-
-class InfoNCERademacher(AbstractResponse):
+class InfoNCERademacher(AbstractFractionResponse):
     r"""InfoNCE with inner products, of independent Rademacher features with sign flips.
 
     $$g(\lambda) = \tau\, \mathrm{artanh}\, \lambda, \qquad
@@ -327,11 +310,14 @@ class InfoNCERademacher(AbstractResponse):
     def extinction(self):
         return jnp.zeros(())
 
-    def curve(self, fraction):
-        return jnp.maximum(_signs(fraction, self.temperature), 0)
+    @staticmethod
+    def response(fraction, temperature):
+        return temperature.astype(fraction.dtype) * jnp.arctanh(_bounded(fraction))
 
-    def minimise(self, moments, width):
-        return by_signal_fraction(_signs, _signs_energy, moments, width, self.temperature)
+    @staticmethod
+    def energy(fraction, temperature):
+        f = _bounded(fraction)
+        return -f * jnp.arctanh(f) - jnp.log1p(-(f**2)) / 2
 
     def spectral_moments(self, moments):
         raise _no_moments(self)

@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ..._core.bisect import bisect
-from .._common.scalars import scalars
+from .._common.scalars import quotient, scalars
 
 __all__ = [
     "basin_edge",
@@ -233,7 +233,7 @@ def basin_edge(
 
 def fraction(cross: Array, second: Array) -> Array:
     r"""Signal fraction $\lambda = c / q$, zero where there is no variance."""
-    return jnp.where(second > 0, cross / jnp.where(second > 0, second, 1), 0)
+    return quotient(cross, second)
 
 
 @partial(jax.jit, static_argnums=2)
