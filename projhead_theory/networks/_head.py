@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._core import checks
@@ -110,7 +111,7 @@ class ReweightingHead(AbstractHead):
         if known is not None:
             _within(known.max(), p, dtype)
             _within(known.min(), p, dtype)
-        return self.kappa.astype(dtype) ** -jnp.arange(p, dtype=dtype)
+        return self.kappa.astype(dtype) ** -np.arange(p, dtype=dtype)
 
     def participation_ratio(self, p: int) -> Float[Array, ""]:
         r"""Participation ratio of the head at width $p$: its effective number of outputs.

@@ -84,7 +84,7 @@ def learning_curve(
     if checkpoint is not None:
         settings = _checkpoint.digest((network, problem, probe, _key_data(key)), sizes, seeds, test)
         readouts, unfit = _checkpoint.load(checkpoint, settings, readouts, unfit)
-    train_keys, test_keys = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds))
+    train_keys, test_keys = _keys(key, seeds)
     x, y = (np.asarray(a) for a in _draw(problem, train_keys, sizes[-1]))
     for i, n in enumerate(sizes):
         if np.isnan(readouts[:, i]).any():
@@ -118,6 +118,12 @@ def _key_data(key: PRNGKeyArray) -> Array:
 
 
 @eqx.filter_jit
+def _keys(key: PRNGKeyArray, seeds: int) -> tuple[Array, Array]:
+    """Keys of the training and of the test sample of every seed."""
+    return tuple(jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key, seeds)))
+
+
+@eqx.filter_jit
 def _draw(problem: DownstreamProblem, keys: Array, n: int) -> tuple[Array, Array]:
     data = jax.vmap(lambda key: problem.sample(key, n))(keys)
     return data.inputs, data.targets
@@ -141,7 +147,7 @@ def _fitted(
         readout = probe.fit_many(x.astype(layer.dtype) @ layer.T, given, classes=2, throw=False)
         missed = constant | ~np.asarray(readout.status == Status.fitted)
         both = np.concatenate(
-            [np.asarray(readout.weights[:, 0]) @ layer, np.asarray(readout.intercepts[:, :1])],
+            [np.asarray(readout.weights)[:, 0] @ layer, np.asarray(readout.intercepts)[:, :1]],
             axis=1,
         )
         found.append(np.where(missed[:, None], 0, both))

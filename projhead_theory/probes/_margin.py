@@ -34,17 +34,14 @@ class AbstractMargin(AbstractProbe):
         """Solve for the data divided by `scale`: weights and intercept, margin, and `Status`."""
 
     def solve(self, x, labels, classes):
-        data, targets = (
-            checks.concrete(x),
-            checks.concrete(signs(labels, classes, jnp.result_type(float))),
-        )
-        if data is None or targets is None:
+        data, known = checks.concrete(x), checks.concrete(labels)
+        if data is None or known is None:
             raise checks.bad(
                 "representations",
                 "a traced array",
                 "known numbers: a margin is found on the host, outside jit and vmap",
             )
-        data, targets = data.astype(np.float64), targets.astype(np.float64)
+        data, targets = data.astype(np.float64), signs(known, classes, np.float64)
         scale = np.abs(data).max(axis=(1, 2))
         z, basis = reduced(data / np.where(scale > 0, scale, 1)[:, None, None])
         count, k = targets.shape[0], targets.shape[2]

@@ -1,7 +1,6 @@
 """The interface of a probe: labelled representations in, a readout out."""
 
 import abc
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -120,11 +119,12 @@ def _complete(labels: np.ndarray, classes: int) -> None:
             )
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def signs(labels: Integer[Array, "*B n"], classes: int, dtype: Any) -> Float[Array, "*B n K"]:
+def signs(labels: Integer[Array | np.ndarray, "*B n"], classes: int, dtype: Any) -> Any:
     """Targets of each score: +1 for its class, -1 for the others.
 
     Two classes have one score, +1 for class 1.
+
+    **Returns:** `(*B, n, K)`, a NumPy array if the labels are one.
     """
     own = np.arange(1, 2) if classes == 2 else np.arange(classes)
     return 2 * (labels[..., None] == own.astype(labels.dtype)).astype(dtype) - 1

@@ -273,7 +273,7 @@ def replace(module: Any, **fields: Any) -> Any:
     return eqx.tree_at(lambda m: [getattr(m, n) for n in names], module, values)
 
 
-def with_entries(values: Array, at: Any, entries: Any) -> Array:
+def with_entries(values: Array | np.ndarray, at: Any, entries: Any) -> Array:
     """A copy with some entries replaced, made on the host, which compiles nothing."""
     copy = np.array(values)
     copy[at] = entries

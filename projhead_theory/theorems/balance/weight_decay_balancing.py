@@ -29,6 +29,7 @@ from ._training import (
 )
 
 
+@eqx.filter_jit
 def decaying(problem: Training) -> tuple[Array, ...]:
     """Imbalances of the start, decaying exponentially."""
     times, start = jnp.append(problem.times, problem.times[-1]), measure.imbalance(problem.start)

@@ -8,8 +8,8 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
 from ... import measure
+from ..._core import checks
 from ..._core.keys import named
-from ..._core.linalg import diagonal
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
@@ -24,7 +24,7 @@ from ...problems import (
 )
 from ...theory.downstream import margin_samples, sample_complexity
 from ...theory.layers import layerwise
-from .._common import Task, drawn, replace
+from .._common import Run, Task, drawn, replace
 from .._common.law import train
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
@@ -87,7 +87,7 @@ class Labels(eqx.Module):
     def task(self) -> Task:
         m = self.moments
         sizes = (m.dim,) * (self.depth + 1)
-        return Task(m, self.key, jnp.asarray(0.5, m.second.dtype), sizes)
+        return Task(m, self.key, checks.array(np.asarray(0.5, m.second.dtype)), sizes)
 
 
 class Needs(eqx.Module):
@@ -120,11 +120,21 @@ def predict(
     problem: Labels, downstream: Downstream | None = None, power: float | None = None
 ) -> Needs:
     """Prediction, of controls for another downstream task or from a power of the Grams."""
-    grams = layerwise(problem.moments, problem.depth).grams
+    after = _moments_after(problem.downstream) if downstream is None else downstream
+    return _needs(problem.moments, after, problem.depth, power)
+
+
+@eqx.filter_jit
+def _moments_after(downstream: DownstreamProblem) -> Downstream:
+    return downstream.moments()
+
+
+@eqx.filter_jit
+def _needs(moments: Moments, after: Downstream, depth: int, power: float | None) -> Needs:
+    grams = layerwise(moments, depth).grams
     if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
-    after = problem.downstream.moments() if downstream is None else downstream
     return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
@@ -134,10 +144,15 @@ def probe(problem: Labels) -> Curves:
     curve = learning_curve(
         run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
     )
-    weights = np.asarray(measure.layer_weights(run.fine.final))[-1]
-    # The label is lighter or heavier than all others.
-    extreme = jnp.asarray(weights[0] < np.min(weights[1:]) or weights[0] > np.max(weights[1:]))
-    return Curves(curve, extreme, run.converged, run.finite)
+    return Curves(curve, *_ended(run))
+
+
+@eqx.filter_jit
+def _ended(run: Run) -> tuple[Array, Array, Array]:
+    """True if the label is lighter or heavier than all others, if converged, and if finite."""
+    weights = measure.layer_weights(run.fine.final)[-1]
+    extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
+    return extreme, run.converged, run.finite
 
 
 def judge_curves(
@@ -259,7 +274,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    heaviest = jnp.argmax(diagonal(layerwise(problem.moments, 1).grams[0]))
+    heaviest = np.argmax(np.diag(layerwise(problem.moments, 1).grams[0]))
     other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
     return predict(problem, other.moments())
 
@@ -334,7 +349,9 @@ CLAIM = Claim(
             "predicts that numbers of samples are in the ratio of the indicators",
             # The last layer keeps its predicted number.
             predict=lambda problem, own: replace(
-                own, samples=own.samples[-1] * own.complexity / own.complexity[-1]
+                own,
+                samples=np.asarray(own.samples)[-1]
+                * (np.asarray(own.complexity) / np.asarray(own.complexity)[-1]),
             ),
             on=1,
         ),

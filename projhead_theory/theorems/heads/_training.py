@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
+from ..._core import checks
 from ..._core.linalg import diagonal, frobenius, matmul, symmetric
 from ..._core.tolerance import SHORT, epsilons, solver_tolerance
 from ...claims import rounded
@@ -22,7 +23,7 @@ from .._common import gaussian, replace
 DIM = 3
 
 
-def head(kappa: Array, p: int) -> Float[Array, " p"]:
+def head(kappa: Any, p: int) -> Float[Array, " p"]:
     """Diagonal of a reweighting head."""
     return ReweightingHead(kappa).diagonal(p, kappa.dtype)
 
@@ -77,14 +78,20 @@ class Ends(eqx.Module):
 
 
 def train(
-    key: PRNGKeyArray, moments: Moments, rows: Float[Array, "k p"], weight_decay: Float[Array, " k"]
+    key: PRNGKeyArray,
+    moments: Moments,
+    rows: Float[Array | np.ndarray, "k p"],
+    weight_decay: Float[Array | np.ndarray, " k"],
 ) -> Ends:
     """Gradient flow of one start under each head with each decay, to stationarity."""
     start = gaussian(key, (moments.dim, rows.shape[-1]), np.full(1, 0.7, rows.dtype))
     # One run after another: any number of runs takes one compiled program, which all claims on
     # heads of the same size share.
     return _together(
-        [_end(start, moments, h, penalty) for h, penalty in zip(rows, weight_decay, strict=True)]
+        [
+            _end(start, moments, checks.array(h), checks.array(penalty))
+            for h, penalty in zip(np.asarray(rows), np.asarray(weight_decay), strict=True)
+        ]
     )
 
 

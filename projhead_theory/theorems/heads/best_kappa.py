@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import theory
@@ -18,6 +19,9 @@ from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
 RATIOS, SPACING = 5, 0.05
+
+
+Known = Array | np.ndarray
 
 
 class Downstream(eqx.Module):
@@ -56,9 +60,9 @@ def measure_heads(problem: Downstream) -> Measured:
     zero decay, and the indicator is interpolated between the heads.
     """
     p, dim = problem, problem.cross.size
-    rows = jnp.repeat(jax.vmap(lambda kappa: head(kappa, dim))(p.kappas), 2, axis=0)
-    decays = p.weight_decay / jnp.asarray([1, QUARTER] * p.kappas.size, p.weight_decay.dtype)
-    return _read(p, train(p.key, p.moments, rows, decays))
+    rows = np.repeat([head(kappa, dim) for kappa in np.asarray(p.kappas)], 2, axis=0)
+    shares = np.asarray([1, QUARTER] * p.kappas.size, p.weight_decay.dtype)
+    return _read(p, train(p.key, p.moments, rows, np.asarray(p.weight_decay) / shares))
 
 
 @eqx.filter_jit
@@ -120,7 +124,7 @@ def vertex(t: Array, values: Array) -> Array:
 
 
 @eqx.filter_jit
-def predict_from(weights: Array, strength: Array, p: Downstream) -> Array:
+def predict_from(weights: Known, strength: Known, p: Downstream) -> Array:
     """Prediction from these weights and strengths.
 
     Controls pass other weights and strengths, which compile nothing new.
@@ -195,14 +199,18 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     )
 
 
-def predicting(wrong: Callable[[Downstream, Array], Array]) -> Callable[[Downstream, Array], Array]:
+def predicting(wrong: Callable[[Downstream, Known], Array]) -> Callable[[Downstream, Array], Array]:
     """Control with a wrong prediction, from the problem and its weights."""
-    return lambda problem, own: wrong(problem, jnp.sqrt(problem.cross) / problem.second)
+    return lambda problem, own: wrong(problem, np.sqrt(problem.cross) / np.asarray(problem.second))
 
 
-def _squared(p: Downstream, weights: Array) -> Array:
-    prediction = predict_from(weights, p.strength, replace(p, kappas=p.kappas**2))
-    return with_entries(prediction, -1, prediction[-1] / 2)
+def _without_decay(problem: Downstream) -> Downstream:
+    return replace(problem, weight_decay=np.zeros_like(problem.weight_decay))
+
+
+def _squared(p: Downstream, weights: Known) -> Array:
+    prediction = predict_from(weights, p.strength, replace(p, kappas=np.asarray(p.kappas) ** 2))
+    return with_entries(prediction, -1, np.asarray(prediction)[-1] / 2)
 
 
 CLAIM = Claim(
@@ -240,20 +248,19 @@ CLAIM = Claim(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
             measure=lambda problem, own: dataclasses.replace(
-                own,
-                value=measure_heads(replace(problem, weight_decay=0 * problem.weight_decay)).value,
+                own, value=measure_heads(_without_decay(problem)).value
             ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),
         Control(
             "equal-strengths",
             "predicts for equal strengths downstream",
-            predict=predicting(lambda p, w: predict_from(w, jnp.ones_like(w), p)),
+            predict=predicting(lambda p, w: predict_from(w, np.ones_like(w), p)),
         ),
         Control(
             "half-the-depth",
             "predicts from the roots of the weights",
-            predict=predicting(lambda p, w: predict_from(jnp.sqrt(w), p.strength, p)),
+            predict=predicting(lambda p, w: predict_from(np.sqrt(w), p.strength, p)),
         ),
     ),
     quick=1,

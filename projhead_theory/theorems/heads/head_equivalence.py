@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
+from ..._core import checks
 from ..._core.keys import named
 from ..._core.linalg import frobenius, psd_power
 from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
@@ -43,7 +44,7 @@ class Heads(eqx.Module):
 
 def train_heads(p: Heads, weight_decay: float = 0.0) -> Ends:
     """Train the same start under every head, with a weight decay or none."""
-    return train(p.key, p.moments, p.rows, jnp.full_like(p.rows[:, 0], weight_decay))
+    return train(p.key, p.moments, p.rows, np.full(len(p.rows), weight_decay, p.rows.dtype))
 
 
 class Equivalence(eqx.Module):
@@ -54,7 +55,8 @@ class Equivalence(eqx.Module):
 
 
 def predict_heads(problem: Heads) -> Equivalence:
-    minimiser = theory.heads.headed_minimiser(problem.moments, problem.rows[0], throw=False)
+    first = checks.array(np.asarray(problem.rows)[0])
+    minimiser = theory.heads.headed_minimiser(problem.moments, first, throw=False)
     return Equivalence(minimiser, problem.moments)
 
 

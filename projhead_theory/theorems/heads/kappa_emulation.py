@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure, theory
+from ..._core import checks
 from ..._core.keys import named
 from ..._core.linalg import frobenius
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...networks import DeepLinear
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
 from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
@@ -53,9 +56,16 @@ class Both(eqx.Module):
 
 
 def train_both(problem: Emulating) -> Both:
-    start = balanced(problem.key, (DIM, DIM, DIM), jnp.asarray(0.5, problem.factor.dtype))
+    scale = checks.array(np.asarray(0.5, problem.factor.dtype))
+    start = balanced(problem.key, (DIM, DIM, DIM), scale)
     pair = flow(start, problem.fixed.moments)
-    return Both(train_matching(problem.fixed), pair, measure.layer_grams(pair.fine.final)[0])
+    return Both(train_matching(problem.fixed), pair, _lowest(pair.fine.final))
+
+
+@eqx.filter_jit
+def _lowest(network: DeepLinear) -> Float[Array, "d d"]:
+    """Gram of the first layer."""
+    return measure.layer_grams(network)[0]
 
 
 class Alike(eqx.Module):
@@ -136,7 +146,7 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     return Emulating(fixed, factor, k[5])
 
 
-def _under(problem: Emulating, own: Both, rows: Array) -> Both:
+def _under(problem: Emulating, own: Both, rows: Array | np.ndarray) -> Both:
     """Train under another head in place of the claim's own, with the claim's own tolerances."""
     ends = train_matching(replace(problem.fixed, rows=rows))
     return replace(own, fixed=replace(own.fixed, before=ends.before))
@@ -148,7 +158,8 @@ def _any_kappa(problem: Emulating) -> Array:
     It is scaled so that the factor stays one on average.
     """
     p = problem.fixed
-    found = theory.heads.kappa_emulation(jnp.sqrt(p.cross) / p.second)
+    weights = np.sqrt(p.cross) / np.asarray(p.second)
+    found = theory.heads.kappa_emulation(checks.array(weights))
     return found.factor * head(found.kappa, DIM)
 
 
@@ -184,7 +195,7 @@ CLAIM = Claim(
         Control(
             "squared-kappa",
             "trains under rows kappa^(-2 i)",
-            measure=lambda p, own: _under(p, own, p.fixed.rows**2),
+            measure=lambda p, own: _under(p, own, np.asarray(p.fixed.rows) ** 2),
         ),
         Control(
             "any-spectrum",

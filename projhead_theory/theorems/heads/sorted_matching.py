@@ -45,6 +45,7 @@ class Matching(eqx.Module):
         return f"{self.cross.shape[0]} features, {self.rows.shape[0]} rows"
 
     @property
+    @eqx.filter_jit
     def moments(self) -> Moments:
         return Moments(self.turned(self.cross), self.turned(self.second))
 
@@ -69,7 +70,7 @@ class Matching(eqx.Module):
 
 def train_matching(p: Matching) -> Ends:
     """Train the same start with the decay and with a quarter of it."""
-    return train(p.key, p.moments, jnp.stack([p.rows, p.rows]), p.decays[:2])
+    return train(p.key, p.moments, np.stack([p.rows, p.rows]), np.asarray(p.decays)[:2])
 
 
 def undecayed(problem: Matching, own: Ends) -> Ends:
@@ -201,11 +202,9 @@ def with_weights(
 
     def wrong(problem: Matching, own: Matched) -> Matched:
         p = problem
-        rows = with_entries(0 * p.cross, order(p), p.rows[: p.cross.size])
-        return replace(
-            own,
-            grams=np.stack([p.turned(square(p, rows, weight_decay)) for weight_decay in p.decays]),
-        )
+        rows = with_entries(np.zeros_like(p.cross), order(p), np.asarray(p.rows)[: p.cross.size])
+        squares = [square(p, rows, weight_decay) for weight_decay in np.asarray(p.decays)]
+        return replace(own, grams=np.stack([p.turned(u) for u in squares]))
 
     return wrong
 
@@ -214,7 +213,7 @@ def with_pairing(order: Callable[[Matching], Any]) -> Callable[[Matching, Matche
     """Control that gives the diagonal entries to the features in another order."""
     return with_weights(
         lambda p, h, weight_decay: (
-            np.maximum(p.cross - weight_decay / (4 * h**2), 0) / (p.second * h) ** 2
+            np.maximum(np.asarray(p.cross) - weight_decay / (4 * h**2), 0) / (p.second * h) ** 2
         ),
         order,
     )
@@ -264,7 +263,7 @@ CLAIM = Claim(
         Control(
             "reversed",
             "pairs the largest row with the smallest weight",
-            predict=with_pairing(lambda p: jnp.argsort(jnp.sqrt(p.cross) / p.second)),
+            predict=with_pairing(lambda p: np.argsort(np.sqrt(p.cross) / np.asarray(p.second))),
         ),
         Control(
             "no-head",

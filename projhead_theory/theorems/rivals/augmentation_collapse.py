@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -164,7 +165,7 @@ def judge(prediction: Float[Array, "k d"], measured: Measured) -> Verdict:
 
 
 @drawn
-def noisy(key: PRNGKeyArray, *, ratios: Array, index: Array | int = 0) -> Noisy:
+def noisy(key: PRNGKeyArray, *, ratios: Any, index: Array | int = 0) -> Noisy:
     """Features whose noise has these variances over that of the signal."""
     k = jax.random.split(named(key, "noisy features", index), 3)
     strength = uniform(k[0], 0.7, 1.4, (DIM,))
@@ -174,7 +175,7 @@ def noisy(key: PRNGKeyArray, *, ratios: Array, index: Array | int = 0) -> Noisy:
 
 def _problems(key: PRNGKeyArray) -> Iterator[Noisy]:
     for index, ratios in enumerate(([0.8, 3.0], [0.3, 1.2], [2.6, 4.0])):
-        yield noisy(key, ratios=jnp.asarray(ratios), index=index)
+        yield noisy(key, ratios=np.asarray(ratios), index=index)
 
 
 ENDS = slice(2 * DIM, 3 * DIM)
@@ -189,13 +190,14 @@ def _both_noisy(problem: Noisy, own: Measured) -> Measured:
 def _signal_against_noise(problem: Noisy, own: Array) -> Array:
     """Growth by the signal less the noise, $\\varphi^2 - \\sigma^2$."""
     p = problem
-    growth = np.diag(np.asarray((p.strength**2 - p.noise**2) / p.temperature))
+    strength, noise = np.asarray(p.strength), np.asarray(p.noise)
+    growth = np.diag((strength**2 - noise**2) / np.asarray(p.temperature))
     return with_entries(own, slice(0, DIM), growth)
 
 
 def _noise_collapses(problem: Noisy, own: Array) -> Array:
     """The growth of clean anchors where both views are noisy."""
-    return with_entries(own, slice(DIM, 2 * DIM), np.asarray(own[:DIM]))
+    return with_entries(own, slice(DIM, 2 * DIM), np.asarray(own)[:DIM])
 
 
 CLAIM = Claim(

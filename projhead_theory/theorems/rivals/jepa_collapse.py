@@ -92,7 +92,7 @@ def _threshold(problem: CollapseTask) -> tuple[float, float, float]:
     for _ in range(problem.halvings):
         middle = (low + high) / 2
         run = _run(problem, c / q, middle)
-        lives = float(_factors(run)[-1, -1]) > 0.05 * top
+        lives = float(np.asarray(_factors(run))[-1, -1]) > 0.05 * top
         low, high = (middle, high) if lives else (low, middle)
         rest = float(_resting(run)) if lives else rest
     # A run just above the threshold passes the place of the lost roots in the time
@@ -111,7 +111,7 @@ def edges(
     for _ in range(halvings):
         middle = (low + high) / 2
         run = _run(problem, middle, float(problem.weight_decay), last=100, start=start)
-        grows = np.asarray(_factors(run)[-1]) > middle
+        grows = np.asarray(_factors(run))[-1] > middle
         low, high = np.where(grows, low, middle), np.where(grows, middle, high)
     return (low + high) / 2, (high - low) / 2
 
@@ -193,14 +193,14 @@ def _problems(key: PRNGKeyArray) -> Iterator[CollapseTask]:
 
 def _small_decay(problem: CollapseTask, own: Array) -> Array:
     """Edges at a small decay."""
-    edge = (problem.weight_decay / problem.cross) ** (1 / (2 * problem.depth - 1))
-    return with_entries(own, slice(1, 1 + DIM), np.asarray(edge))
+    decay, cross = np.asarray(problem.weight_decay), np.asarray(problem.cross)
+    return with_entries(own, slice(1, 1 + DIM), (decay / cross) ** (1 / (2 * problem.depth - 1)))
 
 
 def _contrastive(problem: CollapseTask, own: Array) -> Array:
     """The decay at which the contrastive loss of as deep a network loses the feature."""
     p = problem
-    limit = theory.decay.decay_limit(p.cross[-1], p.second[-1], p.depth + 1)
+    limit = theory.decay.decay_limit(np.asarray(p.cross)[-1], np.asarray(p.second)[-1], p.depth + 1)
     return with_entries(own, 0, np.asarray(limit))
 
 

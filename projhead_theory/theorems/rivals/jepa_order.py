@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses
+from ..._core import checks
 from ..._core.powers import layer_powers
 from ...claims import Claim, Control
 from ...theory import rivals
@@ -32,7 +33,9 @@ def paths(problem: PredictionTask, depth: int | None = None) -> Float[Array, "T 
 
 def _contrastive(problem: PredictionTask, own: Array) -> Array:
     """The same course, but towards weights that a contrastive loss gives the last layer."""
-    return own / own[-1, -1] * np.sqrt(problem.cross) / problem.second
+    course = np.asarray(own)
+    end = np.sqrt(problem.cross) / np.asarray(problem.second)
+    return checks.array(course / course[-1, -1] * end)
 
 
 def harder(key: PRNGKeyArray, depth: int) -> PredictionTask:

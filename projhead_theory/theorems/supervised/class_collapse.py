@@ -58,11 +58,10 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
 
     Features that do not collapse follow this law.
     """
-    ratio = own.weights[-1, 1] / own.weights[-1, 0]
-    levels = layer_shares(problem.depth, ratio.dtype)
-    return replace(
-        own, weights=with_entries(own.weights, np.s_[:, 1], own.weights[:, 0] * ratio**levels)
-    )
+    weights = np.asarray(own.weights)
+    ratio = weights[-1, 1] / weights[-1, 0]
+    levels = np.asarray(layer_shares(problem.depth, weights.dtype))
+    return replace(own, weights=with_entries(weights, np.s_[:, 1], weights[:, 0] * ratio**levels))
 
 
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:

@@ -8,6 +8,7 @@ weight with the largest diagonal entry of the head.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
@@ -61,9 +62,11 @@ def headed_minimiser(
     Source: paper; singular heads are beyond the paper.
     """
     rows = _rows(rows)
-    width = jnp.minimum(jnp.sum(rows > 0), moments.dim)
+    known = checks.concrete(rows)
+    if known is not None:
+        known = np.minimum(np.sum(known > 0), moments.dim)
+    width = jnp.minimum(jnp.sum(rows > 0), moments.dim) if known is None else checks.array(known)
     result = minimise(moments, width)
-    known = checks.concrete(width)
     if throw and known is not None:
         complain(result, int(known))
     return result
