@@ -20,6 +20,7 @@ from .._common import (
     drawn,
     flow_through,
     left_out,
+    replace,
     scaled,
     uniform,
     valid,
@@ -58,13 +59,11 @@ class PredictionTask(eqx.Module):
     def shrinks(self) -> Iterator[Callable[[], "PredictionTask"]]:
         """One feature less, rounder numbers."""
         for keep in left_out(self.cross.shape[0]):
-            yield lambda keep=keep: PredictionTask(
-                self.cross[keep],
-                self.second[keep],
-                self.start_factor[keep],
-                self.times,
-                self.weight_decay,
-                self.depth,
+            yield lambda keep=keep: replace(
+                self,
+                cross=self.cross[keep],
+                second=self.second[keep],
+                start_factor=self.start_factor[keep],
             )
         yield from rounded(lambda r: valid(r(self)))
 

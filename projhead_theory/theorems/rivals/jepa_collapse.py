@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,7 +26,7 @@ LAST = 1e5
 """Length of the runs that may be slow, in units of one over the decay."""
 
 AT_REST = 1e-9
-"""Relative gradient at which a run counts as ended."""
+"""Relative gradient at which a run counts as ended, or ten times the solver's tolerance if larger."""
 
 Start = Callable[[PredictionTask], DeepLinear]
 
@@ -45,7 +46,7 @@ def _run(
     weight_decay: float,
     *,
     last: float = LAST,
-    stop: float = AT_REST,
+    stop: bool = True,
     start: Start = PredictionTask.start,
     loss: losses.SelfPrediction = losses.self_prediction,
 ) -> Trajectory:
@@ -61,8 +62,12 @@ def _run(
         save_at=array(times),
         weight_decay=array(weight_decay),
         rtol=solver_tolerance(dtype),
-        stationarity=max(stop, 10 * solver_tolerance(dtype)) if stop else 0.0,
+        stationarity=_at_rest(dtype) if stop else 0.0,
     )
+
+
+def _at_rest(dtype: Any) -> float:
+    return max(AT_REST, 10 * solver_tolerance(dtype))
 
 
 @eqx.filter_jit
@@ -73,9 +78,15 @@ def _factors(trajectory: Trajectory) -> Float[Array, "T d"]:
 
 @eqx.filter_jit
 def _resting(trajectory: Trajectory) -> Float[Array, ""]:
-    """Growth rate of a feature that may be taken for rest: gradient over weight, at most."""
-    size = sum(jnp.sum(w**2) for w in trajectory.final.layers)
-    return AT_REST * jnp.max(trajectory.loss) / size
+    r"""Growth rate of the last feature that may be taken for rest, at most.
+
+    A run ends when $\|G\| \|W\|$ is less than a share of the loss. A common factor $a$ of all $n$
+    layers that grows at the rate $v a$ alone has the gradient $\sqrt n\, v a$.
+    """
+    layers = trajectory.final.layers
+    size = jnp.sqrt(len(layers) * sum(jnp.sum(w**2) for w in layers))
+    loss = jnp.max(jnp.abs(trajectory.loss))
+    return _at_rest(size.dtype) * loss / (size * _factors(trajectory)[-1, -1])
 
 
 def _threshold(problem: CollapseTask) -> tuple[float, float, float]:
@@ -124,7 +135,7 @@ def survivors(
     The approach is exponential: what is left to go is less than the change over the time before.
     """
     top = np.asarray(problem.cross / problem.second, float)
-    run = _run(problem, top, float(problem.weight_decay), last=300, stop=0, loss=loss)
+    run = _run(problem, top, float(problem.weight_decay), last=300, stop=False, loss=loss)
     weights = np.asarray(_factors(run), float)
     return weights[-1], abs(weights[-1] - weights[-RECORDS // 8])
 

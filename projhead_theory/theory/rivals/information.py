@@ -75,7 +75,7 @@ def information_bounds(
         >>> one = jnp.ones(1)
         >>> bounds = pt.theory.rivals.information_bounds(0.8 * one, one, one, one, 0.5)
         >>> round(float(bounds.before), 3), round(float(bounds.lower), 3)
-        (0.511, 0.12)
+        (0.511, 0.036)
 
         ```
 

@@ -29,8 +29,9 @@ def test_trained_networks_of_one_problem_keep_three_different_features(name):
 def test_a_narrow_network_stays_narrow(name):
     """The units beyond the width have exactly no weight, at the start and at the end."""
     problem, seen = side(name, 0)
+    start = problem.start(problem.width, jnp.ones_like(problem.weight_decay))
     assert problem.width == 1
-    assert all(np.all(np.asarray(w)[:, 1:] == 0) for w in problem.start().layers[1:])
+    assert all(np.all(np.asarray(w)[:, 1:] == 0) for w in start.layers[1:])
     assert np.all(np.sum(np.asarray(seen.weights) > 1e-6, axis=1) == 1)
 
 
