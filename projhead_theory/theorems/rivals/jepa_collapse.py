@@ -26,7 +26,7 @@ LAST = 1e5
 """Length of the runs that may be slow, in units of one over the decay."""
 
 AT_REST = 1e-9
-"""Relative gradient at which a run counts as ended, or ten times the solver's tolerance if larger."""
+"""Relative gradient at which a run has ended, or ten times the solver's tolerance if larger."""
 
 Start = Callable[[PredictionTask], DeepLinear]
 
