@@ -1,7 +1,4 @@
-"""Navigation, index and tables of the theorems, derived from the registry of claims.
-
-`python docs/pages.py` writes the README's table.
-"""
+"""Navigation, index and tables of the theorems, derived from the registry of claims."""
 
 import importlib
 from pathlib import Path
@@ -11,9 +8,7 @@ from projhead_theory import theory
 from projhead_theory.theorems import CLAIMS, FAMILIES
 
 DOCS = Path(__file__).parent
-README = DOCS.parent / "README.md"
 FAMILY_LIST, CLAIM_TABLE, CLOSED_FORMS = "{{ families }}", "{{ claims }}", "{{ closed forms }}"
-BEGIN, END = "<!-- claims: python docs/pages.py -->", "<!-- end of claims -->"
 
 
 def pages(family: str) -> dict[str, str]:
@@ -46,23 +41,6 @@ def claim_table() -> str:
             says = f"{claim.statement}<br>${formula}$"
             rows.append(f"| {link} | {says} | {controls} | {claim.source} |")
     return "\n".join(rows)
-
-
-def readme_table() -> str:
-    rows = ["| claim | statement | controls that must be caught |", "|---|---|---|"]
-    for family, names in FAMILIES.items():
-        for claim in (CLAIMS[name] for name in names):
-            link = f"[`{claim.name}`](docs/theorems/{family}/{claim.name}.md)"
-            statement = claim.statement.replace("*", r"\*").replace("|", r"\|")
-            controls = ", ".join(f"`{c.name}`" for c in claim.controls)
-            rows.append(f"| {link} | {statement} | {controls} |")
-    return "\n".join(rows)
-
-
-def with_table(readme: str) -> str:
-    """The README with the present table between its markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{readme_table()}\n\n{END}{rest.split(END)[1]}"
 
 
 def closed_forms(family: str) -> list[str]:
@@ -108,7 +86,3 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     ):
         markdown = markdown.replace(marker, text()) if marker in markdown else markdown
     return markdown
-
-
-if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from projhead_theory.theorems import CLAIMS
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NUMBER = r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?"
@@ -59,8 +61,13 @@ def test_continuous_integration_runs_the_readmes_test_line():
     assert line in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_table_of_claims_is_that_of_the_registry():
-    """`python docs/pages.py` writes it."""
+def test_the_lists_of_the_documentation_hold_every_claim():
     pages = runpy.run_path(str(ROOT / "docs" / "pages.py"))
-    assert pages["with_table"](README) == README
-    assert all(f"[`{name}`]" in pages["readme_table"]() for name in pages["CLAIMS"])
+    table, families = pages["claim_table"](), pages["family_list"]()
+    assert all(f"[`{name}`]" in table and f"/{name}.md)" in families for name in CLAIMS)
+
+
+def test_files_that_the_readme_names_exist():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(links) > 8
+    assert [link for link in links if not (ROOT / link).exists()] == []
