@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
-from ..._core import checks
 from ..._core.keys import named
 from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
@@ -56,8 +54,7 @@ def descend(problem: Factorisation, t1: float = 1e6) -> Descended:
     rtol = solver_tolerance(network.layers[0].dtype)
     fine, coarse = (rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
-    apart = np.abs(np.asarray(ends[0]) - np.asarray(ends[1]))
-    return Descended(_norm(network), ends[0], checks.array(apart), fine)
+    return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
 
 
 @eqx.filter_jit

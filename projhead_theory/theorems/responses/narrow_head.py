@@ -86,7 +86,7 @@ class NarrowTask(eqx.Module):
         none: the network is one of so many units. All widths then share their programs.
         """
         ones = np.where(np.arange(DIM) < width, np.asarray(START, scale.dtype), 0)
-        return aligned(ones * np.asarray(scale), DEPTH, self.directions)
+        return aligned(ones * scale, DEPTH, self.directions)
 
 
 class Seen(eqx.Module):
