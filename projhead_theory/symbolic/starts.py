@@ -66,6 +66,15 @@ def _law(formula: Expr) -> Iterator[Step]:
     yield positive("it grows with the weight after the head", value.diff(m))
 
 
+def _gain(formula: Expr) -> Iterator[Step]:
+    gain = formula.rhs
+    yield Step(
+        "with the scale at the start it solves the quadratic equation", gain * (gain + a + b) - m
+    )
+    yield Step("a weight of zero gains nothing", gain.subs(m, 0))
+    yield positive("of both roots it is the positive one", gain)
+
+
 def _invariant(formula: Expr) -> Iterator[Step]:
     below, above = W2.T * B, B * W1.T
     grams = {
@@ -148,6 +157,15 @@ def statements() -> Iterator[Statement]:
             (a / 2, b / 2),
             ((a + b) ** 2, a**2 + b**2),
         ),
+    )
+    yield state(
+        "start-law-gain",
+        "Squared weight before the head, beyond the scale of the encoder",
+        equation(sp.Symbol("v^2") - a, 2 * m / (a + b + sp.sqrt((a + b) ** 2 + 4 * m))),
+        _gain,
+        setting=flow + " No digits are lost where a scale is far above the weight.",
+        claim="start-law",
+        near_misses=((4 * m, 2 * m), (a, b), ((a + b) ** 2, a**2 + b**2)),
     )
     yield state(
         "start-law-matrix",
