@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from ._notation import MEANING, c, family, gamma, m, q, s, s0, t, w
+from ._notation import MEANING, c, family, gamma, m, more, q, s, s0, t, w
 from ._statement import Expr, Numeric, Statement, Step, equation, positive
 
 a, b = sp.symbols("a b", positive=True)
@@ -133,11 +133,11 @@ def _threshold(formula: Expr) -> Iterator[Step]:
 
 
 def _time(formula: Expr) -> Iterator[Step]:
-    root = sp.sqrt((a + b) ** 2 + 4 * s**2)
-    yield Step(
-        "its derivative is one over the speed",
-        formula.rhs.diff(s) - 1 / (4 * s * (c - q**2 * s**2) * root),
-    )
+    speed = 4 * s * (c - q**2 * s**2) * sp.sqrt((a + b) ** 2 + 4 * s**2)
+    # Below saturation by an excess, roots of quotients are quotients of roots.
+    excess = (formula.rhs.diff(s) * speed).subs(c, q**2 * (s**2 + more**2))
+    roots = excess.replace(sp.Pow, lambda base, power: sp.factor(sp.together(base)) ** power)
+    yield Step("its derivative is one over the speed", roots - 1)
     yield Step("no time passes at the start", formula.rhs.subs(s, s0))
 
 
@@ -204,8 +204,8 @@ def statements() -> Iterator[Statement]:
     )
     end = sp.sqrt((a + b) ** 2 + 4 * c / q**2)
     phi = lambda x: (
-        sp.atanh(sp.sqrt((a + b) ** 2 + 4 * x**2) / end) / end
-        - sp.atanh((a + b) / sp.sqrt((a + b) ** 2 + 4 * x**2)) / (a + b)
+        sp.asinh(sp.sqrt((a + b) ** 2 + 4 * x**2) / (2 * sp.sqrt(c / q**2 - x**2))) / end
+        - sp.asinh((a + b) / (2 * x)) / (a + b)
     )
     yield state(
         "start-times",
