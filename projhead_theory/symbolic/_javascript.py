@@ -37,14 +37,14 @@ def identifier(name: str) -> str:
 class _Printer(JavascriptCodePrinter):
     """Printer of sums over families of numbers, which are counted from 1 on paper."""
 
-    def _print_Symbol(self, expr: Expr) -> str:
+    def _print_Symbol(self, expr: Expr) -> str:  # noqa: N802
         return identifier(expr.name)
 
-    def _print_Indexed(self, expr: Expr) -> str:
+    def _print_Indexed(self, expr: Expr) -> str:  # noqa: N802
         (index,) = expr.indices
         return f"{self._print(expr.base.label)}[{self._print(index)} - 1]"
 
-    def _print_Sum(self, expr: Expr) -> str:
+    def _print_Sum(self, expr: Expr) -> str:  # noqa: N802
         ((index, first, last),) = expr.limits
         terms = f"Array.from({{ length: {self._print(last - first + 1)} }}, (_, k) => k + {first})"
         one = f"({self._print(index)}) => {self._print(expr.function)}"
