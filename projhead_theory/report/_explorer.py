@@ -9,7 +9,7 @@ from html import escape
 from importlib.resources import files
 
 from .._core.errors import bad
-from ..symbolic import statements
+from ..symbolic import Statement, statements
 from ._html import typeset
 
 # Function of the page -> the statement that it is printed from.
@@ -117,7 +117,7 @@ def explorer_formulas() -> str:
 
 
 def _source(name: str) -> str:
-    return (files(__package__) / "explorer" / name).read_text(encoding="utf-8")
+    return (files("projhead_theory.report") / "explorer" / name).read_text(encoding="utf-8")
 
 
 def _constants(opening: Mapping[str, str]) -> str:
@@ -127,12 +127,13 @@ def _constants(opening: Mapping[str, str]) -> str:
 
 
 def _typeset_formulas() -> str:
-    known = statements()
-    return "\n".join(
-        f'<div class="formula"><strong>{escape(known[name].title)}</strong>'
-        f' <span class="note">{escape(known[name].setting)}</span>{typeset(known[name].latex())}</div>'
-        for name in FORMULAS.values()
-    )
+    return "\n".join(_typeset(statements()[name]) for name in FORMULAS.values())
+
+
+def _typeset(statement: Statement) -> str:
+    title, setting = escape(statement.title), escape(statement.setting)
+    words = f'<strong>{title}</strong> <span class="note">{setting}</span>'
+    return f'<div class="formula">{words}{typeset(statement.latex())}</div>'
 
 
 def _numbers(name: str, text: str) -> list[float]:

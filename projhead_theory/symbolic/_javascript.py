@@ -25,8 +25,8 @@ def function(name: str, arguments: Sequence[Expr], value: Expr) -> str:
     called = {part.func.__name__ for part in value.atoms(sp.Function)} - set(opened)
     if value.has(MatrixExpr) or not called <= set(printer.known_functions):
         raise ValueError(f"value: got {value}; want numbers, and functions that JavaScript has")
-    names = [printer.doprint(v) for v in arguments] + opened
-    return f"function {name}({{ {', '.join(names)} }}) {{\n  return {printer.doprint(value)};\n}}"
+    names = ", ".join([*(str(printer.doprint(v)) for v in arguments), *opened])
+    return f"function {name}({{ {names} }}) {{\n  return {printer.doprint(value)};\n}}"
 
 
 def identifier(name: str) -> str:

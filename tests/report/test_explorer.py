@@ -13,12 +13,21 @@ from helpers.cli import run as run_command
 from helpers.node import needs_node, run
 
 import projhead_theory as pt
-from projhead_theory.cli._loss import LOSSES
 from projhead_theory.report import explorer_formulas, explorer_html
 
 # What the page promises; the formulas themselves lose fewer digits.
 RTOL = 1e-9
 MODEL = (files("projhead_theory.report") / "explorer" / "model.js").read_text(encoding="utf-8")
+# Name on the page and on the command line -> the response, and the parameter that it takes.
+LOSSES = {
+    "spectral": ("Spectral", None),
+    "vicreg": ("VICReg", "beta"),
+    "infonce": ("InfoNCE", "temperature"),
+    "infonce-distance": ("InfoNCEDistance", "temperature"),
+    "infonce-rademacher": ("InfoNCERademacher", "temperature"),
+    "whitening": ("Whitening", None),
+    "barlow-twins": ("BarlowTwins", None),
+}
 ANSWER = """
 const answer = (settings) => settings.map((setting) => {
   const layers = predict(setting);
@@ -91,7 +100,7 @@ def task(setting: dict) -> pt.DownstreamProblem:
 
 
 def response(setting: dict):
-    kind, _, parameter = LOSSES[setting["loss"]]
+    kind, parameter = LOSSES[setting["loss"]]
     numbers = [setting[parameter]] if parameter else []
     return getattr(pt.theory.responses, kind)(*numbers)
 
@@ -210,7 +219,14 @@ def test_the_comparison_catches_another_formula(right, wrong):
         require_the_librarys(list(zip(SETTINGS[:2], pages, strict=True)))
 
 
-def test_the_page_asks_no_host_and_has_every_loss():
+def test_the_page_has_the_losses_of_the_command_line(capsys):
+    names = run(f"{explorer_formulas()}\n{MODEL}\nconst answer = () => Object.keys(LOSSES);", None)
+    assert names == list(LOSSES)
+    _, _, err = run_command(capsys, "predict", "--strength", "2,1", "--loss", "any")
+    assert f"want one of {', '.join(names)}\n" in err
+
+
+def test_the_page_asks_no_host():
     text = explorer_html()
     # Addresses are names of the languages inside the page, nothing that is loaded.
     assert set(re.findall(r"https?://[\w./]+", text)) <= {"http://www.w3.org/1998/Math/MathML"}
@@ -218,8 +234,6 @@ def test_the_page_asks_no_host_and_has_every_loss():
         r"\b(src|href)=\"(?!data:,)|@import|url\(|\bfetch\(|XMLHttp|import\(", text
     )
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
-    names = run(f"{explorer_formulas()}\n{MODEL}\nconst answer = () => Object.keys(LOSSES);", None)
-    assert names == list(LOSSES)
 
 
 def test_the_file_is_in_the_package():

@@ -48,7 +48,7 @@ def shown(window: Browser, name: str) -> list[list[str]]:
 
 
 def command(window: Browser) -> list[str]:
-    words = shlex.split(window.run("return document.getElementById('command').value"))
+    words = shlex.split(window.run("return document.getElementById('command').textContent"))
     assert words[0] == "projhead"
     return words[1:]
 
@@ -93,7 +93,7 @@ def test_the_tables_show_the_prediction(window, capsys, setting):
 
 
 def test_a_page_of_another_formula_is_caught(window, capsys, tmp_path):
-    right, wrong = "Math.sqrt(c)/q", "c/q"
+    right, wrong = "return Math.sqrt(c)/q;", "return c/q;"
     text = explorer_html()
     assert text.count(right) == 1
     write_html(text.replace(right, wrong), tmp_path / "wrong.html")
@@ -117,7 +117,7 @@ def test_a_slider_moves_with_the_keyboard(window, capsys):
         "#features fieldset:nth-child(2) [data-number=noise] input[type=range]", "\ue014" * 3
     )
     window.wait("return location.hash.includes('noise=1,0.65')")
-    window.wait("return document.getElementById('command').value.includes('--noise 1,0.65')")
+    window.wait("return document.getElementById('command').textContent.includes('--noise 1,0.65')")
     after = table(window, "weights-table")
     assert after[0] == before[0]
     assert after[1] != before[1]

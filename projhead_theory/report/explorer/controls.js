@@ -282,10 +282,10 @@ async function copy() {
   const field = element("command");
   let done = true;
   try {
-    await navigator.clipboard.writeText(field.value);
+    await navigator.clipboard.writeText(field.textContent);
   } catch {
     // Without leave to write to the clipboard, the user copies what is selected.
-    field.select();
+    getSelection().selectAllChildren(field);
     done = false;
   }
   element("copied").textContent = done ? "Copied." : "Selected: copy it with your keyboard.";

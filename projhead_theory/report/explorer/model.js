@@ -9,33 +9,33 @@ const EPSILON = Number.EPSILON;
 
 const LOSSES = {
   spectral: {
-    title: "Spectral contrastive",
+    title: "Spectral contrastive loss",
     weight: (moments) => spectralWeight(moments),
     flow: (moments) => moments,
   },
   vicreg: {
-    title: "VICReg, squared covariance",
+    title: "VICReg in squared form",
     parameter: "beta",
     weight: (moments, beta) =>
       response(moments, (lambda) => vicregResponse({ lambda, beta })),
     flow: ({ c, q }, beta) => ({ c: vicregCross({ c, q, beta }), q }),
   },
   infonce: {
-    title: "InfoNCE, inner products",
+    title: "InfoNCE with inner products",
     parameter: "temperature",
     weight: (moments, tau) =>
       response(moments, (lambda) => infonceResponse({ lambda, tau })),
     flow: ({ c, q }, tau) => ({ c: infonceCross({ c, tau }), q: infonceSecond({ q, tau }) }),
   },
   "infonce-distance": {
-    title: "InfoNCE, distances",
+    title: "InfoNCE with distances",
     parameter: "temperature",
     bounded: true,
     weight: (moments, tau) =>
       response(moments, (lambda) => infonceDistanceResponse({ lambda, tau })),
   },
   "infonce-rademacher": {
-    title: "InfoNCE, Rademacher features",
+    title: "InfoNCE of random signs",
     parameter: "temperature",
     bounded: true,
     noiseless: true,
@@ -47,7 +47,7 @@ const LOSSES = {
     weight: ({ q }) => Math.sqrt(whiteningSquare({ q })),
   },
   "barlow-twins": {
-    title: "Barlow Twins, unnormalised",
+    title: "Unnormalised Barlow Twins",
     weight: ({ c }) => (c > 0 ? Math.sqrt(barlowTwinsSquare({ c })) : 0),
     flow: ({ c }) => ({ c, q: barlowTwinsSecond({ c }) }),
   },

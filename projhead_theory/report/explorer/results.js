@@ -67,14 +67,19 @@ function gridOf(low, high, count) {
   return Array.from({ length: count }, (_, k) => low + ((high - low) * k) / (count - 1));
 }
 
-function showPhase() {
+let finer;
+
+// At once in coarse cells, and in fine ones when nothing has moved for a while.
+function showPhase([columns, lines] = [48, 36]) {
+  clearTimeout(finer);
+  if (columns < 120) finer = setTimeout(() => showPhase([120, 90]), 200);
   const { phase: i, against } = setting;
   const reach = (value, usual, most) => (value <= usual ? usual : most);
   const [least, most] = LIMITS.strength;
   const right = reach(setting.strength[i], 3, most);
   const top = against === "noise" ? reach(setting.noise[i], 3, LIMITS.noise[1]) : LIMITS.flip[1];
-  const strengths = gridOf(least, right, 60);
-  const values = gridOf(0, top, 48);
+  const strengths = gridOf(least, right, columns);
+  const values = gridOf(0, top, lines);
   const plane = phasePlane(setting, i, against, strengths, values);
   const name = against === "noise" ? "noise" : "probability of a flip";
   const axes = { strengths, values, xLabel: `strength of feature ${i}`, yLabel: `${name} of feature ${i}` };
@@ -161,15 +166,14 @@ function render(ignored = []) {
   showControls();
   const problem = premise(setting);
   element("results").hidden = problem !== "";
-  element("no-result").hidden = problem === "";
-  element("no-result").querySelector("p").textContent = problem;
   const skipped = ignored.length ? ` Not understood in the address: ${ignored.join(", ")}.` : "";
-  element("command").value = command(setting);
+  element("command").textContent = command(setting);
   element("command-note").textContent =
     setting.loss === "spectral"
       ? "With --json - it prints these numbers in full."
       : "With --json - it prints these weights in full. It ranks layers for the spectral loss alone; " +
         "in Python, theory.downstream.sample_complexity takes the Grams of any loss.";
+  clearTimeout(finer);
   if (problem) return answer(problem + skipped, true);
   const layers = predict(setting);
   const ranked = ranking(setting, layers);
