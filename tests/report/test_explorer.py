@@ -71,11 +71,12 @@ def settings() -> list[dict]:
                     "begin": 0.05,
                 }
             )
-    return found
+    deep = [found[0] | {"depth": depth, "headDepth": 1} for depth in (1, 6)]
+    return found + deep
 
 
 SETTINGS = settings()
-NAMES = [f"{s['loss']}-{'start' if s['start'] else 'balanced'}" for s in SETTINGS]
+NAMES = [f"{s['loss']}-{'start' if s['start'] else s['depth']}" for s in SETTINGS]
 each_setting = pytest.mark.parametrize("k", range(len(SETTINGS)), ids=NAMES)
 pytestmark = [pytest.mark.x64, needs_node]
 
