@@ -25,6 +25,8 @@ TAG = re.compile(r"\\tag\{(.*?)\}")
 ORDINARY, BARS, FENCES = "∞∂∇□\N{DOWN TACK}", "|‖", "|‖()[]{}⟨⟩"
 LIMITS = {"max", "min", "arg\u2009max", "arg\u2009min", "sup", "inf"}
 ALPHABETS = {"script": "SCRIPT", "double-struck": "DOUBLE-STRUCK", "bold": "BOLD"}
+# Symbols that fit a line of a narrow screen.
+LONG = 22
 THIN = {"width": "0.167em"}
 
 log = logging.getLogger("mkdocs.formulas")
@@ -66,9 +68,16 @@ def on_page_content(html: str, page: Any, **_: object) -> str:
         except ValueError as error:
             log.warning("%s: %s", page.file.src_uri, error)
             return match[0]
-        return formula if kind == "span" else f'<div class="formula">{formula}</div>'
+        if kind == "div":
+            return f'<div class="formula">{formula}</div>'
+        return f'<span class="long">{formula}</span>' if _is_long(formula) else formula
 
     return FORMULA.sub(typeset, html)
+
+
+def _is_long(formula: str) -> bool:
+    """Whether a formula in a line of text may be wider than a phone."""
+    return len(re.findall(r"<m[ino]\b", formula)) > LONG
 
 
 def _token(element: ElementTree.Element) -> None:

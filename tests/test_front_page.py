@@ -48,6 +48,28 @@ def test_samples_print_what_is_below_them():
     assert names["verdict"].name == "holds"
 
 
+@pytest.mark.slow
+@pytest.mark.x64
+def test_the_page_on_the_paper_prints_what_is_below_its_sample():
+    import numpy as np
+
+    import projhead_theory as pt
+
+    ((code, printed),) = samples((ROOT / "docs" / "from-the-paper.md").read_text())
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(compile(code, "from-the-paper.md", "exec"), {"pt": pt, "np": np})
+    assert_prints(out.getvalue(), printed)
+
+
+def test_the_page_on_the_paper_has_every_claim_that_is_the_papers():
+    from projhead_theory.theorems import CLAIMS
+
+    page = (ROOT / "docs" / "from-the-paper.md").read_text()
+    ours = [name for name in CLAIMS.known() if CLAIMS[name].source.startswith("paper")]
+    assert len(ours) > 10
+    assert [name for name in ours if f"/{name}.md)" not in page] == []
+
+
 def test_a_sample_that_prints_something_else_is_caught():
     assert samples("```python\n1\n```\n\n```text\n2\n```") == [("1\n", "2\n")]
     assert_prints("holds: 3e-14, weight 0.40", "holds: 1e-13, weight 0.4")

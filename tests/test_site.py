@@ -68,6 +68,13 @@ def test_formulas_keep_their_parts(latex, part):
     assert part in mathml(latex, "block")
 
 
+def test_a_long_formula_of_a_line_may_have_its_own():
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
+    for latex, long in (("a = b", False), (" + ".join("abcdefghijklm"), True)):
+        html = rf'<p><span class="arithmatex">\({latex}\)</span></p>'
+        assert ('<span class="long"><math' in HOOK["on_page_content"](html, page=page)) == long
+
+
 def test_a_formula_that_fails_is_a_warning_with_its_page(caplog):
     page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
     html = r'<p><span class="arithmatex">\(a &lt; b\)</span></p>'

@@ -7,6 +7,7 @@ import typer
 
 from . import _claims
 from ._cache import with_folder
+from ._explore import explore
 from ._info import info
 from ._inspect import inspect
 from ._phase import phase
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(phase)
+app.command()(explore)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(sweep)

@@ -14,6 +14,7 @@ from ._downstream import (
     phase_report,
     phase_table,
 )
+from ._explorer import explorer_formulas, explorer_html
 from ._html import claims_html, write_html
 from ._inspection import hypotheses_lines, inspection_html, inspection_table
 from ._json import environment, write_json
@@ -33,6 +34,8 @@ __all__ = [
     "complexity_report",
     "complexity_table",
     "environment",
+    "explorer_formulas",
+    "explorer_html",
     "hypotheses_lines",
     "inspection_html",
     "inspection_table",

@@ -7,6 +7,7 @@ from functools import cached_property
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
+from ._javascript import function
 from ._reduce import Expr as Expr
 from ._reduce import reduce
 
@@ -140,6 +141,30 @@ class Statement:
         )
         arguments = [v.base if isinstance(v, sp.Indexed) else v for v in self.arguments]
         return sp.lambdify(arguments, value, modules=NUMPY if modules == "numpy" else "mpmath")
+
+    def javascript(self, name: str) -> str:
+        r"""The right side as a JavaScript function of one object, `name({phi, sigma})`.
+
+        **Arguments:**
+
+        - `name`: the name of the function.
+
+        **Returns:** the source text of the function.
+
+        **Raises:** `ValueError` if JavaScript lacks a function of the formula.
+
+        !!! example
+
+            ```pycon
+            >>> weight = pt.symbolic.statements()["spectral-minimiser"]
+            >>> print(weight.javascript("weight"))
+            function weight({ c, q }) {
+              return Math.sqrt(c)/q;
+            }
+
+            ```
+        """
+        return function(name, self.arguments, self.formula.rhs)
 
     def mutated(self, old: Expr, new: Expr) -> "Statement":
         """Mutant of the statement, with a sub-expression of its right side replaced.

@@ -92,30 +92,35 @@ KINDS = {
     "flip": ("sign flips", FLIP, sp.S.Zero, "SignFlip", (phi, alpha)),
     "mask": ("masking", MASK, sp.S.Zero, "Mask", (phi, mask)),
     "rescale": ("random rescaling", uniform, sp.S.Zero, "Rescale", (phi, low, high)),
+    "flip-noise": ("sign flips, then noise", FLIP, sigma, "Compose", (phi, alpha, sigma)),
 }
 CONDITIONS = {
     "noise": (),
     "flip": (sp.Lt(alpha, sp.Rational(1, 2)),),
     "mask": (sp.Lt(mask, 1),),
     "rescale": (sp.Lt(low, high),),
+    "flip-noise": (sp.Lt(alpha, sp.Rational(1, 2)),),
 }
 CROSS = {
     "noise": phi**2,
     "flip": phi**2 * (1 - 2 * alpha) ** 2,
     "mask": phi**2 * (1 - mask) ** 2,
     "rescale": phi**2 * ((low + high) / 2) ** 2,
+    "flip-noise": phi**2 * (1 - 2 * alpha) ** 2,
 }
 SECOND = {
     "noise": phi**2 + sigma**2,
     "flip": phi**2,
     "mask": phi**2 * (1 - mask),
     "rescale": phi**2 * (low**2 + low * high + high**2) / 3,
+    "flip-noise": phi**2 + sigma**2,
 }
 FRACTION = {
     "noise": phi**2 / (phi**2 + sigma**2),
     "flip": (1 - 2 * alpha) ** 2,
     "mask": 1 - mask,
     "rescale": (low + high) ** 2 / (low**2 + low * high + high**2) * sp.Rational(3, 4),
+    "flip-noise": phi**2 * (1 - 2 * alpha) ** 2 / (phi**2 + sigma**2),
 }
 NEAR = {
     ("noise", 0): ((phi**2, phi),),
@@ -126,6 +131,8 @@ NEAR = {
     ("mask", 1): ((1 - mask, (1 - mask) ** 2),),
     ("rescale", 0): ((low, 2 * low), (phi**2, phi)),
     ("rescale", 1): ((sp.Rational(1, 3), sp.Rational(1, 4)), (low * high, 0)),
+    ("flip-noise", 0): ((1 - 2 * alpha, 1 - alpha), (phi**2, phi**2 + sigma**2)),
+    ("flip-noise", 1): ((phi**2, phi**2 * (1 - 2 * alpha) ** 2), (sigma**2, 2 * sigma**2)),
 }
 
 

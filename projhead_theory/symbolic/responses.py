@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from ._notation import MEANING, c, family, lam, m, more, q
+from ._notation import MEANING, c, family, lam, m, more, q, spectral_loss, w
 from ._statement import Expr, Numeric, Statement, Step, equation, positive
 
-beta, tau, y = sp.symbols("beta tau y", positive=True)
+beta, tau, y, g = sp.symbols("beta tau y g", positive=True)
 MODULE = "projhead_theory.theory.responses"
 
 state = family(
@@ -18,6 +18,7 @@ state = family(
         **MEANING,
         beta: "weight of the invariance",
         tau: "temperature",
+        g: "response, the squared weight of a feature of variance one",
     },
     setting="One feature of variance one, under a linear network.",
     claim="response-minimiser",
@@ -113,6 +114,58 @@ def _moments(formula: Expr) -> Iterator[Step]:
     )
 
 
+def _response_weight(formula: Expr) -> Iterator[Step]:
+    square = formula.rhs**2
+    yield Step(
+        "the feature has variance q, and its response is that of variance one", q * square - g
+    )
+    for name, loss, own in (
+        ("the spectral loss", spectral_loss(m), spectral_loss(m).subs({c: lam, q: 1})),
+        ("VICReg", vicreg_of(c, q), vicreg_loss(m)),
+    ):
+        yield Step(
+            f"{name} depends on the variance through the signal fraction alone",
+            loss.subs(m, square) - own.subs(m, g).subs(lam, c / q),
+        )
+
+
+def _whitening(formula: Expr) -> Iterator[Step]:
+    yield Step("the output has variance one", q * formula.rhs - 1)
+
+
+def vicreg_of(cross: Expr, second: Expr) -> Expr:
+    return 2 * beta * (second - cross) * m + (second * m - 1) ** 2
+
+
+def _infonce_moments(value: dict[Expr, Expr]) -> Expr:
+    loss = spectral_loss(m).subs(value, simultaneous=True)
+    return loss - inner_product_loss(q * m).subs(lam, c / q)
+
+
+def _infonce_cross(formula: Expr) -> Iterator[Step]:
+    values = {c: formula.rhs, q: q / (sp.sqrt(2) * tau)}
+    yield Step("the spectral loss of these moments is the loss", _infonce_moments(values))
+
+
+def _infonce_second(formula: Expr) -> Iterator[Step]:
+    values = {c: c / (2 * tau), q: formula.rhs}
+    yield Step("the spectral loss of these moments is the loss", _infonce_moments(values))
+
+
+def _vicreg_cross(formula: Expr) -> Iterator[Step]:
+    yield Step(
+        "the spectral loss of these moments is the loss, less one",
+        spectral_loss(m).subs(c, formula.rhs) + 1 - vicreg_of(c, q),
+    )
+
+
+def _barlow_second(formula: Expr) -> Iterator[Step]:
+    yield Step(
+        "the spectral loss of these moments is the loss, less one",
+        spectral_loss(m).subs(q, formula.rhs) + 1 - barlow_loss(m),
+    )
+
+
 def _negatives(formula: Expr) -> Iterator[Step]:
     rate = y * lam - y**2 * lam**2 / 2
     positive_pair = 1 / (1 - y * lam)
@@ -131,6 +184,16 @@ def _negatives(formula: Expr) -> Iterator[Step]:
 
 
 def statements() -> Iterator[Statement]:
+    root = sp.sqrt(9 - 8 * lam)
+    feature = "One feature, under a linear network."
+    yield state(
+        "response-weight",
+        "Weight of a feature, from the response to its signal fraction",
+        equation(w, sp.sqrt(g / q)),
+        _response_weight,
+        setting=feature,
+        near_misses=((q, q**2), (g, g**2), (q, 2 * q)),
+    )
     yield state(
         "vicreg-response",
         "Squared weight under VICReg with a squared covariance term",
@@ -160,7 +223,7 @@ def statements() -> Iterator[Statement]:
     yield state(
         "infonce-distance-response",
         "Squared weight under InfoNCE with the squared distance",
-        equation(m, tau * (2 / (sp.sqrt(9 - 8 * lam) - 1) - 1)),
+        equation(m, 8 * lam * tau / ((3 + root) * (root - 1))),
         _distance,
         conditions=(sp.Lt(lam, 1),),
         setting="One Gaussian feature of variance one, and infinitely many negatives.",
@@ -182,9 +245,60 @@ def statements() -> Iterator[Statement]:
         "Squared weight under unnormalised Barlow Twins",
         equation(m, 1 / c),
         _barlow,
-        setting="One feature, under a linear network.",
+        setting=feature,
         near_misses=((c, q), (c, c**2), (c, sp.sqrt(c))),
     )
+    yield state(
+        "whitening-response",
+        "Squared weight under the constraint of whitened outputs",
+        equation(m, 1 / q),
+        _whitening,
+        setting=feature,
+        near_misses=((q, c), (q, q**2), (q, 2 * q)),
+    )
+    same = feature + " The spectral loss of this moment is that of the loss, at all times."
+    for name, loss, symbol, value, proof, near in (
+        (
+            "infonce-cross",
+            "InfoNCE with inner products",
+            c,
+            c / (2 * tau),
+            _infonce_cross,
+            ((tau, tau / 2), (c, q), (tau, tau**2)),
+        ),
+        (
+            "infonce-second",
+            "InfoNCE with inner products",
+            q,
+            q / (sp.sqrt(2) * tau),
+            _infonce_second,
+            ((tau, tau / 2), (q, c), (sp.sqrt(2), 2)),
+        ),
+        (
+            "vicreg-cross",
+            "VICReg with a squared covariance term",
+            c,
+            (1 - beta) * q + beta * c,
+            _vicreg_cross,
+            ((beta, 2 * beta), (1 - beta, 1 + beta), (c, q)),
+        ),
+        (
+            "barlow-twins-second",
+            "unnormalised Barlow Twins",
+            q,
+            c,
+            _barlow_second,
+            ((c, 2 * c), (c, c**2), (c, q)),
+        ),
+    ):
+        yield state(
+            name,
+            f"{'Cross' if symbol == c else 'Second'} moment by which {loss} is a spectral loss",
+            equation(sp.Symbol(f"{symbol}'"), value),
+            proof,
+            setting=same,
+            near_misses=near,
+        )
     yield state(
         "infonce-moments",
         "InfoNCE with inner products as a spectral loss",

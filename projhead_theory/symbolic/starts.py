@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
-from ._notation import MEANING, c, family, gamma, m, q, s, s0, t, w
+from ._notation import MEANING, c, family, gamma, m, more, q, s, s0, t, w
 from ._statement import Expr, Numeric, Statement, Step, equation, positive
 
 a, b = sp.symbols("a b", positive=True)
@@ -64,6 +64,15 @@ def _law(formula: Expr) -> Iterator[Step]:
     # Along the flow dp / dm = (-2 s g) / (-2 s (p + n) g), with n = p + b - a.
     yield Step("it has the slope of the flow of any loss", value.diff(m) - 1 / (2 * value + b - a))
     yield positive("it grows with the weight after the head", value.diff(m))
+
+
+def _gain(formula: Expr) -> Iterator[Step]:
+    gain = formula.rhs
+    yield Step(
+        "with the scale at the start it solves the quadratic equation", gain * (gain + a + b) - m
+    )
+    yield Step("a weight of zero gains nothing", gain.subs(m, 0))
+    yield positive("of both roots it is the positive one", gain)
 
 
 def _invariant(formula: Expr) -> Iterator[Step]:
@@ -124,11 +133,11 @@ def _threshold(formula: Expr) -> Iterator[Step]:
 
 
 def _time(formula: Expr) -> Iterator[Step]:
-    root = sp.sqrt((a + b) ** 2 + 4 * s**2)
-    yield Step(
-        "its derivative is one over the speed",
-        formula.rhs.diff(s) - 1 / (4 * s * (c - q**2 * s**2) * root),
-    )
+    speed = 4 * s * (c - q**2 * s**2) * sp.sqrt((a + b) ** 2 + 4 * s**2)
+    # Below saturation by an excess, roots of quotients are quotients of roots.
+    excess = (formula.rhs.diff(s) * speed).subs(c, q**2 * (s**2 + more**2))
+    roots = excess.replace(sp.Pow, lambda base, power: sp.factor(sp.together(base)) ** power)
+    yield Step("its derivative is one over the speed", roots - 1)
     yield Step("no time passes at the start", formula.rhs.subs(s, s0))
 
 
@@ -148,6 +157,15 @@ def statements() -> Iterator[Statement]:
             (a / 2, b / 2),
             ((a + b) ** 2, a**2 + b**2),
         ),
+    )
+    yield state(
+        "start-law-gain",
+        "Squared weight before the head, beyond the scale of the encoder",
+        equation(sp.Symbol("v^2") - a, 2 * m / (a + b + sp.sqrt((a + b) ** 2 + 4 * m))),
+        _gain,
+        setting=flow + " No digits are lost where a scale is far above the weight.",
+        claim="start-law",
+        near_misses=((4 * m, 2 * m), (a, b), ((a + b) ** 2, a**2 + b**2)),
     )
     yield state(
         "start-law-matrix",
@@ -186,8 +204,8 @@ def statements() -> Iterator[Statement]:
     )
     end = sp.sqrt((a + b) ** 2 + 4 * c / q**2)
     phi = lambda x: (
-        sp.atanh(sp.sqrt((a + b) ** 2 + 4 * x**2) / end) / end
-        - sp.atanh((a + b) / sp.sqrt((a + b) ** 2 + 4 * x**2)) / (a + b)
+        sp.asinh(sp.sqrt((a + b) ** 2 + 4 * x**2) / (2 * sp.sqrt(c / q**2 - x**2))) / end
+        - sp.asinh((a + b) / (2 * x)) / (a + b)
     )
     yield state(
         "start-times",

@@ -22,6 +22,7 @@ import sympy as sp
 from helpers.draws import some
 
 from projhead_theory.moments import Moments
+from projhead_theory.problems import AdditiveNoise, SignFlip
 from projhead_theory.symbolic import Proof, Statement, Step, statements
 
 STATEMENTS = statements()
@@ -256,6 +257,12 @@ def pushed(which: int) -> Callable:
     return value
 
 
+def flipped_then_noisy(which: int) -> Callable:
+    """Moments of a composition of sign flips and noise."""
+    compose = lambda f, alpha, sigma: f(SignFlip(alpha), AdditiveNoise(sigma))
+    return lambda f, phi, alpha, sigma: pushed(which)(lambda: compose(f, alpha, sigma), phi)
+
+
 def layer_ratio(function, spread, depth, layer):
     weights = jnp.asarray([spread, 1.0])
     both = Moments(jnp.diag(weights**-2), jnp.diag(weights**-2))
@@ -274,6 +281,9 @@ ASK: dict[str, Callable] = {
     **{f"{kind}-cross": pushed(0) for kind in ("noise", "flip", "mask", "rescale")},
     **{f"{kind}-second": pushed(1) for kind in ("noise", "flip", "mask", "rescale")},
     **{f"{kind}-signal-fraction": pushed(2) for kind in ("noise", "flip", "mask", "rescale")},
+    "flip-noise-cross": flipped_then_noisy(0),
+    "flip-noise-second": flipped_then_noisy(1),
+    "flip-noise-signal-fraction": flipped_then_noisy(2),
     "signal-fraction": lambda f, c, q: f(moments(c, q)).signal_fraction[0],
     "vicreg-response": lambda f, fraction, beta: f(beta).curve(jnp.asarray(fraction)),
     **{
