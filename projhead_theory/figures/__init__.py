@@ -5,13 +5,43 @@ from ._best_layer import plot_best_layer
 from ._grid import plot_sweep
 from ._inspection import plot_inspection
 from ._learning_curve import plot_learning_curve
+from ._marks import (
+    GREY,
+    MARKERS,
+    band,
+    boundary,
+    closed_form,
+    colour,
+    ink,
+    key,
+    legend,
+    log_axis,
+    panels,
+    trained,
+)
 from ._phase import plot_phase
-from ._style import save
+from ._style import COLOURS, DARK_COLOURS, STYLES, WIDTHS, inches, save, styled, write
 from ._sweep import plot_connected_sweep, plot_feature_sweep
 from ._trajectory import plot_trajectory
 from ._verdict import plot_budget, plot_report, plot_verdict
 
 __all__ = [
+    "COLOURS",
+    "DARK_COLOURS",
+    "GREY",
+    "MARKERS",
+    "STYLES",
+    "WIDTHS",
+    "band",
+    "boundary",
+    "closed_form",
+    "colour",
+    "inches",
+    "ink",
+    "key",
+    "legend",
+    "log_axis",
+    "panels",
     "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
@@ -26,4 +56,7 @@ __all__ = [
     "plot_trajectory",
     "plot_verdict",
     "save",
+    "styled",
+    "trained",
+    "write",
 ]

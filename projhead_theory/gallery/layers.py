@@ -1,0 +1,142 @@
+"""Weights of trained layers: the minimiser, the layer-wise law, progressive weighting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import measure, theory
+from ..figures import MARKERS, boundary, closed_form, colour, ink, key, legend, log_axis, panels
+from ..figures import trained as marks
+from ..simulation import gradient_flow
+from ._common import LONG, balanced, dataset, feature_model, mixed_moments, numbered
+from ._entry import Entry
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def spectral_minimiser(
+    strength: tuple[float, ...] = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 3.5),
+    noise: float = 0.7,
+    depth: tuple[int, ...] = (1, 2, 3),
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Last-layer weights of features of one scale of noise, at several depths."""
+    data, seen = feature_model(strength, noise).moments(), []
+    for count in depth:
+        start = balanced(seed, len(strength), count, 0.5 ** (1 / count))
+        seen.append(measure.layer_weights(gradient_flow(start, data, **LONG).final)[-1])
+    fine = np.geomspace(min(strength) / 1.5, 1.5 * max(strength), 100)
+    closed = theory.layers.layerwise(feature_model(fine, noise).moments(), 1).weights[-1]
+    return dataset(
+        {"theory": ("fine", closed), "trained": (("depth", "strength"), seen)},
+        {"fine": fine, "strength": strength, "depth": depth},
+        noise=noise,
+    )
+
+
+def draw_spectral_minimiser(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    closed_form(ax, data.fine, data.theory, ink(), label="theory")
+    boundary(ax, data.noise)
+    count = data.sizes["depth"]
+    for i in range(count):
+        # Networks of all depths have the same weights: each shows its own share of the features.
+        own = data.isel(depth=i, strength=slice(i, None, count))
+        label = f"trained, depth {int(own.depth)}"
+        marks(ax, own.strength, own.trained, colour(i), MARKERS[i % len(MARKERS)], label=label)
+    log_axis(ax.xaxis)
+    ax.set(xlabel=r"strength $\phi$ (grey: noise $\sigma$)", ylabel="weight in the last layer")
+    legend(ax)
+
+
+def layerwise_law(
+    strength: tuple[float, ...] = (2.0, 1.2, 0.8, 0.5),
+    noise: tuple[float, ...] = (1.6, 0.5, 0.25, 0.1),
+    depth: int = 3,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Weight of every feature in every layer."""
+    data = feature_model(strength, noise).moments()
+    run = gradient_flow(balanced(seed, len(strength), depth, 0.7), data, **LONG)
+    closed, dims = theory.layers.layerwise(data, depth).weights, ("layer", "feature")
+    return dataset(
+        {"theory": (dims, closed), "trained": (dims, measure.layer_weights(run.final))},
+        {"layer": numbered(depth), "feature": numbered(len(strength))},
+    )
+
+
+def draw_layerwise_law(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    places = [0, *data.layer.values]
+    for i, feature in enumerate(data.feature.values):
+        own = data.sel(feature=feature)
+        closed_form(ax, places, [1, *own.theory.values], colour(i), label=f"feature {feature}")
+        marks(ax, own.layer, own.trained, colour(i))
+    key(ax, "theory")
+    key(ax, "trained", "o")
+    log_axis(ax.yaxis)
+    ax.set_xticks(places, ["input", *map(str, data.layer.values)])
+    ax.set(xlabel="layer", ylabel="weight of the feature")
+    legend(ax)
+
+
+def progressive_weighting(
+    dimension: int = 4, depth: tuple[int, ...] = (1, 2, 3, 4), seed: int = 0
+) -> xarray.Dataset:
+    """Condition number of the Gram of every layer, on moments that do not commute."""
+    data, closed = mixed_moments(dimension, seed), []
+    seen = np.full((len(depth), max(depth)), np.nan)
+    for i, count in enumerate(depth):
+        closed.append(np.linalg.cond(theory.layers.layerwise(data, count).grams[-1]))
+        run = gradient_flow(balanced(seed, dimension, count, 0.8), data, **LONG)
+        seen[i, :count] = np.linalg.cond(measure.layer_grams(run.final))
+    return dataset(
+        {"theory": ("depth", np.log(closed)), "trained": (("depth", "layer"), np.log(seen))},
+        {"depth": depth, "layer": numbered(max(depth))},
+    )
+
+
+def draw_progressive_weighting(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, depth in enumerate(data.depth.values):
+        own = data.sel(depth=depth)
+        closed_form(ax, [0, depth], [0, own.theory], colour(i), label=f"depth {depth}")
+        marks(ax, own.layer, own.trained, colour(i), MARKERS[i % len(MARKERS)])
+    key(ax, "theory")
+    key(ax, "trained", "o")
+    ax.set_xticks([0, *data.layer.values])
+    ax.set(xlabel="layer (0: input)", ylabel="log condition number of the Gram")
+    legend(ax)
+
+
+ENTRIES = (
+    Entry(
+        "spectral-minimiser",
+        "Weight in the last layer against strength: the closed form as a line, trained networks of "
+        "several depths as markers.",
+        spectral_minimiser,
+        draw_spectral_minimiser,
+        claim="spectral-minimiser",
+        quick={"strength": (0.5, 1.0, 2.0), "depth": (1, 2)},
+    ),
+    Entry(
+        "layerwise-law",
+        "Weights of the features layer by layer, on a logarithmic axis: straight lines as "
+        "predicted, markers as trained.",
+        layerwise_law,
+        draw_layerwise_law,
+        claim="layerwise-law",
+    ),
+    Entry(
+        "progressive-weighting",
+        "Logarithm of the condition number of each layer's Gram at several depths: straight lines "
+        "through the origin.",
+        progressive_weighting,
+        draw_progressive_weighting,
+        claim="progressive-weighting",
+        quick={"depth": (1, 2)},
+    ),
+)
