@@ -83,3 +83,8 @@ def root(gram: Any, power: float) -> np.ndarray:
     """Power of a positive semi-definite matrix."""
     eigenvalues, v = np.linalg.eigh(np.asarray(gram))
     return (v * np.maximum(eigenvalues, 0) ** power) @ v.T
+
+
+def gap_to_law(grams: Any) -> float:
+    """Distance of the first of two Grams from the root of the second."""
+    return norm(np.asarray(grams[0]) - root(grams[1], 0.5))

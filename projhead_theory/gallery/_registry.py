@@ -12,7 +12,7 @@ from . import _drawing
 from ._drawing import Drawing
 from ._entry import Entry, unknown
 
-FAMILIES = ("layers",)
+FAMILIES = ("layers", "balance", "steps")
 """Files of figures, in the order in which they are listed; each has a tuple `ENTRIES`."""
 
 
