@@ -19,7 +19,7 @@ from ._marks import (
     panels,
     trained,
 )
-from ._phase import plot_phase
+from ._phase import plot_phase, shade_phase
 from ._style import COLOURS, DARK_COLOURS, STYLES, WIDTHS, inches, save, styled, write
 from ._sweep import plot_connected_sweep, plot_feature_sweep
 from ._trajectory import plot_trajectory
@@ -56,6 +56,7 @@ __all__ = [
     "plot_trajectory",
     "plot_verdict",
     "save",
+    "shade_phase",
     "styled",
     "trained",
     "write",

@@ -99,7 +99,7 @@ def plain(value: float, _: Any = None) -> str:
     exponent = round(np.log10(value))
     if abs(exponent) > 3 and np.isclose(value, 10.0**exponent):
         return f"$10^{{{exponent}}}$"
-    return f"{value:.4g}"
+    return f"{value:.10g}"
 
 
 def log_axis(axis: Any, ticks: Any = None) -> None:

@@ -63,6 +63,11 @@ def mixed_moments(dimension: int, seed: int) -> Moments:
     return random_moments(jax.random.key(seed), fractions, condition=5.0)
 
 
+def diagonals(data: Moments) -> tuple[jax.Array, jax.Array]:
+    """Cross and second moment of each feature."""
+    return jnp.diagonal(data.cross), jnp.diagonal(data.second)
+
+
 def balanced(seed: int, dim: int, depth: int, scale: float) -> DeepLinear:
     """Balanced network of square layers."""
     return DeepLinear.balanced(jax.random.key(seed), (dim,) * (depth + 1), scale)

@@ -12,7 +12,16 @@ from . import _drawing
 from ._drawing import Drawing
 from ._entry import Entry, unknown
 
-FAMILIES = ("layers", "balance", "steps")
+FAMILIES = (
+    "layers",
+    "balance",
+    "steps",
+    "dynamics",
+    "decay",
+    "starts",
+    "downstream",
+    "heads",
+)
 """Files of figures, in the order in which they are listed; each has a tuple `ENTRIES`."""
 
 
