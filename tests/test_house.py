@@ -62,7 +62,10 @@ RULES = {
             *("optax", "diffrax"),
         ),
     ),
-    "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
+    # A run may draw itself: figures import nothing of ours but the core.
+    "simulation sees no theory": Rule(
+        ("simulation",), (*ours("theory"), *(name for name in FRONT if name not in ours("figures")))
+    ),
     "the objects of both wings see neither": Rule(
         ("moments", "problems", "networks", "_core"),
         (*ours("theory", "simulation", "losses", "probes"), *FRONT),
@@ -115,7 +118,16 @@ RULES = {
         ("theorems", "experiments", "sweeps"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("theory", "claims", "theorems", "experiments", "sweeps", "inspect", "probes"),
+        (
+            "theory",
+            "simulation",
+            "claims",
+            "theorems",
+            "experiments",
+            "sweeps",
+            "inspect",
+            "probes",
+        ),
         ours("figures"),
         lazy_too=False,
     ),

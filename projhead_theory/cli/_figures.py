@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -82,10 +83,11 @@ def figures(
         gallery.require_writable(out, entry.name, kinds)
     written = {}
     start, drawn = time.monotonic(), iter(drawings)
-    for i, entry in enumerate(chosen):
-        _tell(i, len(chosen), entry.name, time.monotonic() - start)
-        paths = next(drawn).save(out, kinds, style, width)
-        written[entry.name] = [str(path) for path in paths]
+    with compiler.compiled_lightly() if quick else contextlib.nullcontext():
+        for i, entry in enumerate(chosen):
+            _tell(i, len(chosen), entry.name, time.monotonic() - start)
+            paths = next(drawn).save(out, kinds, style, width)
+            written[entry.name] = [str(path) for path in paths]
     _tell(len(chosen), len(chosen), "", time.monotonic() - start)
     if json is not None:
         from ..report import write_json
@@ -106,7 +108,7 @@ def _list(entries: list[Entry], json: str | None) -> int:
             {
                 "name": entry.name,
                 "caption": entry.caption,
-                "claim": entry.claim,
+                "theorem": entry.theorem,
                 "parameters": entry.parameters,
             }
             for entry in entries

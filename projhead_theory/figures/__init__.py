@@ -2,8 +2,10 @@
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
+from ._curve import plot_curve
 from ._grid import plot_sweep
 from ._inspection import plot_inspection
+from ._layers import plot_layers
 from ._learning_curve import plot_learning_curve
 from ._marks import (
     GREY,
@@ -45,8 +47,10 @@ __all__ = [
     "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
+    "plot_curve",
     "plot_feature_sweep",
     "plot_inspection",
+    "plot_layers",
     "plot_learning_curve",
     "plot_phase",
     "plot_report",

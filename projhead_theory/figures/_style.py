@@ -15,7 +15,7 @@ from .._core.files import figure_format, write_atomically
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
-DARK_COLOURS = ("#56b4e9", "#e69f00", "#00b386", "#cc79a7", "#f0e442", "#3d8fd1", "#ffffff")
+DARK_COLOURS = ("#56b4e9", "#e8743b", "#009e73", "#cc79a7", "#f0e442", "#3a7fd0", "#ffffff")
 """Colours of the same hues for a dark background: lighter, with white in place of black."""
 
 WIDTHS = {"single": 3.25, "double": 6.75}
@@ -129,22 +129,32 @@ def axes(ax: Any) -> Any:
     return ax
 
 
-def write(figure: Any, path: str | Path) -> None:
+def write(figure: Any, path: str | Path, description: str | None = None) -> None:
     """Write a figure, atomically; the format follows the ending (png, svg, pdf).
 
     A PDF embeds its fonts as Type 42: many journals refuse Type 3, Matplotlib's default. There is
     no date in the file, so the same figure is written as the same bytes.
 
+    **Arguments:**
+
+    - `figure`: Matplotlib figure.
+    - `path`: file to write.
+    - `description`: text to keep in the file's metadata.
+
     **Raises:** `ValueError` for another ending, or a file that cannot be written.
     """
     kind = figure_format(path)
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    place = "Subject" if kind == "pdf" else "Description"
+    metadata = dated if description is None else dated | {place: description}
     # The parameters that are read when a file is written, not when its figure is made.
     fixed = {k: v for k, v in _PAPER.items() if k.startswith(("pdf.", "ps.", "svg."))}
     page = {"savefig.facecolor": "auto"}
     with mpl.rc_context(fixed | page):
         write_atomically(
-            path, lambda file: figure.savefig(file, format=kind, dpi=200, metadata=dated), "plot"
+            path,
+            lambda file: figure.savefig(file, format=kind, dpi=200, metadata=metadata),
+            "plot",
         )
 
 

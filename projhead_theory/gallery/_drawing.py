@@ -96,7 +96,7 @@ class Drawing:
         return {
             "name": self.name,
             "caption": self.entry.caption,
-            "claim": self.entry.claim,
+            "theorem": self.entry.theorem,
             "command": self.command,
             "parameters": self.parameters,
             "environment": json.loads(self.data.attrs["environment"]),
@@ -130,7 +130,7 @@ class Drawing:
             figure = Figure(layout="constrained")
         self.plot(style, width, figure)
         for path in paths[: len(formats)]:
-            write(figure, path)
+            write(figure, path, json.dumps({"command": self.command, **self.parameters}))
         netcdf, table, record = paths[len(formats) :]
         text = json.dumps(self.record(), indent=1, sort_keys=True) + "\n"
         for path, content in (

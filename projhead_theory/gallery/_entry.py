@@ -25,7 +25,7 @@ class Entry:
     - `data`: function of the parameters that returns an `xarray.Dataset`; its keyword arguments and
       their defaults are the parameters of the figure.
     - `draw`: function of a Matplotlib figure and the dataset, of which alone it draws.
-    - `claim`: name of the claim that the figure shows, if it shows one.
+    - `theorem`: name of the theorem that the figure shows, as that of its page.
     - `quick`: parameters that make a coarse version fast.
     """
 
@@ -33,7 +33,7 @@ class Entry:
     caption: str
     data: Callable[..., xarray.Dataset]
     draw: Callable[[Any, xarray.Dataset], None]
-    claim: str | None = None
+    theorem: str
     quick: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -21,6 +21,11 @@ FAMILIES = (
     "starts",
     "downstream",
     "heads",
+    "thresholds",
+    "supervised",
+    "accuracy",
+    "responses",
+    "paper",
 )
 """Files of figures, in the order in which they are listed; each has a tuple `ENTRIES`."""
 
@@ -51,7 +56,7 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Entry:
-    """Definition of a figure: caption, claim, parameters and their defaults.
+    """Definition of a figure: caption, theorem, parameters and their defaults.
 
     **Raises:** `ValueError` with the nearest name for an unknown name.
 

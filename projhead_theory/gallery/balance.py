@@ -190,7 +190,7 @@ ENTRIES = (
         "Imbalance of the layers over time: constant without weight decay, exponential with it.",
         balancedness,
         draw_balancedness,
-        claim="balancedness",
+        theorem="balancedness",
         quick={"points": 4, "t1": 4.0},
     ),
     Entry(
@@ -199,7 +199,7 @@ ENTRIES = (
         "the bound.",
         imbalance_bound,
         draw_imbalance_bound,
-        claim="imbalance-bound",
+        theorem="imbalance-bound",
         quick={"points": 3},
     ),
     Entry(
@@ -208,7 +208,7 @@ ENTRIES = (
         "line, networks trained with weight decay on it.",
         min_norm,
         draw_min_norm,
-        claim="min-norm",
+        theorem="min-norm",
         quick={"runs": 2},
     ),
     Entry(
@@ -217,7 +217,7 @@ ENTRIES = (
         "layer-wise law, which falls with it.",
         weight_decay_balancing,
         draw_weight_decay_balancing,
-        claim="weight-decay-balancing",
+        theorem="weight-decay-balancing",
         quick={"points": 5, "weight_decay": (0.1, 0.2)},
     ),
 )

@@ -153,7 +153,7 @@ ENTRIES = (
         "at all would be better.",
         decayed_feature,
         draw_weight_decay_minimiser,
-        claim="weight-decay-minimiser",
+        theorem="weight-decay-minimiser",
         quick={"depth": (1, 2), "points": 3},
     ),
     Entry(
@@ -162,7 +162,7 @@ ENTRIES = (
         "feature, at extinction, and the feature lives on beyond.",
         decayed_feature,
         draw_feature_extinction,
-        claim="feature-extinction",
+        theorem="feature-extinction",
         quick={"depth": (1, 2), "points": 3},
     ),
     Entry(
@@ -171,7 +171,7 @@ ENTRIES = (
         "and jumps.",
         sl_extinction,
         draw_sl_extinction,
-        claim="sl-extinction",
+        theorem="sl-extinction",
         quick={"depth": (1, 2), "points": 3},
     ),
 )

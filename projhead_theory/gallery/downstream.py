@@ -208,6 +208,8 @@ def draw_measured_sample_complexity(figure: Any, data: xarray.Dataset) -> None:
             band(ax, own.samples, mean - 1.96 * error, mean + 1.96 * error, colour(i))
             marks(ax, own.samples, mean, colour(i), MARKERS[i], label=f"trained, {side}")
         boundary(ax, 0.1, vertical=False)
+        # Beyond, errors fall by hundreds of decades, and means are those of single draws.
+        ax.set(ylim=(4e-3, 0.7), xlim=(0.8 * own.samples.min(), 1.2 * own.samples.max()))
         log_axis(ax.yaxis)
         log_axis(ax.xaxis)
         ax.set_title(f"label: a feature {label}" if " " in label else f"label: the {label} feature")
@@ -222,7 +224,7 @@ ENTRIES = (
         "on the curves.",
         optimal_layer,
         draw_optimal_layer,
-        claim="optimal-layer",
+        theorem="optimal-layer",
         quick={"depth": (2, 3)},
     ),
     Entry(
@@ -231,7 +233,7 @@ ENTRIES = (
         "closed form, and trained networks on both sides of it.",
         when_pre_wins,
         draw_when_pre_wins,
-        claim="when-pre-wins",
+        theorem="when-pre-wins",
         quick={"points": 16, "networks": 8},
     ),
     Entry(
@@ -240,7 +242,7 @@ ENTRIES = (
         "and its limit, for a label that is the lightest feature and for one in between.",
         measured_sample_complexity,
         draw_measured_sample_complexity,
-        claim="measured-sample-complexity",
+        theorem="measured-sample-complexity",
         quick={"dimension": 12, "draws": 10, "sizes": 3},
     ),
 )

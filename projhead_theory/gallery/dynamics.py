@@ -272,7 +272,7 @@ ENTRIES = (
         "markers as trained.",
         flow_times,
         draw_over_time,
-        claim="flow-times",
+        theorem="flow-times",
         quick={"points": 5},
     ),
     Entry(
@@ -281,7 +281,7 @@ ENTRIES = (
         "are in the opposite order.",
         learning_order,
         draw_learning_order,
-        claim="learning-order",
+        theorem="learning-order",
         quick={"depth": (2,), "times": 500},
     ),
     Entry(
@@ -289,7 +289,7 @@ ENTRIES = (
         "Weight of a feature without signal over time in each layer, on logarithmic axes.",
         vanishing_features,
         draw_fading,
-        claim="vanishing-features",
+        theorem="vanishing-features",
         quick={"points": 5, "t1": 1e3},
     ),
     Entry(
@@ -298,7 +298,7 @@ ENTRIES = (
         "markers as trained.",
         sl_times,
         draw_over_time,
-        claim="sl-times",
+        theorem="sl-times",
         quick={"points": 5},
     ),
     Entry(
@@ -306,7 +306,7 @@ ENTRIES = (
         "Weight of a mode without signal over time in each layer, on logarithmic axes.",
         sl_retention,
         draw_fading,
-        claim="sl-retention",
+        theorem="sl-retention",
         quick={"points": 5, "t1": 1e3},
     ),
     Entry(
@@ -315,7 +315,7 @@ ENTRIES = (
         "as trained.",
         barlow_stepwise,
         draw_barlow_stepwise,
-        claim="barlow-stepwise",
+        theorem="barlow-stepwise",
         quick={"points": 5, "depth": (1, 2), "start": (1e-3, 1e-2)},
     ),
 )

@@ -170,8 +170,9 @@ def draw_kappa_emulation(figure: Any, data: xarray.Dataset) -> None:
         j, own = max(i - 1, 0), data.isel(head=i)
         closed_form(ax, own.feature, own.theory, colour(j))
         size = 7.5 if i == 0 else 4
-        label = f"head: {name}" if i < 2 else f"head: {name}"
-        marks(ax, own.feature, own.trained, colour(j), MARKERS[i % 7], ms=size, label=label)
+        marks(
+            ax, own.feature, own.trained, colour(j), MARKERS[i % 7], ms=size, label=f"head: {name}"
+        )
     log_axis(ax.yaxis)
     ax.set_xticks(data.feature.values)
     ax.set(xlabel="feature, by weight", ylabel="weight before the head")
@@ -249,7 +250,7 @@ ENTRIES = (
         "truncated one at that of fewer units.",
         head_equivalence,
         draw_head_equivalence,
-        claim="head-equivalence",
+        theorem="head-equivalence",
         quick={"kappa": (1.0, 1.8), "points": 20},
     ),
     Entry(
@@ -258,7 +259,7 @@ ENTRIES = (
         "flow ends elsewhere, and beyond the limit of sorted pairing another one wins.",
         sorted_matching,
         draw_sorted_matching,
-        claim="sorted-matching",
+        theorem="sorted-matching",
         quick={"points": 3},
     ),
     Entry(
@@ -266,7 +267,7 @@ ENTRIES = (
         "Weights below a trained head against those below fixed heads that stand in for it.",
         kappa_emulation,
         draw_kappa_emulation,
-        claim="kappa-emulation",
+        theorem="kappa-emulation",
         quick={"kappa": (1.6,)},
     ),
     Entry(
@@ -275,7 +276,7 @@ ENTRIES = (
         "encoders.",
         best_kappa,
         draw_best_kappa,
-        claim="best-kappa",
+        theorem="best-kappa",
         quick={"points": 2},
     ),
 )

@@ -119,7 +119,7 @@ ENTRIES = (
         "several depths as markers.",
         spectral_minimiser,
         draw_spectral_minimiser,
-        claim="spectral-minimiser",
+        theorem="spectral-minimiser",
         quick={"strength": (0.5, 1.0, 2.0), "depth": (1, 2)},
     ),
     Entry(
@@ -128,7 +128,7 @@ ENTRIES = (
         "predicted, markers as trained.",
         layerwise_law,
         draw_layerwise_law,
-        claim="layerwise-law",
+        theorem="layerwise-law",
     ),
     Entry(
         "progressive-weighting",
@@ -136,7 +136,7 @@ ENTRIES = (
         "through the origin.",
         progressive_weighting,
         draw_progressive_weighting,
-        claim="progressive-weighting",
+        theorem="progressive-weighting",
         quick={"depth": (1, 2)},
     ),
 )

@@ -174,7 +174,7 @@ ENTRIES = (
         "predicted, markers as trained.",
         start_law,
         draw_start_law,
-        claim="start-law",
+        theorem="start-law",
         quick={"encoder": (0.0, 4.0), "head": (0.0, 0.25)},
     ),
     Entry(
@@ -183,7 +183,7 @@ ENTRIES = (
         "scatter against the number of pairs, with the bands in which 95 per cent should lie.",
         finite_sample,
         draw_finite_sample,
-        claim="finite-sample",
+        theorem="finite-sample",
         quick={"replicates": 20, "pairs": (250, 1000)},
     ),
 )

@@ -244,7 +244,7 @@ ENTRIES = (
         "descent with momentum.",
         discrete_balancedness,
         draw_discrete_balancedness,
-        claim="discrete-balancedness",
+        theorem="discrete-balancedness",
         quick={"steps": 32},
     ),
     Entry(
@@ -253,7 +253,7 @@ ENTRIES = (
         "correction predicts; the remainder is of second order.",
         unbalanced_grams,
         draw_unbalanced_grams,
-        claim="unbalanced-grams",
+        theorem="unbalanced-grams",
         quick={"learning_rate": (0.03, 0.06), "t1": 30.0},
     ),
     Entry(
@@ -261,7 +261,7 @@ ENTRIES = (
         "Conserved quantity of a unit along training, with trained and with fixed thresholds.",
         homogeneity,
         draw_homogeneity,
-        claim="homogeneity",
+        theorem="homogeneity",
         quick={"points": 4},
     ),
     Entry(
@@ -270,7 +270,7 @@ ENTRIES = (
         "measured and followed by the law.",
         discrete_homogeneity,
         draw_discrete_homogeneity,
-        claim="discrete-homogeneity",
+        theorem="discrete-homogeneity",
         quick={"steps": 20},
     ),
 )
