@@ -7,6 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 import projhead_theory as pt
 from projhead_theory import figures
@@ -136,10 +137,15 @@ def test_tick_labels_of_a_logarithmic_axis_are_plain():
     assert ticks(150, 30000) == ["1000", "$10^{4}$"]
 
 
-def test_every_result_draws_itself():
+def test_every_result_draws_itself(tmp_path):
     problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
     prediction = pt.layerwise(problem.moments(), depth=2)
-    run = pt.gradient_flow(pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2)), problem.moments())
+    start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2))
+    run = pt.gradient_flow(start, problem.moments(), save_at=8)
+    figures.animate(run, tmp_path / "run.gif", prediction, seconds=1)
+    with Image.open(tmp_path / "run.gif") as moving:
+        assert moving.n_frames == len(np.unique(run.times))
+        assert moving.width == round(3.25 * 150)
     axes = run.plot(prediction)
     assert len(axes.lines) == 2 * 2 * 2
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["feature 1", "feature 2"]

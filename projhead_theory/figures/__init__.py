@@ -1,6 +1,7 @@
 """Figures: theory as lines, simulation as markers."""
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
+from ._animation import animate
 from ._best_layer import plot_best_layer
 from ._curve import plot_curve
 from ._grid import plot_sweep
@@ -34,6 +35,7 @@ __all__ = [
     "MARKERS",
     "STYLES",
     "WIDTHS",
+    "animate",
     "band",
     "boundary",
     "closed_form",

@@ -105,7 +105,8 @@ def plain(value: float, _: Any = None) -> str:
 def log_axis(axis: Any, ticks: Any = None) -> None:
     """Make an axis (`ax.xaxis`, `ax.yaxis`) logarithmic, with plain numbers as tick labels.
 
-    Ticks are at 1, 2 and 5 times powers of ten over less than two decades, else at powers of ten.
+    Ticks are at 1, 2 and 5 times powers of ten over less than two decades, at more numbers over
+    less than about half of one, else at powers of ten.
     """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = sorted(axis.get_view_interval())
@@ -114,7 +115,8 @@ def log_axis(axis: Any, ticks: Any = None) -> None:
         axis.set_ticks(list(ticks), [plain(tick) for tick in ticks])
         axis.set_minor_locator(NullLocator())
         return
-    subs = (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
+    few = (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
+    subs = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.7 else few
     axis.set_major_locator(LogLocator(10, subs, numticks=8))
     axis.set_major_formatter(FuncFormatter(plain))
     axis.set_minor_formatter(NullFormatter())

@@ -191,7 +191,7 @@ ENTRIES = (
         balancedness,
         draw_balancedness,
         theorem="balancedness",
-        quick={"points": 4, "t1": 4.0},
+        quick={"points": 4, "t1": 4.0, "scale": (1.0, 0.6), "dimension": 3},
     ),
     Entry(
         "imbalance-bound",
@@ -200,7 +200,7 @@ ENTRIES = (
         imbalance_bound,
         draw_imbalance_bound,
         theorem="imbalance-bound",
-        quick={"points": 3},
+        quick={"points": 3, "dimension": 3},
     ),
     Entry(
         "min-norm",
@@ -209,7 +209,7 @@ ENTRIES = (
         min_norm,
         draw_min_norm,
         theorem="min-norm",
-        quick={"runs": 2},
+        quick={"runs": 2, "depth": 2, "dimension": 3},
     ),
     Entry(
         "weight-decay-balancing",
@@ -218,6 +218,6 @@ ENTRIES = (
         weight_decay_balancing,
         draw_weight_decay_balancing,
         theorem="weight-decay-balancing",
-        quick={"points": 5, "weight_decay": (0.1, 0.2)},
+        quick={"points": 4, "weight_decay": (0.1, 0.2), "dimension": 3},
     ),
 )

@@ -154,7 +154,7 @@ ENTRIES = (
         decayed_feature,
         draw_weight_decay_minimiser,
         theorem="weight-decay-minimiser",
-        quick={"depth": (1, 2), "points": 3},
+        quick={"depth": (2,), "points": 3},
     ),
     Entry(
         "feature-extinction",
@@ -163,7 +163,7 @@ ENTRIES = (
         decayed_feature,
         draw_feature_extinction,
         theorem="feature-extinction",
-        quick={"depth": (1, 2), "points": 3},
+        quick={"depth": (2,), "points": 3},
     ),
     Entry(
         "sl-extinction",
@@ -172,6 +172,6 @@ ENTRIES = (
         sl_extinction,
         draw_sl_extinction,
         theorem="sl-extinction",
-        quick={"depth": (1, 2), "points": 3},
+        quick={"depth": (2,), "points": 3},
     ),
 )

@@ -52,7 +52,7 @@ def optimal_layer(
     ]
     seen = np.full((d, len(depth), max(depth)), np.nan)
     for k, count in enumerate(depth):
-        run = gradient_flow(balanced(seed, d, count, 0.5), data).final
+        run = gradient_flow(balanced(seed, d, count, 0.5), data, **LONG).final
         for j, target in enumerate(targets):
             seen[j, k, :count] = measure.sample_complexity(run, target)
     return dataset(
@@ -225,7 +225,7 @@ ENTRIES = (
         optimal_layer,
         draw_optimal_layer,
         theorem="optimal-layer",
-        quick={"depth": (2, 3)},
+        quick={"depth": (1, 2)},
     ),
     Entry(
         "when-pre-wins",

@@ -273,7 +273,7 @@ ENTRIES = (
         flow_times,
         draw_over_time,
         theorem="flow-times",
-        quick={"points": 5},
+        quick={"points": 4},
     ),
     Entry(
         "learning-order",
@@ -290,7 +290,7 @@ ENTRIES = (
         vanishing_features,
         draw_fading,
         theorem="vanishing-features",
-        quick={"points": 5, "t1": 1e3},
+        quick={"points": 4, "t1": 1e3, "depth": 2},
     ),
     Entry(
         "sl-times",
@@ -299,7 +299,7 @@ ENTRIES = (
         sl_times,
         draw_over_time,
         theorem="sl-times",
-        quick={"points": 5},
+        quick={"points": 4},
     ),
     Entry(
         "sl-retention",
@@ -307,7 +307,7 @@ ENTRIES = (
         sl_retention,
         draw_fading,
         theorem="sl-retention",
-        quick={"points": 5, "t1": 1e3},
+        quick={"points": 4, "t1": 1e3, "depth": 2},
     ),
     Entry(
         "barlow-stepwise",
@@ -316,6 +316,6 @@ ENTRIES = (
         barlow_stepwise,
         draw_barlow_stepwise,
         theorem="barlow-stepwise",
-        quick={"points": 5, "depth": (1, 2), "start": (1e-3, 1e-2)},
+        quick={"points": 4, "depth": (2,), "start": (1e-2,)},
     ),
 )

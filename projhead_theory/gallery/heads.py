@@ -251,7 +251,7 @@ ENTRIES = (
         head_equivalence,
         draw_head_equivalence,
         theorem="head-equivalence",
-        quick={"kappa": (1.0, 1.8), "points": 20},
+        quick={"kappa": (1.0, 1.8), "diagonal": (0.4, 1.6, 0.9), "points": 20},
     ),
     Entry(
         "sorted-matching",
@@ -268,7 +268,7 @@ ENTRIES = (
         kappa_emulation,
         draw_kappa_emulation,
         theorem="kappa-emulation",
-        quick={"kappa": (1.6,)},
+        quick={"kappa": (1.6,), "cross": (0.9, 0.7, 0.5), "second": (1.0, 1.1, 1.5)},
     ),
     Entry(
         "best-kappa",

@@ -129,6 +129,7 @@ ENTRIES = (
         layerwise_law,
         draw_layerwise_law,
         theorem="layerwise-law",
+        quick={"strength": (2.0, 1.0, 0.5), "noise": (1.0, 0.2, 0.1), "depth": 2},
     ),
     Entry(
         "progressive-weighting",
@@ -137,6 +138,6 @@ ENTRIES = (
         progressive_weighting,
         draw_progressive_weighting,
         theorem="progressive-weighting",
-        quick={"depth": (1, 2)},
+        quick={"depth": (1, 2), "dimension": 3},
     ),
 )

@@ -245,7 +245,7 @@ ENTRIES = (
         discrete_balancedness,
         draw_discrete_balancedness,
         theorem="discrete-balancedness",
-        quick={"steps": 32},
+        quick={"steps": 32, "dimension": 3},
     ),
     Entry(
         "unbalanced-grams",
@@ -254,7 +254,7 @@ ENTRIES = (
         unbalanced_grams,
         draw_unbalanced_grams,
         theorem="unbalanced-grams",
-        quick={"learning_rate": (0.03, 0.06), "t1": 30.0},
+        quick={"learning_rate": (0.03, 0.06), "t1": 30.0, "dimension": 3},
     ),
     Entry(
         "homogeneity",

@@ -1,5 +1,6 @@
 """Every figure, made coarse and drawn again from its data file."""
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -7,10 +8,20 @@ import pytest
 import projhead_theory as pt
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_lightly():
+    """Programs that run once, as `projhead figures --quick` compiles them."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.mark.slow
 @pytest.mark.x64
 @pytest.mark.parametrize("name", pt.gallery.names())
-def test_figure_is_made_and_redrawn(name, tmp_path, standard_promotion):
+def test_figure_is_made_and_redrawn(name, tmp_path):
     drawing = pt.gallery.make(name, quick=True)
     numbers = [v.values for v in drawing.data.values() if v.dtype.kind == "f"]
     assert numbers
@@ -18,16 +29,13 @@ def test_figure_is_made_and_redrawn(name, tmp_path, standard_promotion):
     first = drawing.save(tmp_path / "a", ("svg",))
     second = pt.gallery.redraw(first[1]).save(tmp_path / "b", ("svg",))
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    # Nothing lies off the page, in any style at a column's width.
-    for style in ("paper", "slides", "dark"):
-        figure = drawing.plot(style)
-        renderer, page = figure.canvas.get_renderer(), figure.bbox
-        for box in [
-            figure.legends[0].get_window_extent(renderer),
-            *(ax.get_tightbbox(renderer) for ax in figure.axes),
-        ]:
-            assert box.x0 >= page.x0 - 2
-            assert box.x1 <= page.x1 + 2
-            assert box.y0 >= page.y0 - 2
-            assert box.y1 <= page.y1 + 2
-        plt.close(figure)
+    # With the largest letters, nothing lies off the page or under the legend.
+    figure = drawing.plot("slides")
+    renderer, page = figure.canvas.get_renderer(), figure.bbox
+    legend = figure.legends[0].get_window_extent(renderer)
+    axes = [ax.get_tightbbox(renderer) for ax in figure.axes]
+    for box in [legend, *axes]:
+        assert page.x0 - 2 <= box.x0 <= box.x1 <= page.x1 + 2
+        assert page.y0 - 2 <= box.y0 <= box.y1 <= page.y1 + 2
+    assert all(box.y1 <= legend.y0 + 2 for box in axes)
+    plt.close(figure)
