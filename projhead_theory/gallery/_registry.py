@@ -25,6 +25,7 @@ FAMILIES = (
     "supervised",
     "accuracy",
     "responses",
+    "rivals",
     "paper",
 )
 """Files of figures, in the order in which they are listed; each has a tuple `ENTRIES`."""

@@ -112,6 +112,44 @@ def draw_progressive_weighting(figure: Any, data: xarray.Dataset) -> None:
     legend(ax)
 
 
+def effective_rank(
+    strength: tuple[float, ...] = (2.0, 1.2, 0.8, 0.5),
+    noise: tuple[float, ...] = (1.6, 0.5, 0.25, 0.1),
+    depth: tuple[int, ...] = (2, 3, 5),
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Effective rank of the Gram of every layer at several depths, over the share of the depth."""
+    data, d = feature_model(strength, noise).moments(), len(strength)
+    seen = np.full((len(depth), max(depth)), np.nan)
+    for i, count in enumerate(depth):
+        run = gradient_flow(balanced(seed, d, count, 0.7), data, **LONG)
+        seen[i, :count] = theory.layers.effective_rank(measure.layer_grams(run.final))
+    # A network of many layers has a layer at each of these shares of its depth.
+    shares = 40
+    closed = theory.layers.effective_rank(theory.layers.layerwise(data, shares).grams)
+    return dataset(
+        {"theory": ("share", closed), "trained": (("depth", "layer"), seen)},
+        {
+            "share": numbered(shares) / shares,
+            "depth": depth,
+            "layer": numbered(max(depth)),
+        },
+        features=d,
+    )
+
+
+def draw_effective_rank(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    rank = np.append(data.features, data.theory.values)
+    closed_form(ax, np.append(0, data.share.values), rank, ink(), label="theory")
+    for i, depth in enumerate(data.depth.values):
+        own = data.sel(depth=depth)
+        label = f"trained, depth {depth}"
+        marks(ax, own.layer / depth, own.trained, colour(i), MARKERS[i % 7], label=label)
+    ax.set(xlabel=r"layer as a share of the depth, $l / L$", ylabel="effective rank")
+    legend(ax, 2)
+
+
 ENTRIES = (
     Entry(
         "spectral-minimiser",
@@ -139,5 +177,14 @@ ENTRIES = (
         draw_progressive_weighting,
         theorem="progressive-weighting",
         quick={"depth": (1, 2), "dimension": 3},
+    ),
+    Entry(
+        "effective-rank",
+        "Effective rank of each layer's Gram against the layer as a share of the depth: networks "
+        "of several depths lie on one curve, from the number of features down.",
+        effective_rank,
+        draw_effective_rank,
+        theorem="effective-rank",
+        quick={"strength": (2.0, 1.0, 0.5), "noise": (1.0, 0.2, 0.1), "depth": (1, 2)},
     ),
 )

@@ -1,4 +1,4 @@
-"""Other objectives: what a narrow head keeps."""
+"""Other objectives: their weights, and what a narrow head keeps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import theory
-from ..figures import closed_form, colour, ink, legend
+from .. import measure, theory
+from ..figures import MARKERS, closed_form, colour, ink, key, legend, panels
 from ..figures import trained as marks
-from ..losses import mse, spectral, unnormalised_barlow_twins
+from ..losses import DistanceInfoNCE, SquaredVICReg, mse, spectral, unnormalised_barlow_twins
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear
 from ..simulation import gradient_flow
-from ._common import dataset
+from ._common import LONG, balanced, dataset
 from ._entry import Entry
 
 if TYPE_CHECKING:
@@ -121,7 +121,67 @@ def _square(figure: Any) -> list[Any]:
     return list(figure.subplots(2, 2, sharex=True, sharey=True).ravel())
 
 
+LOSSES = ("spectral", "VICReg, squared", "InfoNCE, distances", "Barlow Twins")
+
+
+def response_minimiser(
+    fraction: tuple[float, ...] = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9),
+    beta: float = 1.5,
+    temperature: float = 1.0,
+    depth: int = 2,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Last-layer weights of features of variance one over their signal fraction, by loss."""
+    kinds = theory.responses
+    responses = (
+        kinds.Spectral(),
+        kinds.VICReg(beta=beta),
+        kinds.InfoNCEDistance(temperature=temperature),
+        kinds.BarlowTwins(),
+    )
+    objectives = (
+        spectral,
+        SquaredVICReg(beta),
+        DistanceInfoNCE(temperature),
+        unnormalised_barlow_twins,
+    )
+    views = lambda c: Moments(np.diag(c), np.eye(len(c)))
+    fine, data = np.linspace(0.05, 0.97, 60), views(fraction)
+    start = balanced(seed, len(fraction), depth, 0.7)
+    closed, seen = [], []
+    for response, loss in zip(responses, objectives, strict=True):
+        closed.append(kinds.layers(views(fine), response, depth).weights[-1])
+        run = gradient_flow(start, data, loss=loss, **(LONG | {"t1": 1e4}))
+        seen.append(measure.layer_weights(run.final)[-1])
+    return dataset(
+        {"theory": (("loss", "fine"), closed), "trained": (("loss", "fraction"), seen)},
+        {"loss": list(LOSSES), "fine": fine, "fraction": fraction},
+    )
+
+
+def draw_response_minimiser(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, loss in enumerate(data.loss.values):
+        own = data.sel(loss=loss)
+        closed_form(ax, own.fine, own.theory, colour(i), label=str(loss))
+        marks(ax, own.fraction, own.trained, colour(i), MARKERS[i])
+    key(ax, "theory")
+    key(ax, "trained", "o")
+    ax.set(xlabel=r"signal fraction $\lambda$", ylabel="weight in the last layer")
+    ax.set_ylim(-0.1, 3)
+    legend(ax, 2)
+
+
 ENTRIES = (
+    Entry(
+        "response-minimiser",
+        "Weight in the last layer against the signal fraction under four losses: lines as "
+        "predicted, markers as trained.",
+        response_minimiser,
+        draw_response_minimiser,
+        theorem="response-minimiser",
+        quick={"fraction": (0.3, 0.6, 0.9)},
+    ),
     Entry(
         "narrow-head",
         "Strength and noise of one of two features, under four objectives: the predicted region "
