@@ -6,13 +6,16 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 GREY = "0.55"
 """Grey of boundaries and of legend entries without a colour; visible on white and on black."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Markers in the order in which they are used: of layers, depths or kinds of runs."""
+
+PAPER_MARKER = 4.5
+"""Size of a marker in a figure of a paper, in points."""
 
 HEIGHT = 0.72
 """Height of a panel, as a share of its width."""
@@ -36,8 +39,13 @@ def closed_form(ax: Any, x: Any, y: Any, color: str, **style: Any) -> None:
 
 
 def trained(ax: Any, x: Any, y: Any, color: str, marker: str = "o", **style: Any) -> None:
-    """Draw trained networks as open markers, so that those that coincide can be seen."""
+    """Draw trained networks as open markers, so that those that coincide can be seen.
+
+    The size `ms` and the edge `mew` are those of a figure of a paper, and grow with its style.
+    """
     style = {"color": color, "mfc": "none", "mew": 1.0, "ls": "none", "zorder": 3} | style
+    scale = mpl.rcParams["lines.markersize"] / PAPER_MARKER
+    style |= {name: scale * style.get(name, PAPER_MARKER) for name in ("ms", "mew")}
     ax.plot(np.asarray(x), np.asarray(y), marker, **style)
 
 
@@ -106,7 +114,7 @@ def log_axis(axis: Any, ticks: Any = None) -> None:
     """Make an axis (`ax.xaxis`, `ax.yaxis`) logarithmic, with plain numbers as tick labels.
 
     Ticks are at 1, 2 and 5 times powers of ten over less than two decades, at more numbers over
-    less than about half of one, else at powers of ten.
+    less than one, else at powers of ten.
     """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = sorted(axis.get_view_interval())
@@ -117,7 +125,8 @@ def log_axis(axis: Any, ticks: Any = None) -> None:
         return
     few = (1.0, 2.0, 5.0) if decades < 2 else (1.0,)
     subs = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0) if decades < 0.7 else few
-    axis.set_major_locator(LogLocator(10, subs, numticks=8))
+    narrow = decades < 0.35
+    axis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(10, subs, numticks=8))
     axis.set_major_formatter(FuncFormatter(plain))
     axis.set_minor_formatter(NullFormatter())
     if decades < 2:

@@ -40,16 +40,19 @@ def _read(
     The start is balanced, and has one weight in all directions.
     """
     fine, seen_at = times
-    problem = (SupervisedProblem.signs if loss == "regression" else SupervisedContrastiveProblem)(
-        groups
-    )
+    d, regression = groups.dim, loss == "regression"
+    kind = SupervisedProblem.signs if regression else SupervisedContrastiveProblem
+    problem = kind(groups)
+    # The label is the first output, so its direction comes first, with its sign.
     _, directions = jnp.linalg.eigh(groups.second)
-    d = groups.dim
+    along = SupervisedProblem.signs(groups).moments().target[0] @ directions
+    order = jnp.argsort(-jnp.abs(along))
+    directions = directions[:, order] * jnp.where(along[order] < 0, -1.0, 1.0)
     network = DeepLinear.aligned(directions, jnp.full(d, start), (d,) * (depth + 1))
     run = gradient_flow(
         network,
-        problem.moments(),
-        loss=mse if loss == "regression" else spectral,
+        SupervisedProblem.signs(groups, d).moments() if regression else problem.moments(),
+        loss=mse if regression else spectral,
         t1=float(seen_at[-1]),
         save_at=seen_at,
         stationarity=0.0,

@@ -98,7 +98,7 @@ def draw_feature_extinction(figure: Any, data: xarray.Dataset) -> None:
         own = data.sel(depth=depth)
         closed_form(ax, own.fine, own.closed_energy, colour(i), label=f"depth {depth}")
         marks(ax, own.weight_decay, own.energy, colour(i), MARKERS[i % len(MARKERS)])
-        ax.plot(float(own.extinction), 0, "|", color=colour(i), ms=12, mew=1.5)
+        marks(ax, own.extinction, 0, colour(i), "|", ms=12, mew=1.5)
     key(ax, "extinction", "|")
     key(ax, "trained", "o")
     boundary(ax, 0, vertical=False)

@@ -78,7 +78,7 @@ def draw_optimal_layer(figure: Any, data: xarray.Dataset) -> None:
         closed_form(ax, own.share, own.theory, colour(j), label=f"label: feature {feature}")
         for k, depth in enumerate(data.depth.values):
             marks(ax, own.layer / depth, own.trained.sel(depth=depth), colour(j), MARKERS[k])
-        ax.plot(float(own.best), float(own.least), "|", color=ink(), ms=11, mew=1.3, zorder=4)
+        marks(ax, own.best, own.least, ink(), "|", ms=11, mew=1.3, zorder=4)
     for k, depth in enumerate(data.depth.values):
         key(ax, f"trained, depth {depth}", MARKERS[k])
     key(ax, "best layer", "|", ink())
@@ -205,7 +205,8 @@ def draw_measured_sample_complexity(figure: Any, data: xarray.Dataset) -> None:
             draws = own.trained.values
             mean, error = draws.mean(-1), draws.std(-1, ddof=1) / np.sqrt(draws.shape[-1])
             closed_form(ax, own.fine, own.theory, colour(i), label=f"theory, {side}")
-            band(ax, own.samples, mean - 1.96 * error, mean + 1.96 * error, colour(i))
+            low = np.maximum(mean - 1.96 * error, 1e-6)  # the axis is logarithmic
+            band(ax, own.samples, low, mean + 1.96 * error, colour(i))
             marks(ax, own.samples, mean, colour(i), MARKERS[i], label=f"trained, {side}")
         boundary(ax, 0.1, vertical=False)
         # Beyond, errors fall by hundreds of decades, and means are those of single draws.

@@ -233,7 +233,7 @@ def draw_best_kappa(figure: Any, data: xarray.Dataset) -> None:
         closed_form(ax, own.fine, own.theory, colour(i), label=f"label: feature {feature}")
         marks(ax, own.kappa, own.trained, colour(i), MARKERS[i % 7])
         if np.isfinite(own.least) and own.fine.min() <= own.best <= own.fine.max():
-            ax.plot(float(own.best), float(own.least), "|", color=ink(), ms=11, mew=1.3, zorder=4)
+            marks(ax, own.best, own.least, ink(), "|", ms=11, mew=1.3, zorder=4)
     key(ax, "theory")
     key(ax, "trained", "o")
     key(ax, "best ratio", "|", ink())

@@ -27,7 +27,7 @@ def jepa_order(
     second: tuple[float, ...] = (2.0, 1.0, 0.6),
     depth: int = 1,
     start: float = 0.05,
-    t1: float = 40.0,
+    t1: float = 70.0,
     points: int = 16,
 ) -> xarray.Dataset:
     """Weights after the first layer over time, trained by predicting the other view."""
