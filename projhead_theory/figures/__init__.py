@@ -20,6 +20,7 @@ from ._marks import (
     legend,
     log_axis,
     panels,
+    settle,
     trained,
 )
 from ._phase import plot_phase, shade_phase
@@ -62,6 +63,7 @@ __all__ = [
     "plot_trajectory",
     "plot_verdict",
     "save",
+    "settle",
     "shade_phase",
     "styled",
     "trained",

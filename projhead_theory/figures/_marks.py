@@ -6,7 +6,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import (
+    AutoLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 GREY = "0.55"
 """Grey of boundaries and of legend entries without a colour; visible on white and on black."""
@@ -137,3 +144,19 @@ def boundary(ax: Any, value: float, vertical: bool = True) -> None:
     """Draw a thin grey line where the answer changes, or at a reference value."""
     draw = ax.axvline if vertical else ax.axhline
     draw(float(value), color=GREY, lw=mpl.rcParams["axes.linewidth"], zorder=0)
+
+
+def settle(figure: Any) -> None:
+    """Lay a figure out, in the style of the present context.
+
+    Ticks take a style only when they are made, which is when they are first drawn. With the width
+    of their labels the axes change in size, and with it the number of ticks; so those that are
+    chosen first are kept.
+    """
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(axis.get_major_locator(), AutoLocator):
+                low, high = sorted(axis.get_view_interval())
+                axis.set_ticks([t for t in axis.get_majorticklocs() if low <= t <= high])
+    figure.draw_without_rendering()

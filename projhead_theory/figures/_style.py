@@ -79,7 +79,7 @@ _DARK = _PAPER | {
     "axes.prop_cycle": cycler(color=DARK_COLOURS),
 }
 
-STYLES: dict[str, dict[str, Any]] = {"paper": _PAPER, "slides": _SLIDES, "dark": _DARK}
+STYLES: dict[str, dict[Any, Any]] = {"paper": _PAPER, "slides": _SLIDES, "dark": _DARK}
 """Matplotlib parameters of each style."""
 
 _SCALE = {"paper": 1.0, "slides": 2.0, "dark": 1.0}
@@ -148,9 +148,10 @@ def write(figure: Any, path: str | Path, description: str | None = None) -> None
     place = "Subject" if kind == "pdf" else "Description"
     metadata = dated if description is None else dated | {place: description}
     # The parameters that are read when a file is written, not when its figure is made.
-    fixed = {k: v for k, v in _PAPER.items() if k.startswith(("pdf.", "ps.", "svg."))}
-    page = {"savefig.facecolor": "auto"}
-    with mpl.rc_context(fixed | page):
+    fixed: dict[Any, Any] = {
+        k: v for k, v in _PAPER.items() if k.startswith(("pdf.", "ps.", "svg."))
+    }
+    with mpl.rc_context(fixed | {"savefig.facecolor": "auto"}):
         write_atomically(
             path,
             lambda file: figure.savefig(file, format=kind, dpi=200, metadata=metadata),

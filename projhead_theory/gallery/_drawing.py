@@ -18,7 +18,7 @@ import numpy as np
 from .._core.environment import environment
 from .._core.errors import bad
 from .._core.files import write_atomically
-from ..figures import inches, styled, write
+from ..figures import inches, settle, styled, write
 from ._entry import Entry
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ class Drawing:
             figure = plt.figure(layout="constrained") if figure is None else figure
             figure.set_size_inches(size, size)
             self.entry.draw(figure, self.data)
-            # Ticks take the style only when they are made, which is when they are first drawn.
-            figure.draw_without_rendering()
+            settle(figure)
         return figure
 
     def record(self) -> dict[str, Any]:
@@ -216,6 +215,6 @@ def load(path: str | Path, entries: Mapping[str, Entry]) -> Drawing:
     except (OSError, TypeError, ValueError) as error:
         raise bad("redraw", f"{path} ({str(error).splitlines()[0]})", wanted) from error
     name = data.attrs.get("figure")
-    if name not in entries:
+    if name is None or name not in entries:
         raise bad("redraw", f"{path}, data of no figure", wanted)
     return Drawing(entries[name], data)

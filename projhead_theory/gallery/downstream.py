@@ -27,7 +27,7 @@ from ..figures import (
 from ..figures import trained as marks
 from ..problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ..simulation import gradient_flow
-from ._common import balanced, dataset, feature_model, numbered, one_each, root
+from ._common import LONG, balanced, dataset, feature_model, numbered, one_each, root
 from ._entry import Entry
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..losses import DistanceInfoNCE, SquaredVICReg, mse, spectral, unnormalised
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear
 from ..simulation import gradient_flow
-from ._common import LONG, balanced, dataset
+from ._common import balanced, dataset
 from ._entry import Entry
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def response_minimiser(
     closed, seen = [], []
     for response, loss in zip(responses, objectives, strict=True):
         closed.append(kinds.layers(views(fine), response, depth).weights[-1])
-        run = gradient_flow(start, data, loss=loss, **(LONG | {"t1": 1e4}))
+        run = gradient_flow(start, data, loss=loss, t1=1e4, save_at=2)
         seen.append(measure.layer_weights(run.final)[-1])
     return dataset(
         {"theory": (("loss", "fine"), closed), "trained": (("loss", "fraction"), seen)},

@@ -147,12 +147,8 @@ def draw_finite_sample(figure: Any, data: xarray.Dataset) -> None:
         marks(left, quantiles[shown], np.sort(z)[shown], colour(k), marker, ms=3.5)
         own = data.sel(at)
         closed_form(right, own.pairs, own.standard_error, colour(k), label=label)
-        band(
-            right,
-            own.pairs,
-            *(own.standard_error * factor for factor in spread),
-            colour(k),
-        )
+        error = own.standard_error
+        band(right, own.pairs, spread[0] * error, spread[1] * error, colour(k))
         marks(right, own.pairs, own.trained.std("replicate", ddof=1), colour(k), marker)
     key(right, "theory, 95 per cent")
     key(right, "trained", "o")

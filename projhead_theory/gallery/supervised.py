@@ -16,7 +16,7 @@ from ..moments import TargetMoments
 from ..networks import DeepLinear
 from ..problems import Groups, MixedPositives, SupervisedContrastiveProblem
 from ..simulation import gradient_flow
-from ._common import LONG, balanced, dataset, numbered
+from ._common import balanced, dataset, numbered
 from ._entry import Entry
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def sl_minimiser(
         values = np.linalg.eigvalsh(gram)[::-1][:kept] ** 0.5
         last.append(values[[0, -1]])
         start = DeepLinear.balanced(jax.random.key(seed), (dimension, *(outputs,) * count), 0.7)
-        run = gradient_flow(start, data, loss=mse, **(LONG | {"t1": 1e5})).final
+        run = gradient_flow(start, data, loss=mse, t1=1e5, save_at=2).final
         found = [np.linalg.svd(w, compute_uv=False)[:kept] for w in run.products()]
         seen[i, :count] = np.stack(found)[:, [0, -1]]
     return dataset(

@@ -181,9 +181,9 @@ def retained_when_vanishing(
     # The closed form is the time to a last amplitude, which falls from that of the start.
     first = ThresholdedDiagonal(weights, thresholds).amplitudes(phi)[1]
     last = np.geomspace(0.99, 1e-3, 200)[:, None] * np.asarray(first)
-    given = [jnp.asarray(x) for x in (last, weights, thresholds)]
-    when = theory.thresholds.threshold_time(*given, phi, jnp.zeros(2))
-    law = np.asarray(theory.thresholds.threshold_law(*given, phi))
+    last, w, b = jnp.asarray(last), jnp.asarray(weights), jnp.asarray(thresholds)
+    when = theory.thresholds.threshold_time(last, w, b, phi, jnp.zeros(2))
+    law = theory.thresholds.threshold_law(last, w, b, phi)
     return dataset(
         {
             "when": (("sample", "case"), when),
@@ -209,7 +209,7 @@ def draw_retained_when_vanishing(figure: Any, data: xarray.Dataset) -> None:
         key(ax, side, style + marker)
     for axis in (ax.xaxis, ax.yaxis):
         log_axis(axis)
-    ax.set(xlabel="time $t$", ylabel="amplitude of a feature without signal")
+    ax.set(xlabel="time $t$", ylabel="amplitude of the feature")
     legend(ax, 2)
 
 
