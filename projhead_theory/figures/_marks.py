@@ -107,7 +107,7 @@ def _length(label: str) -> int:
     return len(label)
 
 
-def plain(value: float, _: Any = None) -> str:
+def plain(value: Any, _: Any = None) -> str:
     """A tick label as people write it: 0.01, 1, 100, and powers of ten beyond."""
     if value <= 0:
         return f"{value:g}"
@@ -140,7 +140,7 @@ def log_axis(axis: Any, ticks: Any = None) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def boundary(ax: Any, value: float, vertical: bool = True) -> None:
+def boundary(ax: Any, value: Any, vertical: bool = True) -> None:
     """Draw a thin grey line where the answer changes, or at a reference value."""
     draw = ax.axvline if vertical else ax.axhline
     draw(float(value), color=GREY, lw=mpl.rcParams["axes.linewidth"], zorder=0)

@@ -132,9 +132,10 @@ class Drawing:
             write(figure, path, json.dumps({"command": self.command, **self.parameters}))
         netcdf, table, record = paths[len(formats) :]
         text = json.dumps(self.record(), indent=1, sort_keys=True) + "\n"
+        data = _ordered(self.data)
         for path, content in (
-            (netcdf, _netcdf(self.data)),
-            (table, _csv(self.data).encode()),
+            (netcdf, _netcdf(data)),
+            (table, _csv(data).encode()),
             (record, text.encode()),
         ):
             write_atomically(path, lambda file, content=content: file.write(content), "out")
@@ -175,6 +176,18 @@ def require_writable(folder: str | Path, name: str, formats: Sequence[str]) -> l
         if path.is_dir() or not os.access(folder, os.W_OK):
             raise bad("out", str(path), "a file in a folder that can be written to")
     return paths
+
+
+def _ordered(data: xarray.Dataset) -> xarray.Dataset:
+    """The data with its variables and coordinates in the order of their names.
+
+    A file does not keep the order in which they were made.
+    """
+    import xarray
+
+    coords = {name: data.coords[name].variable for name in sorted(data.coords, key=str)}
+    values = {name: data[name].variable for name in sorted(data.data_vars, key=str)}
+    return xarray.Dataset(values, coords, data.attrs)
 
 
 def _netcdf(data: xarray.Dataset) -> bytes:

@@ -67,7 +67,6 @@ def discrete_balancedness(
             optimiser=optimiser,
         )
         gradients = jax.jit(jax.vmap(lambda network: layer_gradients(network, data)))(run.networks)
-        gradients = [np.asarray(g) for g in gradients]
         now, sizes = measure.imbalance(start), []
         for t in range(steps):
             now = theory.balance.discrete_imbalance(now, [g[t] for g in gradients], rate)

@@ -18,9 +18,42 @@ def _compiled_lightly():
     jax.config.update("jax_disable_most_optimizations", before)
 
 
-@pytest.mark.slow
+DEEP = {
+    "best-kappa",
+    "coarse-to-fine",
+    "feature-sweep",
+    "finite-sample",
+    "homogeneity",
+    "jepa-collapse",
+    "kappa-emulation",
+    "learning-order",
+    "measured-sample-complexity",
+    "narrow-head",
+    "paper-flips",
+    "paper-strength",
+    "paper-weighting",
+    "response-minimiser",
+    "shift",
+    "sl-extinction",
+    "sorted-matching",
+    "start-law",
+    "threshold-law",
+    "when-pre-wins",
+}
+"""Figures whose programs take longest to compile; they share them with no other figure."""
+
+NAMES = [
+    pytest.param(name, marks=pytest.mark.deep if name in DEEP else pytest.mark.slow)
+    for name in pt.gallery.names()
+]
+
+
+def test_figures_that_wait_are_figures():
+    assert set(pt.gallery.names()) > DEEP
+
+
 @pytest.mark.x64
-@pytest.mark.parametrize("name", pt.gallery.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_figure_is_made_and_redrawn(name, tmp_path):
     drawing = pt.gallery.make(name, quick=True)
     numbers = [v.values for v in drawing.data.values() if v.dtype.kind == "f"]
