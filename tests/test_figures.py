@@ -145,7 +145,7 @@ def test_every_result_draws_itself(tmp_path):
     figures.animate(run, tmp_path / "run.gif", prediction, seconds=1)
     with Image.open(tmp_path / "run.gif") as moving:
         assert moving.n_frames == len(np.unique(run.times))
-        assert moving.width == round(3.25 * 150)
+        assert moving.width == int(3.25 * 150)
     axes = run.plot(prediction)
     assert len(axes.lines) == 2 * 2 * 2
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ["feature 1", "feature 2"]

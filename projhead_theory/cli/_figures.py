@@ -121,9 +121,8 @@ def _list(entries: list[Entry], json: str | None) -> int:
             print(entry.name)
             print(textwrap.fill(entry.caption, 78, initial_indent="  ", subsequent_indent="  "))
             pairs = [f"{name}={_text(value)}" for name, value in entry.parameters.items()]
-            indent = {"initial_indent": "  --set ", "subsequent_indent": "        "}
-            whole = {"break_long_words": False, "break_on_hyphens": False}
-            print(textwrap.fill(" ".join(pairs), 78, **indent, **whole))
+            lines = textwrap.wrap(" ".join(pairs), 70, break_long_words=False)
+            print("  --set " + "\n        ".join(lines))
     return 0
 
 

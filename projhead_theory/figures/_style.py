@@ -151,7 +151,8 @@ def write(figure: Any, path: str | Path, description: str | None = None) -> None
     fixed: dict[Any, Any] = {
         k: v for k, v in _PAPER.items() if k.startswith(("pdf.", "ps.", "svg."))
     }
-    with mpl.rc_context(fixed | {"savefig.facecolor": "auto"}):
+    fixed["savefig.facecolor"] = "auto"
+    with mpl.rc_context(fixed):
         write_atomically(
             path,
             lambda file: figure.savefig(file, format=kind, dpi=200, metadata=metadata),
