@@ -19,28 +19,39 @@ def _compiled_lightly():
 
 
 DEEP = {
+    "barlow-stepwise",
     "best-kappa",
     "coarse-to-fine",
+    "discrete-homogeneity",
+    "feature-extinction",
     "feature-sweep",
     "finite-sample",
+    "head-equivalence",
     "homogeneity",
+    "imbalance-bound",
     "jepa-collapse",
     "kappa-emulation",
     "learning-order",
     "measured-sample-complexity",
+    "mixed-positives",
     "narrow-head",
     "paper-flips",
     "paper-strength",
     "paper-weighting",
     "response-minimiser",
+    "retained-when-vanishing",
+    "scl-minimiser",
     "shift",
     "sl-extinction",
     "sorted-matching",
     "start-law",
+    "subclass-retention",
     "threshold-law",
+    "unbalanced-grams",
+    "weight-decay-minimiser",
     "when-pre-wins",
 }
-"""Figures whose programs take longest to compile; they share them with no other figure."""
+"""Figures whose programs take long to compile; most share them with no other figure."""
 
 NAMES = [
     pytest.param(name, marks=pytest.mark.deep if name in DEEP else pytest.mark.slow)
