@@ -4,11 +4,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from projhead_theory import theory
+from projhead_theory import gallery, theory
 from projhead_theory.theorems import CLAIMS, FAMILIES
 
 DOCS = Path(__file__).parent
 FAMILY_LIST, CLAIM_TABLE, CLOSED_FORMS = "{{ families }}", "{{ claims }}", "{{ closed forms }}"
+GALLERY = "{{ gallery }}"
 
 
 def pages(family: str) -> dict[str, str]:
@@ -67,6 +68,22 @@ def reference() -> str:
     return "\n\n".join(parts)
 
 
+def figures() -> str:
+    """Every figure of the gallery with its command and the page of its claim."""
+    parts = []
+    homes = {page.stem: page.relative_to(DOCS) for page in DOCS.glob("theorems/*/*.md")}
+    for entry in map(gallery.find, gallery.names()):
+        names = ", ".join(f"`{name}`" for name in entry.parameters)
+        page = homes[entry.theorem]
+        link = f"[{title(DOCS / page)}]({page.as_posix()})."
+        parts.append(
+            f"## {entry.name.replace('-', ' ').capitalize()}\n\n"
+            f"![{entry.caption}](figures/{entry.name}.svg)\n\n{entry.caption}\n{link}\n\n"
+            f"```bash\nprojhead figures {entry.name} --out figures\n```\n\nParameters: {names}."
+        )
+    return "\n\n".join(parts)
+
+
 def on_config(config: Any) -> Any:
     """Put the theorems into the navigation, family by family, in place of their marker."""
     families = [
@@ -83,6 +100,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
         (FAMILY_LIST, family_list),
         (CLAIM_TABLE, claim_table),
         (CLOSED_FORMS, reference),
+        (GALLERY, figures),
     ):
         markdown = markdown.replace(marker, text()) if marker in markdown else markdown
     return markdown

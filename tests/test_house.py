@@ -47,7 +47,10 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "cli")
+FRONT = ours(
+    *("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "gallery"),
+    "cli",
+)
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -59,7 +62,10 @@ RULES = {
             *("optax", "diffrax"),
         ),
     ),
-    "simulation sees no theory": Rule(("simulation",), (*ours("theory"), *FRONT)),
+    # A run may draw itself: figures import nothing of ours but the core.
+    "simulation sees no theory": Rule(
+        ("simulation",), (*ours("theory"), *(name for name in FRONT if name not in ours("figures")))
+    ),
     "the objects of both wings see neither": Rule(
         ("moments", "problems", "networks", "_core"),
         (*ours("theory", "simulation", "losses", "probes"), *FRONT),
@@ -98,14 +104,30 @@ RULES = {
     "experiments and sweeps see no claim": Rule(
         ("experiments", "sweeps"), ours("claims", "theorems")
     ),
-    "theorems are for the command line, reports and the top": Rule(
-        ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
+    "theorems are for the command line, reports, the gallery and the top": Rule(
+        ("theorems", "cli", "report", "gallery", "__init__"), ours("theorems"), outside=True
+    ),
+    "the gallery is for the command line and the top": Rule(
+        ("gallery", "cli", "__init__"), ours("gallery"), outside=True
+    ),
+    "the gallery does not print": Rule(("gallery",), ours("report", "cli")),
+    "the gallery loads theorems when it needs them": Rule(
+        ("gallery",), ours("theorems", "claims"), lazy_too=False
     ),
     "theorems, experiments and sweeps do not print": Rule(
         ("theorems", "experiments", "sweeps"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("theory", "claims", "theorems", "experiments", "sweeps", "inspect", "probes"),
+        (
+            "theory",
+            "simulation",
+            "claims",
+            "theorems",
+            "experiments",
+            "sweeps",
+            "inspect",
+            "probes",
+        ),
         ours("figures"),
         lazy_too=False,
     ),
@@ -123,6 +145,7 @@ RULES = {
                 "networks",
             ),
             *("claims", "theorems", "experiments", "sweeps", "symbolic", "report", "cli"),
+            "gallery",
         ),
     ),
     "no private JAX": Rule((), PRIVATE_JAX, outside=True),
@@ -154,12 +177,14 @@ RULES = {
         ours("symbolic"),
     ),
     "solvers stay in the simulators": Rule(
-        ("simulation", "theorems", "cli", "report"), ("diffrax", "optax"), outside=True
+        ("simulation", "theorems", "cli", "report", "gallery"),
+        ("diffrax", "optax"),
+        outside=True,
     ),
     # A command names an optimiser, and a report states versions; neither may pay for that before it
     # runs.
     "the command line loads solvers when it needs them": Rule(
-        ("cli", "report"), ("diffrax", "optax"), lazy_too=False
+        ("cli", "report", "gallery"), ("diffrax", "optax"), lazy_too=False
     ),
 }
 
@@ -359,7 +384,7 @@ def meddlers(seen: dict[str, dict[str, list[str]]]) -> set[str]:
     return set(both) - shows - {"cli"}
 
 
-def test_only_theorems_experiments_and_sweeps_hold_theory_against_simulation():
+def test_few_hold_theory_against_simulation():
     """Report and figures may name both wings' result types, to show them, but call neither."""
     assert meddlers(
         wings_of([(unit_of(path), imports(path.read_text(), package_of(path))) for path in FILES])
@@ -367,6 +392,7 @@ def test_only_theorems_experiments_and_sweeps_hold_theory_against_simulation():
         "theorems",
         "experiments",
         "sweeps",
+        "gallery",
     }
 
 

@@ -8,6 +8,7 @@ import typer
 from . import _claims
 from ._cache import with_folder
 from ._explore import explore
+from ._figures import figures
 from ._info import info
 from ._inspect import inspect
 from ._phase import phase
@@ -31,6 +32,7 @@ app.command()(inspect)
 app.command()(simulate)
 app.command()(sweep)
 app.command()(verify)
+app.command()(figures)
 app.add_typer(_claims.app, name="claims")
 app.command()(info)
 

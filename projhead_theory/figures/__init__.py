@@ -1,22 +1,59 @@
 """Figures: theory as lines, simulation as markers."""
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
+from ._animation import animate
 from ._best_layer import plot_best_layer
+from ._curve import plot_curve
 from ._grid import plot_sweep
 from ._inspection import plot_inspection
+from ._layers import plot_layers
 from ._learning_curve import plot_learning_curve
-from ._phase import plot_phase
-from ._style import save
+from ._marks import (
+    GREY,
+    MARKERS,
+    band,
+    boundary,
+    closed_form,
+    colour,
+    ink,
+    key,
+    legend,
+    log_axis,
+    panels,
+    settle,
+    trained,
+)
+from ._phase import plot_phase, shade_phase
+from ._style import COLOURS, DARK_COLOURS, STYLES, WIDTHS, inches, save, styled, write
 from ._sweep import plot_connected_sweep, plot_feature_sweep
 from ._trajectory import plot_trajectory
 from ._verdict import plot_budget, plot_report, plot_verdict
 
 __all__ = [
+    "COLOURS",
+    "DARK_COLOURS",
+    "GREY",
+    "MARKERS",
+    "STYLES",
+    "WIDTHS",
+    "animate",
+    "band",
+    "boundary",
+    "closed_form",
+    "colour",
+    "inches",
+    "ink",
+    "key",
+    "legend",
+    "log_axis",
+    "panels",
     "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
+    "plot_curve",
     "plot_feature_sweep",
     "plot_inspection",
+    "plot_layers",
     "plot_learning_curve",
     "plot_phase",
     "plot_report",
@@ -26,4 +63,9 @@ __all__ = [
     "plot_trajectory",
     "plot_verdict",
     "save",
+    "settle",
+    "shade_phase",
+    "styled",
+    "trained",
+    "write",
 ]

@@ -13,15 +13,12 @@ if TYPE_CHECKING:
     from ..theory.downstream import PhaseDiagram
 
 
-def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any = None) -> Any:
-    """Plot the phase diagram of the better side of the projection head.
+def shade_phase(ax: Any, x: Any, y: Any, margin: Any) -> Any:
+    """Draw a margin as colour, blue where it is positive, and its boundary as a line.
 
-    The margin is drawn as colour, the boundary as a line, trained networks as markers, and as
-    crosses if they are on the other side. Blue is where pre-projection is better. Returns the
-    axes.
+    Returns the image, for a colour bar.
     """
-    ax = axes(ax)
-    x, y, margin = (np.asarray(a, float) for a in (diagram.x, diagram.y, diagram.margin))
+    x, y, margin = (np.asarray(a, float) for a in (x, y, margin))
     known = np.isfinite(margin)
     # The colour scale spans nine tenths of the plane: single corners would leave the rest pale.
     size = float(np.quantile(np.abs(margin[known]), 0.9)) if known.any() else 1.0
@@ -30,15 +27,23 @@ def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any =
     image = ax.pcolormesh(
         x, y, margin, cmap="RdBu", vmin=-size, vmax=size, shading="nearest", rasterized=True
     )
+    both = known.any() and (margin[known] > 0).any() and (margin[known] < 0).any()
+    if min(margin.shape) > 1 and both:
+        ax.contour(x, y, margin, levels=[0.0], colors="black", linewidths=1.4)
+    return image
+
+
+def plot_phase(diagram: PhaseDiagram, check: PhaseCheck | None = None, ax: Any = None) -> Any:
+    """Plot the phase diagram of the better side of the projection head.
+
+    The margin is drawn as colour, the boundary as a line, trained networks as markers, and as
+    crosses if they are on the other side. Blue is where pre-projection is better. Returns the
+    axes.
+    """
+    ax = axes(ax)
+    image = shade_phase(ax, diagram.x, diagram.y, diagram.margin)
     bar = ax.figure.colorbar(image, ax=ax, extend="both")
     bar.set_label("ln SC (post) - ln SC (pre)")
-    if (
-        min(margin.shape) > 1
-        and known.any()
-        and (margin[known] > 0).any()
-        and (margin[known] < 0).any()
-    ):
-        ax.contour(x, y, margin, levels=[0.0], colors="black", linewidths=1.4)
     if check is not None:
         cx, cy, pre = np.asarray(check.x), np.asarray(check.y), np.asarray(check.measured) > 0
         fine, wrong = (

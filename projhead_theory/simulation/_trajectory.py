@@ -122,6 +122,15 @@ class Trajectory(eqx.Module):
             attrs=ended,
         )
 
+    def plot(self, prediction: Any = None, ax: Any = None):
+        """Weights over training time, with those of a `LayerPrediction` as dotted lines.
+
+        For a non-linear network, the loss. Returns the Matplotlib axes.
+        """
+        from ..figures import plot_trajectory
+
+        return plot_trajectory(self, prediction, ax)
+
 
 def _each(measurement: Callable, levels: int, networks: Any) -> Array:
     """Measurement of every network under a number of leading axes.

@@ -211,6 +211,15 @@ class ComplexityCurve(eqx.Module):
             coords={"layer": list(range(1, depth + 1))},
         )
 
+    def plot(self, depth: int | None = None, ax: Any = None):
+        """Indicator over the share of the depth; with a depth, its layers as markers.
+
+        Returns the Matplotlib axes.
+        """
+        from ...figures import plot_curve
+
+        return plot_curve(self, depth, ax)
+
 
 @jax.jit
 def _value(curve: ComplexityCurve, tau: Array) -> Array:

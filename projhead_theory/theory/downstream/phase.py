@@ -190,11 +190,14 @@ class PhaseDiagram(eqx.Module):
             },
         )
 
-    def plot(self, ax: Any = None):
-        """Margin as colour, boundary as a line; returns the Matplotlib axes."""
+    def plot(self, ax: Any = None, check: Any = None):
+        """Margin as colour, boundary as a line, the networks of a `PhaseCheck` as markers.
+
+        Returns the Matplotlib axes.
+        """
         from ...figures import plot_phase
 
-        return plot_phase(self, ax=ax)
+        return plot_phase(self, check, ax)
 
 
 def phase_diagram(

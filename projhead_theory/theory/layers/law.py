@@ -1,5 +1,7 @@
 """The layer-wise law: feature weights and Grams of every layer of a balanced linear network."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -64,6 +66,15 @@ class LayerPrediction(eqx.Module):
             },
             coords={"layer": list(layer)},
         )
+
+    def plot(self, trajectory: Any = None, ax: Any = None):
+        """Weights layer by layer as lines, the end of a `Trajectory` as markers.
+
+        Returns the Matplotlib axes.
+        """
+        from ...figures import plot_layers
+
+        return plot_layers(self, trajectory, ax)
 
 
 def layerwise(
