@@ -47,7 +47,9 @@ def ours(*units: str) -> tuple[str, ...]:
     return tuple(f"{NAME}.{unit}" for unit in units)
 
 
-FRONT = ours("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "cli")
+FRONT = ours(
+    "claims", "theorems", "experiments", "sweeps", "inspect", "images", "report", "figures", "cli"
+)
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
 RULES = {
@@ -98,6 +100,12 @@ RULES = {
     "experiments and sweeps see no claim": Rule(
         ("experiments", "sweeps"), ours("claims", "theorems")
     ),
+    "images see no claim and no experiment": Rule(
+        ("images",), ours("claims", "theorems", "experiments", "sweeps", "symbolic", "cli")
+    ),
+    "images are for the command line and the top": Rule(
+        ("images", "cli", "__init__"), ours("images"), outside=True
+    ),
     "theorems are for the command line, reports and the top": Rule(
         ("theorems", "cli", "report", "__init__"), ours("theorems"), outside=True
     ),
@@ -105,7 +113,7 @@ RULES = {
         ("theorems", "experiments", "sweeps"), ours("report", "cli")
     ),
     "results draw only when asked": Rule(
-        ("theory", "claims", "theorems", "experiments", "sweeps", "inspect", "probes"),
+        ("theory", "claims", "theorems", "experiments", "sweeps", "inspect", "images", "probes"),
         ours("figures"),
         lazy_too=False,
     ),
@@ -154,7 +162,9 @@ RULES = {
         ours("symbolic"),
     ),
     "solvers stay in the simulators": Rule(
-        ("simulation", "theorems", "cli", "report"), ("diffrax", "optax"), outside=True
+        ("simulation", "theorems", "images", "cli", "report"),
+        ("diffrax", "optax"),
+        outside=True,
     ),
     # A command names an optimiser, and a report states versions; neither may pay for that before it
     # runs.

@@ -7,6 +7,7 @@ import typer
 
 from . import _claims
 from ._cache import with_folder
+from ._images import images
 from ._info import info
 from ._inspect import inspect
 from ._phase import phase
@@ -28,6 +29,7 @@ app.command()(phase)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(sweep)
+app.command()(images)
 app.command()(verify)
 app.add_typer(_claims.app, name="claims")
 app.command()(info)

@@ -3,6 +3,8 @@
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
 from ._grid import plot_sweep
+from ._image_experiment import plot_image_experiment
+from ._images import plot_images
 from ._inspection import plot_inspection
 from ._learning_curve import plot_learning_curve
 from ._phase import plot_phase
@@ -16,6 +18,8 @@ __all__ = [
     "plot_budget",
     "plot_connected_sweep",
     "plot_feature_sweep",
+    "plot_image_experiment",
+    "plot_images",
     "plot_inspection",
     "plot_learning_curve",
     "plot_phase",
