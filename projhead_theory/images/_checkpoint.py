@@ -49,7 +49,8 @@ def read(path: Path, run: str, state: Any) -> tuple[int, Any, np.ndarray] | None
         return None
     leaves, structure = jax.tree.flatten(state)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file open that it opened itself and cannot read.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes())
             losses = file["losses"]
             found = [file[f"leaf_{i}"] for i in range(len(leaves))] if head["run"] == run else None

@@ -258,4 +258,4 @@ def whole(name: str, value: Any, count: int, below: int | None = None) -> Array:
         bound = "" if below is None else f" to {below - 1}"
         at = int(np.argmax(wrong))
         raise checks.bad(name, f"{y[at]} for image {at}", f"whole numbers from 0{bound}")
-    return checks.array(y.astype(np.int32))
+    return checks.array(y.astype(int))

@@ -13,6 +13,9 @@ from .._core import checks
 from .._core.keys import named
 from ._data import Batch
 
+Changed = Float[Array, "b _ _ _"]
+"""A batch of another size, or with other channels."""
+
 
 class AbstractEncoder(eqx.Module):
     """Map from a batch of images to representations before the projection head.
@@ -39,7 +42,7 @@ class _Convolution(eqx.Module):
         self.kernel = scale * jax.random.normal(key, shape, jnp.float32)
         self.stride = stride
 
-    def __call__(self, x: Batch) -> Batch:
+    def __call__(self, x: Batch) -> Changed:
         side, outputs = self.kernel.shape[0], self.kernel.shape[3]
         border = side // 2
         if jax.default_backend() != "cpu":
@@ -140,7 +143,7 @@ class _Block(eqx.Module):
         change = _Convolution(1, inputs, outputs, stride, named(key, "shortcut"))
         self.shortcut = None if same else (change, _GroupNorm(outputs))
 
-    def __call__(self, x: Batch) -> Batch:
+    def __call__(self, x: Batch) -> Changed:
         y = jax.nn.relu(self.norms[0](self.convolutions[0](x)))
         y = self.norms[1](self.convolutions[1](y))
         return jax.nn.relu(

@@ -43,7 +43,8 @@ def head_matrix(
     r"""The matrix that the theory gives the head, and the mean of the layer below it.
 
     A fixed head has its own diagonal. A trained head has that of a linear one at the minimum of
-    the spectral loss on the pairs, $W = T_q^{1/2} S^{-1/2}$, of rank at most the head's size.
+    the spectral loss on the pairs, $W = T_q^{1/2} S^{-1/2}$, of rank at most the head's size. It is
+    one of them if the rank cuts through tied signal fractions.
 
     **Arguments:**
 
@@ -61,15 +62,21 @@ def head_matrix(
     basis = vectors[:, values > LEAST_VARIANCE * values[-1]]
     with jax.enable_x64(True):
         moments = Moments.from_views(jnp.asarray(x1 @ basis), jnp.asarray(x2 @ basis))
-        minimum = spectral(moments, min(network.head.size, basis.shape[1]), throw=False)
-        kept = int(minimum.kept)
-        fractions = np.asarray(minimum.signal_fraction)[:kept]
-        modes = np.asarray(minimum.modes)[:, :kept]
-    return (np.sqrt(fractions) * modes).T @ basis.T, mean
+        width = min(network.head.size, basis.shape[1])
+        minimum = spectral(moments, width, throw=False)
+        fractions = np.asarray(minimum.signal_fraction)[:width]
+        kept = fractions > np.asarray(minimum.fraction_rounding)[:width]
+        modes = np.asarray(minimum.modes)[:, :width][:, kept]
+    return (np.sqrt(fractions[kept]) * modes).T @ basis.T, mean
 
 
 def complexity(rows: Float[np.ndarray, "n p"], labels: Any, classes: int, samples: int) -> float:
-    """Ridge indicator of centred representations, the mean over classes one against the rest."""
+    """Ridge indicator of representations, the mean over classes, each against the rest.
+
+    It is the number of samples where no direction is left.
+    """
+    if rows.shape[1] == 0:
+        return float(samples)
     targets = (np.asarray(labels)[:, None] == np.arange(classes)).astype(float)
     targets = targets[:, targets.std(axis=0) > 0]
     targets = (targets - targets.mean(axis=0)) / targets.std(axis=0)

@@ -16,7 +16,7 @@ from .._core.keys import named
 from ..losses import AbstractBatchLoss, AbstractLabelledLoss, AbstractLoss
 from . import _checkpoint
 from ._augmentations import Augmentation
-from ._data import AbstractImages
+from ._data import AbstractImages, Batch
 from ._network import ImageNetwork
 from ._progress import Progress
 
@@ -40,7 +40,7 @@ def train(
     loss: AbstractLoss,
     *,
     key: PRNGKeyArray,
-    augmentation: Augmentation | None = None,
+    augmentation: Callable[[Batch, PRNGKeyArray], Batch] | None = None,
     epochs: int = 10,
     batch_size: int = 128,
     optimiser: Optimiser = optax.adam,
@@ -66,7 +66,7 @@ def train(
     - `loss`: of `losses`: InfoNCE, the spectral loss, Barlow Twins, the supervised contrastive
       loss, cross-entropy, or another with a form for batches or labels.
     - `key`: of the order of the images, the views and the augmentation.
-    - `augmentation`: of both views; by default `Augmentation()`.
+    - `augmentation`: of both views, a function of a batch and a key; by default `Augmentation()`.
     - `epochs`, `batch_size`: of the run.
     - `optimiser`: function from the learning rate to an Optax transformation, as for
       `simulation.gradient_descent`.

@@ -100,18 +100,17 @@ def check(made, conditions, measures, seeds=2):
     assert np.allclose(made.predicted[without], 1)
 
 
-def test_digits_on_photographs_beat_chance_and_go_on_from_their_files(tmp_path):
+def test_an_experiment_goes_on_from_its_files(tmp_path):
     given = {
         "strengths": (1.0,),
         "drops": (0.0,),
         "quick": True,
         "seeds": 2,
-        "recipe": recipe(epochs=3, training=None, readout=None, test=None),
+        "recipe": recipe(),
         "out": tmp_path,
     }
     made = pt.images.digit_on_photograph(**given)
     check(made, 2, 1)
-    assert made.accuracy[:, :, 0].min() > 0.2
     assert len(list((tmp_path / "checkpoints").iterdir())) == 4
     again = pt.images.digit_on_photograph(**given)
     assert np.array_equal(again.accuracy, made.accuracy)

@@ -57,6 +57,24 @@ def test_a_fixed_head_is_its_diagonal_and_no_head_the_identity():
     assert np.array_equal(_foresight.head_matrix(under(none), x1, x2)[0], np.eye(4))
 
 
+def test_a_head_is_found_where_signal_fractions_are_tied():
+    """Both views are the same: every fraction is 1, and any two directions minimise the loss."""
+    (x1, _), _ = pairs(200)
+    network = under(pt.images.LinearProjection(4, 2, key=KEY))
+    head, mean = _foresight.head_matrix(network, x1, x1)
+    seen = (x1 - mean) @ head.T
+    assert np.allclose(seen.T @ seen / 200, np.eye(2), atol=1e-6)
+
+
+def test_views_that_share_nothing_leave_no_head():
+    """The label is then unread above the head, which costs every sample there is."""
+    x = np.repeat([[1.0], [-1.0]], 20, axis=0) * np.ones(4)
+    network = under(pt.images.LinearProjection(4, 2, key=KEY))
+    head, _ = _foresight.head_matrix(network, x, -x)
+    assert head.shape == (0, 4)
+    assert _foresight.complexity(x @ head.T, np.arange(40) % 2, 2, 40) == 40
+
+
 def test_the_indicator_is_the_least_penalised_error():
     x, y = RNG.normal(size=(300, 3)) * [1.0, 2.0, 0.1], RNG.integers(0, 2, 300)
     found = _foresight.complexity(x, y, 2, 40)

@@ -33,13 +33,12 @@ def test_normalisation_gives_groups_of_mean_zero_and_variance_one():
 
 def test_sizes_of_encoders():
     assert pt.images.ConvNet(3, 4, key=KEY).size == 16
-    shapes = lambda net: jax.eval_shape(net, X).shape
-    assert shapes(pt.images.resnet18(key=KEY)) == (3, 512)
-    assert shapes(pt.images.resnet32(key=KEY)) == (3, 64)
+    for build, size in ((pt.images.resnet18, 512), (pt.images.resnet32, 64)):
+        assert eqx.filter_eval_shape(lambda b=build: b(key=KEY)(X)).shape == (3, size)
 
 
 def test_resnet_32_has_its_31_convolutions_and_shortcuts():
-    net = pt.images.resnet32(key=KEY)
+    net = eqx.filter_eval_shape(lambda: pt.images.resnet32(key=KEY))
     assert 1 + sum(len(b.convolutions) for b in net.blocks) == 31
     assert sum(b.shortcut is not None for b in net.blocks) == 2
 
@@ -49,7 +48,7 @@ def test_representations_of_a_fixed_head_are_its_multiples():
     head = pt.images.FixedProjection(pt.networks.ReweightingHead(1.5), 16)
     network = pt.images.ImageNetwork(encoder, head)
     pre, post = network.representations(X)
-    assert np.allclose(post, pre * 1.5 ** -np.arange(16), rtol=1e-5)
+    assert np.allclose(post, np.asarray(pre) * 1.5 ** -np.arange(16), rtol=1e-5)
     assert np.array_equal(network(X), post)
     assert not network.trainable.head.diagonal
     short = pt.images.FixedProjection(pt.networks.TruncationHead(5), 16)

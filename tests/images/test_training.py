@@ -7,12 +7,11 @@ import sys
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from helpers.compiling import compiling
-from helpers.images import STILL, Pooled, images
+from helpers.images import Pooled, images, unchanged
 
 import projhead_theory as pt
 
@@ -32,7 +31,7 @@ def network(head=None, classes=None):
 
 
 def fit(given=None, loss=None, **options):
-    settings = {"key": KEY, "augmentation": STILL, "epochs": 4, "batch_size": 32}
+    settings = {"key": KEY, "augmentation": unchanged, "epochs": 4, "batch_size": 32}
     return pt.images.train(
         network() if given is None else given,
         images(),
@@ -48,15 +47,15 @@ def same(a, b):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_library_s_losses_train_image_networks(name):
-    run = fit(loss=LOSSES[name], augmentation=pt.images.Augmentation(1))
+    run = fit(loss=LOSSES[name])
     assert run.losses.shape == (4,)
     assert run.losses[-1] < run.losses[0]
 
 
 def test_cross_entropy_learns_the_classes():
     run = fit(network(classes=3), pt.losses.cross_entropy, epochs=60, learning_rate=3e-2)
-    found = jnp.argmax(run.network(images().all()), axis=1)
-    assert float(jnp.mean(found == images().labels)) > 0.9
+    found = np.argmax(run.network(images().all()), axis=1)
+    assert (found == np.asarray(images().labels)).mean() > 0.9
 
 
 def test_an_epoch_is_compiled_once_for_all_rates_and_seeds():
