@@ -1,8 +1,7 @@
 """The experiments on images, with a record of each.
 
-Claim: before the head of a network trained on images, few labels are read at least as well as after
-it where the training loss removes what the labels need; and the theory says on which side, from the
-layer below the head alone.
+Claim: the side of the head that the theory prefers, from the layer below the head alone, is the one
+that reads the labels better.
 
 Each experiment is run at the size of `--quick`, and its record written as soon as it ends. Runs go
 on from the checkpoints in `--out`.
@@ -28,7 +27,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=5, help="seeds of each condition")
     parser.add_argument("--out", required=True, metavar="DIR", help="records and checkpoints")
     parser.add_argument("--names", nargs="*", default=NAMES, choices=NAMES)
+    for name in ("strengths", "drops"):
+        text = f"{name} of digit_on_photograph, instead of its own"
+        parser.add_argument(f"--{name}", type=float, nargs="*", help=text)
     options = parser.parse_args()
+    chosen = {name: getattr(options, name) for name in ("strengths", "drops")}
+    given = {"digit_on_photograph": {k: v for k, v in chosen.items() if v}}
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     commit = subprocess.run(
@@ -36,7 +40,7 @@ def main():
     ).stdout.strip()
     for name in options.names:
         run = getattr(pt.images, name)
-        result = run(quick=True, seeds=options.seeds, out=out, progress=True)
+        result = run(quick=True, seeds=options.seeds, out=out, progress=True, **given.get(name, {}))
         record = {"commit": commit, **surroundings(), **result.to_dict()}
         pt.report.write_json(record, out / f"images-{result.name}-cpu-2core.json")
         pt.figures.save(result.plot(), out / f"{result.name}.png")
