@@ -48,8 +48,8 @@ def ours(*units: str) -> tuple[str, ...]:
 
 
 FRONT = ours(
-    *("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures", "gallery"),
-    "cli",
+    *("claims", "theorems", "experiments", "sweeps", "inspect", "report", "figures"),
+    *("gallery", "images", "cli"),
 )
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters")
 
@@ -114,6 +114,12 @@ RULES = {
     "the gallery loads theorems when it needs them": Rule(
         ("gallery",), ours("theorems", "claims"), lazy_too=False
     ),
+    "images see no claim and no experiment": Rule(
+        ("images",), ours("claims", "theorems", "experiments", "sweeps", "symbolic", "cli")
+    ),
+    "images are for the command line and the top": Rule(
+        ("images", "cli", "__init__"), ours("images"), outside=True
+    ),
     "theorems, experiments and sweeps do not print": Rule(
         ("theorems", "experiments", "sweeps"), ours("report", "cli")
     ),
@@ -126,6 +132,7 @@ RULES = {
             "experiments",
             "sweeps",
             "inspect",
+            "images",
             "probes",
         ),
         ours("figures"),
@@ -177,7 +184,7 @@ RULES = {
         ours("symbolic"),
     ),
     "solvers stay in the simulators": Rule(
-        ("simulation", "theorems", "cli", "report", "gallery"),
+        ("simulation", "theorems", "images", "cli", "report", "gallery"),
         ("diffrax", "optax"),
         outside=True,
     ),

@@ -9,6 +9,7 @@ from . import _claims
 from ._cache import with_folder
 from ._explore import explore
 from ._figures import figures
+from ._images import images
 from ._info import info
 from ._inspect import inspect
 from ._phase import phase
@@ -31,6 +32,7 @@ app.command()(explore)
 app.command()(inspect)
 app.command()(simulate)
 app.command()(sweep)
+app.command()(images)
 app.command()(verify)
 app.command()(figures)
 app.add_typer(_claims.app, name="claims")

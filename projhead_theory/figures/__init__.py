@@ -5,6 +5,8 @@ from ._animation import animate
 from ._best_layer import plot_best_layer
 from ._curve import plot_curve
 from ._grid import plot_sweep
+from ._image_experiment import plot_image_experiment
+from ._images import plot_images
 from ._inspection import plot_inspection
 from ._layers import plot_layers
 from ._learning_curve import plot_learning_curve
@@ -52,6 +54,8 @@ __all__ = [
     "plot_connected_sweep",
     "plot_curve",
     "plot_feature_sweep",
+    "plot_image_experiment",
+    "plot_images",
     "plot_inspection",
     "plot_layers",
     "plot_learning_curve",

@@ -1,0 +1,40 @@
+"""Progress of long runs on standard error."""
+
+import sys
+import time
+
+
+class Progress:
+    """A line on standard error with the share that is done and the time that is left.
+
+    **Arguments:**
+
+    - `total`: the number of steps to be told of.
+    - `shown`: whether anything is written.
+    """
+
+    def __init__(self, total: int, shown: bool = True):
+        self.total, self.shown = total, shown
+        self.done, self.skipped, self.started, self.written = 0, 0, time.monotonic(), 0.0
+
+    def step(self, text: str = "", *, skipped: int = 0) -> None:
+        """Tell of one more step, or of so many that an earlier run has taken."""
+        self.done += skipped or 1
+        self.skipped += skipped
+        now = time.monotonic()
+        last = self.done >= self.total
+        wait = 0.2 if sys.stderr.isatty() else 10.0
+        if not self.shown or (now - self.written < wait and not last):
+            return
+        self.written = now
+        own = self.done - self.skipped
+        left = (now - self.started) / own * (self.total - self.done) if own else 0.0
+        minutes, seconds = divmod(round(left), 60)
+        line = f"{self.done / self.total:4.0%}, {minutes}:{seconds:02d} left; {text}"
+        end = "\n" if last or not sys.stderr.isatty() else "\r"
+        print(
+            f"{line[:79]:<79}".rstrip() if end == "\n" else f"{line[:79]:<79}",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
