@@ -17,6 +17,7 @@ from . import (
     theory,
 )
 from .claims import Verdict
+from .experiments import convergence
 from .moments import Moments
 from .networks import DeepLinear, Headed, ShallowReLU, ThresholdedDiagonal
 from .problems import (
@@ -55,6 +56,7 @@ __all__ = [
     "best_layer",
     "claims",
     "compare",
+    "convergence",
     "experiments",
     "figures",
     "gradient_descent",

@@ -7,6 +7,8 @@ import typer
 
 from . import _claims
 from ._cache import with_folder
+from ._convergence import convergence
+from ._experiment import experiment
 from ._info import info
 from ._inspect import inspect
 from ._phase import phase
@@ -27,7 +29,9 @@ app.command()(predict)
 app.command()(phase)
 app.command()(inspect)
 app.command()(simulate)
+app.command()(convergence)
 app.command()(sweep)
+app.command()(experiment)
 app.command()(verify)
 app.add_typer(_claims.app, name="claims")
 app.command()(info)

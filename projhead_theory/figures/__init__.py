@@ -2,6 +2,7 @@
 
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._best_layer import plot_best_layer
+from ._convergence import plot_convergence
 from ._grid import plot_sweep
 from ._inspection import plot_inspection
 from ._learning_curve import plot_learning_curve
@@ -15,6 +16,7 @@ __all__ = [
     "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
+    "plot_convergence",
     "plot_feature_sweep",
     "plot_inspection",
     "plot_learning_curve",

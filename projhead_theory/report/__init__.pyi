@@ -8,12 +8,14 @@ from ._claims import (
     search_table,
     summary,
 )
+from ._convergence import convergence_report, convergence_table
 from ._downstream import (
     complexity_report,
     complexity_table,
     phase_report,
     phase_table,
 )
+from ._experiments import experiment_report, experiment_table
 from ._html import claims_html, write_html
 from ._inspection import hypotheses_lines, inspection_html, inspection_table
 from ._json import environment, write_json
@@ -32,7 +34,11 @@ __all__ = [
     "comparison_table",
     "complexity_report",
     "complexity_table",
+    "convergence_report",
+    "convergence_table",
     "environment",
+    "experiment_report",
+    "experiment_table",
     "hypotheses_lines",
     "inspection_html",
     "inspection_table",
