@@ -48,8 +48,10 @@ def inspect(
         reports.write_html(reports.inspection_html(found), html)
     if json != "-":
         console = Console()
-        console.print(reports.inspection_table(found))
+        reports.print_table(reports.inspection_table(found), console)
         console.print(found.reason, highlight=False, markup=False)
+        if (start := reports.start_line(found)) is not None:
+            console.print(start, highlight=False, markup=False)
         for line in reports.hypotheses_lines(found):
             console.print(line, highlight=False, markup=False)
     return 0

@@ -17,7 +17,7 @@ from ._downstream import (
 )
 from ._experiments import experiment_report, experiment_table
 from ._html import claims_html, write_html
-from ._inspection import hypotheses_lines, inspection_html, inspection_table
+from ._inspection import hypotheses_lines, inspection_html, inspection_table, start_line
 from ._json import environment, write_json
 from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
@@ -50,6 +50,7 @@ __all__ = [
     "search_lines",
     "search_report",
     "search_table",
+    "start_line",
     "summary",
     "trajectory_report",
     "write_html",
