@@ -11,8 +11,9 @@ def inspect(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.npz",
-            help="x1, x2 and weights_1, weights_2, ...; or layer_1_x1, layer_1_x2, layer_2_x1, ...",
+            metavar="FILE.npz|FOLDER",
+            help="x1, x2 and weights_1, weights_2, ...; or layer_1_x1, layer_1_x2, layer_2_x1, "
+            "..., in an npz file or as npy files of a folder.",
         ),
     ],
     labels: Annotated[

@@ -114,7 +114,10 @@ def inspect_file(
     draws: int = 50,
     seed: int = 0,
 ) -> Inspection:
-    """Inspect the network in an npz file, with one layer in memory at a time.
+    """Inspect the network in an npz file, or in a folder of npy files.
+
+    One layer of an npz file is in memory at a time. The files of a folder may be larger than the
+    memory: their rows are read a part at a time, and at most 256 numbers a row are kept.
 
     The file has `x1`, `x2` and `weights_1`, `weights_2`, ... of a linear stack, or representations
     `layer_1_x1`, `layer_1_x2`, `layer_2_x1`, ..., perhaps with the inputs `x1` and `x2`; perhaps
@@ -122,7 +125,7 @@ def inspect_file(
 
     **Arguments:**
 
-    - `path`: the npz file.
+    - `path`: the npz file, or the folder, with a file such as `layer_1_x1.npy` for each array.
     - `labels`: the name of the array of labels in the file, or an npy file; `labels` if there is
       one and none is given.
     - the others: as in `inspect`.
