@@ -19,6 +19,7 @@ from . import (
     theory,
 )
 from .claims import Verdict
+from .experiments import convergence
 from .moments import Moments
 from .networks import DeepLinear, Headed, ShallowReLU, ThresholdedDiagonal
 from .problems import (
@@ -57,6 +58,7 @@ __all__ = [
     "best_layer",
     "claims",
     "compare",
+    "convergence",
     "experiments",
     "figures",
     "gallery",

@@ -44,7 +44,6 @@ OPENED = {
     "theorems.downstream._probing",
     "theorems.dynamics._aligned",
     "theorems.heads._training",
-    "theorems.responses._batches",
     "theorems.supervised._probing",
     "theorems.thresholds._training",
 }

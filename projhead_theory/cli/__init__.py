@@ -7,6 +7,8 @@ import typer
 
 from . import _claims
 from ._cache import with_folder
+from ._convergence import convergence
+from ._experiment import experiment
 from ._explore import explore
 from ._figures import figures
 from ._images import images
@@ -31,8 +33,10 @@ app.command()(phase)
 app.command()(explore)
 app.command()(inspect)
 app.command()(simulate)
+app.command()(convergence)
 app.command()(sweep)
 app.command()(images)
+app.command()(experiment)
 app.command()(verify)
 app.command()(figures)
 app.add_typer(_claims.app, name="claims")

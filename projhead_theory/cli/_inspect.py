@@ -11,8 +11,9 @@ def inspect(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.npz",
-            help="x1, x2 and weights_1, weights_2, ...; or layer_1_x1, layer_1_x2, layer_2_x1, ...",
+            metavar="FILE.npz|FOLDER",
+            help="x1, x2 and weights_1, weights_2, ...; or layer_1_x1, layer_1_x2, layer_2_x1, "
+            "..., in an npz file or as npy files of a folder.",
         ),
     ],
     labels: Annotated[
@@ -48,8 +49,10 @@ def inspect(
         reports.write_html(reports.inspection_html(found), html)
     if json != "-":
         console = Console()
-        console.print(reports.inspection_table(found))
+        reports.print_table(reports.inspection_table(found), console)
         console.print(found.reason, highlight=False, markup=False)
+        if (start := reports.start_line(found)) is not None:
+            console.print(start, highlight=False, markup=False)
         for line in reports.hypotheses_lines(found):
             console.print(line, highlight=False, markup=False)
     return 0

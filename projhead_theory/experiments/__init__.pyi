@@ -1,14 +1,17 @@
 from ._connected_sweep import ConnectedSweep, connected_sweep
+from ._convergence import Convergence, convergence
 from ._feature_sweep import FeatureSweep, feature_sweep
 from ._shift_accuracy import ShiftAccuracy, shift_accuracy
 from ._subclass_accuracy import SubclassAccuracy, subclass_accuracy
 
 __all__ = [
     "ConnectedSweep",
+    "Convergence",
     "FeatureSweep",
     "ShiftAccuracy",
     "SubclassAccuracy",
     "connected_sweep",
+    "convergence",
     "feature_sweep",
     "shift_accuracy",
     "subclass_accuracy",

@@ -3,6 +3,7 @@
 from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._animation import animate
 from ._best_layer import plot_best_layer
+from ._convergence import plot_convergence
 from ._curve import plot_curve
 from ._grid import plot_sweep
 from ._image_experiment import plot_image_experiment
@@ -52,6 +53,7 @@ __all__ = [
     "plot_best_layer",
     "plot_budget",
     "plot_connected_sweep",
+    "plot_convergence",
     "plot_curve",
     "plot_feature_sweep",
     "plot_image_experiment",

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def plot_inspection(report: Inspection) -> Any:
     """Plot what was found of every layer, with standard errors.
 
-    Panels: weights of the features; fitted exponents beside the layer-wise law; signal and
-    effective rank; accuracy of the probes, or the indicator without labels, with the recommended
-    layer marked. Returns the figure.
+    Panels: weights of the features, with crosses for the start law of two layers; fitted exponents
+    beside the layer-wise law; signal and effective rank; accuracy of the probes, or the indicator
+    without labels, with the recommended layer marked. Returns the figure.
     """
     figure, grid = plt.subplots(2, 2, figsize=(8.4, 6.2), layout="constrained")
     layers = np.arange(1, report.depth + 1)
@@ -59,6 +59,9 @@ def _weights(ax: Any, report: Inspection, layers: Any) -> None:
     for i, feature in enumerate(picked):
         error = report.weights_error[:, feature]
         _line(ax, layers, report.weights[:, feature], error, i, report.features[feature])
+        if report.start_weights is not None:
+            colour, label = COLOURS[i % len(COLOURS)], "start law" if i == 0 else None
+            ax.plot(layers, report.start_weights[:, feature], "x", color=colour, label=label)
     ax.set_yscale("log")
     ax.set_ylabel("weight of a feature")
     if len(picked):

@@ -1,4 +1,4 @@
-"""A network's layers in an npz file, never unpickled."""
+"""A network's layers in an npz file or a folder of npy files, never unpickled."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LAYER, _WEIGHTS = re.compile(r"layer_(\d+)_x([12])"), re.compile(r"weights_(\d+
 def read_npz(
     path: str | Path, labels: str | None = None
 ) -> tuple[Layers, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Layers, labels, features and directions in an npz file, read layer by layer.
+    """Layers, labels, features and directions in a file or a folder, read layer by layer.
 
     **Arguments:**
 
-    - `path`: a file with the inputs of both views `x1`, `x2` and the matrices `weights_1`, ... of a
-      linear stack, or representations `layer_1_x1`, `layer_1_x2`, `layer_2_x1`, ...; perhaps with
-      `labels`, and `features` or `directions`.
+    - `path`: an npz file, or a folder of npy files, with the inputs of both views `x1`, `x2` and
+      the matrices `weights_1`, ... of a linear stack, or representations `layer_1_x1`,
+      `layer_1_x2`, `layer_2_x1`, ...; perhaps with `labels`, and `features` or `directions`.
     - `labels`: the name of the array of labels in the file, or an npy file.
 
     **Returns:** the layers, the labels, the features and the directions, each None if not there.
@@ -45,11 +45,14 @@ def read_npz(
 
 
 class _Content:
-    """The arrays of an npz file, each loaded when asked for."""
+    """The arrays of an npz file, each loaded when asked for, or of a folder, mapped into memory."""
 
     def __init__(self, path: Path):
-        self.path, self.label_name = path, "labels"
-        wanted = f"an npz file of {_WANTED}"
+        self.path, self.label_name, self.folder = path, "labels", path.is_dir()
+        wanted = f"an npz file, or a folder of npy files, of {_WANTED}"
+        if self.folder:
+            self.files = tuple(sorted(file.stem for file in path.glob("*.npy")))
+            return
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 self.files = tuple(archive.files)
@@ -69,14 +72,20 @@ class _Content:
         if name not in self:
             raise checks.bad("file", f"{self.path} without an array {name}", _WANTED)
         try:
-            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                return archive[name]
+            return self._load(name)
         except ValueError as error:
-            pickled = "allow_pickle" in str(error)
+            pickled = "allow_pickle" in str(error) or "Python objects" in str(error)
             got = "pickled objects, which are never loaded" if pickled else f"no array ({error})"
             raise checks.bad(name, got, "an array of numbers") from error
         except (OSError, EOFError, *_CORRUPT) as error:
             raise checks.bad(name, "a corrupt array", "an array of numbers") from error
+
+    def _load(self, name: str) -> np.ndarray:
+        if self.folder:
+            # Rows are read from disk as they are used.
+            return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return archive[name]
 
     def optional(self, name: str) -> np.ndarray | None:
         if name not in self:

@@ -68,15 +68,23 @@ def of_stack(network: DeepLinear, laws: dict[str, LawGap]) -> dict[str, Hypothes
     } | {name: _law(law) for name, law in laws.items()}
 
 
+def of_start(law: LawGap) -> dict[str, Hypothesis]:
+    """The start law on layers that are known by their outputs."""
+    return {"start law": _law(law)}
+
+
 def _law(law: LawGap) -> Hypothesis:
-    """A law holds if every gap is below half the distance of its layers from one another."""
+    """A law holds if every gap is below half the distance of its layers from one another.
+
+    Zero counts as a layer: a gap of half a Gram's own size is too much.
+    """
     worst = int(np.argmax(law.gap))
     return _stated(
         law.ratio < 1,
         law.gap[worst],
         f"Layer {worst + 1} is {law.gap[worst]:.2g} of its size away from the law, the most; "
         + ("no layer is" if law.ratio < 1 else "some layer is")
-        + " further from its law than half the distance of the law's layers.",
+        + " further from its law than half the distance of the law's layers, or of zero.",
     )
 
 

@@ -15,7 +15,7 @@ from . import _hypotheses, _signal
 from ._choice import Choice, choose, log_estimate
 from ._file import read_npz
 from ._indicator import FixedHead, fixed_head, indicators
-from ._law import gaps
+from ._law import gap_of, gaps
 from ._layers import (
     Layers,
     class_labels,
@@ -25,9 +25,10 @@ from ._layers import (
     linear_stack,
     represented,
 )
-from ._moments import Estimate, Moments, jackknife, walk, without_bias
+from ._moments import Estimate, Followed, Moments, jackknife, walk, without_bias
 from ._probing import Probing, check_draws, probe
 from ._report import Inspection
+from ._start import StartFit, fitted_start, of_layers
 
 
 def inspect(
@@ -113,7 +114,10 @@ def inspect_file(
     draws: int = 50,
     seed: int = 0,
 ) -> Inspection:
-    """Inspect the network in an npz file, with one layer in memory at a time.
+    """Inspect the network in an npz file, or in a folder of npy files.
+
+    One layer of an npz file is in memory at a time. The files of a folder may be larger than the
+    memory: their rows are read a part at a time, and at most 256 numbers a row are kept.
 
     The file has `x1`, `x2` and `weights_1`, `weights_2`, ... of a linear stack, or representations
     `layer_1_x1`, `layer_1_x2`, `layer_2_x1`, ..., perhaps with the inputs `x1` and `x2`; perhaps
@@ -121,7 +125,7 @@ def inspect_file(
 
     **Arguments:**
 
-    - `path`: the npz file.
+    - `path`: the npz file, or the folder, with a file such as `layer_1_x1.npy` for each array.
     - `labels`: the name of the array of labels in the file, or an npy file; `labels` if there is
       one and none is given.
     - the others: as in `inspect`.
@@ -196,6 +200,7 @@ def inspect_layers(
         else _signal.gram_ranks(layers.network)
     )
     imbalance, law, hypotheses = None, _signal.log_gaps(squares, kept, shares), {}
+    start = _start(layers, moments, above, followed, known is None and along is None)
     if layers.network is not None:
         imbalance = np.asarray(measure.imbalance_norms(layers.network), float)
         laws = gaps(layers.network)
@@ -204,6 +209,8 @@ def inspect_layers(
         hypotheses |= _hypotheses.spectral_minimum(layers.network, _pair_moments(layers))
     elif layers.lowest == 0:
         hypotheses |= _hypotheses.linear(moments[0], above)
+        if start is not None:
+            hypotheses |= _hypotheses.of_start(gap_of(start.grams, start.predicted))
     steps = jackknife(_hypotheses.log_increments(squares, kept))
     hypotheses |= _hypotheses.progressive(spread, steps)
     hypotheses |= _hypotheses.power_law(exponents, shares)
@@ -231,6 +238,11 @@ def inspect_layers(
         imbalance=imbalance,
         law_gap=None if law is None else law.value,
         law_gap_error=None if law is None else law.error,
+        start_scales=None if start is None else start.scales.value,
+        start_scales_error=None if start is None else start.scales.error,
+        start_gap=None if start is None else start.gap.value,
+        start_gap_error=None if start is None else start.gap.error,
+        start_weights=_start_weights(start, layers, moments[0], followed, known, along),
         accuracy={name: found.value for name, found in accuracy.items()},
         accuracy_error={name: found.error for name, found in accuracy.items()},
         indicator=np.minimum(indicator.value, samples),
@@ -248,6 +260,43 @@ def inspect_layers(
         samples=samples,
         shots=shots,
     )
+
+
+def _start(
+    layers: Layers,
+    moments: list[Moments],
+    above: list[Moments],
+    followed: Followed,
+    principal: bool,
+) -> StartFit | None:
+    """The start law on two layers; of outputs only if the inputs' directions are followed, all."""
+    if layers.depth != 2:
+        return None
+    if layers.network is not None:
+        exact = lambda x: Estimate(np.asarray(x, float), np.zeros(2))
+        law = gaps(layers.network)["start law"]
+        grams = np.asarray(measure.layer_grams(layers.network), float)
+        return StartFit(exact(fitted_start(layers.network)), exact(law.gap), grams, law.grams)
+    whole = layers.lowest == 0 and len(followed.second[0]) == moments[0].basis.shape[1]
+    return of_layers(above, followed) if whole and principal else None
+
+
+def _start_weights(
+    start: StartFit | None,
+    layers: Layers,
+    lowest: Moments,
+    followed: Followed,
+    features: np.ndarray | None,
+    directions: np.ndarray | None,
+) -> np.ndarray | None:
+    """Weights of the features by the start law, `(2, k)`."""
+    if start is None:
+        return None
+    along = np.eye(start.predicted.shape[1])
+    if layers.network is not None:
+        along = _signal.stack_directions(lowest, followed, features, directions)[0]
+    squares = np.einsum("ik,lij,jk->lk", along, start.predicted, along)
+    return np.sqrt(np.maximum(squares, 0))
 
 
 def _shares(layers: Layers) -> np.ndarray:

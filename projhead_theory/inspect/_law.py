@@ -12,19 +12,23 @@ import numpy as np
 from .. import measure
 from .._core.powers import gram_powers
 from ..networks import DeepLinear
+from ._start import fitted_start, predicted_from
 
-Law = Callable[[DeepLinear], np.ndarray]
+Law = Callable[[DeepLinear], np.ndarray | None]
 
 
 class LawGap(NamedTuple):
     r"""Distance of the Grams of a network from those of a law, layer by layer.
 
     - `gap` `(L,)`: $\|M_l - P_l\| / \|P_l\|$ in Frobenius norm, with $P_l$ the law's Gram.
-    - `apart` `(L,)`: distance of $P_l$ from the nearest other layer's, in the same unit.
+    - `apart` `(L,)`: distance of $P_l$ from the nearest other layer's or from zero, in the same
+      unit.
+    - `grams` `(L, d, d)`: $P_l$.
     """
 
     gap: np.ndarray
     apart: np.ndarray
+    grams: np.ndarray
 
     @property
     def ratio(self) -> float:
@@ -39,23 +43,36 @@ def layerwise_grams(network: DeepLinear) -> np.ndarray:
     return np.asarray(gram_powers(last, kept, network.depth), float)
 
 
-LAWS: Mapping[str, Law] = MappingProxyType({"layer-wise law": layerwise_grams})
-"""Laws of linear networks by name; the gap of the first is `law_gap` of the report.
+def start_grams(network: DeepLinear) -> np.ndarray | None:
+    """Grams of the start law, with fitted scales of encoder and head; of two layers alone."""
+    if network.depth != 2:
+        return None
+    return predicted_from(measure.layer_grams(network)[-1], fitted_start(network))
 
-A law is a function of the network to the Grams `(L, d, d)` that it predicts from the last one.
+
+LAWS: Mapping[str, Law] = MappingProxyType(
+    {"layer-wise law": layerwise_grams, "start law": start_grams}
+)
+"""Laws of linear networks by name.
+
+A law is a function of the network to the Grams `(L, d, d)` that it predicts from the last one, or
+to None if it does not speak of networks of this depth.
 """
 
 
 def gaps(network: DeepLinear) -> dict[str, LawGap]:
-    """The gap of every law on a network."""
+    """The gap of every law that speaks of networks of this depth."""
     grams = np.asarray(measure.layer_grams(network), float)
+    predicted = {name: law(network) for name, law in LAWS.items()}
+    return {name: gap_of(grams, law) for name, law in predicted.items() if law is not None}
+
+
+def gap_of(grams: np.ndarray, predicted: np.ndarray) -> LawGap:
+    """The gap of Grams `(L, d, d)` from those of a law."""
     norm = lambda a: np.sqrt((a**2).sum(axis=(-1, -2)))
-    found = {}
-    for name, law in LAWS.items():
-        predicted = law(network)
-        size = norm(predicted)
-        size = np.where(size > 0, size, 1)
-        between = norm(predicted[:, None] - predicted[None, :]) / size[:, None]
-        apart = np.where(np.eye(len(grams), dtype=bool), np.inf, between).min(axis=1)
-        found[name] = LawGap(norm(grams - predicted) / size, apart)
-    return found
+    size = norm(predicted)
+    size = np.where(size > 0, size, 1)
+    between = norm(predicted[:, None] - predicted[None, :]) / size[:, None]
+    apart = np.where(np.eye(len(grams), dtype=bool), np.inf, between).min(axis=1)
+    apart = np.minimum(apart, 1)
+    return LawGap(norm(grams - predicted) / size, apart, predicted)

@@ -12,7 +12,7 @@ from .._core import checks
 from ..networks import AbstractLinearNetwork, DeepLinear
 
 CHUNK = 4096
-"""Rows that go through a function at once."""
+"""Rows that go through a function, or into a moment, at once."""
 
 
 @dataclasses.dataclass(frozen=True)

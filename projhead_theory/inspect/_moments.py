@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._layers import Layers
+from ._layers import CHUNK, Layers
 
 COMPONENTS = 256
 """Principal directions of a layer that are used at most."""
@@ -134,9 +134,9 @@ def principal(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
     mean = (first.mean(axis=0, dtype=np.float64) + second.mean(axis=0, dtype=np.float64)) / 2
     if p <= 2 * n:
         moment = np.zeros((p, p))
-        for start in range(0, n, 4096):
+        for start in range(0, n, CHUNK):
             for view in (first, second):
-                part = view[start : start + 4096] - mean
+                part = view[start : start + CHUNK] - mean
                 moment += part.T @ part
         values, vectors = np.linalg.eigh(moment / (2 * n))
         values, vectors = values[::-1], vectors[:, ::-1]
@@ -151,7 +151,15 @@ def principal(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nda
     floor = max(floor, 16 * coarse**2 * float((mean**2).sum()))
     kept = max(1, min(COMPONENTS, int((values > floor).sum())))
     basis = vectors[:, :kept] if values[0] > floor else np.zeros((p, 1))
-    return basis, (first - mean) @ basis, (second - mean) @ basis
+    return basis, _along(first, mean, basis), _along(second, mean, basis)
+
+
+def _along(view: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """A view along some directions, centred; its rows are read a part at a time."""
+    found = np.empty((len(view), basis.shape[1]))
+    for start in range(0, len(view), CHUNK):
+        found[start : start + CHUNK] = (view[start : start + CHUNK] - mean) @ basis
+    return found
 
 
 def _moments(

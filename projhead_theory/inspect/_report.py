@@ -35,6 +35,10 @@ class Inspection(eqx.Module):
     - `imbalance` `(L - 1,)`: $\|W_{l+1}^\top W_{l+1} - W_l W_l^\top\|_F$; None without matrices.
     - `law_gap` `(L,)`: relative distance of the Gram from $M_L^{l/L}$; without matrices, of the
       squared weights from their law, up to a scale; None if fewer than two features are kept.
+    - `start_scales` `(2,)`: scales $a$ of the encoder and $b$ of the head at the start, fitted by
+      the start law; None for other than two layers, or outputs without all inputs beside them.
+    - `start_gap` `(2,)`: relative distance of the Gram from the start law's with these scales.
+    - `start_weights` `(2, k)`: weight of each feature by the start law.
     - `accuracy`: accuracy of each probe on each layer, `(L,)`, by its name; empty without labels.
     - `indicator` `(L,)`: ridge indicator of each layer for `samples` labels, the mean over all
       labels, or features if there are no labels.
@@ -66,6 +70,11 @@ class Inspection(eqx.Module):
     imbalance: Float[np.ndarray, " J"] | None
     law_gap: Row | None
     law_gap_error: Row | None
+    start_scales: Float[np.ndarray, " 2"] | None
+    start_scales_error: Float[np.ndarray, " 2"] | None
+    start_gap: Row | None
+    start_gap_error: Row | None
+    start_weights: Float[np.ndarray, "L k"] | None
     accuracy: dict[str, Row]
     accuracy_error: dict[str, Row]
     indicator: Row
@@ -107,6 +116,7 @@ class Inspection(eqx.Module):
                     "effective_rank": entry(self.effective_rank, i),
                     "imbalance": entry(self.imbalance, i),
                     "law_gap": entry(self.law_gap, i),
+                    "start_gap": entry(self.start_gap, i),
                     "accuracy": entry(few, i),
                     "indicator": entry(self.indicator, i),
                 }
@@ -114,9 +124,22 @@ class Inspection(eqx.Module):
         return {
             "layers": rows,
             "exponents": [] if self.exponents is None else [float(x) for x in self.exponents],
+            "start": self._start(),
             "recommended_layer": self.recommended,
             "reason": self.reason,
             "hypotheses": {name: h.to_dict() for name, h in self.hypotheses.items()},
+        }
+
+    def _start(self) -> dict[str, float] | None:
+        """The fitted scales of the start with their standard errors, by name."""
+        if self.start_scales is None or self.start_scales_error is None:
+            return None
+        (encoder, head), errors = map(float, self.start_scales), self.start_scales_error
+        return {
+            "encoder": encoder,
+            "encoder_error": float(errors[0]),
+            "head": head,
+            "head_error": float(errors[1]),
         }
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -141,6 +164,8 @@ class Inspection(eqx.Module):
                 continue
             dims = {
                 "weights": ("layer", "feature"),
+                "start_weights": ("layer", "feature"),
+                "start_scales": ("part",),
                 "kept": ("feature",),
                 "signal_fractions": ("layer", "mode"),
             }
@@ -157,6 +182,8 @@ class Inspection(eqx.Module):
             "layer": np.arange(1, self.depth + 1),
             "feature": list(self.features),
         }
+        if self.start_scales is not None:
+            coordinates["part"] = ["encoder", "head"]
         if self.accuracy:
             coordinates["probe"] = list(self.accuracy)
         if self.imbalance is not None:

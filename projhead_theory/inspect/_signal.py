@@ -72,14 +72,27 @@ def stack_weights(
     The directions $v_i$ are those along which the inputs move with the known features, or the known
     directions, or else the coordinates of the inputs, as in `measure.layer_weights`.
     """
-    count = len(lowest.second)
     if features is None:
         along = None if directions is None else jnp.asarray(directions, network.dtype)
         exact = np.asarray(measure.layer_weights(network, along), float) ** 2
-        return np.broadcast_to(exact, (count, *exact.shape))
-    moved = lowest.basis @ (lowest.features @ np.linalg.pinv(followed.second, hermitian=True))
+        return np.broadcast_to(exact, (len(lowest.second), *exact.shape))
+    moved = stack_directions(lowest, followed, features, directions)
     products = [np.asarray(w, float) for w in network.products()]
     return np.stack([((w @ moved) ** 2).sum(axis=1) for w in products], axis=1)
+
+
+def stack_directions(
+    lowest: Moments,
+    followed: Followed,
+    features: np.ndarray | None,
+    directions: np.ndarray | None,
+) -> np.ndarray:
+    """Directions of the inputs that a stack of matrices weighs, `(1 + G, d, k)`."""
+    if features is not None:
+        inverse = np.linalg.pinv(followed.second, hermitian=True)
+        return lowest.basis @ (lowest.features @ inverse)
+    along = np.eye(len(lowest.basis)) if directions is None else directions
+    return np.broadcast_to(along, (len(lowest.second), *along.shape))
 
 
 def resolved(squares: np.ndarray) -> np.ndarray:

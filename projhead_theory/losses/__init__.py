@@ -3,6 +3,7 @@
 from ._barlow_twins import BarlowTwins, barlow_twins
 from ._cross_entropy import CrossEntropy, cross_entropy
 from ._distance_contrastive import DistanceContrastive, distance_contrastive
+from ._expected_info_nce import ExpectedInfoNCE
 from ._info_nce import InfoNCE, info_nce
 from ._loss import (
     AbstractBatchLoss,
@@ -31,6 +32,7 @@ __all__ = [
     "CrossEntropy",
     "DistanceContrastive",
     "DistanceInfoNCE",
+    "ExpectedInfoNCE",
     "GaussianInfoNCE",
     "InfoNCE",
     "MeanSquaredError",

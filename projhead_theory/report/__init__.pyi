@@ -8,15 +8,17 @@ from ._claims import (
     search_table,
     summary,
 )
+from ._convergence import convergence_report, convergence_table
 from ._downstream import (
     complexity_report,
     complexity_table,
     phase_report,
     phase_table,
 )
+from ._experiments import experiment_report, experiment_table
 from ._explorer import explorer_formulas, explorer_html
 from ._html import claims_html, write_html
-from ._inspection import hypotheses_lines, inspection_html, inspection_table
+from ._inspection import hypotheses_lines, inspection_html, inspection_table, start_line
 from ._json import environment, write_json
 from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
@@ -33,7 +35,11 @@ __all__ = [
     "comparison_table",
     "complexity_report",
     "complexity_table",
+    "convergence_report",
+    "convergence_table",
     "environment",
+    "experiment_report",
+    "experiment_table",
     "explorer_formulas",
     "explorer_html",
     "hypotheses_lines",
@@ -47,6 +53,7 @@ __all__ = [
     "search_lines",
     "search_report",
     "search_table",
+    "start_line",
     "summary",
     "trajectory_report",
     "write_html",

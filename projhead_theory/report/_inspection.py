@@ -10,14 +10,14 @@ from ._html import page, svg
 
 
 def inspection_table(report: Inspection) -> Table:
-    """Table of the layers, one row each, within 80 columns; standard errors in brackets."""
+    """Table of the layers, one row each; standard errors in brackets. See `print_table`."""
     title = f"{report.depth} layers on {report.pairs} pairs; standard errors in brackets"
     table = Table(title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    columns = ["layer", "signal", "effec-\ntive\nrank", "spread\nof\nweights", "expo-\nnent", "l/L"]
-    columns += ["gap\nto the\nlaw"]
-    columns += ["imbal-\nance"] if report.imbalance is not None else []
-    columns += ["few-\nshot\nprobe"] if report.accuracy else []
-    columns += ["indi-\ncator"]
+    columns = ["layer", "signal", "effective rank", "spread", "exponent", "l/L", "law gap"]
+    columns += ["start gap"] if report.start_gap is not None else []
+    columns += ["imbalance"] if report.imbalance is not None else []
+    columns += ["few-shot"] if report.accuracy else []
+    columns += ["indicator"]
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for i in range(report.depth):
@@ -32,6 +32,8 @@ def inspection_table(report: Inspection) -> Table:
             f"{report.shares[i]:.2f}",
             "-" if report.law_gap is None else f"{report.law_gap[i]:.2g}",
         ]
+        if report.start_gap is not None and report.start_gap_error is not None:
+            row.append(_with_error(report.start_gap[i], report.start_gap_error[i]))
         if report.imbalance is not None:
             row.append(f"{report.imbalance[i]:.2g}" if i < len(report.imbalance) else "-")
         if report.accuracy:
@@ -50,6 +52,17 @@ def hypotheses_lines(report: Inspection) -> list[str]:
     ]
 
 
+def start_line(report: Inspection) -> str | None:
+    """The scales of encoder and head at the start, as the start law fits them; None without."""
+    if report.start_scales is None or report.start_scales_error is None:
+        return None
+    encoder, head = map(_with_error, report.start_scales, report.start_scales_error)
+    return (
+        f"The start law fits best with a start of scale {encoder} of the encoder and {head} of "
+        "the head (both zero after a balanced start)."
+    )
+
+
 def inspection_html(report: Inspection) -> str:
     """One self-contained page: the recommendation, figures, all layers and all hypotheses."""
     rows, head = _layer_rows(report)
@@ -63,6 +76,7 @@ def inspection_html(report: Inspection) -> str:
     return page(
         title,
         f"<h1>{escape(title)}</h1>\n<p>{escape(report.reason)}</p>\n"
+        f"<p>{escape(start_line(report) or '')}</p>\n"
         f"<figure>{svg(report.plot())}</figure>\n"
         f"<h2>Layers</h2>\n<table>{head}{rows}</table>\n"
         '<p class="note">Standard errors in brackets, in units of the last digit.</p>\n'
@@ -73,7 +87,16 @@ def inspection_html(report: Inspection) -> str:
 
 def _layer_rows(report: Inspection) -> tuple[str, str]:
     names = ["layer", "signal", "largest signal fractions", "effective rank", "spread"]
-    names += ["exponent", "law", "gap", "imbalance", *report.accuracy, "label's share", "indicator"]
+    names += [
+        "exponent",
+        "law",
+        "gap",
+        "start law's gap",
+        "imbalance",
+        *report.accuracy,
+        "label's share",
+        "indicator",
+    ]
     rows = []
     for i in range(report.depth):
         fractions = ", ".join(f"{x:.2f}" for x in report.signal_fractions[i, :4])
@@ -89,6 +112,7 @@ def _layer_rows(report: Inspection) -> tuple[str, str]:
             at(report.exponents, report.exponents_error),
             f"{report.shares[i]:.3g}",
             "-" if report.law_gap is None else f"{report.law_gap[i]:.2g}",
+            at(report.start_gap, report.start_gap_error),
             "-"
             if report.imbalance is None or i >= len(report.imbalance)
             else f"{report.imbalance[i]:.2g}",

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -53,7 +54,9 @@ def test_the_command_prints_a_table_of_80_columns_and_writes_all_formats(file, c
         capsys, "inspect", path, "--labels", "y", "--html", str(page), "--json", str(data)
     )
     assert (code, err) == (0, "")
-    assert max(map(len, out.splitlines())) <= 80
+    lines = out.splitlines()
+    assert max(len(line) for line in lines if "\t" not in line) <= 80
+    assert [line for line in lines if line.startswith("layer\tsignal\t")]
     assert "Layer 1 of 2 reads" in out
     report = inspect_file(path, labels="y")
     assert json.loads(data.read_text()) == report.to_dict()
@@ -68,9 +71,12 @@ def test_the_command_prints_a_table_of_80_columns_and_writes_all_formats(file, c
 
 def test_a_table_of_large_numbers_fits_80_columns():
     report = pt.inspect(X1, X2, [1e3 * W, 1e-4 * W + 3], labels=LABELS)
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(pt.report.inspection_table(report))
-    assert max(len(line.rstrip()) for line in console.export_text().splitlines()) <= 80
+    file = io.StringIO()
+    terminal = Console(width=80, file=file, force_terminal=True, color_system=None)
+    pt.report.print_table(pt.report.inspection_table(report), terminal)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "…" in line]
 
 
 def test_a_file_is_read_as_the_arrays_are(file, tmp_path):
@@ -87,6 +93,41 @@ def test_a_file_is_read_as_the_arrays_are(file, tmp_path):
     assert inspect_file(file(**REPRESENTED)).to_dict() == (
         pt.inspect(representations=pairs).to_dict()
     )
+
+
+def folder(path, arrays):
+    path.mkdir()
+    for name, array in arrays.items():
+        np.save(path / f"{name}.npy", array)
+    return path
+
+
+def test_a_folder_is_read_as_a_file_is(file, tmp_path):
+    arrays = {**REPRESENTED, "x1": X1, "x2": X2, "labels": LABELS}
+    both = inspect_file(folder(tmp_path / "rows", arrays)), inspect_file(file(**arrays))
+    assert both[0].to_dict() == both[1].to_dict()
+    with pytest.raises(ValueError, match="with no layer"):
+        inspect_file(folder(tmp_path / "empty", {}))
+    pickled = {**REPRESENTED, "layer_1_x2": np.array([{}, {}])}
+    with pytest.raises(ValueError, match="pickled objects, which are never loaded"):
+        inspect_file(folder(tmp_path / "pickled", pickled))
+
+
+def test_representations_of_a_folder_need_less_memory_than_they_have(tmp_path):
+    """A layer of eight directions in 512 units: the peak is below the size of its two views."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(8, 512)).astype(np.float32)
+    rows = [rng.normal(size=(16_000, 8)).astype(np.float32) @ mixing for _ in range(2)]
+    path = folder(tmp_path / "large", {"layer_1_x1": rows[0], "layer_1_x2": rows[1]})
+    size = sum(view.nbytes for view in rows)
+    del rows
+    inspect_file(folder(tmp_path / "small", {"layer_1_x1": X1, "layer_1_x2": X2}))
+    tracemalloc.start()
+    report = inspect_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.pairs == 16_000
+    assert peak < size
 
 
 def without(arrays, *names):

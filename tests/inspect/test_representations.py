@@ -58,7 +58,7 @@ def report(relu):
     return pt.inspect(x1, x2, functions=functions, labels=y)
 
 
-SCHEMA = {"layers", "exponents", "recommended_layer", "reason", "hypotheses"}
+SCHEMA = {"layers", "exponents", "start", "recommended_layer", "reason", "hypotheses"}
 LAYER = {
     "layer",
     "weights",
@@ -66,6 +66,7 @@ LAYER = {
     "effective_rank",
     "imbalance",
     "law_gap",
+    "start_gap",
     "accuracy",
     "indicator",
 }

@@ -12,12 +12,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._core.keys import named
 from ..._core.tolerance import CHAIN, epsilons
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
+from ...losses import ExpectedInfoNCE
 from ...moments import Moments
 from ...networks import DeepLinear
 from ...simulation import gradient_descent
 from ...theory.responses import negatives_bias, negatives_second_order
 from .._common import decades, drawn, replace, uniform
-from ._batches import COARSE, FINE, ExpectedInfoNCE
+
+COARSE = (10, 20, 0.5)
+"""A coarser rule than that of the loss, to estimate its error."""
 
 SIZES = (256, 1024, 4096)
 STEPS = 40
@@ -79,11 +82,11 @@ def train(problem: Batches) -> Trained:
     # The loss has curvature 1 in the squared weight, 4 lambda q / tau in the weight itself.
     rate = 0.9 / (4 * p.fraction * unit)
 
-    def one(rule: tuple[int, int, float], size: Array) -> tuple[Array, Array]:
+    def one(size: Array, **rule: Any) -> tuple[Array, Array]:
         run = gradient_descent(
             DeepLinear([start[None, None]]),
             moments,
-            loss=ExpectedInfoNCE(size, p.temperature, p.positive, rule),
+            loss=ExpectedInfoNCE(size, p.temperature, p.positive, **rule),
             learning_rate=rate,
             steps=STEPS,
             save_at=2,
@@ -94,8 +97,8 @@ def train(problem: Batches) -> Trained:
         # Twice a Newton step in the weight, as a change of its square.
         return square, jnp.abs(run.gradient_norm[-1] * weight) / square
 
-    fine, left = jax.lax.map(lambda size: one(FINE, size), p.sizes)
-    coarse, _ = jax.lax.map(lambda size: one(COARSE, size), p.sizes)
+    fine, left = jax.lax.map(one, p.sizes)
+    coarse, _ = jax.lax.map(lambda size: one(size, rule=COARSE), p.sizes)
     return Trained(fine, jnp.abs(fine - coarse), left)
 
 

@@ -12,7 +12,6 @@ from helpers.misses import predicting
 import projhead_theory as pt
 from projhead_theory import losses
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.responses._batches import COARSE, FINE, ExpectedInfoNCE
 
 # Near misses of a = lambda / (1 - 2 lambda^2)^(3/2) - lambda / (1 - lambda^2)^2
 
@@ -53,8 +52,10 @@ PARTS = {
 MOMENTS = pt.Moments([[0.4]], [[0.8]])
 
 
-def expected(size, rule=FINE, positive=1.0):
-    return ExpectedInfoNCE(jnp.asarray(size), jnp.asarray(0.5), jnp.asarray(positive), rule)
+def expected(size, positive=1.0, **rule):
+    return losses.ExpectedInfoNCE(
+        jnp.asarray(size), jnp.asarray(0.5), jnp.asarray(positive), **rule
+    )
 
 
 @pytest.mark.x64
@@ -89,6 +90,11 @@ def test_many_negatives_have_the_population_loss():
 @pytest.mark.x64
 def test_more_nodes_change_nothing():
     weight, slope = jnp.asarray([[0.45]]), jax.grad(lambda w, own: own.population(w, MOMENTS))
-    most = slope(weight, expected(16.0, (40, 80, 0.1)))
-    for rule, error in ((FINE, 1e-9), (COARSE, 1e-6)):
-        np.testing.assert_allclose(slope(weight, expected(16.0, rule)), most, rtol=error)
+    most = slope(weight, expected(16.0, rule=(40, 80, 0.1)))
+    for rule, error in (({}, 1e-9), ({"rule": (10, 20, 0.5)}, 1e-6)):
+        np.testing.assert_allclose(slope(weight, expected(16.0, **rule)), most, rtol=error)
+
+
+def test_moments_of_several_features_are_refused():
+    with pytest.raises(ValueError, match="moments: got 2 features; want one"):
+        expected(16.0).population(jnp.eye(2), pt.Moments(jnp.eye(2) / 2, jnp.eye(2)))
