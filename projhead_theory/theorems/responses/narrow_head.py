@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._core import checks
 from ..._core.keys import named
 from ..._core.linalg import diagonal
 from ..._core.tolerance import CHAIN, epsilons
@@ -85,7 +86,7 @@ class NarrowTask(eqx.Module):
         Of the three units of each hidden layer, those beyond the width have no weights, and keep
         none: the network is one of so many units. All widths then share their programs.
         """
-        ones = np.where(np.arange(DIM) < width, np.asarray(START, scale.dtype), 0)
+        ones = checks.array(np.where(np.arange(DIM) < width, np.asarray(START, scale.dtype), 0))
         return aligned(ones * scale, DEPTH, self.directions)
 
 
