@@ -1,7 +1,7 @@
 """Runs of an experiment on images: train, read, and ask the theory."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ class Condition(NamedTuple):
     head: Head
     downstream: Any
     readout: AbstractImages
-    tests: dict[str, AbstractImages]
+    tests: Mapping[str, AbstractImages]
     supervised: bool = False
     classifier: bool = False
 
