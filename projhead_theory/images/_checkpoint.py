@@ -33,9 +33,8 @@ def fingerprint(*parts: Any) -> str:
 
 def write(path: Path, run: str, epoch: int, state: Any, losses: np.ndarray) -> None:
     """Write the state after so many epochs, whole or not at all."""
-    arrays: dict[str, Any] = {
-        f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))
-    }
+    leaves = enumerate(jax.tree.leaves(state))
+    arrays: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in leaves}
     head = np.frombuffer(json.dumps({"run": run, "epoch": epoch}).encode(), np.uint8)
     write_atomically(
         path, lambda file: np.savez(file, head=head, losses=losses, **arrays), "checkpoint"

@@ -115,7 +115,7 @@ def foresee(
     predicted /= complexity(below, readout_labels, classes, samples)
     # One class less: the columns of all classes add up to one.
     known = (np.asarray(labels)[:, None] == np.arange(1, classes)).astype(float)
-    pairs = [(np.asarray(x1, float), np.asarray(x2, float)) for x1, x2 in (pre, post)]
+    pairs = [(np.asarray(a, float), np.asarray(b, float)) for a, b in (pre, post)]
     with jax.enable_x64(True):
         report = inspect(representations=pairs, features=known, shots=max(samples // 2, 1))
     signal = np.full((2, MODES), np.nan)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.images import Pooled, unchanged
 
 import projhead_theory as pt
 
@@ -69,13 +70,14 @@ def test_parts_of_representations_join(monkeypatch):
     monkeypatch.setattr("projhead_theory.images._network.CHUNK", 4)
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
     images = pt.images.Images(pixels, np.zeros(6, int), 1)
-    encoder = pt.images.ConvNet(3, 4, key=KEY)
-    network = pt.images.ImageNetwork(encoder, pt.images.NoProjection(16))
+    encoder = Pooled(3, key=KEY)
+    network = pt.images.ImageNetwork(encoder, pt.images.NoProjection(8))
     pre, _ = pt.images.represent(network, images)
     assert np.allclose(pre, encoder(images.all()), atol=1e-5)
-    still = pt.images.Augmentation(0, False, 0.0, 0.0, 0.0, 0.0)
     partners = np.asarray([1, 2, 3, 4, 5, 0])
-    (first, second), _ = pt.images.represent_pairs(network, images, still, KEY, partners=partners)
+    (first, second), _ = pt.images.represent_pairs(
+        network, images, unchanged, KEY, partners=partners
+    )
     assert np.allclose(first, pre, atol=1e-4)
     assert np.allclose(second, pre[partners], atol=1e-4)
 
