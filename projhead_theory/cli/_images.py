@@ -21,7 +21,7 @@ def images(
     seed: options.Seed = 0,
     out: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Folder of checkpoints, result.json and figure.png."),
+        typer.Option(metavar="DIR", help="Folder of checkpoints, NAME.json and NAME.png."),
     ] = None,
     data: Annotated[
         str | None,
