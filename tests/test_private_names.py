@@ -20,6 +20,7 @@ OPENED = {
     "claims._search",
     "cli._cache",
     "cli._compiler",
+    "cli._experiment",
     "images._foresight",
     "images._perform",
     "images._reading",

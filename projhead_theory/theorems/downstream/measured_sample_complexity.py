@@ -116,26 +116,22 @@ class Curves(eqx.Module):
     finite: Bool[Array, ""]
 
 
+@eqx.filter_jit
 def predict(
     problem: Labels, downstream: Downstream | None = None, power: float | None = None
 ) -> Needs:
     """Prediction, of controls for another downstream task or from a power of the Grams."""
-    after = _moments_after(problem.downstream) if downstream is None else downstream
-    return _needs(problem.moments, after, problem.depth, power)
+    after = problem.downstream.moments() if downstream is None else downstream
+    grams = layerwise(problem.moments, problem.depth).grams
+    if power is not None:
+        values, v = jnp.linalg.eigh(grams)
+        grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
+    return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
 @eqx.filter_jit
 def _moments_after(downstream: DownstreamProblem) -> Downstream:
     return downstream.moments()
-
-
-@eqx.filter_jit
-def _needs(moments: Moments, after: Downstream, depth: int, power: float | None) -> Needs:
-    grams = layerwise(moments, depth).grams
-    if power is not None:
-        values, v = jnp.linalg.eigh(grams)
-        grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
-    return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
 def probe(problem: Labels) -> Curves:
@@ -276,7 +272,7 @@ def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
     heaviest = np.argmax(np.diag(layerwise(problem.moments, 1).grams[0]))
     other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
-    return predict(problem, other.moments())
+    return predict(problem, _moments_after(other))
 
 
 def between(problem: Labels) -> Labels:
