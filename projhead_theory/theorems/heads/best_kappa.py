@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import theory
+from ..._core import checks
 from ..._core.keys import named
 from ..._core.linalg import diagonal
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
@@ -60,7 +61,8 @@ def measure_heads(problem: Downstream) -> Measured:
     zero decay, and the indicator is interpolated between the heads.
     """
     p, dim = problem, problem.cross.size
-    rows = np.repeat([head(kappa, dim) for kappa in np.asarray(p.kappas)], 2, axis=0)
+    kappas = map(checks.array, np.asarray(p.kappas))
+    rows = np.repeat([head(kappa, dim) for kappa in kappas], 2, axis=0)
     shares = np.asarray([1, QUARTER] * p.kappas.size, p.weight_decay.dtype)
     return _read(p, train(p.key, p.moments, rows, np.asarray(p.weight_decay) / shares))
 
