@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import pydoc
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from .._core.errors import unknown
 
 if TYPE_CHECKING:
     from ._claim import Claim
@@ -61,10 +62,7 @@ class Registry(UserDict[str, "Claim"]):
         """
         for name in names:
             if name not in self:
-                near = difflib.get_close_matches(name, self, n=1, cutoff=0.0)
-                raise ValueError(
-                    f"claim: got {name!r}, which is unknown; did you mean {near[0]!r}?"
-                )
+                raise unknown("claim", name, self)
         return list(dict.fromkeys(names)) or list(self)
 
     def find(self, names: Sequence[str] = ()) -> list[Claim]:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
-from scipy import stats
 
 from .._core import checks
 from .._core.plain import plain
+from .._core.student import half_width
 from ..measure import feature_weights
 from ..networks import AbstractNetwork, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
@@ -69,13 +69,8 @@ class ConnectedSweep(eqx.Module):
         The level is shared among all limits.
         """
         differences = self.differences
-        count = differences.shape[-1]
         tests = 2 * differences[..., 0].size
-        half = (
-            stats.t.ppf(1 - self.level / tests, count - 1)
-            * differences.std(axis=-1, ddof=1)
-            / count**0.5
-        )
+        half = half_width(differences, 1 - self.level / tests)
         return self.share - half, self.share + half
 
     @property

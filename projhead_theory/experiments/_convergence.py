@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
-from scipy import stats
 
 from .._core import checks
 from .._core.keys import named
 from .._core.plain import plain
+from .._core.student import half_width
 from ..problems import ContrastiveProblem
 from ..theory.layers import spectral
 from ._arguments import one
@@ -90,8 +90,7 @@ class Convergence(eqx.Module):
         return np.exp(level + slopes.mean() * (np.log(np.asarray(self.values)) - centre))
 
     def _half_width(self, x: np.ndarray) -> float:
-        quantile = stats.t.ppf((1 + self.confidence) / 2, len(x) - 1)
-        return float(quantile * x.std(ddof=1) / len(x) ** 0.5)
+        return float(half_width(x, (1 + self.confidence) / 2))
 
     def _fit(self, first: int) -> tuple[np.ndarray, float, float]:
         """Slopes of all seeds without the first values, the centre of the fit and its level.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._core.errors import bad
+from .._core.linalg import psd_power
 from ..moments import Moments
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
@@ -84,12 +85,12 @@ def norm(matrix: Any) -> float:
     return float(np.linalg.norm(np.asarray(matrix)))
 
 
-def root(gram: Any, power: float) -> np.ndarray:
-    """Power of a positive semi-definite matrix."""
-    eigenvalues, v = np.linalg.eigh(np.asarray(gram))
-    return (v * np.maximum(eigenvalues, 0) ** power) @ v.T
+def root(gram: Any) -> np.ndarray:
+    """Root of a positive semi-definite matrix."""
+    gram = jnp.asarray(gram)
+    return np.asarray(psd_power(gram, 0.5, len(gram)))
 
 
 def gap_to_law(grams: Any) -> float:
     """Distance of the first of two Grams from the root of the second."""
-    return norm(np.asarray(grams[0]) - root(grams[1], 0.5))
+    return norm(np.asarray(grams[0]) - root(grams[1]))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core.errors import bad
+from .._core.errors import bad, unknown
 
 if TYPE_CHECKING:
     import xarray
@@ -53,12 +52,6 @@ class Entry:
                 raise unknown("parameter", name, known)
         converted = {name: _as(name, value, known[name]) for name, value in given.items()}
         return known | (dict(self.quick) if quick else {}) | converted
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> ValueError:
-    """Error for an unknown name, with the known name that is most like it."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
-    return ValueError(f"{what}: got {name!r}, which is unknown; did you mean {near!r}?")
 
 
 def _as(name: str, value: Any, default: Any) -> Any:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._core.errors import unknown
 from . import _drawing
 from ._drawing import Drawing
-from ._entry import Entry, unknown
+from ._entry import Entry
 
 FAMILIES = (
     "layers",

@@ -172,7 +172,7 @@ def measured_sample_complexity(
         z = rng.standard_normal((draws, samples[-1], d)) * strength
         z[:, :, 0] = np.where(rng.random((draws, samples[-1])) < 0.5, -1, 1)
         z[:, 0, 0], z[:, 1, 0] = 1, -1
-        seen.append([_margin_errors(z, root(grams[i], 0.5), strength, samples) for i in range(2)])
+        seen.append([_margin_errors(z, root(grams[i]), strength, samples) for i in range(2)])
     dims = ("label", "layer")
     return dataset(
         {

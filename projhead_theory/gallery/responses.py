@@ -38,7 +38,7 @@ def narrow_head(
     points: int = 6,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """Which of two features one unit keeps, for four objectives, over the first one's noise.
+    """Feature of two that one unit keeps, for four objectives, over the first one's noise.
 
     The parameters `strength` and `noise` are those of the other feature.
     """

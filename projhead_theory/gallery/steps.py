@@ -111,7 +111,7 @@ def unbalanced_grams(
         pulled = [w.T @ d @ w for w, d in zip(run.products(), imbalance, strict=False)]
         corrected = np.asarray(theory.balance.unbalanced_grams(grams[-1], pulled)[0])
         gaps.append(gap_to_law(grams))
-        predicted.append(norm(corrected - root(grams[1], 0.5)))
+        predicted.append(norm(corrected - root(grams[1])))
         left.append(norm(grams[0] - corrected))
     names = {"theory": predicted, "trained": gaps, "remainder": left}
     return dataset(

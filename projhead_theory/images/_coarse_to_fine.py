@@ -1,6 +1,5 @@
 """Classes read off networks that were trained on superclasses."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -11,9 +10,9 @@ from ..losses import SupervisedContrastive, cross_entropy
 from ._data import Images
 from ._encoders import resnet32
 from ._perform import Condition, draw, fixed, mlp, perform, split
-from ._recipe import MOMENTUM, QUICK, Augmentation, Recipe
+from ._recipe import MOMENTUM, QUICK, QUICK_SUPERVISED, Augmentation, Recipe, shifts_and_flips
 from ._result import ImageExperiment
-from ._stand_in import generator, small_items
+from ._stand_in import generator, given_or_small
 
 SUPERVISED = Recipe(
     encoder=resnet32,
@@ -22,7 +21,7 @@ SUPERVISED = Recipe(
     weight_decay=5e-4,
     batch_size=128,
     epochs=200,
-    augmentation=Augmentation(padding=4, brightness=0, contrast=0, saturation=0, gray=0),
+    augmentation=shifts_and_flips(4),
 )
 CONTRASTIVE = Recipe(
     encoder=resnet32,
@@ -33,10 +32,6 @@ CONTRASTIVE = Recipe(
     epochs=400,
     augmentation=Augmentation(padding=4),
 )
-QUICK_SUPERVISED = dataclasses.replace(
-    QUICK, augmentation=Augmentation(padding=1, brightness=0, contrast=0, saturation=0, gray=0)
-)
-QUICK_CONTRASTIVE = QUICK
 
 
 def coarse_to_fine(
@@ -91,15 +86,12 @@ def coarse_to_fine(
 
     Source: paper, experiments on CIFAR-100.
     """
-    if (training is None) != (test is None):
-        raise checks.bad("test", "one of training and test", "both, or none")
-    if training is None or test is None:
-        training, test = small_items(train=True), small_items(train=False)
+    training, test = given_or_small(training, test)
     if training.coarse is None:
         raise checks.bad("training", "images without superclasses", "images that have `coarse`")
     source, tested = training, test
     if recipes is None:
-        recipes = (QUICK_SUPERVISED, QUICK_CONTRASTIVE) if quick else (SUPERVISED, CONTRASTIVE)
+        recipes = (QUICK_SUPERVISED, QUICK) if quick else (SUPERVISED, CONTRASTIVE)
     size = 16 if quick else None
 
     def build(key: PRNGKeyArray) -> list[Condition]:

@@ -216,7 +216,7 @@ class ImageNetwork(eqx.Module):
         self.classifier = _Linear(head.size, count, named(key, "classifier"))
 
     def __call__(self, x: Batch) -> Float[Array, "b q"]:
-        """What the loss sees: logits, or else representations after the head."""
+        """Outputs that the loss is of: logits, or else representations after the head."""
         post = self.representations(x)[1]
         return post if self.classifier is None else self.classifier(post)
 

@@ -75,6 +75,11 @@ def no_head(size: int, recipe: Recipe, key: PRNGKeyArray) -> AbstractProjection:
     return fixed(1.0)(size, recipe, key)
 
 
+def heads(kappa: float) -> tuple[tuple[str, Head], ...]:
+    """No head, a trained one and a fixed one, with their names."""
+    return ("no head", no_head), ("MLP", mlp), (f"kappa {kappa:g}", fixed(kappa))
+
+
 def perform(
     name: str,
     build: Callable[[PRNGKeyArray], list[Condition]],

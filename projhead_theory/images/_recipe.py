@@ -1,5 +1,6 @@
 """Settings of the runs of an experiment."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,11 @@ from ._encoders import AbstractEncoder, ConvNet
 from ._training import Optimiser
 
 MOMENTUM = Partial(optax.sgd, momentum=0.9)
+
+
+def shifts_and_flips(padding: int) -> Augmentation:
+    """Augmentation that leaves colours as they are."""
+    return Augmentation(padding, brightness=0, contrast=0, saturation=0, gray=0)
 
 
 class Recipe(eqx.Module):
@@ -83,3 +89,6 @@ QUICK = Recipe(
     readout=1000,
     test=1000,
 )
+
+# The same for losses that know the classes, where colours stay as they are.
+QUICK_SUPERVISED = dataclasses.replace(QUICK, augmentation=shifts_and_flips(1))

@@ -8,13 +8,14 @@ from jaxtyping import Float
 
 from .._core.enumeration import name_of
 from .._core.plain import plain
+from .._core.student import half_width
 
 LAYERS = ("pre", "post")
 CONFIDENCE = 0.95
 
 
 class Outcome(eqx.Enumeration):
-    """Whether the theory's preference between both sides of a head came out."""
+    """The theory's preference between both sides of a head, against the measurement."""
 
     agrees = "The layer that the theory prefers reads the labels better."
     disagrees = "The other layer reads the labels better."
@@ -38,14 +39,11 @@ class Interval(eqx.Module):
 
 def interval(values: Float[np.ndarray, "... n"]) -> Interval:
     """Interval over the last axis, the seeds; of one seed it is infinite."""
-    from scipy.stats import t
-
     values = np.asarray(values, float)
     count = values.shape[-1]
     if count < 2:
         return Interval(values.mean(axis=-1), np.full(values.shape[:-1], np.inf))
-    half = t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(axis=-1, ddof=1) / np.sqrt(count)
-    return Interval(values.mean(axis=-1), half)
+    return Interval(values.mean(axis=-1), half_width(values, (1 + CONFIDENCE) / 2))
 
 
 class ImageExperiment(eqx.Module):

@@ -1,20 +1,18 @@
 """Readouts on shifted images."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
 from jaxtyping import PRNGKeyArray
 
-from .._core import checks
 from .._core.keys import named
 from ..losses import cross_entropy
 from ._data import Images
 from ._encoders import resnet18
-from ._perform import Condition, draw, fixed, mlp, no_head, perform, split
-from ._recipe import MOMENTUM, QUICK, Augmentation, Recipe
+from ._perform import Condition, draw, heads, perform, split
+from ._recipe import MOMENTUM, QUICK_SUPERVISED, Recipe, shifts_and_flips
 from ._result import ImageExperiment
-from ._stand_in import generator, items_in_scenes, rotated, small_items, with_contrast
+from ._stand_in import generator, given_or_small, items_in_scenes, rotated, with_contrast
 
 DEGREES = 25.0
 CONTRAST = 0.4
@@ -26,12 +24,9 @@ PUBLISHED = Recipe(
     weight_decay=1e-4,
     batch_size=256,
     epochs=50,
-    augmentation=Augmentation(padding=4, brightness=0, contrast=0, saturation=0, gray=0),
+    augmentation=shifts_and_flips(4),
     hidden=2048,
     outputs=2048,
-)
-QUICK_SHIFT = dataclasses.replace(
-    QUICK, augmentation=Augmentation(padding=1, brightness=0, contrast=0, saturation=0, gray=0)
 )
 
 
@@ -84,11 +79,8 @@ def shift(
 
     Source: paper, experiments on shifted ImageNet.
     """
-    if (training is None) != (test is None):
-        raise checks.bad("test", "one of training and test", "both, or none")
-    if training is None or test is None:
-        training, test = small_items(train=True), small_items(train=False)
-    used = (QUICK_SHIFT if quick else PUBLISHED) if recipe is None else recipe
+    training, test = given_or_small(training, test)
+    used = (QUICK_SUPERVISED if quick else PUBLISHED) if recipe is None else recipe
     source, tested, size = training, test, 16 if quick else 32
 
     def scene(part: Images, name: str, key: PRNGKeyArray, agreement: float | None) -> Images:
@@ -127,11 +119,7 @@ def shift(
                 supervised=True,
                 classifier=True,
             )
-            for name, head in (
-                ("no head", no_head),
-                ("MLP", mlp),
-                (f"kappa {kappa:g}", fixed(kappa)),
-            )
+            for name, head in heads(kappa)
         ]
 
     return perform(

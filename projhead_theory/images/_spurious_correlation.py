@@ -1,6 +1,5 @@
 """Average and worst-group accuracy where two attributes go with the label."""
 
-import dataclasses
 from pathlib import Path
 
 import jax
@@ -10,8 +9,8 @@ from .._core.keys import named
 from ..losses import SupervisedContrastive, cross_entropy
 from ._data import Images
 from ._encoders import resnet18
-from ._perform import Condition, draw, fixed, mlp, no_head, perform, split
-from ._recipe import MOMENTUM, QUICK, Augmentation, Recipe
+from ._perform import Condition, draw, heads, perform, split
+from ._recipe import MOMENTUM, QUICK_SUPERVISED, Recipe, shifts_and_flips
 from ._result import ImageExperiment
 from ._stand_in import generator, small_items, spurious_items
 
@@ -22,12 +21,9 @@ PUBLISHED = Recipe(
     weight_decay=1e-3,
     batch_size=32,
     epochs=100,
-    augmentation=Augmentation(padding=2, brightness=0, contrast=0, saturation=0, gray=0),
+    augmentation=shifts_and_flips(2),
     hidden=2048,
     outputs=2048,
-)
-QUICK_GROUPS = dataclasses.replace(
-    QUICK, augmentation=Augmentation(padding=1, brightness=0, contrast=0, saturation=0, gray=0)
 )
 
 
@@ -87,7 +83,7 @@ def spurious_correlation(
     """
     source = small_items(train=True) if training is None else training
     tested = small_items(train=False) if test is None else test
-    used = (QUICK_GROUPS if quick else PUBLISHED) if recipe is None else recipe
+    used = (QUICK_SUPERVISED if quick else PUBLISHED) if recipe is None else recipe
     size = 16 if quick else 32
     chosen = ((0, 2) if len(source) > 2000 else (3, 8)) if pair is None else pair
 
@@ -122,11 +118,7 @@ def spurious_correlation(
                 classifier=name == "CE",
             )
             for name, loss in (("CE", cross_entropy), ("SupCon", SupervisedContrastive(0.5)))
-            for head_name, head in (
-                ("no head", no_head),
-                ("MLP", mlp),
-                (f"kappa {kappa:g}", fixed(kappa)),
-            )
+            for head_name, head in heads(kappa)
         ]
 
     return perform(

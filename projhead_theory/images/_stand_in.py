@@ -42,6 +42,18 @@ def small_items(*, train: bool = True) -> Images:
     return fashion_mnist(train=train) if FASHION_MNIST.is_dir() else digits(train=train)
 
 
+def given_or_small(training: Images | None, test: Images | None) -> tuple[Images, Images]:
+    """Training and test images as given, or `small_items` in place of both.
+
+    **Raises:** `ValueError` if one of them is given.
+    """
+    if (training is None) != (test is None):
+        raise checks.bad("test", "one of training and test", "both, or none")
+    if training is None or test is None:
+        return small_items(train=True), small_items(train=False)
+    return training, test
+
+
 def photograph_patches(
     count: int, size: int, key: PRNGKeyArray, *, train: bool = True, photographs: Sequence[int] = ()
 ) -> Images:

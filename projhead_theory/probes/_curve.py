@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from .._core import checks
+from .._core.student import half_width
 
 RESAMPLES = 2_000
 
@@ -74,14 +75,7 @@ class LearningCurve(eqx.Module):
         Seeds are independent and their means nearly normal. Resampling would make the band too
         narrow at few seeds.
         """
-        from scipy import stats
-
-        count = self.errors.shape[2]
-        half = (
-            stats.t.ppf((1 + _confidence(confidence)) / 2, count - 1)
-            * self.errors.std(axis=2, ddof=1)
-            / count**0.5
-        )
+        half = half_width(self.errors, (1 + _confidence(confidence)) / 2)
         return np.clip(self.mean - half, 0, 1), np.clip(self.mean + half, 0, 1)
 
     def samples_needed(self, error: float, confidence: float = 0.95) -> Estimate:
