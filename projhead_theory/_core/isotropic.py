@@ -1,6 +1,6 @@
 r"""The law of an isotropic start of two layers: $M_2 = (M_1 - a)(M_1 + b)$.
 
-$a$ is the scale of the encoder, $W_1^\top W_1 = a I$ at the start, and $b$ that of the head,
+$a$ is the scale of the encoder, $W_1^\top W_1 = a I$ at the start, and $b$ the scale of the head,
 $W_2 W_2^\top = b I$. The root of the quadratic is written without a difference, so that no digits
 are lost where one scale is far above the other, or both far above the weights.
 """

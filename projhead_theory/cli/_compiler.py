@@ -32,8 +32,8 @@ def for_small_programs() -> None:
     set stay as they are.
 
     Equinox's checks inside programs are left out. They call back to Python, and a program that does
-    is never kept in the compilation cache. The checks are those of Diffrax on its arguments, which
-    the simulators check themselves.
+    is never kept in the compilation cache. Diffrax so checks its arguments, which the
+    simulators check themselves.
     """
     os.environ.setdefault("EQX_ON_ERROR", "off")
     flags = os.environ.get("XLA_FLAGS", "")

@@ -120,7 +120,7 @@ def ranking(loss: str, moments: Moments) -> Any:
 def comparable(
     loss: str, numbers: tuple[float, ...], moments: Moments, depth: int, width: int | None
 ) -> LayerPrediction | None:
-    """Prediction to compare a run with: that of an equal spectral loss, if there is one."""
+    """Prediction to compare a run with, by an equal spectral loss, if there is one."""
     from .. import theory
 
     try:

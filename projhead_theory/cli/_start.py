@@ -32,7 +32,7 @@ def sizes(dim: int, width: int | None, hidden: int | None, start: str) -> tuple[
 
 
 def scales(text: str, widths: tuple[int, int, int]) -> Start:
-    """Scales of the option: those of a framework, or two numbers."""
+    """Scales of the option: a framework's, or two numbers."""
     from ..theory.starts import Start
 
     if text in FRAMEWORKS:

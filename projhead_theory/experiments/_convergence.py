@@ -169,8 +169,8 @@ def convergence(
 ) -> Convergence:
     r"""Train networks at five values of one knob, and measure the order of their error in it.
 
-    Networks of two linear layers are trained to the minimum of their loss, each width that of the
-    inputs, and the Grams of both layers are compared with the closed form:
+    Networks of two linear layers, as wide as the inputs, are trained to the minimum of their loss,
+    and the Grams of both layers are compared with the closed form:
 
     $$e = \Big( \tfrac12 \sum_l \|M_l - M_l^\star\|_F^2 / \|M_l^\star\|_F^2 \Big)^{1/2} \propto
     \text{knob}^p$$
@@ -185,8 +185,8 @@ def convergence(
 
     The range of each knob is fixed before anything is trained, by the size of the next order of the
     error, which has to be small at the value farthest from the limit and at least halves every two
-    values. The value nearest the limit has to leave an error far above that of the runs, which end
-    at a relative gradient of about $10^{-10}$. So float64 is needed.
+    values. The value nearest the limit has to leave an error far above the error of the runs, which
+    end at a relative gradient of about $10^{-10}$. So float64 is needed.
 
     - `step`: $\eta H = 2^{-4}, \dots, 2^{-8}$ with $H$ the largest curvature at the minimum. Steps
       of $2 / H$ are unstable, and the next order is of the size of $\eta H$.
@@ -212,7 +212,7 @@ def convergence(
 
     - `problem`: problem with exact moments in float64, and a signal in every direction.
     - `knob`: `step`, `start`, `samples`, `width` or `negatives`.
-    - `key`: key of the starts and samples; that of seed 0 if not given.
+    - `key`: key of the starts and samples; the key of seed 0 if not given.
     - `seeds`: number of seeds, at least 2. By default 8, and 32 for `samples` and `width`, whose
       errors are random.
     - `confidence`: confidence of the interval.

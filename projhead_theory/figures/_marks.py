@@ -48,7 +48,7 @@ def closed_form(ax: Any, x: Any, y: Any, color: str, **style: Any) -> None:
 def trained(ax: Any, x: Any, y: Any, color: str, marker: str = "o", **style: Any) -> None:
     """Draw trained networks as open markers, so that those that coincide can be seen.
 
-    The size `ms` and the edge `mew` are those of a figure of a paper, and grow with its style.
+    The size `ms` and the edge `mew` suit a figure of a paper, and grow with its style.
     """
     style = {"color": color, "mfc": "none", "mew": 1.0, "ls": "none", "zorder": 3} | style
     scale = mpl.rcParams["lines.markersize"] / PAPER_MARKER

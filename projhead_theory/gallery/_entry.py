@@ -24,7 +24,7 @@ class Entry:
     - `data`: function of the parameters that returns an `xarray.Dataset`; its keyword arguments and
       their defaults are the parameters of the figure.
     - `draw`: function of a Matplotlib figure and the dataset, of which alone it draws.
-    - `theorem`: name of the theorem that the figure shows, as that of its page.
+    - `theorem`: name of the theorem that the figure shows, and of its page.
     - `quick`: parameters that make a coarse version fast.
     """
 

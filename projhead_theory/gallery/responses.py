@@ -40,7 +40,7 @@ def narrow_head(
 ) -> xarray.Dataset:
     """Feature of two that one unit keeps, for four objectives, over the first one's noise.
 
-    The parameters `strength` and `noise` are those of the other feature.
+    The parameters `strength` and `noise` belong to the other feature.
     """
     strengths, noises = np.linspace(low, high, points), np.linspace(0.1, noisiest, points)
     fine, limits = np.linspace(low, high, 200), theory.responses

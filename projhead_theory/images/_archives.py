@@ -52,8 +52,8 @@ def fashion_mnist(path: str | Path | None = None, *, train: bool = True) -> Imag
 
     **Arguments:**
 
-    - `path`: the folder that has the files; by default that of Debian's package
-      dataset-fashion-mnist.
+    - `path`: the folder that has the files; by default the one that Debian's package
+      dataset-fashion-mnist fills.
     - `train`: as in `mnist`.
 
     **Raises:** `ValueError` as `mnist`.

@@ -42,7 +42,7 @@ def head_matrix(
 ) -> tuple[Float[np.ndarray, "q p"], Float[np.ndarray, " p"]]:
     r"""The matrix that the theory gives the head, and the mean of the layer below it.
 
-    A fixed head has its own diagonal. A trained head has that of a linear one at the minimum of
+    A fixed head has its own diagonal. A trained head is taken as a linear one at the minimum of
     the spectral loss on the pairs, $W = T_q^{1/2} S^{-1/2}$, of rank at most the head's size. It is
     one of them if the rank cuts through tied signal fractions.
 
@@ -105,7 +105,7 @@ def foresee(
     - `pre`, `post`: both views of training pairs, before and after the head.
     - `labels`: labels of these pairs, as the readout is asked for them.
     - `readout`, `readout_labels`: representations before the head that the readout is trained on,
-      with their labels; their number is that of the indicator.
+      with their labels; the indicator takes their number.
     - `classes`: the number of classes.
     """
     samples = len(readout)

@@ -16,7 +16,7 @@ def read(
     """Classes of test representations by a ridge readout of training representations.
 
     Representations are centred and scaled to a second moment of trace 1, by the training part.
-    A penalty of 1 is then that of the ridge indicator.
+    A penalty of 1 is then the ridge indicator's.
     """
     x = np.asarray(training, np.float32)
     mean = x.mean(axis=0)

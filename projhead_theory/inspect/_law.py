@@ -18,7 +18,7 @@ Law = Callable[[DeepLinear], np.ndarray | None]
 
 
 class LawGap(NamedTuple):
-    r"""Distance of the Grams of a network from those of a law, layer by layer.
+    r"""Distance of the Grams of a network from a law's, layer by layer.
 
     - `gap` `(L,)`: $\|M_l - P_l\| / \|P_l\|$ in Frobenius norm, with $P_l$ the law's Gram.
     - `apart` `(L,)`: distance of $P_l$ from the nearest other layer's or from zero, in the same
@@ -68,7 +68,7 @@ def gaps(network: DeepLinear) -> dict[str, LawGap]:
 
 
 def gap_of(grams: np.ndarray, predicted: np.ndarray) -> LawGap:
-    """The gap of Grams `(L, d, d)` from those of a law."""
+    """The gap of Grams `(L, d, d)` from a law's."""
     norm = lambda a: np.sqrt((a**2).sum(axis=(-1, -2)))
     size = norm(predicted)
     size = np.where(size > 0, size, 1)

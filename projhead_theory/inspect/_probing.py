@@ -42,8 +42,8 @@ def probe(
 ) -> Probing:
     """Accuracy of ridge, logistic and few-shot probes; all layers see the same rows.
 
-    Layers are scaled to a second moment of trace 1. A ridge penalty of 1 is then that of the ridge
-    indicator, and the same for every layer.
+    Layers are scaled to a second moment of trace 1. A ridge penalty of 1 is then the ridge
+    indicator's, and the same for every layer.
     """
     rows = _rows(classes, rng)
     y, count = classes[rows], int(classes.max()) + 1

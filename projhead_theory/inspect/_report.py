@@ -29,7 +29,7 @@ class Inspection(eqx.Module):
       of matrices, else principal directions of the lowest layer.
     - `spread` `(L,)`: largest over least weight of the features in `kept`.
     - `kept` `(k,)`: features whose weight can be told from zero in every layer.
-    - `exponents` `(L,)`: slope of the logarithm of the weights over that of the last layer's, to
+    - `exponents` `(L,)`: slope of the logarithm of the weights over the last layer's logarithm, to
       hold beside `shares`; None where the last layer weights all features alike.
     - `shares` `(L,)`: the exponents of the layer-wise law, $l / L$.
     - `imbalance` `(L - 1,)`: $\|W_{l+1}^\top W_{l+1} - W_l W_l^\top\|_F$; None without matrices.
@@ -102,7 +102,7 @@ class Inspection(eqx.Module):
     def to_dict(self) -> dict[str, Any]:
         """Plain Python data, for JSON; None only where there is no such number.
 
-        `accuracy` is that of the few-shot probe, which decides; all others are in `to_xarray`.
+        `accuracy` comes from the few-shot probe, which decides; all others are in `to_xarray`.
         """
         few = self.accuracy.get("few-shot")
         entry = lambda values, i: None if values is None or i >= len(values) else float(values[i])

@@ -54,7 +54,7 @@ def predicted_from(last: Any, scales: np.ndarray) -> np.ndarray:
 def of_layers(layers: list[Moments], followed: Followed) -> StartFit:
     """The start law on two layers known by their outputs, with standard errors.
 
-    The Grams are those of the best linear predictions of the layers from what is followed, which
+    The Grams belong to the best linear predictions of the layers from the followed outputs, which
     must be orthonormal coordinates of all inputs that vary.
     """
     inverse = np.linalg.pinv(followed.second, hermitian=True)

@@ -79,7 +79,7 @@ class RademacherInfoNCE(AbstractPopulationLoss, AbstractBatchLoss):
     + E_{x} \sum_j \log \cosh \frac{\varphi_j (Mx)_j}{\tau}$$
 
     The mean over the $2^d$ inputs is taken one by one. The moments must be diagonal, with
-    $\varphi_i^2$ the second moment of feature $i$. The batch form is that of `GaussianInfoNCE`.
+    $\varphi_i^2$ the second moment of feature $i$. `GaussianInfoNCE` has the same batch form.
 
     **Arguments:**
 

@@ -62,7 +62,7 @@ def search_report(
 
 
 def claim_rows(claim: Claim) -> list[str]:
-    """First column of the rows of a claim: its name, and those of its controls."""
+    """First column of the rows of a claim: its name, and the names of its controls."""
     return [claim.name, *(f"  - {control.name}" for control in claim.controls)]
 
 
@@ -76,7 +76,7 @@ def claims_table(
     **Arguments:**
 
     - `header`: whether the table begins with the names of its columns.
-    - `width`: of the first column, in characters; by default that of its longest entry.
+    - `width`: of the first column, in characters; by default the length of its longest entry.
     """
     table = Table(box=None, show_header=header, pad_edge=False)
     first, *numbers = "claim, and its controls", "discrepancy", "tolerance", "seconds"

@@ -5,7 +5,7 @@ are real. For such an equation a polynomial of degree $s$ is stable on an interv
 to $\frac23 s^2$, where $s$ steps of Euler's method reach $2s$. A network that waits at a saddle
 while the learned modes are stiff takes few steps of many stages there.
 
-The formulas are those of Sommeijer, Shampine and Verwer (1998), "RKC: an explicit solver for
+The formulas are by Sommeijer, Shampine and Verwer (1998), "RKC: an explicit solver for
 parabolic PDEs". The stages are chosen step by step, from an estimate of the spectral radius.
 """
 

@@ -123,7 +123,7 @@ class Trajectory(eqx.Module):
         )
 
     def plot(self, prediction: Any = None, ax: Any = None):
-        """Weights over training time, with those of a `LayerPrediction` as dotted lines.
+        """Weights over training time, with the weights of a `LayerPrediction` as dotted lines.
 
         For a non-linear network, the loss. Returns the Matplotlib axes.
         """

@@ -28,7 +28,7 @@ MEMORY = 2**30
 class Variable(NamedTuple):
     """One array of the result.
 
-    - `dims`, `shape`: names and lengths of its axes, those of the grid first.
+    - `dims`, `shape`: names and lengths of its axes, the grid's first.
     - `chunk`: lengths of the part that one chunk fills.
     - `fill`: value of what is not computed.
     - `attributes`: what is said beside it.
@@ -236,7 +236,7 @@ class Plan:
         return found | ({"about_seconds": round(self.seconds(), 1)} if timed else {})
 
     def seconds(self) -> float:
-        """Time of the whole sweep, from that of its first batch, without compiling."""
+        """Time of the whole sweep, from the time of its first batch, without compiling."""
         first = next(self.layout.batches(self.layout.block(0)))
         self._batch(first)
         begin = time.perf_counter()

@@ -131,7 +131,7 @@ QUANTITIES = {
 
 
 def has_minimum(loss: Any, network: Any, data: Any, decayed: bool) -> bool:
-    """True if the closed forms of `QUANTITIES` are those of this training."""
+    """True if the closed forms of `QUANTITIES` hold for this training."""
     from ..losses import SpectralContrastive
 
     linear = isinstance(network, AbstractLinearNetwork)

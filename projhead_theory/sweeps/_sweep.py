@@ -147,7 +147,7 @@ def sweep(
       numbers.
     - `seeds`: number of starts for each setting.
     - `seed`: seed of all draws.
-    - `depth`, `width`: depth and width of the network; the width is that of the input if not given.
+    - `depth`, `width`: depth and width of the network; as wide as the input if not given.
     - `start`, `scale`: `"balanced"`, `"gaussian"` or `"orthogonal"`, or a function of a key, the
       sizes and a scale that returns a network.
     - `loss`: a loss, or its name.

@@ -93,7 +93,7 @@ def layerwise(
     In a feature model the weight of feature $i$ at layer $l$ is $w_i^{l/L}$ with
     $w_i = \sqrt{c_i} / q_i$. The spread of weights is raised to the power $l/L$: lower layers
     are less specialised. The loss is the spectral contrastive loss. A network of two layers need
-    not be balanced: from any other isotropic `start`, $M_1$ is that of the start law. It keeps the
+    not be balanced: from any other isotropic `start`, $M_1$ follows the start law. It keeps the
     scale of the encoder in directions that the last layer drops.
 
     **Arguments:**

@@ -32,7 +32,7 @@ class NonUniqueMinimiserError(ValueError):
 class SpectralMinimiser(eqx.Module):
     r"""End-to-end Gram that minimises a loss, and its accuracy.
 
-    Formulas are of the spectral contrastive loss; `theory.responses` gives those of other losses.
+    Formulas are of the spectral contrastive loss; `theory.responses` has other losses.
 
     - `gram` `(d, d)`: the minimiser $M^\star$.
     - `loss`: the minimum $-\sum_{i \le p} \lambda_i^2$.

@@ -134,8 +134,9 @@ def unnormalised_barlow_twins(cross: Any, width: int) -> NarrowHead:
     !!! warning
 
         The loss itself does not choose: every subspace of $p$ directions with signal reaches its
-        minimum, zero. The largest $c$ are those of the minimiser of least norm, which a weight
-        decay that goes to zero selects, and those that are learned first from a small start.
+        minimum, zero. The minimiser of least norm, which a weight decay that goes to zero
+        selects, keeps the largest $c$; features with the largest $c$ are also learned first
+        from a small start.
 
     **Arguments:**
 

@@ -74,7 +74,7 @@ class AbstractFractionResponse(AbstractResponse):
     @staticmethod
     @abc.abstractmethod
     def energy(fraction: Array, *parameters: Array) -> Array:
-        """Loss of a feature at the minimum, less that of weight zero."""
+        """Loss of a feature at the minimum, less its loss at weight zero."""
 
     def curve(self, fraction):
         return jnp.maximum(self.response(fraction, *jax.tree.leaves(self)), 0)

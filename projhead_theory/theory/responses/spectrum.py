@@ -36,7 +36,7 @@ def by_signal_fraction(
     **Arguments:**
 
     - `curve`: $g$, which rises with the signal fraction. No mode is kept where it is not positive.
-    - `energy`: the loss of a kept mode at the minimum, less that of weight zero.
+    - `energy`: the loss of a kept mode at the minimum, less its loss at weight zero.
     - `moments`: cross and second moment of the views.
     - `width`: from 1 to $d$.
     - `parameters`: further arguments of both functions.

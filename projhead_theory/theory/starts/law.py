@@ -131,7 +131,7 @@ def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def require_two_layers(depth: int) -> None:
-    """Raise unless the depth is that of the start law."""
+    """Raise unless the depth is two, as the start law needs."""
     if depth != 2:
         raise checks.bad(
             "depth",

@@ -46,7 +46,7 @@ def time_to_weight(
     While $s \ll C$ a feature grows exponentially, at the rate $4 c C$, where a small balanced
     start waits for a time $1 / (8 c s_0)$. A feature without signal, $c = 0$, falls like
     $(8 q^2 C t)^{-1/2}$ there, and $C$ makes forgetting faster. The error is a few roundings of
-    the larger $\Phi$ over $4c$. Values without a finite time are those of
+    the larger $\Phi$ over $4c$. Values without a finite time are as in
     `dynamics.time_to_weight`.
 
     **Arguments:**
