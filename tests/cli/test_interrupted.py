@@ -1,4 +1,4 @@
-"""`projhead verify` interrupted: finished claims are reported, and the rest listed."""
+"""`projhead verify` interrupted: what is decided is reported, and a later run goes on with it."""
 
 import json
 import signal
@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.cli import run
 from helpers.schema import validate
+from helpers.toys import CUBED
 
 pytestmark = pytest.mark.x64
 
@@ -33,7 +35,7 @@ main({arguments!r})
 """
 
 
-def interrupted(folder, *arguments, after):
+def interrupted(folder, *arguments, after, by=signal.SIGINT):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim,
     after the row of another one.
     """
@@ -55,7 +57,7 @@ def interrupted(folder, *arguments, after):
             before += line
         # In the sleep itself, not between the file and it.
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(by)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -112,3 +114,88 @@ def test_an_interrupted_search_is_reported_as_partial(tmp_path):
         ["second", "third"],
         False,
     )
+
+
+def without_times(path):
+    data = json.loads(path.read_text())
+    for claim in data["claims"]:
+        del claim["seconds"]
+    return data
+
+
+def test_a_killed_run_is_resumed(capsys, library, tmp_path):
+    """Every decided claim is in the file, and is not decided again; the rest is added, and the
+    report is that of a run that nothing stopped.
+    """
+    path, whole = tmp_path / "json", tmp_path / "whole"
+    files = ("--json", "json", "--workers", "1")
+    code, out, err = interrupted(tmp_path, *files, after="first", by=signal.SIGKILL)
+    assert code == -signal.SIGKILL, err
+    data = json.loads(path.read_text())
+    validate(data)
+    assert ([c["name"] for c in data["claims"]], data["missing"]) == (
+        ["first"],
+        ["second", "third"],
+    )
+    assert (data["partial"], data["all_hold"]) == (True, False)
+    for name in ("first", "second", "third"):
+        library(name, CUBED)
+    assert run(capsys, "verify", "--json", str(whole))[0] == 0
+    library("first", CUBED, measure=explode)
+    for had in ("has 1 of 3 claims.", "has 3 of 3 claims."):
+        code, out, _ = run(capsys, "verify", "--json", str(path), "--resume")
+        assert code == 0
+        assert had in "".join(out.splitlines())
+        assert "Every claim holds and every control is caught." in out
+        assert without_times(path) == without_times(whole)
+
+
+def explode(problem):
+    raise AssertionError("a run was begun")
+
+
+def edited(**changes):
+    """A function that puts other values into the environment of a report."""
+
+    def edit(path):
+        data = json.loads(path.read_text())
+        data["environment"] |= changes
+        path.write_text(json.dumps(data))
+
+    return edit
+
+
+SAME = ("right", "wrong", "--seed", "3")
+
+
+@pytest.mark.parametrize(
+    ("edit", "arguments", "says"),
+    [
+        (None, ("right", "wrong"), "begun with seed 3; now 0"),
+        (None, (*SAME, "--quick"), "begun with quick False; now True"),
+        (None, (*SAME, "--precision", "float32"), "begun with float float64; now float32"),
+        (None, ("right", "--seed", "3"), "begun with the claim wrong; now without it"),
+        (None, ("--seed", "3"), "begun without the claim new; now with it"),
+        (edited(jax="0.1"), SAME, "begun with jax 0.1; now "),
+        (edited(projhead_theory="0.0"), SAME, "begun with projhead_theory 0.0; now "),
+        (lambda path: path.write_text("{}"), SAME, "which is no report of claims"),
+        (lambda path: path.write_bytes(b"\xff"), SAME, "which is no report of claims"),
+        (lambda path: path.write_text('{"search": []}'), SAME, "which is no report of claims"),
+    ],
+)
+def test_another_run_is_not_resumed(capsys, library, tmp_path, edit, arguments, says):
+    """Exit 2, one line with the difference, and the file as it was."""
+    path = tmp_path / "json"
+    library("right", CUBED)
+    library("wrong", CUBED, predict=lambda p: p.value[None])
+    assert run(capsys, "verify", *SAME, "--json", str(path))[0] == 1
+    library("new", CUBED)
+    if edit is not None:
+        edit(path)
+    before = path.read_bytes()
+    code, out, err = run(capsys, "verify", *arguments, "--json", str(path), "--resume")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"projhead: resume: got {path}, ")
+    assert says in err
+    assert err.count("\n") == 1
+    assert path.read_bytes() == before
