@@ -11,33 +11,9 @@ import time
 import numpy as np
 import pytest
 from helpers.cli import run
+from helpers.sweeps import SPEC, arrays
 
 from projhead_theory.sweeps import load_plan, open_sweep
-
-SPEC = """
-[problem]
-strength = [2.0, 1.0]
-noise = [1.0, 0.2]
-[network]
-depth = 2
-scale = 0.5
-[axes]
-"noise[0]" = { from = 0.1, to = 2.0, count = 8, spacing = "linear" }
-seed = 16
-[train]
-method = "descent"
-learning_rate = 0.02
-steps = 40
-[measure]
-quantities = ["weights", "loss"]
-"""
-
-
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "spec.toml"
-    path.write_text(SPEC)
-    return path
 
 
 def edited(spec, old, new):
@@ -146,13 +122,6 @@ def process(spec, folder, *options):
 def finish(started):
     _, err = started.communicate(timeout=300)
     assert started.returncode == 0, err
-
-
-def arrays(folder):
-    import zarr
-
-    root = zarr.open_group(folder, mode="r")
-    return {name: array[:].tobytes() for name, array in root.arrays()}
 
 
 @pytest.mark.slow
