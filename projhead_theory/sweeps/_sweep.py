@@ -4,12 +4,13 @@ import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from .._core import checks
 from ..losses import AbstractLoss
@@ -294,10 +295,19 @@ def open_sweep(path: str | Path) -> Sweep:
 
 
 def _in_turn(plan: Plan, store: Any, chunks: list[int]) -> Iterator[int]:
-    """Chunks of this process as they are written."""
-    for chunk in chunks:
-        store.write(chunk, plan.compute(chunk))
-        yield chunk
+    """Chunks of this process as they are written, each while the next one is computed."""
+
+    def write(chunk: int, found: dict[str, np.ndarray]) -> int:
+        store.write(chunk, found)
+        return chunk
+
+    with ThreadPoolExecutor(1) as writer:
+        written: list[Future[int]] = []
+        for chunk in chunks:
+            found = plan.compute(chunk)
+            yield from (future.result() for future in written)
+            written = [writer.submit(write, chunk, found)]
+        yield from (future.result() for future in written)
 
 
 def _on_executor(
