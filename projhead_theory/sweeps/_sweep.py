@@ -4,7 +4,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -319,6 +319,12 @@ def _on_executor(
         for future in as_completed(futures):
             future.result()
             yield futures[future]
+    except BrokenExecutor as error:
+        raise checks.bad(
+            "executor",
+            "a worker process that died, of too little memory or a kill; what was done is kept",
+            "the same call again",
+        ) from error
     finally:
         for future in futures:
             future.cancel()

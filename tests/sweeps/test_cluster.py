@@ -1,8 +1,9 @@
-"""Sweeps on a Dask cluster, where it is installed: a worker that dies leaves no trace."""
+"""Workers of a Dask cluster, if it is installed, and of an executor: one that dies is no loss."""
 
 import os
 import signal
 import sys
+from concurrent.futures import BrokenExecutor, Executor, Future
 
 import jax
 import numpy as np
@@ -85,6 +86,17 @@ def test_a_missing_package_names_its_extra(spec, tmp_path, monkeypatch, capsys):
     assert err.endswith("pip install 'projhead_theory[cluster]'\n")
     code, _, err = run(capsys, *command, "--scheduler", "tcp://127.0.0.1:9", "--workers", "2")
     assert (code, "workers: got 2" in err) == (2, True)
+
+
+def test_an_executor_whose_worker_dies_is_one_line(tmp_path):
+    class Broken(Executor):
+        def submit(self, function, /, *given, **named):
+            future = Future()
+            future.set_exception(BrokenExecutor("terminated abruptly"))
+            return future
+
+    with pytest.raises(ValueError, match=r"^executor: got a worker process that died.*; want the"):
+        swept(tmp_path / "x.zarr", executor=Broken())
 
 
 def test_a_cluster_needs_a_folder_and_names(tmp_path):

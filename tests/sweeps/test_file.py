@@ -1,5 +1,6 @@
 """`projhead sweep`: specification files, their errors, and sweeps that are killed."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +121,17 @@ def process(spec, folder, *options):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def workers_of(pid):
+    """Spawned processes of a process, but the one that tracks shared memory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
 def finish(started):
     _, err = started.communicate(timeout=300)
     assert started.returncode == 0, err
@@ -126,13 +139,24 @@ def finish(started):
 
 @pytest.mark.slow
 def test_a_killed_sweep_resumes_to_the_same_bytes(spec, tmp_path):
-    """Killed some time after a chunk was written, three times, one of them with two workers."""
+    """One worker of two is killed, which ends the other one with a line; then twice the whole
+    sweep, some time after a chunk was written.
+    """
     text = SPEC.replace("count = 8", "count = 40").replace("steps = 40", "steps = 20_000")
     spec.write_text(text)
     whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
     finish(process(spec, whole))
+    started = process(spec, killed, "--workers", "2")
+    for line in started.stderr:
+        if " runs" in line:
+            break
+    os.kill(workers_of(started.pid)[0], signal.SIGKILL)
+    _, err = started.communicate(timeout=300)
+    assert started.returncode == 2
+    assert err.splitlines()[-1].startswith("projhead: executor: got a worker process that died")
+    assert not open_sweep(killed).complete
     rng = random.Random(0)
-    for options in ((), ("--workers", "2"), ()):
+    for options in ((), ("--workers", "2")):
         started = process(spec, killed, *options)
         for line in started.stderr:
             if " runs" in line:
