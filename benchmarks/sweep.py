@@ -13,7 +13,7 @@ interleaved; smaller numbers of problems are repeated more often.
 
 Of every number of problems: the bare rate over that of the whole call, by the clock and by
 processor time, which other work on the machine disturbs less; the same without the time before the
-first run and after the last; and the largest resident set of the process so far.
+first run and after the last; and the largest resident set of the process after a first sweep.
 
     python benchmarks/sweep.py
     python benchmarks/sweep.py --count 10000 --json -
@@ -86,7 +86,11 @@ def swept(count):
 
 def compared(count, repeats):
     """Rates and their ratios for one number of problems."""
-    runs = {"bare": bare(count), "sweep": swept(count)}
+    sweep = swept(count)
+    sweep()
+    # Before the bare descents hold the starts and results of all problems.
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    runs = {"bare": bare(count), "sweep": sweep}
     seconds = {"bare": [], "sweep": [], "runs": []}
     busy = {"bare": [], "sweep": []}
     for _ in range(repeats):
@@ -112,7 +116,7 @@ def compared(count, repeats):
         "share_by_processor_time": share(busy, "sweep"),
         "share_of_the_runs": share(seconds, "runs"),
         "load": os.getloadavg(),
-        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_mib": memory,
     }
 
 

@@ -215,11 +215,11 @@ def _run(
                 ):
                     results.append(result)
                     entries.append(result.to_dict())
+                    if json not in (None, "-"):
+                        report.write_json(told(), json)
                     if json != "-":
                         first = len(results) == 1
                         console.print(report.claims_table([result], header=first, width=width))
-                    if json not in (None, "-"):
-                        report.write_json(told(), json)
                     advance(len(entries))
         except KeyboardInterrupt:
             interrupted = True

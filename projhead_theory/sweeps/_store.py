@@ -118,10 +118,10 @@ class ZarrStore:
                     "out", f"{path}, begun with {name} {before[name]}; now {now[name]}", "the same"
                 )
         plan.with_chunk(tuple(root.attrs["chunk"]))
-        missing = {*plan.variables, RECORD} - set(root.array_keys())
+        self.arrays = dict(root.arrays())
+        missing = {*plan.variables, RECORD} - set(self.arrays)
         if missing:
             raise checks.bad("out", f"{path}, without {sorted(missing)[0]}", "a whole store")
-        self.root = root
 
     def _create(self) -> None:
         """Make an empty store beside its place, and move it there in one step."""
@@ -141,7 +141,7 @@ class ZarrStore:
 
     def done(self) -> set[int]:
         """Numbers of the chunks in the store."""
-        return set(np.flatnonzero(self.root[RECORD][:]).tolist())
+        return set(np.flatnonzero(self.arrays[RECORD][:]).tolist())
 
     def write(self, chunk: int, found: dict[str, np.ndarray]) -> None:
         """Write a chunk, and then its record.
@@ -150,8 +150,8 @@ class ZarrStore:
         """
         try:
             for name, values in found.items():
-                self.root[name][self.plan.region(name, chunk)] = values
-            self.root[RECORD][chunk] = 1
+                self.arrays[name][self.plan.region(name, chunk)] = values
+            self.arrays[RECORD][chunk] = 1
         except OSError as error:
             raise checks.bad(
                 "out", f"{self.path} ({error.strerror})", "room to write in"

@@ -37,7 +37,7 @@ main({arguments!r})
 
 def interrupted(folder, *arguments, after, by=signal.SIGINT):
     """What a command leaves that is interrupted, as by Ctrl-C, in the middle of its second claim,
-    after the row of another one.
+    after the rows of others.
     """
     program = SLOW.format(tests=str(Path(__file__).parents[1]), arguments=["verify", *arguments])
     process = subprocess.Popen(
@@ -53,7 +53,7 @@ def interrupted(folder, *arguments, after, by=signal.SIGINT):
                 break
             time.sleep(0.1)
         before = ""
-        while after not in before and (line := process.stdout.readline()):
+        while not all(a in before for a in after) and (line := process.stdout.readline()):
             before += line
         # In the sleep itself, not between the file and it.
         time.sleep(0.2)
@@ -70,7 +70,7 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
     nothing says that all hold.
     """
     files = [word for kind in ("json", "html", "markdown") for word in (f"--{kind}", kind)]
-    code, out, err = interrupted(tmp_path, *files, "--workers", "1", after="first")
+    code, out, err = interrupted(tmp_path, *files, "--workers", "1", after=("first",))
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     validate(data)
@@ -94,7 +94,9 @@ def test_an_interrupted_run_is_reported_as_partial(tmp_path):
 
 def test_what_other_threads_finished_is_reported(tmp_path):
     """Nobody waits for the one that is interrupted; the results come in the order of the claims."""
-    code, out, err = interrupted(tmp_path, "--json", "json", "--workers", "2", after="third")
+    code, out, err = interrupted(
+        tmp_path, "--json", "json", "--workers", "2", after=("first", "third")
+    )
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     assert [c["name"] for c in data["claims"]] == ["first", "third"]
@@ -105,7 +107,7 @@ def test_what_other_threads_finished_is_reported(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_search_is_reported_as_partial(tmp_path):
-    code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json", after="")
+    code, _, err = interrupted(tmp_path, "--fuzz", "2", "--json", "json", after=())
     assert code == 130, err
     data = json.loads((tmp_path / "json").read_text())
     assert [s["name"] for s in data["search"]] == ["first"]
@@ -129,7 +131,7 @@ def test_a_killed_run_is_resumed(capsys, library, tmp_path):
     """
     path, whole = tmp_path / "json", tmp_path / "whole"
     files = ("--json", "json", "--workers", "1")
-    code, out, err = interrupted(tmp_path, *files, after="first", by=signal.SIGKILL)
+    code, out, err = interrupted(tmp_path, *files, after=("first",), by=signal.SIGKILL)
     assert code == -signal.SIGKILL, err
     data = json.loads(path.read_text())
     validate(data)
