@@ -25,7 +25,6 @@ OPENED = {
     "images._perform",
     "images._reading",
     "losses._similarity",
-    "probes._checkpoint",
     "probes._curve",
     "probes._margin",
     "simulation._chebyshev",

@@ -2,7 +2,7 @@
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import jax
@@ -35,6 +35,7 @@ def check_all(
     *,
     quick: bool = False,
     workers: int | None = None,
+    skip: Collection[str] = (),
     step: Callable[[str], None] = lambda name: None,
 ) -> Iterator[ClaimResult]:
     """Check claims in parallel, with one error rate for the significance tests of all.
@@ -50,6 +51,8 @@ def check_all(
     - `workers`: the number of threads, by default the number of cores. Precision, promotion, matrix
         precision and default device are carried over to them. Other scoped settings of JAX
         (`with jax.disable_jit(): ...`) need `workers=1`, which runs in the calling thread.
+    - `skip`: names of claims that are decided already. They are not checked again, but have their
+        share of the error rate.
     - `step`: called, from any thread, with the name of each problem and control before it runs.
 
     **Returns:** an iterator over the results, as they come. The checks begin when the first result
@@ -59,8 +62,9 @@ def check_all(
     check, or `KeyboardInterrupt`, is raised at once; the other checks then stop at the end of their
     present step, as they do if no further result is asked for.
     """
-    count = min(checks.count("workers", cores() if workers is None else workers), len(claims))
     level = family_level(claims, quick)
+    claims = [claim for claim in claims if claim.name not in skip]
+    count = min(checks.count("workers", cores() if workers is None else workers), len(claims))
     run = functools.partial(check, seed=seed, quick=quick, level=level)
     if count <= 1:
         return (run(claim, progress=step) for claim in claims)

@@ -34,6 +34,10 @@ def sweep(
     workers: Annotated[
         int, typer.Option(help="Number of processes; 1 for this one, on all of its cores.")
     ] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on the workers of this Dask scheduler."),
+    ] = None,
     chunk_size: Annotated[
         int | None, typer.Option(help="The most runs that are written together.")
     ] = None,
@@ -52,8 +56,8 @@ def sweep(
     part = None if shard is None else _part(shard)
     if out is None and not dry_run:
         raise options.bad("out", "nothing", "--out DIR.zarr, or --dry-run")
-    if workers < 1:
-        raise options.bad("workers", workers, "at least 1")
+    if workers < 1 or (workers > 1 and scheduler is not None):
+        raise options.bad("workers", workers, "at least 1, or a scheduler in their place")
     from ..sweeps import load_plan, perform
 
     try:
@@ -86,7 +90,7 @@ def sweep(
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             result = perform(plan, out, part, pool, show)
     else:
-        result = perform(plan, out, part, None, show)
+        result = perform(plan, out, part, None, show, scheduler)
     ended = result.outcomes()
     report = plan.summary() | {
         "out": str(Path(out or "").resolve()),

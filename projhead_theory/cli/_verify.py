@@ -51,6 +51,12 @@ def verify(
     markdown: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the report as Markdown.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="With --json FILE: go on with the claims that FILE does not have yet."
+        ),
+    ] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the claims and exit.")] = False,
     views: Annotated[
         str | None,
@@ -90,6 +96,12 @@ def verify(
             "--html, --markdown, --quick, --views or --workers beside it",
             "--fuzz with --json alone",
         )
+    if resume and (json in (None, "-") or html or markdown or views or fuzz is not None or list_):
+        raise options.bad(
+            "resume",
+            "no --json FILE, or --html, --markdown, --views, --fuzz or --list beside it",
+            "--resume with --json FILE, which has what is decided but no figures",
+        )
     if workers is not None and workers < 1:
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
@@ -105,7 +117,11 @@ def verify(
         if fuzz is not None:
             code = _search(claims, fuzz, seed, json)
         else:
-            code = _run(claims, seed, quick, workers, json, html, markdown)
+            from ._resume import decided
+
+            planned = [claim.name for claim in claims]
+            earlier = decided(str(json), planned, seed, quick) if resume else []
+            code = _run(claims, seed, quick, workers, json, html, markdown, earlier)
     if cache is not None and json != "-":
         _print([_cache.told(cache, counts)])
     return code
@@ -173,30 +189,43 @@ def _run(
     json: str | None,
     html: str | None,
     markdown: str | None,
+    earlier: list[dict[str, Any]],
 ) -> int:
     import time
 
     from .. import report, theorems
 
     begin = time.perf_counter()
-    results, interrupted = [], False
+    results, entries, interrupted = [], list(earlier), False
+    planned, skip = [claim.name for claim in claims], {entry["name"] for entry in earlier}
+    if earlier:
+        _print([f"{json} has {len(earlier)} of {len(claims)} claims."])
+
+    def told() -> dict[str, Any]:
+        entries.sort(key=lambda entry: planned.index(entry["name"]))
+        return report.claims_report([], seed, quick=quick, planned=planned, earlier=entries)
+
     width = max(len(row) for claim in claims for row in report.claim_rows(claim))
     with _progress(len(claims)) as (advance, show, console):
+        advance(len(entries))
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
                 for result in theorems.verify(
-                    *claims, seed=seed, quick=quick, workers=workers, step=show
+                    *claims, seed=seed, quick=quick, workers=workers, skip=skip, step=show
                 ):
                     results.append(result)
+                    entries.append(result.to_dict())
+                    if json not in (None, "-"):
+                        report.write_json(told(), json)
                     if json != "-":
                         first = len(results) == 1
                         console.print(report.claims_table([result], header=first, width=width))
-                    advance(len(results))
+                    advance(len(entries))
         except KeyboardInterrupt:
             interrupted = True
 
     results.sort(key=lambda result: claims.index(result.claim))
-    data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in claims])
+    data = told()
     if json is not None:
         report.write_json(data, json)
     if html is not None:

@@ -11,10 +11,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._core import checkpoint as checkpoints
 from .._core import checks
 from .._core.keys import named
 from ..losses import AbstractBatchLoss, AbstractLabelledLoss, AbstractLoss
-from . import _checkpoint
 from ._augmentations import Augmentation
 from ._data import AbstractImages, Batch
 from ._network import ImageNetwork
@@ -109,11 +109,12 @@ def train(
     losses, done, run = np.zeros(0, np.float32), 0, ""
     if checkpoint is not None:
         made = getattr(optimiser, "func", optimiser)
-        settings = (rates, batch_size, epochs, optimiser, made, str(jax.tree.structure(state)))
-        run = _checkpoint.fingerprint(network, images, loss, augmentation, key, settings)
-        found = _checkpoint.read(Path(checkpoint), run, state)
-        if found is not None:
-            done, state, losses = found
+        settings = (rates, batch_size, epochs, optimiser, made, jax.tree.structure(state))
+        run = checkpoints.fingerprint(network, images, loss, augmentation, key, settings)
+        if (found := checkpoints.read(checkpoint, run)) is not None:
+            leaves, structure = jax.tree.flatten(state)
+            kept = [checks.array(found[f"leaf_{i}"]) for i in range(len(leaves))]
+            done, losses, state = len(found["losses"]), found["losses"], structure.unflatten(kept)
             if progress is not None and done:
                 progress.step(skipped=done)
     for epoch in range(done, epochs):
@@ -133,7 +134,8 @@ def train(
                 "a smaller one",
             )
         if checkpoint is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
-            _checkpoint.write(Path(checkpoint), run, epoch + 1, state, losses)
+            kept = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state))}
+            checkpoints.write(checkpoint, run, {"losses": losses, **kept})
         if progress is not None:
             progress.step(f"epoch {epoch + 1} of {epochs}, loss {losses[-1]:.4g}")
     return Trained(eqx.combine(state[0], fixed), losses)

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from .._core import checkpoint as checkpoints
 from .._core import checks
 from .._core.linalg import matmul
 from ..networks import AbstractLinearNetwork
 from ..problems import DownstreamProblem
-from . import _checkpoint
 from ._curve import LearningCurve
 from ._probe import AbstractProbe
 from ._readout import Status
@@ -82,15 +82,17 @@ def learning_curve(
     readouts, unfit = np.full((*shape, problem.dim + 1), np.nan), np.zeros(shape, bool)
     settings = ""
     if checkpoint is not None:
-        settings = _checkpoint.digest((network, problem, probe, _key_data(key)), sizes, seeds, test)
-        readouts, unfit = _checkpoint.load(checkpoint, settings, readouts, unfit)
+        settings = checkpoints.fingerprint(network, problem, probe, key, sizes, seeds, test)
+        if (found := checkpoints.read(checkpoint, settings)) is not None:
+            readouts, unfit = found["readouts"], found["unfit"]
     train_keys, test_keys = _keys(key, seeds)
     x, y = (np.asarray(a) for a in _draw(problem, train_keys, sizes[-1]))
     for i, n in enumerate(sizes):
         if np.isnan(readouts[:, i]).any():
             readouts[:, i], unfit[:, i] = _fitted(products, probe, x[:, :n], y[:, :n])
             if checkpoint is not None:
-                _checkpoint.save(checkpoint, settings, readouts, unfit)
+                kept = {"readouts": readouts, "unfit": unfit}
+                checkpoints.write(checkpoint, settings, kept)
         progress(i + 1, len(sizes))
     # All sizes are tested at once: drawing a test sample costs more than reading it.
     tried = jnp.asarray(readouts.reshape(seeds, -1, problem.dim + 1), products[0].dtype)
@@ -111,10 +113,6 @@ def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
             "sizes", f"{counts}", "increasing numbers of samples, at least one of them"
         )
     return counts
-
-
-def _key_data(key: PRNGKeyArray) -> Array:
-    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
 
 
 @eqx.filter_jit

@@ -21,8 +21,11 @@ def claims_report(
     *,
     quick: bool = False,
     planned: Sequence[str] | None = None,
+    earlier: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Report of all claims with their controls, as plain data.
+
+    `earlier` has entries of the same run from before an interruption.
 
     - `all_hold`: whether every planned claim was run, holds, and had every control caught.
     - `partial`: whether some claims of `planned` were not run.
@@ -31,15 +34,17 @@ def claims_report(
 
     The schema is in the documentation, under *Reports*.
     """
-    missing = [name for name in planned or () if name not in {r.claim.name for r in results}]
+    entries = [*earlier, *(r.to_dict() for r in results)]
+    names = [entry["name"] for entry in entries]
+    missing = [name for name in planned or () if name not in names]
     return {
         "schema": SCHEMA,
-        "claims": [r.to_dict() for r in results],
+        "claims": entries,
         "environment": {**environment(), "seed": seed, "quick": quick},
         "family_error": FAMILY_ERROR,
         "partial": bool(missing),
         "missing": missing,
-        "all_hold": not missing and bool(results) and all(r.verified for r in results),
+        "all_hold": not missing and bool(entries) and all(e["verified"] for e in entries),
     }
 
 

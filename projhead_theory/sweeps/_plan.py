@@ -59,13 +59,14 @@ class Plan:
     ):
         self.specification = specification
         self.memory = MEMORY if max_memory is None else checks.count("max_memory", max_memory)
+        self._compiled: set[tuple[int, ...]] = set()
         s = specification
         size = CHUNK if chunk_size is None else checks.count("chunk_size", chunk_size)
         batch = s.training.batch_size
         self.layout = Layout.of(s.shape, s.by_shape, batch, size)
         per_run = sum(math.prod(x.shape[1:]) * x.dtype.itemsize for x in self._largest)
-        # A result is held as it is computed, joined, and compressed.
-        fixed, output = self.working_memory, 3 * per_run
+        # A result is held as it is computed and joined, and the one before as it is compressed.
+        fixed, output = self.working_memory, 4 * per_run
         room = (self.memory - fixed) // max(output, 1)
         if room < self.layout.runs_in_batch:
             least = fixed + output * self.layout.runs_in_batch
@@ -258,7 +259,10 @@ class Plan:
             for name, v in variables.items()
         }
         batches = list(self.layout.batches(block))
-        for batch, found in zip(batches, _on_cores(self._batch, batches), strict=True):
+        # All batches of a chunk have one program, which the first of them compiles.
+        group = self._group(block)
+        ahead = group not in self._compiled
+        for batch, found in zip(batches, _on_cores(self._batch, batches, ahead), strict=True):
             for name, values in found.items():
                 variable = variables[name]
                 own = batch[: _grid(variable, axes)]
@@ -267,6 +271,7 @@ class Plan:
                 rest = values.shape[1:]
                 values = values[: math.prod(lengths)].reshape(lengths + rest)
                 result[name][(*local, *(slice(0, n) for n in rest))] = values
+        self._compiled.add(group)
         for name in variables:
             if name.endswith("_error") and f"{name.removesuffix('_error')}_predicted" in variables:
                 stem = name.removesuffix("_error")
@@ -276,13 +281,7 @@ class Plan:
 
     def _batch(self, block: Block) -> dict[str, np.ndarray]:
         """Results of one batch, padded to a full one by its last run."""
-        recipe = self.groups[
-            tuple(
-                part.start
-                for part, by_shape in zip(block, self.layout.by_shape, strict=True)
-                if by_shape
-            )
-        ]
+        recipe = self.groups[self._group(block)]
         runs = train(recipe, *self._values(block, self.layout.runs_in_batch))
         found = {(name if name in OUTCOMES else f"{name}_measured"): x for name, x in runs.items()}
         if any(quantity.predicted is not None for _, quantity in recipe.quantities):
@@ -290,6 +289,11 @@ class Plan:
             closed = predict(recipe, *self._values(settings, self._settings_in_batch))
             found |= {f"{name}_predicted": x for name, x in closed.items()}
         return {name: np.asarray(x) for name, x in found.items()}
+
+    def _group(self, block: Block) -> tuple[int, ...]:
+        """Place of a block on the axes that change shapes."""
+        by_shape = self.layout.by_shape
+        return tuple(part.start for part, shapes in zip(block, by_shape, strict=True) if shapes)
 
     def _values(self, block: Block, count: int) -> tuple[dict[str, Any], Any]:
         """Values of the axes and numbers of the runs of a block, repeated up to `count`."""
@@ -313,16 +317,19 @@ def _grid(variable: Variable, axes: int) -> int:
     return axes if "seed" in variable.dims else axes - 1
 
 
-def _on_cores(function: Callable[[Any], Any], items: list[Any]) -> list[Any]:
-    """Results for all items; on a CPU as many at a time as there are cores."""
+def _on_cores(function: Callable[[Any], Any], items: list[Any], ahead: bool) -> list[Any]:
+    """Results for all items; on a CPU as many at a time as there are cores.
+
+    With `ahead` the first one is ready before the others begin, which then share its programs.
+    """
     if jax.default_backend() != "cpu" or cores() == 1 or len(items) == 1:
         return [function(item) for item in items]
-    # The first call compiles, and the others share its programs.
-    first, enter = function(items[0]), settings()
+    begun = [function(item) for item in items[:ahead]]
+    enter = settings()
 
     def apply(item: Any) -> Any:
         with enter():
             return function(item)
 
     with ThreadPoolExecutor(cores()) as pool:
-        return [first, *pool.map(apply, items[1:])]
+        return [*begun, *pool.map(apply, items[ahead:])]

@@ -118,67 +118,30 @@ class ZarrStore:
                     "out", f"{path}, begun with {name} {before[name]}; now {now[name]}", "the same"
                 )
         plan.with_chunk(tuple(root.attrs["chunk"]))
-        missing = {*plan.variables, RECORD} - set(root.array_keys())
+        self.arrays = dict(root.arrays())
+        missing = {*plan.variables, RECORD} - set(self.arrays)
         if missing:
             raise checks.bad("out", f"{path}, without {sorted(missing)[0]}", "a whole store")
-        self.root = root
 
     def _create(self) -> None:
         """Make an empty store beside its place, and move it there in one step."""
-        import zarr
-
-        plan, path = self.plan, self.path
+        path = self.path
         try:
             temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            try:
+                _begin(temporary, self.plan)
+                as_new(temporary, 0o777)
+                # Another process may have been first; then its store is used.
+                with contextlib.suppress(OSError):
+                    os.rename(temporary, path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
         except OSError as error:
             raise checks.bad("out", f"{path} ({error.strerror})", "a folder to write to") from error
-        try:
-            root = zarr.open_group(temporary, mode="w", attributes=attributes(plan))
-            for name, v in plan.variables.items():
-                said = outcome_attributes() if name == "ended" else v.attributes
-                root.create_array(
-                    name,
-                    shape=v.shape,
-                    chunks=tuple(max(n, 1) for n in v.chunk),
-                    dtype=v.dtype,
-                    fill_value=v.fill,
-                    dimension_names=v.dims,
-                    attributes=said,
-                )
-            for name, (dim, values, said) in coordinates(plan).items():
-                array = root.create_array(
-                    name,
-                    shape=values.shape,
-                    chunks=values.shape,
-                    dtype=values.dtype,
-                    dimension_names=(dim,),
-                    attributes=said,
-                )
-                array[:] = values
-            root.create_array(
-                RECORD,
-                shape=(plan.layout.chunks,),
-                chunks=(1,),
-                dtype="int8",
-                fill_value=0,
-                dimension_names=("chunk",),
-                attributes={"long_name": "1 if the chunk is in the store"},
-            )
-            with warnings.catch_warnings():
-                # Consolidated metadata are no part of version 3 of the format yet; xarray reads
-                # them.
-                warnings.simplefilter("ignore")
-                zarr.consolidate_metadata(temporary)
-            as_new(temporary, 0o777)
-            # Another process may have been first; then its store is used.
-            with contextlib.suppress(OSError):
-                os.rename(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def done(self) -> set[int]:
         """Numbers of the chunks in the store."""
-        return set(np.flatnonzero(self.root[RECORD][:]).tolist())
+        return set(np.flatnonzero(self.arrays[RECORD][:]).tolist())
 
     def write(self, chunk: int, found: dict[str, np.ndarray]) -> None:
         """Write a chunk, and then its record.
@@ -187,8 +150,8 @@ class ZarrStore:
         """
         try:
             for name, values in found.items():
-                self.root[name][self.plan.region(name, chunk)] = values
-            self.root[RECORD][chunk] = 1
+                self.arrays[name][self.plan.region(name, chunk)] = values
+            self.arrays[RECORD][chunk] = 1
         except OSError as error:
             raise checks.bad(
                 "out", f"{self.path} ({error.strerror})", "room to write in"
@@ -196,6 +159,46 @@ class ZarrStore:
 
     def dataset(self) -> Any:
         return open_dataset(self.path)
+
+
+def _begin(folder: Path, plan: Plan) -> None:
+    """Make an empty store: arrays of one chunk file for each chunk, coordinates, attributes."""
+    import zarr
+
+    root = zarr.open_group(folder, mode="w", attributes=attributes(plan))
+    for name, v in plan.variables.items():
+        root.create_array(
+            name,
+            shape=v.shape,
+            chunks=tuple(max(n, 1) for n in v.chunk),
+            dtype=v.dtype,
+            fill_value=v.fill,
+            dimension_names=v.dims,
+            attributes=outcome_attributes() if name == "ended" else v.attributes,
+        )
+    for name, (dim, values, said) in coordinates(plan).items():
+        array = root.create_array(
+            name,
+            shape=values.shape,
+            chunks=values.shape,
+            dtype=values.dtype,
+            dimension_names=(dim,),
+            attributes=said,
+        )
+        array[:] = values
+    root.create_array(
+        RECORD,
+        shape=(plan.layout.chunks,),
+        chunks=(1,),
+        dtype="int8",
+        fill_value=0,
+        dimension_names=("chunk",),
+        attributes={"long_name": "1 if the chunk is in the store"},
+    )
+    with warnings.catch_warnings():
+        # Consolidated metadata are no part of version 3 of the format yet; xarray reads them.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(folder)
 
 
 def opened(path: str | Path) -> Any:

@@ -3,16 +3,18 @@
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from .._core import checks
 from ..losses import AbstractLoss
+from ._cluster import on_cluster
 from ._file import read
 from ._plan import Plan
 from ._specification import Specification
@@ -130,6 +132,7 @@ def sweep(
     max_memory: int | None = None,
     shard: tuple[int, int] | None = None,
     executor: Executor | None = None,
+    scheduler: Any = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Sweep:
     """Train networks on every point of a grid of problems, and set them beside the closed form.
@@ -168,6 +171,8 @@ def sweep(
     - `executor`: a `concurrent.futures.Executor` whose workers are spawned, such as a
       `ProcessPoolExecutor`. Only names of files and numbers of chunks are sent; functions must be
       importable. It needs `out`.
+    - `scheduler`: the address of a Dask scheduler, or a `distributed.Client`, whose workers do the
+      chunks, under the same conditions. A chunk whose worker dies is done by another one.
     - `progress`: a function called with a `Progress` after every chunk.
 
     **Returns:** a `Sweep`, with all chunks that are done.
@@ -204,7 +209,7 @@ def sweep(
         static=static,
     )
     plan = Plan(specification, chunk_size, max_memory)
-    return perform(plan, out, shard, executor, progress)
+    return perform(plan, out, shard, executor, progress, scheduler)
 
 
 def load_plan(
@@ -230,6 +235,7 @@ def perform(
     shard: tuple[int, int] | None = None,
     executor: Executor | None = None,
     progress: Callable[[Progress], None] | None = None,
+    scheduler: Any = None,
 ) -> Sweep:
     """Do what is left to do of a plan.
 
@@ -242,15 +248,20 @@ def perform(
 
     **Raises:** `ValueError` as `sweep`.
     """
-    for name, value in (("shard", shard), ("executor", executor)):
-        if value is not None and out is None:
+    others = {"shard": shard, "executor": executor, "scheduler": scheduler}
+    for name, value in others.items():
+        if value is None:
+            continue
+        if out is None:
             raise checks.bad("out", "None", f"a folder, beside {name}")
-    if executor is not None and not plan.specification.portable:
-        raise checks.bad(
-            "executor",
-            "a problem, function or object that has no importable name",
-            "a FeatureModel, or functions of a module",
-        )
+        if name != "shard" and not plan.specification.portable:
+            raise checks.bad(
+                name,
+                "a problem, function or object that has no importable name",
+                "a FeatureModel, or functions of a module",
+            )
+    if executor is not None and scheduler is not None:
+        raise checks.bad("scheduler", "one beside an executor", "one of them")
     store = Memory(plan) if out is None else ZarrStore(plan, out)
     part, parts = (0, 1) if shard is None else shard
     if not 0 <= part < checks.count("shard", parts):
@@ -261,7 +272,14 @@ def perform(
     left = [chunk for chunk in mine if chunk not in present]
     total, done, here, begin = sum(runs.values()), 0, 0, time.perf_counter()
     done = sum(runs[chunk] for chunk in mine if chunk in present)
-    for chunk in _finished(plan, store, left, executor, out):
+    work = functools.partial(_work, str(Path(out or "").resolve()))
+    if scheduler is not None:
+        finished = on_cluster(scheduler, work, left)
+    elif executor is not None:
+        finished = _on_executor(executor, work, left)
+    else:
+        finished = _in_turn(plan, store, left)
+    for chunk in finished:
         done, here = done + runs[chunk], here + runs[chunk]
         if progress is not None:
             progress(Progress(done, total, here, time.perf_counter() - begin))
@@ -276,18 +294,37 @@ def open_sweep(path: str | Path) -> Sweep:
     return Sweep(open_dataset(path))
 
 
-def _finished(plan: Plan, store: Any, left: list[int], executor: Executor | None, out: Any) -> Any:
-    """Chunks as they are written."""
-    if executor is None:
-        for chunk in left:
-            store.write(chunk, plan.compute(chunk))
-            yield chunk
-        return
-    futures = {executor.submit(_work, str(Path(out).resolve()), chunk): chunk for chunk in left}
+def _in_turn(plan: Plan, store: Any, chunks: list[int]) -> Iterator[int]:
+    """Chunks of this process as they are written, each while the next one is computed."""
+
+    def write(chunk: int, found: dict[str, np.ndarray]) -> int:
+        store.write(chunk, found)
+        return chunk
+
+    with ThreadPoolExecutor(1) as writer:
+        written: list[Future[int]] = []
+        for chunk in chunks:
+            found = plan.compute(chunk)
+            yield from (future.result() for future in written)
+            written = [writer.submit(write, chunk, found)]
+        yield from (future.result() for future in written)
+
+
+def _on_executor(
+    executor: Executor, work: Callable[[int], None], chunks: list[int]
+) -> Iterator[int]:
+    """Chunks of other processes as they are written."""
+    futures = {executor.submit(work, chunk): chunk for chunk in chunks}
     try:
         for future in as_completed(futures):
             future.result()
             yield futures[future]
+    except BrokenExecutor as error:
+        raise checks.bad(
+            "executor",
+            "a worker process that died, of too little memory or a kill; what was done is kept",
+            "the same call again",
+        ) from error
     finally:
         for future in futures:
             future.cancel()

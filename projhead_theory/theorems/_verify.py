@@ -1,7 +1,7 @@
 """Verification of theorems: with their controls, or by a search for counterexamples."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import jax
 
@@ -14,6 +14,7 @@ def verify(
     seed: int = 0,
     quick: bool = False,
     workers: int | None = None,
+    skip: Collection[str] = (),
     step: Callable[[str], None] = lambda name: None,
 ) -> Iterator[ClaimResult]:
     """Run claims, each with its controls, and yield their results as they come.
@@ -26,11 +27,11 @@ def verify(
     - `claims`: names of registered claims, or claims; all registered claims if none is given.
     - `seed`: determines every random draw.
     - `quick`: run fewer problems of each claim, but all its controls.
-    - `workers`, `step`: as in `check_all`.
+    - `workers`, `skip`, `step`: as in `check_all`.
 
     **Raises:** `ValueError` for an unknown name, or fewer than one worker.
     """
-    return check_all(chosen(*claims), seed, quick=quick, workers=workers, step=step)
+    return check_all(chosen(*claims), seed, quick=quick, workers=workers, skip=skip, step=step)
 
 
 def chosen(*claims: str | Claim) -> list[Claim]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.toys import CUBED, toy
 
-from projhead_theory.claims import Measured, check_all
+from projhead_theory.claims import Measured, check_all, family_level
 from projhead_theory.theorems import verify
 
 
@@ -30,6 +30,18 @@ def test_results_are_the_same(workers):
         assert [c.caught for c in a.controls] == [c.caught for c in b.controls]
         for s, t in zip(a.trials, b.trials, strict=True):
             np.testing.assert_array_equal(s.verdict.measured, t.verdict.measured)
+
+
+def test_claims_that_are_skipped_have_their_share_of_the_error_rate():
+    """The level of the others is that of all, and one claim alone has more."""
+    claims, levels = [], []
+    for claim in three():
+        judge = lambda *sides, level=None, own=claim: levels.append(level) or own.compare(*sides)
+        claims.append(dataclasses.replace(claim, tests=1, compare=judge))
+    results = list(check_all(claims, workers=1, skip=["first", "third"]))
+    assert [r.claim.name for r in results] == ["second"]
+    assert set(levels) == {family_level(claims)} != {family_level(claims[1:2])}
+    assert list(check_all(claims, skip=["first", "second", "third"])) == []
 
 
 def test_settings_of_the_caller_reach_the_threads():

@@ -2,6 +2,9 @@
 
 import jax
 import pytest
+from helpers.toys import toy
+
+from projhead_theory.theorems import CLAIMS
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,17 @@ def _leave_precision():
     with jax.numpy_dtype_promotion("standard"):
         yield
     jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Claims that take no time in place of the library's; a claim is added by the function that
+    this gives.
+    """
+    for name in list(CLAIMS):
+        monkeypatch.delitem(CLAIMS, name)
+
+    def add(name, *controls, **fields):
+        monkeypatch.setitem(CLAIMS, name, toy(*controls, name=name, **fields))
+
+    return add

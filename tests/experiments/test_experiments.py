@@ -1,17 +1,12 @@
-"""Experiments against closed forms and against symmetries that they must have, and readouts from
-samples against exact ones.
-"""
+"""Experiments against closed forms and against symmetries that they must have."""
 
-import functools
 import json
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate
-from sklearn.linear_model import Ridge
+from helpers.experiments import GROUPS, KEY, THRESHOLDS, WEIGHTS, diagonal, linear
 
 import projhead_theory as pt
 from projhead_theory import theory
@@ -24,23 +19,9 @@ from projhead_theory.experiments import (
     shift_accuracy,
     subclass_accuracy,
 )
-from projhead_theory.measure import group_accuracy
 
-KEY = jax.random.key(0)
-WEIGHTS, THRESHOLDS = (1.0, 0.8), (0.3, 0.25)
 STRENGTH, FLIPS, UNTIL = (0.2, 0.4, 0.6, 0.7, 1.1), (0.0, 0.1, 0.5, 0.9), 1e4
-GROUPS = pt.problems.Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0])
 TIMES = (500.0, 1000.0, 2000.0)
-
-
-def diagonal(weights=WEIGHTS, thresholds=THRESHOLDS, trained=False):
-    return pt.ThresholdedDiagonal(
-        np.array(weights)[:, None], np.array(thresholds)[:, None], trained
-    )
-
-
-def linear(key):
-    return pt.DeepLinear.init(key, (3, 4, 2), 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -206,74 +187,6 @@ def test_verdicts_by_hand():
     np.testing.assert_allclose((low + high)[:, :3] / 2, result.share[:, :3])
 
 
-@pytest.mark.x64
-@pytest.mark.parametrize(
-    ("depth", "loss"),
-    [(2, "contrastive"), (2, "regression"), (3, "regression"), (4, "contrastive")],
-)
-def test_layers_of_an_aligned_start_against_brute_force(depth, loss):
-    """Layers integrated as matrices by SciPy, to 1e-10 a step, in groups whose moments commute, and
-    are not diagonal.
-    """
-    groups = _commuting()
-    second, mean = np.asarray(groups.second), np.asarray(groups.class_means[1])
-    vectors = np.linalg.eigh(second - 10 * np.outer(mean, mean))[1]
-    times, d = np.array([0.5, 2.0, 8.0]), 3
-    layers = [
-        np.diag(np.full(d, 0.4 ** (1 / depth))) @ vectors.T,
-        *(np.diag(np.full(d, 0.4 ** (1 / depth))) for _ in range(depth - 1)),
-    ]
-    # Targets along the first output that the aligned start gives the class.
-    target = vectors.T @ np.outer(mean / np.linalg.norm(mean), mean)
-    chain = lambda factors: functools.reduce(lambda a, b: b @ a, factors, np.eye(d))
-
-    def flow(_, flat):
-        w = flat.reshape(depth, d, d)
-        end = chain(w)
-        contrast = -4 * end @ np.outer(mean, mean) + 4 * end @ second @ end.T @ end @ second
-        slope = contrast if loss == "contrastive" else end @ second - target
-        return -np.concatenate(
-            [(chain(w[i + 1 :]).T @ slope @ chain(w[:i]).T).ravel() for i in range(depth)]
-        )
-
-    run = integrate.solve_ivp(
-        flow, (0, times[-1]), np.ravel(layers), "DOP853", times, rtol=1e-10, atol=1e-12
-    )
-    problem = (
-        pt.problems.SupervisedContrastiveProblem(groups)
-        if loss == "contrastive"
-        else pt.problems.SupervisedProblem.signs(groups, d)
-    )
-    grams = pt.theory.supervised.class_grams(problem, times, 0.4, depth)
-    for t in range(len(times)):
-        w = run.y[:, t].reshape(depth, d, d)
-        for level in range(depth):
-            product = chain(w[: level + 1])
-            np.testing.assert_allclose(grams[t, level], product.T @ product, atol=1e-7)
-
-
-def _commuting():
-    """A core and two spurious features, all of one variance given the label."""
-    strength, r = np.array([1.0, 1.2, 1.1]), np.array([0.9, 0.8])
-    noise = np.sqrt(0.8 - np.append(0, strength[1:] ** 2 * (1 - r**2)))
-    return pt.problems.Groups.signs(strength, noise, r)
-
-
-@pytest.mark.parametrize(
-    "groups",
-    [
-        pt.problems.Groups.signs([1.0, 1.2], 0.5, [0.5]),
-        pt.problems.Groups([0.5, 0.5], [[1.0, 0.0], [-0.5, 0.0]], 0.3, [1, 0]),
-    ],
-)
-def test_no_closed_form_where_moments_do_not_commute_or_classes_are_not_opposite(groups):
-    for problem in (
-        pt.problems.SupervisedContrastiveProblem(groups),
-        pt.problems.SupervisedProblem.signs(groups),
-    ):
-        assert np.isnan(pt.theory.supervised.class_grams(problem, [1.0], 0.5, 2)).all()
-
-
 @pytest.mark.slow
 def test_late_in_training_random_starts_agree_with_the_aligned_one(subclass):
     """A power law forgets its start: within those of half and of twice the time, at every start and
@@ -363,67 +276,6 @@ def test_under_shift_late_in_training(eps):
     )
 
 
-# Readouts from samples.
-
-
-def test_sampled_read_outs_of_linear_networks_are_the_exact_ones():
-    """Six standard errors, of 32 repeats, and what a readout of three weights loses by being
-    fitted on 2048 inputs.
-    """
-    groups = pt.problems.ShiftProblem([1.0, 1.2, 1.1], 0.5, [0.9, 0.6], [-0.4, 0.2])
-    network = pt.DeepLinear.init(KEY, (3, 4, 2), 0.7)
-    exact = eqx.filter_jit(group_accuracy)(network, groups.training, groups.test, 0.3)
-    seen = pt.probes.group_accuracy(
-        network, groups.training, groups.test, 0.3, key=KEY, samples=2048, repeats=32
-    )
-    assert (np.abs(seen.groups - exact) < 6 * seen.groups_error + 3 / 2048).all()
-    assert (
-        np.abs(seen.average - exact @ groups.test.probability) < 6 * seen.average_error + 3 / 2048
-    ).all()
-    assert (np.abs(seen.worst - exact.min(axis=1)) < 6 * seen.worst_error + 3 / 2048).all()
-    assert (np.asarray(seen.groups_error) < 0.02).all()
-
-
-def test_three_classes_of_a_network_with_thresholds_against_another_library():
-    """Ridge regression on one-hot targets by scikit-learn, on 100,000 inputs and as many noisy ones
-    drawn by NumPy. The last layer, which shows nothing, leaves a guess.
-    """
-    rng = np.random.default_rng(1)
-    probability = [0.1, 0.2, 0.25, 0.3, 0.15]
-    groups = pt.problems.Groups(
-        probability, rng.normal(size=(5, 4)), [0.5, 0.2, 0.7, 0.3], [0, 1, 1, 2, 2]
-    )
-    network = pt.networks.ShallowThresholded.init(
-        KEY, (4, 6, 5, 3), 0.6, (0.2, 0.1, 100.0), final=True
-    )
-    blur, n = 0.2, 100_000
-    seen = pt.probes.group_accuracy(
-        network, groups, groups, blur, key=KEY, samples=2048, repeats=32
-    )
-    means, noise, labels = (np.asarray(x) for x in (groups.means, groups.noise, groups.labels))
-    draw = lambda g: jnp.asarray(
-        (means[g] + noise * rng.normal(size=(len(g), 4))).astype(means.dtype)
-    )
-    fitted, asked = rng.choice(5, n, p=probability), np.repeat(np.arange(5), n // 5)
-    np.testing.assert_allclose(seen.groups[-1], 1 / 3, rtol=1e-6)
-    pairs = zip(
-        network.representations(draw(fitted))[:-1],
-        network.representations(draw(asked))[:-1],
-        strict=True,
-    )
-    for layer, (r, shown) in enumerate(pairs):
-        r, shown = np.asarray(r), np.asarray(shown)
-        variance = blur**2 * (r**2).sum(1).mean()
-        ridge = Ridge(alpha=n * variance, fit_intercept=False).fit(r, np.eye(3)[labels[fitted]])
-        said = ridge.predict(shown + variance**0.5 * rng.normal(size=shown.shape)).argmax(1)
-        want = (said == labels[asked]).reshape(5, -1).mean(1)
-        error = np.hypot(np.asarray(seen.groups_error[layer]), 0.5 / (n // 5) ** 0.5)
-        assert (np.abs(np.asarray(seen.groups[layer]) - want) < 6 * error + 6 / 2048).all()
-
-
-# What every result can do.
-
-
 def test_results_as_labelled_arrays(sweep, connected, subclass, shift):
     sizes = {
         "sweep": {"layer": 2, "strength": 5, "flips": 4},
@@ -474,68 +326,6 @@ def test_results_as_figures(sweep, connected, subclass, shift, tmp_path):
     with pytest.raises(ValueError, match="setting: got 2"):
         shift.plot(setting=2)
     plt.close("all")
-
-
-SWEEP = functools.partial(feature_sweep, diagonal())
-CONNECTED = functools.partial(connected_sweep, key=KEY)
-SUBCLASS = functools.partial(subclass_accuracy, key=KEY)
-SHIFT = functools.partial(shift_accuracy, key=KEY)
-PROBED = functools.partial(pt.probes.group_accuracy, pt.DeepLinear.init(KEY, (2, 2)), key=KEY)
-THREE = GROUPS.relabel([0, 1, 2, 2])
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: SWEEP([0.0], [0.1]), "strength: got 0"),
-        (lambda: SWEEP([], [0.1]), "strength: got shape"),
-        (lambda: SWEEP([1.0], [1.1]), "flips: got 1.1"),
-        (lambda: SWEEP([1.0], []), "flips: got shape"),
-        (
-            lambda: feature_sweep(diagonal((1.0,), (0.1,)), [1.0], [0.1]),
-            "start: got weights of shape",
-        ),
-        (lambda: CONNECTED(linear, [1.0], [0.1], seeds=3), "start: got 3 inputs, 2 layers"),
-        (
-            lambda: CONNECTED(lambda k: pt.DeepLinear.init(k, (4, 2)), [1.0], [0.1], seeds=3),
-            "start: got 4 inputs, 1 layers",
-        ),
-        (lambda: CONNECTED(linear, [-1.0], [0.1]), "strength: got -1"),
-        (lambda: CONNECTED(linear, [1.0], [0.1], seeds=1), "seeds: got 1"),
-        (lambda: CONNECTED(linear, [1.0], [0.1], level=0.0), "level: got 0"),
-        (lambda: CONNECTED(linear, [1.0], [0.1], strong_flips=[0.1]), "strong_flips: got shape"),
-        (
-            lambda: CONNECTED(linear, [1.0], [0.1], strong=[1.0], seeds=3, at_once=0),
-            "at_once: got 0",
-        ),
-        (lambda: SUBCLASS(THREE, [1.0], [2]), "groups: got 3 classes"),
-        (lambda: SUBCLASS(GROUPS, [2.0, 1.0], [2]), "times: got times out of order"),
-        (lambda: SUBCLASS(GROUPS, [], [2]), "times: got shape"),
-        (lambda: SUBCLASS(GROUPS, [1.0], []), "widths: got none"),
-        (lambda: SUBCLASS(GROUPS, [1.0], [0]), "widths: got 0"),
-        (lambda: SUBCLASS(GROUPS, [1.0], [2], depth=1), "depth: got 1"),
-        (lambda: SUBCLASS(GROUPS, [1.0], [2], loss="hinge"), "loss: got 'hinge'"),
-        (lambda: SUBCLASS(GROUPS, [1.0], [2], feature=2), "feature: got 2"),
-        (lambda: SHIFT([1.2], [0.0], [1.0]), "correlation: got 1.2"),
-        (lambda: SHIFT([[0.9]], [0.0], [1.0]), "correlation: got shape"),
-        (lambda: SHIFT([], [0.0], [1.0]), "correlation: got shape"),
-        (lambda: SHIFT([0.9], [-0.1], [1.0]), "thresholds: got -0.1"),
-        (lambda: SHIFT([0.9], [], [1.0]), "thresholds: got shape"),
-        (lambda: SHIFT([0.9], [0.1], [1e-9]), "times: got"),
-        (lambda: SHIFT([0.9], [0.0], [1.0], depth=1), "depth: got 1"),
-        (lambda: SHIFT([0.5], [0.0], [1.0], turned=-4.0), "turned: got -2"),
-        (lambda: SHIFT([0.2], [0.0], [1.0]), "variance: got -0.58"),
-        (lambda: SHIFT([0.9], [0.0], [1.0], strength=[1.0]), "strength: got one feature"),
-        (lambda: PROBED(THREE, GROUPS), "tested: got 2 classes"),
-        (lambda: PROBED(_commuting(), GROUPS), "fitted: got dimension 3"),
-        (lambda: PROBED(GROUPS.relabel([0, 0, 0, 0]), GROUPS), "fitted: got 1 class"),
-        (lambda: PROBED(GROUPS, GROUPS, 0.0), "blur: got 0"),
-        (lambda: PROBED(GROUPS, GROUPS, repeats=1), "repeats: got 1"),
-    ],
-)
-def test_bad_arguments_are_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
 
 
 def test_means_over_starts_and_groups_by_hand():

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from projhead_theory import DeepLinear, DownstreamProblem, Features, probes
 from projhead_theory.probes import HardMargin, LearningCurve, NearestMean, Ridge, learning_curve
-from projhead_theory.probes._checkpoint import digest
 from projhead_theory.probes._curve import decreasing
 from projhead_theory.problems import SignLabel
 
@@ -316,9 +315,3 @@ def test_labelled_and_plotted(tmp_path):
 def test_arguments_out_of_range_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_a_checkpoint_tells_arrays_of_the_same_bytes_apart():
-    """By dtype and by shape."""
-    x = np.arange(4, dtype=np.int32)
-    assert len({digest(x), digest(x.view(np.float32)), digest(x.reshape(2, 2)), digest(x, 1)}) == 4

@@ -1,5 +1,6 @@
 """`projhead sweep`: specification files, their errors, and sweeps that are killed."""
 
+import contextlib
 import json
 import os
 import random
@@ -7,37 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.cli import run
+from helpers.sweeps import SPEC, arrays
 
 from projhead_theory.sweeps import load_plan, open_sweep
-
-SPEC = """
-[problem]
-strength = [2.0, 1.0]
-noise = [1.0, 0.2]
-[network]
-depth = 2
-scale = 0.5
-[axes]
-"noise[0]" = { from = 0.1, to = 2.0, count = 8, spacing = "linear" }
-seed = 16
-[train]
-method = "descent"
-learning_rate = 0.02
-steps = 40
-[measure]
-quantities = ["weights", "loss"]
-"""
-
-
-@pytest.fixture
-def spec(tmp_path):
-    path = tmp_path / "spec.toml"
-    path.write_text(SPEC)
-    return path
 
 
 def edited(spec, old, new):
@@ -143,27 +121,42 @@ def process(spec, folder, *options):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def workers_of(pid):
+    """Spawned processes of a process, but the one that tracks shared memory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
+
+
 def finish(started):
     _, err = started.communicate(timeout=300)
     assert started.returncode == 0, err
 
 
-def arrays(folder):
-    import zarr
-
-    root = zarr.open_group(folder, mode="r")
-    return {name: array[:].tobytes() for name, array in root.arrays()}
-
-
 @pytest.mark.slow
 def test_a_killed_sweep_resumes_to_the_same_bytes(spec, tmp_path):
-    """Killed some time after a chunk was written, three times, one of them with two workers."""
+    """One worker of two is killed, which ends the other one with a line; then twice the whole
+    sweep, some time after a chunk was written.
+    """
     text = SPEC.replace("count = 8", "count = 40").replace("steps = 40", "steps = 20_000")
     spec.write_text(text)
     whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
     finish(process(spec, whole))
+    started = process(spec, killed, "--workers", "2")
+    for line in started.stderr:
+        if " runs" in line:
+            break
+    os.kill(workers_of(started.pid)[0], signal.SIGKILL)
+    _, err = started.communicate(timeout=300)
+    assert started.returncode == 2
+    assert err.splitlines()[-1].startswith("projhead: executor: got a worker process that died")
+    assert not open_sweep(killed).complete
     rng = random.Random(0)
-    for options in ((), ("--workers", "2"), ()):
+    for options in ((), ("--workers", "2")):
         started = process(spec, killed, *options)
         for line in started.stderr:
             if " runs" in line:
