@@ -4,6 +4,7 @@ from ._accuracy import plot_shift_accuracy, plot_subclass_accuracy
 from ._animation import animate
 from ._best_layer import plot_best_layer
 from ._convergence import plot_convergence
+from ._cosine_gap import plot_cosine_gap
 from ._curve import plot_curve
 from ._grid import plot_sweep
 from ._image_experiment import plot_image_experiment
@@ -54,6 +55,7 @@ __all__ = [
     "plot_budget",
     "plot_connected_sweep",
     "plot_convergence",
+    "plot_cosine_gap",
     "plot_curve",
     "plot_feature_sweep",
     "plot_image_experiment",
