@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core.errors import bad
+from .._core import bad
 from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Trial
 from ._search import shrink
 from ._verdict import Verdict

@@ -15,9 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._core import checks
-from .._core.enumeration import name_of
-from .._core.keys import named
+from .._core import checks, name_of, named
 from ._claim import FAMILY_ERROR, Claim, Trial
 from ._verdict import Outcome
 

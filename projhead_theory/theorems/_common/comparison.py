@@ -6,9 +6,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ... import measure
-from ..._core import checks
-from ..._core.linalg import diagonal, eigh, frobenius, matmul, psd_power, symmetric
-from ..._core.tolerance import gram_rounding, power_rounding, product_rounding
+from ..._core import (
+    checks,
+    diagonal,
+    eigh,
+    frobenius,
+    gram_rounding,
+    matmul,
+    power_rounding,
+    product_rounding,
+    psd_power,
+    symmetric,
+)
 from ...claims import Verdict
 from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import Ended, Trajectory

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from ... import DeepLinear
 from ...claims import Control
-from ...networks import DeepLinear
 from .tasks import lopsided
 
 

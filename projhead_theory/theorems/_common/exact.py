@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ..._core.linalg import frobenius, matmul
+from ... import DeepLinear
+from ..._core import frobenius, matmul
 from ...claims import Verdict
 from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
-from ...networks import DeepLinear
 from ...simulation import Ended, Trajectory
 from ...theory.layers import LayerPrediction
 from .training import Run

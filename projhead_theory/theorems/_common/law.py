@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import measure
-from ..._core.linalg import psd_power
+from ..._core import psd_power
 from ...claims import Rows, Verdict, verdict_of
 from ...theory.layers import LayerPrediction, SpectralMinimiser, layerwise
 from .comparison import compare, on_range

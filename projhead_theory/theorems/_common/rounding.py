@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..._core.tolerance import CHAIN, epsilons
+from ..._core import CHAIN, epsilons
 from ...networks import AbstractNetwork
 from ...simulation import Trajectory
 

@@ -4,8 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..._core.linalg import Whitening, diagonal, eigh, frobenius, matmul, symmetric
-from ..._core.tolerance import epsilons
+from ..._core import Whitening, diagonal, eigh, epsilons, frobenius, matmul, symmetric
 from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
 from ...simulation import Trajectory, layer_gradients

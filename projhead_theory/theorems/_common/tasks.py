@@ -13,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.linalg import matmul, symmetric
+from ... import DeepLinear, losses
+from ..._core import matmul, named, symmetric
 from ...claims import rounded
 from ...losses import AbstractLoss
 from ...moments import Moments, TargetMoments
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
 from ...theory import dynamics
 from .draws import decades, drawn, uniform

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from ... import measure
-from ..._core.linalg import frobenius
-from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
+from ..._core import CHAIN, epsilons, frobenius, solver_tolerance
 from ...claims import Measured
 from ...losses import AbstractLoss, spectral
 from ...networks import AbstractNetwork

@@ -11,14 +11,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses, measure
-from ..._core.keys import named
-from ..._core.linalg import diagonal, frobenius, matmul
+from ... import DeepLinear, gradient_descent, losses, measure
+from ..._core import diagonal, frobenius, matmul, named
 from ...claims import Control, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Data, Features, Labelled
-from ...simulation import gradient_descent
 from .._common import (
     DIM,
     WIDTH,

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
+from ... import Labelled, Views, losses
+from ..._core import named
 from ...claims import Claim
-from ...problems import Labelled, Views
 from .._common import DIM, WIDTH, task
 from ._training import (
     PAIRS,

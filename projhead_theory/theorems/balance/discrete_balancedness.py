@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ... import measure
-from ..._core.keys import named
-from ..._core.linalg import frobenius
+from ..._core import frobenius, named
 from ...claims import Claim
 from ...networks import AbstractLinearNetwork
 from ...simulation import layer_gradients

@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
-from ..._core.tolerance import epsilons
+from ... import AdditiveNoise, ContrastiveProblem, Features, measure
+from ..._core import epsilons, named
 from ...claims import Claim, numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import trained_gradient
 from .._common import accumulated, drawn
 from ._descent import (

@@ -9,12 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses, measure
-from ..._core.keys import named
+from ... import ContrastiveProblem, Features, SignFlip, gradient_descent, losses, measure
+from ..._core import named
 from ...claims import Claim, Control
 from ...networks import AbstractNetwork, ThresholdedDiagonal
-from ...problems import ContrastiveProblem, Features, SignFlip
-from ...simulation import gradient_descent
 from .._common import Run, drawn, even_steps, in_place_of, uniform
 from ._training import WEIGHT_DECAY, Training, constant, judge_kept, step_controls, train
 

@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
+from ... import DeepLinear, measure
+from ..._core import CHAIN, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
-from ...networks import DeepLinear
 from ...simulation import Rebalanced, rebalance
 from ...theory.balance import least_norm
 from .._common import COARSER, decades, gaussian, replace, widths

@@ -11,9 +11,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import losses, measure
+from ... import gradient_descent, losses, measure
 from ...claims import Claim, Control
-from ...simulation import gradient_descent
 from ...theory.decay import decayed_imbalance
 from .._common import Run, in_place_of, step_numbers, task
 from ._training import (

@@ -9,12 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
+from ... import Moments, gradient_flow, theory
+from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
-from ...moments import Moments
-from ...simulation import gradient_flow
 from .._common import COARSER, aligned, decades, drawn, local_error, uniform, with_entries
 from .weight_decay_minimiser import left_to_go
 

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.powers import layer_powers
-from ..._core.tolerance import SOLVED, epsilons
+from ... import Moments, theory
+from ..._core import SOLVED, epsilons, layer_powers, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...moments import Moments
 from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import layer_gradients
 from .._common import (

@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import measure
+from ... import Moments, measure
 from ..._core import checks
 from ..._core.plain import plain
-from ...moments import Moments
 from ...theory.downstream import PhaseDiagram
 from ...theory.layers import layerwise
 from .._common.tasks import Task

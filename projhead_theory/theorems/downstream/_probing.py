@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ... import measure
-from ..._core.linalg import frobenius
-from ..._core.tolerance import CHAIN, epsilons
+from ... import DeepLinear, measure
+from ..._core import CHAIN, epsilons, frobenius
 from ...claims import Verdict
-from ...networks import DeepLinear
 from ...problems import Downstream
 from ...theory.downstream import sample_complexity
 from ...theory.layers import LayerPrediction

@@ -7,11 +7,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
-from ... import measure
-from ..._core import checks
-from ..._core.keys import named
+from ... import Moments, measure
+from ..._core import checks, named
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
     AbstractDistribution,

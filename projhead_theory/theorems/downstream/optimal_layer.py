@@ -6,9 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.powers import layer_shares
+from ..._core import layer_shares, matmul, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...theory.downstream import complexity_curve

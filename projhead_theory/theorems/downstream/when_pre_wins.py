@@ -11,10 +11,9 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
+from ... import DeepLinear, measure
+from ..._core import named
 from ...claims import Claim, Control, Verdict, compare_values
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
 from ...theory.downstream import disruption_boundary, excess_boundary, weakness_boundary

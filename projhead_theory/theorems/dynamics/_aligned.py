@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.powers import layer_powers
+from ... import DeepLinear
+from ..._core import layer_powers, named
 from ...claims import Control
-from ...networks import DeepLinear
 from ...simulation import Trajectory
 from .._common import (
     RECORDS,

@@ -8,13 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.powers import layer_powers
-from ..._core.tolerance import CHAIN, epsilons
+from ... import Moments, losses
+from ..._core import CHAIN, epsilons, layer_powers, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
-from ...moments import Moments
 from ...theory import dynamics
 from .._common import (
     RECORDS,

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ... import gradient_descent
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...simulation import gradient_descent
 from .._common import FeatureTask, Run, in_place_of, step_numbers
 from ._aligned import (
     WRONG_DEPTH,

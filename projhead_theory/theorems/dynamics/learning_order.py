@@ -11,9 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import measure
-from ..._core.crossing import first_crossing
-from ..._core.powers import layer_shares
-from ..._core.tolerance import epsilons
+from ..._core import epsilons, first_crossing, layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from ...theory import dynamics

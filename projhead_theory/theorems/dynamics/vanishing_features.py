@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._core.powers import layer_shares
+from ..._core import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
 from .._common import AbstractAlignedTask, FeatureTask, Run, replace, with_entries

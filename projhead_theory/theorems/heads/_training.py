@@ -10,12 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core import checks
-from ..._core.linalg import diagonal, frobenius, matmul, symmetric
-from ..._core.tolerance import SHORT, epsilons, solver_tolerance
+from ... import Moments, measure
+from ..._core import (
+    SHORT,
+    checks,
+    diagonal,
+    epsilons,
+    frobenius,
+    matmul,
+    solver_tolerance,
+    symmetric,
+)
 from ...claims import rounded
-from ...moments import Moments
 from ...networks import DeepLinear, DiagonalHead, Headed, ReweightingHead
 from ...simulation import Ended, gradient_flow, implicit, layer_gradients
 from .._common import gaussian, replace

@@ -9,12 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ... import theory
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import diagonal
+from ... import Moments, theory
+from ..._core import checks, diagonal, named
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
-from ...moments import Moments
 from .._common import drawn, replace, with_entries
 from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued

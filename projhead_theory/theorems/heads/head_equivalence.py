@@ -9,13 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import frobenius, psd_power
-from ..._core.tolerance import gram_rounding, outputs_rounding, product_rounding
+from ... import Moments, theory
+from ..._core import (
+    checks,
+    frobenius,
+    gram_rounding,
+    named,
+    outputs_rounding,
+    product_rounding,
+    psd_power,
+)
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...moments import Moments
 from ...problems import random_moments
 from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of

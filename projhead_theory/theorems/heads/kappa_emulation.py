@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure, theory
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import frobenius
+from ... import DeepLinear, measure, theory
+from ..._core import checks, frobenius, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
 from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed

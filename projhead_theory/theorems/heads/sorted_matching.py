@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul, symmetric
+from ... import Moments, theory
+from ..._core import frobenius, matmul, named, symmetric
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
 from .._common import drawn, orthonormal, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from ... import gradient_descent
 from ...claims import Control
-from ...simulation import gradient_descent
 from .._common import DIM, WIDTH, Run, Task, conflict, flow, in_place_of, task, unbalanced_start
 
 SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)

@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ..._core import checks
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, Moments
+from ..._core import checks, solver_tolerance
 from ...claims import Claim, Control
-from ...moments import Moments
-from ...networks import DeepLinear
 from ...theory.layers import LayerPrediction, layerwise
 from .._common import Run, flow, judge_layers, with_exponents
 

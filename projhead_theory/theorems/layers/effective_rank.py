@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import measure
-from ..._core.linalg import diagonal, frobenius
+from ..._core import diagonal, frobenius
 from ...claims import Claim, Control, Verdict
 from ...theory.layers import LayerPrediction, effective_rank
 from .._common import (

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ... import measure
-from ..._core.linalg import frobenius
+from ..._core import frobenius
 from ...claims import Claim, Control, Verdict
 from ...theory.layers import LayerPrediction
 from .._common import (

@@ -7,9 +7,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ..._core.tolerance import outputs_rounding, product_rounding
+from ... import AdditiveNoise, ContrastiveProblem, Features
+from ..._core import outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...theory.layers import LayerPrediction, layerwise
 from .._common import (
     Run,

@@ -9,13 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, epsilons
+from ... import DeepLinear, Moments, gradient_descent
+from ..._core import CHAIN, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...losses import ExpectedInfoNCE
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...simulation import gradient_descent
 from ...theory.responses import negatives_bias, negatives_second_order
 from .._common import decades, drawn, replace, uniform
 

@@ -11,12 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import diagonal
-from ..._core.tolerance import CHAIN, epsilons
+from ... import DeepLinear
+from ..._core import CHAIN, checks, diagonal, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...theory import decay, responses
 from .._common import (

@@ -10,14 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ... import losses, measure
-from ..._core.keys import named
-from ..._core.linalg import diagonal, frobenius
-from ..._core.tolerance import SOLVED, epsilons, power_rounding, product_rounding
+from ... import DeepLinear, Moments, losses, measure
+from ..._core import SOLVED, diagonal, epsilons, frobenius, named, power_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
 from ...losses import AbstractPopulationLoss
-from ...moments import Moments
-from ...networks import DeepLinear
 from ...problems import random_moments
 from ...theory import responses
 from ...theory.balance import imbalance_bound

@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
+from ... import DeepLinear, Moments, losses
+from ..._core import named
 from ...claims import rounded
-from ...moments import Moments
-from ...networks import DeepLinear
 from .._common import (
     RECORDS,
     Run,

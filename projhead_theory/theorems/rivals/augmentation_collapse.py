@@ -11,14 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.tolerance import CHAIN, SOLVED, epsilons
+from ... import Moments, Views
+from ..._core import CHAIN, SOLVED, epsilons, matmul, named
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...losses import DistanceContrastive
-from ...moments import Moments
 from ...networks import DeepLinear, Headed, TruncationHead
-from ...problems import Views
 from ...simulation import gradient_descent, trained_gradient
 from ...theory import rivals
 from .._common import drawn, gaussian, uniform, with_entries

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.powers import layer_powers
-from ..._core.tolerance import SOLVED, epsilons
+from ... import DeepLinear
+from ..._core import SOLVED, epsilons, layer_powers, matmul, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
 from ...simulation import Trajectory
 from ...theory.rivals import information_bounds
 from .._common import (

@@ -10,11 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses, theory
-from ..._core.keys import named
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, losses, theory
+from ..._core import named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured, numbered
-from ...networks import DeepLinear
 from ...simulation import Trajectory, gradient_flow
 from .._common import RECORDS, drawn, local_error, uniform, with_entries
 from ._training import DIM, PredictionTask, other_predictor

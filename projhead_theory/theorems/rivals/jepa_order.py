@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import losses
-from ..._core import checks
-from ..._core.powers import layer_powers
+from ..._core import checks, layer_powers
 from ...claims import Claim, Control
 from ...theory import rivals
 from .._common import decades, unbalanced_start, uniform

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import measure
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul, psd_power, symmetric
+from ..._core import frobenius, matmul, named, psd_power, symmetric
 from ...claims import Claim, Control, Verdict
 from ...networks import AbstractLinearNetwork
 from ...theory.layers import LayerPrediction

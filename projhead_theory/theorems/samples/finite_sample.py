@@ -9,14 +9,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
-from ..._core.checks import concrete
-from ..._core.keys import named
-from ..._core.linalg import eigh, matmul
-from ..._core.tolerance import solver_tolerance
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, Moments
+from ..._core import checks, eigh, matmul, named, solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import Ended, gradient_flow
 from ...theory.samples import SamplingError, sampling_error
 from .._common import COARSER, decades, orthonormal, replace, uniform
@@ -135,7 +130,7 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
 def measure(problem: Sampling) -> Scatter:
     """Draw the samples, and train a network on each."""
     # Inside another compiled program, the compiler options of that program hold.
-    traced = concrete(problem.problem.features.strength) is None
+    traced = checks.concrete(problem.problem.features.strength) is None
     draw = _draw if traced else _draw_alone
     weights, moved, converged = _train(draw(problem), problem.key, problem.depth)
     count = problem.replicates

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, Moments
+from ..._core import frobenius, matmul, named, solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
-from ...networks import DeepLinear
 from ...problems import random_moments
 from ...simulation import Ended, gradient_flow
 from ...theory.starts import Start, start_law

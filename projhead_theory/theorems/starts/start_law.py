@@ -8,14 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.linalg import diagonal, frobenius, matmul
-from ..._core.tolerance import epsilons
+from ... import DeepLinear, losses
+from ..._core import diagonal, epsilons, frobenius, matmul, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
 from ...moments import TargetMoments
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Data, Features, random_moments
 from ...theory.starts import Start, start_law
 from .._common import (

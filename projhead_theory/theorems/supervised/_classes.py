@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
+from ... import DeepLinear, Moments
+from ..._core import named
 from ...claims import rounded
-from ...moments import Moments
-from ...networks import DeepLinear
 from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
 from .._common import Run, balanced, drawn, flow, replace, unbalanced_start, widths
 

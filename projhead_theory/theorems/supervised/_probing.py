@@ -7,12 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import losses, measure, theory
-from ..._core.linalg import diagonal, frobenius, matmul
-from ..._core.tolerance import CHAIN, SOLVED, epsilons
+from ... import DeepLinear, losses, measure, theory
+from ..._core import CHAIN, SOLVED, diagonal, epsilons, frobenius, matmul
 from ...claims import Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
-from ...networks import DeepLinear
 from ...problems import (
     Groups,
     MixedPositives,

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import theory
-from ..._core.powers import layer_shares
+from ..._core import layer_shares
 from ...claims import Claim, Control, Verdict
 from .._common import PREMISE, Run, carried, judge_layers, replace, with_entries
 from ._classes import Collapse, collapse, train

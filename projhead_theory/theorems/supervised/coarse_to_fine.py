@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..._core.keys import named
+from ..._core import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import drawn, replace

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..._core.keys import named
+from ... import Moments
+from ..._core import named
 from ...claims import Claim, Control
-from ...moments import Moments
 from ...problems import Groups
 from ...theory.layers import LayerPrediction, layerwise
 from .._common import PREMISE, drawn, judge_layers, replace, try_exact

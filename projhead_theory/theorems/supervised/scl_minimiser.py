@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import theory
-from ..._core.keys import named
-from ..._core.powers import layer_shares
+from ..._core import layer_shares, named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exact, with_exponents

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
+from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured, numbered
 from ...losses import mse
 from ...moments import TargetMoments

@@ -8,13 +8,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import losses, measure, theory
-from ..._core.keys import named
-from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
-from ..._core.tolerance import outputs_rounding, power_rounding, product_rounding
+from ... import DeepLinear, losses, measure, theory
+from ..._core import (
+    Whitening,
+    eigh,
+    frobenius,
+    matmul,
+    named,
+    outputs_rounding,
+    power_rounding,
+    product_rounding,
+    symmetric,
+)
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import TargetMoments
-from ...networks import DeepLinear
 from .._common import (
     PREMISE,
     AbstractTask,

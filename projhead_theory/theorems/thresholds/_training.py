@@ -8,12 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, epsilons
+from ... import ContrastiveProblem, Features, SignFlip, ThresholdedDiagonal, theory
+from ..._core import CHAIN, epsilons, named
 from ...claims import Rows, rounded
-from ...networks import ThresholdedDiagonal
-from ...problems import ContrastiveProblem, Features, SignFlip
 from .._common import Run, drawn, flow_through, left_out, local_error, replace
 
 DIM, RECORDS = 4, 64

@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.tolerance import SHORT, epsilons
+from ... import ThresholdedDiagonal, theory
+from ..._core import SHORT, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...networks import ThresholdedDiagonal
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...simulation import Ended, gradient_flow
 from .._common import drawn, replace
