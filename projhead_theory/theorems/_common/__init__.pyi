@@ -1,9 +1,10 @@
 from .comparison import compare, on_range
 from .controls import unbalanced_start
-from .draws import decades, drawn, orthonormal, uniform
+from .draws import decades, drawn, orthonormal, over, uniform
 from .exact import (
     TOLERANCES,
     Exact,
+    exact_check,
     frames,
     off,
     roots,
@@ -97,6 +98,7 @@ __all__ = [
     "decades",
     "drawn",
     "even_steps",
+    "exact_check",
     "flow",
     "flow_rounding",
     "flow_through",
@@ -119,6 +121,7 @@ __all__ = [
     "off",
     "on_range",
     "orthonormal",
+    "over",
     "predict",
     "raised",
     "replace",

@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -31,6 +31,13 @@ def drawn(draw: Callable[P, T]) -> Callable[P, T]:
         return compiled(*bound.args, **{name: array(x) for name, x in bound.kwargs.items()})
 
     return with_arrays
+
+
+def over(
+    draw: Callable[..., T], name: str, values: Iterable[Any], **fixed: Any
+) -> tuple[Callable[..., T], ...]:
+    """The draw with each of these values of one argument: one a shape, for a random search."""
+    return tuple(functools.partial(draw, **{name: value}, **fixed) for value in values)
 
 
 def orthonormal(key: PRNGKeyArray, rows: int, columns: int | None = None) -> Float[Array, "r c"]:

@@ -1,5 +1,6 @@
 """Networks at the closed form, which every check must pass, and mutants, which it must reject."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,13 @@ def run_of(
         noise=zero,
     )
     return Run(trajectory, trajectory)
+
+
+def exact_check(
+    judge: Callable[[Any, Run], Verdict], predict: Callable[[Any], Any], **options: Any
+) -> Callable[[Any], tuple[Verdict, Verdict, Bool[Array, ""]]]:
+    """The check of a claim as a function of the problem, with `options` as in `try_exact`."""
+    return functools.partial(try_exact, judge, predict, **options)
 
 
 @eqx.filter_jit

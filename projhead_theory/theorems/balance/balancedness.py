@@ -1,6 +1,5 @@
 """balancedness: gradient flow conserves the imbalance of neighbouring layers."""
 
-import functools
 from collections.abc import Iterator
 
 import jax
@@ -10,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 from ... import Labelled, Views, losses
 from ..._core import named
 from ...claims import Claim
-from .._common import DIM, WIDTH, task
+from .._common import DIM, WIDTH, over, task
 from ._training import (
     PAIRS,
     SIZES,
@@ -75,8 +74,6 @@ CLAIM = Claim(
         "layers #, #": (3e-12, 0.01),
     },
     controls=(WEIGHT_DECAY, *step_controls(adam=5e-3, coarse=3e-2, number=2_000)),
-    search=tuple(
-        functools.partial(harder_training, sizes=sizes) for sizes in ((3, 2, 4), (2, 3, 2, 2))
-    ),
+    search=over(harder_training, "sizes", ((3, 2, 4), (2, 3, 2, 2))),
     quick=1,
 )

@@ -15,7 +15,7 @@ from ...claims import Claim
 from ...networks import AbstractLinearNetwork
 from ...simulation import layer_gradients
 from ...theory.balance import discrete_imbalance
-from .._common import decades, joints, largest, rounding_of_steps, task
+from .._common import decades, joints, largest, over, rounding_of_steps, task
 from ._descent import Descent, Law, Steps, descend, discrete_controls, each_step, judge_discrete
 from ._training import SIZES, gaussian_features, harder_training, unbalanced
 
@@ -79,7 +79,5 @@ CLAIM = Claim(
         "layers #, #": (1e-10, 0.01),
     },
     controls=discrete_controls(read),
-    search=tuple(
-        functools.partial(_harder_descent, sizes=sizes) for sizes in ((3, 2, 4), (2, 3, 2, 2))
-    ),
+    search=over(_harder_descent, "sizes", ((3, 2, 4), (2, 3, 2, 2))),
 )

@@ -1,6 +1,5 @@
 """min-norm: balanced layers are the factorisation of least norm."""
 
-import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -13,7 +12,7 @@ from ..._core import CHAIN, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
 from ...simulation import Rebalanced, rebalance
 from ...theory.balance import least_norm
-from .._common import COARSER, decades, gaussian, replace, widths
+from .._common import COARSER, decades, gaussian, over, replace, widths
 
 
 class Factorisation(eqx.Module):
@@ -159,9 +158,6 @@ CLAIM = Claim(
             predict=with_power(lambda depth: 1.0, lambda depth: 2.0),
         ),
     ),
-    search=tuple(
-        functools.partial(_harder, sizes=sizes)
-        for sizes in ((3, 2, 3), (2, 3, 3, 2), (1, 1, 1, 1, 1))
-    ),
+    search=over(_harder, "sizes", ((3, 2, 3), (2, 3, 3, 2), (1, 1, 1, 1, 1))),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """weight-decay-balancing: weight decay removes the imbalance."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -14,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ... import gradient_descent, losses, measure
 from ...claims import Claim, Control
 from ...theory.decay import decayed_imbalance
-from .._common import Run, in_place_of, step_numbers, task
+from .._common import Run, in_place_of, over, step_numbers, task
 from ._training import (
     DEPTH,
     SIZES,
@@ -90,8 +89,5 @@ CLAIM = Claim(
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
         Control("adam", "trains with Adam", measure=steps(optax.adam, 5e-3)),
     ),
-    search=tuple(
-        functools.partial(harder_training, sizes=sizes, weight_decay=True)
-        for sizes in ((3, 2, 4), (2, 3, 2, 2))
-    ),
+    search=over(harder_training, "sizes", ((3, 2, 4), (2, 3, 2, 2)), weight_decay=True),
 )

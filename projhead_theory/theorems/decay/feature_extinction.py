@@ -1,7 +1,6 @@
 """feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
 import dataclasses
-import functools
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import Moments, gradient_flow, theory
 from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
-from .._common import COARSER, aligned, decades, drawn, local_error, uniform, with_entries
+from .._common import COARSER, aligned, decades, drawn, local_error, over, uniform, with_entries
 from .weight_decay_minimiser import left_to_go
 
 SIDE = 0.02
@@ -264,6 +263,6 @@ CLAIM = Claim(
             "continuous", "predicts a weight that goes to zero without a jump", predict=_continuous
         ),
     ),
-    search=tuple(functools.partial(_harder_ends, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_ends, "depth", (1, 2, 3)),
     quick=1,
 )

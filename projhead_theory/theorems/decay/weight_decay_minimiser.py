@@ -1,7 +1,5 @@
 """weight-decay-minimiser: the weights of features under weight decay."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,6 +19,7 @@ from .._common import (
     drawn,
     flow,
     local_error,
+    over,
     replace,
     uniform,
 )
@@ -238,6 +237,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(functools.partial(_harder_decaying, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_decaying, "depth", (1, 2, 3)),
     quick=1,
 )

@@ -11,7 +11,7 @@ from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...theory.downstream import complexity_curve
 from ...theory.layers import LayerPrediction, layerwise
-from .._common import Run, Task, drawn, lopsided, replace, task, unbalanced_start
+from .._common import Run, Task, drawn, lopsided, over, replace, task, unbalanced_start
 from ._probing import Probing, judge_logarithms, train_probing
 
 SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)
@@ -203,8 +203,5 @@ CLAIM = Claim(
             on=1,
         ),
     ),
-    search=tuple(
-        lambda key, sizes=sizes: _harder(key, sizes)
-        for sizes in ((2, 2, 2), (4, 4, 4, 4), (3, 4, 3, 5))
-    ),
+    search=over(_harder, "sizes", ((2, 2, 2), (4, 4, 4, 4), (3, 4, 3, 5))),
 )

@@ -1,6 +1,5 @@
 """barlow-stepwise: the steps in which unnormalised Barlow Twins learns."""
 
-import functools
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -20,6 +19,7 @@ from .._common import (
     Run,
     decades,
     drawn,
+    over,
     replace,
     uniform,
 )
@@ -194,6 +194,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(functools.partial(_harder_directions, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_directions, "depth", (1, 2, 3)),
     quick=1,
 )

@@ -1,6 +1,5 @@
 """flow-times: the weight of a feature as a function of time."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -10,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import gradient_descent
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from .._common import FeatureTask, Run, in_place_of, step_numbers
+from .._common import FeatureTask, Run, in_place_of, over, step_numbers
 from ._aligned import (
     WRONG_DEPTH,
     features,
@@ -95,6 +94,6 @@ CLAIM = Claim(
         ),
         WRONG_DEPTH,
     ),
-    search=tuple(functools.partial(harder_features, depth=depth) for depth in (1, 2, 3, 5)),
+    search=over(harder_features, "depth", (1, 2, 3, 5)),
     quick=1,
 )

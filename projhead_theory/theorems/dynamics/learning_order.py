@@ -1,6 +1,5 @@
 """learning-order: the times at which features are learned."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -15,7 +14,7 @@ from ..._core import epsilons, first_crossing, layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
 from ...theory import dynamics
-from .._common import RECORDS, FeatureTask, Run, replace
+from .._common import RECORDS, FeatureTask, Run, over, replace
 from ._aligned import features, harder_features, log_rounding, log_weights, opposed, train
 
 
@@ -214,6 +213,6 @@ CLAIM = Claim(
             "adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps
         ),
     ),
-    search=tuple(functools.partial(harder_features, depth=depth, largest=10.0) for depth in (2, 3)),
+    search=over(harder_features, "depth", (2, 3), largest=10.0),
     quick=1,
 )

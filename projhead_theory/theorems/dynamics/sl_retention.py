@@ -4,7 +4,7 @@ import functools
 
 from ...claims import Claim, Control
 from ...theory.dynamics import regression
-from .._common import ModeTask, replace
+from .._common import ModeTask, over, replace
 from ._aligned import fading, harder_fading, modes, train
 from .vanishing_features import forgetting, judge_forgetting, same_rate, some_signal
 
@@ -57,8 +57,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(
-        functools.partial(harder_fading, kind=ModeTask, depth=depth, first=1e-4) for depth in (2, 3)
-    ),
+    search=over(harder_fading, "depth", (2, 3), kind=ModeTask, first=1e-4),
     quick=1,
 )

@@ -1,9 +1,7 @@
 """sl-times: the course of regression, at half the depth of the contrastive flow."""
 
-import functools
-
 from ...claims import Claim
-from .._common import ModeTask
+from .._common import ModeTask, over
 from ._aligned import WRONG_DEPTH, harder_modes, modes, paths, start_controls, train
 from .flow_times import judge_paths
 
@@ -33,6 +31,6 @@ CLAIM = Claim(
         "feature #": (5e-11, 0.004),
     },
     controls=(*start_controls(ModeTask), WRONG_DEPTH),
-    search=tuple(functools.partial(harder_modes, depth=depth) for depth in (1, 2, 3)),
+    search=over(harder_modes, "depth", (1, 2, 3)),
     quick=1,
 )

@@ -1,6 +1,5 @@
 """vanishing-features: the rate at which a feature without signal is lost, layer by layer."""
 
-import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float
 from ..._core import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
-from .._common import AbstractAlignedTask, FeatureTask, Run, replace, with_entries
+from .._common import AbstractAlignedTask, FeatureTask, Run, over, replace, with_entries
 from ._aligned import fading, features, harder_fading, log_rounding, log_weights, paths, train
 
 
@@ -145,9 +144,6 @@ CLAIM = Claim(
             predict=same_rate,
         ),
     ),
-    search=tuple(
-        functools.partial(harder_fading, kind=FeatureTask, depth=depth, first=1e-2)
-        for depth in (1, 2, 4)
-    ),
+    search=over(harder_fading, "depth", (1, 2, 4), kind=FeatureTask, first=1e-2),
     quick=1,
 )

@@ -1,7 +1,5 @@
 """effective-rank: effective ranks fall from layer to layer."""
 
-import functools
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +15,7 @@ from .._common import (
     harder,
     judge_layers,
     on_range,
+    over,
     predict,
     train,
     with_exponents,
@@ -85,5 +84,5 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: np.ones_like(level)),
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
+    search=over(harder, "sizes", SEARCHED[1:]),
 )

@@ -1,9 +1,16 @@
 """layerwise-law: Grams of the intermediate layers."""
 
-import functools
-
 from ...claims import Claim, Control
-from .._common import PREMISE, harder, judge_layers, predict, train, try_exact, with_exponents
+from .._common import (
+    PREMISE,
+    exact_check,
+    harder,
+    judge_layers,
+    over,
+    predict,
+    train,
+    with_exponents,
+)
 from ._training import SEARCHED, SHARED, balanced_problems
 
 CLAIM = Claim(
@@ -35,6 +42,6 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: level / (layers + 1)),
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
-    exact=functools.partial(try_exact, judge_layers, predict),
+    search=over(harder, "sizes", SEARCHED[1:]),
+    exact=exact_check(judge_layers, predict),
 )

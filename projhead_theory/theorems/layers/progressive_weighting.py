@@ -1,7 +1,5 @@
 """progressive-weighting: condition numbers grow from layer to layer."""
 
-import functools
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -14,12 +12,13 @@ from .._common import (
     PREMISE,
     Run,
     carried,
+    exact_check,
     harder,
     judge_layers,
     on_range,
+    over,
     predict,
     train,
-    try_exact,
     with_exponents,
 )
 from ._training import SEARCHED, SHARED, balanced_problems
@@ -87,6 +86,6 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
-    exact=functools.partial(try_exact, judge_spread, predict, logarithmic=True),
+    search=over(harder, "sizes", SEARCHED[1:]),
+    exact=exact_check(judge_spread, predict, logarithmic=True),
 )

@@ -1,6 +1,5 @@
 """spectral-minimiser: gradient flow ends at the closed form."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -16,15 +15,16 @@ from .._common import (
     Task,
     compare,
     conflict,
+    exact_check,
     flow,
     harder,
     loss_rounding,
     nearest_stationary,
+    over,
     predict,
     replace,
     task,
     train,
-    try_exact,
 )
 from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
 
@@ -138,6 +138,6 @@ CLAIM = Claim(
             expects="premise_failed",
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED),
-    exact=functools.partial(try_exact, judge_minimiser, predict),
+    search=over(harder, "sizes", SEARCHED),
+    exact=exact_check(judge_minimiser, predict),
 )

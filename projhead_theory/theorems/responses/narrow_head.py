@@ -1,7 +1,6 @@
 """narrow-head: the features that four objectives keep in a network of bounded width."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ from .._common import (
     last_change,
     local_error,
     orthonormal,
+    over,
     replace,
     uniform,
 )
@@ -355,5 +355,5 @@ CLAIM = Claim(
             problem=lambda problem: replace(problem, weight_decay=0 * problem.weight_decay),
         ),
     ),
-    search=tuple(functools.partial(_harder, width=width) for width in (1, 2)),
+    search=over(_harder, "width", (1, 2)),
 )

@@ -1,6 +1,5 @@
 """response-minimiser: minimisers of other losses, by their response to the signal fraction."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +28,7 @@ from .._common import (
     flow,
     imbalance_rounding,
     local_error,
+    over,
     replace,
     unbalanced_start,
     uniform,
@@ -354,8 +354,6 @@ CLAIM = Claim(
             on=INFONCE,
         ),
     ),
-    search=tuple(
-        functools.partial(_harder, sizes=sizes) for sizes in ((2, 2), (2, 2, 2), (3, 2, 2))
-    ),
+    search=over(_harder, "sizes", ((2, 2), (2, 2, 2), (3, 2, 2))),
     quick=5,
 )

@@ -1,7 +1,5 @@
 """jepa-order: the course of features under self-prediction with a stopped gradient."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,7 @@ from ... import losses
 from ..._core import checks, layer_powers
 from ...claims import Claim, Control
 from ...theory import rivals
-from .._common import decades, unbalanced_start, uniform
+from .._common import decades, over, unbalanced_start, uniform
 from ..dynamics.flow_times import judge_paths
 from ._training import DIM, PredictionTask, features, other_predictor, train, watched
 
@@ -90,6 +88,6 @@ CLAIM = Claim(
             predict=lambda problem, own: paths(problem, problem.depth + 1),
         ),
     ),
-    search=tuple(functools.partial(harder, depth=depth) for depth in (1, 2)),
+    search=over(harder, "depth", (1, 2)),
     quick=1,
 )

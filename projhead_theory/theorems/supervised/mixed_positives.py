@@ -1,7 +1,5 @@
 """mixed-positives: positives of the class and of the sample in any proportion."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,7 @@ from ..._core import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from ...theory.layers import LayerPrediction, layerwise
-from .._common import PREMISE, drawn, judge_layers, replace, try_exact
+from .._common import PREMISE, drawn, exact_check, judge_layers, over, replace
 from ._classes import UNBALANCED, ClassTask, moments_of, train
 
 
@@ -111,7 +109,7 @@ CLAIM = Claim(
             predict=_separate,
         ),
     ),
-    search=tuple(lambda key, depth=depth: _harder_mixture(key, depth) for depth in (1, 2)),
-    exact=functools.partial(try_exact, judge_layers, predict_mixed),
+    search=over(_harder_mixture, "depth", (1, 2)),
+    exact=exact_check(judge_layers, predict_mixed),
     quick=1,
 )

@@ -1,7 +1,5 @@
 """scl-minimiser: the layer-wise law on the moments of classes."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,16 @@ from ... import theory
 from ..._core import layer_shares, named
 from ...claims import Claim, Control
 from ...problems import Groups
-from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exact, with_exponents
+from .._common import (
+    PREMISE,
+    drawn,
+    exact_check,
+    judge_layers,
+    orthonormal,
+    over,
+    raised,
+    with_exponents,
+)
 from ._classes import UNBALANCED, ClassTask, train
 
 
@@ -131,9 +138,7 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, depth: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(
-        lambda key, sizes=sizes: classes(key, sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))
-    ),
-    exact=functools.partial(try_exact, judge_layers, predict_classes),
+    search=over(classes, "sizes", ((2, 1), (4, 2, 2), (4, 3, 3, 3))),
+    exact=exact_check(judge_layers, predict_classes),
     quick=1,
 )

@@ -1,6 +1,5 @@
 """sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
-import functools
 from collections.abc import Callable, Iterator
 
 import equinox as eqx
@@ -28,6 +27,7 @@ from .._common import (
     Exact,
     Run,
     drawn,
+    exact_check,
     flow,
     frames,
     imbalance_rounding,
@@ -35,12 +35,12 @@ from .._common import (
     nearly_tied,
     on_range,
     orthonormal,
+    over,
     replace,
     reported_share,
     roots,
     singular,
     spread,
-    try_exact,
     unbalanced_start,
     uniform,
 )
@@ -288,12 +288,7 @@ CLAIM = Claim(
         ),
         unbalanced_start(train_least),
     ),
-    search=tuple(
-        functools.partial(harder_regression, sizes=sizes)
-        for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))
-    ),
-    exact=functools.partial(
-        try_exact, judge_least, predict_least, build=exact_regression, loss=losses.mse
-    ),
+    search=over(harder_regression, "sizes", ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    exact=exact_check(judge_least, predict_least, build=exact_regression, loss=losses.mse),
     quick=1,
 )
