@@ -83,9 +83,8 @@ class Steps(eqx.Module):
 Read = Callable[[Descent, Any], Steps]
 
 
-def descend(problem: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
+def descend(p: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
     """Every step of a run, `read` from the network at all of them."""
-    p = problem
     options: dict[str, Any] = {
         "optimiser": optimiser,
         "learning_rate": p.learning_rate,
@@ -111,7 +110,7 @@ def each_step(problem: Descent, networks: Any, one: Callable[[Any, Any], Any]) -
 
 @eqx.filter_jit
 def judge_discrete(
-    prediction: Law,
+    p: Law,
     steps: Steps,
     *,
     distance: Callable[[Array], Array],
@@ -122,7 +121,6 @@ def judge_discrete(
 
     The law uses the run's gradients only.
     """
-    p = prediction
 
     def follow(kept: tuple[Array, ...], now: Any) -> tuple[tuple[Array, ...], Array]:
         gradients, measured = now

@@ -33,13 +33,12 @@ class Extinction(eqx.Module):
 
 
 def _descend(
-    problem: Extinction, weight_decay: Array, weight: Array, factor: float | Array
+    p: Extinction, weight_decay: Array, weight: Array, factor: float | Array
 ) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight.
 
     **Returns:** the final weight, the objective there, and the error of that weight.
     """
-    p = problem
     moments = Moments(p.cross[None, None], p.second[None, None])
     rtol = factor * solver_tolerance(p.cross.dtype)
     run = gradient_flow(
@@ -58,7 +57,7 @@ def _descend(
 
 
 @eqx.filter_jit
-def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Array]:
+def follow_minimum(p: Extinction, factor: Array) -> tuple[Array, Array, Array]:
     """Find the extinction decay by bisection on trained networks, and the weights on either side.
 
     The decay is the one at which the minimum reached from above stops being the lower minimum.
@@ -66,13 +65,12 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Ar
 
     **Arguments:**
 
-    - `problem`: the feature and the bracket.
+    - `p`: the feature and the bracket.
     - `factor`: of the solver's tolerances.
 
     **Returns:** the decay, the weight just below it and the weight just above it, `(3,)`; their
     errors by incomplete training, `(3,)`; and half of the last bracket.
     """
-    p = problem
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
@@ -140,12 +138,11 @@ def _found(
 
 
 @eqx.filter_jit
-def _vanishing_point(problem: Extinction) -> Measured:
+def _vanishing_point(p: Extinction) -> Measured:
     """Measure the extinction decay at depth one, where the weight goes to zero without a jump.
 
     The squared weight, measured at two decays, is extrapolated to zero in a straight line.
     """
-    p = problem
     decays = jnp.stack([p.low, (p.low + p.high) / 2])
     large = 1.5 * jnp.sqrt(p.cross) / p.second
     zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)
@@ -174,8 +171,7 @@ def measure_end(problem: Extinction) -> Measured:
 
 
 @eqx.filter_jit
-def predict_extinction(problem: Extinction) -> Float[Array, " 3"]:
-    p = problem
+def predict_extinction(p: Extinction) -> Float[Array, " 3"]:
     weight_decay = theory.decay.extinction_decay(p.cross, p.second, p.depth)
     weight = lambda share: theory.decay.decay_minimiser(
         p.cross, p.second, weight_decay * share, p.depth
@@ -216,9 +212,8 @@ def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
     return _bracketed(cross, cross / uniform(k2, 0.02, 1.0), depth)
 
 
-def _spinodal(problem: Extinction, own: Array) -> Array:
+def _spinodal(p: Extinction, own: Array) -> Array:
     """Decay at which the upper minimum disappears altogether, and the weights on either side."""
-    p = problem
     weight_decay = theory.decay.decay_limit(p.cross, p.second, p.depth)
     below = theory.decay.decayed_weight(p.cross, p.second, weight_decay * (1 - SIDE), p.depth)
     return jnp.asarray(np.stack([weight_decay, below, np.zeros_like(below)]))

@@ -68,9 +68,8 @@ def left_to_go(
     return jax.vmap(one)(identity)
 
 
-def train(problem: FeatureTask) -> Finished:
+def train(p: FeatureTask) -> Finished:
     """Gradient flow with weight decay, from large weights, to stationarity."""
-    p = problem
     run = flow(
         p.start(),
         p.moments,

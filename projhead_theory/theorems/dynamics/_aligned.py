@@ -55,12 +55,11 @@ def train(problem: AbstractAlignedTask, start: DeepLinear | None = None) -> Run:
 
 
 @eqx.filter_jit
-def paths(problem: AbstractAlignedTask, depth: int | None = None) -> Float[Array, "T L d"]:
+def paths(p: AbstractAlignedTask, depth: int | None = None) -> Float[Array, "T L d"]:
     """Predicted weight of every feature at every layer and time.
 
     With `depth`, the path of a network of that depth, read at the problem's own layers.
     """
-    p = problem
     last = jax.vmap(
         lambda t: p.theory.weight_at_time(t, p.start_weight, p.cross, p.second, depth or p.depth)
     )(p.times)

@@ -52,8 +52,7 @@ class Stepwise(eqx.Module):
 
 
 @eqx.filter_jit
-def predict_steps(problem: BarlowTask) -> Stepwise:
-    p = problem
+def predict_steps(p: BarlowTask) -> Stepwise:
     last = p.theory.weight_at_time(p.times[:, None], p.start_weight, p.cross, p.depth)
     return Stepwise(
         jnp.swapaxes(layer_powers(last, p.depth), 1, 2),
@@ -147,9 +146,8 @@ def _harder_directions(key: PRNGKeyArray, depth: int) -> BarlowTask:
     )
 
 
-def _as_features(problem: BarlowTask, second: Array, depth: int | None = None) -> Array:
+def _as_features(p: BarlowTask, second: Array, depth: int | None = None) -> Array:
     """The course of the flow of the spectral contrastive loss, by a program that claims share."""
-    p = problem
     task = FeatureTask(p.cross, second, p.start_weight, p.times, p.weight_decay, p.depth)
     return paths(task, depth) if depth else paths(task)
 

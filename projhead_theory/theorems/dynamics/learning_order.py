@@ -29,8 +29,7 @@ class Order(eqx.Module):
 
 
 @eqx.filter_jit
-def onsets(problem: FeatureTask) -> Order:
-    p = problem
+def onsets(p: FeatureTask) -> Order:
     leading = dynamics.onset_time(p.start_weight, p.cross, p.depth)
     rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
     # The last weight of a run is a little short of the final weight, and half of it is passed a

@@ -39,7 +39,7 @@ def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
 
 @eqx.filter_jit
 def forgetting(
-    problem: AbstractAlignedTask,
+    p: AbstractAlignedTask,
     exponent: Callable[[int, int], float] = dynamics.vanishing_exponent,
     transient: Callable[..., Array] = dynamics.vanishing_transient,
 ) -> Forgetting:
@@ -50,7 +50,6 @@ def forgetting(
     alternates. The `transient` is $u$, and the weight of the last layer falls with the power
     $1/e$.
     """
-    p = problem
     slopes = [-exponent(p.depth, level) for level in range(1, p.depth + 1)]
     u = transient(p.times, p.start_weight[-1], p.second[-1], p.depth)
     shares = layer_shares(p.depth, p.times.dtype) / (p.order - 2 / p.depth)

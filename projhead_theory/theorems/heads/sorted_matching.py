@@ -198,8 +198,7 @@ def with_weights(
     the features, starting with the one that gets the largest entry.
     """
 
-    def wrong(problem: Matching, own: Matched) -> Matched:
-        p = problem
+    def wrong(p: Matching, own: Matched) -> Matched:
         rows = with_entries(np.zeros_like(p.cross), order(p), np.asarray(p.rows)[: p.cross.size])
         squares = [square(p, rows, weight_decay) for weight_decay in np.asarray(p.decays)]
         return replace(own, grams=np.stack([p.turned(u) for u in squares]))

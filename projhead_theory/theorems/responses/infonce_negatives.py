@@ -70,9 +70,8 @@ def predict(problem: Batches) -> Biased:
 
 
 @eqx.filter_jit
-def train(problem: Batches) -> Trained:
+def train(p: Batches) -> Trained:
     """Gradient descent on the expected loss of batches of each size, from half the limit."""
-    p = problem
     unit = p.second / p.temperature
     moments = Moments((p.fraction * p.second)[None, None], p.second[None, None])
     start = jnp.sqrt(p.fraction / 2 / unit)

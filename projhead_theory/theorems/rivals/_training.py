@@ -72,12 +72,11 @@ def other_predictor(problem: PredictionTask) -> DeepLinear:
 
 
 def train(
-    problem: PredictionTask,
+    p: PredictionTask,
     start: DeepLinear | None = None,
     loss: losses.SelfPrediction = losses.self_prediction,
 ) -> Run:
     """Flow to the last save time, recorded at all save times."""
-    p = problem
     return flow_through(
         p.start() if start is None else start,
         p.moments,

@@ -138,8 +138,7 @@ def _table(clean: Array, both: Array, end: Array, change: Array, hidden: Array) 
 
 
 @eqx.filter_jit
-def predict(problem: Noisy) -> Float[Array, "k d"]:
-    p = problem
+def predict(p: Noisy) -> Float[Array, "k d"]:
     signal, noise = jnp.diag(p.strength**2), jnp.diag(p.noise**2)
     both = rivals.exchangeable_growth(Moments(signal, signal + noise), p.temperature)
     end = jnp.diag(rivals.anchored_square(p.strength, p.noise, p.temperature))
@@ -184,9 +183,8 @@ def _both_noisy(problem: Noisy, own: Measured) -> Measured:
     return dataclasses.replace(own, value=with_entries(own.value, ENDS, np.asarray(end)))
 
 
-def _signal_against_noise(problem: Noisy, own: Array) -> Array:
+def _signal_against_noise(p: Noisy, own: Array) -> Array:
     """Growth by the signal less the noise, $\\varphi^2 - \\sigma^2$."""
-    p = problem
     strength, noise = np.asarray(p.strength), np.asarray(p.noise)
     growth = np.diag((strength**2 - noise**2) / np.asarray(p.temperature))
     return with_entries(own, slice(0, DIM), growth)

@@ -161,9 +161,8 @@ def measure(problem: CollapseTask) -> Measured:
 
 
 @eqx.filter_jit
-def predict(problem: CollapseTask) -> Float[Array, " k"]:
+def predict(p: CollapseTask) -> Float[Array, " k"]:
     """The decay of the collapse of the last feature, the edges, and what survives."""
-    p = problem
     decay = theory.rivals.collapse_decay(p.cross[-1:], p.second[-1:], p.depth)
     moments = p.cross, p.second, p.weight_decay, p.depth
     edge, left = theory.rivals.basin_edge(*moments), theory.rivals.surviving_factor(*moments)
@@ -206,9 +205,8 @@ def _small_decay(problem: CollapseTask, own: Array) -> Array:
     return with_entries(own, slice(1, 1 + DIM), (decay / cross) ** (1 / (2 * problem.depth - 1)))
 
 
-def _contrastive(problem: CollapseTask, own: Array) -> Array:
+def _contrastive(p: CollapseTask, own: Array) -> Array:
     """The decay at which the contrastive loss of as deep a network loses the feature."""
-    p = problem
     limit = theory.decay.decay_limit(np.asarray(p.cross)[-1], np.asarray(p.second)[-1], p.depth + 1)
     return with_entries(own, 0, np.asarray(limit))
 

@@ -16,12 +16,11 @@ from ._training import DIM, PredictionTask, features, other_predictor, train, wa
 
 
 @eqx.filter_jit
-def paths(problem: PredictionTask, depth: int | None = None) -> Float[Array, "T K d"]:
+def paths(p: PredictionTask, depth: int | None = None) -> Float[Array, "T K d"]:
     """Predicted weight of every feature at every layer and time, the predictor last.
 
     With `depth`, the factor of an encoder of that depth, read at the problem's own layers.
     """
-    p = problem
     factor = rivals.factor_at_time(
         p.times[:, None], p.start_factor, p.cross, p.second, depth or p.depth
     )

@@ -79,12 +79,11 @@ def predicted(problem: Classes) -> Compression:
 
 
 @eqx.filter_jit
-def judge(prediction: Compression, run: Run) -> Verdict:
+def judge(p: Compression, run: Run) -> Verdict:
     """Verdict on the ratio at each layer, relative to the prediction.
 
     The measured variances are those of the images of the classes, without Grams.
     """
-    p = prediction
     law = judge_layers(p.law, run)
     products = run.fine.final.products()
     variance = lambda sigma: jnp.stack([jnp.sum(matmul(w, sigma) * w) for w in products])

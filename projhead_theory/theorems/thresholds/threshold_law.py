@@ -26,12 +26,11 @@ from ._training import (
 
 
 @eqx.filter_jit
-def judge_orbits(prediction: Orbits, run: Run) -> Verdict:
+def judge_orbits(p: Orbits, run: Run) -> Verdict:
     """Verdict on the amplitudes below the last layer, the times, and the final last amplitudes.
 
     At every save time the amplitudes below are compared with the law at the last amplitude.
     """
-    p = prediction
     fine, coarse = amplitudes_of(run, p.problem.strength)
     rounding = orbit_rounding(p, run)
     below = lambda a: a[:, :-1] / p.law(a[:, -1], *p.assumed.given)[:, :-1] - 1
