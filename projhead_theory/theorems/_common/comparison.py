@@ -157,7 +157,6 @@ def _compare(
 
     size = frobenius(grams)
     size = jnp.where(size > 0, size, 1)
-    discrepancy = frobenius(measured - grams) / size
 
     near = nearest_stationary(
         moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding
@@ -173,7 +172,6 @@ def _compare(
     left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
     # A Newton step errs by its square, so twice its length is a bound while it is short.
     share = reported_share(trajectory, moments)
-    stationarity = 2 * (carried + left) * share
 
     start = (
         measure.imbalance_norms(on_range(trajectory.start, project))
@@ -181,19 +179,10 @@ def _compare(
         else imbalance
     )
     gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
-    trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
     spectrum = eigh(grams[-1]).values
     least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
     flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
-    parts = {
-        "start": imbalance_bound(grams, start) / size,
-        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift)
-        / size,
-        "stationarity": stationarity / size,
-        "noise": flutter / size,
-        "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
-    }
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle
     # by which the run has rotated one mode into the other. A small residual means an angle near
     # zero or near a right angle, and tells the two apart only if the gap is resolved well.
@@ -208,8 +197,17 @@ def _compare(
         else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
     )
     return Verdict(
-        discrepancy=discrepancy,
-        parts=parts,
+        discrepancy=frobenius(measured - grams) / size,
+        parts={
+            "start": imbalance_bound(grams, start) / size,
+            "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift)
+            / size,
+            "stationarity": (2 * (carried + left) * share) / size,
+            "noise": flutter / size,
+            "rounding": prediction.rounding
+            + power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
+            + product_rounding(final.sizes, dtypes[0]),
+        },
         effect=effect,
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),

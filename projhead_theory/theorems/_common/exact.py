@@ -37,9 +37,8 @@ class Exact(eqx.Module):
 
 def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]:
     """Random orthonormal columns for every layer, as many as the network's width."""
-    r = min(sizes)
     return [
-        jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0]
+        jnp.linalg.qr(jax.random.normal(k, (m, min(sizes)), dtype))[0]
         for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)
     ]
 
@@ -115,10 +114,9 @@ def run_of(
 ) -> Run:
     """Converged run from `start` to `end`, with zero gradient."""
     zero = jnp.zeros((), end.layers[0].dtype)
-    pair = jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end)
     trajectory = Trajectory(
         times=jnp.stack([zero, zero + 1]),
-        networks=pair,
+        networks=jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end),
         loss=jnp.stack([loss(start, moments), loss(end, moments)]),
         gradient_norm=jnp.stack([zero, zero]),
         ended=Ended.converged,
@@ -173,9 +171,7 @@ def try_exact(
     level = jax.random.randint(k2, (), 0, depth) if every else jnp.asarray(depth - 1)
     row = level if every else 0
     change = TOLERANCES * jnp.asarray(first.tolerance)[row]
-    visible = change < first.effect[row]
     choice, factor = jnp.asarray(0), jnp.exp(change)
     if not logarithmic:
         choice, factor = weight_off(own, level, change * frobenius(prediction.grams[level]), k3)
-    wrong = off(own, level, choice, factor)
-    return first, judged(wrong.network), visible
+    return first, judged(off(own, level, choice, factor).network), change < first.effect[row]

@@ -90,9 +90,12 @@ def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     place, jitter = jax.random.split(named(key, "moments", index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
-    moments = random_moments(place, fractions, condition=5.0)
-    start = named(key, "start", index)
-    return Task(moments, start, jnp.asarray(0.5, grid.dtype), sizes)
+    return Task(
+        random_moments(place, fractions, condition=5.0),
+        named(key, "start", index),
+        jnp.asarray(0.5, grid.dtype),
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -102,8 +105,12 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
     The strongest features carry the most noise.
     """
     strength = jnp.linspace(2.0, 1.0, sizes[0])
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments()
-    return Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes)
+    return Task(
+        ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments(),
+        key,
+        jnp.asarray(0.5, strength.dtype),
+        sizes,
+    )
 
 
 def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
@@ -313,8 +320,7 @@ def lopsided(problem: Any) -> DeepLinear:
     """The problem's start with its lowest layer twice as large, and the others smaller to match."""
     start = problem.start()
     others = start.depth - 1
-    factors = np.asarray([2.0] + [2.0 ** (-1 / others)] * others, start.dtype)
-    return scaled(start, factors)
+    return scaled(start, np.asarray([2.0] + [2.0 ** (-1 / others)] * others, start.dtype))
 
 
 def joints(count: int) -> tuple[str, ...]:

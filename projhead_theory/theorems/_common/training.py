@@ -190,8 +190,12 @@ def trained(
     rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))
     rounding = epsilons(CHAIN * network.depth * max(network.sizes), fine.dtype)
     step = local_error(fine.dtype, network.depth) * rows(fine)
-    errors = {
-        "integration": rows(fine - coarse) + step,
-        "rounding": rounding * rows(fine),
-    }
-    return Measured(fine, errors, converged=run.converged, finite=run.finite)
+    return Measured(
+        fine,
+        {
+            "integration": rows(fine - coarse) + step,
+            "rounding": rounding * rows(fine),
+        },
+        converged=run.converged,
+        finite=run.finite,
+    )

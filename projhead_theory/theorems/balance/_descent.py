@@ -102,9 +102,9 @@ def descend(p: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
 
 def each_step(problem: Descent, networks: Any, one: Callable[[Any, Any], Any]) -> Any:
     """A function of the network before each step and of the data of that very step."""
-    before = jax.tree.map(lambda x: x[:-1], networks)
     return jax.lax.map(
-        lambda item: one(item[1], problem.batch_of(item[0])), (jnp.arange(problem.steps), before)
+        lambda item: one(item[1], problem.batch_of(item[0])),
+        (jnp.arange(problem.steps), jax.tree.map(lambda x: x[:-1], networks)),
     )
 
 
@@ -130,16 +130,19 @@ def judge_discrete(
 
     first, rest = (tuple(x[i] for x in steps.kept) for i in (0, slice(1, None)))
     error = jax.lax.scan(follow, first, (steps.gradients, rest))[1] / steps.size
-    rows = Rows(
-        labels(len(first)),
-        jnp.max(error, axis=0),
-        {"rounding": steps.rounding / steps.size},
-        # The effect to detect: the whole second-order term.
-        effect=steps.second / steps.size,
-        predicted=jnp.zeros_like(error.T),
-        measured=error.T,
+    return verdict_of(
+        Rows(
+            labels(len(first)),
+            jnp.max(error, axis=0),
+            {"rounding": steps.rounding / steps.size},
+            # The effect to detect: the whole second-order term.
+            effect=steps.second / steps.size,
+            predicted=jnp.zeros_like(error.T),
+            measured=error.T,
+        ),
+        what=what,
+        finite=steps.finite,
     )
-    return verdict_of(rows, what=what, finite=steps.finite)
 
 
 def shrunk(

@@ -95,19 +95,18 @@ def judge_kept(
     # as large as the change of the layers' own W W^T.
     squares = [jax.vmap(lambda w: matmul(w, w.T))(w) for w in run.fine.networks.layers]
     grown, moved = (apart(x, [y[:1] for y in x]) for x in (squares, prediction))
-    rows = Rows(
-        joints(len(prediction)),
-        apart(seen, prediction),
-        {
-            "integration": apart(seen, coarse),
-            "rounding": imbalance_rounding(run.fine.networks) / size,
-        },
-        effect=jnp.where(moved > 0, moved, jnp.maximum(grown[1:], grown[:-1])),
-        predicted=along(prediction),
-        measured=along(seen),
-    )
     return verdict_of(
-        rows,
+        Rows(
+            joints(len(prediction)),
+            apart(seen, prediction),
+            {
+                "integration": apart(seen, coarse),
+                "rounding": imbalance_rounding(run.fine.networks) / size,
+            },
+            effect=jnp.where(moved > 0, moved, jnp.maximum(grown[1:], grown[:-1])),
+            predicted=along(prediction),
+            measured=along(seen),
+        ),
         what="relative discrepancy of the imbalance",
         converged=run.reached,
         finite=run.finite,
@@ -126,8 +125,13 @@ def training_on(
 ) -> Training:
     """Training of a deep linear network from an unbalanced start."""
     times = np.geomspace(1e-3, 1, RECORDS, dtype=jnp.result_type(float))
-    decays = jnp.asarray(weight_decay, times.dtype)
-    return Training(loss, data, unbalanced(key), jnp.asarray(np.minimum(times, 1) * t1), decays)
+    return Training(
+        loss,
+        data,
+        unbalanced(key),
+        jnp.asarray(np.minimum(times, 1) * t1),
+        jnp.asarray(weight_decay, times.dtype),
+    )
 
 
 def gaussian_features() -> ContrastiveProblem:
@@ -162,17 +166,19 @@ def steps(optimiser: Callable, step: float, number: int = 2_000) -> Callable[[Tr
     """Training in so many steps of another optimiser, recorded at even steps."""
 
     def run(problem: Training, own: Run) -> Run:
-        trajectory = gradient_descent(
-            problem.start,
-            problem.data,
-            loss=problem.loss,
-            optimiser=optimiser,
-            learning_rate=step,
-            steps=number,
-            weight_decay=problem.weight_decay,
-            save_at=even_steps(number, RECORDS),
+        return in_place_of(
+            own,
+            gradient_descent(
+                problem.start,
+                problem.data,
+                loss=problem.loss,
+                optimiser=optimiser,
+                learning_rate=step,
+                steps=number,
+                weight_decay=problem.weight_decay,
+                save_at=even_steps(number, RECORDS),
+            ),
         )
-        return in_place_of(own, trajectory)
 
     return run
 

@@ -75,9 +75,15 @@ def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent
         if kind == "leaky"
         else ShallowThresholded.init(k[0], sizes, scales, 0.1, final=True, trained=True)
     )
-    data = ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4))
     step, weight_decay = jnp.asarray([4e-3, 0.05], jnp.result_type(float))
-    return Descent(data, start, k[1], step, weight_decay, batch=16)
+    return Descent(
+        ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4)),
+        start,
+        k[1],
+        step,
+        weight_decay,
+        batch=16,
+    )
 
 
 CLAIM = Claim(

@@ -35,8 +35,13 @@ def _diagonal(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Train
     problem = ContrastiveProblem(
         Features(number([1.0, 1.6, 0.8])), SignFlip(number([0.1, 0.0, 0.2]))
     )
-    start = ThresholdedDiagonal(weights, uniform(k[1], 0.05, 0.2, (depth, DIM)), trained=True)
-    return Training(losses.spectral, problem, start, number(TIMES), number(0))
+    return Training(
+        losses.spectral,
+        problem,
+        ThresholdedDiagonal(weights, uniform(k[1], 0.05, 0.2, (depth, DIM)), trained=True),
+        number(TIMES),
+        number(0),
+    )
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Training]:

@@ -66,31 +66,32 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     size, network = jnp.where(prediction > 0, prediction, 1), found.result.network
     rounding = epsilons(CHAIN * sum(network.sizes), size.dtype)
     total = jnp.sum(measure.imbalance_norms(network))
-    bound = Rows(
-        ("below the bound",),
-        jnp.maximum(prediction - found.before, 0) / size,
-        {"rounding": rounding},
-        effect=1.0,
-        predicted=prediction,
-        measured=found.before,
-    )
-    least = Rows(
-        ("least norm",),
-        jnp.abs(found.after - prediction) / size,
-        {
-            # The product is kept to a relative `moved`. The bound is a root of the product, so that
-            # its relative error is at most twice as large.
-            "integration": found.integration / size + 2 * found.result.moved,
-            "stationarity": network.depth * max(network.sizes) ** 0.5 * total / size,
-            "rounding": rounding,
-        },
-        # The effect to detect: the decrease of the norm from the start.
-        effect=(found.before - found.after) / size,
-        predicted=prediction,
-        measured=found.after,
-    )
     return verdict_of(
-        bound, least, what="relative norm of the factors", converged=found.result.converged
+        Rows(
+            ("below the bound",),
+            jnp.maximum(prediction - found.before, 0) / size,
+            {"rounding": rounding},
+            effect=1.0,
+            predicted=prediction,
+            measured=found.before,
+        ),
+        Rows(
+            ("least norm",),
+            jnp.abs(found.after - prediction) / size,
+            {
+                # The product is kept to a relative `moved`. The bound is a root of the product, so
+                # that its relative error is at most twice as large.
+                "integration": found.integration / size + 2 * found.result.moved,
+                "stationarity": network.depth * max(network.sizes) ** 0.5 * total / size,
+                "rounding": rounding,
+            },
+            # The effect to detect: the decrease of the norm from the start.
+            effect=(found.before - found.after) / size,
+            predicted=prediction,
+            measured=found.after,
+        ),
+        what="relative norm of the factors",
+        converged=found.result.converged,
     )
 
 

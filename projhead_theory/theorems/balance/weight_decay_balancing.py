@@ -51,17 +51,18 @@ def _uneven(learning_rate: Array) -> optax.GradientTransformation:
 def _uneven_decay(problem: Training, own: Run) -> Run:
     # The flow's save times, in steps; the flow records its last time twice.
     step, number = 1e-3, 20_000
-    at = np.append(step_numbers(problem.times, step), number + 1)
-    trajectory = gradient_descent(
-        problem.start,
-        problem.data,
-        loss=problem.loss,
-        optimiser=_uneven,
-        learning_rate=step,
-        steps=number + 1,
-        save_at=at,
+    return in_place_of(
+        own,
+        gradient_descent(
+            problem.start,
+            problem.data,
+            loss=problem.loss,
+            optimiser=_uneven,
+            learning_rate=step,
+            steps=number + 1,
+            save_at=np.append(step_numbers(problem.times, step), number + 1),
+        ),
     )
-    return in_place_of(own, trajectory)
 
 
 CLAIM = Claim(

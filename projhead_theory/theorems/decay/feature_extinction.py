@@ -126,15 +126,18 @@ def _found(
     both = lambda weight_decay: jnp.stack(
         [weight_decay, weight_decay / fine[0] * weight, jnp.zeros_like(weight_decay)]
     )
-    errors = {
-        "bisection": both(2 * bracket),
-        "integration": jnp.abs(fine - coarse),
-        "stationarity": both(error[0]) + error.at[0].set(0),
-        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
-    }
     # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])
-    return Measured(fine, errors, effect=effect)
+    return Measured(
+        fine,
+        {
+            "bisection": both(2 * bracket),
+            "integration": jnp.abs(fine - coarse),
+            "stationarity": both(error[0]) + error.at[0].set(0),
+            "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
+        },
+        effect=effect,
+    )
 
 
 @eqx.filter_jit
@@ -157,12 +160,15 @@ def _vanishing_point(p: Extinction) -> Measured:
 
     (value, left), (coarse, _) = ends(1), ends(COARSER)
     below = jnp.stack([value[0], value[1], value[1]])
-    errors = {
-        "integration": jnp.abs(value - coarse),
-        "stationarity": left,
-        "rounding": epsilons(SOLVED, value.dtype) * below,
-    }
-    return Measured(value, errors, effect=below.at[0].divide(16))
+    return Measured(
+        value,
+        {
+            "integration": jnp.abs(value - coarse),
+            "stationarity": left,
+            "rounding": epsilons(SOLVED, value.dtype) * below,
+        },
+        effect=below.at[0].divide(16),
+    )
 
 
 def measure_end(problem: Extinction) -> Measured:

@@ -50,7 +50,6 @@ def left_to_go(
     $l \tau_i$. The step is infinite where the objective is not convex along $u_i$. A coarser run
     cannot replace it, since that run may stop just as near.
     """
-    identity = jnp.eye(moments.dim, dtype=weight_decay.dtype)
 
     def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(
@@ -65,7 +64,7 @@ def left_to_go(
         force, curvature = jnp.abs(dot(gradient, along)), dot(bend, along)
         return jnp.where(force == 0, 0, jnp.where(curvature > 0, force / curvature, jnp.inf))
 
-    return jax.vmap(one)(identity)
+    return jax.vmap(one)(jnp.eye(moments.dim, dtype=weight_decay.dtype))
 
 
 def train(p: FeatureTask) -> Finished:
@@ -118,28 +117,29 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     left = 2 * levels * jnp.where(measured > 0, finished.share, 0) * measured
     rounding = epsilons(SOLVED * depth, size.dtype)
     # The effect to detect: weights and an objective that differ by their whole size.
-    layers = Rows(
-        numbered("layer", depth),
-        norm(measured - prediction.weights),
-        {
-            "integration": integration + local_error(size.dtype, depth) * norm(measured),
-            "stationarity": norm(left),
-            "rounding": rounding,
-        },
-        effect=1.0,
-        predicted=prediction.weights,
-        measured=measured,
-    )
-    objective = Rows(
-        ("objective",),
-        jnp.abs(run.fine.loss[-1] - prediction.objective) / prediction.scale,
-        {"integration": run.error(lambda t: t.loss[-1]) / prediction.scale, "rounding": rounding},
-        effect=1.0,
-        measured=measured[-1:],
-    )
     return verdict_of(
-        layers,
-        objective,
+        Rows(
+            numbered("layer", depth),
+            norm(measured - prediction.weights),
+            {
+                "integration": integration + local_error(size.dtype, depth) * norm(measured),
+                "stationarity": norm(left),
+                "rounding": rounding,
+            },
+            effect=1.0,
+            predicted=prediction.weights,
+            measured=measured,
+        ),
+        Rows(
+            ("objective",),
+            jnp.abs(run.fine.loss[-1] - prediction.objective) / prediction.scale,
+            {
+                "integration": run.error(lambda t: t.loss[-1]) / prediction.scale,
+                "rounding": rounding,
+            },
+            effect=1.0,
+            measured=measured[-1:],
+        ),
         what="relative discrepancy of the weights under decay",
         converged=run.converged,
         finite=run.finite,
@@ -159,12 +159,19 @@ def _decaying(
     cross = jnp.asarray([1.0, 0.7, 0.4], jnp.result_type(float)) * uniform(k1, 0.9, 1.1, (DIM,))
     second = cross / uniform(k2, 0.5, 0.95, (DIM,))
     weakest, following = jnp.sort(theory.decay.decay_limit(cross, second, depth))[:2]
-    shares = jnp.asarray([0.0, 1.0, 2.0], cross.dtype)
     weight_decay = jnp.interp(
-        share, shares, jnp.stack([jnp.zeros_like(weakest), weakest, following])
+        share,
+        jnp.asarray([0.0, 1.0, 2.0], cross.dtype),
+        jnp.stack([jnp.zeros_like(weakest), weakest, following]),
     )
-    times = jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype)
-    return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, weight_decay, depth)
+    return FeatureTask(
+        cross,
+        second,
+        1.5 * jnp.sqrt(cross) / second,
+        jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype),
+        weight_decay,
+        depth,
+    )
 
 
 def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
@@ -174,8 +181,15 @@ def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
     weight_decay = jnp.min(theory.decay.decay_limit(cross, second, depth)) * decades(k[3], -3, 0.3)
     final = jnp.sqrt(cross) / second
     slowest = jnp.minimum(weight_decay, jnp.min(depth * cross * final ** (2 - 2 / depth)))
-    times = jnp.geomspace(1e-3, 1, RECORDS, dtype=cross.dtype) * 2e3 / slowest
-    return FeatureTask(cross, second, 1.5 * final, times, weight_decay, depth, max_steps=10_000)
+    return FeatureTask(
+        cross,
+        second,
+        1.5 * final,
+        jnp.geomspace(1e-3, 1, RECORDS, dtype=cross.dtype) * 2e3 / slowest,
+        weight_decay,
+        depth,
+        max_steps=10_000,
+    )
 
 
 CLAIM = Claim(

@@ -69,15 +69,13 @@ class PhaseCheck(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain Python data, for JSON."""
-        columns = {
+        return {
             name: plain(getattr(self, name))
             for name in ("x", "y", "predicted", "measured", "tolerance")
-        }
-        flags = {
+        } | {
             name: np.asarray(getattr(self, name)).tolist()
             for name in ("converged", "kept", "agrees", "decided", "misclassified")
         }
-        return columns | flags
 
     def to_xarray(self):
         """The points as a labelled `xarray.Dataset`."""
@@ -182,11 +180,10 @@ def _trained(
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)
-        band = tolerance[-1] + tolerance[-1 - head_depth]
         return (
             curve.margin(depth, head_depth),
             logarithms[-1] - logarithms[-1 - head_depth],
-            band,
+            tolerance[-1] + tolerance[-1 - head_depth],
             jnp.asarray(budget.converged & budget.finite),
             ~curve.lost,
         )

@@ -60,7 +60,6 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
             + steep / jnp.where(left > 0, left, 0)
         )
 
-    factor = jax.vmap(sensitivity)(prediction.grams, jnp.asarray(law.tolerance))
     # Singular vectors of a layer err by its rounding over its least singular value: by the root
     # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
@@ -71,7 +70,7 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     return carried(
         law,
         jnp.abs(measured - predicted),
-        factor,
+        jax.vmap(sensitivity)(prediction.grams, jnp.asarray(law.tolerance)),
         effect=law.effect,
         predicted=predicted,
         measured=measured,

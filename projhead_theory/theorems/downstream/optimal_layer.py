@@ -49,42 +49,39 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
     budget = judge_logarithms(prediction.layers, run, prediction.downstream)
     predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
     depth = predicted.shape[0]
-    layers = Rows(
-        budget.labels,
-        jnp.abs(measured - predicted),
-        budget.parts,
-        # Effect: the range of the indicator.
-        jnp.max(predicted) - jnp.min(predicted),
-        predicted,
-        measured,
-    )
     best, seen = jnp.argmin(predicted), jnp.argmin(measured)
     others = jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)
-    least = Rows(
-        ("best layer",),
-        measured[best] - measured[seen],
-        {name: part[best] + part[seen] for name, part in budget.parts.items()},
-        # Effect: the second best layer.
-        jnp.min(others) - predicted[best],
-        predicted[best],
-        measured[best],
-    )
     curve, expected = jnp.exp(measured), jnp.exp(predicted)
     bend = lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]) if depth > 2 else 1.0
     # The error of three neighbours, relative to the middle one.
     around = lambda part: (
         jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)
     )
-    convexity = Rows(
-        ("convexity",),
-        jnp.maximum(-bend(curve), 0),
-        {name: around(part) if depth > 2 else part[0] for name, part in budget.parts.items()},
-        bend(expected),
-    )
     return verdict_of(
-        layers,
-        least,
-        convexity,
+        Rows(
+            budget.labels,
+            jnp.abs(measured - predicted),
+            budget.parts,
+            # Effect: the range of the indicator.
+            jnp.max(predicted) - jnp.min(predicted),
+            predicted,
+            measured,
+        ),
+        Rows(
+            ("best layer",),
+            measured[best] - measured[seen],
+            {name: part[best] + part[seen] for name, part in budget.parts.items()},
+            # Effect: the second best layer.
+            jnp.min(others) - predicted[best],
+            predicted[best],
+            measured[best],
+        ),
+        Rows(
+            ("convexity",),
+            jnp.maximum(-bend(curve), 0),
+            {name: around(part) if depth > 2 else part[0] for name, part in budget.parts.items()},
+            bend(expected),
+        ),
         what=budget.what,
         premises=budget.premises,
         converged=budget.converged,
@@ -98,8 +95,10 @@ def general(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     key = named(key, "general task", index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
-    target = jax.random.normal(k2, (sizes[0],))
-    return Probing(task(key, sizes), Downstream(matmul(root, root.T) / sizes[0], target))
+    return Probing(
+        task(key, sizes),
+        Downstream(matmul(root, root.T) / sizes[0], jax.random.normal(k2, (sizes[0],))),
+    )
 
 
 @drawn
@@ -110,13 +109,16 @@ def featured(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 
     d = sizes[0]
     strength = 2.0 ** jax.random.uniform(k1, (d,), minval=-1, maxval=1)
     noise = strength * jax.random.uniform(k2, (d,), minval=0.2, maxval=1.2)
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
     after = strength * 2.0 ** jax.random.uniform(k3, (d,), minval=-1, maxval=1)
     middle = jnp.argsort(strength / (strength**2 + noise**2))[d // 2]
-    target = jnp.where(jnp.arange(d) == middle, 1 / after, 0)
     return Probing(
-        Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes),
-        Downstream(jnp.diag(after**2), target),
+        Task(
+            ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments(),
+            key,
+            jnp.asarray(0.5, strength.dtype),
+            sizes,
+        ),
+        Downstream(jnp.diag(after**2), jnp.where(jnp.arange(d) == middle, 1 / after, 0)),
     )
 
 

@@ -74,10 +74,13 @@ def _at(
         if disrupted
         else (jnp.where(varied, value, strength), noise)
     )
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
-    scale = jnp.asarray(0.5, strength.dtype)
     return Probing(
-        Task(moments, key, scale, sizes),
+        Task(
+            ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments(),
+            key,
+            jnp.asarray(0.5, strength.dtype),
+            sizes,
+        ),
         Downstream(jnp.diag(downstream**2), jnp.where(varied, 1 / downstream, 0)),
     )
 
@@ -102,9 +105,12 @@ class Found(eqx.Module):
 
 def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
     """Threshold of the scenario in closed form."""
-    depth = len(problem.sizes) - 1
     return THRESHOLDS[problem.scenario](
-        problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream
+        problem.strength,
+        problem.noise,
+        problem.target,
+        len(problem.sizes) - 1,
+        downstream=problem.downstream,
     )[None]
 
 
@@ -131,14 +137,13 @@ def find_crossing(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.
         rtol = 64 * np.finfo(np.dtype(dtype)).eps
         found = scipy.optimize.root_scalar(at, bracket=(low, high), method="brentq", rtol=rtol).root
     near = [found * factor for factor in (0.999, 1.001)]
-    slope = (at(near[1]) - at(near[0])) / (near[1] - near[0])
     probing = problem.at(jnp.asarray(found, dtype))
     run = flow(start(probing.task), probing.task.moments)
     return Found(
         jnp.asarray(found, dtype),
         run,
         probing,
-        jnp.asarray(slope, dtype),
+        jnp.asarray((at(near[1]) - at(near[0])) / (near[1] - near[0]), dtype),
         jnp.abs(margin(run.fine, probing.downstream)),
         crosses,
     )
@@ -150,15 +155,15 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     The tolerance is the error of both indicators over the slope of the margin.
     """
     probing, run = found.probing, found.run
-    layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
-    budget = judge_logarithms(layers, run, probing.downstream)
+    budget = judge_logarithms(
+        layerwise(probing.task.moments, probing.task.depth, throw=False), run, probing.downstream
+    )
     steep = jnp.abs(found.slope)
     errors: dict[str, Any] = {
         name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()
     }
-    eps = jnp.finfo(steep.dtype).eps
     errors["integration"] = run.error(lambda t: margin(t, probing.downstream)) / steep
-    errors["root-finding"] = found.left / steep + 64 * eps * found.value
+    errors["root-finding"] = found.left / steep + 64 * jnp.finfo(steep.dtype).eps * found.value
     far = jnp.full_like(found.value, np.finfo(steep.dtype).max ** 0.5)
     return compare_values(
         prediction,

@@ -147,8 +147,14 @@ def modes(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> ModeTask:
 
 def _small(kind: type, cross: Array, second: Array, depth: int):
     """Task from the smallest start weights, without decay, and without save times as yet."""
-    start = jnp.full_like(cross, SMALLEST[kind][depth])
-    return kind(cross, second, start, cross, jnp.zeros_like(cross[0]), depth)
+    return kind(
+        cross,
+        second,
+        jnp.full_like(cross, SMALLEST[kind][depth]),
+        cross,
+        jnp.zeros_like(cross[0]),
+        depth,
+    )
 
 
 def _until(task, first: Array | float, last: Array | float):
@@ -175,8 +181,14 @@ def harder_fading(key: PRNGKeyArray, kind: type, depth: int, first: float):
     k = jax.random.split(key, 2)
     second, start = decades(k[0], -3, 3, (1,)), decades(k[1], -2, 1, (1,))
     rate = (second ** (kind.order // 2) * start ** (kind.order - 2 / depth))[0]
-    times = jnp.geomspace(first, 1e4, RECORDS, dtype=rate.dtype) / rate
-    return kind(jnp.zeros_like(start), second, start, times, jnp.zeros_like(rate), depth)
+    return kind(
+        jnp.zeros_like(start),
+        second,
+        start,
+        jnp.geomspace(first, 1e4, RECORDS, dtype=rate.dtype) / rate,
+        jnp.zeros_like(rate),
+        depth,
+    )
 
 
 def _learned(task, rate: Array):
@@ -199,8 +211,11 @@ def harder_features(key: PRNGKeyArray, depth: int, largest: float = 100.0) -> Fe
     fractions = _tied(k[3], uniform(k[2], 0.02, 1.0, (DIM,)))
     cross = _tied(k[4], cross)
     task = _small(FeatureTask, cross, cross / fractions, depth)
-    start = task.final * task.start_weight * largest ** uniform(k[5], 0, 1, (DIM,))
-    task = dataclasses.replace(task, start_weight=start, max_steps=10_000)
+    task = dataclasses.replace(
+        task,
+        start_weight=task.final * task.start_weight * largest ** uniform(k[5], 0, 1, (DIM,)),
+        max_steps=10_000,
+    )
     return _learned(task, depth * cross * task.final ** (2 - 2 / depth))
 
 
@@ -219,8 +234,11 @@ def harder_modes(key: PRNGKeyArray, depth: int) -> ModeTask:
 
 def _unequal_weights(problem: AbstractAlignedTask) -> AbstractAlignedTask:
     """The task with unequal weights at the start: equal weights are aligned with any directions."""
-    factors = np.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype)
-    return replace(problem, start_weight=problem.start_weight * factors)
+    return replace(
+        problem,
+        start_weight=problem.start_weight
+        * np.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype),
+    )
 
 
 def _between_axes(problem: AbstractAlignedTask) -> DeepLinear:
@@ -233,8 +251,10 @@ def _between_axes(problem: AbstractAlignedTask) -> DeepLinear:
 
 def _unequal_layers(problem: AbstractAlignedTask) -> DeepLinear:
     """Start with the same product and unequal layers."""
-    factors = [3.0, 1 / 3.0] + [1.0] * (problem.depth - 2)
-    return scaled(problem.start(), np.asarray(factors, problem.start_weight.dtype))
+    return scaled(
+        problem.start(),
+        np.asarray([3.0, 1 / 3.0] + [1.0] * (problem.depth - 2), problem.start_weight.dtype),
+    )
 
 
 def start_controls(kind: type) -> tuple[Control, ...]:

@@ -75,29 +75,27 @@ def judge_steps(prediction: Stepwise, run: Run) -> Verdict:
     grown = jnp.sum(4 * gaps * (1 - gaps) * (apart + log_rounding(run)), axis=1)
     rounding = epsilons(CHAIN * outputs, apart.dtype)
     worst = lambda x: jnp.max(jnp.abs(x)) / outputs
-    loss = Rows(
-        ("loss",),
-        worst(run.fine.loss[:-1] - prediction.loss),
-        {
-            "integration": worst(run.error(lambda t: t.loss[:-1])) + worst(grown),
-            "rounding": rounding,
-        },
-        # The effect to detect: one step.
-        1 / outputs,
-        prediction.loss[-1:],
-        run.fine.loss[-2:-1],
-    )
-    rows = Rows(
-        tuple(label.replace("feature", "direction") for label in weights.labels),
-        weights.discrepancy,
-        weights.parts,
-        weights.effect,
-        weights.predicted,
-        weights.measured,
-    )
     return verdict_of(
-        rows,
-        loss,
+        Rows(
+            tuple(label.replace("feature", "direction") for label in weights.labels),
+            weights.discrepancy,
+            weights.parts,
+            weights.effect,
+            weights.predicted,
+            weights.measured,
+        ),
+        Rows(
+            ("loss",),
+            worst(run.fine.loss[:-1] - prediction.loss),
+            {
+                "integration": worst(run.error(lambda t: t.loss[:-1])) + worst(grown),
+                "rounding": rounding,
+            },
+            # The effect to detect: one step.
+            1 / outputs,
+            prediction.loss[-1:],
+            run.fine.loss[-2:-1],
+        ),
         what="log weight and loss over time",
         converged=weights.converged,
         finite=weights.finite,

@@ -33,16 +33,22 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
     predicted = jnp.log(prediction)
     worst = lambda x: jnp.max(x, axis=(0, 1))
     grown = worst(jnp.abs(predicted - predicted[:1]))
-    rounding = log_rounding(run) * (1 + grown + worst(jnp.abs(predicted)))
-    rows = Rows(
-        numbered("feature", prediction.shape[2], 0),
-        worst(jnp.abs(measured - predicted)),
-        {"integration": worst(apart), "rounding": rounding},
-        effect=grown,
-        predicted=predicted[:, -1].T,
-        measured=measured[:, -1].T,
+    return verdict_of(
+        Rows(
+            numbered("feature", prediction.shape[2], 0),
+            worst(jnp.abs(measured - predicted)),
+            {
+                "integration": worst(apart),
+                "rounding": log_rounding(run) * (1 + grown + worst(jnp.abs(predicted))),
+            },
+            effect=grown,
+            predicted=predicted[:, -1].T,
+            measured=measured[:, -1].T,
+        ),
+        what="log weight over time",
+        converged=run.reached,
+        finite=run.finite,
     )
-    return verdict_of(rows, what="log weight over time", converged=run.reached, finite=run.finite)
 
 
 def _times_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
@@ -60,15 +66,17 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
     """
     step = 1 / (50 * float(jnp.max(problem.cross)))
     at = step_numbers(problem.times, step)
-    trajectory = gradient_descent(
-        problem.start(),
-        problem.moments,
-        optimiser=optax.sgd,
-        learning_rate=step,
-        steps=int(at[-1]) + 1,
-        save_at=at,
+    return in_place_of(
+        own,
+        gradient_descent(
+            problem.start(),
+            problem.moments,
+            optimiser=optax.sgd,
+            learning_rate=step,
+            steps=int(at[-1]) + 1,
+            save_at=at,
+        ),
     )
-    return in_place_of(own, trajectory)
 
 
 CLAIM = Claim(

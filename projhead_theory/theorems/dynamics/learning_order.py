@@ -85,14 +85,18 @@ def closer_records(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array
 def _onsets(run: Run, levels: Array) -> Onsets:
     logs, apart = (x[:, -1] for x in log_weights(run))
     crossing = first_crossing(run.fine.times[:-1], logs, levels)
-    small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
-    errors = {
-        "interpolation": crossing.interpolation,
-        # The largest error of the path, since the error at the crossing may be small by chance.
-        "integration": jnp.max(apart, axis=0) / crossing.slope,
-        "rounding": log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope,
-    }
-    return Onsets(crossing.times, errors, small, run.reached, run.finite)
+    return Onsets(
+        crossing.times,
+        {
+            "interpolation": crossing.interpolation,
+            # The largest error of the path, since the error at the crossing may be small by chance.
+            "integration": jnp.max(apart, axis=0) / crossing.slope,
+            "rounding": log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope,
+        },
+        jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels),
+        run.reached,
+        run.finite,
+    )
 
 
 def measure_onsets(problem: FeatureTask) -> Onsets:
@@ -114,19 +118,17 @@ def judge_order(prediction: Order, seen: Onsets) -> Verdict:
     left_out = jnp.abs(prediction.onset - prediction.leading)
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
     wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
-    each = Rows(
-        numbered("feature", d, 0),
-        jnp.abs(seen.times - prediction.onset) / size,
-        {name: error / size for name, error in seen.errors.items()},
-        # The effect to detect: the onset of a feature with twice the cross moment.
-        effect=0.5,
-        predicted=prediction.onset,
-        measured=seen.times,
-    )
-    order = Rows(("order",), wrong, {"counting": 0.5 / pairs}, effect=1.0)
     return verdict_of(
-        each,
-        order,
+        Rows(
+            numbered("feature", d, 0),
+            jnp.abs(seen.times - prediction.onset) / size,
+            {name: error / size for name, error in seen.errors.items()},
+            # The effect to detect: the onset of a feature with twice the cross moment.
+            effect=0.5,
+            predicted=prediction.onset,
+            measured=seen.times,
+        ),
+        Rows(("order",), wrong, {"counting": 0.5 / pairs}, effect=1.0),
         what="relative onset time",
         premises={"start below half of the final weight": seen.small},
         converged=seen.reached,
@@ -156,16 +158,17 @@ def _same_time(problem: FeatureTask, own: Order) -> Order:
 def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
     """Onsets under Adam, which moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
-    at = np.arange(0, 20_001, 10)
-    trajectory = gradient_descent(
-        problem.start(),
-        problem.moments,
-        optimiser=optax.adam,
-        learning_rate=step,
-        steps=20_000,
-        save_at=at,
+    return _adam_onsets(
+        gradient_descent(
+            problem.start(),
+            problem.moments,
+            optimiser=optax.adam,
+            learning_rate=step,
+            steps=20_000,
+            save_at=np.arange(0, 20_001, 10),
+        ),
+        jnp.asarray(step, problem.times.dtype),
     )
-    return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
 
 
 @eqx.filter_jit

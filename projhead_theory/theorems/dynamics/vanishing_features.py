@@ -65,31 +65,29 @@ def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
     worst = lambda x: jnp.max(jnp.abs(x), axis=0)
     slope = slopes_of(times, logs)
     rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs)))
-    slopes = Rows(
-        numbered("slope, layer", depth),
-        jnp.abs(slope - prediction.slopes),
-        {
-            "asymptotics": prediction.left,
-            "integration": 2 * worst(apart) / late(times),
-            "rounding": 8 * rounding,
-        },
-        # The effect to detect: the slope of the neighbouring layer.
-        effect=jnp.abs(prediction.slopes[0]),
-        predicted=prediction.slopes,
-        measured=slope,
-    )
-    course = Rows(
-        numbered("path, layer", depth),
-        worst(logs - prediction.logs),
-        {"integration": worst(apart), "rounding": rounding},
-        # The effect to detect: the decay itself.
-        effect=worst(prediction.logs),
-        predicted=prediction.logs[-1],
-        measured=logs[-1],
-    )
     return verdict_of(
-        slopes,
-        course,
+        Rows(
+            numbered("slope, layer", depth),
+            jnp.abs(slope - prediction.slopes),
+            {
+                "asymptotics": prediction.left,
+                "integration": 2 * worst(apart) / late(times),
+                "rounding": 8 * rounding,
+            },
+            # The effect to detect: the slope of the neighbouring layer.
+            effect=jnp.abs(prediction.slopes[0]),
+            predicted=prediction.slopes,
+            measured=slope,
+        ),
+        Rows(
+            numbered("path, layer", depth),
+            worst(logs - prediction.logs),
+            {"integration": worst(apart), "rounding": rounding},
+            # The effect to detect: the decay itself.
+            effect=worst(prediction.logs),
+            predicted=prediction.logs[-1],
+            measured=logs[-1],
+        ),
         what="log weight of a disrupted feature",
         converged=run.reached,
         finite=run.finite,

@@ -90,16 +90,14 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
     carried = lambda off: jnp.append(off, jnp.sum(jnp.abs(moves) * off))
     # A parabola through the three in the middle errs by far more than the polynomial through all.
     other = jnp.abs(best - vertex(t[near], values[near]))
-    errors = {
-        "stationarity": carried(stationarity),
-        "rounding": carried(rounding),
-        "interpolation": jnp.append(jnp.zeros_like(values), other),
-    }
-    inside = {"the best ratio is among those tried": (best > t[0]) & (best < t[-1])}
     return Measured(
         jnp.append(values, best),
-        errors,
-        premises=inside,
+        {
+            "stationarity": carried(stationarity),
+            "rounding": carried(rounding),
+            "interpolation": jnp.append(jnp.zeros_like(values), other),
+        },
+        premises={"the best ratio is among those tried": (best > t[0]) & (best < t[-1])},
         converged=ends.converged,
         finite=ends.finite,
     )
@@ -140,18 +138,17 @@ def judge_best(prediction: Float[Array, " n"], seen: Measured) -> Verdict:
     """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
     values, size = prediction[:-1], prediction.at[-1].set(1)
     span = (jnp.max(values) - jnp.min(values)) / jnp.min(values)
-    rows = Rows(
-        (*numbered("head", values.size, 0), "best ratio"),
-        jnp.abs(seen.value - prediction) / size,
-        {name: part / size for name, part in seen.errors.items()},
-        # Effects: the relative range of the indicators over the heads, and the distance of the best
-        # ratio from no head at all.
-        jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
-        prediction,
-        seen.value,
-    )
     return verdict_of(
-        rows,
+        Rows(
+            (*numbered("head", values.size, 0), "best ratio"),
+            jnp.abs(seen.value - prediction) / size,
+            {name: part / size for name, part in seen.errors.items()},
+            # Effects: the relative range of the indicators over the heads, and the distance of the
+            # best ratio from no head at all.
+            jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
+            prediction,
+            seen.value,
+        ),
         what="relative indicator, and logarithm of the best ratio",
         premises=seen.premises,
         converged=seen.converged,
@@ -185,7 +182,6 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     kappas = kappa * jnp.exp(SPACING * off)
     second = fractions / weights**2
     cross = fractions * second
-    weight_decay = 0.1 * theory.heads.matching_limit(cross, second, head(kappas[-1], features))
     turn = jax.random.permutation(k[5], features)
     return Downstream(
         cross[turn],
@@ -193,7 +189,7 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
         strength[turn],
         jnp.argsort(turn)[target],
         kappas,
-        weight_decay,
+        0.1 * theory.heads.matching_limit(cross, second, head(kappas[-1], features)),
         k[6],
     )
 

@@ -60,8 +60,9 @@ class Equivalence(eqx.Module):
 
 def predict_heads(problem: Heads) -> Equivalence:
     first = checks.array(np.asarray(problem.rows)[0])
-    minimiser = theory.heads.headed_minimiser(problem.moments, first, throw=False)
-    return Equivalence(minimiser, problem.moments)
+    return Equivalence(
+        theory.heads.headed_minimiser(problem.moments, first, throw=False), problem.moments
+    )
 
 
 @eqx.filter_jit
@@ -74,8 +75,9 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
             moments, whitening, psd_power(g, 0.5, width), width, whitening.rounding
         )
     )(ends.after)
-    gap = jnp.where(best.unique, best.gap, jnp.inf)
-    rounding = best.rounding + gram_rounding(best.gram, whitening, gap)
+    rounding = best.rounding + gram_rounding(
+        best.gram, whitening, jnp.where(best.unique, best.gap, jnp.inf)
+    )
     product = product_rounding((moments.dim, width, width), size.dtype)
     outputs = outputs_rounding(product, best.gram[None], moments.second)
     plotted = jnp.broadcast_to(weights_of(best.gram), ends.seen.shape[:-1]), weights_of(ends.seen)
@@ -112,19 +114,21 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
     k = jax.random.split(named(key, "fixed head", index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
-    moments = random_moments(
-        k[0],
-        grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5),
-        condition=3.0,
-    )
     kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
-    rows = jnp.concatenate(
-        [
-            jax.vmap(lambda kappa: head(kappa, p))(kappas),
-            jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6),
-        ]
+    return Heads(
+        random_moments(
+            k[0],
+            grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5),
+            condition=3.0,
+        ),
+        k[3],
+        jnp.concatenate(
+            [
+                jax.vmap(lambda kappa: head(kappa, p))(kappas),
+                jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6),
+            ]
+        ),
     )
-    return Heads(moments, k[3], rows)
 
 
 def _instead(own: Ends, other: Ends) -> Ends:

@@ -54,8 +54,7 @@ class Both(eqx.Module):
 
 def train_both(problem: Emulating) -> Both:
     scale = checks.array(np.asarray(0.5, problem.factor.dtype))
-    start = balanced(problem.key, (DIM, DIM, DIM), scale)
-    pair = flow(start, problem.fixed.moments)
+    pair = flow(balanced(problem.key, (DIM, DIM, DIM), scale), problem.fixed.moments)
     return Both(train_matching(problem.fixed), pair, _lowest(pair.fine.final))
 
 
@@ -139,14 +138,17 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     second = fractions / weights**2
     cross = fractions * second
     weight_decay = 0.1 * theory.heads.matching_limit(cross, second, rows)
-    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4])
-    return Emulating(fixed, factor, k[5])
+    return Emulating(
+        Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4]), factor, k[5]
+    )
 
 
 def _under(problem: Emulating, own: Both, rows: Array | np.ndarray) -> Both:
     """Train under another head in place of the claim's own, with the claim's own tolerances."""
-    ends = train_matching(replace(problem.fixed, rows=rows))
-    return replace(own, fixed=replace(own.fixed, before=ends.before))
+    return replace(
+        own,
+        fixed=replace(own.fixed, before=train_matching(replace(problem.fixed, rows=rows)).before),
+    )
 
 
 def _any_kappa(problem: Emulating) -> Array:

@@ -114,8 +114,10 @@ class Matched(eqx.Module):
 def predict_matching(problem: Matching) -> Matched:
     p, features = problem, (problem.cross, problem.second, problem.rows)
     weights = [theory.heads.decayed_matching(*features, weight_decay) for weight_decay in p.decays]
-    grams = jnp.stack([p.turned(u**2) for u in weights])
-    return Matched(grams, p.weight_decay < theory.heads.matching_limit(*features))
+    return Matched(
+        jnp.stack([p.turned(u**2) for u in weights]),
+        p.weight_decay < theory.heads.matching_limit(*features),
+    )
 
 
 @eqx.filter_jit
@@ -130,32 +132,30 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     grams = jnp.concatenate([ends.before, none[None]])
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
     change = frobenius(prediction.grams - prediction.grams[2])
-    layers = Rows(
-        ("decay", "a quarter of it", "none, in a straight line"),
-        frobenius(grams - prediction.grams) / size,
-        {"stationarity": stationarity / size, "rounding": rounding / size},
-        # Effect: the deviation that the decay causes.
-        jnp.where(change > 0, change, change[1]) / size,
-        weights_of(prediction.grams),
-        weights_of(grams),
-    )
     apart = ends.before - prediction.grams[2]
     away = frobenius(apart)
     # The relative errors of a quotient add.
     quotient = lambda x: QUARTER * (x[0] / away[0] + x[1] / away[1])
     errors = ends.moved(apart / away[:, None, None])
-    rate = Rows(
-        ("rate",),
-        jnp.abs(away[0] / away[1] - QUARTER),
-        {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
-        # Effect: a rate of one power of the decay more or less.
-        QUARTER / 2,
-        weights_of(prediction.grams)[-1:],
-        weights_of(grams)[-1:],
-    )
     return verdict_of(
-        layers,
-        rate,
+        Rows(
+            ("decay", "a quarter of it", "none, in a straight line"),
+            frobenius(grams - prediction.grams) / size,
+            {"stationarity": stationarity / size, "rounding": rounding / size},
+            # Effect: the deviation that the decay causes.
+            jnp.where(change > 0, change, change[1]) / size,
+            weights_of(prediction.grams),
+            weights_of(grams),
+        ),
+        Rows(
+            ("rate",),
+            jnp.abs(away[0] / away[1] - QUARTER),
+            {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
+            # Effect: a rate of one power of the decay more or less.
+            QUARTER / 2,
+            weights_of(prediction.grams)[-1:],
+            weights_of(grams)[-1:],
+        ),
         what="relative Gram discrepancy before the head",
         premises={"the sorted pairing is the best": prediction.sorted},
         converged=ends.converged,
@@ -182,8 +182,14 @@ def random_matching(
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    weight_decay = share * theory.heads.matching_limit(cross, second * unit, rows)
-    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, weight_decay, k[4])
+    return Matching(
+        cross,
+        second * unit,
+        orthonormal(k[3], dim),
+        rows,
+        share * theory.heads.matching_limit(cross, second * unit, rows),
+        k[4],
+    )
 
 
 def with_weights(

@@ -33,16 +33,18 @@ def _settling_adam(learning_rate: Array) -> optax.GradientTransformation:
 
 
 def _adam(problem: Task, run: Run) -> Run:
-    trajectory = gradient_descent(
-        problem.start(),
-        problem.moments,
-        optimiser=_settling_adam,
-        learning_rate=1e-2,
-        steps=10_000,
-        save_at=17,
-        stationarity=1e-5,
+    return in_place_of(
+        run,
+        gradient_descent(
+            problem.start(),
+            problem.moments,
+            optimiser=_settling_adam,
+            learning_rate=1e-2,
+            steps=10_000,
+            save_at=17,
+            stationarity=1e-5,
+        ),
     )
-    return in_place_of(run, trajectory)
 
 
 SHARED = (

@@ -31,8 +31,7 @@ def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
     eigenvalues.
     """
     law = judge_layers(prediction, run)
-    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
-    grams = measure.layer_grams(final)
+    grams = measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
     predicted = effective_rank(prediction.grams)
     size = frobenius(grams)
     measured = (jnp.sum(diagonal(grams), axis=-1) / jnp.where(size > 0, size, 1)) ** 2

@@ -37,10 +37,16 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         return spectrum[:, -1], jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1)
 
     top, bottom = extremes(prediction.grams)
-    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
     predicted, measured = (
         jnp.log(high) - jnp.log(low)
-        for high, low in ((top, bottom), extremes(measure.layer_grams(final)))
+        for high, low in (
+            (top, bottom),
+            extremes(
+                measure.layer_grams(
+                    on_range(run.fine.final, prediction.minimiser.whitening.projector)
+                )
+            ),
+        )
     )
     # Weyl: an error of the Gram moves each eigenvalue by at most the norm of the error. A relative
     # error x of the least eigenvalue moves its logarithm by up to -log(1 - x), infinite at x = 1.

@@ -45,30 +45,28 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
     size = jnp.where(size > 0, size, 1)
     product = product_rounding(final.sizes, final.layers[0].dtype)
     outputs = outputs_rounding(product, prediction.grams, moments.second)
-    last = Rows(
-        ("last Gram",),
-        gram.discrepancy[-1],
-        {name: part[-1] for name, part in gram.parts.items()},
-        effect=1.0,
-        predicted=prediction.weights[-1:],
-        measured=gram.measured[-1:],
-    )
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - prediction.loss) / size,
-        {
-            "stationarity": near.excess / size,
-            "rounding": loss_rounding(minimiser, outputs) / size,
-        },
-        # The effect to detect: the best network with one mode less, whose loss is higher by the
-        # square of the last kept fraction.
-        effect=minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size,
-        predicted=prediction.weights[-1:],
-        measured=gram.measured[-1:],
-    )
     return verdict_of(
-        last,
-        loss,
+        Rows(
+            ("last Gram",),
+            gram.discrepancy[-1],
+            {name: part[-1] for name, part in gram.parts.items()},
+            effect=1.0,
+            predicted=prediction.weights[-1:],
+            measured=gram.measured[-1:],
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - prediction.loss) / size,
+            {
+                "stationarity": near.excess / size,
+                "rounding": loss_rounding(minimiser, outputs) / size,
+            },
+            # The effect to detect: the best network with one mode less, whose loss is higher by the
+            # square of the last kept fraction.
+            effect=minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size,
+            predicted=prediction.weights[-1:],
+            measured=gram.measured[-1:],
+        ),
         what="relative discrepancy of the minimiser",
         premises=gram.premises,
         converged=gram.converged,
@@ -94,8 +92,12 @@ def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
 
 @eqx.filter_jit
 def _tie(problem: Task) -> Task:
-    features = Features(jnp.ones(problem.sizes[0]))
-    return replace(problem, moments=ContrastiveProblem(features, AdditiveNoise(0.5)).moments())
+    return replace(
+        problem,
+        moments=ContrastiveProblem(
+            Features(jnp.ones(problem.sizes[0])), AdditiveNoise(0.5)
+        ).moments(),
+    )
 
 
 CLAIM = Claim(

@@ -119,25 +119,27 @@ def judge(prediction: Biased, trained: Trained) -> Verdict:
     # An error of a bias, relative to what was measured, moves its logarithm by up to -log(1 - x).
     lost = lambda part: -jnp.log1p(-jnp.minimum(part / jnp.abs(measured), 0.5))
     count = bias.shape[0]
-    biases = Rows(
-        numbered("bias at size", count),
-        jnp.abs(measured - bias) / size,
-        {name: part / size for name, part in parts.items()},
-        # The effect to detect: no bias.
-        effect=1.0,
-        predicted=bias,
-        measured=measured,
+    return verdict_of(
+        Rows(
+            numbered("bias at size", count),
+            jnp.abs(measured - bias) / size,
+            {name: part / size for name, part in parts.items()},
+            # The effect to detect: no bias.
+            effect=1.0,
+            predicted=bias,
+            measured=measured,
+        ),
+        Rows(
+            numbered("rate from size", count - 1),
+            jnp.abs(slopes - wanted),
+            {name: lost(part)[:-1] + lost(part)[1:] for name, part in parts.items()},
+            # A bias that falls as the root of the size.
+            effect=np.log(2.0),
+            predicted=wanted,
+            measured=slopes,
+        ),
+        what="relative discrepancy of the bias",
     )
-    rates = Rows(
-        numbered("rate from size", count - 1),
-        jnp.abs(slopes - wanted),
-        {name: lost(part)[:-1] + lost(part)[1:] for name, part in parts.items()},
-        # A bias that falls as the root of the size.
-        effect=np.log(2.0),
-        predicted=wanted,
-        measured=slopes,
-    )
-    return verdict_of(biases, rates, what="relative discrepancy of the bias")
 
 
 @drawn

@@ -177,20 +177,19 @@ def judge_narrow(prediction: Float[Array, "4 d"], seen: Seen) -> Verdict:
     size = norm(prediction)
     # The effect to detect: the least weight of a feature that is kept.
     least = jnp.min(jnp.where(prediction > 0, prediction, jnp.inf), axis=1)
-    rows = Rows(
-        OBJECTIVES,
-        norm(seen.weights - prediction) / size,
-        {
-            "integration": norm(seen.integration) / size,
-            "stationarity": norm(seen.left) / size,
-            "rounding": epsilons(CHAIN * DEPTH, size.dtype),
-        },
-        least / size,
-        prediction,
-        seen.weights,
-    )
     return verdict_of(
-        rows,
+        Rows(
+            OBJECTIVES,
+            norm(seen.weights - prediction) / size,
+            {
+                "integration": norm(seen.integration) / size,
+                "stationarity": norm(seen.left) / size,
+                "rounding": epsilons(CHAIN * DEPTH, size.dtype),
+            },
+            least / size,
+            prediction,
+            seen.weights,
+        ),
         what="relative discrepancy of the weights",
         converged=seen.converged,
         finite=seen.finite,

@@ -188,36 +188,35 @@ def judge(prediction: Prediction, run: Run) -> Verdict:
     ends = jax.vmap(measure.layer_grams)(
         jax.tree.map(lambda a, b: jnp.stack([a, b]), final, run.coarse.final)
     )
-    layers = Rows(
-        numbered("layer", depth),
-        frobenius(measured - grams) / size,
-        {
-            "integration": frobenius(ends[0] - ends[1]) / size + local,
-            "start": imbalance_bound(grams, unbalance) / size,
-            "rounding": own.rounding
-            + power_rounding(grams, minimiser.kept, minimiser.rounding)
-            + product_rounding(final.sizes, dtype),
-        },
-        effect=jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, apart), axis=1),
-        predicted=own.weights,
-        measured=jnp.sqrt(jnp.maximum(diagonal(measured), 0)),
-    )
     gain = jnp.abs(own.loss)
     gain = jnp.where(gain > 0, gain, 1)
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - prediction.zero - own.loss) / gain,
-        {
-            "integration": jnp.abs(run.fine.loss[-1] - run.coarse.loss[-1]) / gain + local**2,
-            "rounding": epsilons(SOLVED, dtype) * (1 + prediction.zero / gain) + own.rounding[-1],
-        },
-        effect=1.0,
-        predicted=own.weights[-1:],
-        measured=jnp.sqrt(jnp.maximum(diagonal(measured[-1:]), 0)),
-    )
     return verdict_of(
-        layers,
-        loss,
+        Rows(
+            numbered("layer", depth),
+            frobenius(measured - grams) / size,
+            {
+                "integration": frobenius(ends[0] - ends[1]) / size + local,
+                "start": imbalance_bound(grams, unbalance) / size,
+                "rounding": own.rounding
+                + power_rounding(grams, minimiser.kept, minimiser.rounding)
+                + product_rounding(final.sizes, dtype),
+            },
+            effect=jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, apart), axis=1),
+            predicted=own.weights,
+            measured=jnp.sqrt(jnp.maximum(diagonal(measured), 0)),
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - prediction.zero - own.loss) / gain,
+            {
+                "integration": jnp.abs(run.fine.loss[-1] - run.coarse.loss[-1]) / gain + local**2,
+                "rounding": epsilons(SOLVED, dtype) * (1 + prediction.zero / gain)
+                + own.rounding[-1],
+            },
+            effect=1.0,
+            predicted=own.weights[-1:],
+            measured=jnp.sqrt(jnp.maximum(diagonal(measured[-1:]), 0)),
+        ),
         what="relative discrepancy of the minimiser",
         premises={
             "unique minimiser": minimiser.unique,

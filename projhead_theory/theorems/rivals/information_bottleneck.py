@@ -167,24 +167,31 @@ def judge(prediction: Float[Array, " k"], trained: Trained) -> Verdict:
     step = 2 * DIM * local_error(fine.dtype, DEPTH)
     # Determinants lose the digits by which noise is below the variance.
     rounding = epsilons(SOLVED, fine.dtype) * (1 + 1 / trained.noise**2)
-    exact = Rows(
-        LABELS,
-        jnp.abs(fine - prediction),
-        {"integration": jnp.abs(fine - coarse) + step, "rounding": rounding},
-        # The effect to detect: a hundredth of a nat.
-        effect=0.01,
-        predicted=prediction,
-        measured=fine,
-    )
     lower = fine[LOWER : LOWER + 2]
-    order = Rows(
-        ("lower bound within data processing", "lower bound, other view, within data processing"),
-        jnp.maximum(lower - fine[1], 0) + jnp.maximum(fine[1] - fine[0], 0),
-        {"rounding": rounding},
-        effect=fine[0] - lower,
-        measured=fine[0] - lower,
+    return verdict_of(
+        Rows(
+            LABELS,
+            jnp.abs(fine - prediction),
+            {"integration": jnp.abs(fine - coarse) + step, "rounding": rounding},
+            # The effect to detect: a hundredth of a nat.
+            effect=0.01,
+            predicted=prediction,
+            measured=fine,
+        ),
+        Rows(
+            (
+                "lower bound within data processing",
+                "lower bound, other view, within data processing",
+            ),
+            jnp.maximum(lower - fine[1], 0) + jnp.maximum(fine[1] - fine[0], 0),
+            {"rounding": rounding},
+            effect=fine[0] - lower,
+            measured=fine[0] - lower,
+        ),
+        what="nats",
+        converged=run.reached,
+        finite=run.finite,
     )
-    return verdict_of(exact, order, what="nats", converged=run.reached, finite=run.finite)
 
 
 @drawn

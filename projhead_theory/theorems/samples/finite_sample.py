@@ -131,8 +131,9 @@ def measure(problem: Sampling) -> Scatter:
     """Draw the samples, and train a network on each."""
     # Inside another compiled program, the compiler options of that program hold.
     traced = checks.concrete(problem.problem.features.strength) is None
-    draw = _draw if traced else _draw_alone
-    weights, moved, converged = _train(draw(problem), problem.key, problem.depth)
+    weights, moved, converged = _train(
+        (_draw if traced else _draw_alone)(problem), problem.key, problem.depth
+    )
     count = problem.replicates
     return Scatter(weights[:count], weights[count:], moved, converged)
 
@@ -273,9 +274,9 @@ def _gaussian(key: PRNGKeyArray, distribution: str = "gaussian") -> ContrastiveP
     """Rotated Gaussian features of random strengths, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)
     strength = jnp.asarray([1.5, 0.8]) * uniform(k1, 0.9, 1.1, (DIM,))
-    noise = AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,)))
     return ContrastiveProblem(
-        Features(strength, distribution, mixing=orthonormal(k2, DIM)), ambient=noise
+        Features(strength, distribution, mixing=orthonormal(k2, DIM)),
+        ambient=AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,))),
     )
 
 
@@ -299,11 +300,16 @@ def _sparse(problem: Sampling, own: Scatter) -> Scatter:
 
 def _harder(key: PRNGKeyArray) -> Sampling:
     k = jax.random.split(key, 5)
-    features = Features(decades(k[0], -0.3, 0.3, (DIM,)), "gaussian", mixing=orthonormal(k[1], DIM))
-    noise = AdditiveNoise(decades(k[2], -0.7, 0.1, (DIM,)))
     # Enough replicates for the levels that thousands of problems leave to each test.
     return Sampling(
-        ContrastiveProblem(features, ambient=noise), k[3], pairs=100, replicates=600, depth=1
+        ContrastiveProblem(
+            Features(decades(k[0], -0.3, 0.3, (DIM,)), "gaussian", mixing=orthonormal(k[1], DIM)),
+            ambient=AdditiveNoise(decades(k[2], -0.7, 0.1, (DIM,))),
+        ),
+        k[3],
+        pairs=100,
+        replicates=600,
+        depth=1,
     )
 
 

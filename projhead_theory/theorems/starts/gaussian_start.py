@@ -164,20 +164,23 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
     deviation = 2 * jnp.sqrt((DIM + OUTPUTS) * jnp.exp(-errors.logarithms[0]))
     sizes = jnp.mean(logarithms, axis=0)
     line = sizes[0] + prediction.exponent * (errors.logarithms - errors.logarithms[0])
-    rate = Rows(
-        ("rate",),
-        jnp.abs(jnp.mean(found) - prediction.exponent),
-        {
-            "sampling": quantile * jnp.std(found, ddof=1),
-            "second order": deviation / span,
-            "integration": moved + step,
-        },
-        # Half the distance to the rates 0 and -1: the whole interval then lies between them.
-        effect=0.25,
-        predicted=line[None],
-        measured=sizes[None],
+    return verdict_of(
+        Rows(
+            ("rate",),
+            jnp.abs(jnp.mean(found) - prediction.exponent),
+            {
+                "sampling": quantile * jnp.std(found, ddof=1),
+                "second order": deviation / span,
+                "integration": moved + step,
+            },
+            # Half the distance to the rates 0 and -1: the whole interval then lies between them.
+            effect=0.25,
+            predicted=line[None],
+            measured=sizes[None],
+        ),
+        what="rate of the error",
+        converged=errors.reached,
     )
-    return verdict_of(rate, what="rate of the error", converged=errors.reached)
 
 
 @drawn

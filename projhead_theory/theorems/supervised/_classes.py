@@ -78,9 +78,14 @@ class Collapse(eqx.Module):
     @eqx.filter_jit
     def classes(self, width: int = 1, scale: float = 0.7) -> ClassTask:
         """The classes, and a start of a network of this width and scale."""
-        groups = Groups.signs(self.strength, self.noise, self.correlation[None])
         one = jnp.ones_like(self.correlation)
-        return ClassTask(groups, one, self.key, scale * one, (2,) + (width,) * self.depth)
+        return ClassTask(
+            Groups.signs(self.strength, self.noise, self.correlation[None]),
+            one,
+            self.key,
+            scale * one,
+            (2,) + (width,) * self.depth,
+        )
 
 
 @drawn
@@ -95,5 +100,10 @@ def collapse(
     """Features of random strength, with this noise of the class."""
     k1, k2 = jax.random.split(named(key, "collapse", index))
     strength = jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
-    both = jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)])
-    return Collapse(strength, both, jnp.asarray(correlation), k2, depth)
+    return Collapse(
+        strength,
+        jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)]),
+        jnp.asarray(correlation),
+        k2,
+        depth,
+    )

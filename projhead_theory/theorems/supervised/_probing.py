@@ -180,30 +180,29 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
     # A single output is at its minimum to within its residual gradient. Layers then differ by the
     # imbalance of their start.
     gradient = run.fine.gradient_norm[-1] / jnp.linalg.eigvalsh(p.trained.second)[0]
-    rows = Rows(
-        tuple(
-            label
-            for how in ("fitted", "refitted")
-            for what in ("average", "worst")
-            for label in numbered(f"{how}, {what}, layer", p.depth)
-        ),
-        worst(measured - predicted),
-        {
-            # The largest of all rows and times, since one may be small by chance. Where dense
-            # records force the steps of both runs, the error of a step is added.
-            "integration": jnp.max(worst(measured - coarse))
-            + condition * run.forced_error(p.depth),
-            "start": condition * imbalance_rounding(run.fine.start),
-            "stationarity": condition * gradient if single else 0.0,
-            "rounding": condition * flow_rounding(run.fine),
-        },
-        # Effect: a hundredth.
-        0.01,
-        predicted,
-        measured,
-    )
     return verdict_of(
-        rows,
+        Rows(
+            tuple(
+                label
+                for how in ("fitted", "refitted")
+                for what in ("average", "worst")
+                for label in numbered(f"{how}, {what}, layer", p.depth)
+            ),
+            worst(measured - predicted),
+            {
+                # The largest of all rows and times, since one may be small by chance. Where dense
+                # records force the steps of both runs, the error of a step is added.
+                "integration": jnp.max(worst(measured - coarse))
+                + condition * run.forced_error(p.depth),
+                "start": condition * imbalance_rounding(run.fine.start),
+                "stationarity": condition * gradient if single else 0.0,
+                "rounding": condition * flow_rounding(run.fine),
+            },
+            # Effect: a hundredth.
+            0.01,
+            predicted,
+            measured,
+        ),
         what="accuracy of a readout",
         premises={COMMUTE: prediction.commute},
         converged=run.converged if single else run.reached,

@@ -27,8 +27,10 @@ class Layers(eqx.Module):
 
 def predict_collapse(problem: Collapse) -> Layers:
     p, task = problem, problem.classes()
-    weights = theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
-    return Layers(weights, theory.layers.layerwise(task.moments, p.depth, width=1, throw=False))
+    return Layers(
+        theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth),
+        theory.layers.layerwise(task.moments, p.depth, width=1, throw=False),
+    )
 
 
 @eqx.filter_jit

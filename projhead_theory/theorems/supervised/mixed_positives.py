@@ -42,9 +42,13 @@ def mixture(
     k1, k2, k3 = jax.random.split(named(key, "mixed positives", index), 3)
     strength = jnp.asarray([1.4, 1.0, 0.7]) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
     noise = jnp.asarray([0.6, 0.4, 0.3]) * jax.random.uniform(k2, (3,), float, 0.9, 1.1)
-    groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5]))
-    scale = jnp.asarray(0.7, float)
-    return ClassTask(groups, jnp.asarray(share), k3, scale, (3,) * (depth + 1))
+    return ClassTask(
+        Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5])),
+        jnp.asarray(share),
+        k3,
+        jnp.asarray(0.7, float),
+        (3,) * (depth + 1),
+    )
 
 
 def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
@@ -59,9 +63,12 @@ def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
 
 def _harder_mixture(key: PRNGKeyArray, depth: int) -> ClassTask:
     k1, k2 = jax.random.split(key)
-    share = jax.random.uniform(k1, (), float, 0, 0.98)
-    r = jax.random.uniform(k2, (), float, -0.9, 0.9)
-    return mixture(key, depth, share=share, correlation=r)
+    return mixture(
+        key,
+        depth,
+        share=jax.random.uniform(k1, (), float, 0, 0.98),
+        correlation=jax.random.uniform(k2, (), float, -0.9, 0.9),
+    )
 
 
 CLAIM = Claim(

@@ -35,8 +35,10 @@ def predict_classes(problem: ClassTask) -> theory.layers.LayerPrediction:
     The other fields, of the general layer-wise law, set the tolerances of a run.
     """
     m, width = problem.moments, min(problem.sizes[1:])
-    law = theory.layers.layerwise(m, problem.depth, width=width, throw=False)
-    return with_last(law, theory.supervised.class_minimiser(m))
+    return with_last(
+        theory.layers.layerwise(m, problem.depth, width=width, throw=False),
+        theory.supervised.class_minimiser(m),
+    )
 
 
 @drawn
@@ -50,15 +52,20 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     centre = orthonormal(k[0], d, count).T * jnp.linspace(2.0, 1.0, count)[:, None]
     apart = 0.7 * jax.random.normal(k[1], (count, 1, d)) * jnp.asarray([[[1.0], [-1.0]]])
     share = jnp.linspace(1.5, 0.5, count) / count
-    groups = Groups(
-        jnp.repeat(share / 2, 2),
-        (centre[:, None] + apart).reshape(2 * count, d),
-        jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
-        jnp.repeat(jnp.arange(count), 2),
-        count,
-    )
     one = jnp.ones((), float)
-    return ClassTask(groups, one, k[3], one / 2, sizes)
+    return ClassTask(
+        Groups(
+            jnp.repeat(share / 2, 2),
+            (centre[:, None] + apart).reshape(2 * count, d),
+            jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
+            jnp.repeat(jnp.arange(count), 2),
+            count,
+        ),
+        one,
+        k[3],
+        one / 2,
+        sizes,
+    )
 
 
 @eqx.filter_jit

@@ -28,7 +28,6 @@ def shifted(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0)
     explained = jnp.append(jnp.zeros(1, float), strength[1:] ** 2 * (1 - training**2))
     noise = jnp.full(3, 0.5, float) if kind == "views" else jnp.sqrt(variance - explained)
     signs = lambda r: Groups.signs(strength, noise, r)
-    times = jnp.geomspace(0.3, 30.0, RECORDS, dtype=float)
     start, blur = jnp.asarray(0.3, float), jnp.asarray(0.2, float)
     return ProbeTask(
         signs(training),
@@ -36,7 +35,7 @@ def shifted(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0)
         signs(test),
         start,
         blur,
-        times,
+        jnp.geomspace(0.3, 30.0, RECORDS, dtype=float),
         k3,
         kind,
         depth,

@@ -133,43 +133,40 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
     granted = imbalance_rounding(start)
     between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
-    layers = Rows(
-        numbered("layer", depth),
-        frobenius(measure.layer_grams(within) - best.grams) / size,
-        {
-            "start": theory.balance.imbalance_bound(best.grams, jnp.full(depth - 1, granted))
-            / size,
-            "discretisation": theory.balance.imbalance_bound(best.grams, run.drift) / size,
-            "stationarity": magnified * moved / size,
-            "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
-        },
-        # Effect: another layer.
-        jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
-        best.weights,
-        weights,
-    )
     plotted = best.weights[-1:], weights[-1:]
-    whole = Rows(
-        ("map",),
-        frobenius(matrix - best.matrix) / length,
-        {"stationarity": moved / length, "rounding": rounding},
-        # Effect: another map.
-        1.0,
-        *plotted,
-    )
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - best.loss) / scale,
-        {"stationarity": inside**2 / scale, "rounding": in_loss / scale},
-        # Effect: the loss of a network with one mode less.
-        last**2 / 2 / scale,
-        *plotted,
-    )
     balanced = jnp.all(measure.imbalance_norms(start) <= granted)
     return verdict_of(
-        layers,
-        whole,
-        loss,
+        Rows(
+            numbered("layer", depth),
+            frobenius(measure.layer_grams(within) - best.grams) / size,
+            {
+                "start": theory.balance.imbalance_bound(best.grams, jnp.full(depth - 1, granted))
+                / size,
+                "discretisation": theory.balance.imbalance_bound(best.grams, run.drift) / size,
+                "stationarity": magnified * moved / size,
+                "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
+            },
+            # Effect: another layer.
+            jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
+            best.weights,
+            weights,
+        ),
+        Rows(
+            ("map",),
+            frobenius(matrix - best.matrix) / length,
+            {"stationarity": moved / length, "rounding": rounding},
+            # Effect: another map.
+            1.0,
+            *plotted,
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - best.loss) / scale,
+            {"stationarity": inside**2 / scale, "rounding": in_loss / scale},
+            # Effect: the loss of a network with one mode less.
+            last**2 / 2 / scale,
+            *plotted,
+        ),
         what="relative discrepancy of the regression minimiser",
         premises={"unique minimiser": best.unique, PREMISE: balanced},
         converged=run.converged & ~saddle,
@@ -193,8 +190,12 @@ def regression_task(
     correlations = jnp.linspace(1.2, 0.4, n) * jax.random.uniform(k[3], (n,), float, 0.95, 1.05)
     frames = orthonormal(k[1], outputs)[:, :n], orthonormal(k[2], d, n)
     target = matmul(matmul(frames[0] * correlations, frames[1].T), root)
-    moments = TargetMoments(target, matmul(root, root), 1.1 * jnp.sum(correlations**2))
-    return RegressionTask(moments, k[3], jnp.asarray(0.5, float), sizes)
+    return RegressionTask(
+        TargetMoments(target, matmul(root, root), 1.1 * jnp.sum(correlations**2)),
+        k[3],
+        jnp.asarray(0.5, float),
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -206,8 +207,11 @@ def with_map(
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     u, s, vt = u[:, :p], s[:p], vt[:p]
     powers = [s ** (2 * level / depth) for level in range(1, depth + 1)]
-    grams = jnp.stack([matmul(vt.T * power, vt) for power in powers])
-    return replace(own, matrix=matmul(u * s, vt), grams=grams)
+    return replace(
+        own,
+        matrix=matmul(u * s, vt),
+        grams=jnp.stack([matmul(vt.T * power, vt) for power in powers]),
+    )
 
 
 def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTask:
@@ -224,8 +228,9 @@ def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTa
     target = matmul(matmul(frames[0] * correlations, frames[1].T) * strength, mixed.T)
     second = symmetric(matmul(mixed * strength**2, mixed.T))
     scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-    moments = TargetMoments(target, second, 1.1 * jnp.sum(correlations**2))
-    return RegressionTask(moments, key, scale, sizes, stiff=True)
+    return RegressionTask(
+        TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes, stiff=True
+    )
 
 
 def exact_regression(
@@ -233,8 +238,7 @@ def exact_regression(
 ) -> Exact:
     """Balanced network of these sizes with the predicted map, in random frames between."""
     left, values, right = singular(best.matrix, best.kept, min(sizes))
-    between = frames(key, sizes, values.dtype)[1:-1]
-    return Exact((right, *between, left), roots(values, best.depth))
+    return Exact((right, *frames(key, sizes, values.dtype)[1:-1], left), roots(values, best.depth))
 
 
 CLAIM = Claim(

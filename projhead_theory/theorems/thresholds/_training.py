@@ -108,9 +108,13 @@ def time_row(orbits: Orbits, run: Run) -> Rows:
 
     worst = lambda x: jnp.max(jnp.where(moving, jnp.abs(x) / jnp.where(moving, times, 1), 0))
     integration = worst(when(fine) - when(coarse)) + 1e3 * local_error(fine.dtype, 1)
-    errors = {"integration": integration, "rounding": 1e3 * orbit_rounding(orbits, run)}
     # Effect: times twice as late.
-    return Rows(("time",), worst(when(fine) - times), errors, 0.5)
+    return Rows(
+        ("time",),
+        worst(when(fine) - times),
+        {"integration": integration, "rounding": 1e3 * orbit_rounding(orbits, run)},
+        0.5,
+    )
 
 
 def orbit_rounding(orbits: Orbits, run: Run) -> Array:
@@ -131,7 +135,6 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     """
     k = jax.random.split(named(key, "thresholds", index), 4)
     strength = jax.random.uniform(k[0], (DIM,), float, 0.7, 2.0)
-    flips = jax.random.uniform(k[1], (DIM,), float, 0.0, 0.25)
     thresholds = jax.random.uniform(k[2], (depth, DIM), float, 0.05, 0.3)
     thresholds = thresholds.at[2:-1].set(0) if depth > 3 else thresholds
     # Each layer leaves a share between 0.4 and 0.9 of the strength, the last less than its limit.
@@ -139,8 +142,13 @@ def task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> ThresholdTask:
     amplitudes = jnp.concatenate([jnp.ones((1, DIM)), shares[:-1], shares[-1:] / 3]) * jnp.where(
         jnp.arange(depth + 1)[:, None] < depth, strength, 1
     )
-    weights = (amplitudes[1:] + thresholds) / amplitudes[:-1]
-    return ThresholdTask(strength, flips, weights, thresholds, jnp.geomspace(1e-3, 40.0, RECORDS))
+    return ThresholdTask(
+        strength,
+        jax.random.uniform(k[1], (DIM,), float, 0.0, 0.25),
+        (amplitudes[1:] + thresholds) / amplitudes[:-1],
+        thresholds,
+        jnp.geomspace(1e-3, 40.0, RECORDS),
+    )
 
 
 @eqx.filter_jit

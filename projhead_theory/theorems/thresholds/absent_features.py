@@ -72,14 +72,15 @@ def find_edges(problem: WindowTask) -> Found:
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
     start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
-    views = Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
         """Final amplitudes, largest change of a weight at any save time, finiteness of the run."""
         flat = strength.reshape(-1)
         run = gradient_flow(
             start,
-            ContrastiveProblem(Features(flat), views),
+            ContrastiveProblem(
+                Features(flat), Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
+            ),
             t1=jnp.asarray(UNTIL, p.weights.dtype),
             weight_decay=p.weight_decay,
             save_at=RECORDS,
@@ -180,9 +181,14 @@ def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     weights = jax.random.uniform(k[0], (depth, DIM), float, 0.5, 1.5)
     # Either sign occurs: only absolute values matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
-    thresholds = jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4)
     flips, none = jax.random.uniform(k[3], (DIM,), float, 0.0, 0.3), jnp.zeros((), float)
-    return WindowTask(weights, thresholds, flips, weight_decay=none, noise=none)
+    return WindowTask(
+        weights,
+        jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4),
+        flips,
+        weight_decay=none,
+        noise=none,
+    )
 
 
 def exchanged(weights: Array, thresholds: Array) -> Array:

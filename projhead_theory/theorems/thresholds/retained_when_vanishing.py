@@ -75,35 +75,33 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
     slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])
     largest = lambda x: jnp.max(jnp.abs(x))
     below = fine[-1, :-1]
-    layers = Rows(
-        numbered("layer", depth - 1),
-        norm(below - p.limit[:-1]),
-        {
-            "asymptotics": norm(prediction.left),
-            "integration": norm(below - coarse[-1, :-1]) + local_error(size.dtype, depth),
-            "rounding": rounding,
-        },
-        # Effect: amplitudes that vanish.
-        1.0,
-        1.0,
-        norm(below),
-    )
-    forgetting = Rows(
-        ("slope",),
-        largest(slope(fine) - prediction.slope),
-        {
-            "asymptotics": prediction.slope_left,
-            "integration": largest(slope(fine) - slope(coarse)),
-            "rounding": 16 * rounding,
-        },
-        # Effect: the slope of a linear network's last layer.
-        0.5 - 1 / (4 - 2 / depth),
-        prediction.slope,
-        jnp.mean(slope(fine)),
-    )
     return verdict_of(
-        layers,
-        forgetting,
+        Rows(
+            numbered("layer", depth - 1),
+            norm(below - p.limit[:-1]),
+            {
+                "asymptotics": norm(prediction.left),
+                "integration": norm(below - coarse[-1, :-1]) + local_error(size.dtype, depth),
+                "rounding": rounding,
+            },
+            # Effect: amplitudes that vanish.
+            1.0,
+            1.0,
+            norm(below),
+        ),
+        Rows(
+            ("slope",),
+            largest(slope(fine) - prediction.slope),
+            {
+                "asymptotics": prediction.slope_left,
+                "integration": largest(slope(fine) - slope(coarse)),
+                "rounding": 16 * rounding,
+            },
+            # Effect: the slope of a linear network's last layer.
+            0.5 - 1 / (4 - 2 / depth),
+            prediction.slope,
+            jnp.mean(slope(fine)),
+        ),
         time_row(p, run),
         what="amplitudes of a disrupted feature",
         converged=run.reached,
@@ -113,15 +111,21 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
 def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     """The same problem with features that no two views share."""
-    times = jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype))
-    return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
+    return dataclasses.replace(
+        problem,
+        flips=jnp.full_like(problem.flips, 0.5),
+        times=jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)),
+    )
 
 
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
-    limit = theory.thresholds.threshold_law(0 * problem.strength, *equal_weights(problem).given)
-    return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
+    return eqx.tree_at(
+        lambda r: r.orbits.limit,
+        own,
+        theory.thresholds.threshold_law(0 * problem.strength, *equal_weights(problem).given),
+    )
 
 
 CLAIM = Claim(

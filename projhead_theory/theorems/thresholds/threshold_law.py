@@ -37,30 +37,28 @@ def judge_orbits(p: Orbits, run: Run) -> Verdict:
     worst = lambda x: jnp.max(jnp.abs(x), axis=(0, 2))
     end = lambda x: jnp.max(jnp.abs(x / p.limit[-1]))
     depth = fine.shape[1]
-    layers = Rows(
-        numbered("layer", depth - 1),
-        worst(below(fine)),
-        {
-            "integration": worst(below(fine) - below(coarse)) + local_error(fine.dtype, 1),
-            "rounding": rounding,
-        },
-        # Effect: amplitudes that stay as they start.
-        worst(fine[:, :-1] / fine[:1, :-1] - 1),
-    )
-    last = Rows(
-        ("end",),
-        end(fine[-1, -1] - p.limit[-1]),
-        {
-            "integration": end(fine[-1, -1] - coarse[-1, -1]) + local_error(fine.dtype, depth),
-            "rounding": rounding,
-        },
-        # Effect: final amplitudes twice as large.
-        0.5,
-    )
     return verdict_of(
-        layers,
+        Rows(
+            numbered("layer", depth - 1),
+            worst(below(fine)),
+            {
+                "integration": worst(below(fine) - below(coarse)) + local_error(fine.dtype, 1),
+                "rounding": rounding,
+            },
+            # Effect: amplitudes that stay as they start.
+            worst(fine[:, :-1] / fine[:1, :-1] - 1),
+        ),
         time_row(p, run),
-        last,
+        Rows(
+            ("end",),
+            end(fine[-1, -1] - p.limit[-1]),
+            {
+                "integration": end(fine[-1, -1] - coarse[-1, -1]) + local_error(fine.dtype, depth),
+                "rounding": rounding,
+            },
+            # Effect: final amplitudes twice as large.
+            0.5,
+        ),
         what="relative discrepancy of the amplitudes",
         converged=run.reached,
         finite=run.finite,
@@ -80,8 +78,9 @@ def _by_steps(optimiser: Callable, learning_rate: float) -> Callable[[ThresholdT
             steps=int(at[-1]) + 1,
             save_at=at,
         )
-        replaced = in_place_of(own, trajectory)
-        return eqx.tree_at(lambda r: r.fine.times, replaced, trajectory.times * learning_rate)
+        return eqx.tree_at(
+            lambda r: r.fine.times, in_place_of(own, trajectory), trajectory.times * learning_rate
+        )
 
     return run
 
