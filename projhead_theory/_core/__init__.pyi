@@ -9,6 +9,7 @@ from .linalg import (
     eigh,
     frobenius,
     matmul,
+    nonzero,
     psd_power,
     symmetric,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "matmul",
     "name_of",
     "named",
+    "nonzero",
     "outputs_rounding",
     "power_rounding",
     "product_rounding",

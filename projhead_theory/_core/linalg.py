@@ -64,6 +64,11 @@ def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
     return jnp.all((a == 0) | jnp.eye(a.shape[-1], dtype=bool))
 
 
+def nonzero(size: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    """A size, none of which is below zero, as a divisor: with one in place of zero."""
+    return jnp.where(size > 0, size, 1)
+
+
 class Spectrum(NamedTuple):
     """Spectrum of a symmetric matrix.
 

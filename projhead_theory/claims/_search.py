@@ -199,13 +199,14 @@ def search_exact(
     begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
     false_alarm, missed = None, None
-    key = named(jax.random.key(seed), "exact networks")
 
     def judge(problem: Any) -> Any:
         own, other, visible = exact(problem)
         return own, other, (own.outcome, other.outcome), visible
 
-    for problem, (own, other, codes, visible) in _batched(draws, tries, key, EXACT, judge):
+    for problem, (own, other, codes, visible) in _batched(
+        draws, tries, named(jax.random.key(seed), "exact networks"), EXACT, judge
+    ):
         name, other_name = (name_of(Outcome, code) for code in codes)
         outcomes[name] += 1
         if name == "violated":
@@ -216,9 +217,15 @@ def search_exact(
             if other_name in ("holds", "undecidable"):
                 missed = Trial(problem, other)
                 break
-    counts = (dict(counter.most_common()) for counter in (outcomes, off))
-    seconds = time.perf_counter() - begin
-    return ExactResult(claim, seed, next(counts), seconds, next(counts), false_alarm, missed)
+    return ExactResult(
+        claim,
+        seed,
+        dict(outcomes.most_common()),
+        time.perf_counter() - begin,
+        dict(off.most_common()),
+        false_alarm,
+        missed,
+    )
 
 
 def attempts(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:

@@ -4,6 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import chain
 
 import jax
 
@@ -97,7 +98,6 @@ def _order(claims: Sequence[Claim], workers: int) -> list[Claim]:
     both ends. Those with significance tests take longest and should not be left over, but leave one
     worker free for a first result.
     """
-    pairs = zip(claims, reversed(claims), strict=True)
-    ends = [claim for pair in pairs for claim in pair][: len(claims)]
+    ends = list(chain(*zip(claims, reversed(claims), strict=True)))[: len(claims)]
     tested, others = ([c for c in ends if bool(c.tests) is kind] for kind in (True, False))
     return tested[: workers - 1] + others[:1] + tested[workers - 1 :] + others[1:]

@@ -1,5 +1,5 @@
-from .comparison import compare, on_range
-from .controls import unbalanced_start
+from .comparison import compare, layers_apart, on_range
+from .controls import UNBALANCED, WRONG_EXPONENT, unbalanced_start
 from .draws import decades, drawn, orthonormal, over, uniform
 from .exact import (
     TOLERANCES,
@@ -80,7 +80,9 @@ __all__ = [
     "PREMISE",
     "RECORDS",
     "TOLERANCES",
+    "UNBALANCED",
     "WIDTH",
+    "WRONG_EXPONENT",
     "AbstractAlignedTask",
     "AbstractTask",
     "Exact",
@@ -111,6 +113,7 @@ __all__ = [
     "judge_layers",
     "largest",
     "last_change",
+    "layers_apart",
     "left_out",
     "local_error",
     "lopsided",

@@ -12,13 +12,15 @@ from ..._core import (
     eigh,
     frobenius,
     gram_rounding,
+    layer_shares,
     matmul,
+    nonzero,
     power_rounding,
     product_rounding,
     psd_power,
     symmetric,
 )
-from ...claims import Verdict
+from ...claims import Verdict, numbered
 from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import Ended, Trajectory
 from ...theory.balance import imbalance_bound
@@ -122,6 +124,12 @@ def compare(
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
+def layers_apart(grams: Float[Array, "L d d"]) -> Float[Array, " L"]:
+    """Relative distance of each layer's Gram from the nearest other; one for a single layer."""
+    apart = frobenius(grams[:, None] - grams[None, :]) / nonzero(frobenius(grams))[:, None]
+    return jnp.min(jnp.where(jnp.eye(len(grams), dtype=bool), 1, apart), axis=1)
+
+
 def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
     """Project the first layer of a network onto the range of $S$.
 
@@ -155,13 +163,11 @@ def _compare(
     final = trajectory.final
     measured = measure.layer_grams(on_range(final, project))
 
-    size = frobenius(grams)
-    size = jnp.where(size > 0, size, 1)
-
+    size = nonzero(frobenius(grams))
     near = nearest_stationary(
         moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding
     )
-    levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
+    levels = layer_shares(depth, dtype)
     last = symmetric(measured[-1])
     carried = jax.vmap(
         lambda t: frobenius(
@@ -182,14 +188,12 @@ def _compare(
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
     spectrum = eigh(grams[-1]).values
     least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
-    flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
+    flutter = nonzero(least) ** (levels - 1) * levels * 3 * trajectory.noise
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle
     # by which the run has rotated one mode into the other. A small residual means an angle near
     # zero or near a right angle, and tells the two apart only if the gap is resolved well.
     turned = share * frobenius(near.step) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
-    between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
-    effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
     weights = (
         diagonal(measured)
@@ -208,12 +212,12 @@ def _compare(
             + power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
             + product_rounding(final.sizes, dtypes[0]),
         },
-        effect=effect,
+        effect=layers_apart(grams),
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
         converged=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
         finite=~(trajectory.ended == Ended.diverged),
-        labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
+        labels=numbered("layer", depth),
         what="relative Gram discrepancy",
     )

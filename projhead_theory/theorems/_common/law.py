@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ... import measure
+from ... import DeepLinear, measure
 from ..._core import psd_power
 from ...claims import Rows, Verdict, verdict_of
 from ...theory.layers import LayerPrediction, SpectralMinimiser, layerwise
@@ -27,13 +27,13 @@ def predict(problem: Task) -> LayerPrediction:
     return layerwise(problem.moments, problem.depth, width=problem.width, throw=False)
 
 
-def train(problem: Task) -> Run:
-    """Gradient flow to stationarity."""
+def train(problem: Any, start: DeepLinear | None = None) -> Run:
+    """Gradient flow to stationarity, from the problem's own start or another."""
     return flow(
-        problem.start(),
+        problem.start() if start is None else start,
         problem.moments,
+        loss=problem.loss,
         stiff=problem.stiff,
-        max_steps=4_000 if problem.stiff else 100_000,
     )
 
 

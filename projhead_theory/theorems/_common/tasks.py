@@ -38,6 +38,7 @@ class AbstractTask(eqx.Module, Generic[M]):
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
     stiff: bool = eqx.field(static=True, default=False)
+    loss: ClassVar[AbstractLoss] = losses.spectral
 
     @property
     def label(self) -> str:

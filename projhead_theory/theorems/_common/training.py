@@ -141,7 +141,7 @@ def flow(
     save_at: Any = 16,
     stationarity: float | None = None,
     stiff: bool = False,
-    max_steps: int = 100_000,
+    max_steps: int | None = None,
 ) -> Run:
     """Gradient flow at the default tolerance and at a coarser one.
 
@@ -162,7 +162,7 @@ def flow(
             solver=implicit() if stiff else None,
             rtol=factor * rtol,
             stationarity=None if stationarity is None else factor * stationarity,
-            max_steps=max_steps,
+            max_steps=max_steps or (4_000 if stiff else 100_000),
         )
 
     return Run(run(1), run(COARSER))

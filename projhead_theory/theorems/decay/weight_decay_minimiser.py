@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import Moments, theory
-from ..._core import SOLVED, epsilons, layer_powers, named
+from ..._core import SOLVED, epsilons, layer_powers, named, nonzero
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...networks import AbstractLinearNetwork, DeepLinear
 from ...simulation import layer_gradients
@@ -108,8 +108,7 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     """
     run, depth = finished.run, prediction.weights.shape[0]
     measured = run.fine.weights()[-1]
-    size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(jnp.sqrt(jnp.sum(prediction.weights**2, axis=1)))
     norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size
     integration = norm(run.error(lambda t: t.weights()[-1]))
     # A Newton step errs by its square: twice its length is a bound while it is short.

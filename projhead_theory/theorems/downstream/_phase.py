@@ -14,8 +14,9 @@ from ..._core import checks
 from ..._core.plain import plain
 from ...theory.downstream import PhaseDiagram
 from ...theory.layers import layerwise
+from .._common.law import train
 from .._common.tasks import Task
-from .._common.training import Run, flow
+from .._common.training import Run
 from ._probing import judge_logarithms
 
 BATCH = 16
@@ -176,7 +177,7 @@ def _trained(
         moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
         scale = 0.5 * jnp.max(jnp.diagonal(moments.second)) ** (-0.5 / depth)
         task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
-        run: Run = flow(task.start(), moments, stiff=True, max_steps=4_000)
+        run: Run = train(task)
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)

@@ -7,7 +7,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ... import gradient_descent
 from ...claims import Control
-from .._common import DIM, WIDTH, Run, Task, conflict, flow, in_place_of, task, unbalanced_start
+from .._common import DIM, UNBALANCED, WIDTH, Run, Task, conflict, in_place_of, task
 
 SHALLOW, PAIR, TRIPLE = (DIM, WIDTH), (DIM, WIDTH, WIDTH), (DIM, WIDTH, WIDTH, WIDTH)
 
@@ -48,6 +48,6 @@ def _adam(problem: Task, run: Run) -> Run:
 
 
 SHARED = (
-    unbalanced_start(lambda problem, start: flow(start, problem.moments)),
+    UNBALANCED,
     Control("adam", "trains with Adam, which does not conserve balancedness", measure=_adam),
 )

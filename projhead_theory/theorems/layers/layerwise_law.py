@@ -1,15 +1,15 @@
 """layerwise-law: Grams of the intermediate layers."""
 
-from ...claims import Claim, Control
+from ...claims import Claim
 from .._common import (
     PREMISE,
+    WRONG_EXPONENT,
     exact_check,
     harder,
     judge_layers,
     over,
     predict,
     train,
-    with_exponents,
 )
 from ._training import SEARCHED, SHARED, balanced_problems
 
@@ -34,14 +34,7 @@ CLAIM = Claim(
     sharpness={
         "layer #": (7e-9, 0.09),
     },
-    controls=(
-        *SHARED,
-        Control(
-            "wrong-exponent",
-            "predicts the power l / (L + 1)",
-            predict=with_exponents(lambda level, layers: level / (layers + 1)),
-        ),
-    ),
+    controls=(*SHARED, WRONG_EXPONENT),
     search=over(harder, "sizes", SEARCHED[1:]),
     exact=exact_check(judge_layers, predict),
 )

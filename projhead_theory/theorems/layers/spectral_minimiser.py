@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ... import AdditiveNoise, ContrastiveProblem, Features
-from ..._core import outputs_rounding, product_rounding
+from ..._core import nonzero, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
 from ...theory.layers import LayerPrediction, layerwise
 from .._common import (
@@ -41,8 +41,7 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
         min(final.sizes),
         minimiser.whitening.rounding,
     )
-    size = jnp.abs(minimiser.loss)
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(jnp.abs(minimiser.loss))
     product = product_rounding(final.sizes, final.layers[0].dtype)
     outputs = outputs_rounding(product, prediction.grams, moments.second)
     return verdict_of(

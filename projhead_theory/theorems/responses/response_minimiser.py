@@ -10,7 +10,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ... import DeepLinear, Moments, losses, measure
-from ..._core import SOLVED, diagonal, epsilons, frobenius, named, power_rounding, product_rounding
+from ..._core import (
+    SOLVED,
+    diagonal,
+    epsilons,
+    frobenius,
+    named,
+    nonzero,
+    power_rounding,
+    product_rounding,
+)
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
 from ...losses import AbstractPopulationLoss
 from ...problems import random_moments
@@ -27,6 +36,7 @@ from .._common import (
     drawn,
     flow,
     imbalance_rounding,
+    layers_apart,
     local_error,
     over,
     replace,
@@ -179,17 +189,14 @@ def judge(prediction: Prediction, run: Run) -> Verdict:
     grams, depth = own.grams, own.depth
     final, start = run.fine.final, run.fine.start
     measured = measure.layer_grams(final)
-    size = frobenius(grams)
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(frobenius(grams))
     rounding = imbalance_rounding(start)
     unbalance = jnp.full(depth - 1, rounding) + run.drift
     local, dtype = local_error(size.dtype, depth), size.dtype
-    apart = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     ends = jax.vmap(measure.layer_grams)(
         jax.tree.map(lambda a, b: jnp.stack([a, b]), final, run.coarse.final)
     )
-    gain = jnp.abs(own.loss)
-    gain = jnp.where(gain > 0, gain, 1)
+    gain = nonzero(jnp.abs(own.loss))
     return verdict_of(
         Rows(
             numbered("layer", depth),
@@ -201,7 +208,7 @@ def judge(prediction: Prediction, run: Run) -> Verdict:
                 + power_rounding(grams, minimiser.kept, minimiser.rounding)
                 + product_rounding(final.sizes, dtype),
             },
-            effect=jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, apart), axis=1),
+            effect=layers_apart(grams),
             predicted=own.weights,
             measured=jnp.sqrt(jnp.maximum(diagonal(measured), 0)),
         ),

@@ -22,7 +22,6 @@ from .._common import (
     Task,
     carried,
     drawn,
-    flow,
     judge_layers,
     orthonormal,
     predict,
@@ -165,7 +164,7 @@ CLAIM = Claim(
             predict=_geometric,
         ),
         Control("wrong-exponent", "predicts the power l / (L + 1)", predict=_exponents),
-        unbalanced_start(lambda problem, start: flow(start, problem.task.moments)),
+        unbalanced_start(lambda problem, start: train(problem.task, start)),
     ),
     quick=1,
 )

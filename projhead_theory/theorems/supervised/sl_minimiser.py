@@ -1,36 +1,41 @@
 """sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import DeepLinear, losses, measure, theory
+from ... import losses, measure, theory
 from ..._core import (
     Whitening,
     eigh,
     frobenius,
+    layer_shares,
     matmul,
     named,
+    nonzero,
     outputs_rounding,
     power_rounding,
     product_rounding,
     symmetric,
 )
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
+from ...losses import AbstractLoss
 from ...moments import TargetMoments
 from .._common import (
     PREMISE,
+    UNBALANCED,
     AbstractTask,
     Exact,
     Run,
     drawn,
     exact_check,
-    flow,
     frames,
     imbalance_rounding,
+    layers_apart,
     mixing,
     nearly_tied,
     on_range,
@@ -41,13 +46,15 @@ from .._common import (
     roots,
     singular,
     spread,
-    unbalanced_start,
+    train,
     uniform,
 )
 
 
 class RegressionTask(AbstractTask[TargetMoments]):
     """Task of the squared error."""
+
+    loss: ClassVar[AbstractLoss] = losses.mse
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Simpler problems: rounder targets."""
@@ -57,17 +64,6 @@ class RegressionTask(AbstractTask[TargetMoments]):
 
 def predict_least(p: RegressionTask) -> theory.supervised.RegressionMinimiser:
     return theory.supervised.regression_minimiser(p.moments, p.depth, p.width, throw=False)
-
-
-def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
-    """Gradient flow of the squared error to stationarity."""
-    return flow(
-        problem.start() if start is None else start,
-        problem.moments,
-        loss=losses.mse,
-        stiff=problem.stiff,
-        max_steps=4_000 if problem.stiff else 100_000,
-    )
 
 
 def distance_to_minimum(
@@ -105,9 +101,8 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
     matrix, weights = within.matrix, measure.layer_weights(network)
-    size, length, scale = frobenius(best.grams), frobenius(best.matrix), jnp.abs(best.loss)
-    size, length = (jnp.where(x > 0, x, 1) for x in (size, length))
-    scale = scale + moments.power / 2
+    size, length = (nonzero(frobenius(x)) for x in (best.grams, best.matrix))
+    scale = jnp.abs(best.loss) + moments.power / 2
 
     residual, last, saddle = distance_to_minimum(
         moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
@@ -119,8 +114,8 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     moved = inside * frobenius(whitening.inverse)
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     least = jnp.take(eigh(best.grams[-1]).values, moments.dim - jnp.maximum(best.kept, 1))
-    levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
-    magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
+    levels = layer_shares(depth, size.dtype)
+    magnified = levels * nonzero(least) ** (levels - 1) * 2 * length
 
     # Training rounds as the closed form does. The product of layers adds rounding of its own.
     product = product_rounding(network.sizes, size.dtype)
@@ -132,7 +127,6 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     )
     in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
     granted = imbalance_rounding(start)
-    between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
     plotted = best.weights[-1:], weights[-1:]
     balanced = jnp.all(measure.imbalance_norms(start) <= granted)
     return verdict_of(
@@ -147,7 +141,7 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
                 "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
             },
             # Effect: another layer.
-            jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
+            layers_apart(best.grams),
             best.weights,
             weights,
         ),
@@ -270,7 +264,7 @@ CLAIM = Claim(
         )
     ),
     predict=predict_least,
-    measure=train_least,
+    measure=train,
     compare=judge_least,
     sharpness={
         "layer #": (6e-9, 0.03),
@@ -290,7 +284,7 @@ CLAIM = Claim(
             "predicts as if inputs were uncorrelated and of variance one",
             predict=lambda problem, own: with_map(problem, own, problem.moments.target),
         ),
-        unbalanced_start(train_least),
+        UNBALANCED,
     ),
     search=over(harder_regression, "sizes", ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
     exact=exact_check(judge_least, predict_least, build=exact_regression, loss=losses.mse),
