@@ -74,8 +74,9 @@ def train(problem: Training, weight_decay: Any = None) -> Run:
 @eqx.filter_jit
 def constant(problem: Training, quantity: Quantity = measure.imbalance) -> tuple[Array, ...]:
     """The imbalances of the start, or another quantity of a network, at all times."""
-    records = problem.times.size + 1
-    return tuple(jnp.broadcast_to(d, (records, *d.shape)) for d in quantity(problem.start))
+    return tuple(
+        jnp.broadcast_to(d, (problem.times.size + 1, *d.shape)) for d in quantity(problem.start)
+    )
 
 
 @eqx.filter_jit

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -43,8 +42,13 @@ def _descents(key: PRNGKeyArray) -> Iterator[Descent]:
         (moments[1], 2e-2, 0.05),
         (moments[2], 5e-2, 0.0),
     ):
-        numbers: Any = (jnp.asarray(x, jnp.result_type(float)) for x in (step, weight_decay))
-        yield Descent(data, unbalanced(key), named(key, "minibatches"), *numbers)
+        yield Descent(
+            data,
+            unbalanced(key),
+            named(key, "minibatches"),
+            jnp.asarray(step, jnp.result_type(float)),
+            jnp.asarray(weight_decay, jnp.result_type(float)),
+        )
 
 
 def _harder_descent(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Descent:

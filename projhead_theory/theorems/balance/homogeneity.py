@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -44,16 +43,9 @@ def _diagonal(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Train
     )
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Training]:
-    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, and
-    # the flow slides along it. The claim discrete-homogeneity covers them, in finite steps.
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0)):
-        yield _diagonal(key, depth, index=index)
-
-
-def _with_fixed(problem: Training, own: Run) -> Run:
+def _with_fixed(p: Training, own: Run) -> Run:
     """Train with fixed thresholds, in steps too small to move the quantity by themselves."""
-    p, number = problem, 1_000
+    number = 1_000
     trajectory = gradient_descent(
         dataclasses.replace(p.start, trained=False),
         p.data,
@@ -82,7 +74,11 @@ CLAIM = Claim(
         "no weight decay",
     ),
     source="beyond the paper; Du et al. 2018 for ReLU units",
-    problems=_problems,
+    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, and
+    # the flow slides along it. The claim discrete-homogeneity covers them, in finite steps.
+    problems=lambda key: (
+        _diagonal(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
+    ),
     predict=functools.partial(constant, quantity=columns),
     measure=train,
     compare=functools.partial(judge_kept, quantity=columns),

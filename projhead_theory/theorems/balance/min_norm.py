@@ -99,14 +99,6 @@ def predict(problem: Factorisation) -> Float[Array, ""]:
     return least_norm(problem.network.matrix, problem.network.depth)
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
-    for index, sizes in enumerate(
-        ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
-    ):
-        k = named(key, "factorisation", index)
-        yield Factorisation(gaussian(k, sizes, jnp.ones(len(sizes) - 1)))
-
-
 def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
     k1, k2 = jax.random.split(key)
     return Factorisation(DeepLinear.init(k2, sizes, decades(k1, -1, 1, (len(sizes) - 1,))))
@@ -134,7 +126,12 @@ CLAIM = Claim(
     latex=r"\min_{W_L \cdots W_1 = W} \sum_l \|W_l\|_F^2 = L \sum_i s_i(W)^{2/L}",
     hypotheses=("linear network", "inner widths at least the rank"),
     source="paper section 3, for depth 2; beyond the paper for any depth",
-    problems=_problems,
+    problems=lambda key: (
+        Factorisation(gaussian(named(key, "factorisation", index), sizes, jnp.ones(len(sizes) - 1)))
+        for index, sizes in enumerate(
+            ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
+        )
+    ),
     predict=predict,
     measure=descend,
     compare=judge_norm,

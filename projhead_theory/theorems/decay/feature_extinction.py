@@ -1,6 +1,6 @@
 """feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
-import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import Moments, gradient_flow, theory
 from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
-from ...claims import Claim, Control, Measured, Verdict, compare_measured
+from ...claims import Claim, Control, Measured, compare_measured
 from .._common import COARSER, aligned, decades, drawn, local_error, over, uniform, with_entries
 from .weight_decay_minimiser import left_to_go
 
@@ -185,14 +185,6 @@ def predict_extinction(p: Extinction) -> Float[Array, " 3"]:
     return jnp.stack([weight_decay, weight(1 - SIDE), weight(1 + SIDE)])
 
 
-def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verdict:
-    return dataclasses.replace(
-        compare_measured(prediction, measured),
-        labels=("decay of the jump", "weight just below", "weight just above"),
-        what="relative discrepancy of the extinction",
-    )
-
-
 @drawn
 def _end(key: PRNGKeyArray, depth: int, *, index: Array | int) -> Extinction:
     k1, k2 = jax.random.split(named(key, "extinction", index))
@@ -225,11 +217,6 @@ def _spinodal(p: Extinction, own: Array) -> Array:
     return jnp.asarray(np.stack([weight_decay, below, np.zeros_like(below)]))
 
 
-def _continuous(problem: Extinction, own: Array) -> Array:
-    """Prediction without a jump: just below extinction the weight falls as a square root."""
-    return with_entries(own, 1, np.sqrt(problem.cross) / problem.second * SIDE**0.5)
-
-
 CLAIM = Claim(
     name="feature-extinction",
     statement="As weight decay grows, the minimum jumps from a positive weight to zero, in all "
@@ -247,7 +234,11 @@ CLAIM = Claim(
     ),
     predict=predict_extinction,
     measure=measure_end,
-    compare=judge_extinction,
+    compare=functools.partial(
+        compare_measured,
+        labels=("decay of the jump", "weight just below", "weight just above"),
+        what="relative discrepancy of the extinction",
+    ),
     sharpness={
         "decay of the jump": (3e-8, 0.004),
         "weight just below": (3e-6, 0.002),
@@ -261,7 +252,12 @@ CLAIM = Claim(
             predict=_spinodal,
         ),
         Control(
-            "continuous", "predicts a weight that goes to zero without a jump", predict=_continuous
+            "continuous",
+            "predicts a weight that goes to zero without a jump",
+            # Just below extinction it falls as a square root.
+            predict=lambda problem, own: with_entries(
+                own, 1, np.sqrt(problem.cross) / problem.second * SIDE**0.5
+            ),
         ),
     ),
     search=over(_harder_ends, "depth", (1, 2, 3)),

@@ -93,8 +93,7 @@ class Decayed(eqx.Module):
 
 
 @eqx.filter_jit
-def predict(problem: FeatureTask, weight_decay: Array | None = None) -> Decayed:
-    p = problem if weight_decay is None else replace(problem, weight_decay=weight_decay)
+def predict(p: FeatureTask) -> Decayed:
     last = theory.decay.decayed_weight(p.cross, p.second, p.weight_decay, p.depth)
     energy = jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth))
     return Decayed(layer_powers(last, p.depth).T, energy, jnp.sum(p.cross**2 / p.second))
@@ -239,7 +238,9 @@ CLAIM = Claim(
         Control(
             "doubled-decay",
             "predicts for twice the decay",
-            predict=lambda problem, own: predict(problem, 2 * problem.weight_decay),
+            predict=lambda problem, own: predict(
+                replace(problem, weight_decay=2 * problem.weight_decay)
+            ),
         ),
         Control(
             "one-weight",

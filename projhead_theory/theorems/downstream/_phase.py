@@ -14,9 +14,7 @@ from ..._core import checks
 from ..._core.plain import plain
 from ...theory.downstream import PhaseDiagram
 from ...theory.layers import layerwise
-from .._common.law import train
-from .._common.tasks import Task
-from .._common.training import Run
+from .._common import Run, Task, train
 from ._probing import judge_logarithms
 
 BATCH = 16

@@ -84,5 +84,6 @@ def train_probing(problem: Probing, start: DeepLinear | None = None) -> Run:
 
     The claims on dynamics record as often, so that one compiled program trains the networks of all.
     """
-    start = problem.task.start() if start is None else start
-    return flow(start, problem.task.moments, save_at=RECORDS)
+    return flow(
+        problem.task.start() if start is None else start, problem.task.moments, save_at=RECORDS
+    )

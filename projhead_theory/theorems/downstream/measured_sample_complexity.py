@@ -15,15 +15,13 @@ from ...problems import (
     AbstractDistribution,
     AdditiveNoise,
     ContrastiveProblem,
-    Downstream,
     DownstreamProblem,
     Features,
     SignLabel,
 )
 from ...theory.downstream import margin_samples, sample_complexity
 from ...theory.layers import layerwise
-from .._common import Run, Task, drawn, replace
-from .._common.law import train
+from .._common import Run, Task, drawn, replace, train, uniform
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
@@ -117,20 +115,15 @@ class Curves(eqx.Module):
 
 @eqx.filter_jit
 def predict(
-    problem: Labels, downstream: Downstream | None = None, power: float | None = None
+    problem: Labels, downstream: DownstreamProblem | None = None, power: float | None = None
 ) -> Needs:
     """Prediction, of controls for another downstream task or from a power of the Grams."""
-    after = problem.downstream.moments() if downstream is None else downstream
+    after = (problem.downstream if downstream is None else downstream).moments()
     grams = layerwise(problem.moments, problem.depth).grams
     if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
     return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
-
-
-@eqx.filter_jit
-def _moments_after(downstream: DownstreamProblem) -> Downstream:
-    return downstream.moments()
 
 
 def probe(problem: Labels) -> Curves:
@@ -234,7 +227,6 @@ def _draw(
     The label is feature 0.
     """
     k = jax.random.split(named(key, "labels", index), 5)
-    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)
     strength, noise = (
         jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
         jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,))),
@@ -278,9 +270,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
     heaviest = np.argmax(np.diag(layerwise(problem.moments, 1).grams[0]))
-    return predict(
-        problem, _moments_after(DownstreamProblem(problem.downstream.features, SignLabel(heaviest)))
-    )
+    return predict(problem, DownstreamProblem(problem.downstream.features, SignLabel(heaviest)))
 
 
 def between(problem: Labels) -> Labels:

@@ -1,7 +1,8 @@
 """The claim when-pre-wins: thresholds beyond which the layer below the head is better."""
 
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -18,8 +19,7 @@ from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
 from ...theory.downstream import disruption_boundary, excess_boundary, weakness_boundary
 from ...theory.layers import layerwise
-from .._common.tasks import Task, lopsided
-from .._common.training import Run, flow
+from .._common import Run, Task, flow, lopsided
 from ._probing import Probing, judge_logarithms
 
 THRESHOLDS = {
@@ -103,15 +103,12 @@ class Found(eqx.Module):
     crosses: bool
 
 
-def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
-    """Threshold of the scenario in closed form."""
-    return THRESHOLDS[problem.scenario](
-        problem.strength,
-        problem.noise,
-        problem.target,
-        len(problem.sizes) - 1,
-        downstream=problem.downstream,
-    )[None]
+def predict_threshold(problem: Crossing, **changed: Any) -> Float[Array, " 1"]:
+    """Threshold of the scenario in closed form; `changed` are the numbers of another problem."""
+    given = {"depth": len(problem.sizes) - 1, "downstream": problem.downstream} | changed
+    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, **given)[
+        None
+    ]
 
 
 @eqx.filter_jit
@@ -204,33 +201,6 @@ def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array
     return strength, noise, jnp.exp(jax.random.normal(k3, (d,)) / 2), k4
 
 
-def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:
-    for index, scenario in enumerate(THRESHOLDS):
-        yield _crossing(key, scenario, (3, 3, 3), index)
-    for index, scenario in enumerate(THRESHOLDS):
-        yield _crossing(key, scenario, (4, 4, 4, 4), 3 + index)
-
-
-def _as_if(problem: Crossing, own: Array, **changed: Any) -> Array:
-    depth = len(problem.sizes) - 1
-    given = {"downstream": problem.downstream, "depth": depth} | changed
-    return THRESHOLDS[problem.scenario](
-        problem.strength, problem.noise, problem.target, given.pop("depth"), **given
-    )[None]
-
-
-def _deeper(problem: Crossing, own: Array) -> Array:
-    return _as_if(problem, own, depth=len(problem.sizes))
-
-
-def _as_trained(problem: Crossing, own: Array) -> Array:
-    return _as_if(problem, own, downstream=problem.strength)
-
-
-def _from_lopsided(problem: Crossing, own: Found) -> Found:
-    return find_crossing(problem, lopsided)
-
-
 CLAIM = Claim(
     name="when-pre-wins",
     statement=(
@@ -252,7 +222,12 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 3; the closed form for any number of features is beyond the paper",
-    problems=_crossings,
+    problems=lambda key: (
+        _crossing(key, scenario, sizes, index)
+        for index, (sizes, scenario) in enumerate(
+            itertools.product(((3, 3, 3), (4, 4, 4, 4)), THRESHOLDS)
+        )
+    ),
     predict=predict_threshold,
     measure=find_crossing,
     compare=judge_threshold,
@@ -263,13 +238,17 @@ CLAIM = Claim(
         Control(
             "unbalanced-start",
             "starts with the same product, but a larger lowest layer and smaller ones above",
-            measure=_from_lopsided,
+            measure=lambda problem, own: find_crossing(problem, lopsided),
         ),
-        Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),
+        Control(
+            "one-layer-more",
+            "predicts for a network of one layer more",
+            predict=lambda problem, own: predict_threshold(problem, depth=len(problem.sizes)),
+        ),
         Control(
             "training-strengths",
             "predicts for downstream strengths like those of training",
-            predict=_as_trained,
+            predict=lambda problem, own: predict_threshold(problem, downstream=problem.strength),
         ),
     ),
     quick=3,

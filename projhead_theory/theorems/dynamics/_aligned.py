@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import DeepLinear
 from ..._core import layer_powers, named
 from ...claims import Control
-from ...simulation import Trajectory
 from .._common import (
     RECORDS,
     AbstractAlignedTask,
@@ -21,7 +20,6 @@ from .._common import (
     aligned,
     decades,
     drawn,
-    flow_rounding,
     flow_through,
     local_error,
     replace,
@@ -66,11 +64,6 @@ def paths(p: AbstractAlignedTask, depth: int | None = None) -> Float[Array, "T L
     return jnp.swapaxes(layer_powers(last, p.depth), 1, 2)
 
 
-@eqx.filter_jit
-def _weights(trajectory: Trajectory) -> Float[Array, "T L d"]:
-    return trajectory.weights()[:-1]
-
-
 def log_weights(run: Run) -> tuple[Array, Array]:
     r"""Logarithms of the weights, and their integration errors.
 
@@ -81,18 +74,10 @@ def log_weights(run: Run) -> tuple[Array, Array]:
     """
     times, depth = run.fine.times[:-1], run.fine.networks.depth
     floor = jnp.finfo(times.dtype).tiny
-    log = lambda t: jnp.log(jnp.maximum(_weights(t), floor))
+    log = lambda t: jnp.log(jnp.maximum(t.weights()[:-1], floor))
     apart = jnp.abs(log(run.fine) - log(run.coarse))
     growth = (times[-1] / times[0]) ** (8 / (times.size - 1))
     return log(run.fine), apart + 2 / (1 - 1 / growth) * local_error(apart.dtype, depth)
-
-
-def log_rounding(run: Run) -> Array:
-    """Rounding of the logarithm of a weight, relative to the logarithm and its growth.
-
-    A rounded weight is learned a little earlier or later.
-    """
-    return flow_rounding(run.fine)
 
 
 @drawn
@@ -232,15 +217,6 @@ def harder_modes(key: PRNGKeyArray, depth: int) -> ModeTask:
     return _learned(task, depth * target * final ** (1 - 2 / depth))
 
 
-def _unequal_weights(problem: AbstractAlignedTask) -> AbstractAlignedTask:
-    """The task with unequal weights at the start: equal weights are aligned with any directions."""
-    return replace(
-        problem,
-        start_weight=problem.start_weight
-        * np.asarray([1.0, 4.0, 0.25], problem.start_weight.dtype),
-    )
-
-
 def _between_axes(problem: AbstractAlignedTask) -> DeepLinear:
     """Start with the same weights along orthonormal directions, none of which is near an axis."""
     ones = np.ones((DIM, DIM))
@@ -249,24 +225,25 @@ def _between_axes(problem: AbstractAlignedTask) -> DeepLinear:
     return aligned(weight, problem.depth, basis.astype(weight.dtype))
 
 
-def _unequal_layers(problem: AbstractAlignedTask) -> DeepLinear:
-    """Start with the same product and unequal layers."""
-    return scaled(
-        problem.start(),
-        np.asarray([3.0, 1 / 3.0] + [1.0] * (problem.depth - 2), problem.start_weight.dtype),
-    )
-
-
 def start_controls(kind: type) -> tuple[Control, ...]:
     """Controls with starts that are not aligned, or not balanced."""
     return (
         Control(
             "unaligned-start",
             f"starts along directions between the {kind.word}s",
-            problem=_unequal_weights,
+            # Equal weights are aligned with any directions.
+            problem=lambda p: replace(
+                p, start_weight=p.start_weight * np.asarray([1.0, 4.0, 0.25], p.cross.dtype)
+            ),
             measure=lambda problem, own: train(problem, _between_axes(problem)),
         ),
-        unbalanced_start(train, _unequal_layers, "the same product, but unequal layers"),
+        unbalanced_start(
+            train,
+            lambda p: scaled(
+                p.start(), np.asarray([3.0, 1 / 3.0] + [1.0] * (p.depth - 2), p.cross.dtype)
+            ),
+            "the same product, but unequal layers",
+        ),
     )
 
 

@@ -19,11 +19,12 @@ from .._common import (
     Run,
     decades,
     drawn,
+    flow_rounding,
     over,
     replace,
     uniform,
 )
-from ._aligned import DIM, SMALLEST, log_rounding, log_weights, paths, start_controls, train
+from ._aligned import DIM, SMALLEST, log_weights, paths, start_controls, train
 from .flow_times import judge_paths
 
 
@@ -72,7 +73,7 @@ def judge_steps(prediction: Stepwise, run: Run) -> Verdict:
     # The final weights, from the prediction itself: g is the share of their squares.
     gaps = jnp.clip((prediction.paths[:, -1] / prediction.paths[-1, -1]) ** 2, 0, 1)
     apart = log_weights(run)[1][:, -1]
-    grown = jnp.sum(4 * gaps * (1 - gaps) * (apart + log_rounding(run)), axis=1)
+    grown = jnp.sum(4 * gaps * (1 - gaps) * (apart + flow_rounding(run.fine)), axis=1)
     rounding = epsilons(CHAIN * outputs, apart.dtype)
     worst = lambda x: jnp.max(jnp.abs(x)) / outputs
     return verdict_of(

@@ -9,12 +9,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import gradient_descent
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from .._common import FeatureTask, Run, in_place_of, over, step_numbers
+from .._common import FeatureTask, Run, flow_rounding, in_place_of, over, step_numbers
 from ._aligned import (
     WRONG_DEPTH,
     features,
     harder_features,
-    log_rounding,
     log_weights,
     opposed,
     paths,
@@ -39,7 +38,7 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
             worst(jnp.abs(measured - predicted)),
             {
                 "integration": worst(apart),
-                "rounding": log_rounding(run) * (1 + grown + worst(jnp.abs(predicted))),
+                "rounding": flow_rounding(run.fine) * (1 + grown + worst(jnp.abs(predicted))),
             },
             effect=grown,
             predicted=predicted[:, -1].T,

@@ -10,8 +10,16 @@ from jaxtyping import Array, Float
 from ..._core import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
-from .._common import AbstractAlignedTask, FeatureTask, Run, over, replace, with_entries
-from ._aligned import fading, features, harder_fading, log_rounding, log_weights, paths, train
+from .._common import (
+    AbstractAlignedTask,
+    FeatureTask,
+    Run,
+    flow_rounding,
+    over,
+    replace,
+    with_entries,
+)
+from ._aligned import fading, features, harder_fading, log_weights, paths, train
 
 
 class Forgetting(eqx.Module):
@@ -30,11 +38,6 @@ class Forgetting(eqx.Module):
 def late(times: Array) -> Array:
     """Logarithm of the ratio of times over which slopes are measured."""
     return jnp.log(times[-1] / times[3 * times.shape[0] // 4])
-
-
-def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
-    """Slopes of the log weights over log time, through the last quarter of the records."""
-    return (logs[-1] - logs[3 * times.shape[0] // 4]) / late(times)
 
 
 @eqx.filter_jit
@@ -59,12 +62,15 @@ def forgetting(
 
 @eqx.filter_jit
 def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
-    """Verdict on the slope of the weight in log time, and on the whole path, at every layer."""
+    """Verdict on the slope of the weight in log time, and on the whole path, at every layer.
+
+    The slope is taken through the last quarter of the records.
+    """
     logs, apart = (x[:, :, -1] for x in log_weights(run))
     times, depth = run.fine.times[:-1], logs.shape[1]
     worst = lambda x: jnp.max(jnp.abs(x), axis=0)
-    slope = slopes_of(times, logs)
-    rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs)))
+    slope = (logs[-1] - logs[3 * times.shape[0] // 4]) / late(times)
+    rounding = flow_rounding(run.fine) * (1 + jnp.max(jnp.abs(logs)))
     return verdict_of(
         Rows(
             numbered("slope, layer", depth),

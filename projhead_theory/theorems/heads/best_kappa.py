@@ -199,10 +199,6 @@ def predicting(wrong: Callable[[Downstream, Known], Array]) -> Callable[[Downstr
     return lambda problem, own: wrong(problem, np.sqrt(problem.cross) / np.asarray(problem.second))
 
 
-def _without_decay(problem: Downstream) -> Downstream:
-    return replace(problem, weight_decay=np.zeros_like(problem.weight_decay))
-
-
 def _squared(p: Downstream, weights: Known) -> Array:
     prediction = predict_from(weights, p.strength, replace(p, kappas=np.asarray(p.kappas) ** 2))
     return with_entries(prediction, -1, np.asarray(prediction)[-1] / 2)
@@ -243,7 +239,10 @@ CLAIM = Claim(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
             measure=lambda problem, own: dataclasses.replace(
-                own, value=measure_heads(_without_decay(problem)).value
+                own,
+                value=measure_heads(
+                    replace(problem, weight_decay=np.zeros_like(problem.weight_decay))
+                ).value,
             ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),

@@ -59,9 +59,11 @@ class Equivalence(eqx.Module):
 
 
 def predict_heads(problem: Heads) -> Equivalence:
-    first = checks.array(np.asarray(problem.rows)[0])
     return Equivalence(
-        theory.heads.headed_minimiser(problem.moments, first, throw=False), problem.moments
+        theory.heads.headed_minimiser(
+            problem.moments, checks.array(np.asarray(problem.rows)[0]), throw=False
+        ),
+        problem.moments,
     )
 
 
@@ -78,8 +80,9 @@ def judge_heads(prediction: Equivalence, ends: Ends) -> Verdict:
     rounding = best.rounding + gram_rounding(
         best.gram, whitening, jnp.where(best.unique, best.gap, jnp.inf)
     )
-    product = product_rounding((moments.dim, width, width), size.dtype)
-    outputs = outputs_rounding(product, best.gram[None], moments.second)
+    outputs = outputs_rounding(
+        product_rounding((moments.dim, width, width), size.dtype), best.gram[None], moments.second
+    )
     plotted = jnp.broadcast_to(weights_of(best.gram), ends.seen.shape[:-1]), weights_of(ends.seen)
     count = ends.loss.size
     return verdict_of(

@@ -53,8 +53,10 @@ class Both(eqx.Module):
 
 
 def train_both(problem: Emulating) -> Both:
-    scale = checks.array(np.asarray(0.5, problem.factor.dtype))
-    pair = flow(balanced(problem.key, (DIM, DIM, DIM), scale), problem.fixed.moments)
+    pair = flow(
+        balanced(problem.key, (DIM, DIM, DIM), checks.array(np.asarray(0.5, problem.factor.dtype))),
+        problem.fixed.moments,
+    )
     return Both(train_matching(problem.fixed), pair, _lowest(pair.fine.final))
 
 
@@ -132,14 +134,15 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     )
     weights = 0.7 * jnp.where(geometric, falling, other)
     rows = jnp.where(geometric, head(kappa, DIM), theory.heads.emulating_head(weights))
-    factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
     fractions = jax.random.uniform(k[2], (DIM,), float, 0.5, 0.9)
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
     second = fractions / weights**2
     cross = fractions * second
     weight_decay = 0.1 * theory.heads.matching_limit(cross, second, rows)
     return Emulating(
-        Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4]), factor, k[5]
+        Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4]),
+        jnp.where(geometric, jnp.sqrt(weights[0]), 1),
+        k[5],
     )
 
 

@@ -111,11 +111,12 @@ class Matched(eqx.Module):
 
 
 @eqx.filter_jit
-def predict_matching(problem: Matching) -> Matched:
-    p, features = problem, (problem.cross, problem.second, problem.rows)
-    weights = [theory.heads.decayed_matching(*features, weight_decay) for weight_decay in p.decays]
+def predict_matching(p: Matching) -> Matched:
+    features = (p.cross, p.second, p.rows)
     return Matched(
-        jnp.stack([p.turned(u**2) for u in weights]),
+        jnp.stack(
+            [p.turned(theory.heads.decayed_matching(*features, decay) ** 2) for decay in p.decays]
+        ),
         p.weight_decay < theory.heads.matching_limit(*features),
     )
 

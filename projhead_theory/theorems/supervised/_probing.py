@@ -19,7 +19,16 @@ from ...problems import (
     over_groups,
 )
 from ...simulation import Trajectory
-from .._common import Run, aligned, balanced, flow, flow_rounding, imbalance_rounding, replace
+from .._common import (
+    Run,
+    aligned,
+    balanced,
+    flow,
+    flow_rounding,
+    flow_through,
+    imbalance_rounding,
+    replace,
+)
 
 COMMUTE = "cross and second moment commute"
 
@@ -151,10 +160,10 @@ def predict(problem: ProbeTask) -> Accuracies:
 
 def train(p: ProbeTask) -> tuple[ProbeTask, Run]:
     """Gradient flow to the last save time; with a single output, to stationarity."""
+    if p.kind == "single":
+        return p, flow(p.start(), p.moments, loss=losses.mse)
     loss = losses.spectral if isinstance(p.moments, Moments) else losses.mse
-    recorded = {"t1": p.times[-1], "save_at": p.times, "stationarity": 0.0}
-    options = {} if p.kind == "single" else recorded
-    return p, flow(p.start(), p.moments, loss=loss, **options)
+    return p, flow_through(p.start(), p.moments, p.times, loss=loss)
 
 
 @eqx.filter_jit

@@ -25,11 +25,10 @@ class Layers(eqx.Module):
     layers: theory.layers.LayerPrediction
 
 
-def predict_collapse(problem: Collapse) -> Layers:
-    p, task = problem, problem.classes()
+def predict_collapse(p: Collapse) -> Layers:
     return Layers(
         theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth),
-        theory.layers.layerwise(task.moments, p.depth, width=1, throw=False),
+        theory.layers.layerwise(p.classes().moments, p.depth, width=1, throw=False),
     )
 
 
@@ -69,8 +68,12 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
     k1, k2, k3 = jax.random.split(key, 3)
     some = jax.random.uniform(k1, (), float, 0.05, 1.5)
-    noise = jnp.where(jax.random.bernoulli(k3, 0.3), 0, some)
-    return collapse(key, 2, noise=noise, correlation=jax.random.uniform(k2, (), float, -0.95, 0.95))
+    return collapse(
+        key,
+        2,
+        noise=jnp.where(jax.random.bernoulli(k3, 0.3), 0, some),
+        correlation=jax.random.uniform(k2, (), float, -0.95, 0.95),
+    )
 
 
 CLAIM = Claim(

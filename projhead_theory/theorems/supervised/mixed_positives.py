@@ -19,8 +19,11 @@ def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPredic
 
     An independent subclass has the weight of the closed form.
     """
-    moments = _mixed(problem.groups, problem.share if share is None else share)
-    return layerwise(moments, problem.depth, throw=False)
+    return layerwise(
+        _mixed(problem.groups, problem.share if share is None else share),
+        problem.depth,
+        throw=False,
+    )
 
 
 @eqx.filter_jit

@@ -46,8 +46,7 @@ def _two_decades(times: Array) -> Array:
 
 
 @eqx.filter_jit
-def predict_retained(problem: ThresholdTask) -> Retained:
-    p, orbits = problem, predict(problem)
+def predict_retained(p: ThresholdTask) -> Retained:
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
     last = theory.thresholds.threshold_forgetting(ends, *p.given)
     decades = jnp.log(ends[1] / ends[0])
@@ -56,7 +55,7 @@ def predict_retained(problem: ThresholdTask) -> Retained:
     below, growth = theory.thresholds.threshold_forgetting_slopes(*p.given)
     slope_left = jnp.abs(growth) * (last[0] - last[1]) / decades
     return Retained(
-        orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
+        predict(p), jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
     )
 
 
