@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ... import measure
+from ... import DeepLinear, measure, networks, simulation, theory
 from ..._core import (
     checks,
     diagonal,
@@ -21,16 +21,12 @@ from ..._core import (
     symmetric,
 )
 from ...claims import Verdict, numbered
-from ...networks import AbstractLinearNetwork, DeepLinear
-from ...simulation import Ended, Trajectory
-from ...theory.balance import imbalance_bound
-from ...theory.layers import LayerPrediction
 from .stationary import nearest_stationary, reported_share
 
 
 def compare(
-    prediction: LayerPrediction,
-    trajectory: Trajectory,
+    prediction: theory.layers.LayerPrediction,
+    trajectory: simulation.Trajectory,
     *,
     imbalance: Float[Array, "..."] | float | None = None,
     drift: Float[Array, "..."] | float | None = None,
@@ -80,7 +76,7 @@ def compare(
 
         ```
     """
-    if not isinstance(trajectory, Trajectory):
+    if not isinstance(trajectory, simulation.Trajectory):
         raise checks.bad(
             "trajectory",
             type(trajectory).__name__,
@@ -130,7 +126,7 @@ def layers_apart(grams: Float[Array, "L d d"]) -> Float[Array, " L"]:
     return jnp.min(jnp.where(jnp.eye(len(grams), dtype=bool), 1, apart), axis=1)
 
 
-def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
+def on_range(network: networks.AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
     """Project the first layer of a network onto the range of $S$.
 
     The rest of that layer never moves and does not enter the loss, but would count as imbalance.
@@ -141,8 +137,8 @@ def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> 
 
 @eqx.filter_jit
 def _compare(
-    prediction: LayerPrediction,
-    trajectory: Trajectory,
+    prediction: theory.layers.LayerPrediction,
+    trajectory: simulation.Trajectory,
     imbalance: Array | None,
     drift: Array | None,
 ) -> Verdict:
@@ -203,8 +199,10 @@ def _compare(
     return Verdict(
         discrepancy=frobenius(measured - grams) / size,
         parts={
-            "start": imbalance_bound(grams, start) / size,
-            "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift)
+            "start": theory.balance.imbalance_bound(grams, start) / size,
+            "discretisation": theory.balance.imbalance_bound(
+                grams, trajectory.drift if drift is None else drift
+            )
             / size,
             "stationarity": (2 * (carried + left) * share) / size,
             "noise": flutter / size,
@@ -216,8 +214,10 @@ def _compare(
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        converged=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
-        finite=~(trajectory.ended == Ended.diverged),
+        converged=(trajectory.ended == simulation.Ended.converged)
+        & ~(tied & turned)
+        & ~near.saddle,
+        finite=~(trajectory.ended == simulation.Ended.diverged),
         labels=numbered("layer", depth),
         what="relative Gram discrepancy",
     )

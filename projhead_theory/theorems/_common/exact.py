@@ -10,13 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ... import DeepLinear
+from ... import DeepLinear, losses, simulation, theory
 from ..._core import frobenius, matmul
 from ...claims import Verdict
-from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
-from ...simulation import Ended, Trajectory
-from ...theory.layers import LayerPrediction
 from .training import Run
 
 TOLERANCES = 10.0
@@ -60,7 +57,9 @@ def singular(
     return left, values, matmul(matrix.T, left) / jnp.where(values > 0, values, 1)
 
 
-def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
+def exact(
+    prediction: theory.layers.LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray
+) -> Exact:
     """Balanced network of these sizes in random frames, with the predicted last Gram."""
     r, depth = min(sizes), len(sizes) - 1
     minimiser = prediction.minimiser
@@ -110,16 +109,16 @@ def run_of(
     start: DeepLinear,
     end: DeepLinear,
     moments: Moments | TargetMoments,
-    loss: AbstractLoss = spectral,
+    loss: losses.AbstractLoss = losses.spectral,
 ) -> Run:
     """Converged run from `start` to `end`, with zero gradient."""
     zero = jnp.zeros((), end.layers[0].dtype)
-    trajectory = Trajectory(
+    trajectory = simulation.Trajectory(
         times=jnp.stack([zero, zero + 1]),
         networks=jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end),
         loss=jnp.stack([loss(start, moments), loss(end, moments)]),
         gradient_norm=jnp.stack([zero, zero]),
-        ended=Ended.converged,
+        ended=simulation.Ended.converged,
         ended_at=zero + 1,
         steps=jnp.zeros((), int),
         drift=jnp.zeros(end.depth - 1, zero.dtype),
@@ -142,7 +141,7 @@ def try_exact(
     problem: Any,
     *,
     build: Callable[[Any, tuple[int, ...], PRNGKeyArray], Exact] = exact,
-    loss: AbstractLoss = spectral,
+    loss: losses.AbstractLoss = losses.spectral,
     logarithmic: bool = False,
 ) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
     """Judge the network of the closed form, and a mutant with one weight off by ten tolerances.

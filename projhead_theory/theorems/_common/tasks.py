@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, losses
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, losses, problems
 from ..._core import matmul, named, symmetric
 from ...claims import rounded
-from ...losses import AbstractLoss
 from ...moments import Moments, TargetMoments
-from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
 from ...theory import dynamics
 from .draws import decades, drawn, uniform
 
@@ -38,7 +36,7 @@ class AbstractTask(eqx.Module, Generic[M]):
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
     stiff: bool = eqx.field(static=True, default=False)
-    loss: ClassVar[AbstractLoss] = losses.spectral
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
 
     @property
     def label(self) -> str:
@@ -92,7 +90,7 @@ def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
     return Task(
-        random_moments(place, fractions, condition=5.0),
+        problems.random_moments(place, fractions, condition=5.0),
         named(key, "start", index),
         jnp.asarray(0.5, grid.dtype),
         sizes,
@@ -182,7 +180,7 @@ class AbstractAlignedTask(eqx.Module):
     weight_decay: Float[Array, ""]
     depth: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True, default=100_000)
-    loss: ClassVar[AbstractLoss]
+    loss: ClassVar[losses.AbstractLoss]
     theory: ClassVar[Any]
     word: ClassVar[str]
     order: ClassVar[int]
@@ -218,7 +216,7 @@ class AbstractAlignedTask(eqx.Module):
 class FeatureTask(AbstractAlignedTask):
     """Feature model under the spectral contrastive loss."""
 
-    loss: ClassVar[AbstractLoss] = losses.spectral
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
     theory: ClassVar[Any] = dynamics
     word: ClassVar[str] = "feature"
     order: ClassVar[int] = 4
@@ -235,7 +233,7 @@ class FeatureTask(AbstractAlignedTask):
 class ModeTask(AbstractAlignedTask):
     """Modes of a regression under the squared error."""
 
-    loss: ClassVar[AbstractLoss] = losses.mse
+    loss: ClassVar[losses.AbstractLoss] = losses.mse
     theory: ClassVar[Any] = dynamics.regression
     word: ClassVar[str] = "mode"
     order: ClassVar[int] = 2

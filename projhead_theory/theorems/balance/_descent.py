@@ -10,9 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ... import ContrastiveProblem, gradient_descent, problems, simulation
 from ...claims import Control, Rows, Verdict, verdict_of
-from ...problems import ContrastiveProblem, Data
-from ...simulation import Ended, Trajectory, gradient_descent, minibatch, stochastic
 from .._common import replace, rounded_data, widths
 
 Follow = Callable[[tuple[Array, ...], Any, Array, Array], Any]
@@ -24,7 +23,7 @@ class Descent(eqx.Module):
     `data` are moments for full-batch steps, or a problem for minibatches.
     """
 
-    data: Data | ContrastiveProblem
+    data: problems.Data | ContrastiveProblem
     start: Any
     key: PRNGKeyArray
     learning_rate: Float[Array, ""]
@@ -42,7 +41,7 @@ class Descent(eqx.Module):
     def batch_of(self, number: Array) -> Any:
         """Data of one step."""
         if isinstance(self.data, ContrastiveProblem):
-            return minibatch(self.data, self.key, number, self.batch)
+            return simulation.minibatch(self.data, self.key, number, self.batch)
         return self.data
 
     def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
@@ -92,12 +91,12 @@ def descend(p: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
         "weight_decay": p.weight_decay,
         "save_at": np.arange(p.steps + 1),
     }
-    run: Trajectory = (
-        stochastic(p.start, p.data, key=p.key, batch_size=p.batch, **options)
+    run: simulation.Trajectory = (
+        simulation.stochastic(p.start, p.data, key=p.key, batch_size=p.batch, **options)
         if isinstance(p.data, ContrastiveProblem)
         else gradient_descent(p.start, p.data, **options)
     )
-    return replace(read(p, run.networks), finite=~(run.ended == Ended.diverged))
+    return replace(read(p, run.networks), finite=~(run.ended == simulation.Ended.diverged))
 
 
 def each_step(problem: Descent, networks: Any, one: Callable[[Any, Any], Any]) -> Any:

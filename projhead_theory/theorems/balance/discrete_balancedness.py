@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ... import measure
+from ... import measure, simulation, theory
 from ..._core import frobenius, named
 from ...claims import Claim
 from ...networks import AbstractLinearNetwork
-from ...simulation import layer_gradients
-from ...theory.balance import discrete_imbalance
 from .._common import decades, joints, largest, over, rounding_of_steps, task
 from ._descent import Descent, Law, Steps, descend, discrete_controls, each_step, judge_discrete
 from ._training import SIZES, gaussian_features, harder_training, unbalanced
@@ -22,7 +20,7 @@ from ._training import SIZES, gaussian_features, harder_training, unbalanced
 @eqx.filter_jit
 def read(problem: Descent, networks: AbstractLinearNetwork) -> Steps:
     """Imbalances and loss gradients of all layers."""
-    gradients = each_step(problem, networks, layer_gradients)
+    gradients = each_step(problem, networks, simulation.layer_gradients)
     squares = jnp.stack([jnp.sum(g * g) for g in gradients]) * problem.learning_rate**2
     return Steps(
         kept=jax.vmap(measure.imbalance)(networks),
@@ -71,7 +69,9 @@ CLAIM = Claim(
     ),
     source="beyond the paper",
     problems=_descents,
-    predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, discrete_imbalance),
+    predict=lambda problem: Law(
+        problem.learning_rate, problem.weight_decay, theory.balance.discrete_imbalance
+    ),
     measure=functools.partial(descend, read=read),
     compare=functools.partial(
         judge_discrete,

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import AdditiveNoise, ContrastiveProblem, Features, measure
+from ... import AdditiveNoise, ContrastiveProblem, Features, measure, simulation
 from ..._core import epsilons, named
 from ...claims import Claim, numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
-from ...simulation import trained_gradient
 from .._common import accumulated, drawn
 from ._descent import (
     Descent,
@@ -46,7 +45,7 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
     squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))
 
     def one(network: AbstractNonlinearNetwork, batch: Any) -> tuple[tuple[Array, ...], Array]:
-        gradient = trained_gradient(network, batch)
+        gradient = simulation.trained_gradient(network, batch)
         size = squares(network.layers) + problem.learning_rate**2 * squares(gradient)
         return measure.homogeneity(gradient), size
 

@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, measure
+from ... import DeepLinear, measure, simulation, theory
 from ..._core import CHAIN, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
-from ...simulation import Rebalanced, rebalance
-from ...theory.balance import least_norm
 from .._common import COARSER, decades, gaussian, over, replace, widths
 
 
@@ -37,7 +35,7 @@ class Descended(eqx.Module):
     before: Float[Array, ""]
     after: Float[Array, ""]
     integration: Float[Array, ""]
-    result: Rebalanced
+    result: simulation.Rebalanced
 
 
 @eqx.filter_jit
@@ -49,7 +47,7 @@ def descend(problem: Factorisation, t1: float = 1e6) -> Descended:
     """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
     rtol = solver_tolerance(network.layers[0].dtype)
-    fine, coarse = (rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
+    fine, coarse = (simulation.rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
     return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
 
@@ -96,7 +94,7 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
 
 
 def predict(problem: Factorisation) -> Float[Array, ""]:
-    return least_norm(problem.network.matrix, problem.network.depth)
+    return theory.balance.least_norm(problem.network.matrix, problem.network.depth)
 
 
 def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:

@@ -10,9 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import gradient_descent, losses, measure
+from ... import gradient_descent, losses, measure, theory
 from ...claims import Claim, Control
-from ...theory.decay import decayed_imbalance
 from .._common import Run, in_place_of, over, step_numbers, task
 from ._training import (
     DEPTH,
@@ -31,7 +30,7 @@ from ._training import (
 def decaying(problem: Training) -> tuple[Array, ...]:
     """Imbalances of the start, decaying exponentially."""
     times, start = jnp.append(problem.times, problem.times[-1]), measure.imbalance(problem.start)
-    return jax.vmap(lambda t: decayed_imbalance(start, problem.weight_decay, t))(times)
+    return jax.vmap(lambda t: theory.decay.decayed_imbalance(start, problem.weight_decay, t))(times)
 
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:

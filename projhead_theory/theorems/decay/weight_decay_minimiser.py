@@ -6,11 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import Moments, theory
+from ... import DeepLinear, Moments, networks, simulation, theory
 from ..._core import SOLVED, epsilons, layer_powers, named, nonzero
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...networks import AbstractLinearNetwork, DeepLinear
-from ...simulation import layer_gradients
 from .._common import (
     RECORDS,
     FeatureTask,
@@ -39,7 +37,7 @@ class Finished(eqx.Module):
 
 @eqx.filter_jit
 def left_to_go(
-    network: AbstractLinearNetwork, moments: Moments, weight_decay: Array
+    network: networks.AbstractLinearNetwork, moments: Moments, weight_decay: Array
 ) -> Float[Array, " d"]:
     r"""Relative Newton step of each feature's weight to its stationary point.
 
@@ -54,7 +52,9 @@ def left_to_go(
     def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(
             g + weight_decay * w
-            for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True)
+            for g, w in zip(
+                simulation.layer_gradients(DeepLinear(layers), moments), layers, strict=True
+            )
         )
 
     def one(feature: Array) -> Array:

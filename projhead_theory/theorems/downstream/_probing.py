@@ -7,12 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ... import DeepLinear, measure
+from ... import DeepLinear, measure, problems, theory
 from ..._core import CHAIN, epsilons, frobenius
 from ...claims import Verdict
-from ...problems import Downstream
-from ...theory.downstream import sample_complexity
-from ...theory.layers import LayerPrediction
 from .._common import RECORDS, Run, Task, carried, flow, judge_layers
 
 
@@ -20,7 +17,7 @@ class Probing(eqx.Module):
     """A network to train, and the downstream task that its layers are probed on."""
 
     task: Task
-    downstream: Downstream
+    downstream: problems.Downstream
 
     @property
     def label(self) -> str:
@@ -36,7 +33,9 @@ class Probing(eqx.Module):
 
 
 @eqx.filter_jit
-def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstream) -> Verdict:
+def judge_logarithms(
+    prediction: theory.layers.LayerPrediction, run: Run, downstream: problems.Downstream
+) -> Verdict:
     r"""Verdict on the logarithms of the sample complexities, layer by layer.
 
     The tolerances of the Grams are carried to $\ln \mathrm{SC}_l$ as measured. A relative error
@@ -65,7 +64,7 @@ def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstre
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
     condition = jnp.sqrt(spectra[:, -1] / least)
-    predicted = jnp.log(sample_complexity(prediction.grams, downstream))
+    predicted = jnp.log(theory.downstream.sample_complexity(prediction.grams, downstream))
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
     return carried(
         law,

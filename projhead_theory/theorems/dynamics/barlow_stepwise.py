@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import Moments, losses
 from ..._core import CHAIN, epsilons, layer_powers, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...losses import AbstractLoss
 from ...theory import dynamics
 from .._common import (
     RECORDS,
@@ -31,7 +30,7 @@ from .flow_times import judge_paths
 class BarlowTask(AbstractAlignedTask):
     """Feature model under Barlow Twins without normalisation."""
 
-    loss: ClassVar[AbstractLoss] = losses.unnormalised_barlow_twins
+    loss: ClassVar[losses.AbstractLoss] = losses.unnormalised_barlow_twins
     theory: ClassVar[Any] = dynamics.barlow_twins
     word: ClassVar[str] = "direction"
     order: ClassVar[int] = 4

@@ -9,11 +9,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
+from ... import gradient_descent, measure, simulation, theory
 from ..._core import epsilons, first_crossing, layer_shares
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
-from ...simulation import Trajectory, gradient_descent
-from ...theory import dynamics
 from .._common import RECORDS, FeatureTask, Run, flow_rounding, over, replace
 from ._aligned import features, harder_features, log_weights, opposed, train
 
@@ -30,12 +28,12 @@ class Order(eqx.Module):
 
 @eqx.filter_jit
 def onsets(p: FeatureTask) -> Order:
-    leading = dynamics.onset_time(p.start_weight, p.cross, p.depth)
-    rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
+    leading = theory.dynamics.onset_time(p.start_weight, p.cross, p.depth)
+    rest = theory.dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
     # The last weight of a run is a little short of the final weight, and half of it is passed a
     # little earlier.
-    last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
-    passed = lambda weight: dynamics.time_to_weight(
+    last = theory.dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
+    passed = lambda weight: theory.dynamics.time_to_weight(
         weight / 2, p.start_weight, p.cross, p.second, p.depth
     )
     return Order(leading + rest + (passed(last) - passed(p.final)), leading)
@@ -153,7 +151,7 @@ def _adam_steps(problem: FeatureTask, own: Measured) -> Measured:
 
 
 @eqx.filter_jit
-def _adam_onsets(trajectory: Trajectory, learning_rate: Array) -> Measured:
+def _adam_onsets(trajectory: simulation.Trajectory, learning_rate: Array) -> Measured:
     logs = jnp.log(trajectory.weights()[:, -1])
     seen = first_crossing(
         trajectory.times * learning_rate, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype)

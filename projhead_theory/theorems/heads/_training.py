@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import Moments, measure
+from ... import DeepLinear, Headed, Moments, gradient_flow, measure, networks, simulation
 from ..._core import (
     SHORT,
     checks,
@@ -22,8 +22,6 @@ from ..._core import (
     symmetric,
 )
 from ...claims import rounded
-from ...networks import DeepLinear, DiagonalHead, Headed, ReweightingHead
-from ...simulation import Ended, gradient_flow, implicit, layer_gradients
 from .._common import gaussian, replace
 
 DIM = 3
@@ -31,7 +29,7 @@ DIM = 3
 
 def head(kappa: Any, p: int) -> Float[Array, " p"]:
     """Diagonal of a reweighting head."""
-    return ReweightingHead(kappa).diagonal(p, kappa.dtype)
+    return networks.ReweightingHead(kappa).diagonal(p, kappa.dtype)
 
 
 class Ends(eqx.Module):
@@ -122,12 +120,12 @@ def _end(
     )
 
     run = gradient_flow(
-        Headed(start, DiagonalHead(h)),
+        Headed(start, networks.DiagonalHead(h)),
         moments,
         weight_decay=weight_decay,
         t1=t1,
         save_at=2,
-        solver=implicit(),
+        solver=simulation.implicit(),
         rtol=float(jnp.finfo(h.dtype).eps) ** 0.5,
         stationarity=solver_tolerance(h.dtype),
         max_steps=4_000,
@@ -147,8 +145,8 @@ def _end(
         inverse=inverse,
         # Gradients, chains of a few small products, are rounded at the largest curvature's size.
         force=epsilons(SHORT, h.dtype) * largest * frobenius(layer),
-        converged=(run.ended == Ended.converged) & (determined | (weight_decay == 0)),
-        finite=~(run.ended == Ended.diverged),
+        converged=(run.ended == simulation.Ended.converged) & (determined | (weight_decay == 0)),
+        finite=~(run.ended == simulation.Ended.diverged),
     )
 
 
@@ -163,7 +161,9 @@ def newton_step(
 
     def slope(w: Array) -> Array:
         return (
-            layer_gradients(Headed(DeepLinear([w]), DiagonalHead(rows)), moments)[0]
+            simulation.layer_gradients(
+                Headed(DeepLinear([w]), networks.DiagonalHead(rows)), moments
+            )[0]
             + weight_decay * w
         )
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import Moments, theory
+from ... import Moments, problems, theory
 from ..._core import (
     checks,
     frobenius,
@@ -20,7 +20,6 @@ from ..._core import (
     psd_power,
 )
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...problems import random_moments
 from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of
 
@@ -119,7 +118,7 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     grid = jnp.linspace(0.9, 0.4, dim)
     kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
     return Heads(
-        random_moments(
+        problems.random_moments(
             k[0],
             grid + 0.2 / dim * jax.random.uniform(k[1], (dim,), grid.dtype, -0.5, 0.5),
             condition=3.0,

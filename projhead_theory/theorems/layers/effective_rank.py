@@ -4,10 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ... import measure
+from ... import measure, theory
 from ..._core import diagonal, frobenius
 from ...claims import Claim, Control, Verdict
-from ...theory.layers import LayerPrediction, effective_rank
 from .._common import (
     PREMISE,
     Run,
@@ -24,7 +23,7 @@ from ._training import SEARCHED, SHARED, balanced_problems
 
 
 @eqx.filter_jit
-def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_rank(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the effective rank of each layer, relative to the prediction.
 
     The measured rank is the squared trace of the Gram over its squared Frobenius norm, without
@@ -32,7 +31,7 @@ def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
     """
     law = judge_layers(prediction, run)
     grams = measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
-    predicted = effective_rank(prediction.grams)
+    predicted = theory.layers.effective_rank(prediction.grams)
     size = frobenius(grams)
     measured = (jnp.sum(diagonal(grams), axis=-1) / jnp.where(size > 0, size, 1)) ** 2
     # No direction is kept: the rank is zero, and so are the layers within the kept range.

@@ -4,10 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ... import measure
+from ... import measure, theory
 from ..._core import frobenius
 from ...claims import Claim, Control, Verdict
-from ...theory.layers import LayerPrediction
 from .._common import (
     PREMISE,
     Run,
@@ -25,7 +24,7 @@ from ._training import SEARCHED, SHARED, balanced_problems
 
 
 @eqx.filter_jit
-def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_spread(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the logarithm of each layer's condition number on its range."""
     law = judge_layers(prediction, run)
     d, kept = prediction.moments.dim, prediction.minimiser.kept

@@ -6,10 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ... import AdditiveNoise, ContrastiveProblem, Features
+from ... import AdditiveNoise, ContrastiveProblem, Features, theory
 from ..._core import nonzero, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...theory.layers import LayerPrediction, layerwise
 from .._common import (
     Run,
     Task,
@@ -30,7 +29,7 @@ from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
 
 
 @eqx.filter_jit
-def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_minimiser(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the last Gram, against the closed form, and on the loss, against its minimum."""
     gram, final = compare(prediction, run.fine), run.fine.final
     minimiser, moments = prediction.minimiser, prediction.moments
@@ -82,8 +81,10 @@ def _problems(key: PRNGKeyArray) -> Iterator[Task]:
 
 
 @eqx.filter_jit
-def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
-    full = layerwise(problem.moments, problem.depth, throw=False)
+def _strongest(
+    problem: Task, prediction: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
+    full = theory.layers.layerwise(problem.moments, problem.depth, throw=False)
     keep = jnp.arange(problem.moments.dim) < problem.width
     grams = jnp.where(keep[:, None] & keep[None, :], full.grams, 0)
     return replace(prediction, grams=grams, weights=jnp.where(keep, full.weights, 0))

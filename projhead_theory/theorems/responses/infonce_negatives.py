@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, Moments, gradient_descent
+from ... import DeepLinear, Moments, gradient_descent, losses, theory
 from ..._core import CHAIN, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...losses import ExpectedInfoNCE
-from ...theory.responses import negatives_bias, negatives_second_order
 from .._common import decades, drawn, replace, uniform
 
 COARSE = (10, 20, 0.5)
@@ -65,7 +63,10 @@ class Trained(eqx.Module):
 @eqx.filter_jit
 def predict(problem: Batches) -> Biased:
     fraction, sizes = problem.fraction[None], problem.sizes
-    first, second = negatives_bias(fraction)[0], negatives_second_order(fraction)[0]
+    first, second = (
+        theory.responses.negatives_bias(fraction)[0],
+        theory.responses.negatives_second_order(fraction)[0],
+    )
     return Biased(problem.fraction, first / sizes, jnp.abs(second) / sizes**2)
 
 
@@ -82,7 +83,7 @@ def train(p: Batches) -> Trained:
         run = gradient_descent(
             DeepLinear([start[None, None]]),
             moments,
-            loss=ExpectedInfoNCE(size, p.temperature, p.positive, **rule),
+            loss=losses.ExpectedInfoNCE(size, p.temperature, p.positive, **rule),
             learning_rate=rate,
             steps=STEPS,
             save_at=2,

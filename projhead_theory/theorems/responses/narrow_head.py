@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, SignFlip, problems
 from ..._core import CHAIN, checks, diagonal, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...theory import decay, responses
 from .._common import (
     RECORDS,
@@ -74,7 +73,7 @@ class NarrowTask(eqx.Module):
 
     @property
     def problem(self) -> ContrastiveProblem:
-        augmentation = Compose(SignFlip(self.flip), AdditiveNoise(self.noise))
+        augmentation = problems.Compose(SignFlip(self.flip), AdditiveNoise(self.noise))
         return ContrastiveProblem(Features(self.strength), augmentation)
 
     def start(self, width: int, scale: Array) -> DeepLinear:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ... import DeepLinear, Moments, losses, measure
+from ... import DeepLinear, Moments, losses, measure, problems, theory
 from ..._core import (
     SOLVED,
     diagonal,
@@ -21,13 +21,6 @@ from ..._core import (
     product_rounding,
 )
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
-from ...losses import AbstractPopulationLoss
-from ...problems import random_moments
-from ...theory import responses
-from ...theory.balance import imbalance_bound
-from ...theory.layers import LayerPrediction
-from ...theory.layers.law import below
-from ...theory.responses.spectrum import by_signal_fraction
 from .._common import (
     PREMISE,
     Run,
@@ -58,11 +51,11 @@ NAMES = (
 Make = Callable[[Array], Any]
 
 RESPONSES: tuple[Make, ...] = (
-    responses.VICReg,
-    responses.InfoNCE,
-    responses.InfoNCEDistance,
-    responses.InfoNCERademacher,
-    lambda _: responses.BarlowTwins(),
+    theory.responses.VICReg,
+    theory.responses.InfoNCE,
+    theory.responses.InfoNCEDistance,
+    theory.responses.InfoNCERademacher,
+    lambda _: theory.responses.BarlowTwins(),
 )
 
 LOSSES: tuple[Make, ...] = (
@@ -85,7 +78,7 @@ def _population(kind: Array, parameter: Array, matrix: Array, moments: Moments) 
     return jax.lax.switch(kind, branches, parameter, matrix, moments)
 
 
-class OneOf(AbstractPopulationLoss):
+class OneOf(losses.AbstractPopulationLoss):
     """One of `LOSSES`, by its number: a single program trains networks under all of them."""
 
     kind: Int[Array, ""]
@@ -130,7 +123,7 @@ class Response(eqx.Module):
 class Prediction(eqx.Module):
     """Closed form of every layer, the loss of weight zero, and whether the views are as stated."""
 
-    layers: LayerPrediction
+    layers: theory.layers.LayerPrediction
     zero: Float[Array, ""]
     views: Bool[Array, ""]
 
@@ -159,13 +152,13 @@ def predict(problem: Response) -> Prediction:
     width = min(p.sizes)
     second = jnp.where(p.kind == BARLOW, p.moments.cross, p.moments.second)
     moments = Moments(p.moments.cross, second)
-    minimiser = by_signal_fraction(
+    minimiser = theory.responses.spectrum.by_signal_fraction(
         _curve, _energy, moments, jnp.asarray(width), p.kind, p.parameter
     )
     known = jnp.asarray(KURTOSIS, p.parameter.dtype)[p.kind]
     constant = (p.kind == VICREG) | (p.kind == BARLOW)
     return Prediction(
-        below(minimiser, moments, p.depth, width, None),
+        theory.layers.law.below(minimiser, moments, p.depth, width, None),
         jnp.where(constant, outputs, 0).astype(p.parameter.dtype),
         jnp.isnan(known) | (p.kurtosis == known),
     )
@@ -203,7 +196,7 @@ def judge(prediction: Prediction, run: Run) -> Verdict:
             frobenius(measured - grams) / size,
             {
                 "integration": frobenius(ends[0] - ends[1]) / size + local,
-                "start": imbalance_bound(grams, unbalance) / size,
+                "start": theory.balance.imbalance_bound(grams, unbalance) / size,
                 "rounding": own.rounding
                 + power_rounding(grams, minimiser.kept, minimiser.rounding)
                 + product_rounding(final.sizes, dtype),
@@ -253,7 +246,7 @@ def _response(
     place, jitter, size = jax.random.split(named(key, "response", index), 3)
     d = sizes[0]
     grid = jnp.linspace(0.85, 0.25, d) + 0.2 / d * uniform(jitter, -0.5, 0.5, (d,))
-    mixed = random_moments(place, grid, condition=4.0)
+    mixed = problems.random_moments(place, grid, condition=4.0)
     variance = diagonal(mixed.second)
     moments = Moments(
         jnp.where(alone, jnp.diag(grid * variance), mixed.cross),
@@ -288,7 +281,7 @@ def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Response:
     k, d = jax.random.split(key, 6), sizes[0]
     kind = jax.random.randint(k[0], (), 0, 5 if min(sizes) == d else 3)
     fractions = jnp.sort(uniform(k[1], 0.05, 0.97, (d,)))[::-1]
-    mixed = random_moments(k[2], fractions, condition=30.0)
+    mixed = problems.random_moments(k[2], fractions, condition=30.0)
     alone = kind == RADEMACHER
     moments = Moments(
         jnp.where(alone, jnp.diag(fractions * diagonal(mixed.second)), mixed.cross),

@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear
+from ... import DeepLinear, simulation, theory
 from ..._core import SOLVED, epsilons, layer_powers, matmul, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...simulation import Trajectory
-from ...theory.rivals import information_bounds
 from .._common import (
     RECORDS,
     FeatureTask,
@@ -100,7 +98,7 @@ def _information(joint: Array, first: slice, second: slice) -> Array:
     return (volume(first) + volume(second) - volume(first, second)) / 2
 
 
-def _measured(trained: Trained, trajectory: Trajectory) -> Float[Array, " k"]:
+def _measured(trained: Trained, trajectory: simulation.Trajectory) -> Float[Array, " k"]:
     """All quantities, from the joint covariance of features, representations and targets.
 
     The joint vector is that of the features, both views, the representations, and three targets.
@@ -144,7 +142,7 @@ def predict(problem: Noisy, share: Array | None = None) -> Float[Array, " k"]:
     p = problem.task
     weights = layer_powers(p.final, p.depth)
     below = weights[:, -2] if share is None else p.final**share
-    bounds = information_bounds(p.cross, p.second, below, p.final, problem.noise)
+    bounds = theory.rivals.information_bounds(p.cross, p.second, below, p.final, problem.noise)
     return jnp.stack(
         [
             bounds.before,

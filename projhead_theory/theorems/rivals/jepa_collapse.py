@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, losses, theory
+from ... import DeepLinear, gradient_flow, losses, simulation, theory
 from ..._core import named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured, numbered
-from ...simulation import Trajectory, gradient_flow
 from .._common import RECORDS, drawn, local_error, uniform, with_entries
 from ._training import DIM, PredictionTask, other_predictor
 
@@ -47,7 +46,7 @@ def _run(
     stop: bool = True,
     start: Start = PredictionTask.start,
     loss: losses.SelfPrediction = losses.self_prediction,
-) -> Trajectory:
+) -> simulation.Trajectory:
     """One run from these factors, until it is stationary or `last / weight_decay` has passed."""
     p, dtype = problem, problem.cross.dtype
     times = np.geomspace(1e-3, last, RECORDS) / weight_decay
@@ -69,13 +68,13 @@ def _at_rest(dtype: Any) -> float:
 
 
 @eqx.filter_jit
-def _factors(trajectory: Trajectory) -> Float[Array, "T d"]:
+def _factors(trajectory: simulation.Trajectory) -> Float[Array, "T d"]:
     """Weights of the features at the first layer, which are the common factors."""
     return trajectory.weights()[:, 0]
 
 
 @eqx.filter_jit
-def _resting(trajectory: Trajectory) -> Float[Array, ""]:
+def _resting(trajectory: simulation.Trajectory) -> Float[Array, ""]:
     r"""Growth rate of the last feature that may be taken for rest, at most.
 
     A run ends when $\|G\| \|W\|$ is less than a share of the loss. A common factor $a$ of all $n$

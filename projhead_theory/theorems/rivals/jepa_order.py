@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
+from ... import losses, theory
 from ..._core import checks, layer_powers
 from ...claims import Claim, Control
-from ...theory import rivals
 from .._common import decades, over, unbalanced_start, uniform
 from ..dynamics.flow_times import judge_paths
 from ._training import DIM, PredictionTask, features, other_predictor, train, watched
@@ -21,7 +20,7 @@ def paths(p: PredictionTask, depth: int | None = None) -> Float[Array, "T K d"]:
 
     With `depth`, the factor of an encoder of that depth, read at the problem's own layers.
     """
-    factor = rivals.factor_at_time(
+    factor = theory.rivals.factor_at_time(
         p.times[:, None], p.start_factor, p.cross, p.second, depth or p.depth
     )
     return jnp.swapaxes(layer_powers(factor ** (p.depth + 1), p.depth + 1), 1, 2)

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
+from ... import measure, networks, theory
 from ..._core import frobenius, matmul, named, psd_power, symmetric
 from ...claims import Claim, Control, Verdict
-from ...networks import AbstractLinearNetwork
-from ...theory.layers import LayerPrediction
-from ...theory.rivals import compression, geometric_law
 from .._common import (
     DIM,
     PREMISE,
@@ -55,7 +52,7 @@ class Classes(eqx.Module):
     def label(self) -> str:
         return self.task.label
 
-    def start(self) -> AbstractLinearNetwork:
+    def start(self) -> networks.AbstractLinearNetwork:
         return self.task.start()
 
 
@@ -63,14 +60,14 @@ class Compression(eqx.Module):
     """Predicted ratio of variances at every layer, with the Grams and the covariances."""
 
     ratios: Float[Array, " L"]
-    law: LayerPrediction
+    law: theory.layers.LayerPrediction
     within: Float[Array, "d d"]
     between: Float[Array, "d d"]
 
 
 @eqx.filter_jit
-def ratios(law: LayerPrediction, within: Array, between: Array) -> Compression:
-    return Compression(compression(law.grams, within, between), law, within, between)
+def ratios(law: theory.layers.LayerPrediction, within: Array, between: Array) -> Compression:
+    return Compression(theory.rivals.compression(law.grams, within, between), law, within, between)
 
 
 def predicted(problem: Classes) -> Compression:
@@ -128,7 +125,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Classes]:
 
 
 def _geometric(problem: Classes, own: Compression) -> Compression:
-    return replace(own, ratios=np.asarray(geometric_law(own.ratios)))
+    return replace(own, ratios=np.asarray(theory.rivals.geometric_law(own.ratios)))
 
 
 def _exponents(problem: Classes, own: Compression) -> Compression:

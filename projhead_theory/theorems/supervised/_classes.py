@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, Moments
+from ... import DeepLinear, Moments, SupervisedContrastiveProblem, problems
 from ..._core import named
 from ...claims import rounded
-from ...problems import Groups, MixedPositives, SupervisedContrastiveProblem
 from .._common import Run, balanced, drawn, flow, replace, unbalanced_start, widths
 
 
@@ -20,7 +19,7 @@ class ClassTask(eqx.Module):
     The share of positives drawn from the class is `share`.
     """
 
-    groups: Groups
+    groups: problems.Groups
     share: Float[Array, ""]
     key: PRNGKeyArray
     scale: Float[Array, ""]
@@ -50,8 +49,8 @@ class ClassTask(eqx.Module):
 
 
 @eqx.filter_jit
-def moments_of(groups: Groups, share: Array) -> Moments:
-    return SupervisedContrastiveProblem(groups, MixedPositives(share)).moments()
+def moments_of(groups: problems.Groups, share: Array) -> Moments:
+    return SupervisedContrastiveProblem(groups, problems.MixedPositives(share)).moments()
 
 
 def train(problem: ClassTask, start: DeepLinear | None = None) -> Run:
@@ -80,7 +79,7 @@ class Collapse(eqx.Module):
         """The classes, and a start of a network of this width and scale."""
         one = jnp.ones_like(self.correlation)
         return ClassTask(
-            Groups.signs(self.strength, self.noise, self.correlation[None]),
+            problems.Groups.signs(self.strength, self.noise, self.correlation[None]),
             one,
             self.key,
             scale * one,

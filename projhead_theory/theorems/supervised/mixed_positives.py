@@ -5,21 +5,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import Moments
+from ... import Moments, problems, theory
 from ..._core import named
 from ...claims import Claim, Control
-from ...problems import Groups
-from ...theory.layers import LayerPrediction, layerwise
 from .._common import PREMISE, drawn, exact_check, judge_layers, over, replace
 from ._classes import UNBALANCED, ClassTask, moments_of, train
 
 
-def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPrediction:
+def predict_mixed(problem: ClassTask, share: Array | None = None) -> theory.layers.LayerPrediction:
     """Layer-wise law of the mixture of both cross moments.
 
     An independent subclass has the weight of the closed form.
     """
-    return layerwise(
+    return theory.layers.layerwise(
         _mixed(problem.groups, problem.share if share is None else share),
         problem.depth,
         throw=False,
@@ -27,7 +25,7 @@ def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPredic
 
 
 @eqx.filter_jit
-def _mixed(groups: Groups, share: Array) -> Moments:
+def _mixed(groups: problems.Groups, share: Array) -> Moments:
     class_only, views = (moments_of(groups, jnp.full_like(share, one)).cross for one in (1, 0))
     return Moments(share * class_only + (1 - share) * views, groups.second)
 
@@ -46,7 +44,7 @@ def mixture(
     strength = jnp.asarray([1.4, 1.0, 0.7]) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
     noise = jnp.asarray([0.6, 0.4, 0.3]) * jax.random.uniform(k2, (3,), float, 0.9, 1.1)
     return ClassTask(
-        Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5])),
+        problems.Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5])),
         jnp.asarray(share),
         k3,
         jnp.asarray(0.7, float),
@@ -54,7 +52,9 @@ def mixture(
     )
 
 
-def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _separate(
+    problem: ClassTask, own: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
     """Prediction with the mixture of the Grams of both minimisers in every layer.
 
     It is right in the last layer, which is linear in C, and wrong below.

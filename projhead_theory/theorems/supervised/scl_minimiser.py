@@ -5,10 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import theory
+from ... import problems, theory
 from ..._core import layer_shares, named
 from ...claims import Claim, Control
-from ...problems import Groups
 from .._common import (
     PREMISE,
     drawn,
@@ -54,7 +53,7 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     share = jnp.linspace(1.5, 0.5, count) / count
     one = jnp.ones((), float)
     return ClassTask(
-        Groups(
+        problems.Groups(
             jnp.repeat(share / 2, 2),
             (centre[:, None] + apart).reshape(2 * count, d),
             jax.random.uniform(k[2], (d,), float, 0.5, 1.0),

@@ -23,7 +23,6 @@ from ..._core import (
     symmetric,
 )
 from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
-from ...losses import AbstractLoss
 from ...moments import TargetMoments
 from .._common import (
     PREMISE,
@@ -54,7 +53,7 @@ from .._common import (
 class RegressionTask(AbstractTask[TargetMoments]):
     """Task of the squared error."""
 
-    loss: ClassVar[AbstractLoss] = losses.mse
+    loss: ClassVar[losses.AbstractLoss] = losses.mse
 
     def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
         """Simpler problems: rounder targets."""
