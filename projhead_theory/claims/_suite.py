@@ -61,8 +61,7 @@ def check_all(
     present step, as they do if no further result is asked for.
     """
     count = min(checks.count("workers", cores() if workers is None else workers), len(claims))
-    level = family_level(claims, quick)
-    run = functools.partial(check, seed=seed, quick=quick, level=level)
+    run = functools.partial(check, seed=seed, quick=quick, level=family_level(claims, quick))
     if count <= 1:
         return (run(claim, progress=step) for claim in claims)
     return _side_by_side(claims, run, count, step)

@@ -94,10 +94,9 @@ def weight_off(own: Exact, level: Array, change: Array, key: PRNGKeyArray) -> tu
     """
     squares = own.roots[0] ** (2 * (level + 1))
     relative = change / jnp.where(squares > 0, squares, 1)
-    fits = (squares > 0) & (relative < 0.5)
     choice = jnp.argmax(
         jnp.where(
-            fits,
+            (squares > 0) & (relative < 0.5),
             1 + jax.random.uniform(key, squares.shape, squares.dtype),
             squares / (1 + jnp.sum(squares)),
         )

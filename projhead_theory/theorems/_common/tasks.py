@@ -155,8 +155,7 @@ def harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
     moments = Moments(
         *(symmetric(matmul(mixed * s, mixed.T)) for s in (fractions * strength**2, strength**2))
     )
-    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-    return Task(moments, key, scale, sizes, stiff=True)
+    return Task(moments, key, jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2, sizes, stiff=True)
 
 
 class AbstractAlignedTask(eqx.Module):

@@ -97,9 +97,8 @@ def last_change(trajectory: Trajectory, quantity: Callable[[Any], Array]) -> Flo
 
     An exponential approach that has come down by many powers of ten has less than that left.
     """
-    before = jnp.sum(trajectory.times < 0.8 * trajectory.ended_at) - 1
     at = lambda i: quantity(jax.tree.map(lambda w: w[i], trajectory.networks))
-    return jnp.abs(at(-1) - at(before))
+    return jnp.abs(at(-1) - at(jnp.sum(trajectory.times < 0.8 * trajectory.ended_at) - 1))
 
 
 def step_numbers(times: Array, learning_rate: float) -> Integer[np.ndarray, " T"]:

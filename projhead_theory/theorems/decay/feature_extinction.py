@@ -99,8 +99,7 @@ def follow_minimum(p: Extinction, factor: Array) -> tuple[Array, Array, Array]:
 
     shares = jnp.zeros(halvings + 2, p.cross.dtype).at[-2:].set(jnp.asarray([-SIDE, SIDE]))
     (a, b), (ends, left) = jax.lax.scan(step, (p.low, p.high), shares)
-    jump = jnp.stack([(a + b) / 2, left[-2]])
-    value, error = jnp.concatenate([jump[None], ends[-2:]]).T
+    value, error = jnp.concatenate([jnp.stack([(a + b) / 2, left[-2]])[None], ends[-2:]]).T
     return value, error, (b - a) / 2
 
 

@@ -174,8 +174,7 @@ def _trained(
         # trained on a problem that is quick to learn.
         moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
         scale = 0.5 * jnp.max(jnp.diagonal(moments.second)) ** (-0.5 / depth)
-        task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
-        run: Run = train(task)
+        run: Run = train(Task(moments, key, scale, (d,) * (depth + 1), stiff=True))
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)

@@ -191,10 +191,9 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
 def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths, noise, strengths downstream, and a key for the start."""
     k1, k2, k3, k4 = jax.random.split(named(key, "crossing", index), 4)
-    weight = 2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7)
     fraction = jax.random.uniform(k2, (d,), minval=0.4, maxval=0.9)
     # phi / (phi^2 + sigma^2) is the weight and phi^2 / (phi^2 + sigma^2) the signal fraction.
-    strength = fraction / weight
+    strength = fraction / (2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7))
     noise = strength * jnp.sqrt(1 / fraction - 1)
     varied = jnp.arange(d) == 1
     strength, noise = jnp.where(varied, 0.5, strength), jnp.where(varied, 0.25, noise)

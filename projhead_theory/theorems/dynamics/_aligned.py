@@ -193,9 +193,8 @@ def harder_features(key: PRNGKeyArray, depth: int, largest: float = 100.0) -> Fe
     """
     k = jax.random.split(key, 6)
     cross = decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,))
-    fractions = _tied(k[3], uniform(k[2], 0.02, 1.0, (DIM,)))
     cross = _tied(k[4], cross)
-    task = _small(FeatureTask, cross, cross / fractions, depth)
+    task = _small(FeatureTask, cross, cross / _tied(k[3], uniform(k[2], 0.02, 1.0, (DIM,))), depth)
     task = dataclasses.replace(
         task,
         start_weight=task.final * task.start_weight * largest ** uniform(k[5], 0, 1, (DIM,)),

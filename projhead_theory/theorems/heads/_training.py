@@ -71,12 +71,10 @@ class Ends(eqx.Module):
         **Returns:** the bound on the distance left to the stationary point, and the rounding.
         """
         towards = 2 * matmul(self.layer, slopes)
-        square = jnp.sum(self.step**2, axis=(-1, -2))
         # A Newton step errs by its square: twice its length is a bound while it is short.
-        left = (
-            2 * jnp.abs(jnp.sum(towards * self.step, axis=(-1, -2)))
-            + 2 * frobenius(slopes) * square
-        )
+        left = 2 * jnp.abs(jnp.sum(towards * self.step, axis=(-1, -2))) + 2 * frobenius(
+            slopes
+        ) * jnp.sum(self.step**2, axis=(-1, -2))
         flat = towards.reshape(*towards.shape[:-2], -1, 1)
         return left, self.force * frobenius(matmul(self.inverse, flat))
 

@@ -110,8 +110,7 @@ def vertex(t: Array, values: Array) -> Array:
     """
     step, centre, n = t[1] - t[0], t[t.size // 2], t.size
     x = jnp.arange(n, dtype=t.dtype) - n // 2
-    coefficients = jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)
-    slope = jnp.polyder(coefficients[::-1])
+    slope = jnp.polyder(jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)[::-1])
     bend = jnp.polyder(slope)
     m = n // 2
     at = (values[m - 1] - values[m + 1]) / 2 / (values[m - 1] - 2 * values[m] + values[m + 1])

@@ -116,7 +116,6 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
     """Moments that do not commute, the identity, two reweighting heads and an unsorted head."""
     k = jax.random.split(named(key, "fixed head", index), 4)
     grid = jnp.linspace(0.9, 0.4, dim)
-    kappas = jnp.asarray([1.0, 1.3, 1.8], grid.dtype)
     return Heads(
         problems.random_moments(
             k[0],
@@ -126,7 +125,7 @@ def _heads(key: PRNGKeyArray, dim: int, p: int, *, index: Array | int) -> Heads:
         k[3],
         jnp.concatenate(
             [
-                jax.vmap(lambda kappa: head(kappa, p))(kappas),
+                jax.vmap(lambda kappa: head(kappa, p))(jnp.asarray([1.0, 1.3, 1.8], grid.dtype)),
                 jax.random.uniform(k[2], (1, p), grid.dtype, 0.4, 1.6),
             ]
         ),

@@ -127,12 +127,11 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     """
     k = jax.random.split(named(key, "kappa emulation", index), 6)
     kappa = jax.random.uniform(k[0], (), float, 1.25, 1.45)
-    falling = kappa ** (-2 * jnp.arange(DIM, dtype=float))
     # Consecutive ratios that no single kappa has.
     other = jnp.asarray([1.0, 0.85, 0.4], float) * jax.random.uniform(
         k[1], (DIM,), float, 0.95, 1.05
     )
-    weights = 0.7 * jnp.where(geometric, falling, other)
+    weights = 0.7 * jnp.where(geometric, kappa ** (-2 * jnp.arange(DIM, dtype=float)), other)
     rows = jnp.where(geometric, head(kappa, DIM), theory.heads.emulating_head(weights))
     fractions = jax.random.uniform(k[2], (DIM,), float, 0.5, 0.9)
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
@@ -160,8 +159,7 @@ def _any_kappa(problem: Emulating) -> Array:
     It is scaled so that the factor stays one on average.
     """
     p = problem.fixed
-    weights = np.sqrt(p.cross) / np.asarray(p.second)
-    found = theory.heads.kappa_emulation(checks.array(weights))
+    found = theory.heads.kappa_emulation(checks.array(np.sqrt(p.cross) / np.asarray(p.second)))
     return found.factor * head(found.kappa, DIM)
 
 

@@ -83,10 +83,9 @@ def undecayed(problem: Matching, own: Ends) -> Ends:
 
 def off(ends: Ends) -> tuple[Array, Array]:
     """Stationarity error and rounding of each Gram before the head, in the Frobenius norm."""
-    turn = matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step)
-    return 2 * frobenius(2 * symmetric(turn)), 2 * frobenius(ends.layer) * ends.force * frobenius(
-        ends.inverse
-    )
+    return 2 * frobenius(
+        2 * symmetric(matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step))
+    ), 2 * frobenius(ends.layer) * ends.force * frobenius(ends.inverse)
 
 
 def continued(ends: Ends) -> tuple[Array, tuple[Array, ...]]:

@@ -83,9 +83,8 @@ class ProbeTask(eqx.Module):
         return SupervisedProblem.signs(g, 1 if self.kind == "single" else g.dim).moments()
 
     def start(self) -> DeepLinear:
-        d = self.trained.dim
         if self.kind == "single":
-            return balanced(self.key, (*(d,) * self.depth, 1), self.start_weight)
+            return balanced(self.key, (*(self.trained.dim,) * self.depth, 1), self.start_weight)
         return _aligned(self)
 
     def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:

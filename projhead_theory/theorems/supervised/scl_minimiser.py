@@ -50,11 +50,10 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     d, count = sizes[0], min(sizes[1:])
     centre = orthonormal(k[0], d, count).T * jnp.linspace(2.0, 1.0, count)[:, None]
     apart = 0.7 * jax.random.normal(k[1], (count, 1, d)) * jnp.asarray([[[1.0], [-1.0]]])
-    share = jnp.linspace(1.5, 0.5, count) / count
     one = jnp.ones((), float)
     return ClassTask(
         problems.Groups(
-            jnp.repeat(share / 2, 2),
+            jnp.repeat((jnp.linspace(1.5, 0.5, count) / count) / 2, 2),
             (centre[:, None] + apart).reshape(2 * count, d),
             jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
             jnp.repeat(jnp.arange(count), 2),
@@ -77,8 +76,7 @@ def _noiseless(
     """
     m = problem.moments
     inner = problem.groups.between + 0.1 * jnp.eye(m.dim, dtype=m.second.dtype)
-    half = jnp.linalg.solve(inner, m.cross)
-    return with_last(own, jnp.linalg.solve(inner, half.T))
+    return with_last(own, jnp.linalg.solve(inner, jnp.linalg.solve(inner, m.cross).T))
 
 
 @eqx.filter_jit
