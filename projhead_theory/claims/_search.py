@@ -21,6 +21,9 @@ from ._verdict import Outcome
 
 Draw = Callable[[Any], Any]
 
+Offers = Iterator[Callable[[], Any]]
+"""Simpler problems, as functions without arguments: what a problem's `shrinks()` yields."""
+
 BATCH = 25
 EXACT = 200
 """Numbers of problems judged at once, with training (`BATCH`) and without (`EXACT`)."""
@@ -291,7 +294,7 @@ def _simpler(problem: Any) -> Iterator[Any]:
                 yield candidate
 
 
-def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
+def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Offers:
     """Problems with rounder numbers, the roundest first.
 
     `build` makes a problem, given a function that rounds a number or all numbers of a tree.

@@ -20,7 +20,7 @@ from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
 from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
-from projhead_theory.theorems._common.rounding import (
+from projhead_theory.theorems._common.training import (
     DEVIATIONS,
     imbalance_rounding,
     rounding_of_steps,

@@ -9,7 +9,7 @@ from helpers.runs import closed, problem, still
 
 import projhead_theory as pt
 from projhead_theory.simulation import Ended
-from projhead_theory.theorems._common.rounding import DEVIATIONS
+from projhead_theory.theorems._common.training import DEVIATIONS
 from projhead_theory.theorems._common.tasks import FeatureTask
 from projhead_theory.theorems._common.training import RECORDS, Run
 from projhead_theory.theorems.balance._training import judge_kept

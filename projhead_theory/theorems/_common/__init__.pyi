@@ -1,6 +1,11 @@
-from .comparison import compare, layers_apart, on_range
-from .controls import UNBALANCED, WRONG_EXPONENT, unbalanced_start
-from .draws import decades, drawn, orthonormal, over, uniform
+from .comparison import (
+    Stationary,
+    compare,
+    layers_apart,
+    nearest_stationary,
+    on_range,
+    reported_share,
+)
 from .exact import (
     TOLERANCES,
     Exact,
@@ -15,23 +20,17 @@ from .exact import (
 )
 from .law import (
     PREMISE,
+    UNBALANCED,
+    WRONG_EXPONENT,
     carried,
     judge_layers,
     loss_rounding,
     predict,
     raised,
     train,
+    unbalanced_start,
     with_exponents,
 )
-from .rounding import (
-    DEVIATIONS,
-    accumulated,
-    flow_rounding,
-    imbalance_rounding,
-    largest,
-    rounding_of_steps,
-)
-from .stationary import Stationary, nearest_stationary, reported_share
 from .tasks import (
     DIM,
     WIDTH,
@@ -43,6 +42,8 @@ from .tasks import (
     aligned,
     balanced,
     conflict,
+    decades,
+    drawn,
     gaussian,
     harder,
     joints,
@@ -50,25 +51,34 @@ from .tasks import (
     lopsided,
     mixing,
     nearly_tied,
+    orthonormal,
+    over,
     replace,
     rounded_data,
     scaled,
     spread,
     task,
+    uniform,
     valid,
     widths,
     with_entries,
 )
 from .training import (
     COARSER,
+    DEVIATIONS,
     RECORDS,
     Run,
+    accumulated,
     even_steps,
     flow,
+    flow_rounding,
     flow_through,
+    imbalance_rounding,
     in_place_of,
+    largest,
     last_change,
     local_error,
+    rounding_of_steps,
     step_numbers,
     trained,
 )

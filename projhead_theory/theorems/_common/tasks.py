@@ -3,9 +3,10 @@
 import abc
 import dataclasses
 import functools
+import inspect
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,10 +16,58 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, losses, problems
 from ..._core import matmul, named, symmetric
-from ...claims import rounded
+from ...claims import Offers, rounded
 from ...moments import Moments, TargetMoments
 from ...theory import dynamics
-from .draws import decades, drawn, uniform
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def drawn(draw: Callable[P, T]) -> Callable[P, T]:
+    """Compile a draw once for all values of its keyword arguments.
+
+    Positional arguments are the key, and whatever determines shapes. Keyword arguments are numbers,
+    which become arrays, so that another number compiles nothing new.
+    """
+    signature = inspect.signature(draw)
+    compiled: Callable[..., T] = eqx.filter_jit(draw)
+
+    @functools.wraps(draw)
+    def with_arrays(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        array = lambda x: jnp.asarray(x, jnp.result_type(float) if isinstance(x, float) else None)
+        return compiled(*bound.args, **{name: array(x) for name, x in bound.kwargs.items()})
+
+    return with_arrays
+
+
+def over(
+    draw: Callable[..., T], name: str, values: Iterable[Any], **fixed: Any
+) -> tuple[Callable[..., T], ...]:
+    """The draw with each of these values of one argument: one a shape, for a random search."""
+    return tuple(functools.partial(draw, **{name: value}, **fixed) for value in values)
+
+
+def orthonormal(key: PRNGKeyArray, rows: int, columns: int | None = None) -> Float[Array, "r c"]:
+    """Random orthonormal columns, as many as rows by default."""
+    return jnp.linalg.qr(jax.random.normal(key, (rows, columns or rows)))[0]
+
+
+def uniform(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Uniform numbers of the default precision."""
+    return jax.random.uniform(key, shape, jnp.result_type(float), low, high)
+
+
+def decades(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Numbers with a uniform decimal logarithm."""
+    return 10.0 ** uniform(key, low, high, shape)
+
 
 DIM, WIDTH = 6, 4
 
@@ -62,7 +111,7 @@ def widths(sizes: tuple[int, ...]) -> str:
 class Task(AbstractTask[Moments]):
     """Task of the spectral contrastive loss."""
 
-    def shrinks(self) -> Iterator[Callable[[], "Task"]]:
+    def shrinks(self) -> Offers:
         """One layer less, one unit less in every layer, one direction less, rounder numbers."""
         d, *above = self.sizes
         on = lambda change: Moments(change(self.moments.cross), change(self.moments.second))
@@ -201,7 +250,7 @@ class AbstractAlignedTask(eqx.Module):
     def start(self) -> DeepLinear:
         return aligned(self.start_weight, self.depth)
 
-    def shrinks(self) -> Iterator[Callable[[], "AbstractAlignedTask"]]:
+    def shrinks(self) -> Offers:
         """One layer less, one feature less, rounder numbers."""
         other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
@@ -255,7 +304,7 @@ def valid(task: Any) -> Any:
     return task
 
 
-def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
+def rounded_data(problem: Any) -> Offers:
     """Copies of a problem with rounder numbers; moments are rounded only while they stay valid."""
 
     def one(r: Callable[[Any], Any]) -> Any:

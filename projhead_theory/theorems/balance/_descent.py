@@ -1,6 +1,6 @@
 """Finite steps of gradient descent, and the verdict on what they change of an imbalance."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import ContrastiveProblem, gradient_descent, problems, simulation
-from ...claims import Control, Rows, Verdict, verdict_of
+from ...claims import Control, Offers, Rows, Verdict, verdict_of
 from .._common import replace, rounded_data, widths
 
 Follow = Callable[[tuple[Array, ...], Any, Array, Array], Any]
@@ -44,7 +44,7 @@ class Descent(eqx.Module):
             return simulation.minibatch(self.data, self.key, number, self.batch)
         return self.data
 
-    def shrinks(self) -> Iterator[Callable[[], "Descent"]]:
+    def shrinks(self) -> Offers:
         return rounded_data(self)
 
 

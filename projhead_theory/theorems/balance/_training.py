@@ -1,7 +1,6 @@
 """Gradient flow of any network under any loss, and the verdict on what it conserves."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import DeepLinear, gradient_descent, losses, measure
 from ..._core import diagonal, frobenius, matmul, named
-from ...claims import Control, Rows, Verdict, verdict_of
+from ...claims import Control, Offers, Rows, Verdict, verdict_of
 from ...losses import AbstractLoss
 from ...problems import AdditiveNoise, ContrastiveProblem, Data, Features, Labelled
 from .._common import (
@@ -29,6 +28,7 @@ from .._common import (
     in_place_of,
     joints,
     largest,
+    replace,
     rounded_data,
     widths,
 )
@@ -56,7 +56,7 @@ class Training(eqx.Module):
         kinds = (type(x).__name__ for x in (self.loss, self.data))
         return f"{' on '.join(kinds)}, {widths(self.start.sizes)}"
 
-    def shrinks(self) -> Iterator[Callable[[], "Training"]]:
+    def shrinks(self) -> Offers:
         return rounded_data(self)
 
 
@@ -160,7 +160,7 @@ def harder_training(
     t1 = decades(k[2], -1, 1) / reach / jnp.maximum(1, reach * jnp.max(scales) ** (2 * depth))
     task = training_on(key, losses.spectral, moments, t1=t1)
     rate = decades(k[3], -2, 0) / t1 if weight_decay else task.weight_decay
-    return dataclasses.replace(task, start=gaussian(k[1], sizes, scales), weight_decay=rate)
+    return replace(task, start=gaussian(k[1], sizes, scales), weight_decay=rate)
 
 
 def steps(optimiser: Callable, step: float, number: int = 2_000) -> Callable[[Training, Run], Run]:

@@ -1,6 +1,6 @@
 """min-norm: balanced layers are the factorisation of least norm."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import DeepLinear, measure, simulation, theory
 from ..._core import CHAIN, epsilons, named, solver_tolerance
-from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, rounded, verdict_of
 from .._common import COARSER, decades, gaussian, over, replace, widths
 
 
@@ -22,7 +22,7 @@ class Factorisation(eqx.Module):
     def label(self) -> str:
         return widths(self.network.sizes)
 
-    def shrinks(self) -> Iterator[Callable[[], "Factorisation"]]:
+    def shrinks(self) -> Offers:
         """One layer less, rounder numbers."""
         if self.network.depth > 2:
             yield lambda: Factorisation(DeepLinear(self.network.layers[:-1]))

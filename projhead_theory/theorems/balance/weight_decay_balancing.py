@@ -1,6 +1,5 @@
 """weight-decay-balancing: weight decay removes the imbalance."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -12,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ... import gradient_descent, losses, measure, theory
 from ...claims import Claim, Control
-from .._common import Run, in_place_of, over, step_numbers, task
+from .._common import Run, in_place_of, over, replace, step_numbers, task
 from ._training import (
     DEPTH,
     SIZES,
@@ -83,7 +82,7 @@ CLAIM = Claim(
             "half-rate",
             "predicts decay at the rate of the weight decay, not twice that",
             predict=lambda problem, own: decaying(
-                dataclasses.replace(problem, weight_decay=problem.weight_decay / 2)
+                replace(problem, weight_decay=problem.weight_decay / 2)
             ),
         ),
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),

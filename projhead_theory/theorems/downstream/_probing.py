@@ -1,7 +1,5 @@
 """A downstream task beside a contrastive problem, and the verdict on sample complexities."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jaxtyping import Array
 
 from ... import DeepLinear, measure, problems, theory
 from ..._core import CHAIN, epsilons, frobenius
-from ...claims import Verdict
+from ...claims import Offers, Verdict
 from .._common import RECORDS, Run, Task, carried, flow, judge_layers
 
 
@@ -23,7 +21,7 @@ class Probing(eqx.Module):
     def label(self) -> str:
         return f"{self.task.label}"
 
-    def shrinks(self) -> Iterator[Callable[[], "Probing"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: one layer less, which leaves the downstream task as it is."""
         t = self.task
         if t.depth > 2:

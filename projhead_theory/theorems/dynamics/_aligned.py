@@ -1,7 +1,5 @@
 """Aligned networks, in which every feature, or mode of a regression, evolves alone."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -192,15 +190,12 @@ def harder_features(key: PRNGKeyArray, depth: int, largest: float = 100.0) -> Fe
     Signal fractions range up to one, with ties. Starts range from tiny to beyond the final weight.
     """
     k = jax.random.split(key, 6)
-    cross = decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,))
-    cross = _tied(k[4], cross)
+    cross = _tied(k[4], decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,)))
     task = _small(FeatureTask, cross, cross / _tied(k[3], uniform(k[2], 0.02, 1.0, (DIM,))), depth)
-    task = dataclasses.replace(
-        task,
-        start_weight=task.final * task.start_weight * largest ** uniform(k[5], 0, 1, (DIM,)),
-        max_steps=10_000,
+    start = task.final * task.start_weight * largest ** uniform(k[5], 0, 1, (DIM,))
+    return _learned(
+        replace(task, start_weight=start), depth * cross * task.final ** (2 - 2 / depth)
     )
-    return _learned(task, depth * cross * task.final ** (2 - 2 / depth))
 
 
 def harder_modes(key: PRNGKeyArray, depth: int) -> ModeTask:
@@ -211,8 +206,10 @@ def harder_modes(key: PRNGKeyArray, depth: int) -> ModeTask:
     k = jax.random.split(key, 5)
     target = _tied(k[2], decades(k[0], -3, 3) * decades(k[1], -1, 0, (DIM,)))
     final = decades(k[3], -1, 1, (DIM,))
-    task = _small(ModeTask, target, target / final, depth)
-    task = replace(task, start_weight=final * decades(k[4], -1.5, 0.3, (DIM,)))
+    task = replace(
+        _small(ModeTask, target, target / final, depth),
+        start_weight=final * decades(k[4], -1.5, 0.3, (DIM,)),
+    )
     return _learned(task, depth * target * final ** (1 - 2 / depth))
 
 

@@ -140,7 +140,6 @@ def _harder_directions(key: PRNGKeyArray, depth: int) -> BarlowTask:
         times,
         jnp.zeros_like(cross[0]),
         depth,
-        max_steps=10_000,
     )
 
 

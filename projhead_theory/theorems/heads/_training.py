@@ -1,7 +1,5 @@
 """Encoders trained under fixed diagonal heads."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +19,7 @@ from ..._core import (
     solver_tolerance,
     symmetric,
 )
-from ...claims import rounded
+from ...claims import Offers, rounded
 from .._common import gaussian, replace
 
 DIM = 3
@@ -102,7 +100,7 @@ def _together(ends: list[Ends]) -> Ends:
     """The ends of several runs as one, converged and finite if all are."""
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *ends)
     converged, finite = jnp.all(stacked.converged), jnp.all(stacked.finite)
-    return dataclasses.replace(stacked, converged=converged, finite=finite)
+    return replace(stacked, converged=converged, finite=finite)
 
 
 @eqx.filter_jit
@@ -178,7 +176,7 @@ def weights_of(grams: Float[Array, "*k d d"]) -> Float[Array, "*k d"]:
     return jnp.sqrt(jnp.maximum(diagonal(grams), 0))
 
 
-def rounded_fields(problem: Any, *names: str) -> Iterator[Callable[[], Any]]:
+def rounded_fields(problem: Any, *names: str) -> Offers:
     """Simpler problems with the named fields rounded.
 
     The other fields have to fit one another and are left as they are.

@@ -1,7 +1,6 @@
 """best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ... import Moments, theory
 from ..._core import checks, diagonal, named
-from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
+from ...claims import Claim, Control, Measured, Offers, Rows, Verdict, numbered, verdict_of
 from .._common import drawn, replace, with_entries
 from ._training import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
@@ -46,7 +45,7 @@ class Downstream(eqx.Module):
     def moments(self) -> Moments:
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
-    def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder numbers."""
         yield from rounded_fields(self, "cross", "second", "strength", "weight_decay")
 
@@ -237,7 +236,7 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
-            measure=lambda problem, own: dataclasses.replace(
+            measure=lambda problem, own: replace(
                 own,
                 value=measure_heads(
                     replace(problem, weight_decay=np.zeros_like(problem.weight_decay))

@@ -1,7 +1,6 @@
 """head-equivalence: a fixed invertible head changes nothing after the head."""
 
 import functools
-from collections.abc import Callable, Iterator
 
 import equinox as eqx
 import jax
@@ -19,7 +18,7 @@ from ..._core import (
     product_rounding,
     psd_power,
 )
-from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, verdict_of
 from .._common import drawn, left_out, loss_rounding, nearest_stationary, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of
 
@@ -38,7 +37,7 @@ class Heads(eqx.Module):
     def label(self) -> str:
         return f"{self.rows.shape[0]} heads of {self.rows.shape[1]} rows"
 
-    def shrinks(self) -> Iterator[Callable[[], "Heads"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: fewer heads, rounder numbers."""
         for keep in left_out(self.rows.shape[0]):
             yield functools.partial(replace, self, rows=self.rows[keep])

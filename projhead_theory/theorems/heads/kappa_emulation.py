@@ -1,7 +1,5 @@
 """kappa-emulation: a fixed reweighting head in place of a trained one."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import DeepLinear, measure, theory
 from ..._core import checks, frobenius, named
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
 from ._training import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
@@ -31,7 +29,7 @@ class Emulating(eqx.Module):
     def label(self) -> str:
         return self.fixed.label
 
-    def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
+    def shrinks(self) -> Offers:
         """Simpler problem: no mixing.
 
         Rounder numbers would no longer fit one head.

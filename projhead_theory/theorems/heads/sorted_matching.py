@@ -1,6 +1,6 @@
 """sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import Moments, theory
 from ..._core import frobenius, matmul, named, symmetric
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import drawn, orthonormal, replace, with_entries
 from ._training import Ends, head, rounded_fields, train, weights_of
 
@@ -60,7 +60,7 @@ class Matching(eqx.Module):
         """The same features along the axes."""
         return replace(self, basis=jnp.eye(self.cross.size, dtype=self.cross.dtype))
 
-    def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: no mixing, rounder numbers."""
         yield self.unmixed
         yield from rounded_fields(self, "cross", "second", "rows", "weight_decay")

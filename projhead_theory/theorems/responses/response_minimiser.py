@@ -20,7 +20,7 @@ from ..._core import (
     power_rounding,
     product_rounding,
 )
-from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, verdict_of
 from .._common import (
     PREMISE,
     Run,
@@ -115,7 +115,7 @@ class Response(eqx.Module):
     def start(self) -> DeepLinear:
         return balanced(self.key, self.sizes, self.scale)
 
-    def shrinks(self) -> Iterator[Callable[[], "Response"]]:
+    def shrinks(self) -> Offers:
         """Rounder numbers."""
         return rounded(lambda r: replace(self, parameter=r(self.parameter), scale=r(self.scale)))
 

@@ -1,7 +1,5 @@
 """Training by self-prediction with a stopped gradient."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import DeepLinear, Moments, losses
 from ..._core import named
-from ...claims import rounded
+from ...claims import Offers, rounded
 from .._common import (
     RECORDS,
     Run,
@@ -54,7 +52,7 @@ class PredictionTask(eqx.Module):
     def start(self) -> DeepLinear:
         return aligned(self.start_factor ** (self.depth + 1), self.depth + 1)
 
-    def shrinks(self) -> Iterator[Callable[[], "PredictionTask"]]:
+    def shrinks(self) -> Offers:
         """One feature less, rounder numbers."""
         for keep in left_out(self.cross.shape[0]):
             yield lambda keep=keep: replace(

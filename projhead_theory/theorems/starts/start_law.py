@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, losses, problems, theory
 from ..._core import diagonal, epsilons, frobenius, matmul, named
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from ...moments import TargetMoments
 from .._common import (
     Run,
@@ -50,7 +50,7 @@ class Isotropic(eqx.Module):
     def label(self) -> str:
         return f"{type(self.loss).__name__}, {widths(self.sizes)}"
 
-    def shrinks(self) -> Iterator[Callable[[], "Isotropic"]]:
+    def shrinks(self) -> Offers:
         return rounded_data(self)
 
     def network(self, overlap: float = 0.0) -> DeepLinear:

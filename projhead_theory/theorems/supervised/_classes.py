@@ -1,7 +1,5 @@
 """Class problems under the supervised contrastive loss, and pairs of a class and a subclass."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import DeepLinear, Moments, SupervisedContrastiveProblem, problems
 from ..._core import named
-from ...claims import rounded
+from ...claims import Offers, rounded
 from .._common import Run, balanced, drawn, flow, replace, unbalanced_start, widths
 
 
@@ -40,7 +38,7 @@ class ClassTask(eqx.Module):
     def start(self) -> DeepLinear:
         return balanced(self.key, self.sizes, self.scale)
 
-    def shrinks(self) -> Iterator[Callable[[], "ClassTask"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder means and noise."""
         g = self.groups
         return rounded(

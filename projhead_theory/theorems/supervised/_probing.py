@@ -1,7 +1,5 @@
 """Group accuracies of probes on a trained network."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import DeepLinear, losses, measure, theory
 from ..._core import CHAIN, SOLVED, diagonal, epsilons, frobenius, matmul
-from ...claims import Rows, Verdict, numbered, rounded, verdict_of
+from ...claims import Offers, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
 from ...problems import (
     Groups,
@@ -87,7 +85,7 @@ class ProbeTask(eqx.Module):
             return balanced(self.key, (*(self.trained.dim,) * self.depth, 1), self.start_weight)
         return _aligned(self)
 
-    def shrinks(self) -> Iterator[Callable[[], "ProbeTask"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder readout noise and start weight."""
         return rounded(
             lambda r: replace(self, blur=r(self.blur), start_weight=r(self.start_weight))

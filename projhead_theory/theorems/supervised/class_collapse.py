@@ -1,7 +1,5 @@
 """class-collapse: the weight of a subclass feature, layer by layer."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -43,7 +41,7 @@ def judge_collapse(prediction: Layers, run: Run) -> Verdict:
     # tolerance of the last holds for each.
     last = {name: jnp.full_like(part, part[-1]) for name, part in law.parts.items()}
     return carried(
-        dataclasses.replace(law, parts=last),
+        replace(law, parts=last),
         jnp.abs(measured - predicted),
         2 * (1 + predicted**2),
         # Effect: a hundredth of equal weights.

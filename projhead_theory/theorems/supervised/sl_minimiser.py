@@ -1,6 +1,5 @@
 """sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
-from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import equinox as eqx
@@ -22,7 +21,7 @@ from ..._core import (
     product_rounding,
     symmetric,
 )
-from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import TargetMoments
 from .._common import (
     PREMISE,
@@ -55,7 +54,7 @@ class RegressionTask(AbstractTask[TargetMoments]):
 
     loss: ClassVar[losses.AbstractLoss] = losses.mse
 
-    def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder targets."""
         m = self.moments
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))

@@ -1,7 +1,6 @@
 """Diagonal networks with thresholds, and orbits of the amplitudes of one feature."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -10,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import ContrastiveProblem, Features, SignFlip, ThresholdedDiagonal, theory
 from ..._core import CHAIN, epsilons, named
-from ...claims import Rows, rounded
+from ...claims import Offers, Rows, rounded
 from .._common import Run, drawn, flow_through, left_out, local_error, replace
 
 DIM, RECORDS = 4, 64
@@ -49,12 +48,12 @@ class ThresholdTask(eqx.Module):
     def start(self) -> ThresholdedDiagonal:
         return ThresholdedDiagonal(self.weights, self.thresholds)
 
-    def shrinks(self) -> Iterator[Callable[[], "ThresholdTask"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: one feature less, rounder numbers."""
         names = ("strength", "flips", "weights", "thresholds")
         for keep in left_out(self.strength.size):
             fewer = {name: getattr(self, name)[..., keep] for name in names}
-            yield lambda fewer=fewer: dataclasses.replace(self, **fewer)
+            yield lambda fewer=fewer: replace(self, **fewer)
         yield from rounded(lambda r: r(self))
 
 

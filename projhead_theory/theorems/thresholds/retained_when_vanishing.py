@@ -1,7 +1,5 @@
 """retained-when-vanishing: amplitudes below a last layer that loses a feature."""
 
-import dataclasses
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -110,7 +108,7 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
 def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     """The same problem with features that no two views share."""
-    return dataclasses.replace(
+    return replace(
         problem,
         flips=jnp.full_like(problem.flips, 0.5),
         times=jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)),
@@ -167,9 +165,7 @@ CLAIM = Claim(
         Control(
             "some-signal",
             "lets two views share one sign in ten thousand",
-            measure=lambda problem, own: train(
-                dataclasses.replace(problem, flips=problem.flips - 0.005)
-            ),
+            measure=lambda problem, own: train(replace(problem, flips=problem.flips - 0.005)),
         ),
         Control(
             "balanced",

@@ -1,6 +1,5 @@
 """threshold-law: amplitudes of all layers of a diagonal network with thresholds."""
 
-import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import optax
 
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...simulation import Trajectory, gradient_descent
-from .._common import Run, in_place_of, local_error, step_numbers, with_entries
+from .._common import Run, in_place_of, local_error, replace, step_numbers, with_entries
 from ._training import (
     Orbits,
     ThresholdTask,
@@ -120,19 +119,17 @@ CLAIM = Claim(
         Control(
             "no-thresholds",
             "predicts the law of a linear network",
-            predict=lambda p, own: dataclasses.replace(
-                own, assumed=with_thresholds(p, 0 * p.thresholds)
-            ),
+            predict=lambda p, own: replace(own, assumed=with_thresholds(p, 0 * p.thresholds)),
         ),
         Control(
             "balanced",
             "predicts the law of equal weights, from unequal ones",
-            predict=lambda p, own: dataclasses.replace(own, assumed=equal_weights(p)),
+            predict=lambda p, own: replace(own, assumed=equal_weights(p)),
         ),
         Control(
             "exchanged",
             "predicts with the thresholds of the first and last layer exchanged",
-            predict=lambda p, own: dataclasses.replace(
+            predict=lambda p, own: replace(
                 own,
                 assumed=with_thresholds(
                     p, with_entries(p.thresholds, [0, -1], np.asarray(p.thresholds)[[-1, 0]])
