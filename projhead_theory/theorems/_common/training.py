@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from ... import measure
+from ... import losses, measure
 from ..._core import CHAIN, epsilons, frobenius, solver_tolerance
 from ...claims import Measured
-from ...losses import AbstractLoss, spectral
 from ...networks import AbstractNetwork
 from ...problems import Data
 from ...simulation import Ended, Trajectory, gradient_flow, implicit
@@ -186,7 +185,7 @@ def flow(
     network: AbstractNetwork,
     data: Data,
     *,
-    loss: AbstractLoss = spectral,
+    loss: losses.AbstractLoss = losses.spectral,
     t1: Any = 1e6,
     weight_decay: Any = 0.0,
     save_at: Any = 16,

@@ -1,5 +1,6 @@
 """Finite steps of gradient descent, and the verdict on what they change of an imbalance."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ... import ContrastiveProblem, gradient_descent, problems, simulation
-from ...claims import Control, Offers, Rows, Verdict, verdict_of
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import replace, rounded_data, widths
 
 Follow = Callable[[tuple[Array, ...], Any, Array, Array], Any]
@@ -79,10 +80,9 @@ class Steps(eqx.Module):
     finite: Bool[Array, ""]
 
 
-Read = Callable[[Descent, Any], Steps]
-
-
-def descend(p: Descent, read: Read, optimiser: Callable = optax.sgd) -> Steps:
+def descend(
+    p: Descent, read: Callable[[Descent, Any], Steps], optimiser: Callable = optax.sgd
+) -> Steps:
     """Every step of a run, `read` from the network at all of them."""
     options: dict[str, Any] = {
         "optimiser": optimiser,
@@ -151,16 +151,48 @@ def shrunk(
     return tuple((1 - step * weight_decay) ** 2 * x for x in kept)
 
 
-def discrete_controls(read: Read) -> tuple[Control, ...]:
-    """Controls with momentum, with Adam, and with a law of first order."""
+def discrete_claim(
+    read: Callable[[Descent, Any], Steps],
+    follow: Follow,
+    *,
+    distance: Callable[[Array], Array],
+    labels: Callable[[int], tuple[str, ...]],
+    what: str,
+    networks: str,
+    **fields: Any,
+) -> Claim:
+    """Claim on what every step of gradient descent makes of an imbalance.
+
+    **Arguments:**
+
+    - `read`: reads the imbalances off the networks of a run.
+    - `follow`: the law, as in `Law`.
+    - `distance`, `labels`, `what`: the size of a discrepancy, the labels of the rows, and the
+      compared quantity in words.
+    - `networks`: the networks that it holds for, in words.
+    - `fields`: further fields of the claim.
+    """
     by = lambda optimiser: lambda problem, own: descend(problem, read, optimiser)
     momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
-    return (
-        Control("momentum", "trains with momentum 0.9", measure=by(momentum)),
-        Control("adam", "trains with Adam", measure=by(optax.adam)),
-        Control(
-            "first-order",
-            "predicts with the second-order term left out",
-            predict=lambda problem, own: Law(own.learning_rate, own.weight_decay, shrunk),
+    judge = functools.partial(judge_discrete, distance=distance, labels=labels, what=what)
+    return Claim(
+        predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, follow),
+        measure=lambda problem: descend(problem, read),
+        compare=judge,
+        hypotheses=(
+            networks,
+            "gradient descent without momentum",
+            "any step, any decay, any batch",
         ),
+        source="beyond the paper",
+        controls=(
+            Control("momentum", "trains with momentum 0.9", measure=by(momentum)),
+            Control("adam", "trains with Adam", measure=by(optax.adam)),
+            Control(
+                "first-order",
+                "predicts with the second-order term left out",
+                predict=lambda problem, own: Law(own.learning_rate, own.weight_decay, shrunk),
+            ),
+        ),
+        **fields,
     )

@@ -1,6 +1,5 @@
 """discrete-balancedness: the imbalance after finite steps."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -10,10 +9,9 @@ from jaxtyping import PRNGKeyArray
 
 from ... import measure, simulation, theory
 from ..._core import frobenius, named
-from ...claims import Claim
 from ...networks import AbstractLinearNetwork
 from .._common import decades, joints, largest, over, rounding_of_steps, task
-from ._descent import Descent, Law, Steps, descend, discrete_controls, each_step, judge_discrete
+from ._descent import Descent, Steps, discrete_claim, each_step
 from ._training import SIZES, gaussian_features, harder_training, unbalanced
 
 
@@ -56,32 +54,21 @@ def _harder_descent(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Descent:
     return Descent(training.data, training.start, k[2], step, training.weight_decay, steps=100)
 
 
-CLAIM = Claim(
+CLAIM = discrete_claim(
+    read,
+    theory.balance.discrete_imbalance,
+    networks="linear network",
+    distance=frobenius,
+    labels=joints,
+    what="discrete law of the imbalance",
     name="discrete-balancedness",
     statement="At every step of gradient descent, on the full batch or on minibatches, D_l becomes "
     "(1 - step decay)^2 D_l + step^2 (G_(l+1)^T G_(l+1) - G_l G_l^T), exactly.",
     latex=r"D_l \leftarrow (1 - \eta\gamma)^2 D_l "
     r"+ \eta^2 \left(G_{l+1}^\top G_{l+1} - G_l G_l^\top\right)",
-    hypotheses=(
-        "linear network",
-        "gradient descent without momentum",
-        "any step, any decay, any batch",
-    ),
-    source="beyond the paper",
     problems=_descents,
-    predict=lambda problem: Law(
-        problem.learning_rate, problem.weight_decay, theory.balance.discrete_imbalance
-    ),
-    measure=functools.partial(descend, read=read),
-    compare=functools.partial(
-        judge_discrete,
-        distance=frobenius,
-        labels=joints,
-        what="discrete law of the imbalance",
-    ),
     sharpness={
         "layers #, #": (1e-10, 0.01),
     },
-    controls=discrete_controls(read),
     search=over(_harder_descent, "sizes", ((3, 2, 4), (2, 3, 2, 2))),
 )

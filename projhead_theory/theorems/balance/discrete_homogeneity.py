@@ -1,6 +1,5 @@
 """discrete-homogeneity: the conserved quantity of homogeneous units after finite steps."""
 
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -10,17 +9,14 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ... import AdditiveNoise, ContrastiveProblem, Features, measure, simulation
 from ..._core import epsilons, named
-from ...claims import Claim, numbered
+from ...claims import numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
 from .._common import accumulated, drawn
 from ._descent import (
     Descent,
-    Law,
     Steps,
-    descend,
-    discrete_controls,
+    discrete_claim,
     each_step,
-    judge_discrete,
     shrunk,
 )
 from .homogeneity import DIM, WIDTH
@@ -85,33 +81,24 @@ def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent
     )
 
 
-CLAIM = Claim(
+CLAIM = discrete_claim(
+    read,
+    follow,
+    networks="homogeneous units",
+    distance=lambda x: jnp.max(jnp.abs(x)),
+    labels=lambda count: numbered("units of layer", count),
+    what="discrete law of what a unit conserves",
     name="discrete-homogeneity",
     statement="At every step of gradient descent on minibatches, what a homogeneous unit "
     "conserves in continuous time is multiplied by (1 - step decay)^2, and the same quantity of "
     "its gradients, times step^2, is added, exactly.",
     latex=r"Q_k \leftarrow (1 - \eta\gamma)^2 Q_k "
     r"+ \eta^2 \left(\|g_{v_k}\|^2 + g_{b_k}^2 - \|g_{u_k}\|^2\right)",
-    hypotheses=(
-        "homogeneous units",
-        "gradient descent without momentum",
-        "any step, any decay, any batch",
-    ),
-    source="beyond the paper",
     problems=lambda key: (
         _descent(key, kind, index=index) for index, kind in enumerate(("leaky", "cut", "leaky"))
-    ),
-    predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, follow),
-    measure=functools.partial(descend, read=read),
-    compare=functools.partial(
-        judge_discrete,
-        distance=lambda x: jnp.max(jnp.abs(x)),
-        labels=functools.partial(numbered, "units of layer"),
-        what="discrete law of what a unit conserves",
     ),
     sharpness={
         "units of layer #": (5e-10, 0.003),
     },
-    controls=discrete_controls(read),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """homogeneity: the conserved quantity of units that are homogeneous in weights and thresholds."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +29,7 @@ def _diagonal(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Train
     """Trained thresholds; the third feature is not active."""
     k = jax.random.split(named(key, "homogeneous flow", index), 2)
     weights = uniform(k[0], 0.7, 1.4, (depth, DIM)).at[1, -1].set(0.01)
-    number = functools.partial(jnp.asarray, dtype=weights.dtype)
+    number = lambda x: jnp.asarray(x, weights.dtype)
     problem = ContrastiveProblem(
         Features(number([1.0, 1.6, 0.8])), SignFlip(number([0.1, 0.0, 0.2]))
     )
@@ -79,9 +78,9 @@ CLAIM = Claim(
     problems=lambda key: (
         _diagonal(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
     ),
-    predict=functools.partial(constant, quantity=columns),
+    predict=lambda problem: constant(problem, columns),
     measure=train,
-    compare=functools.partial(judge_kept, quantity=columns),
+    compare=lambda prediction, run: judge_kept(prediction, run, columns),
     sharpness={
         "layers #, #": (9e-12, 0.01),
     },

@@ -1,7 +1,5 @@
 """feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -233,8 +231,9 @@ CLAIM = Claim(
     ),
     predict=predict_extinction,
     measure=measure_end,
-    compare=functools.partial(
-        compare_measured,
+    compare=lambda prediction, measured: compare_measured(
+        prediction,
+        measured,
         labels=("decay of the jump", "weight just below", "weight just above"),
         what="relative discrepancy of the extinction",
     ),

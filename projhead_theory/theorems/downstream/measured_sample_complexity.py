@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
-from ... import Moments, measure
+from ... import Moments, measure, theory
 from ..._core import checks, named
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
 from ...probes import HardMargin, LearningCurve, learning_curve
@@ -20,7 +20,6 @@ from ...problems import (
     SignLabel,
 )
 from ...theory.downstream import margin_samples, sample_complexity
-from ...theory.layers import layerwise
 from .._common import Run, Task, drawn, replace, train, uniform
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
@@ -119,7 +118,7 @@ def predict(
 ) -> Needs:
     """Prediction, of controls for another downstream task or from a power of the Grams."""
     after = (problem.downstream if downstream is None else downstream).moments()
-    grams = layerwise(problem.moments, problem.depth).grams
+    grams = theory.layers.layerwise(problem.moments, problem.depth).grams
     if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
@@ -269,7 +268,7 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    heaviest = np.argmax(np.diag(layerwise(problem.moments, 1).grams[0]))
+    heaviest = np.argmax(np.diag(theory.layers.layerwise(problem.moments, 1).grams[0]))
     return predict(problem, DownstreamProblem(problem.downstream.features, SignLabel(heaviest)))
 
 

@@ -12,20 +12,19 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import DeepLinear, measure
+from ... import DeepLinear, measure, theory
 from ..._core import named
 from ...claims import Claim, Control, Verdict, compare_values
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
-from ...theory.downstream import disruption_boundary, excess_boundary, weakness_boundary
 from ...theory.layers import layerwise
 from .._common import Run, Task, flow, lopsided
 from ._probing import Probing, judge_logarithms
 
 THRESHOLDS = {
-    "disrupted": disruption_boundary,
-    "weak": weakness_boundary,
-    "strong": excess_boundary,
+    "disrupted": theory.downstream.disruption_boundary,
+    "weak": theory.downstream.weakness_boundary,
+    "strong": theory.downstream.excess_boundary,
 }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ... import gradient_descent
@@ -70,7 +69,6 @@ def _large_steps(problem: FeatureTask, own: Run) -> Run:
         gradient_descent(
             problem.start(),
             problem.moments,
-            optimiser=optax.sgd,
             learning_rate=step,
             steps=int(at[-1]) + 1,
             save_at=at,

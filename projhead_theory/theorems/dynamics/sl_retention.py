@@ -1,7 +1,5 @@
 """sl-retention: the rate at which regression loses a feature that the target does not use."""
 
-import functools
-
 from ...claims import Claim, Control
 from ...theory.dynamics import regression
 from .._common import ModeTask, over, replace
@@ -27,10 +25,8 @@ CLAIM = Claim(
         fading(modes(key, depth, index=index), 1.5, 1e-4, 1e4)
         for depth, index in ((3, 20), (2, 20), (4, 20), (2, 21))
     ),
-    predict=functools.partial(
-        forgetting,
-        exponent=regression.retention_exponent,
-        transient=regression.retention_transient,
+    predict=lambda problem: forgetting(
+        problem, regression.retention_exponent, regression.retention_transient
     ),
     measure=train,
     compare=judge_forgetting,

@@ -1,7 +1,5 @@
 """head-equivalence: a fixed invertible head changes nothing after the head."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -40,7 +38,7 @@ class Heads(eqx.Module):
     def shrinks(self) -> Offers:
         """Simpler problems: fewer heads, rounder numbers."""
         for keep in left_out(self.rows.shape[0]):
-            yield functools.partial(replace, self, rows=self.rows[keep])
+            yield lambda keep=keep: replace(self, rows=self.rows[keep])
         yield from rounded_fields(self, "rows")
 
 

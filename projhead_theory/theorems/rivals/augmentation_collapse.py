@@ -11,13 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import Moments, Views
+from ... import DeepLinear, Headed, Moments, Views, networks, theory
 from ..._core import CHAIN, SOLVED, epsilons, matmul, named
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...losses import DistanceContrastive
-from ...networks import DeepLinear, Headed, TruncationHead
 from ...simulation import gradient_descent, trained_gradient
-from ...theory import rivals
 from .._common import drawn, gaussian, uniform, with_entries
 
 DIM = 2
@@ -74,7 +72,7 @@ def _growth(problem: Noisy, data: Views) -> Float[Array, "d d"]:
 @eqx.filter_jit
 def _hidden(problem: Noisy, data: Views, keep: Array | np.ndarray = ONE) -> Float[Array, " d"]:
     """Gradient in the second row of an encoder, below a head that keeps the first ones."""
-    head = TruncationHead(1)
+    head = networks.TruncationHead(1)
     network = Headed(problem.start(), head)
     weights = jnp.where(jnp.arange(DIM) < keep, 1, head.diagonal(DIM, problem.strength.dtype))
     network = eqx.tree_at(lambda n: n.head.weights, network, weights)
@@ -140,9 +138,9 @@ def _table(clean: Array, both: Array, end: Array, change: Array, hidden: Array) 
 @eqx.filter_jit
 def predict(p: Noisy) -> Float[Array, "k d"]:
     signal, noise = jnp.diag(p.strength**2), jnp.diag(p.noise**2)
-    both = rivals.exchangeable_growth(Moments(signal, signal + noise), p.temperature)
-    end = jnp.diag(rivals.anchored_square(p.strength, p.noise, p.temperature))
-    clean = rivals.anchored_growth(signal, noise, p.temperature)
+    both = theory.rivals.exchangeable_growth(Moments(signal, signal + noise), p.temperature)
+    end = jnp.diag(theory.rivals.anchored_square(p.strength, p.noise, p.temperature))
+    clean = theory.rivals.anchored_growth(signal, noise, p.temperature)
     return jnp.concatenate([clean, both, end, jnp.zeros((1, DIM), end.dtype)])
 
 

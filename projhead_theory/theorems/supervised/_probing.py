@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import DeepLinear, losses, measure, theory
+from ... import DeepLinear, losses, measure, simulation, theory
 from ..._core import CHAIN, SOLVED, diagonal, epsilons, frobenius, matmul
 from ...claims import Offers, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import Moments, TargetMoments
@@ -16,7 +16,6 @@ from ...problems import (
     SupervisedProblem,
     over_groups,
 )
-from ...simulation import Trajectory
 from .._common import (
     Run,
     aligned,
@@ -172,7 +171,7 @@ def judge(prediction: Accuracies, trained: tuple[ProbeTask, Run]) -> Verdict:
         -1, average.shape[1]
     )
 
-    def seen(trajectory: Trajectory) -> Array:
+    def seen(trajectory: simulation.Trajectory) -> Array:
         at = jax.tree.map(lambda w: w[-1:] if single else w[:-1], trajectory.networks)
         each = lambda f: jax.vmap(lambda n: measure.group_accuracy(n, f, p.tested, p.blur))(at)
         return table(*over_groups(jnp.stack([each(f) for f in p.fitted]), p.tested.probability))

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import ThresholdedDiagonal, theory
+from ... import ThresholdedDiagonal, gradient_flow, simulation, theory
 from ..._core import SHORT, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
-from ...simulation import Ended, gradient_flow
 from .._common import drawn, replace
 
 DIM, RECORDS, UNTIL = 3, 8, 3.0
@@ -88,7 +87,7 @@ def find_edges(problem: WindowTask) -> Found:
         )
         moved = jnp.max(jnp.abs(run.networks.weights - start.weights), axis=(0, 1))
         amplitudes = run.final.amplitudes(flat).reshape(depth, *p.weights.shape)
-        return amplitudes, moved.reshape(p.weights.shape), ~(run.ended == Ended.diverged)
+        return amplitudes, moved.reshape(p.weights.shape), ~(run.ended == simulation.Ended.diverged)
 
     def step(bracket: tuple[Array, Array], bisect: Array) -> tuple[Any, Any]:
         low, high = bracket
