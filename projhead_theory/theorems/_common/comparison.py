@@ -188,7 +188,6 @@ def _compare(
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
     spectrum = eigh(grams[-1]).values
     least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
-    flutter = nonzero(least) ** (levels - 1) * levels * 3 * trajectory.noise
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle
     # by which the run has rotated one mode into the other. A small residual means an angle near
     # zero or near a right angle, and tells the two apart only if the gap is resolved well.
@@ -209,7 +208,7 @@ def _compare(
             )
             / size,
             "stationarity": (2 * (carried + left) * share) / size,
-            "noise": flutter / size,
+            "noise": (nonzero(least) ** (levels - 1) * levels * 3 * trajectory.noise) / size,
             "rounding": prediction.rounding
             + power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
             + product_rounding(final.sizes, dtypes[0]),

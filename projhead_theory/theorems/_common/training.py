@@ -238,13 +238,13 @@ def trained(
     run = flow(network, data, **options)
     fine, coarse = (jnp.asarray(quantity(t.final)) for t in (run.fine, run.coarse))
     rows = lambda x: jnp.sqrt(jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1))
-    rounding = epsilons(CHAIN * network.depth * max(network.sizes), fine.dtype)
-    step = local_error(fine.dtype, network.depth) * rows(fine)
     return Measured(
         fine,
         {
-            "integration": rows(fine - coarse) + step,
-            "rounding": rounding * rows(fine),
+            "integration": rows(fine - coarse)
+            + (local_error(fine.dtype, network.depth) * rows(fine)),
+            "rounding": epsilons(CHAIN * network.depth * max(network.sizes), fine.dtype)
+            * rows(fine),
         },
         converged=run.converged,
         finite=run.finite,

@@ -174,11 +174,10 @@ def discrete_claim(
     """
     by = lambda optimiser: lambda problem, own: descend(problem, read, optimiser)
     momentum = jax.tree_util.Partial(optax.sgd, momentum=0.9)
-    judge = functools.partial(judge_discrete, distance=distance, labels=labels, what=what)
     return Claim(
         predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, follow),
         measure=lambda problem: descend(problem, read),
-        compare=judge,
+        compare=functools.partial(judge_discrete, distance=distance, labels=labels, what=what),
         hypotheses=(
             networks,
             "gradient descent without momentum",

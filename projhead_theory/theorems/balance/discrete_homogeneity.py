@@ -49,13 +49,13 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
     kept = jax.vmap(measure.homogeneity)(networks)
     eps = epsilons(2, sizes.dtype)
     width, size = max(x.shape[1] for x in kept), jnp.max(sizes)
-    moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in gradients])
     return Steps(
         kept=kept,
         gradients=gradients,
         size=size,
         rounding=accumulated(eps * sizes) + width * eps * size,
-        second=moved * problem.learning_rate**2,
+        second=jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in gradients])
+        * problem.learning_rate**2,
         finite=jnp.ones((), bool),
     )
 

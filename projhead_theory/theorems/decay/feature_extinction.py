@@ -118,7 +118,6 @@ def _found(
     # At the jump the objective is a difference of terms of this size. It changes with the decay at
     # the rate L/2 s^(2/L).
     terms = chain * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
-    blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     # The weight just below the jump is that at the decay found, and moves with it.
     both = lambda weight_decay: jnp.stack(
         [weight_decay, weight_decay / fine[0] * weight, jnp.zeros_like(weight_decay)]
@@ -131,7 +130,8 @@ def _found(
             "bisection": both(2 * bracket),
             "integration": jnp.abs(fine - coarse),
             "stationarity": both(error[0]) + error.at[0].set(0),
-            "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
+            "rounding": both(terms / (problem.depth / 2 * weight ** (2 / problem.depth)))
+            + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
         },
         effect=effect,
     )

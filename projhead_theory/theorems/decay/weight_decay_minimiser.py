@@ -109,7 +109,6 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     measured = run.fine.weights()[-1]
     size = nonzero(jnp.sqrt(jnp.sum(prediction.weights**2, axis=1)))
     norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size
-    integration = norm(run.error(lambda t: t.weights()[-1]))
     # A Newton step errs by its square: twice its length is a bound while it is short.
     levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
     left = 2 * levels * jnp.where(measured > 0, finished.share, 0) * measured
@@ -120,7 +119,8 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
             numbered("layer", depth),
             norm(measured - prediction.weights),
             {
-                "integration": integration + local_error(size.dtype, depth) * norm(measured),
+                "integration": norm(run.error(lambda t: t.weights()[-1]))
+                + local_error(size.dtype, depth) * norm(measured),
                 "stationarity": norm(left),
                 "rounding": rounding,
             },

@@ -61,7 +61,6 @@ def judge_logarithms(
     # of the condition number of the Gram.
     spectra = jnp.linalg.eigvalsh(prediction.grams)
     least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
-    condition = jnp.sqrt(spectra[:, -1] / least)
     predicted = jnp.log(theory.downstream.sample_complexity(prediction.grams, downstream))
     measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
     return carried(
@@ -72,7 +71,8 @@ def judge_logarithms(
         predicted=predicted,
         measured=measured,
         what="logarithm of the indicator",
-        rounding=epsilons(CHAIN * spectra.shape[-1], spectra.dtype) * condition,
+        rounding=epsilons(CHAIN * spectra.shape[-1], spectra.dtype)
+        * jnp.sqrt(spectra[:, -1] / least),
     )
 
 

@@ -50,7 +50,6 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
     predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
     depth = predicted.shape[0]
     best, seen = jnp.argmin(predicted), jnp.argmin(measured)
-    others = jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)
     curve, expected = jnp.exp(measured), jnp.exp(predicted)
     bend = lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]) if depth > 2 else 1.0
     # The error of three neighbours, relative to the middle one.
@@ -72,7 +71,7 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
             measured[best] - measured[seen],
             {name: part[best] + part[seen] for name, part in budget.parts.items()},
             # Effect: the second best layer.
-            jnp.min(others) - predicted[best],
+            jnp.min(jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)) - predicted[best],
             predicted[best],
             measured[best],
         ),

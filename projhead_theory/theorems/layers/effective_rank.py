@@ -39,14 +39,14 @@ def judge_rank(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     # A Gram with the relative error x has a trace with the error sqrt(d) x |M|, and a norm with the
     # error x |M|; the trace is the norm times the root of the effective rank.
     error = jnp.minimum(law.tolerance, 1)
-    off = ((1 + jnp.sqrt(prediction.moments.dim / least) * error) / (1 - error)) ** 2 - 1
     apart = jnp.abs(predicted[:, None] - predicted[None, :]) + jnp.where(
         jnp.eye(predicted.size, dtype=bool), jnp.inf, 0
     )
     return carried(
         law,
         jnp.abs(measured - predicted) / least,
-        off / jnp.where(error > 0, error, 1),
+        (((1 + jnp.sqrt(prediction.moments.dim / least) * error) / (1 - error)) ** 2 - 1)
+        / jnp.where(error > 0, error, 1),
         # Effect: the effective rank of the nearest other layer.
         effect=jnp.minimum(jnp.min(apart, axis=1) / least, 1),
         predicted=predicted,

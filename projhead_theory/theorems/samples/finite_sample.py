@@ -166,7 +166,6 @@ def judge_scatter(
     correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
     count, _, d = scatter.large.shape
-    free = 2 * d * (count - 1)
     within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k
     logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))
     allowed = (
@@ -174,7 +173,7 @@ def judge_scatter(
         logarithm(within(count - 1)),
         (np.log(2 / level) / (2 * count)) ** 0.5,
         np.log(stats.f.ppf(1 - level / 2, count - 1, count - 1)) / 2,
-        logarithm(within(free)),
+        logarithm(within(2 * d * (count - 1))),
     )
     return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
 
@@ -220,7 +219,6 @@ def _judge_scatter(
     first_bias, first_curve = jnp.abs(flat(small.bias)) / first_error, flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
-    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
     weights = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
 
     def test(
@@ -260,7 +258,7 @@ def _judge_scatter(
             jnp.log((size + first_size) / 2),
             allowed[4],
             2 * (square + first_square),
-            2 * still_together,
+            2 * (jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)),
             np.log(1.25),
             rows=["all weights"],
         ),

@@ -96,9 +96,8 @@ def collapse(
 ) -> Collapse:
     """Features of random strength, with this noise of the class."""
     k1, k2 = jax.random.split(named(key, "collapse", index))
-    strength = jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1)
     return Collapse(
-        strength,
+        jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1),
         jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)]),
         jnp.asarray(correlation),
         k2,
