@@ -39,13 +39,8 @@ OPENED = {
     "theorems._common.law",
     "theorems._common.tasks",
     "theorems._common.training",
-    "theorems.balance._descent",
-    "theorems.balance._training",
-    "theorems.downstream._probing",
-    "theorems.dynamics._aligned",
     "theorems.heads._training",
     "theorems.supervised._probing",
-    "theorems.thresholds._training",
 }
 
 

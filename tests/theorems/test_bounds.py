@@ -26,7 +26,7 @@ from projhead_theory.theorems._common.training import (
     rounding_of_steps,
 )
 from projhead_theory.theorems._common.training import Run, local_error
-from projhead_theory.theorems.downstream._probing import judge_logarithms
+from projhead_theory.theorems.downstream.optimal_layer import judge_logarithms
 from projhead_theory.theorems.heads.sorted_matching import (
     predict_matching,
     random_matching,

@@ -12,7 +12,7 @@ from ..._core import epsilons, named
 from ...claims import numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
 from .._common import accumulated, drawn
-from ._descent import (
+from .discrete_balancedness import (
     Descent,
     Steps,
     discrete_claim,

@@ -12,7 +12,7 @@ from ..._core import named
 from ...claims import Claim, Control
 from ...networks import AbstractNetwork, ThresholdedDiagonal
 from .._common import Run, drawn, even_steps, in_place_of, uniform
-from ._training import WEIGHT_DECAY, Training, constant, judge_kept, step_controls, train
+from .balancedness import WEIGHT_DECAY, Training, constant, judge_kept, step_controls, train
 
 DIM, WIDTH, RECORDS = 3, 4, 16
 

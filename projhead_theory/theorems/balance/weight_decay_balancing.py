@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from ... import gradient_descent, losses, measure, theory
 from ...claims import Claim, Control
 from .._common import Run, in_place_of, over, replace, step_numbers, task
-from ._training import (
+from .balancedness import (
     DEPTH,
     SIZES,
     Training,

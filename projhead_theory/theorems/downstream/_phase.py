@@ -15,7 +15,7 @@ from ..._core.plain import plain
 from ...theory.downstream import PhaseDiagram
 from ...theory.layers import layerwise
 from .._common import Run, Task, train
-from ._probing import judge_logarithms
+from .optimal_layer import judge_logarithms
 
 BATCH = 16
 

@@ -19,7 +19,7 @@ from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
 from ...theory.layers import layerwise
 from .._common import Run, Task, flow, lopsided
-from ._probing import Probing, judge_logarithms
+from .optimal_layer import Probing, judge_logarithms
 
 THRESHOLDS = {
     "disrupted": theory.downstream.disruption_boundary,

@@ -23,8 +23,7 @@ from .._common import (
     replace,
     uniform,
 )
-from ._aligned import DIM, SMALLEST, log_weights, paths, start_controls, train
-from .flow_times import judge_paths
+from .flow_times import DIM, SMALLEST, judge_paths, log_weights, paths, start_controls, train
 
 
 class BarlowTask(AbstractAlignedTask):

@@ -13,7 +13,7 @@ from ... import gradient_descent, measure, simulation, theory
 from ..._core import epsilons, first_crossing, layer_shares
 from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
 from .._common import RECORDS, FeatureTask, Run, flow_rounding, over, replace
-from ._aligned import features, harder_features, log_weights, opposed, train
+from .flow_times import features, harder_features, log_weights, opposed, train
 
 
 class Order(eqx.Module):

@@ -3,7 +3,7 @@
 from ...claims import Claim, Control
 from ...theory.dynamics import regression
 from .._common import ModeTask, over, replace
-from ._aligned import fading, harder_fading, modes, train
+from .flow_times import fading, harder_fading, modes, train
 from .vanishing_features import forgetting, judge_forgetting, same_rate, some_signal
 
 CLAIM = Claim(

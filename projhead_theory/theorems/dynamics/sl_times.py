@@ -2,8 +2,7 @@
 
 from ...claims import Claim
 from .._common import ModeTask, over
-from ._aligned import WRONG_DEPTH, harder_modes, modes, paths, start_controls, train
-from .flow_times import judge_paths
+from .flow_times import WRONG_DEPTH, harder_modes, judge_paths, modes, paths, start_controls, train
 
 CLAIM = Claim(
     name="sl-times",

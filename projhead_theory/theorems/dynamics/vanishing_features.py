@@ -19,7 +19,7 @@ from .._common import (
     replace,
     with_entries,
 )
-from ._aligned import fading, features, harder_fading, log_weights, paths, train
+from .flow_times import fading, features, harder_fading, log_weights, paths, train
 
 
 class Forgetting(eqx.Module):

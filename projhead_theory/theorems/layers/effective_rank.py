@@ -19,7 +19,7 @@ from .._common import (
     train,
     with_exponents,
 )
-from ._training import SEARCHED, SHARED, balanced_problems
+from .layerwise_law import SEARCHED, SHARED, balanced_problems
 
 
 @eqx.filter_jit

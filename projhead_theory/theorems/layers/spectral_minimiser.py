@@ -25,7 +25,7 @@ from .._common import (
     task,
     train,
 )
-from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
+from .layerwise_law import PAIR, SEARCHED, SHALLOW, TRIPLE
 
 
 @eqx.filter_jit

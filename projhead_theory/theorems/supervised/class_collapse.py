@@ -6,11 +6,57 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core import layer_shares
+from ... import problems, theory
+from ..._core import layer_shares, named
 from ...claims import Claim, Control, Verdict
-from .._common import PREMISE, Run, carried, judge_layers, replace, with_entries
-from ._classes import Collapse, collapse, train
+from .._common import PREMISE, Run, carried, drawn, judge_layers, replace, train, with_entries
+from .scl_minimiser import ClassTask
+
+
+class Collapse(eqx.Module):
+    """A class and a subclass feature: strength and noise of each, and their correlation."""
+
+    strength: Float[Array, " 2"]
+    noise: Float[Array, " 2"]
+    correlation: Float[Array, ""]
+    key: PRNGKeyArray
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, a class and a subclass"
+
+    @eqx.filter_jit
+    def classes(self, width: int = 1, scale: float = 0.7) -> ClassTask:
+        """The classes, and a start of a network of this width and scale."""
+        one = jnp.ones_like(self.correlation)
+        return ClassTask(
+            problems.Groups.signs(self.strength, self.noise, self.correlation[None]),
+            one,
+            self.key,
+            scale * one,
+            (2,) + (width,) * self.depth,
+        )
+
+
+@drawn
+def collapse(
+    key: PRNGKeyArray,
+    depth: int,
+    *,
+    noise: Array | float,
+    correlation: Array | float,
+    index: Array | int = 0,
+) -> Collapse:
+    """Features of random strength, with this noise of the class."""
+    k1, k2 = jax.random.split(named(key, "collapse", index))
+    return Collapse(
+        jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1),
+        jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)]),
+        jnp.asarray(correlation),
+        k2,
+        depth,
+    )
 
 
 class Layers(eqx.Module):

@@ -8,8 +8,8 @@ from jaxtyping import Array, PRNGKeyArray
 from ... import Moments, problems, theory
 from ..._core import named
 from ...claims import Claim, Control
-from .._common import PREMISE, drawn, exact_check, judge_layers, over, replace
-from ._classes import UNBALANCED, ClassTask, moments_of, train
+from .._common import PREMISE, UNBALANCED, drawn, exact_check, judge_layers, over, replace, train
+from .scl_minimiser import ClassTask, moments_of
 
 
 def predict_mixed(problem: ClassTask, share: Array | None = None) -> theory.layers.LayerPrediction:

@@ -1,24 +1,72 @@
 """scl-minimiser: the layer-wise law on the moments of classes."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import problems, theory
+from ... import DeepLinear, Moments, SupervisedContrastiveProblem, losses, problems, theory
 from ..._core import layer_shares, named
-from ...claims import Claim, Control
+from ...claims import Claim, Control, Offers, rounded
 from .._common import (
     PREMISE,
+    UNBALANCED,
+    balanced,
     drawn,
     exact_check,
     judge_layers,
     orthonormal,
     over,
     raised,
+    replace,
+    train,
+    widths,
     with_exponents,
 )
-from ._classes import UNBALANCED, ClassTask, train
+
+
+class ClassTask(eqx.Module):
+    """Groups in classes, and a balanced start of a network of widths `sizes`.
+
+    The share of positives drawn from the class is `share`.
+    """
+
+    groups: problems.Groups
+    share: Float[Array, ""]
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
+    stiff: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.groups.classes} classes, {widths(self.sizes)}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    @property
+    def moments(self) -> Moments:
+        return moments_of(self.groups, self.share)
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Offers:
+        """Simpler problems: rounder means and noise."""
+        g = self.groups
+        return rounded(
+            lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise)))
+        )
+
+
+@eqx.filter_jit
+def moments_of(groups: problems.Groups, share: Array) -> Moments:
+    return SupervisedContrastiveProblem(groups, problems.MixedPositives(share)).moments()
 
 
 def with_last(

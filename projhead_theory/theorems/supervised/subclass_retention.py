@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from .._common import Run, flow_rounding, flow_through, local_error, replace
-from ._classes import ClassTask, collapse
+from .class_collapse import collapse
+from .scl_minimiser import ClassTask
 
 RETENTION_RECORDS, DECADE = 16, 5
 """Save times over three decades of time, and in each decade.

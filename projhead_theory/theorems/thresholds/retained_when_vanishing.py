@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from .._common import Run, local_error, replace
-from ._training import (
+from .threshold_law import (
     RECORDS,
     Orbits,
     ThresholdTask,
