@@ -39,8 +39,6 @@ OPENED = {
     "theorems._common.law",
     "theorems._common.tasks",
     "theorems._common.training",
-    "theorems.heads._training",
-    "theorems.supervised._probing",
 }
 
 
@@ -82,8 +80,8 @@ def test_tests_use_no_private_name():
 def test_the_checker_catches_a_private_name():
     source = (
         f"from {NAME}.claims._search import attempts, _tried\nimport {NAME} as pt\n"
-        f"from {NAME}.theorems.heads import _training\npt.measure._x\n_training.train._y.z\n"
+        f"from {NAME}.theorems.rivals import _training\npt.measure._x\n_training.train._y.z\n"
     )
     names, modules = hidden(source)
     assert names == {f"{NAME}.claims._search._tried", "pt.measure._x", "_training.train._y"}
-    assert modules == {"claims._search", "theorems.heads._training"}
+    assert modules == {"claims._search", "theorems.rivals._training"}

@@ -32,7 +32,7 @@ from projhead_theory.theorems.heads.sorted_matching import (
     random_matching,
     with_pairing,
 )
-from projhead_theory.theorems.supervised._probing import ProbeTask
+from projhead_theory.theorems.supervised.shift import ProbeTask
 from projhead_theory.theorems.supervised.sl_minimiser import distance_to_minimum, judge_least
 from projhead_theory.theory.layers import spectral
 from projhead_theory.theory.supervised import regression_minimiser

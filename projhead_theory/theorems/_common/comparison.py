@@ -112,10 +112,9 @@ def compare(
         )
     width = min(trajectory.networks.width, d)
     if width != prediction.width:
-        sizes = "-".join(map(str, trajectory.networks.sizes))
         raise checks.bad(
             "trajectory",
-            f"a network {sizes}, of width {width}",
+            f"a network {'-'.join(map(str, trajectory.networks.sizes))}, of width {width}",
             f"the prediction's width {prediction.width}",
         )
     grant = lambda name, value: (

@@ -126,6 +126,14 @@ class Task(AbstractTask[Moments]):
         yield from rounded(lambda r: dataclasses.replace(self, moments=on(r), scale=r(self.scale)))
 
 
+def fewer(problem: Any, *names: str) -> Offers:
+    """The problem without one of the entries on the last axis of these fields, for each entry."""
+    for keep in left_out(getattr(problem, names[0]).shape[-1]):
+        yield lambda keep=keep: replace(
+            problem, **{name: getattr(problem, name)[..., keep] for name in names}
+        )
+
+
 def left_out(count: int) -> Iterator[Array]:
     """The indices of all but one of so many directions, for each of them if there are several."""
     for i in range(count if count > 1 else 0):
@@ -252,12 +260,9 @@ class AbstractAlignedTask(eqx.Module):
 
     def shrinks(self) -> Offers:
         """One layer less, one feature less, rounder numbers."""
-        other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
-            yield other(depth=self.depth - 1)
-        names = ("cross", "second", "start_weight")
-        for keep in left_out(self.cross.shape[0]):
-            yield other(**{name: getattr(self, name)[keep] for name in names})
+            yield lambda: dataclasses.replace(self, depth=self.depth - 1)
+        yield from fewer(self, "cross", "second", "start_weight")
         yield from rounded(lambda r: valid(r(self)))
 
 

@@ -16,7 +16,6 @@ from ... import (
     DeepLinear,
     Features,
     Labelled,
-    Views,
     gradient_descent,
     losses,
     measure,
@@ -218,10 +217,6 @@ def step_controls(adam: float, coarse: float, number: int) -> tuple[Control, Con
     )
 
 
-def _views(key: PRNGKeyArray) -> Views:
-    return gaussian_features().sample_pairs(named(key, "views"), PAIRS)
-
-
 def _targets(key: PRNGKeyArray) -> Labelled:
     inputs = class_means(key).inputs
     teacher = jax.random.normal(named(key, "teacher"), (DIM, WIDTH), inputs.dtype)
@@ -230,7 +225,8 @@ def _targets(key: PRNGKeyArray) -> Labelled:
 
 def _losses(key: PRNGKeyArray) -> Iterator[Training]:
     yield training_on(key, losses.spectral, task(key, SIZES).moments)
-    views, classes = _views(key), class_means(key)
+    views = gaussian_features().sample_pairs(named(key, "views"), PAIRS)
+    classes = class_means(key)
     # Of cosines, an output may reach zero in finite time. The loss has no gradient there, and the
     # steps of the flow shrink without end.
     yield training_on(key, losses.InfoNCE(0.5, normalise=False), views)

@@ -95,8 +95,11 @@ class Decayed(eqx.Module):
 @eqx.filter_jit
 def predict(p: FeatureTask) -> Decayed:
     last = theory.decay.decayed_weight(p.cross, p.second, p.weight_decay, p.depth)
-    energy = jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth))
-    return Decayed(layer_powers(last, p.depth).T, energy, jnp.sum(p.cross**2 / p.second))
+    return Decayed(
+        layer_powers(last, p.depth).T,
+        jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth)),
+        jnp.sum(p.cross**2 / p.second),
+    )
 
 
 @eqx.filter_jit

@@ -80,18 +80,20 @@ class PhaseCheck(eqx.Module):
         """The points as a labelled `xarray.Dataset`."""
         import xarray
 
-        names = (
-            "predicted",
-            "measured",
-            "tolerance",
-            "converged",
-            "kept",
-            "agrees",
-            "decided",
-            "misclassified",
-        )
         return xarray.Dataset(
-            {name: (("point",), jax.device_get(getattr(self, name))) for name in names},
+            {
+                name: (("point",), jax.device_get(getattr(self, name)))
+                for name in (
+                    "predicted",
+                    "measured",
+                    "tolerance",
+                    "converged",
+                    "kept",
+                    "agrees",
+                    "decided",
+                    "misclassified",
+                )
+            },
             coords={"x": ("point", jax.device_get(self.x)), "y": ("point", jax.device_get(self.y))},
         )
 
@@ -140,8 +142,9 @@ def check_phase(
         at = jnp.arange(first, first + BATCH) % points
         parts.append(_trained(plane, x[at], y[at], keys[at], d, diagram.depth, diagram.head_depth))
         progress(min(first + BATCH, points))
-    columns = [jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
-    return PhaseCheck(x, y, *columns)
+    return PhaseCheck(
+        x, y, *[jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
+    )
 
 
 def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Array, Array]:

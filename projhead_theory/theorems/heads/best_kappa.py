@@ -12,13 +12,10 @@ from ... import Moments, theory
 from ..._core import checks, diagonal, named
 from ...claims import Claim, Control, Measured, Offers, Rows, Verdict, numbered, verdict_of
 from .._common import drawn, replace, with_entries
-from ._training import Ends, head, rounded_fields, train
+from .head_equivalence import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
 RATIOS, SPACING = 5, 0.05
-
-
-Known = Array | np.ndarray
 
 
 class Downstream(eqx.Module):
@@ -119,7 +116,7 @@ def vertex(t: Array, values: Array) -> Array:
 
 
 @eqx.filter_jit
-def predict_from(weights: Known, strength: Known, p: Downstream) -> Array:
+def predict_from(weights: Array | np.ndarray, strength: Array | np.ndarray, p: Downstream) -> Array:
     """Prediction from these weights and strengths.
 
     Controls pass other weights and strengths, which compile nothing new.
@@ -192,12 +189,14 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     )
 
 
-def predicting(wrong: Callable[[Downstream, Known], Array]) -> Callable[[Downstream, Array], Array]:
+def predicting(
+    wrong: Callable[[Downstream, Array | np.ndarray], Array],
+) -> Callable[[Downstream, Array], Array]:
     """Control with a wrong prediction, from the problem and its weights."""
     return lambda problem, own: wrong(problem, np.sqrt(problem.cross) / np.asarray(problem.second))
 
 
-def _squared(p: Downstream, weights: Known) -> Array:
+def _squared(p: Downstream, weights: Array | np.ndarray) -> Array:
     prediction = predict_from(weights, p.strength, replace(p, kappas=np.asarray(p.kappas) ** 2))
     return with_entries(prediction, -1, np.asarray(prediction)[-1] / 2)
 

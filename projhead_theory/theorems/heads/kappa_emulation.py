@@ -10,7 +10,7 @@ from ... import DeepLinear, measure, theory
 from ..._core import checks, frobenius, named
 from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
-from ._training import DIM, Ends, head, weights_of
+from .head_equivalence import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 
 

@@ -13,7 +13,7 @@ from ... import Moments, theory
 from ..._core import frobenius, matmul, named, symmetric
 from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import drawn, orthonormal, replace, with_entries
-from ._training import Ends, head, rounded_fields, train, weights_of
+from .head_equivalence import Ends, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
 """Ratio of the two decays at which the same start is trained.

@@ -14,9 +14,8 @@ from .._common import (
     Run,
     aligned,
     drawn,
+    fewer,
     flow_through,
-    left_out,
-    replace,
     scaled,
     uniform,
     valid,
@@ -54,13 +53,7 @@ class PredictionTask(eqx.Module):
 
     def shrinks(self) -> Offers:
         """One feature less, rounder numbers."""
-        for keep in left_out(self.cross.shape[0]):
-            yield lambda keep=keep: replace(
-                self,
-                cross=self.cross[keep],
-                second=self.second[keep],
-                start_factor=self.start_factor[keep],
-            )
+        yield from fewer(self, "cross", "second", "start_factor")
         yield from rounded(lambda r: valid(r(self)))
 
 

@@ -8,7 +8,7 @@ from ..._core import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import drawn, replace
-from ._probing import ProbeTask, judge, predict, train, upside_down
+from .shift import ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 
 

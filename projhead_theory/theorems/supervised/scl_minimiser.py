@@ -133,8 +133,12 @@ def _equal_classes(
 ) -> theory.layers.LayerPrediction:
     """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
-    half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)
-    return with_last(own, jnp.linalg.solve(m.second, half.T))
+    return with_last(
+        own,
+        jnp.linalg.solve(
+            m.second, jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes).T
+        ),
+    )
 
 
 CLAIM = Claim(

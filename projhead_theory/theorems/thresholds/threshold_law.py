@@ -22,9 +22,9 @@ from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, 
 from .._common import (
     Run,
     drawn,
+    fewer,
     flow_through,
     in_place_of,
-    left_out,
     local_error,
     replace,
     step_numbers,
@@ -69,10 +69,7 @@ class ThresholdTask(eqx.Module):
 
     def shrinks(self) -> Offers:
         """Simpler problems: one feature less, rounder numbers."""
-        names = ("strength", "flips", "weights", "thresholds")
-        for keep in left_out(self.strength.size):
-            fewer = {name: getattr(self, name)[..., keep] for name in names}
-            yield lambda fewer=fewer: replace(self, **fewer)
+        yield from fewer(self, "strength", "flips", "weights", "thresholds")
         yield from rounded(lambda r: r(self))
 
 
@@ -103,10 +100,9 @@ def train(p: ThresholdTask) -> Run:
     return flow_through(p.start(), p.contrastive, p.times)
 
 
-def amplitudes_of(run: Run, strength: Array) -> tuple[Array, Array]:
+def amplitudes_of(run: Run, strength: Array) -> tuple[Array, ...]:
     """Amplitudes of every layer at every save time, in the fine and the coarse run."""
-    fine, coarse = (t.each(lambda n: n.amplitudes(strength))[:-1] for t in (run.fine, run.coarse))
-    return fine, coarse
+    return tuple(t.each(lambda n: n.amplitudes(strength))[:-1] for t in (run.fine, run.coarse))
 
 
 def time_row(orbits: Orbits, run: Run) -> Rows:
