@@ -24,6 +24,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 @jax.jit
 def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
+    """Symmetric part of a matrix."""
     return a / 2 + jnp.swapaxes(a, -1, -2) / 2
 
 

@@ -21,6 +21,8 @@ from ..._core import (
     product_rounding,
 )
 from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, verdict_of
+from ...theory.layers.law import below
+from ...theory.responses.spectrum import by_signal_fraction
 from .._common import (
     PREMISE,
     Run,
@@ -152,13 +154,13 @@ def predict(problem: Response) -> Prediction:
     width = min(p.sizes)
     second = jnp.where(p.kind == BARLOW, p.moments.cross, p.moments.second)
     moments = Moments(p.moments.cross, second)
-    minimiser = theory.responses.spectrum.by_signal_fraction(
+    minimiser = by_signal_fraction(
         _curve, _energy, moments, jnp.asarray(width), p.kind, p.parameter
     )
     known = jnp.asarray(KURTOSIS, p.parameter.dtype)[p.kind]
     constant = (p.kind == VICREG) | (p.kind == BARLOW)
     return Prediction(
-        theory.layers.law.below(minimiser, moments, p.depth, width, None),
+        below(minimiser, moments, p.depth, width, None),
         jnp.where(constant, outputs, 0).astype(p.parameter.dtype),
         jnp.isnan(known) | (p.kurtosis == known),
     )
