@@ -129,13 +129,13 @@ def _order_problems(key: PRNGKeyArray) -> Iterator[FeatureTask]:
 
 @eqx.filter_jit
 def _by_weight(problem: FeatureTask, own: Order) -> Order:
-    """Measured in the order of the final weights."""
+    """Onsets in the order of the final weights."""
     rank = jnp.argsort(jnp.argsort(-problem.final))
     return jax.tree.map(lambda x: x[rank], own)
 
 
 def _adam_steps(problem: FeatureTask, own: Measured) -> Measured:
-    """Measured under Adam, which moves all entries at one speed: every feature at once."""
+    """Onsets under Adam, which moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
     return _adam_onsets(
         gradient_descent(
