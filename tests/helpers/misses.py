@@ -13,8 +13,8 @@ from helpers.measured import tests_of
 from projhead_theory.claims import Claim
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.balance.discrete_balancedness import shrunk
 from projhead_theory.theorems.balance.balancedness import constant, judge_kept
+from projhead_theory.theorems.balance.discrete_balancedness import shrunk
 from projhead_theory.theorems.supervised import shift
 
 Wrong = Callable[[Any, Any], Any]

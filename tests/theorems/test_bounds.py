@@ -22,10 +22,11 @@ from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
 from projhead_theory.theorems._common.training import (
     DEVIATIONS,
+    Run,
     imbalance_rounding,
+    local_error,
     rounding_of_steps,
 )
-from projhead_theory.theorems._common.training import Run, local_error
 from projhead_theory.theorems.downstream.optimal_layer import judge_logarithms
 from projhead_theory.theorems.heads.sorted_matching import (
     predict_matching,
