@@ -16,7 +16,7 @@ PACKAGE = "projhead_theory"
 ROOT = Path(importlib.import_module(PACKAGE).__file__).parent
 FRONT_DOORS = [
     path.parent.name
-    for path in sorted(ROOT.glob("*/__init__.py"))
+    for path in sorted(ROOT.glob("[!_]*/__init__.py"))
     if hasattr(importlib.import_module(f"{PACKAGE}.{path.parent.name}"), "__all__")
 ]
 

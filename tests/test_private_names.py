@@ -33,19 +33,11 @@ OPENED = {
     "simulation._objective",
     "simulation._trajectory",
     "sweeps._layout",
+    "theorems._common.comparison",
     "theorems._common.exact",
     "theorems._common.law",
-    "theorems._common.rounding",
-    "theorems._common.stationary",
     "theorems._common.tasks",
     "theorems._common.training",
-    "theorems.balance._descent",
-    "theorems.balance._training",
-    "theorems.downstream._probing",
-    "theorems.dynamics._aligned",
-    "theorems.heads._training",
-    "theorems.supervised._probing",
-    "theorems.thresholds._training",
 }
 
 
@@ -87,8 +79,8 @@ def test_tests_use_no_private_name():
 def test_the_checker_catches_a_private_name():
     source = (
         f"from {NAME}.claims._search import attempts, _tried\nimport {NAME} as pt\n"
-        f"from {NAME}.theorems.heads import _training\npt.measure._x\n_training.train._y.z\n"
+        f"from {NAME}.theorems.rivals import _training\npt.measure._x\n_training.train._y.z\n"
     )
     names, modules = hidden(source)
     assert names == {f"{NAME}.claims._search._tried", "pt.measure._x", "_training.train._y"}
-    assert modules == {"claims._search", "theorems.heads._training"}
+    assert modules == {"claims._search", "theorems.rivals._training"}

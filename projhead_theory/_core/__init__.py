@@ -1,1 +1,5 @@
 """Checks, errors, linear algebra, tolerances and files: what every package may use."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -24,6 +24,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 @jax.jit
 def symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
+    """Symmetric part of a matrix."""
     return a / 2 + jnp.swapaxes(a, -1, -2) / 2
 
 
@@ -62,6 +63,11 @@ def explained(cross: Float[Array, "p d"], second: Float[Array, "p p"]) -> Float[
 def is_diagonal(a: Float[Array, "d d"]) -> Bool[Array, ""]:
     """True if every entry off the diagonal is zero."""
     return jnp.all((a == 0) | jnp.eye(a.shape[-1], dtype=bool))
+
+
+def nonzero(size: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    """A size, none of which is below zero, as a divisor: with one in place of zero."""
+    return jnp.where(size > 0, size, 1)
 
 
 class Spectrum(NamedTuple):

@@ -12,7 +12,16 @@ from ._claim import (
 )
 from ._registry import Registry
 from ._rows import Rows, numbered, verdict_of
-from ._search import ExactResult, SearchResult, rounded, search, search_both, search_exact, shrink
+from ._search import (
+    ExactResult,
+    Offers,
+    SearchResult,
+    rounded,
+    search,
+    search_both,
+    search_exact,
+    shrink,
+)
 from ._suite import check_all, family_level
 from ._verdict import Outcome, Verdict, compare_values, judge
 
@@ -24,6 +33,7 @@ __all__ = [
     "ControlResult",
     "ExactResult",
     "Measured",
+    "Offers",
     "Outcome",
     "Registry",
     "Rows",

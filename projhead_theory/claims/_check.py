@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._core.errors import bad
+from .._core import bad
 from ._claim import FAMILY_ERROR, Claim, ClaimResult, Control, ControlResult, Trial
 from ._search import shrink
 from ._verdict import Verdict
@@ -73,8 +73,13 @@ def check(
         progress(f"{claim.name}, control {control.name}")
         controls.append(_control(judged, control, sides[control.on], trials[control.on].verdict))
     violated = next((t for t in trials if t.verdict.name == "violated"), None)
-    counterexample = None if violated is None else shrink(judged, violated)
-    return ClaimResult(claim, trials, tuple(controls), time.perf_counter() - begin, counterexample)
+    return ClaimResult(
+        claim,
+        trials,
+        tuple(controls),
+        time.perf_counter() - begin,
+        violated and shrink(judged, violated),
+    )
 
 
 def _problems(claim: Claim, seed: int, quick: bool) -> list[Any]:

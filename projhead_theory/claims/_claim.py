@@ -38,8 +38,11 @@ class Measured(eqx.Module):
     finite: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
 
 
-def compare_measured(predicted: Any, measured: Measured) -> Verdict:
-    """Default comparison of a claim: row by row, relative to the prediction."""
+def compare_measured(predicted: Any, measured: Measured, **words: Any) -> Verdict:
+    """Default comparison of a claim: row by row, relative to the prediction.
+
+    `words` are `labels` and `what` of `compare_values`.
+    """
     return compare_values(
         predicted,
         measured.value,
@@ -48,6 +51,7 @@ def compare_measured(predicted: Any, measured: Measured) -> Verdict:
         premises=measured.premises,
         converged=measured.converged,
         finite=measured.finite,
+        **words,
     )
 
 

@@ -8,7 +8,7 @@ from collections import UserDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._core.errors import unknown
+from .._core import unknown
 
 if TYPE_CHECKING:
     from ._claim import Claim

@@ -15,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._core import checks
-from .._core.enumeration import name_of
-from .._core.keys import named
+from .._core import checks, name_of, named
 from ._claim import FAMILY_ERROR, Claim, Trial
 from ._verdict import Outcome
 
 Draw = Callable[[Any], Any]
+
+Offers = Iterator[Callable[[], Any]]
+"""Simpler problems, as functions without arguments: what a problem's `shrinks()` yields."""
 
 BATCH = 25
 EXACT = 200
@@ -201,13 +202,14 @@ def search_exact(
     begin, exact, draws = time.perf_counter(), claim.exact, claim.search if draws is None else draws
     outcomes, off = Counter(), Counter()
     false_alarm, missed = None, None
-    key = named(jax.random.key(seed), "exact networks")
 
     def judge(problem: Any) -> Any:
         own, other, visible = exact(problem)
         return own, other, (own.outcome, other.outcome), visible
 
-    for problem, (own, other, codes, visible) in _batched(draws, tries, key, EXACT, judge):
+    for problem, (own, other, codes, visible) in _batched(
+        draws, tries, named(jax.random.key(seed), "exact networks"), EXACT, judge
+    ):
         name, other_name = (name_of(Outcome, code) for code in codes)
         outcomes[name] += 1
         if name == "violated":
@@ -218,9 +220,15 @@ def search_exact(
             if other_name in ("holds", "undecidable"):
                 missed = Trial(problem, other)
                 break
-    counts = (dict(counter.most_common()) for counter in (outcomes, off))
-    seconds = time.perf_counter() - begin
-    return ExactResult(claim, seed, next(counts), seconds, next(counts), false_alarm, missed)
+    return ExactResult(
+        claim,
+        seed,
+        dict(outcomes.most_common()),
+        time.perf_counter() - begin,
+        dict(off.most_common()),
+        false_alarm,
+        missed,
+    )
 
 
 def attempts(claim: Claim, tries: int, seed: int) -> Iterator[tuple[Any, str]]:
@@ -286,7 +294,7 @@ def _simpler(problem: Any) -> Iterator[Any]:
                 yield candidate
 
 
-def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Iterator[Callable[[], Any]]:
+def rounded(build: Callable[[Callable[[Any], Any]], Any]) -> Offers:
     """Problems with rounder numbers, the roundest first.
 
     `build` makes a problem, given a function that rounds a number or all numbers of a tree.

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from .._core.enumeration import name_of
-from .._core.errors import bad
+from .._core import bad, name_of
 from .._core.plain import plain
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 from helpers.draws import some, whole_rows
 
-from projhead_theory._core.linalg import psd_power, truncation, whiten
+from projhead_theory._core.linalg import nonzero, psd_power, truncation, whiten
 
 
 def with_spectrum(spectrum, seed=0):
@@ -345,3 +345,7 @@ def test_derivative_of_whitening_agrees_with_finite_differences(name):
         tolerance = error + float(curve(0.0).rounding) * size / h
         np.testing.assert_allclose(getattr(slopes, part), difference, atol=tolerance)
         assert tolerance <= 1e-4 * max(np.abs(difference).max(), size)
+
+
+def test_a_size_of_zero_divides_as_one():
+    np.testing.assert_array_equal(nonzero(jnp.asarray([0.0, 2.0])), [1.0, 2.0])

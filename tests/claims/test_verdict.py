@@ -192,3 +192,9 @@ def test_compare_values_is_relative_to_the_prediction():
 def test_compare_values_refuses_what_it_cannot_compare(arguments, says):
     with pytest.raises(ValueError, match=says):
         compare_values(*arguments)
+
+
+def test_a_measurement_is_compared_under_other_labels_and_words():
+    measured = pt.claims.Measured(jnp.asarray([1.0, 2.0]), {"rounding": 1e-9})
+    seen = pt.claims.compare_measured(jnp.ones(2), measured, labels=("a", "b"), what="size")
+    assert (seen.name, seen.labels, seen.what) == ("violated", ("a", "b"), "size")

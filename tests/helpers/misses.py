@@ -13,9 +13,9 @@ from helpers.measured import tests_of
 from projhead_theory.claims import Claim
 from projhead_theory.theorems._common.law import with_exponents
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.balance._descent import shrunk
-from projhead_theory.theorems.balance._training import constant, judge_kept
-from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.balance.balancedness import constant, judge_kept
+from projhead_theory.theorems.balance.discrete_balancedness import shrunk
+from projhead_theory.theorems.supervised import shift
 
 Wrong = Callable[[Any, Any], Any]
 """Another prediction: a function of the problem and of the claim's own prediction for it."""
@@ -71,7 +71,7 @@ def conserving(quantity: Callable[[Any], tuple[Any, ...]]) -> Transformation:
 def read(change: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     """The accuracies of another problem."""
     return lambda problem, own: replace(
-        own, **{n: getattr(_probing.predict(change(problem)), n) for n in ("average", "worst")}
+        own, **{n: getattr(shift.predict(change(problem)), n) for n in ("average", "worst")}
     )
 
 

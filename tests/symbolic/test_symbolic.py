@@ -58,7 +58,8 @@ def changed(expression: sp.Basic, bound: tuple = ()) -> Iterator[sp.Basic]:
         )
     elif expression.is_Number:
         yield expression + 1
-    elif isinstance(expression, sp.Symbol | sp.MatrixSymbol):
+    elif isinstance(expression, sp.Symbol | sp.MatrixSymbol | sp.Identity):
+        # A size of an identity is no number of the formula: any size fits.
         yield from () if expression in bound else (2 * expression,)
     else:
         # The base of a family is a name, and an inverse keeps an exponent that it does not print.

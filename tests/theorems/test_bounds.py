@@ -20,19 +20,20 @@ from projhead_theory.simulation._descent import finish
 from projhead_theory.simulation._driver import drive
 from projhead_theory.simulation._objective import Objective
 from projhead_theory.simulation._trajectory import standing
-from projhead_theory.theorems._common.rounding import (
+from projhead_theory.theorems._common.training import (
     DEVIATIONS,
+    Run,
     imbalance_rounding,
+    local_error,
     rounding_of_steps,
 )
-from projhead_theory.theorems._common.training import Run, local_error
-from projhead_theory.theorems.downstream._probing import judge_logarithms
+from projhead_theory.theorems.downstream.optimal_layer import judge_logarithms
 from projhead_theory.theorems.heads.sorted_matching import (
     predict_matching,
     random_matching,
     with_pairing,
 )
-from projhead_theory.theorems.supervised._probing import ProbeTask
+from projhead_theory.theorems.supervised.shift import ProbeTask
 from projhead_theory.theorems.supervised.sl_minimiser import distance_to_minimum, judge_least
 from projhead_theory.theory.layers import spectral
 from projhead_theory.theory.supervised import regression_minimiser

@@ -15,9 +15,9 @@ from projhead_theory._core.linalg import whiten
 from projhead_theory.simulation import Ended
 from projhead_theory.theorems._common import training
 from projhead_theory.theorems._common.training import Run
-from projhead_theory.theorems.heads._training import Ends
+from projhead_theory.theorems.heads.head_equivalence import Ends
 from projhead_theory.theorems.heads.kappa_emulation import Alike, Both, judge_alike
-from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.supervised import shift
 from projhead_theory.theorems.supervised.sl_minimiser import distance_to_minimum, judge_least
 from projhead_theory.theory.supervised import regression_minimiser
 
@@ -95,15 +95,13 @@ def test_a_residual_gradient_is_granted_to_a_read_out_once(kind, granted, eps):
         [0.5, 0.5], jnp.asarray([[-1.0, 0.0], [1.0, 0.0]]), [1.0, 0.5], [0, 1]
     )
     number = jnp.asarray(0.5)
-    task = _probing.ProbeTask(
+    task = shift.ProbeTask(
         groups, (groups, groups), groups, number, number, number[None], jax.random.key(0), kind, 2
     )
     run = still(pt.DeepLinear([jnp.eye(2), jnp.eye(2)[:1] if kind == "single" else jnp.eye(2)]))
     run = dataclasses.replace(run, gradient_norm=jnp.asarray([1.0, 1e-3]))
     half = jnp.full((2, 1, 2), 0.5)
-    verdict = _probing.judge(
-        _probing.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run))
-    )
+    verdict = shift.judge(shift.Accuracies(half, half, jnp.asarray(True)), (task, Run(run, run)))
     np.testing.assert_allclose(verdict.parts["stationarity"], np.full(8, granted), rtol=16 * eps)
 
 

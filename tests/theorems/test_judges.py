@@ -9,10 +9,9 @@ from helpers.runs import closed, problem, still
 
 import projhead_theory as pt
 from projhead_theory.simulation import Ended
-from projhead_theory.theorems._common.rounding import DEVIATIONS
 from projhead_theory.theorems._common.tasks import FeatureTask
-from projhead_theory.theorems._common.training import RECORDS, Run
-from projhead_theory.theorems.balance._training import judge_kept
+from projhead_theory.theorems._common.training import DEVIATIONS, RECORDS, Run
+from projhead_theory.theorems.balance.balancedness import judge_kept
 from projhead_theory.theorems.decay.weight_decay_minimiser import Decayed, Finished, judge_decayed
 from projhead_theory.theorems.dynamics.learning_order import closer_records
 from projhead_theory.theorems.supervised.subclass_retention import (

@@ -15,7 +15,7 @@ from projhead_theory._core.tolerance import power_rounding
 from projhead_theory.losses import mse, spectral
 from projhead_theory.measure import GROUPS, feature_weights, group_accuracy, homogeneity
 from projhead_theory.theorems._common.training import Run
-from projhead_theory.theorems.thresholds._training import Orbits, ThresholdTask, orbit_rounding
+from projhead_theory.theorems.thresholds.threshold_law import Orbits, ThresholdTask, orbit_rounding
 
 # What a network weights
 

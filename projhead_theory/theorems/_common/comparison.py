@@ -3,23 +3,34 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from ... import measure
-from ..._core import checks
-from ..._core.linalg import diagonal, eigh, frobenius, matmul, psd_power, symmetric
-from ..._core.tolerance import gram_rounding, power_rounding, product_rounding
-from ...claims import Verdict
-from ...networks import AbstractLinearNetwork, DeepLinear
-from ...simulation import Ended, Trajectory
-from ...theory.balance import imbalance_bound
-from ...theory.layers import LayerPrediction
-from .stationary import nearest_stationary, reported_share
+from ... import DeepLinear, measure, networks, simulation, theory
+from ..._core import (
+    Whitening,
+    checks,
+    diagonal,
+    eigh,
+    epsilons,
+    frobenius,
+    gram_rounding,
+    layer_shares,
+    matmul,
+    nonzero,
+    power_rounding,
+    product_rounding,
+    psd_power,
+    symmetric,
+)
+from ...claims import Verdict, numbered
+from ...losses import AbstractLoss, spectral
+from ...moments import Moments, TargetMoments
+from ...simulation import Trajectory, layer_gradients
 
 
 def compare(
-    prediction: LayerPrediction,
-    trajectory: Trajectory,
+    prediction: theory.layers.LayerPrediction,
+    trajectory: simulation.Trajectory,
     *,
     imbalance: Float[Array, "..."] | float | None = None,
     drift: Float[Array, "..."] | float | None = None,
@@ -69,7 +80,7 @@ def compare(
 
         ```
     """
-    if not isinstance(trajectory, Trajectory):
+    if not isinstance(trajectory, simulation.Trajectory):
         raise checks.bad(
             "trajectory",
             type(trajectory).__name__,
@@ -101,10 +112,9 @@ def compare(
         )
     width = min(trajectory.networks.width, d)
     if width != prediction.width:
-        sizes = "-".join(map(str, trajectory.networks.sizes))
         raise checks.bad(
             "trajectory",
-            f"a network {sizes}, of width {width}",
+            f"a network {'-'.join(map(str, trajectory.networks.sizes))}, of width {width}",
             f"the prediction's width {prediction.width}",
         )
     grant = lambda name, value: (
@@ -113,7 +123,13 @@ def compare(
     return _compare(prediction, trajectory, grant("imbalance", imbalance), grant("drift", drift))
 
 
-def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
+def layers_apart(grams: Float[Array, "L d d"]) -> Float[Array, " L"]:
+    """Relative distance of each layer's Gram from the nearest other; one for a single layer."""
+    apart = frobenius(grams[:, None] - grams[None, :]) / nonzero(frobenius(grams))[:, None]
+    return jnp.min(jnp.where(jnp.eye(len(grams), dtype=bool), 1, apart), axis=1)
+
+
+def on_range(network: networks.AbstractLinearNetwork, projector: Float[Array, "d d"]) -> DeepLinear:
     """Project the first layer of a network onto the range of $S$.
 
     The rest of that layer never moves and does not enter the loss, but would count as imbalance.
@@ -124,8 +140,8 @@ def on_range(network: AbstractLinearNetwork, projector: Float[Array, "d d"]) -> 
 
 @eqx.filter_jit
 def _compare(
-    prediction: LayerPrediction,
-    trajectory: Trajectory,
+    prediction: theory.layers.LayerPrediction,
+    trajectory: simulation.Trajectory,
     imbalance: Array | None,
     drift: Array | None,
 ) -> Verdict:
@@ -146,14 +162,11 @@ def _compare(
     final = trajectory.final
     measured = measure.layer_grams(on_range(final, project))
 
-    size = frobenius(grams)
-    size = jnp.where(size > 0, size, 1)
-    discrepancy = frobenius(measured - grams) / size
-
+    size = nonzero(frobenius(grams))
     near = nearest_stationary(
         moments, whitening, on_range(final, project).matrix, min(final.sizes), whitening.rounding
     )
-    levels = jnp.arange(1, depth + 1, dtype=dtype) / depth
+    levels = layer_shares(depth, dtype)
     last = symmetric(measured[-1])
     carried = jax.vmap(
         lambda t: frobenius(
@@ -164,7 +177,6 @@ def _compare(
     left = jnp.asarray(d, dtype) ** ((1 - levels) / 2) * frobenius(near.left) ** levels
     # A Newton step errs by its square, so twice its length is a bound while it is short.
     share = reported_share(trajectory, moments)
-    stationarity = 2 * (carried + left) * share
 
     start = (
         measure.imbalance_norms(on_range(trajectory.start, project))
@@ -172,26 +184,14 @@ def _compare(
         else imbalance
     )
     gap = jnp.where(minimiser.unique, minimiser.gap, jnp.inf)
-    trained = power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
     # A root of M magnifies the fluctuations of its smallest kept eigenvalue.
     spectrum = eigh(grams[-1]).values
     least = jnp.maximum(spectrum[d - jnp.maximum(minimiser.kept, 1)], eps * spectrum[-1])
-    flutter = jnp.where(least > 0, least, 1) ** (levels - 1) * levels * 3 * trajectory.noise
-    parts = {
-        "start": imbalance_bound(grams, start) / size,
-        "discretisation": imbalance_bound(grams, trajectory.drift if drift is None else drift)
-        / size,
-        "stationarity": stationarity / size,
-        "noise": flutter / size,
-        "rounding": prediction.rounding + trained + product_rounding(final.sizes, dtypes[0]),
-    }
     # Between nearly tied modes the residual is the gap times the sine and the cosine of the angle
     # by which the run has rotated one mode into the other. A small residual means an angle near
     # zero or near a right angle, and tells the two apart only if the gap is resolved well.
     turned = share * frobenius(near.step) / size[-1] > eps ** (1 / 3)
     tied = minimiser.gap < 0.01 * minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1]
-    between = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
-    effect = jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1)
     directions = prediction.directions
     weights = (
         diagonal(measured)
@@ -199,14 +199,115 @@ def _compare(
         else jnp.einsum("ik,lij,jk->lk", directions, measured, directions)
     )
     return Verdict(
-        discrepancy=discrepancy,
-        parts=parts,
-        effect=effect,
+        discrepancy=frobenius(measured - grams) / size,
+        parts={
+            "start": theory.balance.imbalance_bound(grams, start) / size,
+            "discretisation": theory.balance.imbalance_bound(
+                grams, trajectory.drift if drift is None else drift
+            )
+            / size,
+            "stationarity": (2 * (carried + left) * share) / size,
+            "noise": (nonzero(least) ** (levels - 1) * levels * 3 * trajectory.noise) / size,
+            "rounding": prediction.rounding
+            + power_rounding(grams, minimiser.kept, gram_rounding(grams[-1], whitening, gap))
+            + product_rounding(final.sizes, dtypes[0]),
+        },
+        effect=layers_apart(grams),
         predicted=prediction.weights,
         measured=jnp.sqrt(jnp.maximum(weights, 0)),
         premises={"unique minimiser": minimiser.unique},
-        converged=(trajectory.ended == Ended.converged) & ~(tied & turned) & ~near.saddle,
-        finite=~(trajectory.ended == Ended.diverged),
-        labels=tuple(f"layer {level}" for level in range(1, depth + 1)),
+        converged=(trajectory.ended == simulation.Ended.converged)
+        & ~(tied & turned)
+        & ~near.saddle,
+        finite=~(trajectory.ended == simulation.Ended.diverged),
+        labels=numbered("layer", depth),
         what="relative Gram discrepancy",
     )
+
+
+class Stationary(eqx.Module):
+    """Newton step to the nearest stationary point of the population spectral contrastive loss.
+
+    - `step` `(d, d)`: the displacement of $M$ between learned directions, and from these towards
+      the others.
+    - `left` `(d, d)`: the part of $M$ in directions that are not learned, zero at the stationary
+      point.
+    - `excess`: the loss that `step` and `left` account for.
+    - `learned`: the number of learned directions.
+    - `saddle`: true if the loss still falls from that point, along a direction that is not
+      learned.
+    """
+
+    step: Float[Array, "d d"]
+    left: Float[Array, "d d"]
+    excess: Float[Array, ""]
+    learned: Int[Array, ""]
+    saddle: Bool[Array, ""]
+
+
+def nearest_stationary(
+    moments: Moments, whitening: Whitening, matrix: Float[Array, "p d"], width: int, noise: Array
+) -> Stationary:
+    r"""The stationary point nearest to a network $W$ of smallest width $p$.
+
+    Nothing of the closed form enters. In whitened coordinates $\tilde W = W F^\top$, of singular
+    values $\sigma$ in directions $V$, the gradient is $4 \tilde W (\tilde M - T)$. It vanishes
+    where $V$ are eigenvectors of $T$, and each $\sigma^2$ is zero or the eigenvalue. A direction
+    is learned if $T$ is positive along it, and $\sigma^2$ at least half of that value.
+
+    To first order Newton's step is $T_{ij} - \sigma_i^2 \delta_{ij}$ between learned $i, j$ and
+    $\sigma_i^2 T_{ik} / (\sigma_i^2 - t_k)$ from a learned $i$ towards the eigenvectors of $T$
+    among the other directions, of eigenvalues $t_k$. By the second derivative of the loss, a
+    further direction grows if $t_k$ exceeds the least of $p$ learned $\sigma^2$; or, if fewer
+    are learned, zero.
+
+    **Arguments:**
+
+    - `moments`: cross and second moment of the views.
+    - `whitening`: of the second moment.
+    - `matrix`: the end-to-end matrix $W$.
+    - `width`: the smallest width $p$.
+    - `noise`: the bound below which $\sigma^2$ and $t$ cannot be told from zero.
+    """
+    d = moments.dim
+    t = matmul(matmul(whitening.inverse.T, moments.cross), whitening.inverse)
+    _, sizes, vt = jnp.linalg.svd(matmul(matrix, whitening.forward.T), full_matrices=True)
+    # A singular value below the rounding of the largest is zero: else its root would widen the
+    # tolerance of the layers below.
+    told = sizes > epsilons(d, sizes.dtype) * sizes[0]
+    squares = jnp.zeros(d, sizes.dtype).at[: sizes.size].set(jnp.where(told, sizes, 0) ** 2)
+    t = symmetric(matmul(matmul(vt, t), vt.T))
+    along = diagonal(t)
+    learned = (jnp.arange(d) < width) & (along > noise) & (squares > noise) & (squares >= along / 2)
+    both, neither = learned[:, None] & learned[None, :], ~learned[:, None] & ~learned[None, :]
+    further, z, _ = eigh(jnp.where(neither, t, 0))
+    full = jnp.sum(learned) == min(width, d)
+    towards = jnp.where(learned[:, None] & ~learned[None, :], squares[:, None] * t, 0)
+    apart = squares[:, None] - further[None, :]
+    across = matmul(matmul(towards, z) / jnp.where(jnp.abs(apart) > noise, apart, noise), z.T)
+    step = jnp.where(both, t - jnp.diag(squares), 0) + across + across.T
+    left = jnp.where(neither & ~full, jnp.diag(squares), 0)
+    outward = matmul(whitening.inverse, vt.T)
+    back = lambda x: symmetric(matmul(matmul(outward, x), outward.T))
+    return Stationary(
+        step=back(step),
+        left=back(left),
+        # The loss is |M - T|^2 less a constant. `left` enters to first order in directions that
+        # have signal but are not learned.
+        excess=3 * frobenius(step) ** 2 + 2 * frobenius(left) ** 2 + 2 * jnp.abs(jnp.sum(left * t)),
+        learned=jnp.sum(learned),
+        saddle=further[-1] > jnp.where(full, jnp.min(jnp.where(learned, squares, jnp.inf)), noise),
+    )
+
+
+def reported_share(
+    trajectory: Trajectory, moments: Moments | TargetMoments, loss: AbstractLoss = spectral
+) -> Float[Array, ""]:
+    """Reported gradient norm of a run over the gradient norm of its final network, at most one.
+
+    It scales the stationarity tolerance, so that a run is allowed no more than the gradient it
+    reports: a run of another objective may have stopped where this loss still has a gradient.
+    """
+    own = jnp.sqrt(sum(jnp.sum(g * g) for g in layer_gradients(trajectory.final, moments, loss)))
+    reported = trajectory.gradient_norm[-1]
+    return jnp.where(own > reported, reported / jnp.where(own > 0, own, 1), 1)

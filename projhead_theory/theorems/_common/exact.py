@@ -1,5 +1,6 @@
 """Networks at the closed form, which every check must pass, and mutants, which it must reject."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ..._core.linalg import frobenius, matmul
+from ... import DeepLinear, losses, simulation, theory
+from ..._core import frobenius, matmul
 from ...claims import Verdict
-from ...losses import AbstractLoss, spectral
 from ...moments import Moments, TargetMoments
-from ...networks import DeepLinear
-from ...simulation import Ended, Trajectory
-from ...theory.layers import LayerPrediction
 from .training import Run
 
 TOLERANCES = 10.0
@@ -36,9 +34,8 @@ class Exact(eqx.Module):
 
 def frames(key: PRNGKeyArray, sizes: tuple[int, ...], dtype: Any) -> list[Array]:
     """Random orthonormal columns for every layer, as many as the network's width."""
-    r = min(sizes)
     return [
-        jnp.linalg.qr(jax.random.normal(k, (m, r), dtype))[0]
+        jnp.linalg.qr(jax.random.normal(k, (m, min(sizes)), dtype))[0]
         for k, m in zip(jax.random.split(key, len(sizes)), sizes, strict=True)
     ]
 
@@ -60,7 +57,9 @@ def singular(
     return left, values, matmul(matrix.T, left) / jnp.where(values > 0, values, 1)
 
 
-def exact(prediction: LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray) -> Exact:
+def exact(
+    prediction: theory.layers.LayerPrediction, sizes: tuple[int, ...], key: PRNGKeyArray
+) -> Exact:
     """Balanced network of these sizes in random frames, with the predicted last Gram."""
     r, depth = min(sizes), len(sizes) - 1
     minimiser = prediction.minimiser
@@ -95,10 +94,9 @@ def weight_off(own: Exact, level: Array, change: Array, key: PRNGKeyArray) -> tu
     """
     squares = own.roots[0] ** (2 * (level + 1))
     relative = change / jnp.where(squares > 0, squares, 1)
-    fits = (squares > 0) & (relative < 0.5)
     choice = jnp.argmax(
         jnp.where(
-            fits,
+            (squares > 0) & (relative < 0.5),
             1 + jax.random.uniform(key, squares.shape, squares.dtype),
             squares / (1 + jnp.sum(squares)),
         )
@@ -110,23 +108,29 @@ def run_of(
     start: DeepLinear,
     end: DeepLinear,
     moments: Moments | TargetMoments,
-    loss: AbstractLoss = spectral,
+    loss: losses.AbstractLoss = losses.spectral,
 ) -> Run:
     """Converged run from `start` to `end`, with zero gradient."""
     zero = jnp.zeros((), end.layers[0].dtype)
-    pair = jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end)
-    trajectory = Trajectory(
+    trajectory = simulation.Trajectory(
         times=jnp.stack([zero, zero + 1]),
-        networks=pair,
+        networks=jax.tree.map(lambda a, b: jnp.stack([a, b]), start, end),
         loss=jnp.stack([loss(start, moments), loss(end, moments)]),
         gradient_norm=jnp.stack([zero, zero]),
-        ended=Ended.converged,
+        ended=simulation.Ended.converged,
         ended_at=zero + 1,
         steps=jnp.zeros((), int),
         drift=jnp.zeros(end.depth - 1, zero.dtype),
         noise=zero,
     )
     return Run(trajectory, trajectory)
+
+
+def exact_check(
+    judge: Callable[[Any, Run], Verdict], predict: Callable[[Any], Any], **options: Any
+) -> Callable[[Any], tuple[Verdict, Verdict, Bool[Array, ""]]]:
+    """The check of a claim as a function of the problem, with `options` as in `try_exact`."""
+    return functools.partial(try_exact, judge, predict, **options)
 
 
 @eqx.filter_jit
@@ -136,7 +140,7 @@ def try_exact(
     problem: Any,
     *,
     build: Callable[[Any, tuple[int, ...], PRNGKeyArray], Exact] = exact,
-    loss: AbstractLoss = spectral,
+    loss: losses.AbstractLoss = losses.spectral,
     logarithmic: bool = False,
 ) -> tuple[Verdict, Verdict, Bool[Array, ""]]:
     """Judge the network of the closed form, and a mutant with one weight off by ten tolerances.
@@ -165,9 +169,7 @@ def try_exact(
     level = jax.random.randint(k2, (), 0, depth) if every else jnp.asarray(depth - 1)
     row = level if every else 0
     change = TOLERANCES * jnp.asarray(first.tolerance)[row]
-    visible = change < first.effect[row]
     choice, factor = jnp.asarray(0), jnp.exp(change)
     if not logarithmic:
         choice, factor = weight_off(own, level, change * frobenius(prediction.grams[level]), k3)
-    wrong = off(own, level, choice, factor)
-    return first, judged(wrong.network), visible
+    return first, judged(off(own, level, choice, factor).network), change < first.effect[row]

@@ -1,6 +1,5 @@
-"""The layer-wise law on one problem: prediction, training and verdict."""
+"""The layer-wise law on one problem: prediction, training, verdict and controls."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ... import measure
-from ..._core.linalg import psd_power
-from ...claims import Rows, Verdict, verdict_of
+from ... import DeepLinear, measure
+from ..._core import psd_power
+from ...claims import Control, Rows, Verdict, verdict_of
 from ...theory.layers import LayerPrediction, SpectralMinimiser, layerwise
 from .comparison import compare, on_range
-from .rounding import imbalance_rounding
-from .tasks import Task, replace
-from .training import Run, flow
+from .tasks import Task, lopsided, replace
+from .training import Run, flow, imbalance_rounding
 
 PREMISE = "balanced start"
 
@@ -27,13 +25,13 @@ def predict(problem: Task) -> LayerPrediction:
     return layerwise(problem.moments, problem.depth, width=problem.width, throw=False)
 
 
-def train(problem: Task) -> Run:
-    """Gradient flow to stationarity."""
+def train(problem: Any, start: DeepLinear | None = None) -> Run:
+    """Gradient flow to stationarity, from the problem's own start or another."""
     return flow(
-        problem.start(),
+        problem.start() if start is None else start,
         problem.moments,
+        loss=problem.loss,
         stiff=problem.stiff,
-        max_steps=4_000 if problem.stiff else 100_000,
     )
 
 
@@ -58,7 +56,7 @@ def judge_layers(prediction: LayerPrediction, run: Run) -> Verdict:
     rounding = imbalance_rounding(start)
     verdict = compare(prediction, run.fine, imbalance=rounding, drift=run.drift)
     balanced = jnp.all(measure.imbalance_norms(start) <= rounding)
-    return dataclasses.replace(verdict, premises={**verdict.premises, PREMISE: balanced})
+    return replace(verdict, premises={**verdict.premises, PREMISE: balanced})
 
 
 def carried(
@@ -114,3 +112,31 @@ def raised(
     """Replace the Grams by these powers of the last Gram, or of another matrix."""
     gram, kept = prediction.grams[-1] if last is None else last, prediction.minimiser.kept
     return replace(prediction, grams=jax.vmap(lambda t: psd_power(gram, t, kept))(powers))
+
+
+def unbalanced_start(
+    train: Callable[[Any, DeepLinear], Any] = train,
+    start: Callable[[Any], DeepLinear] = lopsided,
+    unlike: str = "the same product, but a larger lowest layer and smaller ones above",
+) -> Control:
+    """Control that trains from layers of unlike size.
+
+    **Arguments:**
+
+    - `train`: the claim's training, of a problem from a start.
+    - `start`: the unbalanced start of a problem.
+    - `unlike`: the start in words, after "starts with".
+    """
+    return Control(
+        "unbalanced-start",
+        f"starts with {unlike}",
+        measure=lambda problem, own: train(problem, start(problem)),
+    )
+
+
+UNBALANCED = unbalanced_start()
+WRONG_EXPONENT = Control(
+    "wrong-exponent",
+    "predicts the power l / (L + 1)",
+    predict=with_exponents(lambda level, layers: level / (layers + 1)),
+)

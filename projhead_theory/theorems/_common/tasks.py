@@ -3,9 +3,10 @@
 import abc
 import dataclasses
 import functools
+import inspect
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,16 +14,60 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.linalg import matmul, symmetric
-from ...claims import rounded
-from ...losses import AbstractLoss
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, losses, problems
+from ..._core import matmul, named, symmetric
+from ...claims import Offers, rounded
 from ...moments import Moments, TargetMoments
-from ...networks import DeepLinear
-from ...problems import AdditiveNoise, ContrastiveProblem, Features, random_moments
 from ...theory import dynamics
-from .draws import decades, drawn, uniform
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def drawn(draw: Callable[P, T]) -> Callable[P, T]:
+    """Compile a draw once for all values of its keyword arguments.
+
+    Positional arguments are the key, and whatever determines shapes. Keyword arguments are numbers,
+    which become arrays, so that another number compiles nothing new.
+    """
+    signature = inspect.signature(draw)
+    compiled: Callable[..., T] = eqx.filter_jit(draw)
+
+    @functools.wraps(draw)
+    def with_arrays(*args: P.args, **kwargs: P.kwargs) -> T:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        array = lambda x: jnp.asarray(x, jnp.result_type(float) if isinstance(x, float) else None)
+        return compiled(*bound.args, **{name: array(x) for name, x in bound.kwargs.items()})
+
+    return with_arrays
+
+
+def over(
+    draw: Callable[..., T], name: str, values: Iterable[Any], **fixed: Any
+) -> tuple[Callable[..., T], ...]:
+    """The draw with each of these values of one argument: one a shape, for a random search."""
+    return tuple(functools.partial(draw, **{name: value}, **fixed) for value in values)
+
+
+def orthonormal(key: PRNGKeyArray, rows: int, columns: int | None = None) -> Float[Array, "r c"]:
+    """Random orthonormal columns, as many as rows by default."""
+    return jnp.linalg.qr(jax.random.normal(key, (rows, columns or rows)))[0]
+
+
+def uniform(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Uniform numbers of the default precision."""
+    return jax.random.uniform(key, shape, jnp.result_type(float), low, high)
+
+
+def decades(
+    key: PRNGKeyArray, low: float, high: float, shape: tuple[int, ...] = ()
+) -> Float[Array, "*shape"]:
+    """Numbers with a uniform decimal logarithm."""
+    return 10.0 ** uniform(key, low, high, shape)
+
 
 DIM, WIDTH = 6, 4
 
@@ -40,6 +85,7 @@ class AbstractTask(eqx.Module, Generic[M]):
     scale: Float[Array, ""]
     sizes: tuple[int, ...] = eqx.field(static=True)
     stiff: bool = eqx.field(static=True, default=False)
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
 
     @property
     def label(self) -> str:
@@ -65,7 +111,7 @@ def widths(sizes: tuple[int, ...]) -> str:
 class Task(AbstractTask[Moments]):
     """Task of the spectral contrastive loss."""
 
-    def shrinks(self) -> Iterator[Callable[[], "Task"]]:
+    def shrinks(self) -> Offers:
         """One layer less, one unit less in every layer, one direction less, rounder numbers."""
         d, *above = self.sizes
         on = lambda change: Moments(change(self.moments.cross), change(self.moments.second))
@@ -80,6 +126,14 @@ class Task(AbstractTask[Moments]):
         yield from rounded(lambda r: dataclasses.replace(self, moments=on(r), scale=r(self.scale)))
 
 
+def fewer(problem: Any, *names: str) -> Offers:
+    """The problem without one of the entries on the last axis of these fields, for each entry."""
+    for keep in left_out(getattr(problem, names[0]).shape[-1]):
+        yield lambda keep=keep: replace(
+            problem, **{name: getattr(problem, name)[..., keep] for name in names}
+        )
+
+
 def left_out(count: int) -> Iterator[Array]:
     """The indices of all but one of so many directions, for each of them if there are several."""
     for i in range(count if count > 1 else 0):
@@ -92,9 +146,12 @@ def task(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Any = 0) -> Task:
     place, jitter = jax.random.split(named(key, "moments", index))
     grid = jnp.linspace(0.9, 0.3, sizes[0])
     fractions = grid + 0.3 / sizes[0] * uniform(jitter, -0.5, 0.5, grid.shape)
-    moments = random_moments(place, fractions, condition=5.0)
-    start = named(key, "start", index)
-    return Task(moments, start, jnp.asarray(0.5, grid.dtype), sizes)
+    return Task(
+        problems.random_moments(place, fractions, condition=5.0),
+        named(key, "start", index),
+        jnp.asarray(0.5, grid.dtype),
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -104,8 +161,12 @@ def conflict(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
     The strongest features carry the most noise.
     """
     strength = jnp.linspace(2.0, 1.0, sizes[0])
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments()
-    return Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes)
+    return Task(
+        ContrastiveProblem(Features(strength), AdditiveNoise(strength**2)).moments(),
+        key,
+        jnp.asarray(0.5, strength.dtype),
+        sizes,
+    )
 
 
 def spread(key: PRNGKeyArray, d: int) -> Float[Array, " d"]:
@@ -151,8 +212,7 @@ def harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Task:
     moments = Moments(
         *(symmetric(matmul(mixed * s, mixed.T)) for s in (fractions * strength**2, strength**2))
     )
-    scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-    return Task(moments, key, scale, sizes, stiff=True)
+    return Task(moments, key, jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2, sizes, stiff=True)
 
 
 class AbstractAlignedTask(eqx.Module):
@@ -176,7 +236,7 @@ class AbstractAlignedTask(eqx.Module):
     weight_decay: Float[Array, ""]
     depth: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True, default=100_000)
-    loss: ClassVar[AbstractLoss]
+    loss: ClassVar[losses.AbstractLoss]
     theory: ClassVar[Any]
     word: ClassVar[str]
     order: ClassVar[int]
@@ -198,21 +258,18 @@ class AbstractAlignedTask(eqx.Module):
     def start(self) -> DeepLinear:
         return aligned(self.start_weight, self.depth)
 
-    def shrinks(self) -> Iterator[Callable[[], "AbstractAlignedTask"]]:
+    def shrinks(self) -> Offers:
         """One layer less, one feature less, rounder numbers."""
-        other = functools.partial(functools.partial, dataclasses.replace, self)
         if self.depth > 1:
-            yield other(depth=self.depth - 1)
-        names = ("cross", "second", "start_weight")
-        for keep in left_out(self.cross.shape[0]):
-            yield other(**{name: getattr(self, name)[keep] for name in names})
+            yield lambda: dataclasses.replace(self, depth=self.depth - 1)
+        yield from fewer(self, "cross", "second", "start_weight")
         yield from rounded(lambda r: valid(r(self)))
 
 
 class FeatureTask(AbstractAlignedTask):
     """Feature model under the spectral contrastive loss."""
 
-    loss: ClassVar[AbstractLoss] = losses.spectral
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
     theory: ClassVar[Any] = dynamics
     word: ClassVar[str] = "feature"
     order: ClassVar[int] = 4
@@ -229,7 +286,7 @@ class FeatureTask(AbstractAlignedTask):
 class ModeTask(AbstractAlignedTask):
     """Modes of a regression under the squared error."""
 
-    loss: ClassVar[AbstractLoss] = losses.mse
+    loss: ClassVar[losses.AbstractLoss] = losses.mse
     theory: ClassVar[Any] = dynamics.regression
     word: ClassVar[str] = "mode"
     order: ClassVar[int] = 2
@@ -252,7 +309,7 @@ def valid(task: Any) -> Any:
     return task
 
 
-def rounded_data(problem: Any) -> Iterator[Callable[[], Any]]:
+def rounded_data(problem: Any) -> Offers:
     """Copies of a problem with rounder numbers; moments are rounded only while they stay valid."""
 
     def one(r: Callable[[Any], Any]) -> Any:
@@ -315,8 +372,7 @@ def lopsided(problem: Any) -> DeepLinear:
     """The problem's start with its lowest layer twice as large, and the others smaller to match."""
     start = problem.start()
     others = start.depth - 1
-    factors = np.asarray([2.0] + [2.0 ** (-1 / others)] * others, start.dtype)
-    return scaled(start, factors)
+    return scaled(start, np.asarray([2.0] + [2.0 ** (-1 / others)] * others, start.dtype))
 
 
 def joints(count: int) -> tuple[str, ...]:

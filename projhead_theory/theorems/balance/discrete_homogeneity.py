@@ -1,6 +1,5 @@
 """discrete-homogeneity: the conserved quantity of homogeneous units after finite steps."""
 
-import functools
 from typing import Any
 
 import equinox as eqx
@@ -8,22 +7,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
-from ..._core.tolerance import epsilons
-from ...claims import Claim, numbered
+from ... import AdditiveNoise, ContrastiveProblem, Features, measure, simulation
+from ..._core import epsilons, named
+from ...claims import numbered
 from ...networks import AbstractNonlinearNetwork, ShallowReLU, ShallowThresholded
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
-from ...simulation import trained_gradient
 from .._common import accumulated, drawn
-from ._descent import (
+from .discrete_balancedness import (
     Descent,
-    Law,
     Steps,
-    descend,
-    discrete_controls,
+    discrete_claim,
     each_step,
-    judge_discrete,
     shrunk,
 )
 from .homogeneity import DIM, WIDTH
@@ -48,7 +41,7 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
     squares = lambda tree: sum(jnp.sum(x * x) for x in jax.tree.leaves(tree))
 
     def one(network: AbstractNonlinearNetwork, batch: Any) -> tuple[tuple[Array, ...], Array]:
-        gradient = trained_gradient(network, batch)
+        gradient = simulation.trained_gradient(network, batch)
         size = squares(network.layers) + problem.learning_rate**2 * squares(gradient)
         return measure.homogeneity(gradient), size
 
@@ -56,13 +49,13 @@ def read(problem: Descent, networks: AbstractNonlinearNetwork) -> Steps:
     kept = jax.vmap(measure.homogeneity)(networks)
     eps = epsilons(2, sizes.dtype)
     width, size = max(x.shape[1] for x in kept), jnp.max(sizes)
-    moved = jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in gradients])
     return Steps(
         kept=kept,
         gradients=gradients,
         size=size,
         rounding=accumulated(eps * sizes) + width * eps * size,
-        second=moved * problem.learning_rate**2,
+        second=jnp.stack([jnp.max(jnp.abs(jnp.sum(g, axis=0))) for g in gradients])
+        * problem.learning_rate**2,
         finite=jnp.ones((), bool),
     )
 
@@ -77,38 +70,35 @@ def _descent(key: PRNGKeyArray, kind: str, *, index: Array | int = 0) -> Descent
         if kind == "leaky"
         else ShallowThresholded.init(k[0], sizes, scales, 0.1, final=True, trained=True)
     )
-    data = ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4))
     step, weight_decay = jnp.asarray([4e-3, 0.05], jnp.result_type(float))
-    return Descent(data, start, k[1], step, weight_decay, batch=16)
+    return Descent(
+        ContrastiveProblem(Features(jnp.linspace(1.5, 0.7, DIM)), AdditiveNoise(0.4)),
+        start,
+        k[1],
+        step,
+        weight_decay,
+        batch=16,
+    )
 
 
-CLAIM = Claim(
+CLAIM = discrete_claim(
+    read,
+    follow,
+    networks="homogeneous units",
+    distance=lambda x: jnp.max(jnp.abs(x)),
+    labels=lambda count: numbered("units of layer", count),
+    what="discrete law of what a unit conserves",
     name="discrete-homogeneity",
     statement="At every step of gradient descent on minibatches, what a homogeneous unit "
     "conserves in continuous time is multiplied by (1 - step decay)^2, and the same quantity of "
     "its gradients, times step^2, is added, exactly.",
     latex=r"Q_k \leftarrow (1 - \eta\gamma)^2 Q_k "
     r"+ \eta^2 \left(\|g_{v_k}\|^2 + g_{b_k}^2 - \|g_{u_k}\|^2\right)",
-    hypotheses=(
-        "homogeneous units",
-        "gradient descent without momentum",
-        "any step, any decay, any batch",
-    ),
-    source="beyond the paper",
     problems=lambda key: (
         _descent(key, kind, index=index) for index, kind in enumerate(("leaky", "cut", "leaky"))
-    ),
-    predict=lambda problem: Law(problem.learning_rate, problem.weight_decay, follow),
-    measure=functools.partial(descend, read=read),
-    compare=functools.partial(
-        judge_discrete,
-        distance=lambda x: jnp.max(jnp.abs(x)),
-        labels=functools.partial(numbered, "units of layer"),
-        what="discrete law of what a unit conserves",
     ),
     sharpness={
         "units of layer #": (5e-10, 0.003),
     },
-    controls=discrete_controls(read),
     quick=1,
 )

@@ -1,22 +1,18 @@
 """homogeneity: the conserved quantity of units that are homogeneous in weights and thresholds."""
 
 import dataclasses
-import functools
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses, measure
-from ..._core.keys import named
+from ... import ContrastiveProblem, Features, SignFlip, gradient_descent, losses, measure
+from ..._core import named
 from ...claims import Claim, Control
 from ...networks import AbstractNetwork, ThresholdedDiagonal
-from ...problems import ContrastiveProblem, Features, SignFlip
-from ...simulation import gradient_descent
 from .._common import Run, drawn, even_steps, in_place_of, uniform
-from ._training import WEIGHT_DECAY, Training, constant, judge_kept, step_controls, train
+from .balancedness import WEIGHT_DECAY, Training, constant, judge_kept, step_controls, train
 
 DIM, WIDTH, RECORDS = 3, 4, 16
 
@@ -33,24 +29,22 @@ def _diagonal(key: PRNGKeyArray, depth: int, *, index: Array | int = 0) -> Train
     """Trained thresholds; the third feature is not active."""
     k = jax.random.split(named(key, "homogeneous flow", index), 2)
     weights = uniform(k[0], 0.7, 1.4, (depth, DIM)).at[1, -1].set(0.01)
-    number = functools.partial(jnp.asarray, dtype=weights.dtype)
+    number = lambda x: jnp.asarray(x, weights.dtype)
     problem = ContrastiveProblem(
         Features(number([1.0, 1.6, 0.8])), SignFlip(number([0.1, 0.0, 0.2]))
     )
-    start = ThresholdedDiagonal(weights, uniform(k[1], 0.05, 0.2, (depth, DIM)), trained=True)
-    return Training(losses.spectral, problem, start, number(TIMES), number(0))
+    return Training(
+        losses.spectral,
+        problem,
+        ThresholdedDiagonal(weights, uniform(k[1], 0.05, 0.2, (depth, DIM)), trained=True),
+        number(TIMES),
+        number(0),
+    )
 
 
-def _problems(key: PRNGKeyArray) -> Iterator[Training]:
-    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, and
-    # the flow slides along it. The claim discrete-homogeneity covers them, in finite steps.
-    for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0)):
-        yield _diagonal(key, depth, index=index)
-
-
-def _with_fixed(problem: Training, own: Run) -> Run:
+def _with_fixed(p: Training, own: Run) -> Run:
     """Train with fixed thresholds, in steps too small to move the quantity by themselves."""
-    p, number = problem, 1_000
+    number = 1_000
     trajectory = gradient_descent(
         dataclasses.replace(p.start, trained=False),
         p.data,
@@ -79,10 +73,14 @@ CLAIM = Claim(
         "no weight decay",
     ),
     source="beyond the paper; Du et al. 2018 for ReLU units",
-    problems=_problems,
-    predict=functools.partial(constant, quantity=columns),
+    # Fully connected networks on views have a kink wherever a view meets a unit's threshold, and
+    # the flow slides along it. The claim discrete-homogeneity covers them, in finite steps.
+    problems=lambda key: (
+        _diagonal(key, depth, index=index) for depth, index in ((2, 0), (3, 0), (2, 1), (4, 0))
+    ),
+    predict=lambda problem: constant(problem, columns),
     measure=train,
-    compare=functools.partial(judge_kept, quantity=columns),
+    compare=lambda prediction, run: judge_kept(prediction, run, columns),
     sharpness={
         "layers #, #": (9e-12, 0.01),
     },

@@ -1,21 +1,16 @@
 """min-norm: balanced layers are the factorisation of least norm."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, epsilons, solver_tolerance
-from ...claims import Claim, Control, Rows, Verdict, rounded, verdict_of
-from ...networks import DeepLinear
-from ...simulation import Rebalanced, rebalance
-from ...theory.balance import least_norm
-from .._common import COARSER, decades, gaussian, replace, widths
+from ... import DeepLinear, measure, simulation, theory
+from ..._core import CHAIN, epsilons, named, solver_tolerance
+from ...claims import Claim, Control, Offers, Rows, Verdict, rounded, verdict_of
+from .._common import COARSER, decades, gaussian, over, replace, widths
 
 
 class Factorisation(eqx.Module):
@@ -27,7 +22,7 @@ class Factorisation(eqx.Module):
     def label(self) -> str:
         return widths(self.network.sizes)
 
-    def shrinks(self) -> Iterator[Callable[[], "Factorisation"]]:
+    def shrinks(self) -> Offers:
         """One layer less, rounder numbers."""
         if self.network.depth > 2:
             yield lambda: Factorisation(DeepLinear(self.network.layers[:-1]))
@@ -40,7 +35,7 @@ class Descended(eqx.Module):
     before: Float[Array, ""]
     after: Float[Array, ""]
     integration: Float[Array, ""]
-    result: Rebalanced
+    result: simulation.Rebalanced
 
 
 @eqx.filter_jit
@@ -52,7 +47,7 @@ def descend(problem: Factorisation, t1: float = 1e6) -> Descended:
     """Least norm that descent along the factorisations of the product finds."""
     network = problem.network
     rtol = solver_tolerance(network.layers[0].dtype)
-    fine, coarse = (rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
+    fine, coarse = (simulation.rebalance(network, rtol=f * rtol, t1=t1) for f in (1, COARSER))
     ends = [_norm(r.network) for r in (fine, coarse)]
     return Descended(_norm(network), ends[0], jnp.abs(ends[0] - ends[1]), fine)
 
@@ -69,44 +64,37 @@ def judge_norm(prediction: Float[Array, ""], found: Descended) -> Verdict:
     size, network = jnp.where(prediction > 0, prediction, 1), found.result.network
     rounding = epsilons(CHAIN * sum(network.sizes), size.dtype)
     total = jnp.sum(measure.imbalance_norms(network))
-    bound = Rows(
-        ("below the bound",),
-        jnp.maximum(prediction - found.before, 0) / size,
-        {"rounding": rounding},
-        effect=1.0,
-        predicted=prediction,
-        measured=found.before,
-    )
-    least = Rows(
-        ("least norm",),
-        jnp.abs(found.after - prediction) / size,
-        {
-            # The product is kept to a relative `moved`. The bound is a root of the product, so that
-            # its relative error is at most twice as large.
-            "integration": found.integration / size + 2 * found.result.moved,
-            "stationarity": network.depth * max(network.sizes) ** 0.5 * total / size,
-            "rounding": rounding,
-        },
-        # The effect to detect: the decrease of the norm from the start.
-        effect=(found.before - found.after) / size,
-        predicted=prediction,
-        measured=found.after,
-    )
     return verdict_of(
-        bound, least, what="relative norm of the factors", converged=found.result.converged
+        Rows(
+            ("below the bound",),
+            jnp.maximum(prediction - found.before, 0) / size,
+            {"rounding": rounding},
+            effect=1.0,
+            predicted=prediction,
+            measured=found.before,
+        ),
+        Rows(
+            ("least norm",),
+            jnp.abs(found.after - prediction) / size,
+            {
+                # The product is kept to a relative `moved`. The bound is a root of the product, so
+                # that its relative error is at most twice as large.
+                "integration": found.integration / size + 2 * found.result.moved,
+                "stationarity": network.depth * max(network.sizes) ** 0.5 * total / size,
+                "rounding": rounding,
+            },
+            # The effect to detect: the decrease of the norm from the start.
+            effect=(found.before - found.after) / size,
+            predicted=prediction,
+            measured=found.after,
+        ),
+        what="relative norm of the factors",
+        converged=found.result.converged,
     )
 
 
 def predict(problem: Factorisation) -> Float[Array, ""]:
-    return least_norm(problem.network.matrix, problem.network.depth)
-
-
-def _problems(key: PRNGKeyArray) -> Iterator[Factorisation]:
-    for index, sizes in enumerate(
-        ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
-    ):
-        k = named(key, "factorisation", index)
-        yield Factorisation(gaussian(k, sizes, jnp.ones(len(sizes) - 1)))
+    return theory.balance.least_norm(problem.network.matrix, problem.network.depth)
 
 
 def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Factorisation:
@@ -136,7 +124,12 @@ CLAIM = Claim(
     latex=r"\min_{W_L \cdots W_1 = W} \sum_l \|W_l\|_F^2 = L \sum_i s_i(W)^{2/L}",
     hypotheses=("linear network", "inner widths at least the rank"),
     source="paper section 3, for depth 2; beyond the paper for any depth",
-    problems=_problems,
+    problems=lambda key: (
+        Factorisation(gaussian(named(key, "factorisation", index), sizes, jnp.ones(len(sizes) - 1)))
+        for index, sizes in enumerate(
+            ((4, 3, 4, 3), (4, 3, 3), (4, 3, 3), (3, 5, 5, 2), (1, 1, 1, 1, 1))
+        )
+    ),
     predict=predict,
     measure=descend,
     compare=judge_norm,
@@ -161,9 +154,6 @@ CLAIM = Claim(
             predict=with_power(lambda depth: 1.0, lambda depth: 2.0),
         ),
     ),
-    search=tuple(
-        functools.partial(_harder, sizes=sizes)
-        for sizes in ((3, 2, 3), (2, 3, 3, 2), (1, 1, 1, 1, 1))
-    ),
+    search=over(_harder, "sizes", ((3, 2, 3), (2, 3, 3, 2), (1, 1, 1, 1, 1))),
     quick=1,
 )

@@ -1,7 +1,5 @@
 """weight-decay-balancing: weight decay removes the imbalance."""
 
-import dataclasses
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -11,12 +9,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ... import losses, measure
+from ... import gradient_descent, losses, measure, theory
 from ...claims import Claim, Control
-from ...simulation import gradient_descent
-from ...theory.decay import decayed_imbalance
-from .._common import Run, in_place_of, step_numbers, task
-from ._training import (
+from .._common import Run, in_place_of, over, replace, step_numbers, task
+from .balancedness import (
     DEPTH,
     SIZES,
     Training,
@@ -33,7 +29,7 @@ from ._training import (
 def decaying(problem: Training) -> tuple[Array, ...]:
     """Imbalances of the start, decaying exponentially."""
     times, start = jnp.append(problem.times, problem.times[-1]), measure.imbalance(problem.start)
-    return jax.vmap(lambda t: decayed_imbalance(start, problem.weight_decay, t))(times)
+    return jax.vmap(lambda t: theory.decay.decayed_imbalance(start, problem.weight_decay, t))(times)
 
 
 def _decayed_problems(key: PRNGKeyArray) -> Iterator[Training]:
@@ -53,17 +49,18 @@ def _uneven(learning_rate: Array) -> optax.GradientTransformation:
 def _uneven_decay(problem: Training, own: Run) -> Run:
     # The flow's save times, in steps; the flow records its last time twice.
     step, number = 1e-3, 20_000
-    at = np.append(step_numbers(problem.times, step), number + 1)
-    trajectory = gradient_descent(
-        problem.start,
-        problem.data,
-        loss=problem.loss,
-        optimiser=_uneven,
-        learning_rate=step,
-        steps=number + 1,
-        save_at=at,
+    return in_place_of(
+        own,
+        gradient_descent(
+            problem.start,
+            problem.data,
+            loss=problem.loss,
+            optimiser=_uneven,
+            learning_rate=step,
+            steps=number + 1,
+            save_at=np.append(step_numbers(problem.times, step), number + 1),
+        ),
     )
-    return in_place_of(own, trajectory)
 
 
 CLAIM = Claim(
@@ -85,14 +82,11 @@ CLAIM = Claim(
             "half-rate",
             "predicts decay at the rate of the weight decay, not twice that",
             predict=lambda problem, own: decaying(
-                dataclasses.replace(problem, weight_decay=problem.weight_decay / 2)
+                replace(problem, weight_decay=problem.weight_decay / 2)
             ),
         ),
         Control("uneven-decay", "lets the first layer alone decay", measure=_uneven_decay),
         Control("adam", "trains with Adam", measure=steps(optax.adam, 5e-3)),
     ),
-    search=tuple(
-        functools.partial(harder_training, sizes=sizes, weight_decay=True)
-        for sizes in ((3, 2, 4), (2, 3, 2, 2))
-    ),
+    search=over(harder_training, "sizes", ((3, 2, 4), (2, 3, 2, 2)), weight_decay=True),
 )

@@ -1,21 +1,15 @@
 """feature-extinction: the weight decay at which a feature's weight jumps to zero."""
 
-import dataclasses
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
-from ...claims import Claim, Control, Measured, Verdict, compare_measured
-from ...moments import Moments
-from ...simulation import gradient_flow
-from .._common import COARSER, aligned, decades, drawn, local_error, uniform, with_entries
+from ... import Moments, gradient_flow, theory
+from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
+from ...claims import Claim, Control, Measured, compare_measured
+from .._common import COARSER, aligned, decades, drawn, local_error, over, uniform, with_entries
 from .weight_decay_minimiser import left_to_go
 
 SIDE = 0.02
@@ -37,13 +31,12 @@ class Extinction(eqx.Module):
 
 
 def _descend(
-    problem: Extinction, weight_decay: Array, weight: Array, factor: float | Array
+    p: Extinction, weight_decay: Array, weight: Array, factor: float | Array
 ) -> tuple[Array, Array, Array]:
     """Train one feature from a given weight.
 
     **Returns:** the final weight, the objective there, and the error of that weight.
     """
-    p = problem
     moments = Moments(p.cross[None, None], p.second[None, None])
     rtol = factor * solver_tolerance(p.cross.dtype)
     run = gradient_flow(
@@ -62,7 +55,7 @@ def _descend(
 
 
 @eqx.filter_jit
-def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Array]:
+def follow_minimum(p: Extinction, factor: Array) -> tuple[Array, Array, Array]:
     """Find the extinction decay by bisection on trained networks, and the weights on either side.
 
     The decay is the one at which the minimum reached from above stops being the lower minimum.
@@ -70,13 +63,12 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Ar
 
     **Arguments:**
 
-    - `problem`: the feature and the bracket.
+    - `p`: the feature and the bracket.
     - `factor`: of the solver's tolerances.
 
     **Returns:** the decay, the weight just below it and the weight just above it, `(3,)`; their
     errors by incomplete training, `(3,)`; and half of the last bracket.
     """
-    p = problem
     large, small = 1.5 * jnp.sqrt(p.cross) / p.second, 1e-3 * jnp.sqrt(p.cross) / p.second
     halvings: int = 40 if p.cross.dtype == jnp.float64 else 18
 
@@ -105,8 +97,7 @@ def follow_minimum(problem: Extinction, factor: Array) -> tuple[Array, Array, Ar
 
     shares = jnp.zeros(halvings + 2, p.cross.dtype).at[-2:].set(jnp.asarray([-SIDE, SIDE]))
     (a, b), (ends, left) = jax.lax.scan(step, (p.low, p.high), shares)
-    jump = jnp.stack([(a + b) / 2, left[-2]])
-    value, error = jnp.concatenate([jump[None], ends[-2:]]).T
+    value, error = jnp.concatenate([jnp.stack([(a + b) / 2, left[-2]])[None], ends[-2:]]).T
     return value, error, (b - a) / 2
 
 
@@ -127,29 +118,31 @@ def _found(
     # At the jump the objective is a difference of terms of this size. It changes with the decay at
     # the rate L/2 s^(2/L).
     terms = chain * (2 * problem.cross * weight**2 + problem.second**2 * weight**4)
-    blur = terms / (problem.depth / 2 * weight ** (2 / problem.depth))
     # The weight just below the jump is that at the decay found, and moves with it.
     both = lambda weight_decay: jnp.stack(
         [weight_decay, weight_decay / fine[0] * weight, jnp.zeros_like(weight_decay)]
     )
-    errors = {
-        "bisection": both(2 * bracket),
-        "integration": jnp.abs(fine - coarse),
-        "stationarity": both(error[0]) + error.at[0].set(0),
-        "rounding": both(blur) + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
-    }
     # The effect to detect: the decay of the spinodal, an eighth larger; and the jump itself.
     effect = jnp.stack([fine[0] / 16, weight, weight])
-    return Measured(fine, errors, effect=effect)
+    return Measured(
+        fine,
+        {
+            "bisection": both(2 * bracket),
+            "integration": jnp.abs(fine - coarse),
+            "stationarity": both(error[0]) + error.at[0].set(0),
+            "rounding": both(terms / (problem.depth / 2 * weight ** (2 / problem.depth)))
+            + jnp.zeros(3, fine.dtype).at[2].set(chain * weight),
+        },
+        effect=effect,
+    )
 
 
 @eqx.filter_jit
-def _vanishing_point(problem: Extinction) -> Measured:
+def _vanishing_point(p: Extinction) -> Measured:
     """Measure the extinction decay at depth one, where the weight goes to zero without a jump.
 
     The squared weight, measured at two decays, is extrapolated to zero in a straight line.
     """
-    p = problem
     decays = jnp.stack([p.low, (p.low + p.high) / 2])
     large = 1.5 * jnp.sqrt(p.cross) / p.second
     zero_of = lambda y: decays[0] + y[0] ** 2 * (decays[1] - decays[0]) / (y[0] ** 2 - y[1] ** 2)
@@ -164,12 +157,15 @@ def _vanishing_point(problem: Extinction) -> Measured:
 
     (value, left), (coarse, _) = ends(1), ends(COARSER)
     below = jnp.stack([value[0], value[1], value[1]])
-    errors = {
-        "integration": jnp.abs(value - coarse),
-        "stationarity": left,
-        "rounding": epsilons(SOLVED, value.dtype) * below,
-    }
-    return Measured(value, errors, effect=below.at[0].divide(16))
+    return Measured(
+        value,
+        {
+            "integration": jnp.abs(value - coarse),
+            "stationarity": left,
+            "rounding": epsilons(SOLVED, value.dtype) * below,
+        },
+        effect=below.at[0].divide(16),
+    )
 
 
 def measure_end(problem: Extinction) -> Measured:
@@ -178,21 +174,12 @@ def measure_end(problem: Extinction) -> Measured:
 
 
 @eqx.filter_jit
-def predict_extinction(problem: Extinction) -> Float[Array, " 3"]:
-    p = problem
+def predict_extinction(p: Extinction) -> Float[Array, " 3"]:
     weight_decay = theory.decay.extinction_decay(p.cross, p.second, p.depth)
     weight = lambda share: theory.decay.decay_minimiser(
         p.cross, p.second, weight_decay * share, p.depth
     )
     return jnp.stack([weight_decay, weight(1 - SIDE), weight(1 + SIDE)])
-
-
-def judge_extinction(prediction: Float[Array, " 3"], measured: Measured) -> Verdict:
-    return dataclasses.replace(
-        compare_measured(prediction, measured),
-        labels=("decay of the jump", "weight just below", "weight just above"),
-        what="relative discrepancy of the extinction",
-    )
 
 
 @drawn
@@ -220,17 +207,11 @@ def _harder_ends(key: PRNGKeyArray, depth: int) -> Extinction:
     return _bracketed(cross, cross / uniform(k2, 0.02, 1.0), depth)
 
 
-def _spinodal(problem: Extinction, own: Array) -> Array:
+def _spinodal(p: Extinction, own: Array) -> Array:
     """Decay at which the upper minimum disappears altogether, and the weights on either side."""
-    p = problem
     weight_decay = theory.decay.decay_limit(p.cross, p.second, p.depth)
     below = theory.decay.decayed_weight(p.cross, p.second, weight_decay * (1 - SIDE), p.depth)
     return jnp.asarray(np.stack([weight_decay, below, np.zeros_like(below)]))
-
-
-def _continuous(problem: Extinction, own: Array) -> Array:
-    """Prediction without a jump: just below extinction the weight falls as a square root."""
-    return with_entries(own, 1, np.sqrt(problem.cross) / problem.second * SIDE**0.5)
 
 
 CLAIM = Claim(
@@ -250,7 +231,12 @@ CLAIM = Claim(
     ),
     predict=predict_extinction,
     measure=measure_end,
-    compare=judge_extinction,
+    compare=lambda prediction, measured: compare_measured(
+        prediction,
+        measured,
+        labels=("decay of the jump", "weight just below", "weight just above"),
+        what="relative discrepancy of the extinction",
+    ),
     sharpness={
         "decay of the jump": (3e-8, 0.004),
         "weight just below": (3e-6, 0.002),
@@ -264,9 +250,14 @@ CLAIM = Claim(
             predict=_spinodal,
         ),
         Control(
-            "continuous", "predicts a weight that goes to zero without a jump", predict=_continuous
+            "continuous",
+            "predicts a weight that goes to zero without a jump",
+            # Just below extinction it falls as a square root.
+            predict=lambda problem, own: with_entries(
+                own, 1, np.sqrt(problem.cross) / problem.second * SIDE**0.5
+            ),
         ),
     ),
-    search=tuple(functools.partial(_harder_ends, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_ends, "depth", (1, 2, 3)),
     quick=1,
 )

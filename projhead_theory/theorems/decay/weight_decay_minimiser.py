@@ -1,21 +1,14 @@
 """weight-decay-minimiser: the weights of features under weight decay."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.powers import layer_powers
-from ..._core.tolerance import SOLVED, epsilons
+from ... import DeepLinear, Moments, networks, simulation, theory
+from ..._core import SOLVED, epsilons, layer_powers, named, nonzero
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...moments import Moments
-from ...networks import AbstractLinearNetwork, DeepLinear
-from ...simulation import layer_gradients
 from .._common import (
     RECORDS,
     FeatureTask,
@@ -24,6 +17,7 @@ from .._common import (
     drawn,
     flow,
     local_error,
+    over,
     replace,
     uniform,
 )
@@ -43,7 +37,7 @@ class Finished(eqx.Module):
 
 @eqx.filter_jit
 def left_to_go(
-    network: AbstractLinearNetwork, moments: Moments, weight_decay: Array
+    network: networks.AbstractLinearNetwork, moments: Moments, weight_decay: Array
 ) -> Float[Array, " d"]:
     r"""Relative Newton step of each feature's weight to its stationary point.
 
@@ -54,12 +48,13 @@ def left_to_go(
     $l \tau_i$. The step is infinite where the objective is not convex along $u_i$. A coarser run
     cannot replace it, since that run may stop just as near.
     """
-    identity = jnp.eye(moments.dim, dtype=weight_decay.dtype)
 
     def slope(layers: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(
             g + weight_decay * w
-            for g, w in zip(layer_gradients(DeepLinear(layers), moments), layers, strict=True)
+            for g, w in zip(
+                simulation.layer_gradients(DeepLinear(layers), moments), layers, strict=True
+            )
         )
 
     def one(feature: Array) -> Array:
@@ -69,12 +64,11 @@ def left_to_go(
         force, curvature = jnp.abs(dot(gradient, along)), dot(bend, along)
         return jnp.where(force == 0, 0, jnp.where(curvature > 0, force / curvature, jnp.inf))
 
-    return jax.vmap(one)(identity)
+    return jax.vmap(one)(jnp.eye(moments.dim, dtype=weight_decay.dtype))
 
 
-def train(problem: FeatureTask) -> Finished:
+def train(p: FeatureTask) -> Finished:
     """Gradient flow with weight decay, from large weights, to stationarity."""
-    p = problem
     run = flow(
         p.start(),
         p.moments,
@@ -99,11 +93,13 @@ class Decayed(eqx.Module):
 
 
 @eqx.filter_jit
-def predict(problem: FeatureTask, weight_decay: Array | None = None) -> Decayed:
-    p = problem if weight_decay is None else replace(problem, weight_decay=weight_decay)
+def predict(p: FeatureTask) -> Decayed:
     last = theory.decay.decayed_weight(p.cross, p.second, p.weight_decay, p.depth)
-    energy = jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth))
-    return Decayed(layer_powers(last, p.depth).T, energy, jnp.sum(p.cross**2 / p.second))
+    return Decayed(
+        layer_powers(last, p.depth).T,
+        jnp.sum(theory.decay.decayed_energy(last, p.cross, p.second, p.weight_decay, p.depth)),
+        jnp.sum(p.cross**2 / p.second),
+    )
 
 
 @eqx.filter_jit
@@ -114,37 +110,37 @@ def judge_decayed(prediction: Decayed, finished: Finished) -> Verdict:
     """
     run, depth = finished.run, prediction.weights.shape[0]
     measured = run.fine.weights()[-1]
-    size = jnp.sqrt(jnp.sum(prediction.weights**2, axis=1))
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(jnp.sqrt(jnp.sum(prediction.weights**2, axis=1)))
     norm = lambda rows: jnp.sqrt(jnp.sum(rows**2, axis=1)) / size
-    integration = norm(run.error(lambda t: t.weights()[-1]))
     # A Newton step errs by its square: twice its length is a bound while it is short.
     levels = jnp.arange(1, depth + 1, dtype=size.dtype)[:, None]
     left = 2 * levels * jnp.where(measured > 0, finished.share, 0) * measured
     rounding = epsilons(SOLVED * depth, size.dtype)
     # The effect to detect: weights and an objective that differ by their whole size.
-    layers = Rows(
-        numbered("layer", depth),
-        norm(measured - prediction.weights),
-        {
-            "integration": integration + local_error(size.dtype, depth) * norm(measured),
-            "stationarity": norm(left),
-            "rounding": rounding,
-        },
-        effect=1.0,
-        predicted=prediction.weights,
-        measured=measured,
-    )
-    objective = Rows(
-        ("objective",),
-        jnp.abs(run.fine.loss[-1] - prediction.objective) / prediction.scale,
-        {"integration": run.error(lambda t: t.loss[-1]) / prediction.scale, "rounding": rounding},
-        effect=1.0,
-        measured=measured[-1:],
-    )
     return verdict_of(
-        layers,
-        objective,
+        Rows(
+            numbered("layer", depth),
+            norm(measured - prediction.weights),
+            {
+                "integration": norm(run.error(lambda t: t.weights()[-1]))
+                + local_error(size.dtype, depth) * norm(measured),
+                "stationarity": norm(left),
+                "rounding": rounding,
+            },
+            effect=1.0,
+            predicted=prediction.weights,
+            measured=measured,
+        ),
+        Rows(
+            ("objective",),
+            jnp.abs(run.fine.loss[-1] - prediction.objective) / prediction.scale,
+            {
+                "integration": run.error(lambda t: t.loss[-1]) / prediction.scale,
+                "rounding": rounding,
+            },
+            effect=1.0,
+            measured=measured[-1:],
+        ),
         what="relative discrepancy of the weights under decay",
         converged=run.converged,
         finite=run.finite,
@@ -164,12 +160,19 @@ def _decaying(
     cross = jnp.asarray([1.0, 0.7, 0.4], jnp.result_type(float)) * uniform(k1, 0.9, 1.1, (DIM,))
     second = cross / uniform(k2, 0.5, 0.95, (DIM,))
     weakest, following = jnp.sort(theory.decay.decay_limit(cross, second, depth))[:2]
-    shares = jnp.asarray([0.0, 1.0, 2.0], cross.dtype)
     weight_decay = jnp.interp(
-        share, shares, jnp.stack([jnp.zeros_like(weakest), weakest, following])
+        share,
+        jnp.asarray([0.0, 1.0, 2.0], cross.dtype),
+        jnp.stack([jnp.zeros_like(weakest), weakest, following]),
     )
-    times = jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype)
-    return FeatureTask(cross, second, 1.5 * jnp.sqrt(cross) / second, times, weight_decay, depth)
+    return FeatureTask(
+        cross,
+        second,
+        1.5 * jnp.sqrt(cross) / second,
+        jnp.geomspace(1e-2, 1e5, RECORDS, dtype=cross.dtype),
+        weight_decay,
+        depth,
+    )
 
 
 def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
@@ -179,8 +182,15 @@ def _harder_decaying(key: PRNGKeyArray, depth: int) -> FeatureTask:
     weight_decay = jnp.min(theory.decay.decay_limit(cross, second, depth)) * decades(k[3], -3, 0.3)
     final = jnp.sqrt(cross) / second
     slowest = jnp.minimum(weight_decay, jnp.min(depth * cross * final ** (2 - 2 / depth)))
-    times = jnp.geomspace(1e-3, 1, RECORDS, dtype=cross.dtype) * 2e3 / slowest
-    return FeatureTask(cross, second, 1.5 * final, times, weight_decay, depth, max_steps=10_000)
+    return FeatureTask(
+        cross,
+        second,
+        1.5 * final,
+        jnp.geomspace(1e-3, 1, RECORDS, dtype=cross.dtype) * 2e3 / slowest,
+        weight_decay,
+        depth,
+        max_steps=10_000,
+    )
 
 
 CLAIM = Claim(
@@ -231,7 +241,9 @@ CLAIM = Claim(
         Control(
             "doubled-decay",
             "predicts for twice the decay",
-            predict=lambda problem, own: predict(problem, 2 * problem.weight_decay),
+            predict=lambda problem, own: predict(
+                replace(problem, weight_decay=2 * problem.weight_decay)
+            ),
         ),
         Control(
             "one-weight",
@@ -241,6 +253,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(functools.partial(_harder_decaying, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_decaying, "depth", (1, 2, 3)),
     quick=1,
 )

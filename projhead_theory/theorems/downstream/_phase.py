@@ -9,15 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import measure
+from ... import Moments, measure
 from ..._core import checks
 from ..._core.plain import plain
-from ...moments import Moments
 from ...theory.downstream import PhaseDiagram
 from ...theory.layers import layerwise
-from .._common.tasks import Task
-from .._common.training import Run, flow
-from ._probing import judge_logarithms
+from .._common import Run, Task, train
+from .optimal_layer import judge_logarithms
 
 BATCH = 16
 
@@ -70,32 +68,32 @@ class PhaseCheck(eqx.Module):
 
     def to_dict(self) -> dict[str, Any]:
         """The points as plain Python data, for JSON."""
-        columns = {
+        return {
             name: plain(getattr(self, name))
             for name in ("x", "y", "predicted", "measured", "tolerance")
-        }
-        flags = {
+        } | {
             name: np.asarray(getattr(self, name)).tolist()
             for name in ("converged", "kept", "agrees", "decided", "misclassified")
         }
-        return columns | flags
 
     def to_xarray(self):
         """The points as a labelled `xarray.Dataset`."""
         import xarray
 
-        names = (
-            "predicted",
-            "measured",
-            "tolerance",
-            "converged",
-            "kept",
-            "agrees",
-            "decided",
-            "misclassified",
-        )
         return xarray.Dataset(
-            {name: (("point",), jax.device_get(getattr(self, name))) for name in names},
+            {
+                name: (("point",), jax.device_get(getattr(self, name)))
+                for name in (
+                    "predicted",
+                    "measured",
+                    "tolerance",
+                    "converged",
+                    "kept",
+                    "agrees",
+                    "decided",
+                    "misclassified",
+                )
+            },
             coords={"x": ("point", jax.device_get(self.x)), "y": ("point", jax.device_get(self.y))},
         )
 
@@ -144,8 +142,9 @@ def check_phase(
         at = jnp.arange(first, first + BATCH) % points
         parts.append(_trained(plane, x[at], y[at], keys[at], d, diagram.depth, diagram.head_depth))
         progress(min(first + BATCH, points))
-    columns = [jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
-    return PhaseCheck(x, y, *columns)
+    return PhaseCheck(
+        x, y, *[jnp.concatenate(column)[:points] for column in zip(*parts, strict=True)]
+    )
 
 
 def _places(diagram: PhaseDiagram, points: int, key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -178,16 +177,14 @@ def _trained(
         # trained on a problem that is quick to learn.
         moments = Moments(jnp.where(curve.lost, moments.second / 2, moments.cross), moments.second)
         scale = 0.5 * jnp.max(jnp.diagonal(moments.second)) ** (-0.5 / depth)
-        task = Task(moments, key, scale, (d,) * (depth + 1), stiff=True)
-        run: Run = flow(task.start(), moments, stiff=True, max_steps=4_000)
+        run: Run = train(Task(moments, key, scale, (d,) * (depth + 1), stiff=True))
         budget = judge_logarithms(layerwise(moments, depth, throw=False), run, point.downstream)
         logarithms = jnp.log(measure.sample_complexity(run.fine.final, point.downstream))
         tolerance = jnp.asarray(budget.tolerance)
-        band = tolerance[-1] + tolerance[-1 - head_depth]
         return (
             curve.margin(depth, head_depth),
             logarithms[-1] - logarithms[-1 - head_depth],
-            band,
+            tolerance[-1] + tolerance[-1 - head_depth],
             jnp.asarray(budget.converged & budget.finite),
             ~curve.lost,
         )

@@ -7,25 +7,20 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 from scipy import stats
 
-from ... import measure
-from ..._core import checks
-from ..._core.keys import named
+from ... import Moments, measure, theory
+from ..._core import checks, named
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
 from ...probes import HardMargin, LearningCurve, learning_curve
 from ...problems import (
     AbstractDistribution,
     AdditiveNoise,
     ContrastiveProblem,
-    Downstream,
     DownstreamProblem,
     Features,
     SignLabel,
 )
 from ...theory.downstream import margin_samples, sample_complexity
-from ...theory.layers import layerwise
-from .._common import Run, Task, drawn, replace
-from .._common.law import train
+from .._common import Run, Task, drawn, replace, train, uniform
 
 DIM, SEEDS, TEST, ERROR = 32, 48, 2048, 0.1
 
@@ -86,8 +81,9 @@ class Labels(eqx.Module):
     @property
     def task(self) -> Task:
         m = self.moments
-        sizes = (m.dim,) * (self.depth + 1)
-        return Task(m, self.key, checks.array(np.asarray(0.5, m.second.dtype)), sizes)
+        return Task(
+            m, self.key, checks.array(np.asarray(0.5, m.second.dtype)), (m.dim,) * (self.depth + 1)
+        )
 
 
 class Needs(eqx.Module):
@@ -118,37 +114,37 @@ class Curves(eqx.Module):
 
 @eqx.filter_jit
 def predict(
-    problem: Labels, downstream: Downstream | None = None, power: float | None = None
+    problem: Labels, downstream: DownstreamProblem | None = None, power: float | None = None
 ) -> Needs:
     """Prediction, of controls for another downstream task or from a power of the Grams."""
-    after = problem.downstream.moments() if downstream is None else downstream
-    grams = layerwise(problem.moments, problem.depth).grams
+    after = (problem.downstream if downstream is None else downstream).moments()
+    grams = theory.layers.layerwise(problem.moments, problem.depth).grams
     if power is not None:
         values, v = jnp.linalg.eigh(grams)
         grams = jnp.einsum("lij,lj,lkj->lik", v, values**power, v)
     return Needs(sample_complexity(grams, after), margin_samples(grams, after, ERROR))
 
 
-@eqx.filter_jit
-def _moments_after(downstream: DownstreamProblem) -> Downstream:
-    return downstream.moments()
-
-
 def probe(problem: Labels) -> Curves:
     """Train a network and measure the learning curves of hard-margin probes on every layer."""
     run, key = train(problem.task), named(problem.key, "learning curve")
-    curve = learning_curve(
-        run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
+    return Curves(
+        learning_curve(
+            run.fine.final, problem.downstream, HardMargin(), SIZES, key=key, seeds=SEEDS, test=TEST
+        ),
+        *_ended(run),
     )
-    return Curves(curve, *_ended(run))
 
 
 @eqx.filter_jit
 def _ended(run: Run) -> tuple[Array, Array, Array]:
     """True if the label is lighter or heavier than all others, if converged, and if finite."""
     weights = measure.layer_weights(run.fine.final)[-1]
-    extreme = (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:]))
-    return extreme, run.converged, run.finite
+    return (
+        (weights[0] < jnp.min(weights[1:])) | (weights[0] > jnp.max(weights[1:])),
+        run.converged,
+        run.finite,
+    )
 
 
 def judge_curves(
@@ -204,17 +200,16 @@ def judge_curves(
 
     most = int(np.argmax(needed))
     number, sampling = logarithm((counted.value[most], counted.low[most], counted.high[most]))
-    samples = Rows(
-        (f"samples, layer {most + 1}",),
-        abs(number - np.log(needed[most])),
-        {"sampling": sampling, "finite size": 2 / counted.value[most]},
-        np.log(1.5),
-        np.log(needed[most]),
-        number,
-    )
     return verdict_of(
         *(row for layer in range(1, depth) for row in pair(layer)),
-        samples,
+        Rows(
+            (f"samples, layer {most + 1}",),
+            abs(number - np.log(needed[most])),
+            {"sampling": sampling, "finite size": 2 / counted.value[most]},
+            np.log(1.5),
+            np.log(needed[most]),
+            number,
+        ),
         what="logarithm of numbers of samples, and of their ratio",
         premises={"label of least or largest weight": measured.extreme},
         converged=measured.converged,
@@ -231,7 +226,6 @@ def _draw(
     The label is feature 0.
     """
     k = jax.random.split(named(key, "labels", index), 5)
-    uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)
     strength, noise = (
         jnp.exp(uniform(k[0], -0.3, 0.3, (DIM,))),
         jnp.exp(uniform(k[1], -1.2, -0.5, (DIM,))),
@@ -263,16 +257,19 @@ def _problem(key: PRNGKeyArray, index: int) -> Labels:
     turn, scenario = index // len(SCENARIOS), (index - 1) % len(SCENARIOS)
     strength, noise, later, start = _draw(key, index=index, scenario=scenario)
     distribution = SignAmongGaussians(jnp.asarray(0)) if turn % 2 else "rademacher"
-    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(noise))
-    downstream = DownstreamProblem(Features(later, distribution), SignLabel(0))
-    return Labels(contrastive, downstream, start, (2, 2, 3, 2, 3)[turn], SCENARIOS[scenario])
+    return Labels(
+        ContrastiveProblem(Features(strength), AdditiveNoise(noise)),
+        DownstreamProblem(Features(later, distribution), SignLabel(0)),
+        start,
+        (2, 2, 3, 2, 3)[turn],
+        SCENARIOS[scenario],
+    )
 
 
 def _other_feature(problem: Labels, own: Needs) -> Needs:
     """The prediction for the feature of largest weight in place of the label."""
-    heaviest = np.argmax(np.diag(layerwise(problem.moments, 1).grams[0]))
-    other = DownstreamProblem(problem.downstream.features, SignLabel(heaviest))
-    return predict(problem, _moments_after(other))
+    heaviest = np.argmax(np.diag(theory.layers.layerwise(problem.moments, 1).grams[0]))
+    return predict(problem, DownstreamProblem(problem.downstream.features, SignLabel(heaviest)))
 
 
 def between(problem: Labels) -> Labels:
@@ -284,10 +281,13 @@ def between(problem: Labels) -> Labels:
     dtype = problem.contrastive.features.strength.dtype
     weights = np.asarray([0.25, 0.95] + [0.1] * (DIM - 2), dtype)
     later = np.asarray([1.0, 3.0] + [1.5] * (DIM - 2), dtype)
-    strength = np.ones(DIM, dtype)
-    downstream = DownstreamProblem(Features(later), SignLabel(0))
-    contrastive = ContrastiveProblem(Features(strength), AdditiveNoise(np.sqrt(1 / weights - 1)))
-    return Labels(contrastive, downstream, problem.key, problem.depth, "label in between")
+    return Labels(
+        ContrastiveProblem(Features(np.ones(DIM, dtype)), AdditiveNoise(np.sqrt(1 / weights - 1))),
+        DownstreamProblem(Features(later), SignLabel(0)),
+        problem.key,
+        problem.depth,
+        "label in between",
+    )
 
 
 CLAIM = Claim(

@@ -6,15 +6,100 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.powers import layer_shares
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
+from ... import DeepLinear, measure
+from ..._core import CHAIN, epsilons, frobenius, layer_shares, matmul, named
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
-from ...theory.downstream import complexity_curve
+from ...theory.downstream import complexity_curve, sample_complexity
 from ...theory.layers import LayerPrediction, layerwise
-from .._common import Run, Task, drawn, lopsided, replace, task, unbalanced_start
-from ._probing import Probing, judge_logarithms, train_probing
+from .._common import (
+    RECORDS,
+    Run,
+    Task,
+    carried,
+    drawn,
+    flow,
+    judge_layers,
+    lopsided,
+    over,
+    replace,
+    task,
+    unbalanced_start,
+)
+
+
+class Probing(eqx.Module):
+    """A network to train, and the downstream task that its layers are probed on."""
+
+    task: Task
+    downstream: Downstream
+
+    @property
+    def label(self) -> str:
+        return f"{self.task.label}"
+
+    def shrinks(self) -> Offers:
+        """Simpler problems: one layer less, which leaves the downstream task as it is."""
+        t = self.task
+        if t.depth > 2:
+            yield lambda: Probing(
+                Task(t.moments, t.key, t.scale, t.sizes[:-1], t.stiff), self.downstream
+            )
+
+
+@eqx.filter_jit
+def judge_logarithms(prediction: LayerPrediction, run: Run, downstream: Downstream) -> Verdict:
+    r"""Verdict on the logarithms of the sample complexities, layer by layer.
+
+    The tolerances of the Grams are carried to $\ln \mathrm{SC}_l$ as measured. A relative error
+    $\epsilon$ of $M_l$ in the Frobenius norm moves $\mathrm{tr}(M S')$ by at most
+    $\epsilon \|M\| \|S'\|$, and $\beta^\top M^{-1} \beta$ by at most
+    $\epsilon \|M\| \|M^{-1} \beta\|^2 / (1 - \epsilon \|M\| \|M^{-1}\|)$.
+    """
+    law = judge_layers(prediction, run)
+
+    def sensitivity(gram: Array, relative: Array) -> Array:
+        values, v = jnp.linalg.eigh(gram)
+        least = jnp.maximum(values[0], jnp.finfo(values.dtype).tiny)
+        along = jnp.sum(v * downstream.target[:, None], axis=0)
+        norm = frobenius(gram)
+        steep = jnp.sum((along / jnp.maximum(values, least)) ** 2) / jnp.sum(
+            along**2 / jnp.maximum(values, least)
+        )
+        left = 1 - relative * norm / least
+        return norm * (
+            frobenius(downstream.second) / jnp.sum(gram * downstream.second)
+            + steep / jnp.where(left > 0, left, 0)
+        )
+
+    # Singular vectors of a layer err by its rounding over its least singular value: by the root
+    # of the condition number of the Gram.
+    spectra = jnp.linalg.eigvalsh(prediction.grams)
+    least = jnp.maximum(spectra[:, 0], jnp.finfo(spectra.dtype).tiny)
+    predicted = jnp.log(sample_complexity(prediction.grams, downstream))
+    measured = jnp.log(measure.sample_complexity(run.fine.final, downstream))
+    return carried(
+        law,
+        jnp.abs(measured - predicted),
+        jax.vmap(sensitivity)(prediction.grams, jnp.asarray(law.tolerance)),
+        effect=law.effect,
+        predicted=predicted,
+        measured=measured,
+        what="logarithm of the indicator",
+        rounding=epsilons(CHAIN * spectra.shape[-1], spectra.dtype)
+        * jnp.sqrt(spectra[:, -1] / least),
+    )
+
+
+def train_probing(problem: Probing, start: DeepLinear | None = None) -> Run:
+    """Gradient flow with `RECORDS` save times.
+
+    The claims on dynamics record as often, so that one compiled program trains the networks of all.
+    """
+    return flow(
+        problem.task.start() if start is None else start, problem.task.moments, save_at=RECORDS
+    )
+
 
 SQUARE, DEEP = (3, 3, 3, 3), (3, 4, 3, 5, 3, 3)
 
@@ -51,42 +136,38 @@ def judge_layers_needs(prediction: Needs, run: Run) -> Verdict:
     budget = judge_logarithms(prediction.layers, run, prediction.downstream)
     predicted, measured = jnp.log(prediction.complexity), budget.measured[:, 0]
     depth = predicted.shape[0]
-    layers = Rows(
-        budget.labels,
-        jnp.abs(measured - predicted),
-        budget.parts,
-        # Effect: the range of the indicator.
-        jnp.max(predicted) - jnp.min(predicted),
-        predicted,
-        measured,
-    )
     best, seen = jnp.argmin(predicted), jnp.argmin(measured)
-    others = jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)
-    least = Rows(
-        ("best layer",),
-        measured[best] - measured[seen],
-        {name: part[best] + part[seen] for name, part in budget.parts.items()},
-        # Effect: the second best layer.
-        jnp.min(others) - predicted[best],
-        predicted[best],
-        measured[best],
-    )
     curve, expected = jnp.exp(measured), jnp.exp(predicted)
     bend = lambda y: jnp.min((y[2:] + y[:-2] - 2 * y[1:-1]) / y[1:-1]) if depth > 2 else 1.0
     # The error of three neighbours, relative to the middle one.
     around = lambda part: (
         jnp.max((curve[2:] + curve[:-2] + 2 * curve[1:-1]) / curve[1:-1]) * jnp.max(part)
     )
-    convexity = Rows(
-        ("convexity",),
-        jnp.maximum(-bend(curve), 0),
-        {name: around(part) if depth > 2 else part[0] for name, part in budget.parts.items()},
-        bend(expected),
-    )
     return verdict_of(
-        layers,
-        least,
-        convexity,
+        Rows(
+            budget.labels,
+            jnp.abs(measured - predicted),
+            budget.parts,
+            # Effect: the range of the indicator.
+            jnp.max(predicted) - jnp.min(predicted),
+            predicted,
+            measured,
+        ),
+        Rows(
+            ("best layer",),
+            measured[best] - measured[seen],
+            {name: part[best] + part[seen] for name, part in budget.parts.items()},
+            # Effect: the second best layer.
+            jnp.min(jnp.where(jnp.arange(depth) == best, jnp.inf, predicted)) - predicted[best],
+            predicted[best],
+            measured[best],
+        ),
+        Rows(
+            ("convexity",),
+            jnp.maximum(-bend(curve), 0),
+            {name: around(part) if depth > 2 else part[0] for name, part in budget.parts.items()},
+            bend(expected),
+        ),
         what=budget.what,
         premises=budget.premises,
         converged=budget.converged,
@@ -100,8 +181,10 @@ def general(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     key = named(key, "general task", index)
     k1, k2 = jax.random.split(key)
     root = jax.random.normal(k1, (sizes[0], sizes[0]))
-    target = jax.random.normal(k2, (sizes[0],))
-    return Probing(task(key, sizes), Downstream(matmul(root, root.T) / sizes[0], target))
+    return Probing(
+        task(key, sizes),
+        Downstream(matmul(root, root.T) / sizes[0], jax.random.normal(k2, (sizes[0],))),
+    )
 
 
 @drawn
@@ -112,13 +195,16 @@ def featured(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 
     d = sizes[0]
     strength = 2.0 ** jax.random.uniform(k1, (d,), minval=-1, maxval=1)
     noise = strength * jax.random.uniform(k2, (d,), minval=0.2, maxval=1.2)
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
     after = strength * 2.0 ** jax.random.uniform(k3, (d,), minval=-1, maxval=1)
     middle = jnp.argsort(strength / (strength**2 + noise**2))[d // 2]
-    target = jnp.where(jnp.arange(d) == middle, 1 / after, 0)
     return Probing(
-        Task(moments, key, jnp.asarray(0.5, strength.dtype), sizes),
-        Downstream(jnp.diag(after**2), target),
+        Task(
+            ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments(),
+            key,
+            jnp.asarray(0.5, strength.dtype),
+            sizes,
+        ),
+        Downstream(jnp.diag(after**2), jnp.where(jnp.arange(d) == middle, 1 / after, 0)),
     )
 
 
@@ -205,8 +291,5 @@ CLAIM = Claim(
             on=1,
         ),
     ),
-    search=tuple(
-        lambda key, sizes=sizes: _harder(key, sizes)
-        for sizes in ((2, 2, 2), (4, 4, 4, 4), (3, 4, 3, 5))
-    ),
+    search=over(_harder, "sizes", ((2, 2, 2), (4, 4, 4, 4), (3, 4, 3, 5))),
 )

@@ -1,7 +1,8 @@
 """The claim when-pre-wins: thresholds beyond which the layer below the head is better."""
 
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,22 +12,19 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
+from ... import DeepLinear, measure, theory
+from ..._core import named
 from ...claims import Claim, Control, Verdict, compare_values
-from ...networks import DeepLinear
 from ...problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
 from ...simulation import Trajectory, gradient_flow
-from ...theory.downstream import disruption_boundary, excess_boundary, weakness_boundary
 from ...theory.layers import layerwise
-from .._common.tasks import Task, lopsided
-from .._common.training import Run, flow
-from ._probing import Probing, judge_logarithms
+from .._common import Run, Task, flow, lopsided
+from .optimal_layer import Probing, judge_logarithms
 
 THRESHOLDS = {
-    "disrupted": disruption_boundary,
-    "weak": weakness_boundary,
-    "strong": excess_boundary,
+    "disrupted": theory.downstream.disruption_boundary,
+    "weak": theory.downstream.weakness_boundary,
+    "strong": theory.downstream.excess_boundary,
 }
 
 
@@ -75,10 +73,13 @@ def _at(
         if disrupted
         else (jnp.where(varied, value, strength), noise)
     )
-    moments = ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments()
-    scale = jnp.asarray(0.5, strength.dtype)
     return Probing(
-        Task(moments, key, scale, sizes),
+        Task(
+            ContrastiveProblem(Features(strength), AdditiveNoise(noise)).moments(),
+            key,
+            jnp.asarray(0.5, strength.dtype),
+            sizes,
+        ),
         Downstream(jnp.diag(downstream**2), jnp.where(varied, 1 / downstream, 0)),
     )
 
@@ -101,12 +102,12 @@ class Found(eqx.Module):
     crosses: bool
 
 
-def predict_threshold(problem: Crossing) -> Float[Array, " 1"]:
-    """Threshold of the scenario in closed form."""
-    depth = len(problem.sizes) - 1
-    return THRESHOLDS[problem.scenario](
-        problem.strength, problem.noise, problem.target, depth, downstream=problem.downstream
-    )[None]
+def predict_threshold(problem: Crossing, **changed: Any) -> Float[Array, " 1"]:
+    """Threshold of the scenario in closed form; `changed` are the numbers of another problem."""
+    given = {"depth": len(problem.sizes) - 1, "downstream": problem.downstream} | changed
+    return THRESHOLDS[problem.scenario](problem.strength, problem.noise, problem.target, **given)[
+        None
+    ]
 
 
 @eqx.filter_jit
@@ -132,14 +133,13 @@ def find_crossing(problem: Crossing, start: Callable[[Task], DeepLinear] = Task.
         rtol = 64 * np.finfo(np.dtype(dtype)).eps
         found = scipy.optimize.root_scalar(at, bracket=(low, high), method="brentq", rtol=rtol).root
     near = [found * factor for factor in (0.999, 1.001)]
-    slope = (at(near[1]) - at(near[0])) / (near[1] - near[0])
     probing = problem.at(jnp.asarray(found, dtype))
     run = flow(start(probing.task), probing.task.moments)
     return Found(
         jnp.asarray(found, dtype),
         run,
         probing,
-        jnp.asarray(slope, dtype),
+        jnp.asarray((at(near[1]) - at(near[0])) / (near[1] - near[0]), dtype),
         jnp.abs(margin(run.fine, probing.downstream)),
         crosses,
     )
@@ -151,15 +151,15 @@ def judge_threshold(prediction: Float[Array, " 1"], found: Found) -> Verdict:
     The tolerance is the error of both indicators over the slope of the margin.
     """
     probing, run = found.probing, found.run
-    layers = layerwise(probing.task.moments, probing.task.depth, throw=False)
-    budget = judge_logarithms(layers, run, probing.downstream)
+    budget = judge_logarithms(
+        layerwise(probing.task.moments, probing.task.depth, throw=False), run, probing.downstream
+    )
     steep = jnp.abs(found.slope)
     errors: dict[str, Any] = {
         name: (part[-1] + part[-2]) / steep for name, part in budget.parts.items()
     }
-    eps = jnp.finfo(steep.dtype).eps
     errors["integration"] = run.error(lambda t: margin(t, probing.downstream)) / steep
-    errors["root-finding"] = found.left / steep + 64 * eps * found.value
+    errors["root-finding"] = found.left / steep + 64 * jnp.finfo(steep.dtype).eps * found.value
     far = jnp.full_like(found.value, np.finfo(steep.dtype).max ** 0.5)
     return compare_values(
         prediction,
@@ -190,41 +190,13 @@ def _crossing(key: PRNGKeyArray, scenario: str, sizes: tuple[int, ...], index: i
 def _drawn(key: PRNGKeyArray, index: Array, d: int) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths, noise, strengths downstream, and a key for the start."""
     k1, k2, k3, k4 = jax.random.split(named(key, "crossing", index), 4)
-    weight = 2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7)
     fraction = jax.random.uniform(k2, (d,), minval=0.4, maxval=0.9)
     # phi / (phi^2 + sigma^2) is the weight and phi^2 / (phi^2 + sigma^2) the signal fraction.
-    strength = fraction / weight
+    strength = fraction / (2.0 ** jax.random.uniform(k1, (d,), minval=-0.7, maxval=0.7))
     noise = strength * jnp.sqrt(1 / fraction - 1)
     varied = jnp.arange(d) == 1
     strength, noise = jnp.where(varied, 0.5, strength), jnp.where(varied, 0.25, noise)
     return strength, noise, jnp.exp(jax.random.normal(k3, (d,)) / 2), k4
-
-
-def _crossings(key: PRNGKeyArray) -> Iterator[Crossing]:
-    for index, scenario in enumerate(THRESHOLDS):
-        yield _crossing(key, scenario, (3, 3, 3), index)
-    for index, scenario in enumerate(THRESHOLDS):
-        yield _crossing(key, scenario, (4, 4, 4, 4), 3 + index)
-
-
-def _as_if(problem: Crossing, own: Array, **changed: Any) -> Array:
-    depth = len(problem.sizes) - 1
-    given = {"downstream": problem.downstream, "depth": depth} | changed
-    return THRESHOLDS[problem.scenario](
-        problem.strength, problem.noise, problem.target, given.pop("depth"), **given
-    )[None]
-
-
-def _deeper(problem: Crossing, own: Array) -> Array:
-    return _as_if(problem, own, depth=len(problem.sizes))
-
-
-def _as_trained(problem: Crossing, own: Array) -> Array:
-    return _as_if(problem, own, downstream=problem.strength)
-
-
-def _from_lopsided(problem: Crossing, own: Found) -> Found:
-    return find_crossing(problem, lopsided)
 
 
 CLAIM = Claim(
@@ -248,7 +220,12 @@ CLAIM = Claim(
         "trained to stationarity",
     ),
     source="paper section 3; the closed form for any number of features is beyond the paper",
-    problems=_crossings,
+    problems=lambda key: (
+        _crossing(key, scenario, sizes, index)
+        for index, (sizes, scenario) in enumerate(
+            itertools.product(((3, 3, 3), (4, 4, 4, 4)), THRESHOLDS)
+        )
+    ),
     predict=predict_threshold,
     measure=find_crossing,
     compare=judge_threshold,
@@ -259,13 +236,17 @@ CLAIM = Claim(
         Control(
             "unbalanced-start",
             "starts with the same product, but a larger lowest layer and smaller ones above",
-            measure=_from_lopsided,
+            measure=lambda problem, own: find_crossing(problem, lopsided),
         ),
-        Control("one-layer-more", "predicts for a network of one layer more", predict=_deeper),
+        Control(
+            "one-layer-more",
+            "predicts for a network of one layer more",
+            predict=lambda problem, own: predict_threshold(problem, depth=len(problem.sizes)),
+        ),
         Control(
             "training-strengths",
             "predicts for downstream strengths like those of training",
-            predict=_as_trained,
+            predict=lambda problem, own: predict_threshold(problem, downstream=problem.strength),
         ),
     ),
     quick=3,

@@ -1,6 +1,5 @@
 """barlow-stepwise: the steps in which unnormalised Barlow Twins learns."""
 
-import functools
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -8,13 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.powers import layer_powers
-from ..._core.tolerance import CHAIN, epsilons
+from ... import Moments, losses
+from ..._core import CHAIN, epsilons, layer_powers, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...losses import AbstractLoss
-from ...moments import Moments
 from ...theory import dynamics
 from .._common import (
     RECORDS,
@@ -23,17 +18,18 @@ from .._common import (
     Run,
     decades,
     drawn,
+    flow_rounding,
+    over,
     replace,
     uniform,
 )
-from ._aligned import DIM, SMALLEST, log_rounding, log_weights, paths, start_controls, train
-from .flow_times import judge_paths
+from .flow_times import DIM, SMALLEST, judge_paths, log_weights, paths, start_controls, train
 
 
 class BarlowTask(AbstractAlignedTask):
     """Feature model under Barlow Twins without normalisation."""
 
-    loss: ClassVar[AbstractLoss] = losses.unnormalised_barlow_twins
+    loss: ClassVar[losses.AbstractLoss] = losses.unnormalised_barlow_twins
     theory: ClassVar[Any] = dynamics.barlow_twins
     word: ClassVar[str] = "direction"
     order: ClassVar[int] = 4
@@ -55,8 +51,7 @@ class Stepwise(eqx.Module):
 
 
 @eqx.filter_jit
-def predict_steps(problem: BarlowTask) -> Stepwise:
-    p = problem
+def predict_steps(p: BarlowTask) -> Stepwise:
     last = p.theory.weight_at_time(p.times[:, None], p.start_weight, p.cross, p.depth)
     return Stepwise(
         jnp.swapaxes(layer_powers(last, p.depth), 1, 2),
@@ -76,32 +71,30 @@ def judge_steps(prediction: Stepwise, run: Run) -> Verdict:
     # The final weights, from the prediction itself: g is the share of their squares.
     gaps = jnp.clip((prediction.paths[:, -1] / prediction.paths[-1, -1]) ** 2, 0, 1)
     apart = log_weights(run)[1][:, -1]
-    grown = jnp.sum(4 * gaps * (1 - gaps) * (apart + log_rounding(run)), axis=1)
+    grown = jnp.sum(4 * gaps * (1 - gaps) * (apart + flow_rounding(run.fine)), axis=1)
     rounding = epsilons(CHAIN * outputs, apart.dtype)
     worst = lambda x: jnp.max(jnp.abs(x)) / outputs
-    loss = Rows(
-        ("loss",),
-        worst(run.fine.loss[:-1] - prediction.loss),
-        {
-            "integration": worst(run.error(lambda t: t.loss[:-1])) + worst(grown),
-            "rounding": rounding,
-        },
-        # The effect to detect: one step.
-        1 / outputs,
-        prediction.loss[-1:],
-        run.fine.loss[-2:-1],
-    )
-    rows = Rows(
-        tuple(label.replace("feature", "direction") for label in weights.labels),
-        weights.discrepancy,
-        weights.parts,
-        weights.effect,
-        weights.predicted,
-        weights.measured,
-    )
     return verdict_of(
-        rows,
-        loss,
+        Rows(
+            tuple(label.replace("feature", "direction") for label in weights.labels),
+            weights.discrepancy,
+            weights.parts,
+            weights.effect,
+            weights.predicted,
+            weights.measured,
+        ),
+        Rows(
+            ("loss",),
+            worst(run.fine.loss[:-1] - prediction.loss),
+            {
+                "integration": worst(run.error(lambda t: t.loss[:-1])) + worst(grown),
+                "rounding": rounding,
+            },
+            # The effect to detect: one step.
+            1 / outputs,
+            prediction.loss[-1:],
+            run.fine.loss[-2:-1],
+        ),
         what="log weight and loss over time",
         converged=weights.converged,
         finite=weights.finite,
@@ -146,13 +139,11 @@ def _harder_directions(key: PRNGKeyArray, depth: int) -> BarlowTask:
         times,
         jnp.zeros_like(cross[0]),
         depth,
-        max_steps=10_000,
     )
 
 
-def _as_features(problem: BarlowTask, second: Array, depth: int | None = None) -> Array:
+def _as_features(p: BarlowTask, second: Array, depth: int | None = None) -> Array:
     """The course of the flow of the spectral contrastive loss, by a program that claims share."""
-    p = problem
     task = FeatureTask(p.cross, second, p.start_weight, p.times, p.weight_decay, p.depth)
     return paths(task, depth) if depth else paths(task)
 
@@ -197,6 +188,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(functools.partial(_harder_directions, depth=depth) for depth in (1, 2, 3)),
+    search=over(_harder_directions, "depth", (1, 2, 3)),
     quick=1,
 )

@@ -1,6 +1,5 @@
 """learning-order: the times at which features are learned."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -8,17 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.crossing import first_crossing
-from ..._core.powers import layer_shares
-from ..._core.tolerance import epsilons
-from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...simulation import Trajectory, gradient_descent
-from ...theory import dynamics
-from .._common import RECORDS, FeatureTask, Run, replace
-from ._aligned import features, harder_features, log_rounding, log_weights, opposed, train
+from ... import gradient_descent, measure, simulation, theory
+from ..._core import epsilons, first_crossing, layer_shares
+from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
+from .._common import RECORDS, FeatureTask, Run, flow_rounding, over, replace
+from .flow_times import features, harder_features, log_weights, opposed, train
 
 
 class Order(eqx.Module):
@@ -32,34 +27,16 @@ class Order(eqx.Module):
 
 
 @eqx.filter_jit
-def onsets(problem: FeatureTask) -> Order:
-    p = problem
-    leading = dynamics.onset_time(p.start_weight, p.cross, p.depth)
-    rest = dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
+def onsets(p: FeatureTask) -> Order:
+    leading = theory.dynamics.onset_time(p.start_weight, p.cross, p.depth)
+    rest = theory.dynamics.onset_correction(p.start_weight, p.cross, p.second, p.depth)
     # The last weight of a run is a little short of the final weight, and half of it is passed a
     # little earlier.
-    last = dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
-    passed = lambda weight: dynamics.time_to_weight(
+    last = theory.dynamics.weight_at_time(p.times[-1], p.start_weight, p.cross, p.second, p.depth)
+    passed = lambda weight: theory.dynamics.time_to_weight(
         weight / 2, p.start_weight, p.cross, p.second, p.depth
     )
     return Order(leading + rest + (passed(last) - passed(p.final)), leading)
-
-
-class Onsets(eqx.Module):
-    """Measured onset of each feature, when its weight passes half of its last value, and errors.
-
-    - `times`: the onsets.
-    - `errors`: bounds on the errors of the onsets, by source.
-    - `small`: true if every start weight is below half of its last value.
-    - `reached`: true if the runs reached their end.
-    - `finite`: true if no run diverged.
-    """
-
-    times: Float[Array, " d"]
-    errors: dict[str, Float[Array, " d"]]
-    small: Bool[Array, ""]
-    reached: Bool[Array, ""]
-    finite: Bool[Array, ""]
 
 
 @eqx.filter_jit
@@ -86,54 +63,59 @@ def closer_records(problem: FeatureTask, first: Run) -> tuple[FeatureTask, Array
 
 
 @eqx.filter_jit
-def _onsets(run: Run, levels: Array) -> Onsets:
+def _onsets(run: Run, levels: Array) -> Measured:
     logs, apart = (x[:, -1] for x in log_weights(run))
     crossing = first_crossing(run.fine.times[:-1], logs, levels)
-    small = jnp.all(jnp.log(measure.layer_weights(run.fine.start)[-1]) < levels)
-    errors = {
-        "interpolation": crossing.interpolation,
-        # The largest error of the path, since the error at the crossing may be small by chance.
-        "integration": jnp.max(apart, axis=0) / crossing.slope,
-        "rounding": log_rounding(run) * (1 + jnp.max(jnp.abs(logs), axis=0)) / crossing.slope,
-    }
-    return Onsets(crossing.times, errors, small, run.reached, run.finite)
+    starts = jnp.log(measure.layer_weights(run.fine.start)[-1])
+    return Measured(
+        crossing.times,
+        {
+            "interpolation": crossing.interpolation,
+            # The largest error of the path, since the error at the crossing may be small by chance.
+            "integration": jnp.max(apart, axis=0) / crossing.slope,
+            "rounding": flow_rounding(run.fine)
+            * (1 + jnp.max(jnp.abs(logs), axis=0))
+            / crossing.slope,
+        },
+        premises={"start below half of the final weight": jnp.all(starts < levels)},
+        converged=run.reached,
+        finite=run.finite,
+    )
 
 
-def measure_onsets(problem: FeatureTask) -> Onsets:
+def measure_onsets(problem: FeatureTask) -> Measured:
     """Measure the onsets in two passes, the second with most save times close to the onsets."""
     closer, levels = closer_records(problem, train(problem))
     return _onsets(train(closer), levels)
 
 
 @eqx.filter_jit
-def judge_order(prediction: Order, seen: Onsets) -> Verdict:
+def judge_order(prediction: Order, seen: Measured) -> Verdict:
     """Verdict on each feature's onset, and on the order of all onsets.
 
     The order is predicted by the leading term alone.
     """
-    size, d = prediction.onset, seen.times.shape[0]
+    size, d = prediction.onset, seen.value.shape[0]
     pairs = max(d * (d - 1) / 2, 1)
     # Pairs that the leading term ranks, by more than the terms it leaves out, and that the run
     # ranks otherwise.
     left_out = jnp.abs(prediction.onset - prediction.leading)
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
-    wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
-    each = Rows(
-        numbered("feature", d, 0),
-        jnp.abs(seen.times - prediction.onset) / size,
-        {name: error / size for name, error in seen.errors.items()},
-        # The effect to detect: the onset of a feature with twice the cross moment.
-        effect=0.5,
-        predicted=prediction.onset,
-        measured=seen.times,
-    )
-    order = Rows(("order",), wrong, {"counting": 0.5 / pairs}, effect=1.0)
+    wrong = jnp.sum(ahead & ~(seen.value[:, None] < seen.value[None, :])) / pairs
     return verdict_of(
-        each,
-        order,
+        Rows(
+            numbered("feature", d, 0),
+            jnp.abs(seen.value - prediction.onset) / size,
+            {name: error / size for name, error in seen.errors.items()},
+            # The effect to detect: the onset of a feature with twice the cross moment.
+            effect=0.5,
+            predicted=prediction.onset,
+            measured=seen.value,
+        ),
+        Rows(("order",), wrong, {"counting": 0.5 / pairs}, effect=1.0),
         what="relative onset time",
-        premises={"start below half of the final weight": seen.small},
-        converged=seen.reached,
+        premises=seen.premises,
+        converged=seen.converged,
         finite=seen.finite,
     )
 
@@ -152,33 +134,29 @@ def _by_weight(problem: FeatureTask, own: Order) -> Order:
     return jax.tree.map(lambda x: x[rank], own)
 
 
-@eqx.filter_jit
-def _same_time(problem: FeatureTask, own: Order) -> Order:
-    return jax.tree.map(lambda x: jnp.full_like(x, jnp.mean(x)), own)
-
-
-def _adam_steps(problem: FeatureTask, own: Onsets) -> Onsets:
+def _adam_steps(problem: FeatureTask, own: Measured) -> Measured:
     """Onsets under Adam, which moves all entries at one speed: every feature at once."""
     step = float(problem.times[-1]) / 20_000
-    at = np.arange(0, 20_001, 10)
-    trajectory = gradient_descent(
-        problem.start(),
-        problem.moments,
-        optimiser=optax.adam,
-        learning_rate=step,
-        steps=20_000,
-        save_at=at,
+    return _adam_onsets(
+        gradient_descent(
+            problem.start(),
+            problem.moments,
+            optimiser=optax.adam,
+            learning_rate=step,
+            steps=20_000,
+            save_at=np.arange(0, 20_001, 10),
+        ),
+        jnp.asarray(step, problem.times.dtype),
     )
-    return _adam_onsets(trajectory, jnp.asarray(step, problem.times.dtype))
 
 
 @eqx.filter_jit
-def _adam_onsets(trajectory: Trajectory, learning_rate: Array) -> Onsets:
+def _adam_onsets(trajectory: simulation.Trajectory, learning_rate: Array) -> Measured:
     logs = jnp.log(trajectory.weights()[:, -1])
     seen = first_crossing(
         trajectory.times * learning_rate, logs, logs[-1] - jnp.log(2.0).astype(logs.dtype)
     )
-    return Onsets(seen.times, {"interpolation": seen.interpolation}, *[jnp.ones((), bool)] * 3)
+    return Measured(seen.times, {"interpolation": seen.interpolation})
 
 
 CLAIM = Claim(
@@ -210,12 +188,16 @@ CLAIM = Claim(
             predict=_by_weight,
         ),
         Control(
-            "same-time", "predicts that all features are learned at one time", predict=_same_time
+            "same-time",
+            "predicts that all features are learned at one time",
+            predict=lambda problem, own: jax.tree.map(
+                lambda x: jnp.asarray(np.full_like(x, np.mean(x))), own
+            ),
         ),
         Control(
             "adam", "trains with Adam, which learns all features at one speed", measure=_adam_steps
         ),
     ),
-    search=tuple(functools.partial(harder_features, depth=depth, largest=10.0) for depth in (2, 3)),
+    search=over(harder_features, "depth", (2, 3), largest=10.0),
     quick=1,
 )

@@ -1,11 +1,9 @@
 """sl-retention: the rate at which regression loses a feature that the target does not use."""
 
-import functools
-
 from ...claims import Claim, Control
 from ...theory.dynamics import regression
-from .._common import ModeTask, replace
-from ._aligned import fading, harder_fading, modes, train
+from .._common import ModeTask, over, replace
+from .flow_times import fading, harder_fading, modes, train
 from .vanishing_features import forgetting, judge_forgetting, same_rate, some_signal
 
 CLAIM = Claim(
@@ -27,10 +25,8 @@ CLAIM = Claim(
         fading(modes(key, depth, index=index), 1.5, 1e-4, 1e4)
         for depth, index in ((3, 20), (2, 20), (4, 20), (2, 21))
     ),
-    predict=functools.partial(
-        forgetting,
-        exponent=regression.retention_exponent,
-        transient=regression.retention_transient,
+    predict=lambda problem: forgetting(
+        problem, regression.retention_exponent, regression.retention_transient
     ),
     measure=train,
     compare=judge_forgetting,
@@ -57,8 +53,6 @@ CLAIM = Claim(
             ),
         ),
     ),
-    search=tuple(
-        functools.partial(harder_fading, kind=ModeTask, depth=depth, first=1e-4) for depth in (2, 3)
-    ),
+    search=over(harder_fading, "depth", (2, 3), kind=ModeTask, first=1e-4),
     quick=1,
 )

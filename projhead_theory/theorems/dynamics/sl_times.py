@@ -1,11 +1,8 @@
 """sl-times: the course of regression, at half the depth of the contrastive flow."""
 
-import functools
-
 from ...claims import Claim
-from .._common import ModeTask
-from ._aligned import WRONG_DEPTH, harder_modes, modes, paths, start_controls, train
-from .flow_times import judge_paths
+from .._common import ModeTask, over
+from .flow_times import WRONG_DEPTH, harder_modes, judge_paths, modes, paths, start_controls, train
 
 CLAIM = Claim(
     name="sl-times",
@@ -33,6 +30,6 @@ CLAIM = Claim(
         "feature #": (5e-11, 0.004),
     },
     controls=(*start_controls(ModeTask), WRONG_DEPTH),
-    search=tuple(functools.partial(harder_modes, depth=depth) for depth in (1, 2, 3)),
+    search=over(harder_modes, "depth", (1, 2, 3)),
     quick=1,
 )

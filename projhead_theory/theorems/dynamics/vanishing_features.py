@@ -1,6 +1,5 @@
 """vanishing-features: the rate at which a feature without signal is lost, layer by layer."""
 
-import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -8,11 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._core.powers import layer_shares
+from ..._core import layer_shares
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from ...theory import dynamics
-from .._common import AbstractAlignedTask, FeatureTask, Run, replace, with_entries
-from ._aligned import fading, features, harder_fading, log_rounding, log_weights, paths, train
+from .._common import (
+    AbstractAlignedTask,
+    FeatureTask,
+    Run,
+    flow_rounding,
+    over,
+    replace,
+    with_entries,
+)
+from .flow_times import fading, features, harder_fading, log_weights, paths, train
 
 
 class Forgetting(eqx.Module):
@@ -33,14 +40,9 @@ def late(times: Array) -> Array:
     return jnp.log(times[-1] / times[3 * times.shape[0] // 4])
 
 
-def slopes_of(times: Array, logs: Float[Array, "T L"]) -> Float[Array, " L"]:
-    """Slopes of the log weights over log time, through the last quarter of the records."""
-    return (logs[-1] - logs[3 * times.shape[0] // 4]) / late(times)
-
-
 @eqx.filter_jit
 def forgetting(
-    problem: AbstractAlignedTask,
+    p: AbstractAlignedTask,
     exponent: Callable[[int, int], float] = dynamics.vanishing_exponent,
     transient: Callable[..., Array] = dynamics.vanishing_transient,
 ) -> Forgetting:
@@ -51,7 +53,6 @@ def forgetting(
     alternates. The `transient` is $u$, and the weight of the last layer falls with the power
     $1/e$.
     """
-    p = problem
     slopes = [-exponent(p.depth, level) for level in range(1, p.depth + 1)]
     u = transient(p.times, p.start_weight[-1], p.second[-1], p.depth)
     shares = layer_shares(p.depth, p.times.dtype) / (p.order - 2 / p.depth)
@@ -61,37 +62,38 @@ def forgetting(
 
 @eqx.filter_jit
 def judge_forgetting(prediction: Forgetting, run: Run) -> Verdict:
-    """Verdict on the slope of the weight in log time, and on the whole path, at every layer."""
+    """Verdict on the slope of the weight in log time, and on the whole path, at every layer.
+
+    The slope is taken through the last quarter of the records.
+    """
     logs, apart = (x[:, :, -1] for x in log_weights(run))
     times, depth = run.fine.times[:-1], logs.shape[1]
     worst = lambda x: jnp.max(jnp.abs(x), axis=0)
-    slope = slopes_of(times, logs)
-    rounding = log_rounding(run) * (1 + jnp.max(jnp.abs(logs)))
-    slopes = Rows(
-        numbered("slope, layer", depth),
-        jnp.abs(slope - prediction.slopes),
-        {
-            "asymptotics": prediction.left,
-            "integration": 2 * worst(apart) / late(times),
-            "rounding": 8 * rounding,
-        },
-        # The effect to detect: the slope of the neighbouring layer.
-        effect=jnp.abs(prediction.slopes[0]),
-        predicted=prediction.slopes,
-        measured=slope,
-    )
-    course = Rows(
-        numbered("path, layer", depth),
-        worst(logs - prediction.logs),
-        {"integration": worst(apart), "rounding": rounding},
-        # The effect to detect: the decay itself.
-        effect=worst(prediction.logs),
-        predicted=prediction.logs[-1],
-        measured=logs[-1],
-    )
+    slope = (logs[-1] - logs[3 * times.shape[0] // 4]) / late(times)
+    rounding = flow_rounding(run.fine) * (1 + jnp.max(jnp.abs(logs)))
     return verdict_of(
-        slopes,
-        course,
+        Rows(
+            numbered("slope, layer", depth),
+            jnp.abs(slope - prediction.slopes),
+            {
+                "asymptotics": prediction.left,
+                "integration": 2 * worst(apart) / late(times),
+                "rounding": 8 * rounding,
+            },
+            # The effect to detect: the slope of the neighbouring layer.
+            effect=jnp.abs(prediction.slopes[0]),
+            predicted=prediction.slopes,
+            measured=slope,
+        ),
+        Rows(
+            numbered("path, layer", depth),
+            worst(logs - prediction.logs),
+            {"integration": worst(apart), "rounding": rounding},
+            # The effect to detect: the decay itself.
+            effect=worst(prediction.logs),
+            predicted=prediction.logs[-1],
+            measured=logs[-1],
+        ),
         what="log weight of a disrupted feature",
         converged=run.reached,
         finite=run.finite,
@@ -145,9 +147,6 @@ CLAIM = Claim(
             predict=same_rate,
         ),
     ),
-    search=tuple(
-        functools.partial(harder_fading, kind=FeatureTask, depth=depth, first=1e-2)
-        for depth in (1, 2, 4)
-    ),
+    search=over(harder_fading, "depth", (1, 2, 4), kind=FeatureTask, first=1e-2),
     quick=1,
 )

@@ -1,7 +1,6 @@
 """best-kappa: the ratio kappa of a fixed head that suits a downstream task best."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -9,20 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ... import theory
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import diagonal
-from ...claims import Claim, Control, Measured, Rows, Verdict, numbered, verdict_of
-from ...moments import Moments
+from ... import Moments, theory
+from ..._core import checks, diagonal, named
+from ...claims import Claim, Control, Measured, Offers, Rows, Verdict, numbered, verdict_of
 from .._common import drawn, replace, with_entries
-from ._training import Ends, head, rounded_fields, train
+from .head_equivalence import Ends, head, rounded_fields, train
 from .sorted_matching import LINE, QUARTER, continued
 
 RATIOS, SPACING = 5, 0.05
-
-
-Known = Array | np.ndarray
 
 
 class Downstream(eqx.Module):
@@ -49,7 +42,7 @@ class Downstream(eqx.Module):
     def moments(self) -> Moments:
         return Moments(jnp.diag(self.cross), jnp.diag(self.second))
 
-    def shrinks(self) -> Iterator[Callable[[], "Downstream"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder numbers."""
         yield from rounded_fields(self, "cross", "second", "strength", "weight_decay")
 
@@ -93,16 +86,14 @@ def _read(problem: Downstream, ends: Ends) -> Measured:
     carried = lambda off: jnp.append(off, jnp.sum(jnp.abs(moves) * off))
     # A parabola through the three in the middle errs by far more than the polynomial through all.
     other = jnp.abs(best - vertex(t[near], values[near]))
-    errors = {
-        "stationarity": carried(stationarity),
-        "rounding": carried(rounding),
-        "interpolation": jnp.append(jnp.zeros_like(values), other),
-    }
-    inside = {"the best ratio is among those tried": (best > t[0]) & (best < t[-1])}
     return Measured(
         jnp.append(values, best),
-        errors,
-        premises=inside,
+        {
+            "stationarity": carried(stationarity),
+            "rounding": carried(rounding),
+            "interpolation": jnp.append(jnp.zeros_like(values), other),
+        },
+        premises={"the best ratio is among those tried": (best > t[0]) & (best < t[-1])},
         converged=ends.converged,
         finite=ends.finite,
     )
@@ -115,8 +106,7 @@ def vertex(t: Array, values: Array) -> Array:
     """
     step, centre, n = t[1] - t[0], t[t.size // 2], t.size
     x = jnp.arange(n, dtype=t.dtype) - n // 2
-    coefficients = jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)
-    slope = jnp.polyder(coefficients[::-1])
+    slope = jnp.polyder(jnp.linalg.solve(x[:, None] ** jnp.arange(n, dtype=t.dtype), values)[::-1])
     bend = jnp.polyder(slope)
     m = n // 2
     at = (values[m - 1] - values[m + 1]) / 2 / (values[m - 1] - 2 * values[m] + values[m + 1])
@@ -126,7 +116,7 @@ def vertex(t: Array, values: Array) -> Array:
 
 
 @eqx.filter_jit
-def predict_from(weights: Known, strength: Known, p: Downstream) -> Array:
+def predict_from(weights: Array | np.ndarray, strength: Array | np.ndarray, p: Downstream) -> Array:
     """Prediction from these weights and strengths.
 
     Controls pass other weights and strengths, which compile nothing new.
@@ -143,18 +133,17 @@ def judge_best(prediction: Float[Array, " n"], seen: Measured) -> Verdict:
     """Verdict on the relative indicator under each head and the logarithm of the best ratio."""
     values, size = prediction[:-1], prediction.at[-1].set(1)
     span = (jnp.max(values) - jnp.min(values)) / jnp.min(values)
-    rows = Rows(
-        (*numbered("head", values.size, 0), "best ratio"),
-        jnp.abs(seen.value - prediction) / size,
-        {name: part / size for name, part in seen.errors.items()},
-        # Effects: the relative range of the indicators over the heads, and the distance of the best
-        # ratio from no head at all.
-        jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
-        prediction,
-        seen.value,
-    )
     return verdict_of(
-        rows,
+        Rows(
+            (*numbered("head", values.size, 0), "best ratio"),
+            jnp.abs(seen.value - prediction) / size,
+            {name: part / size for name, part in seen.errors.items()},
+            # Effects: the relative range of the indicators over the heads, and the distance of the
+            # best ratio from no head at all.
+            jnp.append(jnp.full_like(values, span), jnp.abs(prediction[-1])),
+            prediction,
+            seen.value,
+        ),
         what="relative indicator, and logarithm of the best ratio",
         premises=seen.premises,
         converged=seen.converged,
@@ -188,7 +177,6 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
     kappas = kappa * jnp.exp(SPACING * off)
     second = fractions / weights**2
     cross = fractions * second
-    weight_decay = 0.1 * theory.heads.matching_limit(cross, second, head(kappas[-1], features))
     turn = jax.random.permutation(k[5], features)
     return Downstream(
         cross[turn],
@@ -196,21 +184,19 @@ def _downstream(key: PRNGKeyArray, features: int, *, index: Array | int) -> Down
         strength[turn],
         jnp.argsort(turn)[target],
         kappas,
-        weight_decay,
+        0.1 * theory.heads.matching_limit(cross, second, head(kappas[-1], features)),
         k[6],
     )
 
 
-def predicting(wrong: Callable[[Downstream, Known], Array]) -> Callable[[Downstream, Array], Array]:
+def predicting(
+    wrong: Callable[[Downstream, Array | np.ndarray], Array],
+) -> Callable[[Downstream, Array], Array]:
     """Control with a wrong prediction, from the problem and its weights."""
     return lambda problem, own: wrong(problem, np.sqrt(problem.cross) / np.asarray(problem.second))
 
 
-def _without_decay(problem: Downstream) -> Downstream:
-    return replace(problem, weight_decay=np.zeros_like(problem.weight_decay))
-
-
-def _squared(p: Downstream, weights: Known) -> Array:
+def _squared(p: Downstream, weights: Array | np.ndarray) -> Array:
     prediction = predict_from(weights, p.strength, replace(p, kappas=np.asarray(p.kappas) ** 2))
     return with_entries(prediction, -1, np.asarray(prediction)[-1] / 2)
 
@@ -249,8 +235,11 @@ CLAIM = Claim(
         Control(
             "no-decay",
             "trains by plain gradient flow, which leaves the pairing to the start",
-            measure=lambda problem, own: dataclasses.replace(
-                own, value=measure_heads(_without_decay(problem)).value
+            measure=lambda problem, own: replace(
+                own,
+                value=measure_heads(
+                    replace(problem, weight_decay=np.zeros_like(problem.weight_decay))
+                ).value,
             ),
         ),
         Control("squared-kappa", "predicts for rows kappa^(-2 i)", predict=predicting(_squared)),

@@ -1,21 +1,16 @@
 """kappa-emulation: a fixed reweighting head in place of a trained one."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure, theory
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import frobenius
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
+from ... import DeepLinear, measure, theory
+from ..._core import checks, frobenius, named
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import Run, balanced, compare, drawn, flow, orthonormal, replace
-from ._training import DIM, Ends, head, weights_of
+from .head_equivalence import DIM, Ends, head, weights_of
 from .sorted_matching import Matching, continued, train_matching, undecayed
 
 
@@ -34,7 +29,7 @@ class Emulating(eqx.Module):
     def label(self) -> str:
         return self.fixed.label
 
-    def shrinks(self) -> Iterator[Callable[[], "Emulating"]]:
+    def shrinks(self) -> Offers:
         """Simpler problem: no mixing.
 
         Rounder numbers would no longer fit one head.
@@ -56,9 +51,10 @@ class Both(eqx.Module):
 
 
 def train_both(problem: Emulating) -> Both:
-    scale = checks.array(np.asarray(0.5, problem.factor.dtype))
-    start = balanced(problem.key, (DIM, DIM, DIM), scale)
-    pair = flow(start, problem.fixed.moments)
+    pair = flow(
+        balanced(problem.key, (DIM, DIM, DIM), checks.array(np.asarray(0.5, problem.factor.dtype))),
+        problem.fixed.moments,
+    )
     return Both(train_matching(problem.fixed), pair, _lowest(pair.fine.final))
 
 
@@ -129,27 +125,30 @@ def _emulating(key: PRNGKeyArray, *, geometric: Array | bool, index: Array | int
     """
     k = jax.random.split(named(key, "kappa emulation", index), 6)
     kappa = jax.random.uniform(k[0], (), float, 1.25, 1.45)
-    falling = kappa ** (-2 * jnp.arange(DIM, dtype=float))
     # Consecutive ratios that no single kappa has.
     other = jnp.asarray([1.0, 0.85, 0.4], float) * jax.random.uniform(
         k[1], (DIM,), float, 0.95, 1.05
     )
-    weights = 0.7 * jnp.where(geometric, falling, other)
+    weights = 0.7 * jnp.where(geometric, kappa ** (-2 * jnp.arange(DIM, dtype=float)), other)
     rows = jnp.where(geometric, head(kappa, DIM), theory.heads.emulating_head(weights))
-    factor = jnp.where(geometric, jnp.sqrt(weights[0]), 1)
     fractions = jax.random.uniform(k[2], (DIM,), float, 0.5, 0.9)
     # With w = sqrt(c) / q and lambda = c / q: q = lambda / w^2.
     second = fractions / weights**2
     cross = fractions * second
     weight_decay = 0.1 * theory.heads.matching_limit(cross, second, rows)
-    fixed = Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4])
-    return Emulating(fixed, factor, k[5])
+    return Emulating(
+        Matching(cross, second, orthonormal(k[3], DIM), rows, weight_decay, k[4]),
+        jnp.where(geometric, jnp.sqrt(weights[0]), 1),
+        k[5],
+    )
 
 
 def _under(problem: Emulating, own: Both, rows: Array | np.ndarray) -> Both:
     """Train under another head in place of the claim's own, with the claim's own tolerances."""
-    ends = train_matching(replace(problem.fixed, rows=rows))
-    return replace(own, fixed=replace(own.fixed, before=ends.before))
+    return replace(
+        own,
+        fixed=replace(own.fixed, before=train_matching(replace(problem.fixed, rows=rows)).before),
+    )
 
 
 def _any_kappa(problem: Emulating) -> Array:
@@ -158,8 +157,7 @@ def _any_kappa(problem: Emulating) -> Array:
     It is scaled so that the factor stays one on average.
     """
     p = problem.fixed
-    weights = np.sqrt(p.cross) / np.asarray(p.second)
-    found = theory.heads.kappa_emulation(checks.array(weights))
+    found = theory.heads.kappa_emulation(checks.array(np.sqrt(p.cross) / np.asarray(p.second)))
     return found.factor * head(found.kappa, DIM)
 
 

@@ -1,6 +1,6 @@
 """sorted-matching: pairing of directions with the diagonal of a fixed head under weight decay."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,13 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul, symmetric
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
+from ... import Moments, theory
+from ..._core import frobenius, matmul, named, symmetric
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from .._common import drawn, orthonormal, replace, with_entries
-from ._training import Ends, head, rounded_fields, train, weights_of
+from .head_equivalence import Ends, head, rounded_fields, train, weights_of
 
 QUARTER = 4.0
 """Ratio of the two decays at which the same start is trained.
@@ -62,7 +60,7 @@ class Matching(eqx.Module):
         """The same features along the axes."""
         return replace(self, basis=jnp.eye(self.cross.size, dtype=self.cross.dtype))
 
-    def shrinks(self) -> Iterator[Callable[[], "Matching"]]:
+    def shrinks(self) -> Offers:
         """Simpler problems: no mixing, rounder numbers."""
         yield self.unmixed
         yield from rounded_fields(self, "cross", "second", "rows", "weight_decay")
@@ -85,10 +83,9 @@ def undecayed(problem: Matching, own: Ends) -> Ends:
 
 def off(ends: Ends) -> tuple[Array, Array]:
     """Stationarity error and rounding of each Gram before the head, in the Frobenius norm."""
-    turn = matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step)
-    return 2 * frobenius(2 * symmetric(turn)), 2 * frobenius(ends.layer) * ends.force * frobenius(
-        ends.inverse
-    )
+    return 2 * frobenius(
+        2 * symmetric(matmul(jnp.swapaxes(ends.layer, -1, -2), ends.step))
+    ), 2 * frobenius(ends.layer) * ends.force * frobenius(ends.inverse)
 
 
 def continued(ends: Ends) -> tuple[Array, tuple[Array, ...]]:
@@ -113,11 +110,14 @@ class Matched(eqx.Module):
 
 
 @eqx.filter_jit
-def predict_matching(problem: Matching) -> Matched:
-    p, features = problem, (problem.cross, problem.second, problem.rows)
-    weights = [theory.heads.decayed_matching(*features, weight_decay) for weight_decay in p.decays]
-    grams = jnp.stack([p.turned(u**2) for u in weights])
-    return Matched(grams, p.weight_decay < theory.heads.matching_limit(*features))
+def predict_matching(p: Matching) -> Matched:
+    features = (p.cross, p.second, p.rows)
+    return Matched(
+        jnp.stack(
+            [p.turned(theory.heads.decayed_matching(*features, decay) ** 2) for decay in p.decays]
+        ),
+        p.weight_decay < theory.heads.matching_limit(*features),
+    )
 
 
 @eqx.filter_jit
@@ -132,32 +132,30 @@ def judge_matching(prediction: Matched, ends: Ends) -> Verdict:
     grams = jnp.concatenate([ends.before, none[None]])
     stationarity, rounding = (jnp.append(x, rest) for x, rest in zip(off(ends), left, strict=True))
     change = frobenius(prediction.grams - prediction.grams[2])
-    layers = Rows(
-        ("decay", "a quarter of it", "none, in a straight line"),
-        frobenius(grams - prediction.grams) / size,
-        {"stationarity": stationarity / size, "rounding": rounding / size},
-        # Effect: the deviation that the decay causes.
-        jnp.where(change > 0, change, change[1]) / size,
-        weights_of(prediction.grams),
-        weights_of(grams),
-    )
     apart = ends.before - prediction.grams[2]
     away = frobenius(apart)
     # The relative errors of a quotient add.
     quotient = lambda x: QUARTER * (x[0] / away[0] + x[1] / away[1])
     errors = ends.moved(apart / away[:, None, None])
-    rate = Rows(
-        ("rate",),
-        jnp.abs(away[0] / away[1] - QUARTER),
-        {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
-        # Effect: a rate of one power of the decay more or less.
-        QUARTER / 2,
-        weights_of(prediction.grams)[-1:],
-        weights_of(grams)[-1:],
-    )
     return verdict_of(
-        layers,
-        rate,
+        Rows(
+            ("decay", "a quarter of it", "none, in a straight line"),
+            frobenius(grams - prediction.grams) / size,
+            {"stationarity": stationarity / size, "rounding": rounding / size},
+            # Effect: the deviation that the decay causes.
+            jnp.where(change > 0, change, change[1]) / size,
+            weights_of(prediction.grams),
+            weights_of(grams),
+        ),
+        Rows(
+            ("rate",),
+            jnp.abs(away[0] / away[1] - QUARTER),
+            {"stationarity": quotient(errors[0]), "rounding": quotient(errors[1])},
+            # Effect: a rate of one power of the decay more or less.
+            QUARTER / 2,
+            weights_of(prediction.grams)[-1:],
+            weights_of(grams)[-1:],
+        ),
         what="relative Gram discrepancy before the head",
         premises={"the sorted pairing is the best": prediction.sorted},
         converged=ends.converged,
@@ -184,8 +182,14 @@ def random_matching(
     second = jnp.sqrt(cross) / weights
     # A signal fraction is at most one.
     unit = jnp.maximum(jnp.max(cross / second), 1) * 1.05
-    weight_decay = share * theory.heads.matching_limit(cross, second * unit, rows)
-    return Matching(cross, second * unit, orthonormal(k[3], dim), rows, weight_decay, k[4])
+    return Matching(
+        cross,
+        second * unit,
+        orthonormal(k[3], dim),
+        rows,
+        share * theory.heads.matching_limit(cross, second * unit, rows),
+        k[4],
+    )
 
 
 def with_weights(
@@ -200,8 +204,7 @@ def with_weights(
     the features, starting with the one that gets the largest entry.
     """
 
-    def wrong(problem: Matching, own: Matched) -> Matched:
-        p = problem
+    def wrong(p: Matching, own: Matched) -> Matched:
         rows = with_entries(np.zeros_like(p.cross), order(p), np.asarray(p.rows)[: p.cross.size])
         squares = [square(p, rows, weight_decay) for weight_decay in np.asarray(p.decays)]
         return replace(own, grams=np.stack([p.turned(u) for u in squares]))

@@ -1,21 +1,17 @@
 """The layer-wise law on the empirical moments of given views, as a claim."""
 
 import itertools
-from collections.abc import Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
-from ..._core import checks
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, Moments
+from ..._core import checks, solver_tolerance
 from ...claims import Claim, Control
-from ...moments import Moments
-from ...networks import DeepLinear
 from ...theory.layers import LayerPrediction, layerwise
-from .._common import Run, flow, judge_layers, with_exponents
+from .._common import WRONG_EXPONENT, Run, flow, judge_layers
 
 MOST = 8
 """Default upper limit on the width of a network.
@@ -73,23 +69,10 @@ def views_claim(
         and sum(n * m for n, m in itertools.pairwise(sizes)) <= LARGE
     )
 
-    def starts(key: PRNGKeyArray) -> Iterator[DeepLinear]:
-        for index in range(restarts):
-            yield DeepLinear.balanced(
-                jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype
-            )
-
     def train(start: DeepLinear) -> Run:
         # The implicit solver has wide tolerances. The stationarity threshold does not follow them.
         end = solver_tolerance(inner.second.dtype) if stiff else None
-        return flow(
-            start,
-            inner,
-            t1=t1,
-            stiff=stiff,
-            stationarity=end,
-            max_steps=4_000 if stiff else 100_000,
-        )
+        return flow(start, inner, t1=t1, stiff=stiff, stationarity=end)
 
     def principal_components(start: DeepLinear, own: LayerPrediction) -> LayerPrediction:
         # In the restricted coordinates the second moment is diagonal, in descending order.
@@ -98,14 +81,16 @@ def views_claim(
         inside = Moments(jnp.where(mask, inner.cross, 0), inner.second, pairs=inner.pairs)
         return eqx.tree_at(lambda p: p.grams, own, layerwise(inside, depth, width=width).grams)
 
-    exponent = with_exponents(lambda level, layers: level / (layers + 1))
-    controls = [Control("wrong-exponent", "predicts the power l / (L + 1)", predict=exponent)]
+    controls = [WRONG_EXPONENT]
     if width < inner.dim:
-        breaks = (
-            "predicts that the directions of largest variance are kept, not those of largest "
-            "signal fraction"
+        controls.append(
+            Control(
+                "principal-components",
+                "predicts that the directions of largest variance are kept, not those of largest "
+                "signal fraction",
+                predict=principal_components,
+            )
         )
-        controls.append(Control("principal-components", breaks, predict=principal_components))
     return Claim(
         name="views",
         statement=f"The layer-wise law at depth {depth}, width {width}, on the empirical moments "
@@ -119,7 +104,12 @@ def views_claim(
             "trained to stationarity",
         ),
         source="paper section 3; beyond the paper for non-commuting moments",
-        problems=starts,
+        problems=lambda key: (
+            DeepLinear.balanced(
+                jax.random.fold_in(key, index), sizes, scale=scale, dtype=inner.second.dtype
+            )
+            for index in range(restarts)
+        ),
         predict=lambda start: prediction,
         measure=train,
         compare=judge_layers,

@@ -1,15 +1,12 @@
 """effective-rank: effective ranks fall from layer to layer."""
 
-import functools
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ... import measure
-from ..._core.linalg import diagonal, frobenius
+from ... import measure, theory
+from ..._core import diagonal, frobenius
 from ...claims import Claim, Control, Verdict
-from ...theory.layers import LayerPrediction, effective_rank
 from .._common import (
     PREMISE,
     Run,
@@ -17,24 +14,24 @@ from .._common import (
     harder,
     judge_layers,
     on_range,
+    over,
     predict,
     train,
     with_exponents,
 )
-from ._training import SEARCHED, SHARED, balanced_problems
+from .layerwise_law import SEARCHED, SHARED, balanced_problems
 
 
 @eqx.filter_jit
-def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_rank(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the effective rank of each layer, relative to the prediction.
 
     The measured rank is the squared trace of the Gram over its squared Frobenius norm, without
     eigenvalues.
     """
     law = judge_layers(prediction, run)
-    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
-    grams = measure.layer_grams(final)
-    predicted = effective_rank(prediction.grams)
+    grams = measure.layer_grams(on_range(run.fine.final, prediction.minimiser.whitening.projector))
+    predicted = theory.layers.effective_rank(prediction.grams)
     size = frobenius(grams)
     measured = (jnp.sum(diagonal(grams), axis=-1) / jnp.where(size > 0, size, 1)) ** 2
     # No direction is kept: the rank is zero, and so are the layers within the kept range.
@@ -42,15 +39,14 @@ def judge_rank(prediction: LayerPrediction, run: Run) -> Verdict:
     # A Gram with the relative error x has a trace with the error sqrt(d) x |M|, and a norm with the
     # error x |M|; the trace is the norm times the root of the effective rank.
     error = jnp.minimum(law.tolerance, 1)
-    in_trace = jnp.sqrt(prediction.moments.dim / least)
-    off = ((1 + in_trace * error) / (1 - error)) ** 2 - 1
     apart = jnp.abs(predicted[:, None] - predicted[None, :]) + jnp.where(
         jnp.eye(predicted.size, dtype=bool), jnp.inf, 0
     )
     return carried(
         law,
         jnp.abs(measured - predicted) / least,
-        off / jnp.where(error > 0, error, 1),
+        (((1 + jnp.sqrt(prediction.moments.dim / least) * error) / (1 - error)) ** 2 - 1)
+        / jnp.where(error > 0, error, 1),
         # Effect: the effective rank of the nearest other layer.
         effect=jnp.minimum(jnp.min(apart, axis=1) / least, 1),
         predicted=predicted,
@@ -85,5 +81,5 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: np.ones_like(level)),
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
+    search=over(harder, "sizes", SEARCHED[1:]),
 )

@@ -1,32 +1,30 @@
 """progressive-weighting: condition numbers grow from layer to layer."""
 
-import functools
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ... import measure
-from ..._core.linalg import frobenius
+from ... import measure, theory
+from ..._core import frobenius
 from ...claims import Claim, Control, Verdict
-from ...theory.layers import LayerPrediction
 from .._common import (
     PREMISE,
     Run,
     carried,
+    exact_check,
     harder,
     judge_layers,
     on_range,
+    over,
     predict,
     train,
-    try_exact,
     with_exponents,
 )
-from ._training import SEARCHED, SHARED, balanced_problems
+from .layerwise_law import SEARCHED, SHARED, balanced_problems
 
 
 @eqx.filter_jit
-def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_spread(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the logarithm of each layer's condition number on its range."""
     law = judge_layers(prediction, run)
     d, kept = prediction.moments.dim, prediction.minimiser.kept
@@ -38,10 +36,16 @@ def judge_spread(prediction: LayerPrediction, run: Run) -> Verdict:
         return spectrum[:, -1], jnp.take(spectrum, d - jnp.maximum(kept, 1), axis=1)
 
     top, bottom = extremes(prediction.grams)
-    final = on_range(run.fine.final, prediction.minimiser.whitening.projector)
     predicted, measured = (
         jnp.log(high) - jnp.log(low)
-        for high, low in ((top, bottom), extremes(measure.layer_grams(final)))
+        for high, low in (
+            (top, bottom),
+            extremes(
+                measure.layer_grams(
+                    on_range(run.fine.final, prediction.minimiser.whitening.projector)
+                )
+            ),
+        )
     )
     # Weyl: an error of the Gram moves each eigenvalue by at most the norm of the error. A relative
     # error x of the least eigenvalue moves its logarithm by up to -log(1 - x), infinite at x = 1.
@@ -87,6 +91,6 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, layers: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED[1:]),
-    exact=functools.partial(try_exact, judge_spread, predict, logarithmic=True),
+    search=over(harder, "sizes", SEARCHED[1:]),
+    exact=exact_check(judge_spread, predict, logarithmic=True),
 )

@@ -1,36 +1,35 @@
 """spectral-minimiser: gradient flow ends at the closed form."""
 
-import functools
 from collections.abc import Iterator
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ..._core.tolerance import outputs_rounding, product_rounding
+from ... import AdditiveNoise, ContrastiveProblem, Features, theory
+from ..._core import nonzero, outputs_rounding, product_rounding
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
-from ...theory.layers import LayerPrediction, layerwise
 from .._common import (
     Run,
     Task,
     compare,
     conflict,
+    exact_check,
     flow,
     harder,
     loss_rounding,
     nearest_stationary,
+    over,
     predict,
     replace,
     task,
     train,
-    try_exact,
 )
-from ._training import PAIR, SEARCHED, SHALLOW, TRIPLE
+from .layerwise_law import PAIR, SEARCHED, SHALLOW, TRIPLE
 
 
 @eqx.filter_jit
-def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
+def judge_minimiser(prediction: theory.layers.LayerPrediction, run: Run) -> Verdict:
     """Verdict on the last Gram, against the closed form, and on the loss, against its minimum."""
     gram, final = compare(prediction, run.fine), run.fine.final
     minimiser, moments = prediction.minimiser, prediction.moments
@@ -41,34 +40,31 @@ def judge_minimiser(prediction: LayerPrediction, run: Run) -> Verdict:
         min(final.sizes),
         minimiser.whitening.rounding,
     )
-    size = jnp.abs(minimiser.loss)
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(jnp.abs(minimiser.loss))
     product = product_rounding(final.sizes, final.layers[0].dtype)
     outputs = outputs_rounding(product, prediction.grams, moments.second)
-    last = Rows(
-        ("last Gram",),
-        gram.discrepancy[-1],
-        {name: part[-1] for name, part in gram.parts.items()},
-        effect=1.0,
-        predicted=prediction.weights[-1:],
-        measured=gram.measured[-1:],
-    )
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - prediction.loss) / size,
-        {
-            "stationarity": near.excess / size,
-            "rounding": loss_rounding(minimiser, outputs) / size,
-        },
-        # The effect to detect: the best network with one mode less, whose loss is higher by the
-        # square of the last kept fraction.
-        effect=minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size,
-        predicted=prediction.weights[-1:],
-        measured=gram.measured[-1:],
-    )
     return verdict_of(
-        last,
-        loss,
+        Rows(
+            ("last Gram",),
+            gram.discrepancy[-1],
+            {name: part[-1] for name, part in gram.parts.items()},
+            effect=1.0,
+            predicted=prediction.weights[-1:],
+            measured=gram.measured[-1:],
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - prediction.loss) / size,
+            {
+                "stationarity": near.excess / size,
+                "rounding": loss_rounding(minimiser, outputs) / size,
+            },
+            # The effect to detect: the best network with one mode less, whose loss is higher by the
+            # square of the last kept fraction.
+            effect=minimiser.signal_fraction[jnp.maximum(minimiser.kept, 1) - 1] ** 2 / size,
+            predicted=prediction.weights[-1:],
+            measured=gram.measured[-1:],
+        ),
         what="relative discrepancy of the minimiser",
         premises=gram.premises,
         converged=gram.converged,
@@ -85,8 +81,10 @@ def _problems(key: PRNGKeyArray) -> Iterator[Task]:
 
 
 @eqx.filter_jit
-def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
-    full = layerwise(problem.moments, problem.depth, throw=False)
+def _strongest(
+    problem: Task, prediction: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
+    full = theory.layers.layerwise(problem.moments, problem.depth, throw=False)
     keep = jnp.arange(problem.moments.dim) < problem.width
     grams = jnp.where(keep[:, None] & keep[None, :], full.grams, 0)
     return replace(prediction, grams=grams, weights=jnp.where(keep, full.weights, 0))
@@ -94,8 +92,12 @@ def _strongest(problem: Task, prediction: LayerPrediction) -> LayerPrediction:
 
 @eqx.filter_jit
 def _tie(problem: Task) -> Task:
-    features = Features(jnp.ones(problem.sizes[0]))
-    return replace(problem, moments=ContrastiveProblem(features, AdditiveNoise(0.5)).moments())
+    return replace(
+        problem,
+        moments=ContrastiveProblem(
+            Features(jnp.ones(problem.sizes[0])), AdditiveNoise(0.5)
+        ).moments(),
+    )
 
 
 CLAIM = Claim(
@@ -138,6 +140,6 @@ CLAIM = Claim(
             expects="premise_failed",
         ),
     ),
-    search=tuple(functools.partial(harder, sizes=sizes) for sizes in SEARCHED),
-    exact=functools.partial(try_exact, judge_minimiser, predict),
+    search=over(harder, "sizes", SEARCHED),
+    exact=exact_check(judge_minimiser, predict),
 )

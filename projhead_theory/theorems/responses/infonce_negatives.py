@@ -9,14 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, epsilons
+from ... import DeepLinear, Moments, gradient_descent, losses, theory
+from ..._core import CHAIN, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...losses import ExpectedInfoNCE
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...simulation import gradient_descent
-from ...theory.responses import negatives_bias, negatives_second_order
 from .._common import decades, drawn, replace, uniform
 
 COARSE = (10, 20, 0.5)
@@ -68,14 +63,16 @@ class Trained(eqx.Module):
 @eqx.filter_jit
 def predict(problem: Batches) -> Biased:
     fraction, sizes = problem.fraction[None], problem.sizes
-    first, second = negatives_bias(fraction)[0], negatives_second_order(fraction)[0]
+    first, second = (
+        theory.responses.negatives_bias(fraction)[0],
+        theory.responses.negatives_second_order(fraction)[0],
+    )
     return Biased(problem.fraction, first / sizes, jnp.abs(second) / sizes**2)
 
 
 @eqx.filter_jit
-def train(problem: Batches) -> Trained:
+def train(p: Batches) -> Trained:
     """Gradient descent on the expected loss of batches of each size, from half the limit."""
-    p = problem
     unit = p.second / p.temperature
     moments = Moments((p.fraction * p.second)[None, None], p.second[None, None])
     start = jnp.sqrt(p.fraction / 2 / unit)
@@ -86,7 +83,7 @@ def train(problem: Batches) -> Trained:
         run = gradient_descent(
             DeepLinear([start[None, None]]),
             moments,
-            loss=ExpectedInfoNCE(size, p.temperature, p.positive, **rule),
+            loss=losses.ExpectedInfoNCE(size, p.temperature, p.positive, **rule),
             learning_rate=rate,
             steps=STEPS,
             save_at=2,
@@ -123,25 +120,27 @@ def judge(prediction: Biased, trained: Trained) -> Verdict:
     # An error of a bias, relative to what was measured, moves its logarithm by up to -log(1 - x).
     lost = lambda part: -jnp.log1p(-jnp.minimum(part / jnp.abs(measured), 0.5))
     count = bias.shape[0]
-    biases = Rows(
-        numbered("bias at size", count),
-        jnp.abs(measured - bias) / size,
-        {name: part / size for name, part in parts.items()},
-        # The effect to detect: no bias.
-        effect=1.0,
-        predicted=bias,
-        measured=measured,
+    return verdict_of(
+        Rows(
+            numbered("bias at size", count),
+            jnp.abs(measured - bias) / size,
+            {name: part / size for name, part in parts.items()},
+            # The effect to detect: no bias.
+            effect=1.0,
+            predicted=bias,
+            measured=measured,
+        ),
+        Rows(
+            numbered("rate from size", count - 1),
+            jnp.abs(slopes - wanted),
+            {name: lost(part)[:-1] + lost(part)[1:] for name, part in parts.items()},
+            # A bias that falls as the root of the size.
+            effect=np.log(2.0),
+            predicted=wanted,
+            measured=slopes,
+        ),
+        what="relative discrepancy of the bias",
     )
-    rates = Rows(
-        numbered("rate from size", count - 1),
-        jnp.abs(slopes - wanted),
-        {name: lost(part)[:-1] + lost(part)[1:] for name, part in parts.items()},
-        # A bias that falls as the root of the size.
-        effect=np.log(2.0),
-        predicted=wanted,
-        measured=slopes,
-    )
-    return verdict_of(biases, rates, what="relative discrepancy of the bias")
 
 
 @drawn

@@ -1,7 +1,6 @@
 """narrow-head: the features that four objectives keep in a network of bounded width."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core import checks
-from ..._core.keys import named
-from ..._core.linalg import diagonal
-from ..._core.tolerance import CHAIN, epsilons
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, SignFlip, problems
+from ..._core import CHAIN, checks, diagonal, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
-from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
 from ...theory import decay, responses
 from .._common import (
     RECORDS,
@@ -31,6 +26,7 @@ from .._common import (
     last_change,
     local_error,
     orthonormal,
+    over,
     replace,
     uniform,
 )
@@ -77,7 +73,7 @@ class NarrowTask(eqx.Module):
 
     @property
     def problem(self) -> ContrastiveProblem:
-        augmentation = Compose(SignFlip(self.flip), AdditiveNoise(self.noise))
+        augmentation = problems.Compose(SignFlip(self.flip), AdditiveNoise(self.noise))
         return ContrastiveProblem(Features(self.strength), augmentation)
 
     def start(self, width: int, scale: Array) -> DeepLinear:
@@ -180,20 +176,19 @@ def judge_narrow(prediction: Float[Array, "4 d"], seen: Seen) -> Verdict:
     size = norm(prediction)
     # The effect to detect: the least weight of a feature that is kept.
     least = jnp.min(jnp.where(prediction > 0, prediction, jnp.inf), axis=1)
-    rows = Rows(
-        OBJECTIVES,
-        norm(seen.weights - prediction) / size,
-        {
-            "integration": norm(seen.integration) / size,
-            "stationarity": norm(seen.left) / size,
-            "rounding": epsilons(CHAIN * DEPTH, size.dtype),
-        },
-        least / size,
-        prediction,
-        seen.weights,
-    )
     return verdict_of(
-        rows,
+        Rows(
+            OBJECTIVES,
+            norm(seen.weights - prediction) / size,
+            {
+                "integration": norm(seen.integration) / size,
+                "stationarity": norm(seen.left) / size,
+                "rounding": epsilons(CHAIN * DEPTH, size.dtype),
+            },
+            least / size,
+            prediction,
+            seen.weights,
+        ),
         what="relative discrepancy of the weights",
         converged=seen.converged,
         finite=seen.finite,
@@ -358,5 +353,5 @@ CLAIM = Claim(
             problem=lambda problem: replace(problem, weight_decay=0 * problem.weight_decay),
         ),
     ),
-    search=tuple(functools.partial(_harder, width=width) for width in (1, 2)),
+    search=over(_harder, "width", (1, 2)),
 )

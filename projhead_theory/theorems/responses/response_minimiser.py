@@ -1,6 +1,5 @@
 """response-minimiser: minimisers of other losses, by their response to the signal fraction."""
 
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,18 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ... import losses, measure
-from ..._core.keys import named
-from ..._core.linalg import diagonal, frobenius
-from ..._core.tolerance import SOLVED, epsilons, power_rounding, product_rounding
-from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
-from ...losses import AbstractPopulationLoss
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...problems import random_moments
-from ...theory import responses
-from ...theory.balance import imbalance_bound
-from ...theory.layers import LayerPrediction
+from ... import DeepLinear, Moments, losses, measure, problems, theory
+from ..._core import (
+    SOLVED,
+    diagonal,
+    epsilons,
+    frobenius,
+    named,
+    nonzero,
+    power_rounding,
+    product_rounding,
+)
+from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, verdict_of
 from ...theory.layers.law import below
 from ...theory.responses.spectrum import by_signal_fraction
 from .._common import (
@@ -32,7 +31,9 @@ from .._common import (
     drawn,
     flow,
     imbalance_rounding,
+    layers_apart,
     local_error,
+    over,
     replace,
     unbalanced_start,
     uniform,
@@ -52,11 +53,11 @@ NAMES = (
 Make = Callable[[Array], Any]
 
 RESPONSES: tuple[Make, ...] = (
-    responses.VICReg,
-    responses.InfoNCE,
-    responses.InfoNCEDistance,
-    responses.InfoNCERademacher,
-    lambda _: responses.BarlowTwins(),
+    theory.responses.VICReg,
+    theory.responses.InfoNCE,
+    theory.responses.InfoNCEDistance,
+    theory.responses.InfoNCERademacher,
+    lambda _: theory.responses.BarlowTwins(),
 )
 
 LOSSES: tuple[Make, ...] = (
@@ -79,7 +80,7 @@ def _population(kind: Array, parameter: Array, matrix: Array, moments: Moments) 
     return jax.lax.switch(kind, branches, parameter, matrix, moments)
 
 
-class OneOf(AbstractPopulationLoss):
+class OneOf(losses.AbstractPopulationLoss):
     """One of `LOSSES`, by its number: a single program trains networks under all of them."""
 
     kind: Int[Array, ""]
@@ -116,7 +117,7 @@ class Response(eqx.Module):
     def start(self) -> DeepLinear:
         return balanced(self.key, self.sizes, self.scale)
 
-    def shrinks(self) -> Iterator[Callable[[], "Response"]]:
+    def shrinks(self) -> Offers:
         """Rounder numbers."""
         return rounded(lambda r: replace(self, parameter=r(self.parameter), scale=r(self.scale)))
 
@@ -124,7 +125,7 @@ class Response(eqx.Module):
 class Prediction(eqx.Module):
     """Closed form of every layer, the loss of weight zero, and whether the views are as stated."""
 
-    layers: LayerPrediction
+    layers: theory.layers.LayerPrediction
     zero: Float[Array, ""]
     views: Bool[Array, ""]
 
@@ -183,45 +184,41 @@ def judge(prediction: Prediction, run: Run) -> Verdict:
     grams, depth = own.grams, own.depth
     final, start = run.fine.final, run.fine.start
     measured = measure.layer_grams(final)
-    size = frobenius(grams)
-    size = jnp.where(size > 0, size, 1)
+    size = nonzero(frobenius(grams))
     rounding = imbalance_rounding(start)
     unbalance = jnp.full(depth - 1, rounding) + run.drift
     local, dtype = local_error(size.dtype, depth), size.dtype
-    apart = frobenius(grams[:, None] - grams[None, :]) / size[:, None]
     ends = jax.vmap(measure.layer_grams)(
         jax.tree.map(lambda a, b: jnp.stack([a, b]), final, run.coarse.final)
     )
-    layers = Rows(
-        numbered("layer", depth),
-        frobenius(measured - grams) / size,
-        {
-            "integration": frobenius(ends[0] - ends[1]) / size + local,
-            "start": imbalance_bound(grams, unbalance) / size,
-            "rounding": own.rounding
-            + power_rounding(grams, minimiser.kept, minimiser.rounding)
-            + product_rounding(final.sizes, dtype),
-        },
-        effect=jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, apart), axis=1),
-        predicted=own.weights,
-        measured=jnp.sqrt(jnp.maximum(diagonal(measured), 0)),
-    )
-    gain = jnp.abs(own.loss)
-    gain = jnp.where(gain > 0, gain, 1)
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - prediction.zero - own.loss) / gain,
-        {
-            "integration": jnp.abs(run.fine.loss[-1] - run.coarse.loss[-1]) / gain + local**2,
-            "rounding": epsilons(SOLVED, dtype) * (1 + prediction.zero / gain) + own.rounding[-1],
-        },
-        effect=1.0,
-        predicted=own.weights[-1:],
-        measured=jnp.sqrt(jnp.maximum(diagonal(measured[-1:]), 0)),
-    )
+    gain = nonzero(jnp.abs(own.loss))
     return verdict_of(
-        layers,
-        loss,
+        Rows(
+            numbered("layer", depth),
+            frobenius(measured - grams) / size,
+            {
+                "integration": frobenius(ends[0] - ends[1]) / size + local,
+                "start": theory.balance.imbalance_bound(grams, unbalance) / size,
+                "rounding": own.rounding
+                + power_rounding(grams, minimiser.kept, minimiser.rounding)
+                + product_rounding(final.sizes, dtype),
+            },
+            effect=layers_apart(grams),
+            predicted=own.weights,
+            measured=jnp.sqrt(jnp.maximum(diagonal(measured), 0)),
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - prediction.zero - own.loss) / gain,
+            {
+                "integration": jnp.abs(run.fine.loss[-1] - run.coarse.loss[-1]) / gain + local**2,
+                "rounding": epsilons(SOLVED, dtype) * (1 + prediction.zero / gain)
+                + own.rounding[-1],
+            },
+            effect=1.0,
+            predicted=own.weights[-1:],
+            measured=jnp.sqrt(jnp.maximum(diagonal(measured[-1:]), 0)),
+        ),
         what="relative discrepancy of the minimiser",
         premises={
             "unique minimiser": minimiser.unique,
@@ -251,7 +248,7 @@ def _response(
     place, jitter, size = jax.random.split(named(key, "response", index), 3)
     d = sizes[0]
     grid = jnp.linspace(0.85, 0.25, d) + 0.2 / d * uniform(jitter, -0.5, 0.5, (d,))
-    mixed = random_moments(place, grid, condition=4.0)
+    mixed = problems.random_moments(place, grid, condition=4.0)
     variance = diagonal(mixed.second)
     moments = Moments(
         jnp.where(alone, jnp.diag(grid * variance), mixed.cross),
@@ -286,7 +283,7 @@ def _harder(key: PRNGKeyArray, sizes: tuple[int, ...]) -> Response:
     k, d = jax.random.split(key, 6), sizes[0]
     kind = jax.random.randint(k[0], (), 0, 5 if min(sizes) == d else 3)
     fractions = jnp.sort(uniform(k[1], 0.05, 0.97, (d,)))[::-1]
-    mixed = random_moments(k[2], fractions, condition=30.0)
+    mixed = problems.random_moments(k[2], fractions, condition=30.0)
     alone = kind == RADEMACHER
     moments = Moments(
         jnp.where(alone, jnp.diag(fractions * diagonal(mixed.second)), mixed.cross),
@@ -358,8 +355,6 @@ CLAIM = Claim(
             on=INFONCE,
         ),
     ),
-    search=tuple(
-        functools.partial(_harder, sizes=sizes) for sizes in ((2, 2), (2, 2, 2), (3, 2, 2))
-    ),
+    search=over(_harder, "sizes", ((2, 2), (2, 2, 2), (3, 2, 2))),
     quick=5,
 )

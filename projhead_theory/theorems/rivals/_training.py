@@ -1,26 +1,21 @@
 """Training by self-prediction with a stopped gradient."""
 
-from collections.abc import Callable, Iterator
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ...claims import rounded
-from ...moments import Moments
-from ...networks import DeepLinear
+from ... import DeepLinear, Moments, losses
+from ..._core import named
+from ...claims import Offers, rounded
 from .._common import (
     RECORDS,
     Run,
     aligned,
     drawn,
+    fewer,
     flow_through,
-    left_out,
-    replace,
     scaled,
     uniform,
     valid,
@@ -56,15 +51,9 @@ class PredictionTask(eqx.Module):
     def start(self) -> DeepLinear:
         return aligned(self.start_factor ** (self.depth + 1), self.depth + 1)
 
-    def shrinks(self) -> Iterator[Callable[[], "PredictionTask"]]:
+    def shrinks(self) -> Offers:
         """One feature less, rounder numbers."""
-        for keep in left_out(self.cross.shape[0]):
-            yield lambda keep=keep: replace(
-                self,
-                cross=self.cross[keep],
-                second=self.second[keep],
-                start_factor=self.start_factor[keep],
-            )
+        yield from fewer(self, "cross", "second", "start_factor")
         yield from rounded(lambda r: valid(r(self)))
 
 
@@ -74,12 +63,11 @@ def other_predictor(problem: PredictionTask) -> DeepLinear:
 
 
 def train(
-    problem: PredictionTask,
+    p: PredictionTask,
     start: DeepLinear | None = None,
     loss: losses.SelfPrediction = losses.self_prediction,
 ) -> Run:
     """Flow to the last save time, recorded at all save times."""
-    p = problem
     return flow_through(
         p.start() if start is None else start,
         p.moments,

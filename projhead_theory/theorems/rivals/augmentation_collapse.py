@@ -11,16 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.tolerance import CHAIN, SOLVED, epsilons
+from ... import DeepLinear, Headed, Moments, Views, networks, theory
+from ..._core import CHAIN, SOLVED, epsilons, matmul, named
 from ...claims import Claim, Control, Measured, Verdict, compare_measured
 from ...losses import DistanceContrastive
-from ...moments import Moments
-from ...networks import DeepLinear, Headed, TruncationHead
-from ...problems import Views
 from ...simulation import gradient_descent, trained_gradient
-from ...theory import rivals
 from .._common import drawn, gaussian, uniform, with_entries
 
 DIM = 2
@@ -77,7 +72,7 @@ def _growth(problem: Noisy, data: Views) -> Float[Array, "d d"]:
 @eqx.filter_jit
 def _hidden(problem: Noisy, data: Views, keep: Array | np.ndarray = ONE) -> Float[Array, " d"]:
     """Gradient in the second row of an encoder, below a head that keeps the first ones."""
-    head = TruncationHead(1)
+    head = networks.TruncationHead(1)
     network = Headed(problem.start(), head)
     weights = jnp.where(jnp.arange(DIM) < keep, 1, head.diagonal(DIM, problem.strength.dtype))
     network = eqx.tree_at(lambda n: n.head.weights, network, weights)
@@ -141,12 +136,11 @@ def _table(clean: Array, both: Array, end: Array, change: Array, hidden: Array) 
 
 
 @eqx.filter_jit
-def predict(problem: Noisy) -> Float[Array, "k d"]:
-    p = problem
+def predict(p: Noisy) -> Float[Array, "k d"]:
     signal, noise = jnp.diag(p.strength**2), jnp.diag(p.noise**2)
-    both = rivals.exchangeable_growth(Moments(signal, signal + noise), p.temperature)
-    end = jnp.diag(rivals.anchored_square(p.strength, p.noise, p.temperature))
-    clean = rivals.anchored_growth(signal, noise, p.temperature)
+    both = theory.rivals.exchangeable_growth(Moments(signal, signal + noise), p.temperature)
+    end = jnp.diag(theory.rivals.anchored_square(p.strength, p.noise, p.temperature))
+    clean = theory.rivals.anchored_growth(signal, noise, p.temperature)
     return jnp.concatenate([clean, both, end, jnp.zeros((1, DIM), end.dtype)])
 
 
@@ -187,9 +181,8 @@ def _both_noisy(problem: Noisy, own: Measured) -> Measured:
     return dataclasses.replace(own, value=with_entries(own.value, ENDS, np.asarray(end)))
 
 
-def _signal_against_noise(problem: Noisy, own: Array) -> Array:
+def _signal_against_noise(p: Noisy, own: Array) -> Array:
     """Growth by the signal less the noise, $\\varphi^2 - \\sigma^2$."""
-    p = problem
     strength, noise = np.asarray(p.strength), np.asarray(p.noise)
     growth = np.diag((strength**2 - noise**2) / np.asarray(p.temperature))
     return with_entries(own, slice(0, DIM), growth)

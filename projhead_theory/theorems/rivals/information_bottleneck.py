@@ -8,14 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.linalg import matmul
-from ..._core.powers import layer_powers
-from ..._core.tolerance import SOLVED, epsilons
+from ... import DeepLinear, simulation, theory
+from ..._core import SOLVED, epsilons, layer_powers, matmul, named
 from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...networks import DeepLinear
-from ...simulation import Trajectory
-from ...theory.rivals import information_bounds
 from .._common import (
     RECORDS,
     FeatureTask,
@@ -103,7 +98,7 @@ def _information(joint: Array, first: slice, second: slice) -> Array:
     return (volume(first) + volume(second) - volume(first, second)) / 2
 
 
-def _measured(trained: Trained, trajectory: Trajectory) -> Float[Array, " k"]:
+def _measured(trained: Trained, trajectory: simulation.Trajectory) -> Float[Array, " k"]:
     """All quantities, from the joint covariance of features, representations and targets.
 
     The joint vector is that of the features, both views, the representations, and three targets.
@@ -147,7 +142,7 @@ def predict(problem: Noisy, share: Array | None = None) -> Float[Array, " k"]:
     p = problem.task
     weights = layer_powers(p.final, p.depth)
     below = weights[:, -2] if share is None else p.final**share
-    bounds = information_bounds(p.cross, p.second, below, p.final, problem.noise)
+    bounds = theory.rivals.information_bounds(p.cross, p.second, below, p.final, problem.noise)
     return jnp.stack(
         [
             bounds.before,
@@ -170,24 +165,31 @@ def judge(prediction: Float[Array, " k"], trained: Trained) -> Verdict:
     step = 2 * DIM * local_error(fine.dtype, DEPTH)
     # Determinants lose the digits by which noise is below the variance.
     rounding = epsilons(SOLVED, fine.dtype) * (1 + 1 / trained.noise**2)
-    exact = Rows(
-        LABELS,
-        jnp.abs(fine - prediction),
-        {"integration": jnp.abs(fine - coarse) + step, "rounding": rounding},
-        # The effect to detect: a hundredth of a nat.
-        effect=0.01,
-        predicted=prediction,
-        measured=fine,
-    )
     lower = fine[LOWER : LOWER + 2]
-    order = Rows(
-        ("lower bound within data processing", "lower bound, other view, within data processing"),
-        jnp.maximum(lower - fine[1], 0) + jnp.maximum(fine[1] - fine[0], 0),
-        {"rounding": rounding},
-        effect=fine[0] - lower,
-        measured=fine[0] - lower,
+    return verdict_of(
+        Rows(
+            LABELS,
+            jnp.abs(fine - prediction),
+            {"integration": jnp.abs(fine - coarse) + step, "rounding": rounding},
+            # The effect to detect: a hundredth of a nat.
+            effect=0.01,
+            predicted=prediction,
+            measured=fine,
+        ),
+        Rows(
+            (
+                "lower bound within data processing",
+                "lower bound, other view, within data processing",
+            ),
+            jnp.maximum(lower - fine[1], 0) + jnp.maximum(fine[1] - fine[0], 0),
+            {"rounding": rounding},
+            effect=fine[0] - lower,
+            measured=fine[0] - lower,
+        ),
+        what="nats",
+        converged=run.reached,
+        finite=run.finite,
     )
-    return verdict_of(exact, order, what="nats", converged=run.reached, finite=run.finite)
 
 
 @drawn

@@ -10,12 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses, theory
-from ..._core.keys import named
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, gradient_flow, losses, simulation, theory
+from ..._core import named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured, numbered
-from ...networks import DeepLinear
-from ...simulation import Trajectory, gradient_flow
 from .._common import RECORDS, drawn, local_error, uniform, with_entries
 from ._training import DIM, PredictionTask, other_predictor
 
@@ -49,7 +46,7 @@ def _run(
     stop: bool = True,
     start: Start = PredictionTask.start,
     loss: losses.SelfPrediction = losses.self_prediction,
-) -> Trajectory:
+) -> simulation.Trajectory:
     """One run from these factors, until it is stationary or `last / weight_decay` has passed."""
     p, dtype = problem, problem.cross.dtype
     times = np.geomspace(1e-3, last, RECORDS) / weight_decay
@@ -71,13 +68,13 @@ def _at_rest(dtype: Any) -> float:
 
 
 @eqx.filter_jit
-def _factors(trajectory: Trajectory) -> Float[Array, "T d"]:
+def _factors(trajectory: simulation.Trajectory) -> Float[Array, "T d"]:
     """Weights of the features at the first layer, which are the common factors."""
     return trajectory.weights()[:, 0]
 
 
 @eqx.filter_jit
-def _resting(trajectory: Trajectory) -> Float[Array, ""]:
+def _resting(trajectory: simulation.Trajectory) -> Float[Array, ""]:
     r"""Growth rate of the last feature that may be taken for rest, at most.
 
     A run ends when $\|G\| \|W\|$ is less than a share of the loss. A common factor $a$ of all $n$
@@ -163,9 +160,8 @@ def measure(problem: CollapseTask) -> Measured:
 
 
 @eqx.filter_jit
-def predict(problem: CollapseTask) -> Float[Array, " k"]:
+def predict(p: CollapseTask) -> Float[Array, " k"]:
     """The decay of the collapse of the last feature, the edges, and what survives."""
-    p = problem
     decay = theory.rivals.collapse_decay(p.cross[-1:], p.second[-1:], p.depth)
     moments = p.cross, p.second, p.weight_decay, p.depth
     edge, left = theory.rivals.basin_edge(*moments), theory.rivals.surviving_factor(*moments)
@@ -208,9 +204,8 @@ def _small_decay(problem: CollapseTask, own: Array) -> Array:
     return with_entries(own, slice(1, 1 + DIM), (decay / cross) ** (1 / (2 * problem.depth - 1)))
 
 
-def _contrastive(problem: CollapseTask, own: Array) -> Array:
+def _contrastive(p: CollapseTask, own: Array) -> Array:
     """The decay at which the contrastive loss of as deep a network loses the feature."""
-    p = problem
     limit = theory.decay.decay_limit(np.asarray(p.cross)[-1], np.asarray(p.second)[-1], p.depth + 1)
     return with_entries(own, 0, np.asarray(limit))
 

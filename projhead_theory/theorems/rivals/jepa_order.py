@@ -1,31 +1,26 @@
 """jepa-order: the course of features under self-prediction with a stopped gradient."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core import checks
-from ..._core.powers import layer_powers
+from ... import losses, theory
+from ..._core import checks, layer_powers
 from ...claims import Claim, Control
-from ...theory import rivals
-from .._common import decades, unbalanced_start, uniform
+from .._common import decades, over, unbalanced_start, uniform
 from ..dynamics.flow_times import judge_paths
 from ._training import DIM, PredictionTask, features, other_predictor, train, watched
 
 
 @eqx.filter_jit
-def paths(problem: PredictionTask, depth: int | None = None) -> Float[Array, "T K d"]:
+def paths(p: PredictionTask, depth: int | None = None) -> Float[Array, "T K d"]:
     """Predicted weight of every feature at every layer and time, the predictor last.
 
     With `depth`, the factor of an encoder of that depth, read at the problem's own layers.
     """
-    p = problem
-    factor = rivals.factor_at_time(
+    factor = theory.rivals.factor_at_time(
         p.times[:, None], p.start_factor, p.cross, p.second, depth or p.depth
     )
     return jnp.swapaxes(layer_powers(factor ** (p.depth + 1), p.depth + 1), 1, 2)
@@ -91,6 +86,6 @@ CLAIM = Claim(
             predict=lambda problem, own: paths(problem, problem.depth + 1),
         ),
     ),
-    search=tuple(functools.partial(harder, depth=depth) for depth in (1, 2)),
+    search=over(harder, "depth", (1, 2)),
     quick=1,
 )

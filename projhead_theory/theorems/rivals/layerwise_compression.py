@@ -8,13 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import measure
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul, psd_power, symmetric
+from ... import measure, networks, theory
+from ..._core import frobenius, matmul, named, psd_power, symmetric
 from ...claims import Claim, Control, Verdict
-from ...networks import AbstractLinearNetwork
-from ...theory.layers import LayerPrediction
-from ...theory.rivals import compression, geometric_law
 from .._common import (
     DIM,
     PREMISE,
@@ -23,7 +19,6 @@ from .._common import (
     Task,
     carried,
     drawn,
-    flow,
     judge_layers,
     orthonormal,
     predict,
@@ -57,7 +52,7 @@ class Classes(eqx.Module):
     def label(self) -> str:
         return self.task.label
 
-    def start(self) -> AbstractLinearNetwork:
+    def start(self) -> networks.AbstractLinearNetwork:
         return self.task.start()
 
 
@@ -65,14 +60,14 @@ class Compression(eqx.Module):
     """Predicted ratio of variances at every layer, with the Grams and the covariances."""
 
     ratios: Float[Array, " L"]
-    law: LayerPrediction
+    law: theory.layers.LayerPrediction
     within: Float[Array, "d d"]
     between: Float[Array, "d d"]
 
 
 @eqx.filter_jit
-def ratios(law: LayerPrediction, within: Array, between: Array) -> Compression:
-    return Compression(compression(law.grams, within, between), law, within, between)
+def ratios(law: theory.layers.LayerPrediction, within: Array, between: Array) -> Compression:
+    return Compression(theory.rivals.compression(law.grams, within, between), law, within, between)
 
 
 def predicted(problem: Classes) -> Compression:
@@ -80,12 +75,11 @@ def predicted(problem: Classes) -> Compression:
 
 
 @eqx.filter_jit
-def judge(prediction: Compression, run: Run) -> Verdict:
+def judge(p: Compression, run: Run) -> Verdict:
     """Verdict on the ratio at each layer, relative to the prediction.
 
     The measured variances are those of the images of the classes, without Grams.
     """
-    p = prediction
     law = judge_layers(p.law, run)
     products = run.fine.final.products()
     variance = lambda sigma: jnp.stack([jnp.sum(matmul(w, sigma) * w) for w in products])
@@ -131,7 +125,7 @@ def _problems(key: PRNGKeyArray) -> Iterator[Classes]:
 
 
 def _geometric(problem: Classes, own: Compression) -> Compression:
-    return replace(own, ratios=np.asarray(geometric_law(own.ratios)))
+    return replace(own, ratios=np.asarray(theory.rivals.geometric_law(own.ratios)))
 
 
 def _exponents(problem: Classes, own: Compression) -> Compression:
@@ -167,7 +161,7 @@ CLAIM = Claim(
             predict=_geometric,
         ),
         Control("wrong-exponent", "predicts the power l / (L + 1)", predict=_exponents),
-        unbalanced_start(lambda problem, start: flow(start, problem.task.moments)),
+        unbalanced_start(lambda problem, start: train(problem.task, start)),
     ),
     quick=1,
 )

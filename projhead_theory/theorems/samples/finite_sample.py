@@ -9,14 +9,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
-from ..._core.checks import concrete
-from ..._core.keys import named
-from ..._core.linalg import eigh, matmul
-from ..._core.tolerance import solver_tolerance
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, Moments
+from ..._core import checks, eigh, matmul, named, solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...problems import AdditiveNoise, ContrastiveProblem, Features
 from ...simulation import Ended, gradient_flow
 from ...theory.samples import SamplingError, sampling_error
 from .._common import COARSER, decades, orthonormal, replace, uniform
@@ -135,9 +130,10 @@ def _train(samples: Moments, key: PRNGKeyArray, depth: int) -> tuple[Array, Arra
 def measure(problem: Sampling) -> Scatter:
     """Draw the samples, and train a network on each."""
     # Inside another compiled program, the compiler options of that program hold.
-    traced = concrete(problem.problem.features.strength) is None
-    draw = _draw if traced else _draw_alone
-    weights, moved, converged = _train(draw(problem), problem.key, problem.depth)
+    traced = checks.concrete(problem.problem.features.strength) is None
+    weights, moved, converged = _train(
+        (_draw if traced else _draw_alone)(problem), problem.key, problem.depth
+    )
     count = problem.replicates
     return Scatter(weights[:count], weights[count:], moved, converged)
 
@@ -170,7 +166,6 @@ def judge_scatter(
     correction, at most $0.4$ times the sum of bias and skewness / 6.
     """
     count, _, d = scatter.large.shape
-    free = 2 * d * (count - 1)
     within = lambda k: stats.chi2.ppf([level / 2, 1 - level / 2], k) / k
     logarithm = lambda ends: max(-np.log(ends[0]), np.log(ends[1]))
     allowed = (
@@ -178,7 +173,7 @@ def judge_scatter(
         logarithm(within(count - 1)),
         (np.log(2 / level) / (2 * count)) ** 0.5,
         np.log(stats.f.ppf(1 - level / 2, count - 1, count - 1)) / 2,
-        logarithm(within(free)),
+        logarithm(within(2 * d * (count - 1))),
     )
     return _judge_scatter(prediction, scatter, jnp.asarray(allowed, scatter.large.dtype))
 
@@ -224,7 +219,6 @@ def _judge_scatter(
     first_bias, first_curve = jnp.abs(flat(small.bias)) / first_error, flat(small.curvature)
     skewness = 6 * curve + 8**0.5 / jnp.sqrt(large.pairs)
     still = flat(scatter.stationarity) / error
-    still_together = jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)
     weights = [f"layer {layer + 1}, weight {i + 1}" for layer in range(layers) for i in range(d)]
 
     def test(
@@ -264,7 +258,7 @@ def _judge_scatter(
             jnp.log((size + first_size) / 2),
             allowed[4],
             2 * (square + first_square),
-            2 * still_together,
+            2 * (jnp.linalg.norm(scatter.stationarity) / jnp.sqrt(least)),
             np.log(1.25),
             rows=["all weights"],
         ),
@@ -278,9 +272,9 @@ def _gaussian(key: PRNGKeyArray, distribution: str = "gaussian") -> ContrastiveP
     """Rotated Gaussian features of random strengths, with noise that does not commute with them."""
     k1, k2, k3 = jax.random.split(key, 3)
     strength = jnp.asarray([1.5, 0.8]) * uniform(k1, 0.9, 1.1, (DIM,))
-    noise = AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,)))
     return ContrastiveProblem(
-        Features(strength, distribution, mixing=orthonormal(k2, DIM)), ambient=noise
+        Features(strength, distribution, mixing=orthonormal(k2, DIM)),
+        ambient=AdditiveNoise(uniform(k3, 0.4, 0.7, (DIM,))),
     )
 
 
@@ -294,21 +288,18 @@ def _scaled(name: str, breaks: str, large: float, small: float) -> Control:
     )
 
 
-def _sparse(problem: Sampling, own: Scatter) -> Scatter:
-    """Scatter for features of a heavy-tailed distribution, of the same strengths and mixing.
-
-    The second moments agree, the fourth moments do not.
-    """
-    return measure(replace(problem, problem=_gaussian(problem.key, "spike-and-slab")))
-
-
 def _harder(key: PRNGKeyArray) -> Sampling:
     k = jax.random.split(key, 5)
-    features = Features(decades(k[0], -0.3, 0.3, (DIM,)), "gaussian", mixing=orthonormal(k[1], DIM))
-    noise = AdditiveNoise(decades(k[2], -0.7, 0.1, (DIM,)))
     # Enough replicates for the levels that thousands of problems leave to each test.
     return Sampling(
-        ContrastiveProblem(features, ambient=noise), k[3], pairs=100, replicates=600, depth=1
+        ContrastiveProblem(
+            Features(decades(k[0], -0.3, 0.3, (DIM,)), "gaussian", mixing=orthonormal(k[1], DIM)),
+            ambient=AdditiveNoise(decades(k[2], -0.7, 0.1, (DIM,))),
+        ),
+        k[3],
+        pairs=100,
+        replicates=600,
+        depth=1,
     )
 
 
@@ -344,7 +335,10 @@ CLAIM = Claim(
         Control(
             "heavy-tails",
             "draws features of a heavy-tailed distribution with the same moments",
-            measure=_sparse,
+            # Of the same strengths and mixing: second moments agree, fourth moments do not.
+            measure=lambda problem, own: measure(
+                replace(problem, problem=_gaussian(problem.key, "spike-and-slab"))
+            ),
         ),
         _scaled("wrong-rate", "predicts standard errors that fall as 1/n", 1.0 / RATIO, 1.0),
     ),

@@ -8,15 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import stats
 
-from ..._core.keys import named
-from ..._core.linalg import frobenius, matmul
-from ..._core.tolerance import solver_tolerance
+from ... import DeepLinear, Moments, gradient_flow, problems, simulation, theory
+from ..._core import frobenius, matmul, named, solver_tolerance
 from ...claims import FAMILY_ERROR, Claim, Control, Rows, Verdict, verdict_of
-from ...moments import Moments
-from ...networks import DeepLinear
-from ...problems import random_moments
-from ...simulation import Ended, gradient_flow
-from ...theory.starts import Start, start_law
 from .._common import COARSER, decades, drawn, replace, uniform
 
 DIM, OUTPUTS, REPLICATES, RECORDS = 4, 3, 32, 4
@@ -34,7 +28,7 @@ class Random(eqx.Module):
     """
 
     moments: Moments
-    start: Start
+    start: theory.starts.Start
     key: PRNGKeyArray
     t1: Float[Array, ""]
     tied: Float[Array, ""]
@@ -49,7 +43,7 @@ class Random(eqx.Module):
 class Rate(eqx.Module):
     """The start law, and the power of the hidden width with which its error falls."""
 
-    start: Start
+    start: theory.starts.Start
     exponent: Float[Array, ""]
 
 
@@ -118,7 +112,7 @@ def measure(problem: Random) -> Errors:
             stationarity=0.0,
             max_steps=4_000,
         )
-        return run.grams, run.ended == Ended.limit
+        return run.grams, run.ended == simulation.Ended.limit
 
     starts = _starts(problem)
     again = jax.tree.map(lambda w: jnp.concatenate([w, w[:1]]), starts)
@@ -148,7 +142,7 @@ def judge_rate(prediction: Rate, errors: Errors, level: float = FAMILY_ERROR) ->
 @eqx.filter_jit
 def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
     start = prediction.start
-    law = lambda gram: start_law(gram, encoder=start.encoder, head=start.head)
+    law = lambda gram: theory.starts.start_law(gram, encoder=start.encoder, head=start.head)
 
     def slopes(before: Array, after: Array) -> tuple[Array, Array]:
         """Slope of each replicate, and the logarithm of its errors."""
@@ -167,27 +161,30 @@ def _judge_rate(prediction: Rate, errors: Errors, quantile: Array) -> Verdict:
     deviation = 2 * jnp.sqrt((DIM + OUTPUTS) * jnp.exp(-errors.logarithms[0]))
     sizes = jnp.mean(logarithms, axis=0)
     line = sizes[0] + prediction.exponent * (errors.logarithms - errors.logarithms[0])
-    rate = Rows(
-        ("rate",),
-        jnp.abs(jnp.mean(found) - prediction.exponent),
-        {
-            "sampling": quantile * jnp.std(found, ddof=1),
-            "second order": deviation / span,
-            "integration": moved + step,
-        },
-        # Half the distance to the rates 0 and -1: the whole interval then lies between them.
-        effect=0.25,
-        predicted=line[None],
-        measured=sizes[None],
+    return verdict_of(
+        Rows(
+            ("rate",),
+            jnp.abs(jnp.mean(found) - prediction.exponent),
+            {
+                "sampling": quantile * jnp.std(found, ddof=1),
+                "second order": deviation / span,
+                "integration": moved + step,
+            },
+            # Half the distance to the rates 0 and -1: the whole interval then lies between them.
+            effect=0.25,
+            predicted=line[None],
+            measured=sizes[None],
+        ),
+        what="rate of the error",
+        converged=errors.reached,
     )
-    return verdict_of(rate, what="rate of the error", converged=errors.reached)
 
 
 @drawn
 def random_start(key: PRNGKeyArray, *, index: Any = 0) -> Random:
     k = jax.random.split(named(key, "random start", index), 4)
-    moments = random_moments(k[0], jnp.linspace(0.9, 0.4, DIM), condition=5.0)
-    start = Start(uniform(k[1], 0.2, 0.4), uniform(k[2], 0.6, 1.2))
+    moments = problems.random_moments(k[0], jnp.linspace(0.9, 0.4, DIM), condition=5.0)
+    start = theory.starts.Start(uniform(k[1], 0.2, 0.4), uniform(k[2], 0.6, 1.2))
     zero = jnp.zeros_like(start.head)
     return Random(moments, start, k[3], zero + 5, zero)
 
@@ -196,7 +193,7 @@ def _harder(key: PRNGKeyArray) -> Random:
     """Draw scales over two decades, and starts enough for the levels of a long search."""
     k = jax.random.split(key, 2)
     problem = random_start(key)
-    start = Start(decades(k[0], -1, 1), decades(k[1], -1, 1))
+    start = theory.starts.Start(decades(k[0], -1, 1), decades(k[1], -1, 1))
     last = 5 / (start.encoder + start.head)
     return replace(problem, start=start, t1=last)
 
@@ -206,7 +203,7 @@ def _tied(problem: Random, own: Errors) -> Errors:
 
 
 def _other_start(problem: Random, own: Rate) -> Rate:
-    return replace(own, start=Start(own.start.head, own.start.encoder))
+    return replace(own, start=theory.starts.Start(own.start.head, own.start.encoder))
 
 
 CLAIM = Claim(

@@ -8,16 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import losses
-from ..._core.keys import named
-from ..._core.linalg import diagonal, frobenius, matmul
-from ..._core.tolerance import epsilons
-from ...claims import Claim, Control, Rows, Verdict, verdict_of
-from ...losses import AbstractLoss
+from ... import AdditiveNoise, ContrastiveProblem, DeepLinear, Features, losses, problems, theory
+from ..._core import diagonal, epsilons, frobenius, matmul, named
+from ...claims import Claim, Control, Offers, Rows, Verdict, verdict_of
 from ...moments import TargetMoments
-from ...networks import DeepLinear
-from ...problems import AdditiveNoise, ContrastiveProblem, Data, Features, random_moments
-from ...theory.starts import Start, start_law
 from .._common import (
     Run,
     decades,
@@ -43,9 +37,9 @@ class Isotropic(eqx.Module):
     - `product`: the product of the layers at the start of the run.
     """
 
-    loss: AbstractLoss
-    data: Data
-    start: Start
+    loss: losses.AbstractLoss
+    data: problems.Data
+    start: theory.starts.Start
     product: Float[Array, "p d"]
     key: PRNGKeyArray
     times: Float[Array, " T"]
@@ -56,7 +50,7 @@ class Isotropic(eqx.Module):
     def label(self) -> str:
         return f"{type(self.loss).__name__}, {widths(self.sizes)}"
 
-    def shrinks(self) -> Iterator[Callable[[], "Isotropic"]]:
+    def shrinks(self) -> Offers:
         return rounded_data(self)
 
     def network(self, overlap: float = 0.0) -> DeepLinear:
@@ -83,10 +77,10 @@ class Law(eqx.Module):
     - `law`: Gram of a layer that starts at one scale, from the Gram of the product and both scales.
     """
 
-    start: Start
+    start: theory.starts.Start
     times: Float[Array, " T"]
     weight_decay: Float[Array, ""]
-    law: Callable[..., Array] = eqx.field(static=True, default=start_law)
+    law: Callable[..., Array] = eqx.field(static=True, default=theory.starts.start_law)
 
     def __call__(self, grams: Float[Array, "n k k"], *, of_head: bool) -> Float[Array, "n k k"]:
         """Grams of one of the layers, from those of the product on its side."""
@@ -128,7 +122,7 @@ def train(problem: Isotropic, start: DeepLinear | None = None) -> Course:
 
 
 @eqx.filter_jit
-def _is_isotropic(network: DeepLinear, start: Start) -> Bool[Array, ""]:
+def _is_isotropic(network: DeepLinear, start: theory.starts.Start) -> Bool[Array, ""]:
     """True if the three relations of the law hold, to rounding."""
     (first, second), a, b = network.layers, start.encoder, start.head
     gram, head, product = (
@@ -210,7 +204,7 @@ def _contrastive(
 ) -> Isotropic:
     """Spectral contrastive loss, from a small product: without any it is stationary."""
     place, rest = jax.random.split(named(key, "contrastive", index))
-    moments = random_moments(place, jnp.linspace(0.9, 0.3, sizes[0]), condition=5.0)
+    moments = problems.random_moments(place, jnp.linspace(0.9, 0.3, sizes[0]), condition=5.0)
     return _from_start(rest, losses.spectral, moments, sizes, weight_decay, 0.05)
 
 
@@ -230,22 +224,22 @@ def _regression(
 
 def _from_start(
     key: PRNGKeyArray,
-    loss: AbstractLoss,
-    data: Data,
+    loss: losses.AbstractLoss,
+    data: problems.Data,
     sizes: tuple[int, int, int],
     weight_decay: Any,
     learned: float,
 ) -> Isotropic:
     """A problem from unlike scales, and a product of the size `learned`."""
     k = jax.random.split(key, 4)
-    start = Start(uniform(k[0], 0.5, 1.0), uniform(k[1], 0.1, 0.4))
+    start = theory.starts.Start(uniform(k[0], 0.5, 1.0), uniform(k[1], 0.1, 0.4))
     product = learned * jax.random.normal(k[2], (sizes[2], sizes[0]), start.head.dtype)
     times = _times(jnp.asarray(5.0, product.dtype))
     decay = jnp.asarray(weight_decay, product.dtype)
     return Isotropic(loss, data, start, product, k[3], times, decay, sizes)
 
 
-def _on_views(key: PRNGKeyArray, loss: AbstractLoss) -> Isotropic:
+def _on_views(key: PRNGKeyArray, loss: losses.AbstractLoss) -> Isotropic:
     strength = jnp.linspace(1.5, 0.7, SIZES[0])
     problem = ContrastiveProblem(Features(strength, "gaussian"), AdditiveNoise(0.4))
     views = problem.sample_pairs(named(key, "start law views"), PAIRS)
@@ -267,7 +261,7 @@ def _harder(key: PRNGKeyArray) -> Isotropic:
     k = jax.random.split(key, 6)
     moments = harder(k[0], (SIZES[0], SIZES[2])).moments
     reach = jnp.max(diagonal(moments.second))
-    start = Start(decades(k[1], -3, 1), decades(k[2], -3, 1))
+    start = theory.starts.Start(decades(k[1], -3, 1), decades(k[2], -3, 1))
     product = decades(k[3], -3, 0) * jax.random.normal(k[4], SIZES[::-2], reach.dtype)
     size = jnp.maximum(1, reach * jnp.sum(product**2))
     # Until the fastest feature has been learned, so that the Grams have moved.
@@ -276,9 +270,13 @@ def _harder(key: PRNGKeyArray) -> Isotropic:
     return Isotropic(losses.spectral, moments, start, product, key, _times(last), decay, SIZES)
 
 
-def _with_scales(encoder: Callable[[Start], Any], head: Callable[[Start], Any]) -> Callable:
+def _with_scales(
+    encoder: Callable[[theory.starts.Start], Any], head: Callable[[theory.starts.Start], Any]
+) -> Callable:
     """Prediction from other scales, functions of the start's own."""
-    return lambda problem, own: replace(own, start=Start(encoder(own.start), head(own.start)))
+    return lambda problem, own: replace(
+        own, start=theory.starts.Start(encoder(own.start), head(own.start))
+    )
 
 
 CLAIM = Claim(

@@ -1,18 +1,62 @@
 """class-collapse: the weight of a subclass feature, layer by layer."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.powers import layer_shares
+from ... import problems, theory
+from ..._core import layer_shares, named
 from ...claims import Claim, Control, Verdict
-from .._common import PREMISE, Run, carried, judge_layers, replace, with_entries
-from ._classes import Collapse, collapse, train
+from .._common import PREMISE, Run, carried, drawn, judge_layers, replace, train, with_entries
+from .scl_minimiser import ClassTask
+
+
+class Collapse(eqx.Module):
+    """A class and a subclass feature: strength and noise of each, and their correlation."""
+
+    strength: Float[Array, " 2"]
+    noise: Float[Array, " 2"]
+    correlation: Float[Array, ""]
+    key: PRNGKeyArray
+    depth: int = eqx.field(static=True)
+
+    @property
+    def label(self) -> str:
+        return f"depth {self.depth}, a class and a subclass"
+
+    @eqx.filter_jit
+    def classes(self, width: int = 1, scale: float = 0.7) -> ClassTask:
+        """The classes, and a start of a network of this width and scale."""
+        one = jnp.ones_like(self.correlation)
+        return ClassTask(
+            problems.Groups.signs(self.strength, self.noise, self.correlation[None]),
+            one,
+            self.key,
+            scale * one,
+            (2,) + (width,) * self.depth,
+        )
+
+
+@drawn
+def collapse(
+    key: PRNGKeyArray,
+    depth: int,
+    *,
+    noise: Array | float,
+    correlation: Array | float,
+    index: Array | int = 0,
+) -> Collapse:
+    """Features of random strength, with this noise of the class."""
+    k1, k2 = jax.random.split(named(key, "collapse", index))
+    return Collapse(
+        jnp.asarray([1.5, 1.2], float) * jax.random.uniform(k1, (2,), float, 0.9, 1.1),
+        jnp.stack([jnp.asarray(noise), jnp.asarray(0.5, float)]),
+        jnp.asarray(correlation),
+        k2,
+        depth,
+    )
 
 
 class Layers(eqx.Module):
@@ -25,10 +69,11 @@ class Layers(eqx.Module):
     layers: theory.layers.LayerPrediction
 
 
-def predict_collapse(problem: Collapse) -> Layers:
-    p, task = problem, problem.classes()
-    weights = theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth)
-    return Layers(weights, theory.layers.layerwise(task.moments, p.depth, width=1, throw=False))
+def predict_collapse(p: Collapse) -> Layers:
+    return Layers(
+        theory.supervised.subclass_weights(p.strength, p.noise, p.correlation, p.depth),
+        theory.layers.layerwise(p.classes().moments, p.depth, width=1, throw=False),
+    )
 
 
 @eqx.filter_jit
@@ -42,7 +87,7 @@ def judge_collapse(prediction: Layers, run: Run) -> Verdict:
     # tolerance of the last holds for each.
     last = {name: jnp.full_like(part, part[-1]) for name, part in law.parts.items()}
     return carried(
-        dataclasses.replace(law, parts=last),
+        replace(law, parts=last),
         jnp.abs(measured - predicted),
         2 * (1 + predicted**2),
         # Effect: a hundredth of equal weights.
@@ -67,8 +112,12 @@ def _less_below(problem: Collapse, own: Layers) -> Layers:
 def _harder_collapse(key: PRNGKeyArray) -> Collapse:
     k1, k2, k3 = jax.random.split(key, 3)
     some = jax.random.uniform(k1, (), float, 0.05, 1.5)
-    noise = jnp.where(jax.random.bernoulli(k3, 0.3), 0, some)
-    return collapse(key, 2, noise=noise, correlation=jax.random.uniform(k2, (), float, -0.95, 0.95))
+    return collapse(
+        key,
+        2,
+        noise=jnp.where(jax.random.bernoulli(k3, 0.3), 0, some),
+        correlation=jax.random.uniform(k2, (), float, -0.95, 0.95),
+    )
 
 
 CLAIM = Claim(

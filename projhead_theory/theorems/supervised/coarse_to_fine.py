@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..._core.keys import named
+from ..._core import named
 from ...claims import Claim, Control
 from ...problems import Groups
 from .._common import drawn, replace
-from ._probing import ProbeTask, judge, predict, train, upside_down
+from .shift import ProbeTask, judge, predict, train, upside_down
 from .subclass_retention import RETENTION_RECORDS
 
 
@@ -25,8 +25,17 @@ def finely(key: PRNGKeyArray, kind: str, depth: int, *, index: Array | int = 0) 
     # As many save times as in other claims, whose compiled programs then train these networks.
     times = jnp.geomspace(0.3, 300.0, RETENTION_RECORDS, dtype=float)
     start, blur = jnp.asarray(0.5, float), jnp.asarray(0.25, float)
-    fitted = (signs(0.0).read(1), signs(0.5).read(1))
-    return ProbeTask(signs(0.0), fitted, signs(0.0).read(1), start, blur, times, k3, kind, depth)
+    return ProbeTask(
+        signs(0.0),
+        (signs(0.0).read(1), signs(0.5).read(1)),
+        signs(0.0).read(1),
+        start,
+        blur,
+        times,
+        k3,
+        kind,
+        depth,
+    )
 
 
 CLAIM = Claim(

@@ -1,32 +1,31 @@
 """mixed-positives: positives of the class and of the sample in any proportion."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..._core.keys import named
+from ... import Moments, problems, theory
+from ..._core import named
 from ...claims import Claim, Control
-from ...moments import Moments
-from ...problems import Groups
-from ...theory.layers import LayerPrediction, layerwise
-from .._common import PREMISE, drawn, judge_layers, replace, try_exact
-from ._classes import UNBALANCED, ClassTask, moments_of, train
+from .._common import PREMISE, UNBALANCED, drawn, exact_check, judge_layers, over, replace, train
+from .scl_minimiser import ClassTask, moments_of
 
 
-def predict_mixed(problem: ClassTask, share: Array | None = None) -> LayerPrediction:
+def predict_mixed(problem: ClassTask, share: Array | None = None) -> theory.layers.LayerPrediction:
     """Layer-wise law of the mixture of both cross moments.
 
     An independent subclass has the weight of the closed form.
     """
-    moments = _mixed(problem.groups, problem.share if share is None else share)
-    return layerwise(moments, problem.depth, throw=False)
+    return theory.layers.layerwise(
+        _mixed(problem.groups, problem.share if share is None else share),
+        problem.depth,
+        throw=False,
+    )
 
 
 @eqx.filter_jit
-def _mixed(groups: Groups, share: Array) -> Moments:
+def _mixed(groups: problems.Groups, share: Array) -> Moments:
     class_only, views = (moments_of(groups, jnp.full_like(share, one)).cross for one in (1, 0))
     return Moments(share * class_only + (1 - share) * views, groups.second)
 
@@ -44,12 +43,18 @@ def mixture(
     k1, k2, k3 = jax.random.split(named(key, "mixed positives", index), 3)
     strength = jnp.asarray([1.4, 1.0, 0.7]) * jax.random.uniform(k1, (3,), float, 0.9, 1.1)
     noise = jnp.asarray([0.6, 0.4, 0.3]) * jax.random.uniform(k2, (3,), float, 0.9, 1.1)
-    groups = Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5]))
-    scale = jnp.asarray(0.7, float)
-    return ClassTask(groups, jnp.asarray(share), k3, scale, (3,) * (depth + 1))
+    return ClassTask(
+        problems.Groups.signs(strength, noise, correlation * jnp.asarray([1.0, -0.5])),
+        jnp.asarray(share),
+        k3,
+        jnp.asarray(0.7, float),
+        (3,) * (depth + 1),
+    )
 
 
-def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
+def _separate(
+    problem: ClassTask, own: theory.layers.LayerPrediction
+) -> theory.layers.LayerPrediction:
     """Prediction with the mixture of the Grams of both minimisers in every layer.
 
     It is right in the last layer, which is linear in C, and wrong below.
@@ -61,9 +66,12 @@ def _separate(problem: ClassTask, own: LayerPrediction) -> LayerPrediction:
 
 def _harder_mixture(key: PRNGKeyArray, depth: int) -> ClassTask:
     k1, k2 = jax.random.split(key)
-    share = jax.random.uniform(k1, (), float, 0, 0.98)
-    r = jax.random.uniform(k2, (), float, -0.9, 0.9)
-    return mixture(key, depth, share=share, correlation=r)
+    return mixture(
+        key,
+        depth,
+        share=jax.random.uniform(k1, (), float, 0, 0.98),
+        correlation=jax.random.uniform(k2, (), float, -0.9, 0.9),
+    )
 
 
 CLAIM = Claim(
@@ -111,7 +119,7 @@ CLAIM = Claim(
             predict=_separate,
         ),
     ),
-    search=tuple(lambda key, depth=depth: _harder_mixture(key, depth) for depth in (1, 2)),
-    exact=functools.partial(try_exact, judge_layers, predict_mixed),
+    search=over(_harder_mixture, "depth", (1, 2)),
+    exact=exact_check(judge_layers, predict_mixed),
     quick=1,
 )

@@ -1,19 +1,72 @@
 """scl-minimiser: the layer-wise law on the moments of classes."""
 
-import functools
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.powers import layer_shares
-from ...claims import Claim, Control
-from ...problems import Groups
-from .._common import PREMISE, drawn, judge_layers, orthonormal, raised, try_exact, with_exponents
-from ._classes import UNBALANCED, ClassTask, train
+from ... import DeepLinear, Moments, SupervisedContrastiveProblem, losses, problems, theory
+from ..._core import layer_shares, named
+from ...claims import Claim, Control, Offers, rounded
+from .._common import (
+    PREMISE,
+    UNBALANCED,
+    balanced,
+    drawn,
+    exact_check,
+    judge_layers,
+    orthonormal,
+    over,
+    raised,
+    replace,
+    train,
+    widths,
+    with_exponents,
+)
+
+
+class ClassTask(eqx.Module):
+    """Groups in classes, and a balanced start of a network of widths `sizes`.
+
+    The share of positives drawn from the class is `share`.
+    """
+
+    groups: problems.Groups
+    share: Float[Array, ""]
+    key: PRNGKeyArray
+    scale: Float[Array, ""]
+    sizes: tuple[int, ...] = eqx.field(static=True)
+    loss: ClassVar[losses.AbstractLoss] = losses.spectral
+    stiff: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.groups.classes} classes, {widths(self.sizes)}"
+
+    @property
+    def depth(self) -> int:
+        return len(self.sizes) - 1
+
+    @property
+    def moments(self) -> Moments:
+        return moments_of(self.groups, self.share)
+
+    def start(self) -> DeepLinear:
+        return balanced(self.key, self.sizes, self.scale)
+
+    def shrinks(self) -> Offers:
+        """Simpler problems: rounder means and noise."""
+        g = self.groups
+        return rounded(
+            lambda r: replace(self, groups=replace(g, means=r(g.means), noise=r(g.noise)))
+        )
+
+
+@eqx.filter_jit
+def moments_of(groups: problems.Groups, share: Array) -> Moments:
+    return SupervisedContrastiveProblem(groups, problems.MixedPositives(share)).moments()
 
 
 def with_last(
@@ -29,8 +82,10 @@ def predict_classes(problem: ClassTask) -> theory.layers.LayerPrediction:
     The other fields, of the general layer-wise law, set the tolerances of a run.
     """
     m, width = problem.moments, min(problem.sizes[1:])
-    law = theory.layers.layerwise(m, problem.depth, width=width, throw=False)
-    return with_last(law, theory.supervised.class_minimiser(m))
+    return with_last(
+        theory.layers.layerwise(m, problem.depth, width=width, throw=False),
+        theory.supervised.class_minimiser(m),
+    )
 
 
 @drawn
@@ -43,16 +98,20 @@ def classes(key: PRNGKeyArray, sizes: tuple[int, ...], *, index: Array | int = 0
     d, count = sizes[0], min(sizes[1:])
     centre = orthonormal(k[0], d, count).T * jnp.linspace(2.0, 1.0, count)[:, None]
     apart = 0.7 * jax.random.normal(k[1], (count, 1, d)) * jnp.asarray([[[1.0], [-1.0]]])
-    share = jnp.linspace(1.5, 0.5, count) / count
-    groups = Groups(
-        jnp.repeat(share / 2, 2),
-        (centre[:, None] + apart).reshape(2 * count, d),
-        jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
-        jnp.repeat(jnp.arange(count), 2),
-        count,
-    )
     one = jnp.ones((), float)
-    return ClassTask(groups, one, k[3], one / 2, sizes)
+    return ClassTask(
+        problems.Groups(
+            jnp.repeat((jnp.linspace(1.5, 0.5, count) / count) / 2, 2),
+            (centre[:, None] + apart).reshape(2 * count, d),
+            jax.random.uniform(k[2], (d,), float, 0.5, 1.0),
+            jnp.repeat(jnp.arange(count), 2),
+            count,
+        ),
+        one,
+        k[3],
+        one / 2,
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -65,8 +124,7 @@ def _noiseless(
     """
     m = problem.moments
     inner = problem.groups.between + 0.1 * jnp.eye(m.dim, dtype=m.second.dtype)
-    half = jnp.linalg.solve(inner, m.cross)
-    return with_last(own, jnp.linalg.solve(inner, half.T))
+    return with_last(own, jnp.linalg.solve(inner, jnp.linalg.solve(inner, m.cross).T))
 
 
 @eqx.filter_jit
@@ -75,8 +133,12 @@ def _equal_classes(
 ) -> theory.layers.LayerPrediction:
     """Prediction as if all classes were equally likely."""
     g, m = problem.groups, problem.moments
-    half = jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes)
-    return with_last(own, jnp.linalg.solve(m.second, half.T))
+    return with_last(
+        own,
+        jnp.linalg.solve(
+            m.second, jnp.linalg.solve(m.second, g.class_means.T @ g.class_means / g.classes).T
+        ),
+    )
 
 
 CLAIM = Claim(
@@ -132,9 +194,7 @@ CLAIM = Claim(
             predict=with_exponents(lambda level, depth: jnp.ones_like(level)),
         ),
     ),
-    search=tuple(
-        lambda key, sizes=sizes: classes(key, sizes) for sizes in ((2, 1), (4, 2, 2), (4, 3, 3, 3))
-    ),
-    exact=functools.partial(try_exact, judge_layers, predict_classes),
+    search=over(classes, "sizes", ((2, 1), (4, 2, 2), (4, 3, 3, 3))),
+    exact=exact_check(judge_layers, predict_classes),
     quick=1,
 )

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._core.keys import named
-from ..._core.tolerance import CHAIN, SOLVED, epsilons, solver_tolerance
+from ..._core import CHAIN, SOLVED, epsilons, named, solver_tolerance
 from ...claims import Claim, Control, Measured, Verdict, compare_measured, numbered
 from ...losses import mse
 from ...moments import TargetMoments
@@ -235,15 +234,13 @@ def judge_mode(prediction: Float[Array, " 3"], found: Extinguished) -> Verdict:
     )
 
 
-def _soft(problem: ModeTask, own: Array) -> Array:
+def _soft(p: ModeTask, own: Array) -> Array:
     """The soft threshold of two layers, at any depth."""
-    p = problem
     return jnp.asarray(np.asarray([p.cross[0], SIDE * p.cross[0] / p.second[0], 0], own.dtype))
 
 
-def _spinodal(problem: ModeTask, own: Array) -> Array:
+def _spinodal(p: ModeTask, own: Array) -> Array:
     """Decay at which the upper minimum disappears altogether, and the weight just below."""
-    p = problem
     weight_decay = regression.decay_limit(p.cross[0], p.second[0], p.depth)
     below = regression.decayed_weight(p.cross[0], p.second[0], weight_decay * (1 - SIDE), p.depth)
     return jnp.asarray(np.asarray([weight_decay, below, 0], own.dtype))

@@ -1,7 +1,6 @@
 """sl-minimiser: the end-to-end map and the layers that regression converges to."""
 
-import functools
-from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -9,32 +8,43 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ... import losses, measure, theory
-from ..._core.keys import named
-from ..._core.linalg import Whitening, eigh, frobenius, matmul, symmetric
-from ..._core.tolerance import outputs_rounding, power_rounding, product_rounding
-from ...claims import Claim, Control, Rows, Verdict, numbered, rounded, verdict_of
+from ..._core import (
+    Whitening,
+    eigh,
+    frobenius,
+    layer_shares,
+    matmul,
+    named,
+    nonzero,
+    outputs_rounding,
+    power_rounding,
+    product_rounding,
+    symmetric,
+)
+from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, rounded, verdict_of
 from ...moments import TargetMoments
-from ...networks import DeepLinear
 from .._common import (
     PREMISE,
+    UNBALANCED,
     AbstractTask,
     Exact,
     Run,
     drawn,
-    flow,
+    exact_check,
     frames,
     imbalance_rounding,
+    layers_apart,
     mixing,
     nearly_tied,
     on_range,
     orthonormal,
+    over,
     replace,
     reported_share,
     roots,
     singular,
     spread,
-    try_exact,
-    unbalanced_start,
+    train,
     uniform,
 )
 
@@ -42,7 +52,9 @@ from .._common import (
 class RegressionTask(AbstractTask[TargetMoments]):
     """Task of the squared error."""
 
-    def shrinks(self) -> Iterator[Callable[[], "RegressionTask"]]:
+    loss: ClassVar[losses.AbstractLoss] = losses.mse
+
+    def shrinks(self) -> Offers:
         """Simpler problems: rounder targets."""
         m = self.moments
         return rounded(lambda r: replace(self, moments=TargetMoments(r(m.target), m.second)))
@@ -50,17 +62,6 @@ class RegressionTask(AbstractTask[TargetMoments]):
 
 def predict_least(p: RegressionTask) -> theory.supervised.RegressionMinimiser:
     return theory.supervised.regression_minimiser(p.moments, p.depth, p.width, throw=False)
-
-
-def train_least(problem: RegressionTask, start: DeepLinear | None = None) -> Run:
-    """Gradient flow of the squared error to stationarity."""
-    return flow(
-        problem.start() if start is None else start,
-        problem.moments,
-        loss=losses.mse,
-        stiff=problem.stiff,
-        max_steps=4_000 if problem.stiff else 100_000,
-    )
 
 
 def distance_to_minimum(
@@ -98,9 +99,8 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     depth, whitening = best.depth, best.whitening
     start, within = (on_range(n, whitening.projector) for n in (run.fine.start, network))
     matrix, weights = within.matrix, measure.layer_weights(network)
-    size, length, scale = frobenius(best.grams), frobenius(best.matrix), jnp.abs(best.loss)
-    size, length = (jnp.where(x > 0, x, 1) for x in (size, length))
-    scale = scale + moments.power / 2
+    size, length = (nonzero(frobenius(x)) for x in (best.grams, best.matrix))
+    scale = jnp.abs(best.loss) + moments.power / 2
 
     residual, last, saddle = distance_to_minimum(
         moments, whitening, matrix, min(*network.sizes[1:], *moments.target.shape)
@@ -112,8 +112,8 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     moved = inside * frobenius(whitening.inverse)
     # A root of M magnifies the relative error of its smallest kept eigenvalue.
     least = jnp.take(eigh(best.grams[-1]).values, moments.dim - jnp.maximum(best.kept, 1))
-    levels = jnp.arange(1, depth + 1, dtype=size.dtype) / depth
-    magnified = levels * jnp.where(least > 0, least, 1) ** (levels - 1) * 2 * length
+    levels = layer_shares(depth, size.dtype)
+    magnified = levels * nonzero(least) ** (levels - 1) * 2 * length
 
     # Training rounds as the closed form does. The product of layers adds rounding of its own.
     product = product_rounding(network.sizes, size.dtype)
@@ -125,44 +125,40 @@ def judge_least(prediction: theory.supervised.RegressionMinimiser, run: Run) -> 
     )
     in_loss = 4 * whitening.rounding * jnp.sum(best.correlations) ** 2 + 2 * outputs + unseen
     granted = imbalance_rounding(start)
-    between = frobenius(best.grams[:, None] - best.grams[None, :]) / size[:, None]
-    layers = Rows(
-        numbered("layer", depth),
-        frobenius(measure.layer_grams(within) - best.grams) / size,
-        {
-            "start": theory.balance.imbalance_bound(best.grams, jnp.full(depth - 1, granted))
-            / size,
-            "discretisation": theory.balance.imbalance_bound(best.grams, run.drift) / size,
-            "stationarity": magnified * moved / size,
-            "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
-        },
-        # Effect: another layer.
-        jnp.min(jnp.where(jnp.eye(depth, dtype=bool), 1, between), axis=1),
-        best.weights,
-        weights,
-    )
     plotted = best.weights[-1:], weights[-1:]
-    whole = Rows(
-        ("map",),
-        frobenius(matrix - best.matrix) / length,
-        {"stationarity": moved / length, "rounding": rounding},
-        # Effect: another map.
-        1.0,
-        *plotted,
-    )
-    loss = Rows(
-        ("loss",),
-        jnp.abs(run.fine.loss[-1] - best.loss) / scale,
-        {"stationarity": inside**2 / scale, "rounding": in_loss / scale},
-        # Effect: the loss of a network with one mode less.
-        last**2 / 2 / scale,
-        *plotted,
-    )
     balanced = jnp.all(measure.imbalance_norms(start) <= granted)
     return verdict_of(
-        layers,
-        whole,
-        loss,
+        Rows(
+            numbered("layer", depth),
+            frobenius(measure.layer_grams(within) - best.grams) / size,
+            {
+                "start": theory.balance.imbalance_bound(best.grams, jnp.full(depth - 1, granted))
+                / size,
+                "discretisation": theory.balance.imbalance_bound(best.grams, run.drift) / size,
+                "stationarity": magnified * moved / size,
+                "rounding": power_rounding(best.grams, best.kept, 2 * rounding) + product,
+            },
+            # Effect: another layer.
+            layers_apart(best.grams),
+            best.weights,
+            weights,
+        ),
+        Rows(
+            ("map",),
+            frobenius(matrix - best.matrix) / length,
+            {"stationarity": moved / length, "rounding": rounding},
+            # Effect: another map.
+            1.0,
+            *plotted,
+        ),
+        Rows(
+            ("loss",),
+            jnp.abs(run.fine.loss[-1] - best.loss) / scale,
+            {"stationarity": inside**2 / scale, "rounding": in_loss / scale},
+            # Effect: the loss of a network with one mode less.
+            last**2 / 2 / scale,
+            *plotted,
+        ),
         what="relative discrepancy of the regression minimiser",
         premises={"unique minimiser": best.unique, PREMISE: balanced},
         converged=run.converged & ~saddle,
@@ -186,8 +182,12 @@ def regression_task(
     correlations = jnp.linspace(1.2, 0.4, n) * jax.random.uniform(k[3], (n,), float, 0.95, 1.05)
     frames = orthonormal(k[1], outputs)[:, :n], orthonormal(k[2], d, n)
     target = matmul(matmul(frames[0] * correlations, frames[1].T), root)
-    moments = TargetMoments(target, matmul(root, root), 1.1 * jnp.sum(correlations**2))
-    return RegressionTask(moments, k[3], jnp.asarray(0.5, float), sizes)
+    return RegressionTask(
+        TargetMoments(target, matmul(root, root), 1.1 * jnp.sum(correlations**2)),
+        k[3],
+        jnp.asarray(0.5, float),
+        sizes,
+    )
 
 
 @eqx.filter_jit
@@ -199,8 +199,11 @@ def with_map(
     u, s, vt = jnp.linalg.svd(matrix, full_matrices=False)
     u, s, vt = u[:, :p], s[:p], vt[:p]
     powers = [s ** (2 * level / depth) for level in range(1, depth + 1)]
-    grams = jnp.stack([matmul(vt.T * power, vt) for power in powers])
-    return replace(own, matrix=matmul(u * s, vt), grams=grams)
+    return replace(
+        own,
+        matrix=matmul(u * s, vt),
+        grams=jnp.stack([matmul(vt.T * power, vt) for power in powers]),
+    )
 
 
 def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTask:
@@ -217,8 +220,9 @@ def harder_regression(key: PRNGKeyArray, sizes: tuple[int, ...]) -> RegressionTa
     target = matmul(matmul(frames[0] * correlations, frames[1].T) * strength, mixed.T)
     second = symmetric(matmul(mixed * strength**2, mixed.T))
     scale = jnp.max(strength) ** (-1 / (len(sizes) - 1)) / 2
-    moments = TargetMoments(target, second, 1.1 * jnp.sum(correlations**2))
-    return RegressionTask(moments, key, scale, sizes, stiff=True)
+    return RegressionTask(
+        TargetMoments(target, second, 1.1 * jnp.sum(correlations**2)), key, scale, sizes, stiff=True
+    )
 
 
 def exact_regression(
@@ -226,8 +230,7 @@ def exact_regression(
 ) -> Exact:
     """Balanced network of these sizes with the predicted map, in random frames between."""
     left, values, right = singular(best.matrix, best.kept, min(sizes))
-    between = frames(key, sizes, values.dtype)[1:-1]
-    return Exact((right, *between, left), roots(values, best.depth))
+    return Exact((right, *frames(key, sizes, values.dtype)[1:-1], left), roots(values, best.depth))
 
 
 CLAIM = Claim(
@@ -259,7 +262,7 @@ CLAIM = Claim(
         )
     ),
     predict=predict_least,
-    measure=train_least,
+    measure=train,
     compare=judge_least,
     sharpness={
         "layer #": (6e-9, 0.03),
@@ -279,14 +282,9 @@ CLAIM = Claim(
             "predicts as if inputs were uncorrelated and of variance one",
             predict=lambda problem, own: with_map(problem, own, problem.moments.target),
         ),
-        unbalanced_start(train_least),
+        UNBALANCED,
     ),
-    search=tuple(
-        functools.partial(harder_regression, sizes=sizes)
-        for sizes in ((3, 2), (4, 2, 3), (3, 3, 2, 3))
-    ),
-    exact=functools.partial(
-        try_exact, judge_least, predict_least, build=exact_regression, loss=losses.mse
-    ),
+    search=over(harder_regression, "sizes", ((3, 2), (4, 2, 3), (3, 3, 2, 3))),
+    exact=exact_check(judge_least, predict_least, build=exact_regression, loss=losses.mse),
     quick=1,
 )

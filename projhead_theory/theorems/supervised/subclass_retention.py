@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from .._common import Run, flow_rounding, flow_through, local_error, replace
-from ._classes import ClassTask, collapse
+from .class_collapse import collapse
+from .scl_minimiser import ClassTask
 
 RETENTION_RECORDS, DECADE = 16, 5
 """Save times over three decades of time, and in each decade.
@@ -43,8 +44,11 @@ def fading(task: ClassTask) -> Fading:
 
 def train_long(task: ClassTask) -> Run:
     """Gradient flow over three decades of time, stationary or not."""
-    times = jnp.asarray(np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype))
-    return flow_through(task.start(), task.moments, times)
+    return flow_through(
+        task.start(),
+        task.moments,
+        jnp.asarray(np.geomspace(2.0, 2000.0, RETENTION_RECORDS, dtype=task.scale.dtype)),
+    )
 
 
 @eqx.filter_jit
@@ -81,28 +85,30 @@ def judge_fading(prediction: Fading, run: Run) -> Verdict:
         )
         return (1 + r) / (1 - r) ** 2 * jnp.maximum(r * before, change)
 
-    slopes = Rows(
-        numbered("slope, layer", depth),
-        jnp.abs(slope(first, end) - prediction.slopes),
-        {"asymptotics": (1 + r) / 2 * left(slope)}
-        | carried(2 / jnp.log(times[end] / times[first])),
-        # Effect: the slope of the neighbouring layer.
-        jnp.abs(prediction.slopes[0]),
-        prediction.slopes,
-        slope(first, end),
-    )
     growth = rate(middle, end) / prediction.rate
-    rates = Rows(
-        numbered("rate, layer", depth),
-        jnp.abs(growth - 1),
-        {"asymptotics": r * left(rate) / prediction.rate} | carried(2 * powers),
-        # Effect: half of the rate.
-        0.5,
-        1.0,
-        growth,
-    )
     return verdict_of(
-        slopes, rates, what="decay of the subclass", converged=run.reached, finite=run.finite
+        Rows(
+            numbered("slope, layer", depth),
+            jnp.abs(slope(first, end) - prediction.slopes),
+            {"asymptotics": (1 + r) / 2 * left(slope)}
+            | carried(2 / jnp.log(times[end] / times[first])),
+            # Effect: the slope of the neighbouring layer.
+            jnp.abs(prediction.slopes[0]),
+            prediction.slopes,
+            slope(first, end),
+        ),
+        Rows(
+            numbered("rate, layer", depth),
+            jnp.abs(growth - 1),
+            {"asymptotics": r * left(rate) / prediction.rate} | carried(2 * powers),
+            # Effect: half of the rate.
+            0.5,
+            1.0,
+            growth,
+        ),
+        what="decay of the subclass",
+        converged=run.reached,
+        finite=run.finite,
     )
 
 

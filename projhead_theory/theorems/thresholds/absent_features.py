@@ -8,13 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ... import theory
-from ..._core.keys import named
-from ..._core.tolerance import SHORT, epsilons
+from ... import ThresholdedDiagonal, gradient_flow, simulation, theory
+from ..._core import SHORT, epsilons, named
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
-from ...networks import ThresholdedDiagonal
 from ...problems import AdditiveNoise, Compose, ContrastiveProblem, Features, SignFlip
-from ...simulation import Ended, gradient_flow
 from .._common import drawn, replace
 
 DIM, RECORDS, UNTIL = 3, 8, 3.0
@@ -74,14 +71,15 @@ def find_edges(problem: WindowTask) -> Found:
     p, depth = problem, problem.depth
     halvings: int = 48 if p.weights.dtype == jnp.float64 else 22
     start = ThresholdedDiagonal(jnp.tile(p.weights, (1, depth)), jnp.tile(p.thresholds, (1, depth)))
-    views = Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
 
     def trained(strength: Array) -> tuple[Array, Array, Array]:
         """Final amplitudes, largest change of a weight at any save time, finiteness of the run."""
         flat = strength.reshape(-1)
         run = gradient_flow(
             start,
-            ContrastiveProblem(Features(flat), views),
+            ContrastiveProblem(
+                Features(flat), Compose(SignFlip(jnp.tile(p.flips, depth)), AdditiveNoise(p.noise))
+            ),
             t1=jnp.asarray(UNTIL, p.weights.dtype),
             weight_decay=p.weight_decay,
             save_at=RECORDS,
@@ -89,7 +87,7 @@ def find_edges(problem: WindowTask) -> Found:
         )
         moved = jnp.max(jnp.abs(run.networks.weights - start.weights), axis=(0, 1))
         amplitudes = run.final.amplitudes(flat).reshape(depth, *p.weights.shape)
-        return amplitudes, moved.reshape(p.weights.shape), ~(run.ended == Ended.diverged)
+        return amplitudes, moved.reshape(p.weights.shape), ~(run.ended == simulation.Ended.diverged)
 
     def step(bracket: tuple[Array, Array], bisect: Array) -> tuple[Any, Any]:
         low, high = bracket
@@ -182,9 +180,14 @@ def _task(key: PRNGKeyArray, depth: int, *, index: Array | int) -> WindowTask:
     weights = jax.random.uniform(k[0], (depth, DIM), float, 0.5, 1.5)
     # Either sign occurs: only absolute values matter.
     weights = jnp.where(jax.random.bernoulli(k[1], 0.5, weights.shape), weights, -weights)
-    thresholds = jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4)
     flips, none = jax.random.uniform(k[3], (DIM,), float, 0.0, 0.3), jnp.zeros((), float)
-    return WindowTask(weights, thresholds, flips, weight_decay=none, noise=none)
+    return WindowTask(
+        weights,
+        jax.random.uniform(k[2], weights.shape, float, 0.1, 0.4),
+        flips,
+        weight_decay=none,
+        noise=none,
+    )
 
 
 def exchanged(weights: Array, thresholds: Array) -> Array:

@@ -1,7 +1,5 @@
 """retained-when-vanishing: amplitudes below a last layer that loses a feature."""
 
-import dataclasses
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,7 @@ from jaxtyping import Array, Float
 from ... import theory
 from ...claims import Claim, Control, Rows, Verdict, numbered, verdict_of
 from .._common import Run, local_error, replace
-from ._training import (
+from .threshold_law import (
     RECORDS,
     Orbits,
     ThresholdTask,
@@ -46,8 +44,7 @@ def _two_decades(times: Array) -> Array:
 
 
 @eqx.filter_jit
-def predict_retained(problem: ThresholdTask) -> Retained:
-    p, orbits = problem, predict(problem)
+def predict_retained(p: ThresholdTask) -> Retained:
     ends = p.times[jnp.stack([_two_decades(p.times), jnp.asarray(RECORDS - 1)])]
     last = theory.thresholds.threshold_forgetting(ends, *p.given)
     decades = jnp.log(ends[1] / ends[0])
@@ -56,7 +53,7 @@ def predict_retained(problem: ThresholdTask) -> Retained:
     below, growth = theory.thresholds.threshold_forgetting_slopes(*p.given)
     slope_left = jnp.abs(growth) * (last[0] - last[1]) / decades
     return Retained(
-        orbits, jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
+        predict(p), jnp.mean(slope), 2 * jnp.abs(below[:-1]) * last[1], 2 * jnp.max(slope_left)
     )
 
 
@@ -75,35 +72,33 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
     slope = lambda a: jnp.log(a[-1, -1] / a[i, -1]) / jnp.log(times[-1] / times[i])
     largest = lambda x: jnp.max(jnp.abs(x))
     below = fine[-1, :-1]
-    layers = Rows(
-        numbered("layer", depth - 1),
-        norm(below - p.limit[:-1]),
-        {
-            "asymptotics": norm(prediction.left),
-            "integration": norm(below - coarse[-1, :-1]) + local_error(size.dtype, depth),
-            "rounding": rounding,
-        },
-        # Effect: amplitudes that vanish.
-        1.0,
-        1.0,
-        norm(below),
-    )
-    forgetting = Rows(
-        ("slope",),
-        largest(slope(fine) - prediction.slope),
-        {
-            "asymptotics": prediction.slope_left,
-            "integration": largest(slope(fine) - slope(coarse)),
-            "rounding": 16 * rounding,
-        },
-        # Effect: the slope of a linear network's last layer.
-        0.5 - 1 / (4 - 2 / depth),
-        prediction.slope,
-        jnp.mean(slope(fine)),
-    )
     return verdict_of(
-        layers,
-        forgetting,
+        Rows(
+            numbered("layer", depth - 1),
+            norm(below - p.limit[:-1]),
+            {
+                "asymptotics": norm(prediction.left),
+                "integration": norm(below - coarse[-1, :-1]) + local_error(size.dtype, depth),
+                "rounding": rounding,
+            },
+            # Effect: amplitudes that vanish.
+            1.0,
+            1.0,
+            norm(below),
+        ),
+        Rows(
+            ("slope",),
+            largest(slope(fine) - prediction.slope),
+            {
+                "asymptotics": prediction.slope_left,
+                "integration": largest(slope(fine) - slope(coarse)),
+                "rounding": 16 * rounding,
+            },
+            # Effect: the slope of a linear network's last layer.
+            0.5 - 1 / (4 - 2 / depth),
+            prediction.slope,
+            jnp.mean(slope(fine)),
+        ),
         time_row(p, run),
         what="amplitudes of a disrupted feature",
         converged=run.reached,
@@ -113,15 +108,21 @@ def judge_retained(prediction: Retained, run: Run) -> Verdict:
 
 def _vanishing(problem: ThresholdTask) -> ThresholdTask:
     """The same problem with features that no two views share."""
-    times = jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype))
-    return dataclasses.replace(problem, flips=jnp.full_like(problem.flips, 0.5), times=times)
+    return replace(
+        problem,
+        flips=jnp.full_like(problem.flips, 0.5),
+        times=jnp.asarray(np.geomspace(1e-2, 1e6, RECORDS, dtype=problem.times.dtype)),
+    )
 
 
 @eqx.filter_jit
 def _of_equal_weights(problem: ThresholdTask, own: Retained) -> Retained:
     """Prediction with the limit from a start of equal weights."""
-    limit = theory.thresholds.threshold_law(0 * problem.strength, *equal_weights(problem).given)
-    return eqx.tree_at(lambda r: r.orbits.limit, own, limit)
+    return eqx.tree_at(
+        lambda r: r.orbits.limit,
+        own,
+        theory.thresholds.threshold_law(0 * problem.strength, *equal_weights(problem).given),
+    )
 
 
 CLAIM = Claim(
@@ -164,9 +165,7 @@ CLAIM = Claim(
         Control(
             "some-signal",
             "lets two views share one sign in ten thousand",
-            measure=lambda problem, own: train(
-                dataclasses.replace(problem, flips=problem.flips - 0.005)
-            ),
+            measure=lambda problem, own: train(replace(problem, flips=problem.flips - 0.005)),
         ),
         Control(
             "balanced",

@@ -59,8 +59,9 @@ def cosine_shares(fraction: Any, temperature: Any) -> CosineShares:
     !!! example
 
         ```pycon
+        >>> shares = lambda tau: pt.theory.responses.cosine_shares([0.9, 0.5, 0.1], tau).share
         >>> for temperature in (0.2, 0.5, 2.0):
-        ...     print(np.round(pt.theory.responses.cosine_shares([0.9, 0.5, 0.1], temperature).share, 2))
+        ...     print(np.round(shares(temperature), 2))
         [0.41 0.33 0.25]
         [0.53 0.33 0.13]
         [0.9 0.1 0. ]

@@ -13,7 +13,9 @@ from projhead_theory.theorems.decay.weight_decay_minimiser import predict as pre
 
 
 def other_penalty(change: Callable[[Any], Any]) -> Transformation:
-    return predicting(lambda problem, own: predict_decayed(problem, change(problem)))
+    return predicting(
+        lambda problem, own: predict_decayed(replace(problem, weight_decay=change(problem)))
+    )
 
 
 MISSES = {

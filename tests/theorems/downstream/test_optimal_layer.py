@@ -13,7 +13,7 @@ from helpers.misses import predictions
 from projhead_theory._core.linalg import psd_power
 from projhead_theory.theorems._common.tasks import replace
 from projhead_theory.theorems.downstream import optimal_layer
-from projhead_theory.theorems.downstream._probing import judge_logarithms, train_probing
+from projhead_theory.theorems.downstream.optimal_layer import judge_logarithms, train_probing
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 

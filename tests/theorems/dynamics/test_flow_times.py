@@ -6,7 +6,7 @@ from typing import Any
 from helpers.misses import Transformation, predicting
 
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.dynamics._aligned import paths
+from projhead_theory.theorems.dynamics.flow_times import paths
 
 # Near misses of ds/dt = 4 L s^(3 - 2/L) (c - q^2 s^2)
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.measured import by_claim, side
 from helpers.misses import predictions
 
-from projhead_theory.theorems.dynamics import _aligned
+from projhead_theory.theorems.dynamics import flow_times
 from projhead_theory.theory.dynamics import regression
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 def test_regression_follows_its_closed_form_to_a_hundred_millionth(name):
     problem, run = side(name, 0)
     seen = np.asarray(run.fine.weights())[:-1]
-    np.testing.assert_allclose(seen, _aligned.paths(problem), rtol=1e-8)
+    np.testing.assert_allclose(seen, flow_times.paths(problem), rtol=1e-8)
 
 
 # Near misses: the claim with one thing in its formula changed

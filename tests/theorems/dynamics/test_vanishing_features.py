@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from helpers.misses import TWENTIETH, Transformation, predicting
 
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.dynamics._aligned import paths
+from projhead_theory.theorems.dynamics.flow_times import paths
 from projhead_theory.theorems.dynamics.vanishing_features import forgetting
 from projhead_theory.theory import dynamics
 

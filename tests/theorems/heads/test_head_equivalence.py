@@ -11,7 +11,7 @@ from helpers.misses import predictions
 
 from projhead_theory import theory
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.heads import _training
+from projhead_theory.theorems.heads import head_equivalence
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
@@ -21,7 +21,9 @@ def test_every_row_is_a_run_under_its_own_head(name):
     """The same as without the others."""
     problem, ends = side(name, 0)
     for i in range(len(problem.rows)):
-        alone = _training.train(problem.key, problem.moments, problem.rows[i : i + 1], jnp.zeros(1))
+        alone = head_equivalence.train(
+            problem.key, problem.moments, problem.rows[i : i + 1], jnp.zeros(1)
+        )
         np.testing.assert_array_equal(alone.before[0], ends.before[i])
 
 

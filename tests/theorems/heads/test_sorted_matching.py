@@ -10,7 +10,7 @@ from helpers.misses import predictions
 from projhead_theory import theory
 from projhead_theory._core.linalg import frobenius
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.heads import _training, sorted_matching
+from projhead_theory.theorems.heads import head_equivalence, sorted_matching
 from projhead_theory.theorems.heads.sorted_matching import with_pairing, with_weights
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
@@ -80,7 +80,7 @@ def test_a_wrong_pairing_is_stationary_and_no_minimum(name):
         weights = jnp.sqrt(p.cross[order] - p.weight_decay / (4 * p.rows**2)) / (
             p.rows * p.second[order]
         )
-        step, inverse, _ = _training.newton_step(
+        step, inverse, _ = head_equivalence.newton_step(
             weights[:, None] * p.basis.T[order], p.rows, p.weight_decay, p.moments
         )
         assert bool(jnp.all(jnp.diagonal(inverse) > 0)) == minimum

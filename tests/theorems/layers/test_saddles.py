@@ -15,7 +15,7 @@ from projhead_theory._core.linalg import psd_power, whiten
 from projhead_theory.losses import MeanSquaredError, spectral
 from projhead_theory.problems import random_moments
 from projhead_theory.simulation import layer_gradients
-from projhead_theory.theorems._common.stationary import nearest_stationary, reported_share
+from projhead_theory.theorems._common.comparison import nearest_stationary, reported_share
 
 FRACTIONS = jnp.asarray([0.9, 0.6, 0.5, 0.2])
 

@@ -7,7 +7,7 @@ from helpers.measured import by_claim, side
 from helpers.misses import predictions, read
 
 from projhead_theory.theorems._common.tasks import replace
-from projhead_theory.theorems.supervised import _probing
+from projhead_theory.theorems.supervised import shift
 
 pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.x64, pytest.mark.usefixtures("standard_promotion")]
 def test_lower_layers_are_read_better_once_the_subclass_weighs_less(name):
     for number in (0, 1):
         problem, _ = side(name, number)
-        accuracy = np.asarray(_probing.predict(problem).average[0])
+        accuracy = np.asarray(shift.predict(problem).average[0])
         assert accuracy[-1, 0] > accuracy[-1, 1] + 0.02
         assert (np.diff(accuracy[-4:], axis=0) < 0).all()
 
@@ -26,8 +26,8 @@ def test_a_subclass_that_agrees_with_the_class_fails_the_premise(name):
     """Unless the variances given the class agree too."""
     problem, run = side(name, 0)
     correlated = replace(problem.trained, probability=jnp.array([0.4, 0.1, 0.1, 0.4]))
-    verdict = _probing.judge(_probing.predict(replace(problem, trained=correlated)), run)
-    assert verdict.failed == (_probing.COMMUTE,)
+    verdict = shift.judge(shift.predict(replace(problem, trained=correlated)), run)
+    assert verdict.failed == (shift.COMMUTE,)
 
 
 # Near misses: the claim with one thing in its formula changed
