@@ -50,14 +50,20 @@ def test_samples_print_what_is_below_them():
 
 @pytest.mark.slow
 @pytest.mark.x64
-def test_the_page_on_the_paper_prints_what_is_below_its_sample():
+@pytest.mark.parametrize("page", ["from-the-paper.md", "simclr.md"])
+def test_a_page_prints_what_is_below_its_sample(page):
+    import jax
     import numpy as np
 
     import projhead_theory as pt
 
-    ((code, printed),) = samples((ROOT / "docs" / "from-the-paper.md").read_text())
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(code, "from-the-paper.md", "exec"), {"pt": pt, "np": np})
+    ((code, printed),) = samples((ROOT / "docs" / page).read_text())
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+    ):
+        exec(compile(code, page, "exec"), {"pt": pt, "np": np})
+    assert printed is not None
     assert_prints(out.getvalue(), printed)
 
 

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._core import checks
@@ -16,7 +15,7 @@ from .._core.student import half_width
 from ..losses import InfoNCE
 from ..networks import DeepLinear
 from ..problems import AdditiveNoise, ContrastiveProblem, Features
-from ..simulation import stochastic
+from ..simulation import annealed, stochastic
 from ..theory.responses import cosine_shares
 from ._arguments import grid
 
@@ -165,7 +164,7 @@ def _shares(
         Features(jnp.sqrt(fraction), "gaussian"), AdditiveNoise(jnp.sqrt(1 - fraction))
     )
     loss = InfoNCE(temperature, within_views=True)
-    adam = lambda rate: optax.adam(optax.cosine_decay_schedule(rate, steps))
+    adam = annealed(steps)
 
     def one(key: Array) -> Array:
         start, batches = jax.random.split(key)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._marks import colour
-from ._style import axes
+from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
     from ..experiments import CosineGap
@@ -32,7 +31,7 @@ def plot_cosine_gap(result: CosineGap, ax: Any = None) -> Any:
     for distances, half, name, marks in kinds:
         mean = np.asarray(distances).mean(axis=-1)
         for i, count in enumerate(np.asarray(result.features)):
-            style = {"color": colour(i), "capsize": 2, "ms": 4, "lw": 1.2}
+            style = {"color": COLOURS[i % len(COLOURS)], "capsize": 2, "ms": 4, "lw": 1.2}
             if marks.endswith("--"):
                 style["mfc"] = "none"
             label = f"{name}, {count} features"
@@ -40,8 +39,8 @@ def plot_cosine_gap(result: CosineGap, ax: Any = None) -> Any:
     ax.set_xscale("log")
     ax.set_xticks(tau, [f"{value:g}" for value in tau])
     ax.minorticks_off()
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.35 * ax.get_ylim()[1])
     ax.set_xlabel(r"temperature $\tau$")
     ax.set_ylabel("distance of the shares")
-    ax.legend(frameon=False, fontsize="x-small")
+    ax.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper left")
     return ax

@@ -4,7 +4,7 @@ Nothing here may import the theory.
 """
 
 from ._batches import in_batches
-from ._descent import gradient_descent
+from ._descent import annealed, gradient_descent
 from ._descents import gradient_descents
 from ._flow import explicit, gradient_flow, implicit, stabilised
 from ._flows import gradient_flows
@@ -17,6 +17,7 @@ __all__ = [
     "Ended",
     "Rebalanced",
     "Trajectory",
+    "annealed",
     "explicit",
     "gradient_descent",
     "gradient_descents",

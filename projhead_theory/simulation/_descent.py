@@ -22,6 +22,36 @@ from ._trajectory import Ended, Trajectory, standing
 Optimiser = Callable[[Any], optax.GradientTransformation]
 
 
+def annealed(steps: int, optimiser: Optimiser = optax.adam) -> Optimiser:
+    r"""An optimiser whose learning rate falls to zero over a run, against the noise of minibatches.
+
+    At step $i$ of $n$ the rate is $\frac12 (1 + \cos \frac{\pi i}{n})$ of the first one (Loshchilov
+    and Hutter 2017). Make the optimiser once, outside loops: every new one compiles anew.
+
+    **Arguments:**
+
+    - `steps`: $n$, the number of steps of the run.
+    - `optimiser`: `optax.sgd`, `optax.adam`, ...
+
+    **Raises:** `ValueError` for a number of steps below 1.
+
+    !!! example
+
+        ```pycon
+        >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> run = pt.simulation.stochastic(
+        ...     pt.DeepLinear([jnp.eye(2)]), problem, key=jax.random.key(0), steps=500, save_at=2,
+        ...     learning_rate=0.02, optimiser=pt.simulation.annealed(500, optax.sgd),
+        ... )
+        >>> np.round(run.weights()[-1, -1], 2)
+        Array([0.4 , 0.96], dtype=float64)
+
+        ```
+    """
+    count = checks.count("steps", steps)
+    return lambda rate: optimiser(optax.cosine_decay_schedule(rate, count))
+
+
 def gradient_descent(
     network: AbstractNetwork,
     data: Data,
