@@ -29,7 +29,7 @@ Width = Annotated[
     int | None, typer.Option(help="Width of every layer; the dimension if not given.")
 ]
 _TARGET = typer.Option(
-    metavar="J", help="Number of the feature, from 0, whose sign is the downstream label."
+    metavar="J", help="Number of the feature, from 1, whose sign is the downstream label."
 )
 Target = Annotated[int, _TARGET]
 OptionalTarget = Annotated[int | None, _TARGET]
@@ -105,6 +105,13 @@ def vector(name: str, text: str, dim: int) -> list[float]:
         wanted = f"{dim}, as many as there are strengths"
         raise bad(name, f"{len(values)} numbers ({text})", wanted)
     return values
+
+
+def feature(name: str, number: int, dim: int) -> int:
+    """Index of a feature, of its number in an option, which counts from 1."""
+    if not 1 <= number <= dim:
+        raise bad(name, number, f"the number of a feature, from 1 to {dim}")
+    return number - 1
 
 
 def problem(

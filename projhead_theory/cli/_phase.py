@@ -14,7 +14,7 @@ NUMBERS = ("strength", "noise", "flip", "mask", "downstream")
 
 
 class Axis(NamedTuple):
-    """One number of a feature model that varies, and its ends."""
+    """One number of a feature model that varies, and its ends; `feature` is an index."""
 
     number: str
     feature: int
@@ -24,7 +24,7 @@ class Axis(NamedTuple):
     @property
     def name(self) -> str:
         number = "downstream strength" if self.number == "downstream" else self.number
-        return f"{number} of feature {self.feature}"
+        return f"{number} of feature {self.feature + 1}"
 
 
 def phase(
@@ -86,17 +86,16 @@ def phase(
         figure_format(plot)
     model = options.problem(strength, noise, flip, mask)
     d = model.features.dim
-    horizontal, vertical = _axis("x", x, target, d), _axis("y", y, target, d)
+    index = options.feature("target", target, d)
+    horizontal, vertical = _axis("x", x, index, d), _axis("y", y, index, d)
     if horizontal[:2] == vertical[:2]:
         raise options.bad("y", repr(y), "another number than x")
-    if not 0 <= target < d:
-        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
     given = {"strength": strength, "noise": noise, "flip": flip, "mask": mask}
     problem, labelled = _plane(
         (horizontal, vertical),
         {name: options.numbers(name, text) for name, text in given.items() if text is not None},
         None if downstream is None else options.vector("downstream", downstream, d),
-        target,
+        index,
     )
     diagram = theory.downstream.phase_diagram(
         problem,
@@ -129,7 +128,7 @@ def phase(
                 lambda done: progress.update(task, completed=done),
             )
     if json is not None:
-        report.write_json({"target": target} | report.phase_report(diagram, check), json)
+        report.write_json({"target": index} | report.phase_report(diagram, check), json)
     if json != "-":
         report.print_table(report.phase_table(diagram, check))
     if plot is not None:
@@ -140,18 +139,18 @@ def phase(
 
 
 def _axis(name: str, text: str, target: int, dim: int) -> Axis:
-    """Parse an axis such as `noise@2:0:3`."""
+    """Parse an axis such as `noise@2:0:3`, of the second feature; `target` is an index."""
     number, _, feature = text.split(":")[0].partition("@")
     try:
         low, high = (float(part) for part in text.split(":")[1:])
-        axis = Axis(number, int(feature) if feature else target, low, high)
+        axis = Axis(number, int(feature) - 1 if feature else target, low, high)
     except ValueError:
         axis = None
     if axis is None or number not in NUMBERS or not axis.low < axis.high:
         want = f"{AXIS}, low below high, with one of {', '.join(NUMBERS)}: noise:0:3"
         raise options.bad(name, repr(text), want)
     if not 0 <= axis.feature < dim:
-        raise options.bad(name, repr(text), f"a feature from 0 to {dim - 1}")
+        raise options.bad(name, repr(text), f"a feature from 1 to {dim}")
     return axis
 
 

@@ -54,15 +54,16 @@ def predict(
     report["loss_function"] = loss
     best = None
     if target is not None:
+        index = options.feature("target", target, problem.features.dim)
         best = theory.downstream.best_layer(
             problem,
-            _task(problem, target, downstream),
+            _task(problem, index, downstream),
             depth,
             head_depth=head_depth,
             width=width,
             start=own,
         )
-        report["downstream"] = reports.complexity_report(best, target)
+        report["downstream"] = reports.complexity_report(best, index)
     elif downstream is not None:
         raise options.bad(
             "downstream",
@@ -108,10 +109,7 @@ def _task(problem, target: int, downstream: str | None):
     """Downstream task of the options: the sign of one feature, of other strengths if given."""
     from ..problems import DownstreamProblem, Features, SignLabel
 
-    d = problem.features.dim
-    if not 0 <= target < d:
-        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
     features = problem.features
     if downstream is not None:
-        features = Features(options.vector("downstream", downstream, d))
+        features = Features(options.vector("downstream", downstream, features.dim))
     return DownstreamProblem(features, SignLabel(target))

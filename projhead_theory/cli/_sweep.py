@@ -18,7 +18,11 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 def sweep(
     specification: Annotated[
-        str, typer.Argument(metavar="SPEC.toml", help="Specification, in TOML or JSON.")
+        str,
+        typer.Argument(
+            metavar="SPEC.toml",
+            help="Specification, in TOML or JSON; its indices, as in noise[0], count from 0.",
+        ),
     ],
     out: Annotated[
         str | None,

@@ -13,13 +13,16 @@ from ._json import environment
 
 
 def complexity_report(best: BestLayer, target: int) -> dict[str, Any]:
-    """Sample complexity of every layer and the best layer, for the sign of one feature."""
+    """Sample complexity of every layer and the best layer, for the sign of one feature.
+
+    `target` is the index of the feature.
+    """
     return {"target": target} | best.to_dict()
 
 
 def complexity_table(report: dict[str, Any]) -> Table:
     """Table of the sample-complexity indicator, one row a layer."""
-    table = Table(title=f"Labels to read feature {report['target']}")
+    table = Table(title=f"Labels to read feature {report['target'] + 1}")
     for name in ("layer", "indicator", ""):
         table.add_column(name, justify="right")
     for layer, value in enumerate(report["sample_complexity"], 1):

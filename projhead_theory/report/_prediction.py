@@ -18,7 +18,7 @@ def prediction_report(
     """Report of the prediction for a feature model, feature by feature, as plain data.
 
     - `weights[l][i]`: weight of a feature in a layer, None where a tie leaves it undetermined.
-    - `kept`: numbers of the features, from 0, that the network keeps for certain.
+    - `kept`: indices of the features that the network keeps for certain.
     - `signal_fraction[i]`: $c_i / q_i$.
     - `unique`: whether the minimiser is unique.
     - `unresolved`: number of features within the width whose weights show as zero and are not
@@ -84,7 +84,7 @@ def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table
     for i, fraction in enumerate(report["signal_fraction"]):
         weights = [layer[i] for layer in report["weights"]]
         kept = "yes" if i in report["kept"] else ("tied" if weights[-1] is None else "no")
-        table.add_row(str(i), cell(strength[i]), cell(fraction), kept, *map(cell, weights))
+        table.add_row(str(i + 1), cell(strength[i]), cell(fraction), kept, *map(cell, weights))
     spreads = []
     for layer in report["weights"]:
         positive = [w for w in layer if w]

@@ -64,5 +64,5 @@ def comparison_table(report: dict[str, Any]) -> Table:
         cells = [
             cell(x[i]) for pair in zip(report["measured"], predicted, strict=True) for x in pair
         ]
-        table.add_row(str(i), *cells)
+        table.add_row(str(i + 1), *cells)
     return table

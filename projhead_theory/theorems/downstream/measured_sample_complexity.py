@@ -228,7 +228,7 @@ def _draw(
 ) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths and noise in training, strengths downstream, and a key for the network.
 
-    The label is feature 0.
+    The label is the first feature.
     """
     k = jax.random.split(named(key, "labels", index), 5)
     uniform = lambda key, low, high, shape=(): jax.random.uniform(key, shape, float, low, high)

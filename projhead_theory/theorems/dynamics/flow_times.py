@@ -36,7 +36,7 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
     grown = worst(jnp.abs(predicted - predicted[:1]))
     rounding = log_rounding(run) * (1 + grown + worst(jnp.abs(predicted)))
     rows = Rows(
-        numbered("feature", prediction.shape[2], 0),
+        numbered("feature", prediction.shape[2]),
         worst(jnp.abs(measured - predicted)),
         {"integration": worst(apart), "rounding": rounding},
         effect=grown,

@@ -119,7 +119,7 @@ def judge_order(prediction: Order, seen: Onsets) -> Verdict:
     ahead = (prediction.leading + left_out)[:, None] < (prediction.leading - left_out)[None, :]
     wrong = jnp.sum(ahead & ~(seen.times[:, None] < seen.times[None, :])) / pairs
     each = Rows(
-        numbered("feature", d, 0),
+        numbered("feature", d),
         jnp.abs(seen.times - prediction.onset) / size,
         {name: error / size for name, error in seen.errors.items()},
         # The effect to detect: the onset of a feature with twice the cross moment.
