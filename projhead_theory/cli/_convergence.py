@@ -25,6 +25,7 @@ def convergence(
     confidence: Annotated[float, typer.Option(help="Confidence of the interval.")] = 0.95,
     seed: options.Seed = 0,
     json: options.Json = None,
+    csv: options.Csv = None,
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
     ] = None,
@@ -35,8 +36,7 @@ def convergence(
     """
     for_small_programs()
     options.set_precision("float64")
-    for name, path in (("json", json), ("plot", plot)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     if plot is not None:
         from .._core.files import figure_format
 
@@ -54,8 +54,11 @@ def convergence(
         )
     if json is not None:
         report.write_json(report.convergence_report(found), json)
-    if json != "-":
-        report.print_table(report.convergence_table(found))
+    table = report.convergence_table(found)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        report.print_table(table)
     if plot is not None:
         from ..figures import save
 

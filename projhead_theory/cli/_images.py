@@ -33,13 +33,14 @@ def images(
         ),
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
 ) -> int:
     """Train image networks under projection heads, and read labels off both sides of the head.
 
     The same command with the same folder goes on from where it stopped.
     """
     options.choice("name", name, dict.fromkeys(NAMES))
-    options.require_writable("json", json)
+    options.require_outputs(json=json, csv=csv)
     options.set_precision("float32")
     import jax
 
@@ -61,8 +62,11 @@ def images(
         save(result.plot(), Path(out) / f"{name}.png")
     if json is not None:
         reports.write_json(record, json)
-    if json != "-":
-        reports.print_table(result.table())
+    table = result.table()
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
+        reports.print_table(table)
     return 0
 
 

@@ -46,6 +46,14 @@ Json = Annotated[
         help="Write the result as JSON to a file, or to standard output.",
     ),
 ]
+Csv = Annotated[
+    str | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE|-",
+        help="Write the table as CSV, with all digits, to a file, or to standard output.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
 Precision = Annotated[str, typer.Option(help="float64 or float32.")]
 
@@ -72,7 +80,7 @@ def leave(code: int) -> None:
 
 def require_writable(name: str, path: str | None) -> None:
     """Reject a file that cannot be written before a long run, not after it."""
-    if path is None or (path == "-" and name == "json"):
+    if path is None or (path == "-" and name in ("json", "csv")):
         return
     folder = os.path.dirname(path) or "."
     if (
@@ -82,6 +90,19 @@ def require_writable(name: str, path: str | None) -> None:
         or not os.access(folder, os.W_OK)
     ):
         raise bad(name, repr(path), "a file in a folder that can be written to")
+
+
+def require_outputs(**paths: str | None) -> None:
+    """Reject files that cannot be written before a long run, and two results on standard output."""
+    for name, path in paths.items():
+        require_writable(name, path)
+    require_one_printed(paths.get("json"), paths.get("csv"))
+
+
+def require_one_printed(json: str | None, csv: str | None) -> None:
+    """Reject two results on standard output."""
+    if json == csv == "-":
+        raise bad("csv", "'-' beside --json -", "one of both on standard output")
 
 
 def choice(name: str, value: str, choices: dict[str, Any]) -> Any:

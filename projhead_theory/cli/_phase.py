@@ -62,14 +62,14 @@ def phase(
         str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Draw the phase diagram of pre- against post-projection, with its closed-form boundary and
     trained networks on it.
     """
     options.set_precision(precision)
-    for name, path in (("json", json), ("plot", plot)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     if simulate < 0:
         raise options.bad("simulate", str(simulate), "a number of networks, from 0")
     if points < 2:
@@ -129,8 +129,11 @@ def phase(
             )
     if json is not None:
         report.write_json({"target": index} | report.phase_report(diagram, check), json)
-    if json != "-":
-        report.print_table(report.phase_table(diagram, check))
+    table = report.phase_table(diagram, check)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        report.print_table(table)
     if plot is not None:
         from ..figures import plot_phase, save
 

@@ -32,12 +32,15 @@ def predict(
     temperature: chosen.Temperature = None,
     beta: chosen.Beta = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Predict the weight of every feature at every layer, what is kept, and the minimal loss; for
     a target, the best layer.
     """
     options.set_precision(precision)
+    options.require_outputs(csv=csv)
+    options.require_one_printed(json, csv)
     number = chosen.parameter(loss, temperature, beta)
     if target is not None and loss != "spectral":
         raise options.bad("loss", f"{loss!r} beside --target", "spectral, or no target")
@@ -70,11 +73,15 @@ def predict(
             repr(downstream),
             "--target J beside it: the feature whose sign is the label",
         )
-    if json != "-":
+    table = reports.prediction_table(report, problem.features.strength.tolist())
+    if json is not None:
+        reports.write_json(report, json)
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
         from rich.console import Console
 
         console = Console()
-        table = reports.prediction_table(report, problem.features.strength.tolist())
         reports.print_table(table, console)
         if own is not None:
             console.print(
@@ -100,8 +107,6 @@ def predict(
         if best is not None:
             reports.print_table(reports.complexity_table(report["downstream"]), console)
             console.print(best.reason, highlight=False)
-    if json is not None:
-        reports.write_json(report, json)
     return 0
 
 

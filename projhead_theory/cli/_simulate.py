@@ -61,6 +61,7 @@ def simulate(
     temperature: chosen.Temperature = None,
     beta: chosen.Beta = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     plot: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Save a figure: theory as lines, simulation as markers."),
@@ -71,12 +72,13 @@ def simulate(
     weights.
     """
     options.set_precision(precision)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     import jax
     from rich.console import Console
 
+    from .. import report as reports
     from .. import simulation
     from ..networks import DeepLinear
-    from ..report import comparison_table, print_table, trajectory_report, write_json
     from ..theorems import compare
 
     number = chosen.parameter(loss, temperature, beta)
@@ -137,10 +139,10 @@ def simulate(
         else chosen.comparable(loss, number, moments, depth, width)
     )
     verdict = None if same is None else compare(same, trajectory)
-    report = trajectory_report(trajectory, predicted, verdict, seconds)
+    report = reports.trajectory_report(trajectory, predicted, verdict, seconds)
     report["loss_function"] = loss
     if json is not None:
-        write_json(report, json)
+        reports.write_json(report, json)
     if diverged:
         unit, smaller = (
             ("time", "scale of the start") if method == "flow" else ("step", "learning rate")
@@ -152,9 +154,12 @@ def simulate(
             file=sys.stderr,
         )
         return 2
-    if json != "-":
+    table = reports.comparison_table(report)
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
         console = Console()
-        print_table(comparison_table(report), console)
+        reports.print_table(table, console)
         console.print(
             f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)"
         )

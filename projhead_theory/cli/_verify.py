@@ -42,6 +42,7 @@ def verify(
         ),
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     html: Annotated[
         str | None,
         typer.Option(
@@ -82,8 +83,7 @@ def verify(
     """Check theorems against trained networks. Every claim runs with controls in which it must
     fail.
     """
-    for name, path in (("json", json), ("html", html), ("markdown", markdown)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, html=html, markdown=markdown)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
         raise options.bad(
             "fuzz",
@@ -96,6 +96,8 @@ def verify(
         raise options.bad("fuzz", str(fuzz), "at least one problem")
     if cache is not None and _is_claim(cache):
         raise options.bad("cache", repr(cache), f"a folder (./{cache}), or the claim before it")
+    if list_ and csv is not None:
+        raise options.bad("csv", "--list beside it", "projhead claims list --csv")
     if list_:
         return _list(names or [], json)
     options.set_precision(precision)
@@ -103,10 +105,10 @@ def verify(
     with _cache.kept(cache) as counts:
         claims = _chosen(names or [], views, precision, depth, width)
         if fuzz is not None:
-            code = _search(claims, fuzz, seed, json)
+            code = _search(claims, fuzz, seed, json, csv)
         else:
-            code = _run(claims, seed, quick, workers, json, html, markdown)
-    if cache is not None and json != "-":
+            code = _run(claims, seed, quick, workers, json, html, markdown, csv)
+    if cache is not None and "-" not in (json, csv):
         _print([_cache.told(cache, counts)])
     return code
 
@@ -173,6 +175,7 @@ def _run(
     json: str | None,
     html: str | None,
     markdown: str | None,
+    csv: str | None,
 ) -> int:
     import time
 
@@ -188,7 +191,7 @@ def _run(
                     *claims, seed=seed, quick=quick, workers=workers, step=show
                 ):
                     results.append(result)
-                    if json != "-":
+                    if "-" not in (json, csv):
                         first = len(results) == 1
                         console.print(report.claims_table([result], header=first, width=width))
                     advance(len(results))
@@ -199,11 +202,13 @@ def _run(
     data = report.claims_report(results, seed, quick=quick, planned=[c.name for c in claims])
     if json is not None:
         report.write_json(data, json)
+    if csv is not None:
+        report.write_csv(report.claims_table(results), csv)
     if html is not None:
         report.write_html(report.claims_html(results, data), html)
     if markdown is not None:
         report.write_markdown(report.claims_markdown(results, data), markdown)
-    if json != "-":
+    if "-" not in (json, csv):
         seconds = time.perf_counter() - begin
         lines = [f"{report.summary(data)} ({seconds:.1f} s, seed {seed})"]
         for result in results:
@@ -214,7 +219,7 @@ def _run(
     return _leave(interrupted, data["all_hold"])
 
 
-def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int:
+def _search(claims: list[Claim], tries: int, seed: int, json: str | None, csv: str | None) -> int:
     from .. import report, theorems
 
     results, interrupted = [], False
@@ -233,8 +238,11 @@ def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int
     data = report.search_report(results, seed, [c.name for c in claims])
     if json is not None:
         report.write_json(data, json)
-    if json != "-":
-        _print(report.search_lines(results, seed), report.search_table(results))
+    table = report.search_table(results)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        _print(report.search_lines(results, seed), table)
     return _leave(interrupted, data["all_survive"])
 
 
