@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
 
@@ -48,9 +49,14 @@ def convergence(
 
     problem = options.problem(strength, noise, flip, mask, distribution)
     quiet = Console(stderr=True)
-    with quiet.status(f"training over the {knob}"), compiled_lightly():
+    with quiet.status(COMPILING) as status, compiled_lightly():
         found = experiments.convergence(
-            problem, knob, key=jax.random.key(seed), seeds=seeds, confidence=confidence
+            problem,
+            knob,
+            key=jax.random.key(seed),
+            seeds=seeds,
+            confidence=confidence,
+            progress=lambda line: status.update(f"{COMPILING}, then training over the {line}"),
         )
     if json is not None:
         report.write_json(report.convergence_report(found), json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def experiment(
 
     from .. import report
 
-    with Console(stderr=True).status(f"{name}: training") as status:
+    with Console(stderr=True).status(f"{name}: {COMPILING}, then training") as status:
         result = chosen.run(settings, quick, lambda line: status.update(f"{name}: {line}"))
     if json is not None:
         report.write_json(report.experiment_report(name, result), json)

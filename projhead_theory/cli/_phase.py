@@ -7,7 +7,9 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
+from ._progress import bar
 
 AXIS = "NUMBER[@FEATURE]:LOW:HIGH"
 NUMBERS = ("strength", "noise", "flip", "mask", "downstream")
@@ -76,7 +78,6 @@ def phase(
         raise options.bad("points", str(points), "at least two")
     import jax
     import numpy as np
-    from rich.console import Console
 
     from .. import report, theory
 
@@ -108,25 +109,15 @@ def phase(
     )
     check = None
     if simulate:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
         from ..theorems import check_phase
 
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=simulate)
-            check = check_phase(
-                diagram,
-                simulate,
-                jax.random.key(seed),
-                lambda done: progress.update(task, completed=done),
-            )
+        with bar(simulate, COMPILING, "networks") as (advance, show, _):
+
+            def trained(done: int) -> None:
+                show("training")
+                advance(done)
+
+            check = check_phase(diagram, simulate, jax.random.key(seed), trained)
     if json is not None:
         report.write_json({"target": index} | report.phase_report(diagram, check), json)
     table = report.phase_table(diagram, check)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _loss as chosen
 from . import _options as options
 from . import _start as starts
@@ -112,7 +113,7 @@ def simulate(
 
     quiet = Console(stderr=True)
     begin = time.perf_counter()
-    with quiet.status(f"training by {method}"):
+    with quiet.status(f"{COMPILING}, then training by {method}"):
         settings = {
             "t1": t1,
             "solver": solver,

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _cache
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
+from ._progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rich.console import Console
     from rich.table import Table
 
     from ..claims import Claim
@@ -184,7 +183,7 @@ def _run(
     begin = time.perf_counter()
     results, interrupted = [], False
     width = max(len(row) for claim in claims for row in report.claim_rows(claim))
-    with _progress(len(claims)) as (advance, show, console):
+    with bar(len(claims), COMPILING, "claims") as (advance, show, console):
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
                 for result in theorems.verify(
@@ -223,7 +222,7 @@ def _search(claims: list[Claim], tries: int, seed: int, json: str | None, csv: s
     from .. import report, theorems
 
     results, interrupted = [], False
-    with _progress(tries * len(claims)) as (advance, show, _):
+    with bar(tries * len(claims), COMPILING, "problems") as (advance, show, _):
 
         def step(name: str, done: int) -> None:
             show(name)
@@ -266,40 +265,3 @@ def _leave(interrupted: bool, good: bool) -> int:
         options.leave(130)
         return 130
     return 0 if good else 1
-
-
-@contextlib.contextmanager
-def _progress(
-    total: int,
-) -> Iterator[tuple[Callable[[int], None], Callable[[str], None], Console]]:
-    """A progress bar on standard error.
-
-    Yields functions that set how much is done, and the step; and the console for what is to be
-    printed meanwhile: above the bar if both are on a terminal, else on standard output.
-    """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    output, errors = Console(), Console(stderr=True)
-    with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=total)
-        yield (
-            lambda done: progress.update(task, completed=done),
-            lambda step: progress.update(task, description=step),
-            errors if output.is_terminal and errors.is_terminal else output,
-        )
