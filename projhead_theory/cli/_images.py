@@ -47,8 +47,10 @@ def images(
     from .. import images as wing
     from .. import report as reports
 
+    if data is not None and not Path(data).is_dir():
+        raise options.bad("data", repr(data), "a folder")
     if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
+        options.require_folder("out", out)
     run = getattr(wing, name.replace("-", "_"))
     given = {} if data is None else _archives(name, Path(data))
     result = run(

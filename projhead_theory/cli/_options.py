@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,10 @@ Downstream = Annotated[
     typer.Option(help="Strength of each feature downstream; by default as in training."),
 ]
 HeadDepth = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
+OptionalHeadDepth = Annotated[
+    int | None,
+    typer.Option(help="With --target: number of layers of the projection head, 1 if not given."),
+]
 Json = Annotated[
     str | None,
     typer.Option(
@@ -90,6 +95,21 @@ def require_writable(name: str, path: str | None) -> None:
         or not os.access(folder, os.W_OK)
     ):
         raise bad(name, repr(path), "a file in a folder that can be written to")
+
+
+def require_folder(name: str, path: str) -> None:
+    """Make a folder if there is none."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise bad(name, f"{path} ({error.strerror})", "a folder that can be written to") from error
+
+
+def require_none(given: Mapping[str, Any], wanted: str) -> None:
+    """Reject options that do not apply, of which any that is given has another value than None."""
+    for name, value in given.items():
+        if value is not None:
+            raise bad(name, value, wanted)
 
 
 def require_outputs(**paths: str | None) -> None:

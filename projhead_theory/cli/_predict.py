@@ -18,7 +18,7 @@ def predict(
     width: options.Width = None,
     target: options.OptionalTarget = None,
     downstream: options.Downstream = None,
-    head_depth: options.HeadDepth = 1,
+    head_depth: options.OptionalHeadDepth = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -44,6 +44,10 @@ def predict(
     number = chosen.parameter(loss, temperature, beta)
     if target is not None and loss != "spectral":
         raise options.bad("loss", f"{loss!r} beside --target", "spectral, or no target")
+    if target is None:
+        options.require_none({"head_depth": head_depth}, "--target J beside it")
+    if start is None:
+        options.require_none({"hidden": hidden}, "--start of two layers beside it")
     from .. import report as reports
     from .. import theory
 
@@ -62,7 +66,7 @@ def predict(
             problem,
             _task(problem, index, downstream),
             depth,
-            head_depth=head_depth,
+            head_depth=1 if head_depth is None else head_depth,
             width=width,
             start=own,
         )

@@ -58,7 +58,9 @@ def verify(
             metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d)."
         ),
     ] = None,
-    depth: Annotated[int, typer.Option(help="With --views: number of layers.")] = 2,
+    depth: Annotated[
+        int | None, typer.Option(help="With --views: number of layers, 2 if not given.")
+    ] = None,
     width: Annotated[
         int | None,
         typer.Option(
@@ -89,6 +91,8 @@ def verify(
             "--html, --markdown, --quick, --views or --workers beside it",
             "--fuzz with --json alone",
         )
+    if views is None:
+        options.require_none({"depth": depth, "width": width}, "--views FILE.npz beside it")
     if workers is not None and workers < 1:
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
@@ -102,7 +106,7 @@ def verify(
     options.set_precision(precision)
     for_small_programs()
     with _cache.kept(cache) as counts:
-        claims = _chosen(names or [], views, precision, depth, width)
+        claims = _chosen(names or [], views, precision, 2 if depth is None else depth, width)
         if fuzz is not None:
             code = _search(claims, fuzz, seed, json, csv)
         else:
