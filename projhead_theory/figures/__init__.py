@@ -24,6 +24,7 @@ from ._marks import (
     log_axis,
     panels,
     settle,
+    spread,
     trained,
 )
 from ._phase import plot_phase, shade_phase
@@ -71,6 +72,7 @@ __all__ = [
     "save",
     "settle",
     "shade_phase",
+    "spread",
     "styled",
     "trained",
     "write",
