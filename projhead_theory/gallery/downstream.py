@@ -243,10 +243,10 @@ def ridge_margin(
     exact = np.asarray(theory.downstream.sample_complexity(law.grams, task.moments()))
     fine, tried = np.geomspace(*labels, 100), np.geomspace(*labels, points)
     run = gradient_flow(balanced(seed, d, depth, 0.7), problem.moments(), **LONG)
-    power = np.diag(np.square(strength))
-    shared = np.eye(d)[:, [target - 1]] * strength[target - 1]
+    power = jnp.diag(jnp.square(jnp.asarray(strength)))
+    shared = jnp.eye(d)[:, [target - 1]] * strength[target - 1]
     # Moments of the representations themselves, which a readout sees.
-    maps = [np.asarray(product) for product in run.final.products()]
+    maps = run.final.products()
     indicator = theory.downstream.representation_complexity
     seen = [[indicator(w @ power @ w.T, w @ shared, n)[0] for w in maps] for n in tried]
     return dataset(

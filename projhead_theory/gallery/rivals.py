@@ -281,7 +281,7 @@ def augmentation_collapse(
     fine, tried = np.geomspace(*ratio, 200), np.geomspace(*ratio, points)
     signs = np.asarray(list(itertools.product((1.0, -1.0), repeat=3)))
 
-    def square(noise: jax.Array, first: float) -> jax.Array:
+    def square(noise: jax.Array, first: jax.Array) -> jax.Array:
         inputs, blurred = jnp.asarray(signs[:, :1]), jnp.asarray(signs[:, 1:])
         views = Views(inputs + first * noise * blurred[:, :1], inputs + noise * blurred[:, 1:])
         run = gradient_descent(
