@@ -319,7 +319,7 @@ ENTRIES = (
     Entry(
         "fully-connected",
         "Squared weight of a weak feature in fully connected layers, as a share of a strong one's, "
-        "against its strength: means over seeds and their limits, at a level of 0.001 shared by all.",
+        "against its strength: means over seeds and their limits, of one level, 0.001, for all.",
         fully_connected,
         draw_fully_connected,
         theorem="fully-connected",
