@@ -3,7 +3,7 @@
 Each takes about fifteen lines: problems, a prediction, a measurement and controls. The false one is
 violated, and comes with the smallest problem found that refutes it.
 
-    python examples/conjecture.py [--quick] [--html FILE]
+    python examples/conjecture.py [--quick] [--html FILE] [--plot FILE]
 """
 
 import argparse
@@ -82,6 +82,7 @@ def main():
     options = argparse.ArgumentParser(description="Judge two conjectures.")
     options.add_argument("--quick", action="store_true", help="try fewer problems")
     options.add_argument("--html", metavar="FILE", help="write a report")
+    options.add_argument("--plot", metavar="FILE", help="save the figure of the false one")
     arguments = options.parse_args()
 
     results = [check(claim, quick=arguments.quick) for claim in (root_law, signal_fraction_law)]
@@ -99,6 +100,8 @@ def main():
         pt.report.write_html(pt.report.claims_html(results), arguments.html)
 
     true, false = results
+    if arguments.plot:
+        pt.figures.save(false.worst.verdict.plot(), arguments.plot)
     if not (true.verified and false.outcome == "violated" and false.counterexample is not None):
         raise SystemExit("the conjectures were not judged as they should be")
 

@@ -5,7 +5,8 @@ added. Three linear layers are trained on the views by gradient descent on the s
 loss, in a dozen lines of NumPy; the library sees only the matrices and the views. It says what each
 layer weights, which layer reads the digit from few labels, and which hypotheses hold.
 
-Run: python examples/inspect_network.py [--quick] [--output FILE.npz] [--html FILE] [--seed N]
+Run: python examples/inspect_network.py [--quick] [--output FILE.npz] [--html FILE]
+    [--plot FILE] [--seed N]
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer images and steps")
     parser.add_argument("--output", metavar="FILE.npz", help="write views and matrices to a file")
     parser.add_argument("--html", metavar="FILE", help="write the report as one page")
+    parser.add_argument("--plot", metavar="FILE", help="save the figure")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
@@ -74,11 +76,15 @@ def main() -> int:
     # Pixels are no features of digits: the strongest principal directions are followed instead.
     directions = np.linalg.svd(images, full_matrices=False)[2][:10].T
     report = pt.inspect(x1, x2, weights, labels=labels, directions=directions)
-    Console(width=80).print(pt.report.inspection_table(report))
+    # As on a terminal of 80 columns, wherever it goes.
+    console = Console(width=80, force_terminal=True, color_system=None)
+    pt.report.print_table(pt.report.inspection_table(report), console)
     print(report.reason)
     print(*pt.report.hypotheses_lines(report), sep="\n")
     if arguments.html:
         pt.report.write_html(pt.report.inspection_html(report), arguments.html)
+    if arguments.plot:
+        pt.figures.save(report.plot(), arguments.plot)
     return 0
 
 

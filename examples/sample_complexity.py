@@ -32,7 +32,7 @@ ERROR, SEEDS, DIMS = 0.1, 32, (12, 24, 40)
 def draw(rng):
     """Draw weights and downstream strengths.
 
-    The label, feature 0, is disrupted, too weak, too strong, or like all others.
+    The label, the first feature, is disrupted, too weak, too strong, or like all others.
     """
     d, depth = int(rng.choice(DIMS)), int(rng.choice([2, 3]))
     phi, sigma = np.exp(rng.uniform(-0.7, 0.7, d)), np.exp(rng.uniform(-1.2, 0.3, d))

@@ -37,7 +37,7 @@ def main(quick, out, plot):
     result = pt.sweep(model, axes, chunk_size=500, progress=tell, **options)
     print(f"complete: {result.complete}; {result.outcomes()}")
     data = result.dataset.load()
-    print("weight of feature 0, by noise: predicted, and measured as mean over starts")
+    print("weight of feature 1, by noise: predicted, and measured as mean over starts")
     for noise in data["noise[0]"].values[:: 5 if quick else 50]:
         cells = []
         for depth in (1, 2):

@@ -1,6 +1,7 @@
 """Figures as files."""
 
 import itertools
+import re
 
 import jax
 import matplotlib as mpl
@@ -143,6 +144,13 @@ def test_every_result_draws_itself(tmp_path):
     start = pt.DeepLinear.balanced(jax.random.key(0), (2, 2, 2))
     run = pt.gradient_flow(start, problem.moments(), save_at=8)
     figures.animate(run, tmp_path / "run.gif", prediction, seconds=1)
+    pages = [tmp_path / "run.html", tmp_path / "again.html"]
+    for path in pages:
+        figures.animate(run, path, prediction, seconds=1)
+    text = pages[0].read_text()
+    assert text == pages[1].read_text()
+    assert text.count("data:image/png;base64") == len(run.times)
+    assert not re.search(r"https?://|<link|fa fa-", text), "the page asks another host"
     with Image.open(tmp_path / "run.gif") as moving:
         assert moving.n_frames == len(np.unique(run.times))
         assert moving.width == int(3.25 * 150)

@@ -9,26 +9,18 @@ import runpy
 from pathlib import Path
 
 import pytest
+from helpers.printed import assert_prints
 
 from projhead_theory.theorems import CLAIMS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-NUMBER = r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?"
 
 
 def samples(text: str) -> list[tuple[str, str | None]]:
     """Python blocks of a page, each with the text block right below it, if there is one."""
     blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL)
     return [(code, printed or None) for code, printed in blocks]
-
-
-def assert_prints(seen: str, printed: str) -> None:
-    """The same words, and numbers that agree to 2 per cent or are both rounding."""
-    words = lambda text: re.sub(NUMBER, "#", text).split()
-    assert words(seen) == words(printed)
-    numbers = lambda text: [float(x) for x in re.findall(NUMBER, text)]
-    assert numbers(seen) == pytest.approx(numbers(printed), rel=0.02, abs=1e-9)
 
 
 @pytest.mark.x64

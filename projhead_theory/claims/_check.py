@@ -69,8 +69,8 @@ def check(
         sides.append((problem, claim.predict(problem), claim.measure(problem)))
     trials = tuple(Trial(problem, judged.compare(*both).on_host) for problem, *both in sides)
     controls = []
-    for control in claim.controls:
-        progress(f"{claim.name}, control {control.name}")
+    for number, control in enumerate(claim.controls, 1):
+        progress(f"{claim.name}, control {number} of {len(claim.controls)}: {control.name}")
         controls.append(_control(judged, control, sides[control.on], trials[control.on].verdict))
     violated = next((t for t in trials if t.verdict.name == "violated"), None)
     return ClaimResult(

@@ -1,7 +1,7 @@
 """The command line `projhead`. Nothing heavy is imported until a command runs."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,10 +87,28 @@ def main(arguments: list[str] | None = None) -> None:
             print("projhead: interrupted", file=sys.stderr)
             code = 130
         elif hasattr(error, "format_message"):
-            code = _complain(error.format_message())  # type: ignore[attr-defined]
+            code = _complain(_misread(error, given))
         else:
             raise
     sys.exit(code or 0)
+
+
+NOUNS = {"integer": "a whole number", "number": "a number", "float": "a number"}
+
+
+def _misread(error: Any, given: list[str]) -> str:
+    """Message for an option that is no number, or nothing for another error.
+
+    The parser's own message does not say what came.
+    """
+    said = error.format_message()
+    wanted = next((noun for word, noun in NOUNS.items() if f"valid {word}" in said), None)
+    for option in getattr(getattr(error, "param", None), "opts", ()):
+        for item, following in zip(given, [*given[1:], ""], strict=True):
+            name, equals, value = item.partition("=")
+            if name == option and wanted:
+                return f"{option}: got {value if equals else following!r}; want {wanted}"
+    return said
 
 
 def _complain(message: str) -> int:

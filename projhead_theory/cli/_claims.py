@@ -6,23 +6,27 @@ from typing import Annotated
 
 import typer
 
+from . import _options as options
+
 app = typer.Typer(help="List the claims, or show one.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(csv: options.Csv = None) -> None:
     """List the claims by family, with one line each."""
-    from rich.table import Table
-
-    from ..report import print_table
+    options.require_outputs(csv=csv)
+    from ..report import Sheet, print_table, write_csv
     from ..theorems import CLAIMS
 
-    table = Table(box=None, pad_edge=False)
+    table = Sheet(box=None, pad_edge=False)
     for name in ("claim", "family", "states"):
-        table.add_column(name)
+        table.column(name, text=True)
     for name in CLAIMS.known():
-        table.add_row(name, CLAIMS.modules[name].split(".")[-2], CLAIMS.summary(name))
-    print_table(table)
+        table.record(name, CLAIMS.modules[name].split(".")[-2], CLAIMS.summary(name))
+    if csv is not None:
+        write_csv(table, csv)
+    if csv != "-":
+        print_table(table)
 
 
 @app.command()

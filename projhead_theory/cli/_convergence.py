@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
 
@@ -25,6 +26,7 @@ def convergence(
     confidence: Annotated[float, typer.Option(help="Confidence of the interval.")] = 0.95,
     seed: options.Seed = 0,
     json: options.Json = None,
+    csv: options.Csv = None,
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
     ] = None,
@@ -35,8 +37,7 @@ def convergence(
     """
     for_small_programs()
     options.set_precision("float64")
-    for name, path in (("json", json), ("plot", plot)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     if plot is not None:
         from .._core.files import figure_format
 
@@ -48,14 +49,22 @@ def convergence(
 
     problem = options.problem(strength, noise, flip, mask, distribution)
     quiet = Console(stderr=True)
-    with quiet.status(f"training over the {knob}"), compiled_lightly():
+    with quiet.status(COMPILING) as status, compiled_lightly():
         found = experiments.convergence(
-            problem, knob, key=jax.random.key(seed), seeds=seeds, confidence=confidence
+            problem,
+            knob,
+            key=jax.random.key(seed),
+            seeds=seeds,
+            confidence=confidence,
+            progress=lambda line: status.update(f"{COMPILING}, then training over the {line}"),
         )
     if json is not None:
         report.write_json(report.convergence_report(found), json)
-    if json != "-":
-        report.print_table(report.convergence_table(found))
+    table = report.convergence_table(found)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        report.print_table(table)
     if plot is not None:
         from ..figures import save
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def experiment(
         bool, typer.Option("--quick", help="Fewer settings, starts and steps by default.")
     ] = False,
     json: options.Json = None,
+    csv: options.Csv = None,
     plot: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
     ] = None,
@@ -73,8 +75,7 @@ def experiment(
     }
     settings = _settings(name, chosen, {k: v for k, v in given.items() if v is not None}, quick)
     options.set_precision(precision)
-    for file, path in (("json", json), ("plot", plot)):
-        options.require_writable(file, path)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     if plot is not None:
         from .._core.files import figure_format
 
@@ -83,12 +84,15 @@ def experiment(
 
     from .. import report
 
-    with Console(stderr=True).status(f"{name}: training") as status:
+    with Console(stderr=True).status(f"{name}: {COMPILING}, then training") as status:
         result = chosen.run(settings, quick, lambda line: status.update(f"{name}: {line}"))
     if json is not None:
         report.write_json(report.experiment_report(name, result), json)
-    if json != "-":
-        report.print_table(report.experiment_table(result))
+    table = report.experiment_table(result)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        report.print_table(table)
     if plot is not None:
         from ..figures import save
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._core.progress import COMPILING, clock, left, tell
 from . import _compiler as compiler
 from . import _options as options
 
@@ -143,15 +143,7 @@ def _settings(given: list[str]) -> dict[str, str]:
 def _tell(done: int, total: int, name: str, seconds: float) -> None:
     """Say on standard error which figure is made, how many are left and for about how long."""
     if done == total:
-        line = f"{total} of {total} figures in {_clock(seconds)}"
+        tell(f"{total} of {total} figures in {clock(seconds)}", last=True)
     else:
-        left = f", about {_clock(seconds / done * (total - done))} left" if done else ""
-        line = f"figure {done + 1} of {total}: {name}{left}"
-    terminal = sys.stderr.isatty()
-    end = "\r" if terminal and done < total else "\n"
-    print(f"{line:<79}" if terminal else line, end=end, file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+        rest = f", {left(done, total, seconds)}" if done else f", {COMPILING}"
+        tell(f"figure {done + 1} of {total}: {name}{rest}")

@@ -33,21 +33,24 @@ def images(
         ),
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
 ) -> int:
     """Train image networks under projection heads, and read labels off both sides of the head.
 
     The same command with the same folder goes on from where it stopped.
     """
     options.choice("name", name, dict.fromkeys(NAMES))
-    options.require_writable("json", json)
+    options.require_outputs(json=json, csv=csv)
     options.set_precision("float32")
     import jax
 
     from .. import images as wing
     from .. import report as reports
 
+    if data is not None and not Path(data).is_dir():
+        raise options.bad("data", repr(data), "a folder")
     if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
+        options.require_folder("out", out)
     run = getattr(wing, name.replace("-", "_"))
     given = {} if data is None else _archives(name, Path(data))
     result = run(
@@ -61,8 +64,11 @@ def images(
         save(result.plot(), Path(out) / f"{name}.png")
     if json is not None:
         reports.write_json(record, json)
-    if json != "-":
-        reports.print_table(result.table())
+    table = result.table()
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
+        reports.print_table(table)
     return 0
 
 

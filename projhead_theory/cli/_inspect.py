@@ -26,6 +26,7 @@ def inspect(
     shots: Annotated[int, typer.Option(help="Labels of each class of the few-shot probe.")] = 5,
     seed: options.Seed = 0,
     json: options.Json = None,
+    csv: options.Csv = None,
     html: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write one page with figures.")
     ] = None,
@@ -35,8 +36,7 @@ def inspect(
     theory hold on it.
     """
     options.set_precision(precision)
-    for name, path in (("json", json), ("html", html)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, html=html)
     from rich.console import Console
 
     from .. import report as reports
@@ -47,9 +47,12 @@ def inspect(
         reports.write_json(found.to_dict(), json)
     if html is not None:
         reports.write_html(reports.inspection_html(found), html)
-    if json != "-":
+    table = reports.inspection_table(found)
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
         console = Console()
-        reports.print_table(reports.inspection_table(found), console)
+        reports.print_table(table, console)
         console.print(found.reason, highlight=False, markup=False)
         if (start := reports.start_line(found)) is not None:
             console.print(start, highlight=False, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ Width = Annotated[
     int | None, typer.Option(help="Width of every layer; the dimension if not given.")
 ]
 _TARGET = typer.Option(
-    metavar="J", help="Number of the feature, from 0, whose sign is the downstream label."
+    metavar="J", help="Number of the feature, from 1, whose sign is the downstream label."
 )
 Target = Annotated[int, _TARGET]
 OptionalTarget = Annotated[int | None, _TARGET]
@@ -38,12 +39,24 @@ Downstream = Annotated[
     typer.Option(help="Strength of each feature downstream; by default as in training."),
 ]
 HeadDepth = Annotated[int, typer.Option(help="Number of layers of the projection head.")]
+OptionalHeadDepth = Annotated[
+    int | None,
+    typer.Option(help="With --target: number of layers of the projection head, 1 if not given."),
+]
 Json = Annotated[
     str | None,
     typer.Option(
         "--json",
         metavar="FILE|-",
         help="Write the result as JSON to a file, or to standard output.",
+    ),
+]
+Csv = Annotated[
+    str | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE|-",
+        help="Write the table as CSV, with all digits, to a file, or to standard output.",
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of every random draw.")]
@@ -72,7 +85,7 @@ def leave(code: int) -> None:
 
 def require_writable(name: str, path: str | None) -> None:
     """Reject a file that cannot be written before a long run, not after it."""
-    if path is None or (path == "-" and name == "json"):
+    if path is None or (path == "-" and name in ("json", "csv")):
         return
     folder = os.path.dirname(path) or "."
     if (
@@ -82,6 +95,34 @@ def require_writable(name: str, path: str | None) -> None:
         or not os.access(folder, os.W_OK)
     ):
         raise bad(name, repr(path), "a file in a folder that can be written to")
+
+
+def require_folder(name: str, path: str) -> None:
+    """Make a folder if there is none."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise bad(name, f"{path} ({error.strerror})", "a folder that can be written to") from error
+
+
+def require_none(given: Mapping[str, Any], wanted: str) -> None:
+    """Reject options that do not apply, of which any that is given has another value than None."""
+    for name, value in given.items():
+        if value is not None:
+            raise bad(name, value, wanted)
+
+
+def require_outputs(**paths: str | None) -> None:
+    """Reject files that cannot be written before a long run, and two results on standard output."""
+    for name, path in paths.items():
+        require_writable(name, path)
+    require_one_printed(paths.get("json"), paths.get("csv"))
+
+
+def require_one_printed(json: str | None, csv: str | None) -> None:
+    """Reject two results on standard output."""
+    if json == csv == "-":
+        raise bad("csv", "'-' beside --json -", "one of both on standard output")
 
 
 def choice(name: str, value: str, choices: dict[str, Any]) -> Any:
@@ -105,6 +146,13 @@ def vector(name: str, text: str, dim: int) -> list[float]:
         wanted = f"{dim}, as many as there are strengths"
         raise bad(name, f"{len(values)} numbers ({text})", wanted)
     return values
+
+
+def feature(name: str, number: int, dim: int) -> int:
+    """Index of a feature, of its number in an option, which counts from 1."""
+    if not 1 <= number <= dim:
+        raise bad(name, number, f"the number of a feature, from 1 to {dim}")
+    return number - 1
 
 
 def problem(

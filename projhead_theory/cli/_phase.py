@@ -7,14 +7,16 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _options as options
+from ._progress import bar
 
 AXIS = "NUMBER[@FEATURE]:LOW:HIGH"
 NUMBERS = ("strength", "noise", "flip", "mask", "downstream")
 
 
 class Axis(NamedTuple):
-    """One number of a feature model that varies, and its ends."""
+    """One number of a feature model that varies, and its ends; `feature` is an index."""
 
     number: str
     feature: int
@@ -24,7 +26,7 @@ class Axis(NamedTuple):
     @property
     def name(self) -> str:
         number = "downstream strength" if self.number == "downstream" else self.number
-        return f"{number} of feature {self.feature}"
+        return f"{number} of feature {self.feature + 1}"
 
 
 def phase(
@@ -62,21 +64,20 @@ def phase(
         str | None, typer.Option(metavar="FILE", help="Save the figure (png, svg, pdf).")
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Draw the phase diagram of pre- against post-projection, with its closed-form boundary and
     trained networks on it.
     """
     options.set_precision(precision)
-    for name, path in (("json", json), ("plot", plot)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, plot=plot)
     if simulate < 0:
         raise options.bad("simulate", str(simulate), "a number of networks, from 0")
     if points < 2:
         raise options.bad("points", str(points), "at least two")
     import jax
     import numpy as np
-    from rich.console import Console
 
     from .. import report, theory
 
@@ -86,17 +87,16 @@ def phase(
         figure_format(plot)
     model = options.problem(strength, noise, flip, mask)
     d = model.features.dim
-    horizontal, vertical = _axis("x", x, target, d), _axis("y", y, target, d)
+    index = options.feature("target", target, d)
+    horizontal, vertical = _axis("x", x, index, d), _axis("y", y, index, d)
     if horizontal[:2] == vertical[:2]:
         raise options.bad("y", repr(y), "another number than x")
-    if not 0 <= target < d:
-        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
     given = {"strength": strength, "noise": noise, "flip": flip, "mask": mask}
     problem, labelled = _plane(
         (horizontal, vertical),
         {name: options.numbers(name, text) for name, text in given.items() if text is not None},
         None if downstream is None else options.vector("downstream", downstream, d),
-        target,
+        index,
     )
     diagram = theory.downstream.phase_diagram(
         problem,
@@ -109,29 +109,22 @@ def phase(
     )
     check = None
     if simulate:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
         from ..theorems import check_phase
 
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=simulate)
-            check = check_phase(
-                diagram,
-                simulate,
-                jax.random.key(seed),
-                lambda done: progress.update(task, completed=done),
-            )
+        with bar(simulate, COMPILING, "networks") as (advance, show, _):
+
+            def trained(done: int) -> None:
+                show("training")
+                advance(done)
+
+            check = check_phase(diagram, simulate, jax.random.key(seed), trained)
     if json is not None:
-        report.write_json({"target": target} | report.phase_report(diagram, check), json)
-    if json != "-":
-        report.print_table(report.phase_table(diagram, check))
+        report.write_json({"target": index} | report.phase_report(diagram, check), json)
+    table = report.phase_table(diagram, check)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        report.print_table(table)
     if plot is not None:
         from ..figures import plot_phase, save
 
@@ -140,18 +133,18 @@ def phase(
 
 
 def _axis(name: str, text: str, target: int, dim: int) -> Axis:
-    """Parse an axis such as `noise@2:0:3`."""
+    """Parse an axis such as `noise@2:0:3`, of the second feature; `target` is an index."""
     number, _, feature = text.split(":")[0].partition("@")
     try:
         low, high = (float(part) for part in text.split(":")[1:])
-        axis = Axis(number, int(feature) if feature else target, low, high)
+        axis = Axis(number, int(feature) - 1 if feature else target, low, high)
     except ValueError:
         axis = None
     if axis is None or number not in NUMBERS or not axis.low < axis.high:
         want = f"{AXIS}, low below high, with one of {', '.join(NUMBERS)}: noise:0:3"
         raise options.bad(name, repr(text), want)
     if not 0 <= axis.feature < dim:
-        raise options.bad(name, repr(text), f"a feature from 0 to {dim - 1}")
+        raise options.bad(name, repr(text), f"a feature from 1 to {dim}")
     return axis
 
 

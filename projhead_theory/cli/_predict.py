@@ -18,7 +18,7 @@ def predict(
     width: options.Width = None,
     target: options.OptionalTarget = None,
     downstream: options.Downstream = None,
-    head_depth: options.HeadDepth = 1,
+    head_depth: options.OptionalHeadDepth = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -32,15 +32,22 @@ def predict(
     temperature: chosen.Temperature = None,
     beta: chosen.Beta = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     precision: options.Precision = "float64",
 ) -> int:
     """Predict the weight of every feature at every layer, what is kept, and the minimal loss; for
     a target, the best layer.
     """
     options.set_precision(precision)
+    options.require_outputs(csv=csv)
+    options.require_one_printed(json, csv)
     number = chosen.parameter(loss, temperature, beta)
     if target is not None and loss != "spectral":
         raise options.bad("loss", f"{loss!r} beside --target", "spectral, or no target")
+    if target is None:
+        options.require_none({"head_depth": head_depth}, "--target J beside it")
+    if start is None:
+        options.require_none({"hidden": hidden}, "--start of two layers beside it")
     from .. import report as reports
     from .. import theory
 
@@ -54,26 +61,31 @@ def predict(
     report["loss_function"] = loss
     best = None
     if target is not None:
+        index = options.feature("target", target, problem.features.dim)
         best = theory.downstream.best_layer(
             problem,
-            _task(problem, target, downstream),
+            _task(problem, index, downstream),
             depth,
-            head_depth=head_depth,
+            head_depth=1 if head_depth is None else head_depth,
             width=width,
             start=own,
         )
-        report["downstream"] = reports.complexity_report(best, target)
+        report["downstream"] = reports.complexity_report(best, index)
     elif downstream is not None:
         raise options.bad(
             "downstream",
             repr(downstream),
             "--target J beside it: the feature whose sign is the label",
         )
-    if json != "-":
+    table = reports.prediction_table(report, problem.features.strength.tolist())
+    if json is not None:
+        reports.write_json(report, json)
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
         from rich.console import Console
 
         console = Console()
-        table = reports.prediction_table(report, problem.features.strength.tolist())
         reports.print_table(table, console)
         if own is not None:
             console.print(
@@ -99,8 +111,6 @@ def predict(
         if best is not None:
             reports.print_table(reports.complexity_table(report["downstream"]), console)
             console.print(best.reason, highlight=False)
-    if json is not None:
-        reports.write_json(report, json)
     return 0
 
 
@@ -108,10 +118,7 @@ def _task(problem, target: int, downstream: str | None):
     """Downstream task of the options: the sign of one feature, of other strengths if given."""
     from ..problems import DownstreamProblem, Features, SignLabel
 
-    d = problem.features.dim
-    if not 0 <= target < d:
-        raise options.bad("target", target, f"the number of a feature, from 0 to {d - 1}")
     features = problem.features
     if downstream is not None:
-        features = Features(options.vector("downstream", downstream, d))
+        features = Features(options.vector("downstream", downstream, features.dim))
     return DownstreamProblem(features, SignLabel(target))

@@ -2,10 +2,11 @@
 
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _loss as chosen
 from . import _options as options
 from . import _start as starts
@@ -44,23 +45,34 @@ def simulate(
         float, typer.Option(help="Scale of the start; after ENCODER,HEAD, of its product.")
     ] = 0.1,
     seed: options.Seed = 0,
-    t1: Annotated[float, typer.Option(help="flow: the latest time.")] = 1e8,
+    t1: Annotated[
+        float | None, typer.Option(help="flow: the latest time; 1e8 if not given.")
+    ] = None,
     solver: Annotated[
-        str, typer.Option(help="flow: explicit, or implicit for stiff runs.")
-    ] = "explicit",
+        str | None,
+        typer.Option(help="flow: explicit, or implicit for stiff runs; explicit if not given."),
+    ] = None,
     optimiser: Annotated[
-        str, typer.Option(help="descent, stochastic: sgd, momentum or adam.")
-    ] = "sgd",
+        str | None,
+        typer.Option(help="descent, stochastic: sgd, momentum or adam; sgd if not given."),
+    ] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="descent, stochastic: learning rate.")
-    ] = 1e-2,
-    steps: Annotated[int, typer.Option(help="descent, stochastic: number of steps.")] = 10_000,
-    batch_size: Annotated[int, typer.Option(help="stochastic: pairs a step.")] = 256,
+        float | None,
+        typer.Option(help="descent, stochastic: learning rate; 0.01 if not given."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="descent, stochastic: number of steps; 10,000 if not given."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="stochastic: pairs a step; 256 if not given.")
+    ] = None,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.0,
     loss: chosen.Loss = "spectral",
     temperature: chosen.Temperature = None,
     beta: chosen.Beta = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     plot: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Save a figure: theory as lines, simulation as markers."),
@@ -71,12 +83,31 @@ def simulate(
     weights.
     """
     options.set_precision(precision)
+    options.require_outputs(json=json, csv=csv, plot=plot)
+    methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
+    run = options.choice("method", method, methods)
+    given = {
+        "t1": t1,
+        "solver": solver,
+        "optimiser": optimiser,
+        "learning_rate": learning_rate,
+        "steps": steps,
+        "batch_size": batch_size,
+    }
+    settings = _settings(method, given)
+    if plot is not None:
+        from .._core.files import figure_format
+
+        # Reject an unknown ending before the run, not after it.
+        figure_format(plot)
+    if start not in starts.FRAMEWORKS and "," not in start:
+        options.require_none({"hidden": hidden}, "--start of two layers beside it")
     import jax
     from rich.console import Console
 
+    from .. import report as reports
     from .. import simulation
     from ..networks import DeepLinear
-    from ..report import comparison_table, print_table, trajectory_report, write_json
     from ..theorems import compare
 
     number = chosen.parameter(loss, temperature, beta)
@@ -100,27 +131,12 @@ def simulate(
             draw, (problem.dim, *(problem.dim if width is None else width,) * depth), scale
         )
     prediction = chosen.prediction(loss, number, moments, depth, width, own)
-    methods = {"flow": _flow, "descent": _descent, "stochastic": _stochastic}
-    run = options.choice("method", method, methods)
-    if plot is not None:
-        from .._core.files import figure_format
-
-        # Reject an unknown ending before the run, not after it.
-        figure_format(plot)
-
     quiet = Console(stderr=True)
     begin = time.perf_counter()
-    with quiet.status(f"training by {method}"):
-        settings = {
-            "t1": t1,
-            "solver": solver,
-            "optimiser": optimiser,
-            "learning_rate": learning_rate,
-            "steps": steps,
-            "batch_size": batch_size,
-            "loss": objective,
-        }
-        trajectory = run(network, problem, moments, weight_decay, train, settings)
+    with quiet.status(f"{COMPILING}, then training by {method}"):
+        trajectory = run(
+            network, problem, moments, weight_decay, train, settings | {"loss": objective}
+        )
         jax.block_until_ready(trajectory.loss)
     seconds = time.perf_counter() - begin
 
@@ -137,10 +153,10 @@ def simulate(
         else chosen.comparable(loss, number, moments, depth, width)
     )
     verdict = None if same is None else compare(same, trajectory)
-    report = trajectory_report(trajectory, predicted, verdict, seconds)
+    report = reports.trajectory_report(trajectory, predicted, verdict, seconds)
     report["loss_function"] = loss
     if json is not None:
-        write_json(report, json)
+        reports.write_json(report, json)
     if diverged:
         unit, smaller = (
             ("time", "scale of the start") if method == "flow" else ("step", "learning rate")
@@ -152,9 +168,12 @@ def simulate(
             file=sys.stderr,
         )
         return 2
-    if json != "-":
+    table = reports.comparison_table(report)
+    if csv is not None:
+        reports.write_csv(table, csv)
+    if "-" not in (json, csv):
         console = Console()
-        print_table(comparison_table(report), console)
+        reports.print_table(table, console)
         console.print(
             f"{simulation.Ended[trajectory.ended]} ({report['steps']} steps, {seconds:.1f} s)"
         )
@@ -165,6 +184,24 @@ def simulate(
 
         save(plot_verdict(verdict) if verdict is not None else plot_trajectory(trajectory), plot)
     return 0
+
+
+# Settings of each method, with those that are not given.
+SETTINGS = {
+    "flow": {"t1": 1e8, "solver": "explicit"},
+    "descent": {"optimiser": "sgd", "learning_rate": 1e-2, "steps": 10_000},
+    "stochastic": {"optimiser": "sgd", "learning_rate": 1e-2, "steps": 10_000, "batch_size": 256},
+}
+
+
+def _settings(method: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the method, after a check that those given are its own."""
+    own = SETTINGS[method]
+    for name, value in given.items():
+        if value is not None and name not in own:
+            takers = [other for other, known in SETTINGS.items() if name in known]
+            raise options.bad(name, f"{value} for {method}", f"it for {', '.join(takers)} alone")
+    return own | {name: value for name, value in given.items() if value is not None}
 
 
 def _flow(network, problem, moments, weight_decay, key, s):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._core.progress import COMPILING, clock, tell
 from . import _options as options
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 def sweep(
     specification: Annotated[
-        str, typer.Argument(metavar="SPEC.toml", help="Specification, in TOML or JSON.")
+        str,
+        typer.Argument(
+            metavar="SPEC.toml",
+            help="Specification, in TOML or JSON; its indices, as in noise[0], count from 0.",
+        ),
     ],
     out: Annotated[
         str | None,
@@ -75,12 +80,13 @@ def sweep(
 
     def show(progress: Progress) -> None:
         last[:] = [progress]
-        end = "\n" if progress.done == progress.runs or not sys.stderr.isatty() else "\r"
         line = (
             f"{progress.done:,} of {progress.runs:,} runs, {progress.rate:,.0f} a second, "
-            f"{_clock(progress.left)} left"
+            f"{clock(progress.left)} left"
         )
-        print(f"{line:<60}", end=end, file=sys.stderr, flush=True)
+        tell(line, last=progress.done == progress.runs)
+
+    tell(f"{plan.specification.runs:,} runs, {COMPILING}")
 
     if workers > 1:
         import multiprocessing
@@ -117,14 +123,6 @@ def _tell(report: dict[str, Any], json: str | None) -> int:
             )
             print(f"{name.replace('_', ' ')}: {shown}")
     return 0
-
-
-def _clock(seconds: float) -> str:
-    if seconds == float("inf"):
-        return "unknown time"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def _bytes(text: str) -> int:

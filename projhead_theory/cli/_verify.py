@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._core.progress import COMPILING
 from . import _cache
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
+from ._progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rich.console import Console
     from rich.table import Table
 
     from ..claims import Claim
@@ -42,6 +41,7 @@ def verify(
         ),
     ] = None,
     json: options.Json = None,
+    csv: options.Csv = None,
     html: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +64,9 @@ def verify(
             metavar="FILE.npz", help="Check the law on paired views: arrays x1, x2 of shape (n, d)."
         ),
     ] = None,
-    depth: Annotated[int, typer.Option(help="With --views: number of layers.")] = 2,
+    depth: Annotated[
+        int | None, typer.Option(help="With --views: number of layers, 2 if not given.")
+    ] = None,
     width: Annotated[
         int | None,
         typer.Option(
@@ -88,41 +90,46 @@ def verify(
     """Check theorems against trained networks. Every claim runs with controls in which it must
     fail.
     """
-    for name, path in (("json", json), ("html", html), ("markdown", markdown)):
-        options.require_writable(name, path)
+    options.require_outputs(json=json, csv=csv, html=html, markdown=markdown)
     if fuzz is not None and (html or markdown or quick or views or workers is not None):
         raise options.bad(
             "fuzz",
             "--html, --markdown, --quick, --views or --workers beside it",
             "--fuzz with --json alone",
         )
-    if resume and (json in (None, "-") or html or markdown or views or fuzz is not None or list_):
+    if resume and (
+        json in (None, "-") or html or markdown or views or fuzz is not None or list_ or csv
+    ):
         raise options.bad(
             "resume",
-            "no --json FILE, or --html, --markdown, --views, --fuzz or --list beside it",
+            "no --json FILE, or --csv, --html, --markdown, --views, --fuzz or --list beside it",
             "--resume with --json FILE, which has what is decided but no figures",
         )
+    if views is None:
+        options.require_none({"depth": depth, "width": width}, "--views FILE.npz beside it")
     if workers is not None and workers < 1:
         raise options.bad("workers", str(workers), "at least one thread")
     if fuzz is not None and fuzz < 1:
         raise options.bad("fuzz", str(fuzz), "at least one problem")
     if cache is not None and _is_claim(cache):
         raise options.bad("cache", repr(cache), f"a folder (./{cache}), or the claim before it")
+    if list_ and csv is not None:
+        raise options.bad("csv", "--list beside it", "projhead claims list --csv")
     if list_:
         return _list(names or [], json)
     options.set_precision(precision)
     for_small_programs()
     with _cache.kept(cache) as counts:
-        claims = _chosen(names or [], views, precision, depth, width)
+        claims = _chosen(names or [], views, precision, 2 if depth is None else depth, width)
         if fuzz is not None:
-            code = _search(claims, fuzz, seed, json)
+            code = _search(claims, fuzz, seed, json, csv)
         else:
             from ._resume import decided
 
             planned = [claim.name for claim in claims]
             earlier = decided(str(json), planned, seed, quick) if resume else []
-            code = _run(claims, seed, quick, workers, json, html, markdown, earlier)
-    if cache is not None and json != "-":
+            code = _run(claims, seed, quick, workers, json, html, markdown, csv, earlier)
+    if cache is not None and "-" not in (json, csv):
         _print([_cache.told(cache, counts)])
     return code
 
@@ -189,6 +196,7 @@ def _run(
     json: str | None,
     html: str | None,
     markdown: str | None,
+    csv: str | None,
     earlier: list[dict[str, Any]],
 ) -> int:
     import time
@@ -206,7 +214,7 @@ def _run(
         return report.claims_report([], seed, quick=quick, planned=planned, earlier=entries)
 
     width = max(len(row) for claim in claims for row in report.claim_rows(claim))
-    with _progress(len(claims)) as (advance, show, console):
+    with bar(len(claims), COMPILING, "claims") as (advance, show, console):
         advance(len(entries))
         try:
             with compiled_lightly() if quick else contextlib.nullcontext():
@@ -217,7 +225,7 @@ def _run(
                     entries.append(result.to_dict())
                     if json not in (None, "-"):
                         report.write_json(told(), json)
-                    if json != "-":
+                    if "-" not in (json, csv):
                         first = len(results) == 1
                         console.print(report.claims_table([result], header=first, width=width))
                     advance(len(entries))
@@ -228,11 +236,13 @@ def _run(
     data = told()
     if json is not None:
         report.write_json(data, json)
+    if csv is not None:
+        report.write_csv(report.claims_table(results), csv)
     if html is not None:
         report.write_html(report.claims_html(results, data), html)
     if markdown is not None:
         report.write_markdown(report.claims_markdown(results, data), markdown)
-    if json != "-":
+    if "-" not in (json, csv):
         seconds = time.perf_counter() - begin
         lines = [f"{report.summary(data)} ({seconds:.1f} s, seed {seed})"]
         for result in results:
@@ -243,11 +253,11 @@ def _run(
     return _leave(interrupted, data["all_hold"])
 
 
-def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int:
+def _search(claims: list[Claim], tries: int, seed: int, json: str | None, csv: str | None) -> int:
     from .. import report, theorems
 
     results, interrupted = [], False
-    with _progress(tries * len(claims)) as (advance, show, _):
+    with bar(tries * len(claims), COMPILING, "problems") as (advance, show, _):
 
         def step(name: str, done: int) -> None:
             show(name)
@@ -262,8 +272,11 @@ def _search(claims: list[Claim], tries: int, seed: int, json: str | None) -> int
     data = report.search_report(results, seed, [c.name for c in claims])
     if json is not None:
         report.write_json(data, json)
-    if json != "-":
-        _print(report.search_lines(results, seed), report.search_table(results))
+    table = report.search_table(results)
+    if csv is not None:
+        report.write_csv(table, csv)
+    if "-" not in (json, csv):
+        _print(report.search_lines(results, seed), table)
     return _leave(interrupted, data["all_survive"])
 
 
@@ -287,40 +300,3 @@ def _leave(interrupted: bool, good: bool) -> int:
         options.leave(130)
         return 130
     return 0 if good else 1
-
-
-@contextlib.contextmanager
-def _progress(
-    total: int,
-) -> Iterator[tuple[Callable[[int], None], Callable[[str], None], Console]]:
-    """A progress bar on standard error.
-
-    Yields functions that set how much is done, and the step; and the console for what is to be
-    printed meanwhile: above the bar if both are on a terminal, else on standard output.
-    """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    output, errors = Console(), Console(stderr=True)
-    with Progress(*columns, console=errors, transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=total)
-        yield (
-            lambda done: progress.update(task, completed=done),
-            lambda step: progress.update(task, description=step),
-            errors if output.is_terminal and errors.is_terminal else output,
-        )

@@ -25,6 +25,7 @@ from ._marks import (
     log_axis,
     panels,
     settle,
+    spread,
     trained,
 )
 from ._phase import plot_phase, shade_phase
@@ -73,6 +74,7 @@ __all__ = [
     "save",
     "settle",
     "shade_phase",
+    "spread",
     "styled",
     "trained",
     "write",

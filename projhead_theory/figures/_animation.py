@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,14 +29,15 @@ def animate(
     style: str = "paper",
     width: str | float = "single",
 ) -> None:
-    """Write the weights of every layer over training as a GIF, one frame a save time.
+    """Write the weights of every layer over training as a moving picture, one frame a save time.
 
     A predicted end is drawn as lines, on which the markers of the trained network come to rest.
 
     **Arguments:**
 
     - `trajectory`: a run of a linear network.
-    - `path`: file to write, ending in `.gif`.
+    - `path`: file to write, ending in `.gif`, or in `.html` for one page with a slider and buttons,
+        which asks no host for anything.
     - `prediction`: closed form of the end.
     - `seconds`: length of one round, before the last frame is held for a second.
     - `style`, `width`: style of the library, and width in inches or columns.
@@ -42,10 +46,10 @@ def animate(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
-    if Path(path).suffix.lower() != ".gif":
-        raise checks.bad("path", repr(str(path)), "a file ending in .gif")
+    kind = Path(path).suffix.lower()
+    if kind not in WRITERS:
+        raise checks.bad("path", repr(str(path)), "a file ending in .gif or .html")
     if not hasattr(trajectory.networks, "products"):
         raise checks.bad("trajectory", "a run of a non-linear network", "one of a linear network")
     if not seconds > 0:
@@ -53,10 +57,9 @@ def animate(
     weights = np.asarray(trajectory.weights(None if prediction is None else prediction.directions))
     times, layers = np.asarray(trajectory.times), np.arange(1, weights.shape[1] + 1)
     size = inches(width, style)
-    frames = []
     with styled(style):
         figure = Figure(figsize=(size, size), layout="constrained")
-        canvas = FigureCanvasAgg(figure)
+        FigureCanvasAgg(figure)
         (ax,) = panels(figure)
         for i in range(weights.shape[2]):
             if prediction is not None:
@@ -70,13 +73,65 @@ def animate(
         ax.set(xlabel="layer", ylabel="weight of the feature")
         ax.margins(x=0.1)
         legend(ax)
-        for time, now in zip(times, weights, strict=True):
-            for line, row in zip(markers, now.T, strict=True):
+
+        def show(frame: int) -> None:
+            for line, row in zip(markers, weights[frame].T, strict=True):
                 line.set_ydata(row)
-            ax.set_title(f"time {time:.3g}")
-            canvas.draw()
-            frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+            ax.set_title(f"time {times[frame]:.3g}")
+
+        content = WRITERS[kind](figure, show, len(times), seconds)
+    write_atomically(path, lambda file: file.write(content), "path")
+
+
+def _gif(figure: Any, show: Callable[[int], None], count: int, seconds: float) -> bytes:
+    from PIL import Image
+
+    frames = []
+    for frame in range(count):
+        show(frame)
+        figure.canvas.draw()
+        frames.append(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB"))
     first, *rest = frames
-    durations = [round(1000 * seconds / len(frames))] * len(rest) + [1000]
-    options = {"save_all": True, "append_images": rest, "duration": durations, "loop": 0}
-    write_atomically(path, lambda file: first.save(file, format="gif", **options), "path")
+    durations = [round(1000 * seconds / count)] * len(rest) + [1000]
+    out = io.BytesIO()
+    first.save(out, format="gif", save_all=True, append_images=rest, duration=durations, loop=0)
+    return out.getvalue()
+
+
+# Matplotlib's page takes the pictures on its buttons from another host: letters stand in their
+# place. The longer names come first.
+BUTTONS = {
+    "fa-play fa-flip-horizontal": "\u25c0",
+    "fa-fast-backward": "|\u25c0",
+    "fa-step-backward": "\u25c1|",
+    "fa-step-forward": "|\u25b7",
+    "fa-fast-forward": "\u25b6|",
+    "fa-pause": "\u2016",
+    "fa-play": "\u25b6",
+    "fa-minus": "\u2212",
+    "fa-plus": "+",
+}
+
+
+def _html(figure: Any, show: Callable[[int], None], count: int, seconds: float) -> bytes:
+    from matplotlib import rc_context
+    from matplotlib.animation import FuncAnimation
+
+    interval = 1000 * seconds / count
+    moving = FuncAnimation(figure, show, frames=count, interval=interval, init_func=lambda: None)
+    # No frame is left out for its size.
+    with rc_context({"animation.embed_limit": 1e6}):
+        body = moving.to_jshtml(default_mode="loop")
+    body = re.sub(r"<link\b[^>]*>", "", body)
+    for name, sign in BUTTONS.items():
+        body = body.replace(f'<i class="fa {name}"></i>', sign)
+    # The names of its elements are drawn at random.
+    (own,) = set(re.findall(r"_anim_img([0-9a-f]+)", body))
+    body = body.replace(own, "_training")
+    head = '<meta charset="utf-8">\n<title>Weights of every layer over training</title>'
+    page = f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n'
+    page += f"<body>{body}</body>\n</html>\n"
+    return page.encode()
+
+
+WRITERS = {".gif": _gif, ".html": _html}

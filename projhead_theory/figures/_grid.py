@@ -57,7 +57,7 @@ def plot_sweep(
     for i, value in enumerate([None] if hue is None else measured[hue].values):
         chosen = chosen_at if hue is None else chosen_at | {hue: value}
         colour = COLOURS[i % len(COLOURS)]
-        label = "trained" if hue is None else f"{hue} {_text(value)}"
+        label = "trained" if hue is None else _named(hue, value)
         runs = measured.sel(chosen).transpose(x, "seed").values
         with np.errstate(invalid="ignore"):
             mean, count = np.nanmean(runs, axis=1), np.isfinite(runs).sum(axis=1)
@@ -68,11 +68,14 @@ def plot_sweep(
             curve = predicted.sel(chosen).values
             ax.plot(measured[x].values, curve, color=colour, lw=1.2)
     ax.set_xlabel(x)
-    fixed = ", ".join(f"{dim} {_text(value)}" for dim, value in chosen_at.items())
+    fixed = ", ".join(_named(dim, value) for dim, value in chosen_at.items())
     ax.set_ylabel(f"{y} ({fixed})" if fixed else y)
     ax.legend(frameon=False, fontsize="x-small")
     return ax
 
 
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) else f"{value:g}"
+def _named(dim: Any, value: Any) -> str:
+    """A value with its dimension; directions have indices in the data and numbers on paper."""
+    if dim == "direction":
+        value = value + 1
+    return f"{dim} {value}" if isinstance(value, str) else f"{dim} {value:g}"

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from ._marks import log_axis
 from ._style import COLOURS, axes
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def _weights(ax: Any, report: Inspection, layers: Any) -> None:
         if report.start_weights is not None:
             colour, label = COLOURS[i % len(COLOURS)], "start law" if i == 0 else None
             ax.plot(layers, report.start_weights[:, feature], "x", color=colour, label=label)
-    ax.set_yscale("log")
+    if len(picked):
+        log_axis(ax.yaxis)
     ax.set_ylabel("weight of a feature")
     if len(picked):
         ax.legend(frameon=False, fontsize="x-small")

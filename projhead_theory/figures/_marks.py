@@ -15,6 +15,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from .._core.student import half_width
+
 GREY = "0.55"
 """Grey of boundaries and of legend entries without a colour; visible on white and on black."""
 
@@ -54,6 +56,21 @@ def trained(ax: Any, x: Any, y: Any, color: str, marker: str = "o", **style: Any
     scale = mpl.rcParams["lines.markersize"] / PAPER_MARKER
     style |= {name: scale * style.get(name, PAPER_MARKER) for name in ("ms", "mew")}
     ax.plot(np.asarray(x), np.asarray(y), marker, **style)
+
+
+def spread(ax: Any, x: Any, values: Any, color: str, marker: str = "o", **style: Any) -> None:
+    """Draw means over seeds, the last axis, as `trained`, with bars of their interval.
+
+    The interval is Student's of 95 per cent. Networks of one seed have no bars.
+    """
+    values = np.asarray(values, float)
+    mean = values.mean(axis=-1)
+    trained(ax, x, mean, color, marker, **style)
+    if values.shape[-1] > 1:
+        half = half_width(values, 0.975)
+        size = mpl.rcParams["axes.linewidth"]
+        bars = {"fmt": "none", "ecolor": color, "elinewidth": size, "capthick": size}
+        ax.errorbar(np.asarray(x), mean, half, capsize=2.5 * size, zorder=3, **bars)
 
 
 def band(ax: Any, x: Any, low: Any, high: Any, color: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._core import checks
 from .._core.errors import bad
 from .._core.linalg import psd_power
 from ..moments import Moments
@@ -69,7 +70,7 @@ def diagonals(data: Moments) -> tuple[jax.Array, jax.Array]:
     return jnp.diagonal(data.cross), jnp.diagonal(data.second)
 
 
-def balanced(seed: int, dim: int, depth: int, scale: float) -> DeepLinear:
+def balanced(seed: Any, dim: int, depth: int, scale: float) -> DeepLinear:
     """Balanced network of square layers."""
     return DeepLinear.balanced(jax.random.key(seed), (dim,) * (depth + 1), scale)
 
@@ -78,6 +79,15 @@ def aligned(weights: Any, depth: int) -> DeepLinear:
     """Balanced network that weights the features by these numbers, without mixing them."""
     d = len(weights)
     return DeepLinear.aligned(jnp.eye(d), jnp.asarray(weights, float), (d,) * (depth + 1))
+
+
+def over_seeds(run: Callable[[jax.Array], Any], seed: int, seeds: int) -> np.ndarray:
+    """Results of a run for several seeds, `seed` and those after it, along a last axis.
+
+    One program trains all networks.
+    """
+    numbers = jnp.arange(seed, seed + checks.count("seeds", seeds))
+    return np.moveaxis(np.asarray(jax.jit(jax.vmap(run))(numbers)), 0, -1)
 
 
 def norm(matrix: Any) -> float:

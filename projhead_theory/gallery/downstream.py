@@ -25,7 +25,14 @@ from ..figures import (
     shade_phase,
 )
 from ..figures import trained as marks
-from ..problems import AdditiveNoise, ContrastiveProblem, Downstream, Features
+from ..problems import (
+    AdditiveNoise,
+    ContrastiveProblem,
+    Downstream,
+    DownstreamProblem,
+    Features,
+    SignLabel,
+)
 from ..simulation import gradient_flow
 from ._common import LONG, balanced, dataset, feature_model, numbered, one_each, root
 from ._entry import Entry
@@ -218,6 +225,55 @@ def draw_measured_sample_complexity(figure: Any, data: xarray.Dataset) -> None:
     legend(both[0], 2)
 
 
+def ridge_margin(
+    strength: tuple[float, ...] = (2.0, 1.0, 0.5),
+    noise: tuple[float, ...] = (1.0, 0.2, 0.1),
+    target: int = 1,
+    depth: int = 3,
+    labels: tuple[float, float] = (1.0, 1000.0),
+    points: int = 10,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Ridge indicator of every layer over the number of labels, and the exact indicator."""
+    problem, d = feature_model(strength, noise), len(strength)
+    if not 1 <= target <= d:
+        raise bad("target", target, f"the number of a feature, from 1 to {d}")
+    task = DownstreamProblem(Features(strength), SignLabel(target - 1))
+    law = theory.layers.layerwise(problem.moments(), depth)
+    exact = np.asarray(theory.downstream.sample_complexity(law.grams, task.moments()))
+    fine, tried = np.geomspace(*labels, 100), np.geomspace(*labels, points)
+    run = gradient_flow(balanced(seed, d, depth, 0.7), problem.moments(), **LONG)
+    power = jnp.diag(jnp.square(jnp.asarray(strength)))
+    shared = jnp.eye(d)[:, [target - 1]] * strength[target - 1]
+    # Moments of the representations themselves, which a readout sees.
+    maps = run.final.products()
+    indicator = theory.downstream.representation_complexity
+    seen = [[indicator(w @ power @ w.T, w @ shared, n)[0] for w in maps] for n in tried]
+    return dataset(
+        {
+            "theory": (("fine", "layer"), 1 / (1 / exact + 1 / fine[:, None])),
+            "trained": (("labels", "layer"), seen),
+            "exact": ("layer", exact),
+        },
+        {"fine": fine, "labels": tried, "layer": numbered(depth)},
+        target=target,
+    )
+
+
+def draw_ridge_margin(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, layer in enumerate(data.layer.values):
+        own = data.sel(layer=layer)
+        closed_form(ax, own.fine, own.theory, colour(i), label=f"layer {layer}")
+        closed_form(ax, own.fine, np.full(own.fine.size, float(own.exact)), colour(i), ls=":")
+        marks(ax, own.labels, own.trained, colour(i), MARKERS[i % len(MARKERS)])
+    for label, style in (("ridge margin", "-"), ("exact", ":"), ("trained", "o")):
+        key(ax, label, style)
+    log_axis(ax.xaxis)
+    ax.set(xlabel="number of labels $n$", ylabel=f"indicator for feature {int(data.target)}")
+    legend(ax)
+
+
 ENTRIES = (
     Entry(
         "optimal-layer",
@@ -245,5 +301,14 @@ ENTRIES = (
         draw_measured_sample_complexity,
         theorem="measured-sample-complexity",
         quick={"dimension": 12, "draws": 10, "sizes": 3},
+    ),
+    Entry(
+        "ridge-margin",
+        "Indicator with a ridge margin of every layer against the number of labels, below its "
+        "limit, the exact indicator: lines as predicted, markers as trained.",
+        ridge_margin,
+        draw_ridge_margin,
+        theorem="ridge-margin",
+        quick={"points": 3, "depth": 2},
     ),
 )

@@ -9,12 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import measure, theory
-from ..figures import MARKERS, closed_form, colour, ink, key, legend, panels
+from ..figures import MARKERS, closed_form, colour, ink, key, legend, log_axis, panels
 from ..figures import trained as marks
-from ..losses import DistanceInfoNCE, SquaredVICReg, mse, spectral, unnormalised_barlow_twins
+from ..losses import (
+    DistanceInfoNCE,
+    ExpectedInfoNCE,
+    SquaredVICReg,
+    mse,
+    spectral,
+    unnormalised_barlow_twins,
+)
 from ..moments import Moments, TargetMoments
 from ..networks import DeepLinear
-from ..simulation import gradient_flow
+from ..simulation import gradient_descent, gradient_flow
 from ._common import balanced, dataset
 from ._entry import Entry
 
@@ -172,6 +179,61 @@ def draw_response_minimiser(figure: Any, data: xarray.Dataset) -> None:
     legend(ax, 2)
 
 
+def infonce_negatives(
+    fraction: tuple[float, ...] = (0.1, 0.2, 0.3),
+    size: tuple[int, ...] = (64, 256, 1024, 4096),
+    temperature: float = 1.0,
+    steps: int = 60,
+) -> xarray.Dataset:
+    """Bias of the squared weight of one feature under InfoNCE on batches of these sizes."""
+    sizes, fine = jnp.asarray(size, float), np.geomspace(min(size), max(size), 50)
+
+    def bias(share: jax.Array, count: jax.Array) -> jax.Array:
+        """Of a feature of variance one, from half of its limit."""
+        run = gradient_descent(
+            DeepLinear([jnp.sqrt(share * temperature / 2)[None, None]]),
+            Moments(share[None, None], jnp.ones((1, 1))),
+            loss=ExpectedInfoNCE(count, temperature),
+            # The loss has curvature 4 lambda / tau in the weight.
+            learning_rate=0.9 * temperature / (4 * share),
+            steps=steps,
+            save_at=2,
+            stationarity=0.0,
+        )
+        return run.final.matrix[0, 0] ** 2 / temperature - share
+
+    each = jax.jit(lambda share: jax.lax.map(lambda count: bias(share, count), sizes))
+    seen = [each(jnp.asarray(share)) for share in fraction]
+    first = [theory.responses.negatives_bias([share])[0] for share in fraction]
+    second = [theory.responses.negatives_second_order([share])[0] for share in fraction]
+    closed = np.asarray(first)[:, None] / fine
+    return dataset(
+        {
+            "theory": (("fraction", "fine"), closed),
+            "second_order": (("fraction", "fine"), closed + np.asarray(second)[:, None] / fine**2),
+            "trained": (("fraction", "size"), seen),
+        },
+        {"fraction": fraction, "fine": fine, "size": size},
+    )
+
+
+def draw_infonce_negatives(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, fraction in enumerate(data.fraction.values):
+        own = data.sel(fraction=fraction)
+        label = rf"signal fraction $\lambda$ = {fraction:g}"
+        closed_form(ax, own.fine, own.theory, colour(i), label=label)
+        both = np.where(own.second_order > 0, own.second_order, np.nan)
+        closed_form(ax, own.fine, both, colour(i), ls=":")
+        marks(ax, own["size"], own.trained, colour(i), MARKERS[i % len(MARKERS)])
+    for label, style in (("$a / n$", "-"), ("and the next order", ":"), ("trained", "o")):
+        key(ax, label, style)
+    for axis in (ax.xaxis, ax.yaxis):
+        log_axis(axis)
+    ax.set(xlabel="pairs of a batch $n$", ylabel=r"bias of the squared weight, in $\tau / q$")
+    legend(ax, 2)
+
+
 ENTRIES = (
     Entry(
         "response-minimiser",
@@ -181,6 +243,15 @@ ENTRIES = (
         draw_response_minimiser,
         theorem="response-minimiser",
         quick={"fraction": (0.3, 0.6, 0.9)},
+    ),
+    Entry(
+        "infonce-negatives",
+        "Bias of the squared weight under InfoNCE against the number of pairs of a batch, for "
+        "several signal fractions: lines as predicted, markers as trained.",
+        infonce_negatives,
+        draw_infonce_negatives,
+        theorem="infonce-negatives",
+        quick={"fraction": (0.3,), "size": (256, 1024)},
     ),
     Entry(
         "narrow-head",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .. import experiments, theory
-from ..figures import MARKERS, boundary, closed_form, colour, key, legend, log_axis, panels
+from ..figures import MARKERS, band, boundary, closed_form, colour, key, legend, log_axis, panels
 from ..figures import trained as marks
-from ..networks import ThresholdedDiagonal
+from ..networks import ShallowThresholded, ThresholdedDiagonal
 from ..problems import ContrastiveProblem, Features, SignFlip
 from ..simulation import Trajectory, gradient_flow
 from ._common import dataset, numbered, one_each
@@ -213,6 +214,72 @@ def draw_retained_when_vanishing(figure: Any, data: xarray.Dataset) -> None:
     legend(ax, 2)
 
 
+def fully_connected(
+    strength: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8),
+    flip: tuple[float, ...] = (0.0, 0.5),
+    threshold: tuple[float, float] = (0.05, 0.05),
+    hidden: int = 16,
+    outputs: int = 8,
+    scale: float = 0.4,
+    steps: int = 800,
+    seed: int = 0,
+    seeds: int = 12,
+) -> xarray.Dataset:
+    """Squared weight of a weak feature in fully connected layers, as a share of a strong one's.
+
+    Less that of a direction that never varied, with limits over seeds.
+    """
+
+    def start(key_of_start: Any) -> ShallowThresholded:
+        sizes = (4, hidden, outputs)
+        return ShallowThresholded.init(key_of_start, sizes, scale, threshold, final=True)
+
+    sweep = experiments.connected_sweep(
+        start,
+        jnp.asarray(strength),
+        jnp.asarray(flip),
+        key=jax.random.key(seed),
+        seeds=seeds,
+        steps=steps,
+    )
+    low, high = sweep.limits
+    dims = ("layer", "strength", "flip")
+    return dataset(
+        {
+            "share": (dims, sweep.share),
+            "low": (dims, low),
+            "high": (dims, high),
+            "edge": ("layer", sweep.reach),
+        },
+        {"layer": [1, 2], "strength": strength, "flip": flip},
+    )
+
+
+def draw_fully_connected(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, flip in enumerate(data.flip.values):
+        for j, (_, style, marker) in enumerate(SIDES):
+            own = data.isel(layer=-1 - j).sel(flip=flip)
+            label = None if j else f"flip probability {flip:g}"
+            # No closed form: markers are joined, and their limits shaded.
+            band(ax, own.strength, own.low, own.high, colour(i))
+            marks(ax, own.strength, own.share, colour(i), marker, ls=style, lw=0.8, label=label)
+    for side, style, marker in SIDES:
+        key(ax, side, style + marker)
+    boundary(ax, 0, vertical=False)
+    for edge in data.edge.values:
+        boundary(ax, edge)
+    log_axis(ax.xaxis)
+    # Shares run from hundredths, where absence is decided, to tens.
+    ax.set_yscale("symlog", linthresh=0.1)
+    ax.set_ylim(top=1.5 * float(data.high.max()))
+    ax.set(
+        xlabel=r"strength $\phi$ (grey: edges of the diagonal network)",
+        ylabel="squared weight, share of a strong one's",
+    )
+    legend(ax, 2)
+
+
 ENTRIES = (
     Entry(
         "threshold-law",
@@ -248,5 +315,14 @@ ENTRIES = (
         draw_retained_when_vanishing,
         theorem="retained-when-vanishing",
         quick={"points": 5, "t1": 1e3},
+    ),
+    Entry(
+        "fully-connected",
+        "Squared weight of a weak feature in fully connected layers, as a share of a strong one's, "
+        "against its strength: means over seeds and their limits, of one level, 0.001, for all.",
+        fully_connected,
+        draw_fully_connected,
+        theorem="fully-connected",
+        quick={"strength": (0.2, 0.8), "flip": (0.0,), "steps": 100, "seeds": 3},
     ),
 )

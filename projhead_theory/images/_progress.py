@@ -3,6 +3,8 @@
 import sys
 import time
 
+from .._core.progress import left, tell
+
 
 class Progress:
     """A line on standard error with the share that is done and the time that is left.
@@ -28,13 +30,5 @@ class Progress:
             return
         self.written = now
         own = self.done - self.skipped
-        left = (now - self.started) / own * (self.total - self.done) if own else 0.0
-        minutes, seconds = divmod(round(left), 60)
-        line = f"{self.done / self.total:4.0%}, {minutes}:{seconds:02d} left; {text}"
-        end = "\n" if last or not sys.stderr.isatty() else "\r"
-        print(
-            f"{line[:79]:<79}".rstrip() if end == "\n" else f"{line[:79]:<79}",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
+        rest = left(own, own + self.total - self.done, now - self.started)
+        tell(f"{self.done / self.total:4.0%}, {rest}; {text}", last=last)

@@ -177,40 +177,44 @@ class ImageExperiment(eqx.Module):
         )
 
     def table(self):
-        """A Rich table, a row for each condition and measure, for `report.print_table`.
+        """A `report.Sheet`, a row for each condition and measure, for `report.print_table`.
 
         Accuracies and differences in per cent with half the width of their intervals; the
         predicted logarithm of the ratio of indicators, above zero where the theory prefers pre.
         """
-        from rich.table import Table
+        from ..report import Sheet, Shown
 
-        table = Table(title=f"{self.name}: accuracy in per cent, {self.accuracy.shape[-1]} seeds")
+        table = Sheet(f"{self.name}: accuracy in per cent, {self.accuracy.shape[-1]} seeds")
         for name in ("condition", "measure"):
-            table.add_column(name)
-        for name in ("pre", "post", "pre - post", "theory"):
-            table.add_column(name, justify="right")
+            table.column(name, text=True)
+        for name in ("pre", "post", "pre - post"):
+            table.column(name, [name, f"{name} half width"])
+        table.column("theory")
         for name in ("prefers", "came out"):
-            table.add_column(name)
+            table.column(name, text=True)
         accuracy, gap, names = interval(self.accuracy), self.difference, self.outcomes()
-        show = lambda a, b, scale=100: (
-            f"{scale * a:.1f}" + (f" ± {scale * b:.1f}" if np.isfinite(b) else "")
+        show = lambda a, b: Shown(
+            f"{100 * a:.1f}" + (f" ± {100 * b:.1f}" if np.isfinite(b) else ""),
+            (100 * float(a), 100 * float(b) if np.isfinite(b) else None),
         )
+        none = Shown("", (None, None))
         sides = {1.0: "pre", -1.0: "post", 0.0: "neither"}
         for i, condition in enumerate(self.conditions):
             for j, measure in enumerate(self.measures):
                 mean, half = accuracy.mean[i, j], accuracy.half[i, j]
-                cells = [show(mean[0], half[0]), "", "", "", "", "no head"]
+                cells = [show(mean[0], half[0]), none, none, "", "", "no head"]
                 if self.heads[i]:
                     ratio = self.preferred
                     cells = [
                         show(mean[0], half[0]),
                         show(mean[1], half[1]),
                         show(gap.mean[i, j], gap.half[i, j]),
-                        f"{ratio.mean[i]:+.2f}",
+                        Shown(f"{ratio.mean[i]:+.2f}", (float(ratio.mean[i]),)),
                         sides[float(ratio.sign()[i])],
                         name_of(Outcome, names[i][j]),
                     ]
-                table.add_row(condition if j == 0 else "", measure, *cells)
+                first = Shown(condition if j == 0 else "", (condition,))
+                table.record(first, measure, *cells)
         return table
 
     def plot(self, ax: Any = None):

@@ -338,7 +338,7 @@ def _names(layers: Layers, known: bool, count: int) -> tuple[str, ...]:
         word = "input"
     else:
         word = "direction"
-    return tuple(f"{word} {i}" for i in range(count))
+    return tuple(f"{word} {i}" for i in range(1, count + 1))
 
 
 def _reason(

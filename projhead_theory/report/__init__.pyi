@@ -24,9 +24,12 @@ from ._markdown import claims_markdown, write_markdown
 from ._prediction import prediction_report, prediction_table
 from ._printed import print_table
 from ._run import comparison_table, trajectory_report
+from ._sheet import Sheet, Shown, write_csv
 
 __all__ = [
     "SCHEMA",
+    "Sheet",
+    "Shown",
     "claim_rows",
     "claims_html",
     "claims_markdown",
@@ -56,6 +59,7 @@ __all__ = [
     "start_line",
     "summary",
     "trajectory_report",
+    "write_csv",
     "write_html",
     "write_json",
     "write_markdown",

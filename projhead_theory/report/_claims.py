@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
-
 from ..claims import FAMILY_ERROR, Claim, ClaimResult, SearchResult
 from ._json import environment
+from ._sheet import Sheet, Shown
 
 SCHEMA = 2
 """Version of the claims report.
@@ -73,7 +72,7 @@ def claim_rows(claim: Claim) -> list[str]:
 
 def claims_table(
     results: Sequence[ClaimResult], *, header: bool = True, width: int | None = None
-) -> Table:
+) -> Sheet:
     """Table of claims: one row a claim with its worst verdict, then one a control.
 
     Tables with the same width of the first column line up when they are printed one by one.
@@ -83,71 +82,68 @@ def claims_table(
     - `header`: whether the table begins with the names of its columns.
     - `width`: of the first column, in characters; by default the length of its longest entry.
     """
-    table = Table(box=None, show_header=header, pad_edge=False)
+    table = Sheet(box=None, show_header=header, pad_edge=False)
     first, *numbers = "claim, and its controls", "discrepancy", "tolerance", "seconds"
-    table.add_column(first, no_wrap=True, min_width=max(width or 0, len(first)))
-    table.add_column("outcome", width=len("premise failed"))
+    table.column(
+        first, ["claim", "control"], text=True, no_wrap=True, min_width=max(width or 0, len(first))
+    )
+    table.column("outcome", text=True, width=len("premise failed"))
     for name in numbers:
-        table.add_column(name, justify="right", min_width=len(name))
+        table.column(name, min_width=len(name))
     for result in results:
         name, *controls = claim_rows(result.claim)
+        of = lambda data: (
+            Shown(short(data["discrepancy"]), (data["discrepancy"],)),
+            Shown(short(data["tolerance"]), (data["tolerance"],)),
+        )
         data = result.to_dict()
         word = result.outcome.replace("_", " ")
         style = "green" if result.holds else "red"
-        seconds = f"{result.seconds:.1f}"
-        table.add_row(
-            f"[bold]{name}[/]",
-            f"[{style}]{word}[/]",
-            short(data["discrepancy"]),
-            short(data["tolerance"]),
-            seconds,
-        )
+        seconds = Shown(f"{result.seconds:.1f}", (result.seconds,))
+        claim = Shown(f"[bold]{name}[/]", (name, ""))
+        table.record(claim, f"[{style}]{word}[/]", *of(data), seconds)
         for row, control, values in zip(controls, result.controls, data["controls"], strict=True):
             caught = (
                 "[green]caught[/]"
                 if control.caught
                 else f"[red]not caught: {values['outcome'].replace('_', ' ')}[/]"
             )
-            table.add_row(
-                row,
-                caught,
-                short(values["discrepancy"]),
-                short(values["tolerance"]),
-            )
+            own = Shown(row, (name, values["name"]))
+            table.record(own, caught, *of(values), Shown("", (None,)))
     return table
 
 
-def search_table(results: Sequence[SearchResult]) -> Table:
+def search_table(results: Sequence[SearchResult]) -> Sheet:
     """Table of random searches, one row a claim: outcomes of random problems.
 
     Further rows have the outcomes of networks set to the closed form and of their mutants, which
     have a weight off.
     """
-    table = Table()
-    table.add_column("claim", no_wrap=True)
-    table.add_column("problems", justify="right")
-    table.add_column("outcomes")
-    table.add_column("counterexample")
+    table = Sheet()
+    table.column("claim", ["claim", "networks"], text=True, no_wrap=True)
+    table.column("problems")
+    table.column("outcomes", text=True)
+    table.column("counterexample", text=True)
     listed = lambda outcomes: ", ".join(
         f"{count} {name.replace('_', ' ')}" for name, count in outcomes.items()
     )
     mark = lambda fine, good, bad: f"[green]{good}[/]" if fine else f"[red]{bad}[/]"
     for result in results:
         found = mark(result.counterexample is None, "none", "found")
-        table.add_row(
-            f"[bold]{result.claim.name}[/]", str(result.tried), listed(result.outcomes), found
-        )
+        name = result.claim.name
+        first = Shown(f"[bold]{name}[/]", (name, "trained"))
+        table.record(first, result.tried, listed(result.outcomes), found)
         if result.exact is not None:
             e = result.exact
-            table.add_row(
-                "  - exact networks",
-                str(e.tried),
+            table.record(
+                Shown("  - exact networks", (name, "exact")),
+                e.tried,
                 listed(e.outcomes),
                 mark(e.false_alarm is None, "none", "false alarm"),
             )
-            table.add_row(
-                "  - a weight off",
-                str(sum(e.off.values())),
+            table.record(
+                Shown("  - a weight off", (name, "a weight off")),
+                sum(e.off.values()),
                 listed(e.off),
                 mark(e.missed is None, "none", "missed"),
             )

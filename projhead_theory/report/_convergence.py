@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from ..experiments import Convergence
-from ._cell import cell
 from ._json import environment
+from ._sheet import Sheet, Shown
 
 
 def convergence_report(result: Convergence) -> dict[str, Any]:
@@ -15,19 +14,19 @@ def convergence_report(result: Convergence) -> dict[str, Any]:
     return result.to_dict() | {"environment": environment()}
 
 
-def convergence_table(result: Convergence) -> Table:
+def convergence_table(result: Convergence) -> Sheet:
     """Table of the errors at each value of the knob, with the measured order in its title."""
     low, high = result.interval
-    table = Table(
-        title=f"Order {result.slope:.4f}, {100 * result.confidence:g} % interval {low:.4f} to "
+    table = Sheet(
+        f"Order {result.slope:.4f}, {100 * result.confidence:g} % interval {low:.4f} to "
         f"{high:.4f}; predicted {result.order:g}: {result.verdict}"
     )
     for name in (result.label, "mean error", "spread", "fitted line"):
-        table.add_column(name, justify="right")
+        table.column(name)
     logs = np.log(np.asarray(result.errors))
     mean, spread = np.exp(logs.mean(axis=0)), np.exp(logs.std(axis=0, ddof=1))
     for value, error, factor, line in zip(
         np.asarray(result.values), mean, spread, result.line, strict=True
     ):
-        table.add_row(cell(value), cell(error), f"times {factor:.3g}", cell(line))
+        table.record(value, error, Shown(f"times {factor:.3g}", (float(factor),)), line)
     return table

@@ -3,29 +3,32 @@
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from .._core.plain import plain
 from ..theorems import PhaseCheck
 from ..theory.downstream import BestLayer, PhaseDiagram
-from ._cell import cell
 from ._json import environment
+from ._sheet import Sheet, Shown
 
 
 def complexity_report(best: BestLayer, target: int) -> dict[str, Any]:
-    """Sample complexity of every layer and the best layer, for the sign of one feature."""
+    """Sample complexity of every layer and the best layer, for the sign of one feature.
+
+    `target` is the index of the feature.
+    """
     return {"target": target} | best.to_dict()
 
 
-def complexity_table(report: dict[str, Any]) -> Table:
+def complexity_table(report: dict[str, Any]) -> Sheet:
     """Table of the sample-complexity indicator, one row a layer."""
-    table = Table(title=f"Labels to read feature {report['target']}")
-    for name in ("layer", "indicator", ""):
-        table.add_column(name, justify="right")
+    table = Sheet(f"Labels to read feature {report['target'] + 1}")
+    table.column("layer")
+    table.column("indicator")
+    table.column("", ["best"])
     for layer, value in enumerate(report["sample_complexity"], 1):
-        table.add_row(
-            str(layer),
-            "lost" if value is None else cell(value),
+        table.record(
+            layer,
+            Shown("lost", (None,)) if value is None else value,
             "best" if layer == report["best_layer"] else "",
         )
     return table
@@ -47,33 +50,32 @@ def phase_report(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> dict
     }
 
 
-def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Table:
+def phase_table(diagram: PhaseDiagram, check: PhaseCheck | None = None) -> Sheet:
     """Table of the shares of the plane.
 
     It also counts trained networks on each side, if there are any.
     """
     margin = np.asarray(diagram.margin)
     known = np.isfinite(margin)
-    table = Table(title=f"Depth {diagram.depth}: {diagram.names[0]} against {diagram.names[1]}")
-    table.add_column("")
-    table.add_column("share of the plane", justify="right")
+    table = Sheet(f"Depth {diagram.depth}: {diagram.names[0]} against {diagram.names[1]}")
+    table.column("", ["region"], text=True)
+    table.column("share of the plane")
     names = ("pre-projection is better", "post-projection is better", "the target is lost")
-    shares = [
-        f"{share.mean():.1%}" for share in ((margin > 0) & known, (margin <= 0) & known, ~known)
-    ]
+    parts = [float(where.mean()) for where in ((margin > 0) & known, (margin <= 0) & known, ~known)]
+    shares = [Shown(f"{part:.1%}", (part,)) for part in parts]
     if check is None:
         for name, share in zip(names, shares, strict=True):
-            table.add_row(name, share)
+            table.record(name, share)
         return table
-    table.add_column("trained networks", justify="right")
+    table.column("trained networks")
     predicted, decided, kept, wrong = (
         np.asarray(a) for a in (check.predicted, check.decided, check.kept, check.misclassified)
     )
     for name, share, trained in zip(
         names, shares, (decided & (predicted > 0), decided & (predicted <= 0), ~kept), strict=True
     ):
-        table.add_row(name, share, str(int(trained.sum())))
+        table.record(name, share, int(trained.sum()))
     table.add_section()
-    table.add_row("in the tolerance band or not converged", "", str(int((kept & ~decided).sum())))
-    table.add_row("on the other side, outside the band", "", str(int(wrong.sum())))
+    table.record("in the tolerance band or not converged", "", int((kept & ~decided).sum()))
+    table.record("on the other side, outside the band", "", int(wrong.sum()))
     return table

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from ..experiments import ConnectedSweep, FeatureSweep, ShiftAccuracy, SubclassAccuracy
-from ._cell import cell
 from ._json import environment
+from ._sheet import Sheet, Shown
 
 Result = ConnectedSweep | FeatureSweep | ShiftAccuracy | SubclassAccuracy
 
@@ -19,37 +18,38 @@ def experiment_report(name: str, result: Result) -> dict[str, Any]:
     return {"experiment": name} | result.to_dict() | {"environment": environment()}
 
 
-def experiment_table(result: Result) -> Table:
+def experiment_table(result: Result) -> Sheet:
     """Table of an experiment: one row a setting, measured beside the closed form.
 
     A question mark stands where there is no number.
     """
     title, names, rows = _content(result)
-    table = Table(title=title)
+    table = Sheet(title)
     for name in names:
-        table.add_column(name, justify="right")
+        # Where a row has several closed forms, each is that of the layer before it.
+        table.column("closed form" if name.endswith("closed form") else name, [name])
     for row in rows:
-        table.add_row(*row)
+        table.record(*row)
     return table
 
 
 @functools.singledispatch
-def _content(result: Any) -> tuple[str, list[str], Iterator[list[str]]]:
+def _content(result: Any) -> tuple[str, list[str], Iterator[list[Any]]]:
     """Title, names of the columns and rows."""
     raise TypeError(f"no table of a {type(result).__name__}")
 
 
-def _cells(*values: Any) -> list[str]:
-    return [cell(float(x) if np.isfinite(x) else None) for x in values]
+def _cells(*values: Any) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 @_content.register
-def _(result: FeatureSweep) -> tuple[str, list[str], Iterator[list[str]]]:
+def _(result: FeatureSweep) -> tuple[str, list[str], Iterator[list[Any]]]:
     measured, predicted = np.asarray(result.measured), np.asarray(result.predicted)
     layers = range(1, len(measured) + 1)
-    pairs = [name for layer in layers for name in (f"layer {layer}", "closed form")]
+    pairs = [name for layer in layers for name in (f"layer {layer}", f"layer {layer} closed form")]
 
-    def rows() -> Iterator[list[str]]:
+    def rows() -> Iterator[list[Any]]:
         for i, strength in enumerate(np.asarray(result.strength)):
             for j, flip in enumerate(np.asarray(result.flips)):
                 both = np.stack([measured[:, i, j], predicted[:, i, j]], axis=1)
@@ -59,18 +59,18 @@ def _(result: FeatureSweep) -> tuple[str, list[str], Iterator[list[str]]]:
 
 
 @_content.register
-def _(result: ConnectedSweep) -> tuple[str, list[str], Iterator[list[str]]]:
+def _(result: ConnectedSweep) -> tuple[str, list[str], Iterator[list[Any]]]:
     (low, high), share = result.limits, result.share
     verdict, foretold = result.verdict, result.foretold
 
-    def rows() -> Iterator[list[str]]:
+    def rows() -> Iterator[list[Any]]:
         for i, strength in enumerate(np.asarray(result.strength)):
             for j, flip in enumerate(np.asarray(result.flips)):
                 for layer in range(len(share)):
                     at = layer, i, j
                     yield [
                         *_cells(strength, flip),
-                        str(layer + 1),
+                        layer + 1,
                         *_cells(share[at], low[at], high[at]),
                         verdict[at],
                         foretold[at],
@@ -82,17 +82,17 @@ def _(result: ConnectedSweep) -> tuple[str, list[str], Iterator[list[str]]]:
 
 
 @_content.register
-def _(result: SubclassAccuracy) -> tuple[str, list[str], Iterator[list[str]]]:
+def _(result: SubclassAccuracy) -> tuple[str, list[str], Iterator[list[Any]]]:
     predicted, mean, error = (np.asarray(x) for x in (result.predicted, result.mean, result.error))
 
-    def rows() -> Iterator[list[str]]:
+    def rows() -> Iterator[list[Any]]:
         for i, width in enumerate(np.asarray(result.widths)):
             for layer in range(mean.shape[-1]):
                 for t, time in enumerate(np.asarray(result.times)):
                     at = i, t, layer
                     yield [
-                        str(width),
-                        str(layer + 1),
+                        int(width),
+                        layer + 1,
                         *_cells(time, mean[at], error[at], predicted[at]),
                     ]
 
@@ -101,12 +101,12 @@ def _(result: SubclassAccuracy) -> tuple[str, list[str], Iterator[list[str]]]:
 
 
 @_content.register
-def _(result: ShiftAccuracy) -> tuple[str, list[str], Iterator[list[str]]]:
+def _(result: ShiftAccuracy) -> tuple[str, list[str], Iterator[list[Any]]]:
     average, worst = (np.asarray(result.over_starts(name)) for name in ("average", "worst"))
     closed = np.asarray(result.predicted_average), np.asarray(result.predicted_worst)
     cuts = np.asarray(result.thresholds)
 
-    def rows() -> Iterator[list[str]]:
+    def rows() -> Iterator[list[Any]]:
         for c, correlation in enumerate(np.asarray(result.correlation)):
             for h, threshold in enumerate(cuts):
                 for r, readout in enumerate(("as trained", "refitted")):
@@ -116,11 +116,14 @@ def _(result: ShiftAccuracy) -> tuple[str, list[str], Iterator[list[str]]]:
                             # The closed form is of the linear network.
                             own = closed[1][r, c, t, layer] if threshold == 0 else np.nan
                             yield [
-                                ", ".join(_cells(*correlation)),
+                                Shown(
+                                    ", ".join(f"{x:.4g}" for x in correlation),
+                                    (" ".join(map(str, map(float, correlation))),),
+                                ),
                                 *_cells(threshold),
                                 readout,
                                 *_cells(time),
-                                str(layer + 1),
+                                layer + 1,
                                 *_cells(average[0][at], worst[0][at], worst[1][at], own),
                             ]
 

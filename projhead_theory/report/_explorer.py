@@ -48,8 +48,8 @@ LIMITS = {
     "downstream": (0.05, 5),
     "depth": (1, 6),
     "head-depth": (1, 6),
-    "target": (0, 4),
-    "phase": (0, 4),
+    "target": (1, 5),
+    "phase": (1, 5),
     "encoder": (0, 10),
     "head": (0, 10),
     "temperature": (0.05, 5),
@@ -57,7 +57,7 @@ LIMITS = {
     "begin": (0.001, 0.5),
     "time": (0, 1),
 }
-OPENING = {"strength": "1.5,1,0.6", "noise": "1,0.7,0.3", "depth": "3", "target": "1"}
+OPENING = {"strength": "1.5,1,0.6", "noise": "1,0.7,0.3", "depth": "3", "target": "2"}
 CHOICES = ("loss", "against", "digits")
 SCRIPTS = ("model.js", "charts.js", "controls.js", "results.js")
 
@@ -173,8 +173,8 @@ def _require_one_problem(opening: Mapping[str, str]) -> None:
         raise bad("depth", depth, "2 with a start, whose law is of two layers")
     if _whole("head-depth", opening, 1) > depth:
         raise bad("head_depth", opening["head-depth"], f"from 1 to the depth, {depth}")
-    if _whole("target", opening, 0) >= dim:
-        wanted = f"the number of a feature, from 0 to {dim - 1}"
+    if _whole("target", opening, 1) > dim:
+        wanted = f"the number of a feature, from 1 to {dim}"
         raise bad("target", opening["target"], wanted)
 
 

@@ -3,44 +3,54 @@
 from html import escape
 
 import numpy as np
-from rich.table import Table
 
 from ..inspect import Inspection
 from ._html import page, svg
+from ._sheet import Sheet, Shown
+
+# Columns of the table whose numbers have a standard error.
+ERRORS = (
+    *("signal", "effective rank", "spread", "exponent"),
+    *("start gap", "few-shot", "indicator"),
+)
 
 
-def inspection_table(report: Inspection) -> Table:
+def inspection_table(report: Inspection) -> Sheet:
     """Table of the layers, one row each; standard errors in brackets. See `print_table`."""
     title = f"{report.depth} layers on {report.pairs} pairs; standard errors in brackets"
-    table = Table(title=title, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Sheet(title, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     columns = ["layer", "signal", "effective rank", "spread", "exponent", "l/L", "law gap"]
     columns += ["start gap"] if report.start_gap is not None else []
     columns += ["imbalance"] if report.imbalance is not None else []
     columns += ["few-shot"] if report.accuracy else []
     columns += ["indicator"]
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        error = name in ERRORS
+        names = [name, f"{name} error"] if error else [name]
+        names += ["recommended"] if name == "layer" else []
+        table.column(name, names, no_wrap=True)
     for i in range(report.depth):
+        best = i + 1 == report.recommended
         row = [
-            f"{i + 1}{'*' if i + 1 == report.recommended else ''}",
-            _with_error(report.signal[i], report.signal_error[i]),
-            _with_error(report.effective_rank[i], report.effective_rank_error[i]),
-            _with_error(report.spread[i], report.spread_error[i]),
-            "-"
+            Shown(f"{i + 1}{'*' if best else ''}", (i + 1, "yes" if best else "no")),
+            _both(report.signal[i], report.signal_error[i]),
+            _both(report.effective_rank[i], report.effective_rank_error[i]),
+            _both(report.spread[i], report.spread_error[i]),
+            Shown("-", (None, None))
             if report.exponents is None or report.exponents_error is None
-            else _with_error(report.exponents[i], report.exponents_error[i]),
-            f"{report.shares[i]:.2f}",
-            "-" if report.law_gap is None else f"{report.law_gap[i]:.2g}",
+            else _both(report.exponents[i], report.exponents_error[i]),
+            _number(report.shares[i], ".2f"),
+            _number(None if report.law_gap is None else report.law_gap[i]),
         ]
         if report.start_gap is not None and report.start_gap_error is not None:
-            row.append(_with_error(report.start_gap[i], report.start_gap_error[i]))
+            row.append(_both(report.start_gap[i], report.start_gap_error[i]))
         if report.imbalance is not None:
-            row.append(f"{report.imbalance[i]:.2g}" if i < len(report.imbalance) else "-")
+            row.append(_number(report.imbalance[i] if i < len(report.imbalance) else None))
         if report.accuracy:
             few = report.accuracy["few-shot"][i], report.accuracy_error["few-shot"][i]
-            row.append(_with_error(*few))
-        row.append(_with_error(report.indicator[i], report.indicator_error[i]))
-        table.add_row(*row)
+            row.append(_both(*few))
+        row.append(_both(report.indicator[i], report.indicator_error[i]))
+        table.record(*row)
     return table
 
 
@@ -142,6 +152,16 @@ def _weight_rows(report: Inspection) -> str:
 
 def _numbers(cells: list[str]) -> str:
     return "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
+
+
+def _both(value: float, error: float) -> Shown:
+    return Shown(_with_error(value, error), (float(value), float(error)))
+
+
+def _number(value: float | None, digits: str = ".2g") -> Shown:
+    if value is None:
+        return Shown("-", (None,))
+    return Shown(f"{value:{digits}}", (float(value),))
 
 
 def _with_error(value: float, error: float) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from .._core import checks
 from .._core.plain import plain
 from ..theory.layers import LayerPrediction
 from ._cell import cell
+from ._sheet import Sheet
 
 
 def prediction_report(
@@ -18,7 +18,7 @@ def prediction_report(
     """Report of the prediction for a feature model, feature by feature, as plain data.
 
     - `weights[l][i]`: weight of a feature in a layer, None where a tie leaves it undetermined.
-    - `kept`: numbers of the features, from 0, that the network keeps for certain.
+    - `kept`: indices of the features that the network keeps for certain.
     - `signal_fraction[i]`: $c_i / q_i$.
     - `unique`: whether the minimiser is unique.
     - `unresolved`: number of features within the width whose weights show as zero and are not
@@ -69,26 +69,26 @@ def start_report(prediction: LayerPrediction) -> dict[str, float] | None:
     return start and {"encoder": float(start.encoder), "head": float(start.head)}
 
 
-def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Table:
+def prediction_table(report: dict[str, Any], strength: Sequence[float]) -> Sheet:
     """Table of a prediction: one row a feature, one column a layer.
 
     The last row is the spread, the largest over the smallest weight of kept features.
     """
-    table = Table(
-        title=f"Predicted weights, depth {report['depth']}, minimal loss {cell(report['loss'])}"
+    table = Sheet(
+        f"Predicted weights, depth {report['depth']}, minimal loss {cell(report['loss'])}"
     )
     for name in ("feature", "strength", "signal fraction", "kept"):
-        table.add_column(name, justify="right")
+        table.column(name)
     for layer in range(1, report["depth"] + 1):
-        table.add_column(f"layer {layer}", justify="right")
+        table.column(f"layer {layer}")
     for i, fraction in enumerate(report["signal_fraction"]):
         weights = [layer[i] for layer in report["weights"]]
         kept = "yes" if i in report["kept"] else ("tied" if weights[-1] is None else "no")
-        table.add_row(str(i), cell(strength[i]), cell(fraction), kept, *map(cell, weights))
+        table.record(i + 1, strength[i], fraction, kept, *weights)
     spreads = []
     for layer in report["weights"]:
         positive = [w for w in layer if w]
-        spreads.append(cell(max(positive) / min(positive)) if positive else "-")
+        spreads.append(max(positive) / min(positive) if positive else "-")
     table.add_section()
-    table.add_row("spread", "", "", "", *spreads)
+    table.summary("spread", "", "", "", *spreads)
     return table

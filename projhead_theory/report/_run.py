@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from rich.table import Table
-
 from .._core.enumeration import name_of
 from .._core.plain import plain
 from ..claims import Verdict
@@ -12,6 +10,7 @@ from ..theory.layers import LayerPrediction
 from ._cell import cell
 from ._json import environment
 from ._prediction import start_report
+from ._sheet import Sheet
 
 
 def trajectory_report(
@@ -49,20 +48,18 @@ def trajectory_report(
     }
 
 
-def comparison_table(report: dict[str, Any]) -> Table:
+def comparison_table(report: dict[str, Any]) -> Sheet:
     """Table of measured beside predicted weights: one row a feature, two columns a layer."""
-    table = Table(
-        title=f"Measured and predicted weights; loss {report['loss']:.9g}, "
+    table = Sheet(
+        f"Measured and predicted weights; loss {report['loss']:.9g}, "
         f"predicted {cell(report['predicted_loss'])}"
     )
-    table.add_column("feature", justify="right")
+    table.column("feature")
     for layer in range(1, len(report["measured"]) + 1):
-        table.add_column(f"layer {layer}", justify="right")
-        table.add_column("predicted", justify="right", style="dim")
+        table.column(f"layer {layer}")
+        table.column("predicted", [f"layer {layer} predicted"], style="dim")
     predicted = report["predicted"] or [[None] * len(row) for row in report["measured"]]
     for i in range(len(report["measured"][0])):
-        cells = [
-            cell(x[i]) for pair in zip(report["measured"], predicted, strict=True) for x in pair
-        ]
-        table.add_row(str(i), *cells)
+        cells = [x[i] for pair in zip(report["measured"], predicted, strict=True) for x in pair]
+        table.record(i + 1, *cells)
     return table

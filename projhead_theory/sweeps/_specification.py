@@ -107,7 +107,7 @@ class Specification:
         tasks = AbstractLabel | Downstream | DownstreamProblem | int
         if downstream is not None and not isinstance(downstream, tasks):
             raise checks.bad(
-                "downstream", repr(downstream), "a task, a label or the number of a feature"
+                "downstream", repr(downstream), "a task, a label or the index of a feature"
             )
         chosen_loss = LOSSES[loss] if isinstance(loss, str) else loss
         refs = _Reference()

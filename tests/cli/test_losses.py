@@ -96,7 +96,7 @@ def test_simulate_with_a_loss(capsys, loss, views, judged):
             ("predict", "--loss", "infonce", "--mask", "0.1,0"),
             "mask: got '0.1,0'; want none: infonce needs Gaussian views",
         ),
-        (("predict", "--loss", "vicreg", "--target", "0"), "loss: got 'vicreg' beside --target"),
+        (("predict", "--loss", "vicreg", "--target", "1"), "loss: got 'vicreg' beside --target"),
         (("simulate", "--loss", "whitening"), "loss: got 'whitening', which is a constraint"),
         (
             ("simulate", "--loss", "infonce", "--distribution", "laplace"),

@@ -23,7 +23,7 @@ WEIGHTS = np.array([0.4, 1 / 1.04, 0.5 / 0.34])
     ],
 )
 def test_predict_from_a_start(capsys, options, start):
-    code, out, _ = run(capsys, "predict", *PROBLEM, *options, "--target", "0", "--json", "-")
+    code, out, _ = run(capsys, "predict", *PROBLEM, *options, "--target", "1", "--json", "-")
     data = json.loads(out)
     assert code == 0
     scales = {"encoder": float(start.encoder), "head": float(start.head)}

@@ -26,6 +26,8 @@ DEEP = {
     "feature-extinction",
     "feature-sweep",
     "finite-sample",
+    "fully-connected",
+    "gaussian-start",
     "head-equivalence",
     "homogeneity",
     "imbalance-bound",

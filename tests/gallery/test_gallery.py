@@ -21,7 +21,7 @@ def drawing():
     """A figure that needs few programs, in coarse form."""
     # In the promotion of the command line, whose test then finds the compiled program.
     with jax.numpy_dtype_promotion("standard"):
-        return pt.gallery.make("layerwise-law", strength=(2, 1.0), noise=(1, 0.2), depth=2)
+        return pt.gallery.make("layerwise-law", strength=(2, 1.0), noise=(1, 0.2), depth=2, seeds=3)
 
 
 @pytest.mark.parametrize("name", pt.gallery.names())
@@ -39,10 +39,11 @@ def test_every_figure_is_described(name):
 
 
 def test_data_is_labelled_and_agrees_with_theory(drawing):
-    assert drawing.data.trained.dims == ("layer", "feature")
+    assert drawing.data.trained.dims == ("layer", "feature", "seed")
     assert drawing.data.feature.values.tolist() == [1, 2]
-    np.testing.assert_allclose(drawing.data.trained, drawing.data.theory, rtol=1e-3)
-    want = {"strength": [2.0, 1.0], "noise": [1.0, 0.2], "depth": 2, "seed": 0}
+    both = xarray.broadcast(drawing.data.trained, drawing.data.theory)
+    np.testing.assert_allclose(*both, rtol=1e-3)
+    want = {"strength": [2.0, 1.0], "noise": [1.0, 0.2], "depth": 2, "seed": 0, "seeds": 3}
     assert drawing.parameters == want
 
 
@@ -56,10 +57,11 @@ def test_files_hold_picture_data_and_command(drawing, tmp_path):
     assert record["parameters"]["seed"] == 0
     assert {"jax", "device", "float", "projhead_theory"} <= set(record["environment"])
     rows = paths[-2].read_text().splitlines()
-    assert rows[0] == "variable,layer,feature,value"
+    assert rows[0] == "variable,layer,feature,seed,value"
     assert len(rows) == 1 + drawing.data.theory.size + drawing.data.trained.size
-    name, layer, feature, value = rows[-1].split(",")
-    assert float(value) == float(drawing.data[name].sel(layer=int(layer), feature=int(feature)))
+    name, layer, feature, seed, value = rows[-1].split(",")
+    at = {"layer": int(layer), "feature": int(feature), "seed": int(seed)}
+    assert float(value) == float(drawing.data[name].sel(at))
     read = xarray.load_dataset(paths[-3], engine="scipy")
     xarray.testing.assert_equal(read, drawing.data)
     pdf = paths[0].read_bytes()

@@ -79,7 +79,7 @@ def test_weights_are_those_of_the_matrices_and_of_the_closed_form(data, trained,
 def test_coordinates_are_weighed_if_no_directions_are_given(data, trained):
     report = pt.inspect(data[0], data[1], trained)
     np.testing.assert_allclose(report.weights[0], np.linalg.norm(trained[0], axis=0))
-    assert report.features[0] == "input 0"
+    assert report.features[0] == "input 1"
 
 
 def test_features_known_by_their_values_are_weighed_within_their_errors(data, trained, reports):

@@ -201,7 +201,7 @@ def test_a_loss_without_a_minimum_is_said_to_have_none():
     views = {"noise": [0, 0.1, 0.1], "flip": [0, 0, 0]}
     given = [SETTINGS[0] | views | {"loss": loss} for loss in LOSSES]
     pages = dict(zip(LOSSES, computed(explorer_formulas(), given), strict=True))
-    assert "feature 0 is not disturbed at all" in pages["infonce-distance"]["premise"]
+    assert "feature 1 is not disturbed at all" in pages["infonce-distance"]["premise"]
     assert "set every noise to 0" in pages["infonce-rademacher"]["premise"]
     assert not any(pages[loss]["premise"] for loss in ("spectral", "vicreg", "whitening"))
     with pytest.raises(ValueError, match="a signal fraction of 1"):
@@ -270,7 +270,11 @@ def test_the_command_writes_a_page_that_opens_with_its_options(capsys, tmp_path)
         ),
         (("--out", "x.html", "--depth", "7"), "depth: got 7; want numbers from 1 to 6"),
         (("--out", "x.html", "--head-depth", "4"), "head_depth: got 4; want from 1 to the depth"),
-        (("--out", "x.html", "--target", "3"), "target: got 3; want the number of a feature"),
+        (
+            ("--out", "x.html", "--target", "4"),
+            "target: got 4; want the number of a feature, from 1",
+        ),
+        (("--out", "x.html", "--target", "0"), "target: got 0; want numbers from 1 to 5"),
         (("--out", "x.html", "--loss", "hinge"), "loss: got 'hinge'; want one of spectral"),
         (("--out", "x.html", "--beta", "1"), "beta: got 1 for spectral"),
     ],

@@ -77,8 +77,8 @@ def require_the_prediction(window: Browser, capsys) -> dict:
     [
         {},
         {"strength": "2,1,0.5,0.3", "noise": "1,0.2,0.1,2", "depth": "5", "head-depth": "2"},
-        {"strength": "2,1", "noise": "0.7,0", "flip": "0.1,0.2", "start": "0.3,1.1", "target": "1"},
-        {"strength": "2,1,0.4", "noise": "1,1,1", "downstream": "0.5,1,3", "target": "2"},
+        {"strength": "2,1", "noise": "0.7,0", "flip": "0.1,0.2", "start": "0.3,1.1", "target": "2"},
+        {"strength": "2,1,0.4", "noise": "1,1,1", "downstream": "0.5,1,3", "target": "3"},
         {"loss": "vicreg", "beta": "1.2", "depth": "4"},
         {"loss": "infonce-distance", "temperature": "0.3"},
         {"loss": "barlow-twins", "start": "2,0.1"},
@@ -125,7 +125,7 @@ def test_a_slider_moves_with_the_keyboard(window, capsys):
 
 
 def test_features_come_and_go(window, capsys):
-    open_at(window, strength="2,1", noise="1,0.5", target="1")
+    open_at(window, strength="2,1", noise="1,0.5", target="2")
     count = "return document.querySelectorAll('#features fieldset').length"
     window.run("document.getElementById('add').click()")
     assert window.run(count) == 3
@@ -134,18 +134,18 @@ def test_features_come_and_go(window, capsys):
     require_the_prediction(window, capsys)
     window.run("document.querySelector('#features .remove').click()")
     window.wait(
-        "return location.hash.includes('strength=1,1') && location.hash.includes('target=0')"
+        "return location.hash.includes('strength=1,1') && location.hash.includes('target=1')"
     )
     window.run("document.querySelector('#features .remove').click()")
     assert window.run(count) == 2
 
 
 def test_the_text_of_the_answer_follows(window):
-    open_at(window, strength="2,1", noise="2,0", target="0", depth="2")
+    open_at(window, strength="2,1", noise="2,0", target="1", depth="2")
     answer = "return document.getElementById('answer').textContent"
     assert "pre-projection (layer 1) beats post-projection" in window.run(answer)
-    open_at(window, strength="2,1", flip="0.5,0", target="0")
-    assert "No layer keeps feature 0" in window.run(answer)
+    open_at(window, strength="2,1", flip="0.5,0", target="1")
+    assert "No layer keeps feature 1" in window.run(answer)
     open_at(window, strength="2,x", depth="9")
     assert "Not understood in the address: strength, depth" in window.run(answer)
     open_at(window, loss="infonce-rademacher")

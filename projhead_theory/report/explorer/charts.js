@@ -121,7 +121,7 @@ function drawWeights(svg, setting, layers, best) {
       add("rect", { ...bar, width: step * 0.88 });
       if (step > 7) {
         const mark = { class: "mark", x: x + step / 2, y: py(w) - 3, "text-anchor": "middle" };
-        add("text", mark, i);
+        add("text", mark, i + 1);
       }
     });
     const words = [l, side(setting, l), l === best ? "★" : ""].filter((word) => word !== "");
@@ -245,7 +245,7 @@ function drawLearning(svg, setting, curves, range, now) {
     const [t, w] = points[points.length - 1];
     if (!Number.isFinite(w)) return;
     const mark = { class: "mark", x: px(t) - 4, y: py(w) - 5, "text-anchor": "end" };
-    add("text", mark, i);
+    add("text", mark, i + 1);
   });
   const x = px(now);
   add("line", { class: "now", x1: x, x2: x, y1: bottom - inner.height, y2: bottom });

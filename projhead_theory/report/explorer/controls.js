@@ -67,8 +67,8 @@ function parse(text) {
     return choices.includes(opening.get(name)) ? opening.get(name) : otherwise;
   };
   const feature = (name, otherwise) => {
-    const value = one(name, otherwise);
-    return value < strength.length ? value : 0;
+    const value = one(name, otherwise + 1);
+    return value <= strength.length ? value - 1 : 0;
   };
   const target = feature("target", 0);
   const start = numbers("start", given, [2]) ?? numbers("start", opening, [2]);
@@ -103,11 +103,11 @@ function query(setting) {
     ["downstream", setting.downstream?.join(",")],
     ["depth", setting.depth],
     ["head-depth", setting.headDepth],
-    ["target", setting.target],
+    ["target", setting.target + 1],
     ["start", setting.start?.join(",")],
     ["loss", setting.loss],
     [LOSSES[setting.loss].parameter, parameterOf(setting)],
-    ["phase", setting.phase],
+    ["phase", setting.phase + 1],
     ["against", setting.against],
     ["begin", setting.begin],
     ["time", setting.time],
@@ -127,7 +127,7 @@ function command(setting) {
   parts.push(`--depth ${setting.depth}`);
   if (setting.start) parts.push(`--start ${setting.start.join(",")}`);
   if (setting.loss === "spectral") {
-    parts.push(`--target ${setting.target}`, `--head-depth ${setting.headDepth}`);
+    parts.push(`--target ${setting.target + 1}`, `--head-depth ${setting.headDepth}`);
     if (setting.downstream) parts.push(`--downstream ${setting.downstream.join(",")}`);
   } else {
     parts.push(`--loss ${setting.loss}`);
@@ -187,14 +187,14 @@ function buildFeatures() {
   setting.strength.forEach((_, i) => {
     const part = element("feature").content.cloneNode(true).firstElementChild;
     const swatch = make("span", { class: `swatch f${i}` });
-    part.querySelector("legend").append(swatch, `Feature ${i}`);
+    part.querySelector("legend").append(swatch, `Feature ${i + 1}`);
     place.append(part);
     for (const name of LISTS) {
       const row = part.querySelector(`[data-number="${name}"]`);
-      control(row, name, `${LABELS[name]} of feature ${i}`, ...inList(name, i));
+      control(row, name, `${LABELS[name]} of feature ${i + 1}`, ...inList(name, i));
     }
     const target = part.querySelector("input[type=radio]");
-    target.setAttribute("aria-label", `feature ${i} is the target`);
+    target.setAttribute("aria-label", `feature ${i + 1} is the target`);
     target.checked = i === setting.target;
     target.addEventListener("change", () => {
       setting.target = i;
@@ -202,7 +202,7 @@ function buildFeatures() {
       refresh();
     });
     const remove = part.querySelector(".remove");
-    remove.setAttribute("aria-label", `Remove feature ${i}`);
+    remove.setAttribute("aria-label", `Remove feature ${i + 1}`);
     remove.disabled = setting.strength.length <= LIMITS.features[0];
     remove.addEventListener("click", () => {
       for (const name of LISTS) setting[name]?.splice(i, 1);
@@ -215,10 +215,10 @@ function buildFeatures() {
     });
   });
   element("add").disabled = setting.strength.length >= LIMITS.features[1];
-  const choices = setting.strength.map((_, i) => make("option", { value: i }, String(i)));
+  const choices = setting.strength.map((_, i) => make("option", { value: i }, String(i + 1)));
   element("phase-feature").replaceChildren(...choices);
   const legend = setting.strength.map((_, i) =>
-    make("span", {}, make("span", { class: `swatch f${i}` }), `feature ${i}`),
+    make("span", {}, make("span", { class: `swatch f${i}` }), `feature ${i + 1}`),
   );
   document.querySelectorAll(".legend.features").forEach((place_) => {
     place_.replaceChildren(...legend.map((entry) => entry.cloneNode(true)));

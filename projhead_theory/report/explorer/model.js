@@ -1,6 +1,6 @@
 // The numbers of a setting. Every formula is one of the functions printed above from the library's
-// statements; here they are only put together. Arrays are counted from 0, features as well, and
-// `layers` start with the input, layer 0.
+// statements; here they are only put together. Indices count from 0, `target` as well, and
+// `layers` start with the input, layer 0; numbers of features that are shown count from 1.
 //
 // A setting: { strength, noise, flip, downstream (or null: as in training), depth, headDepth,
 // target, start (null if balanced, or [encoder, head]), loss, temperature, beta, begin }.
@@ -81,7 +81,7 @@ function premise(setting) {
   );
   if (loss.bounded && clean >= 0) {
     return (
-      `${loss.title} has no minimum, because feature ${clean} is not disturbed at all: ` +
+      `${loss.title} has no minimum, because feature ${clean + 1} is not disturbed at all: ` +
       "its weight has no bound. Give every feature noise or sign flips."
     );
   }

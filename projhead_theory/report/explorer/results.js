@@ -28,7 +28,7 @@ function spread(weights) {
 function weightRows(layers) {
   const after = layers.slice(1);
   return setting.strength.map((_, i) => {
-    const name = `feature ${i}${i === setting.target ? " (target)" : ""}`;
+    const name = `feature ${i + 1}${i === setting.target ? " (target)" : ""}`;
     return make("tr", {}, head(name, "row"), ...after.map((weights) => cell(weights[i])));
   });
 }
@@ -51,7 +51,7 @@ function showIndicator(layers, ranked) {
     if (l === ranked.best && l > 0) row.className = "best";
     return row;
   });
-  const label = `Indicator for the sign of feature ${setting.target}.`;
+  const label = `Indicator for the sign of feature ${setting.target + 1}.`;
   fill("indicator-table", label, ["", "indicator", ""], rows);
   const curve = [];
   const end = layers[setting.depth];
@@ -82,7 +82,7 @@ function showPhase([columns, lines] = [48, 36]) {
   const values = gridOf(0, top, lines);
   const plane = phasePlane(setting, i, against, strengths, values);
   const name = against === "noise" ? "noise" : "probability of a flip";
-  const axes = { strengths, values, xLabel: `strength of feature ${i}`, yLabel: `${name} of feature ${i}` };
+  const axes = { strengths, values, xLabel: `strength of feature ${i + 1}`, yLabel: `${name} of feature ${i + 1}` };
   drawPhase(element("phase"), setting, plane, { ...axes, at: [setting.strength[i], setting[against][i]] });
   const colours = Array.from({ length: setting.depth }, (_, k) => {
     const swatch = make("span", { class: "swatch", style: `background: ${layerColour(k + 1, setting.depth)}` });
@@ -96,7 +96,7 @@ function showPhase([columns, lines] = [48, 36]) {
   const rows = up.map((value, j) =>
     make("tr", {}, head(short(value), "row"), ...some[j].map((layer) => make("td", {}, words(layer)))),
   );
-  const caption = `Best layer by strength (across) and ${name} (down) of feature ${i}.`;
+  const caption = `Best layer by strength (across) and ${name} (down) of feature ${i + 1}.`;
   fill("phase-table", caption, [`${against} \\ strength`, ...across.map(short)], rows);
 }
 
@@ -136,7 +136,7 @@ function showLearning() {
 // The result in words.
 function sentence({ indicators, best, margin }) {
   const { depth, headDepth, target } = setting;
-  if (best === 0) return `No layer keeps feature ${target}: no number of labels reads its sign.`;
+  if (best === 0) return `No layer keeps feature ${target + 1}: no number of labels reads its sign.`;
   const below = depth - headDepth;
   const pre = `pre-projection (${below ? `layer ${below}` : "the input"})`;
   const post = `post-projection (layer ${depth})`;
@@ -147,7 +147,7 @@ function sentence({ indicators, best, margin }) {
       : margin > 0
         ? `${pre} beats ${post}, with indicator ${before} against ${after}`
         : `${post} beats ${pre}, with indicator ${after} against ${before}`;
-  const start = `Layer ${best} of ${depth} needs the fewest labels for the sign of feature ${target}`;
+  const start = `Layer ${best} of ${depth} needs the fewest labels for the sign of feature ${target + 1}`;
   return `${start}; ${versus}.`;
 }
 

@@ -223,7 +223,7 @@ def _draw(
 ) -> tuple[Array, Array, Array, PRNGKeyArray]:
     """Strengths and noise in training, strengths downstream, and a key for the network.
 
-    The label is feature 0.
+    The label is the first feature.
     """
     k = jax.random.split(named(key, "labels", index), 5)
     strength, noise = (

@@ -268,7 +268,7 @@ def judge_paths(prediction: Float[Array, "T L d"], run: Run) -> Verdict:
     grown = worst(jnp.abs(predicted - predicted[:1]))
     return verdict_of(
         Rows(
-            numbered("feature", prediction.shape[2], 0),
+            numbered("feature", prediction.shape[2]),
             worst(jnp.abs(measured - predicted)),
             {
                 "integration": worst(apart),

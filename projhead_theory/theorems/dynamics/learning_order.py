@@ -104,7 +104,7 @@ def judge_order(prediction: Order, seen: Measured) -> Verdict:
     wrong = jnp.sum(ahead & ~(seen.value[:, None] < seen.value[None, :])) / pairs
     return verdict_of(
         Rows(
-            numbered("feature", d, 0),
+            numbered("feature", d),
             jnp.abs(seen.value - prediction.onset) / size,
             {name: error / size for name, error in seen.errors.items()},
             # The effect to detect: the onset of a feature with twice the cross moment.

@@ -145,7 +145,7 @@ def predict(p: Noisy) -> Float[Array, "k d"]:
 
 
 def judge(prediction: Float[Array, "k d"], measured: Measured) -> Verdict:
-    name = lambda what: tuple(f"{what} {i}" for i in range(DIM))
+    name = lambda what: tuple(f"{what} {i}" for i in range(1, DIM + 1))
     return dataclasses.replace(
         compare_measured(prediction, measured),
         labels=(

@@ -173,8 +173,8 @@ def judge(prediction: Float[Array, " k"], measured: Measured) -> Verdict:
         compare_measured(prediction, measured),
         labels=(
             "decay of the collapse",
-            *numbered("edge of the basin", DIM, 0),
-            *numbered("surviving factor", DIM, 0),
+            *numbered("edge of the basin", DIM),
+            *numbered("surviving factor", DIM),
         ),
         what="relative discrepancy of the collapse",
     )

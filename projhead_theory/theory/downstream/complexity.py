@@ -350,17 +350,20 @@ def feature_arguments(weights: Any, strength: Any, target: Any) -> tuple[Array, 
         )
     j = target_index(target, weights.shape[0])
     checks.require(
-        "strength", strength[j], lambda v: v > 0, f"a positive strength of the target, feature {j}"
+        "strength",
+        strength[j],
+        lambda v: v > 0,
+        f"a positive strength of the target, feature {j + 1}",
     )
     dtype = jnp.result_type(weights, strength)
     return weights.astype(dtype), strength.astype(dtype), jnp.asarray(j)
 
 
 def target_index(target: Any, dim: int) -> int:
-    """Feature number `target` as an integer, checked against `dim`."""
+    """Index of the target as an integer, checked against `dim`."""
     j = checks.count("target", target, 0)
     if j >= dim:
-        raise checks.bad("target", j, f"the number of a feature, from 0 to {dim - 1}")
+        raise checks.bad("target", j, f"the index of a feature, from 0 to {dim - 1}")
     return j
 
 

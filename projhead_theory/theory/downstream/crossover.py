@@ -322,9 +322,11 @@ def downstream_boundary(
         _share(depth, head_depth),
     )
     if i >= d or i == j:
-        raise checks.bad("feature", i, f"another feature than the target, from 0 to {d - 1}")
+        raise checks.bad(
+            "feature", i, f"the index of another feature than the target, from 0 to {d - 1}"
+        )
     checks.require(
-        "weights", weights[j], lambda v: v > 0, f"a positive weight of the target, feature {j}"
+        "weights", weights[j], lambda v: v > 0, f"a positive weight of the target, feature {j + 1}"
     )
     logarithm = jnp.log(jnp.where(weights > 0, weights, weights[j]) / weights[j])
     cost = jnp.exp(2 * (1 - share) * logarithm) * jnp.expm1(2 * share * logarithm)

@@ -67,8 +67,8 @@ def _label(label: Any, dim: int) -> AbstractLabel:
         raise checks.bad(
             "downstream",
             repr(label),
-            "a Downstream, a DownstreamProblem, a label, or the number of a feature",
+            "a Downstream, a DownstreamProblem, a label, or the index of a feature",
         )
     if not 0 <= label < dim:
-        raise checks.bad("downstream", label, f"the number of a feature, from 0 to {dim - 1}")
+        raise checks.bad("downstream", label, f"the index of a feature, from 0 to {dim - 1}")
     return SignLabel(int(label))

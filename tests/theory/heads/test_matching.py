@@ -364,7 +364,7 @@ def test_beyond_the_limit_another_pairing_may_be_better():
         ),
         (
             lambda: best_kappa(cast([1.0, 0.5]), np.ones(2), 2),
-            r"^target: got 2; want the number of a feature, from 0 to 1",
+            r"^target: got 2; want the index of a feature, from 0 to 1",
         ),
         (
             lambda: best_kappa(cast([1.0, 0.5]), np.array([1.0, 0.0]), 1),
