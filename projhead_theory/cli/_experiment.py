@@ -11,7 +11,13 @@ from .._core.progress import COMPILING
 from . import _options as options
 
 if TYPE_CHECKING:
-    from ..experiments import ConnectedSweep, FeatureSweep, ShiftAccuracy, SubclassAccuracy
+    from ..experiments import (
+        ConnectedSweep,
+        CosineGap,
+        FeatureSweep,
+        ShiftAccuracy,
+        SubclassAccuracy,
+    )
 
 
 def experiment(
@@ -19,7 +25,7 @@ def experiment(
         str,
         typer.Argument(
             metavar="NAME",
-            help="feature-sweep, connected-sweep, shift-accuracy or subclass-accuracy.",
+            help="feature-sweep, connected-sweep, shift-accuracy, subclass-accuracy or cosine-gap.",
         ),
     ],
     strength: Annotated[
@@ -40,6 +46,12 @@ def experiment(
     ] = None,
     threshold: Annotated[
         str | None, typer.Option(help="shift-accuracy: thresholds; 0 for a linear network.")
+    ] = None,
+    temperature: Annotated[
+        str | None, typer.Option(help="cosine-gap: temperatures, separated by commas.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="cosine-gap: numbers of features, separated by commas.")
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="All but feature-sweep: number of random starts.")
@@ -70,6 +82,8 @@ def experiment(
         "loss": loss,
         "correlation": correlation,
         "threshold": threshold,
+        "temperature": temperature,
+        "features": features,
         "seeds": seeds,
         "seed": seed,
     }
@@ -185,19 +199,37 @@ def _subclass_accuracy(
     from ..experiments import subclass_accuracy
     from ..problems import Groups
 
-    widths = given["width"]
-    if any(width != int(width) for width in widths):
-        raise options.bad("width", ",".join(f"{w:g}" for w in widths), "whole numbers")
     return subclass_accuracy(
         Groups.signs([1.2, 0.9], [0.3, 0.35], [0.0]),
         given["times"],
-        [int(width) for width in widths],
+        _counts("width", given["width"]),
         key=jax.random.key(given["seed"]),
         loss=given["loss"],
         depth=given["depth"],
         seeds=given["seeds"],
         progress=progress,
     )
+
+
+def _cosine_gap(given: dict[str, Any], quick: bool, progress: Callable[[str], None]) -> CosineGap:
+    import jax
+
+    from ..experiments import cosine_gap
+
+    return cosine_gap(
+        given["temperature"],
+        _counts("features", given["features"]),
+        key=jax.random.key(given["seed"]),
+        seeds=given["seeds"],
+        steps=500 if quick else 1500,
+        progress=progress,
+    )
+
+
+def _counts(name: str, values: list[float]) -> list[int]:
+    if any(value != int(value) for value in values):
+        raise options.bad(name, ",".join(f"{value:g}" for value in values), "whole numbers")
+    return [int(value) for value in values]
 
 
 EXPERIMENTS = {
@@ -234,5 +266,10 @@ EXPERIMENTS = {
         },
         {"width": "2", "seeds": 3},
         _subclass_accuracy,
+    ),
+    "cosine-gap": Experiment(
+        {"temperature": "0.1,0.25,0.5,1", "features": "4,16,64", "seeds": 4, "seed": 0},
+        {"temperature": "0.25,1", "features": "4,16", "seeds": 2},
+        _cosine_gap,
     ),
 }

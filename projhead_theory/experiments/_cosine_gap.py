@@ -139,7 +139,7 @@ def cosine_gap(
         inner = fraction / jnp.sum(fraction)
         found = []
         for i, tau in enumerate(taus):
-            found.append(_shares(keys, fraction, tau, steps, batch_size))
+            found.append(nt_xent_shares(keys, fraction, tau, steps, batch_size))
             done, total = number * taus.size + i + 1, len(counts) * taus.size
             progress(f"{done} of {total} settings: {count} features, temperature {tau:.3g}")
         wanted = jnp.stack([cosine_shares(fraction, tau).share for tau in taus])
@@ -156,9 +156,23 @@ def _distance(shares: Array, others: Array) -> Array:
 
 
 @eqx.filter_jit
-def _shares(
-    keys: Array, fraction: Array, temperature: Array, steps: int, batch_size: int
+def nt_xent_shares(
+    keys: Array,
+    fraction: Float[Array, " d"],
+    temperature: Float[Array, ""],
+    steps: int = 1500,
+    batch_size: int = 128,
 ) -> Float[Array, "N d"]:
+    """Shares of Gaussian features in the outputs of linear maps trained on NT-Xent.
+
+    **Arguments:**
+
+    - `keys`: a key for each run, `(N,)`.
+    - `fraction`: signal fractions of features of second moment one, in (0, 1).
+    - `temperature`, `steps`, `batch_size`: as in `cosine_gap`.
+
+    **Returns:** the squared weights over their sum, a row for each run.
+    """
     count = fraction.size
     problem = ContrastiveProblem(
         Features(jnp.sqrt(fraction), "gaussian"), AdditiveNoise(jnp.sqrt(1 - fraction))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import measure, theory
+from .. import experiments, measure, theory
 from ..figures import MARKERS, closed_form, colour, ink, key, legend, log_axis, panels
 from ..figures import trained as marks
 from ..losses import (
@@ -234,6 +234,42 @@ def draw_infonce_negatives(figure: Any, data: xarray.Dataset) -> None:
     legend(ax, 2)
 
 
+def cosine_shares(
+    temperature: tuple[float, ...] = (0.1, 0.25, 0.5),
+    features: int = 32,
+    steps: int = 1000,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Shares of features in the output under NT-Xent, in units of an equal share."""
+    fraction, taus = jnp.linspace(0.9, 0.1, features), jnp.asarray(temperature)
+    keys = jax.random.split(jax.random.key(seed), 1)
+    closed = [theory.responses.cosine_shares(fraction, tau).share for tau in taus]
+    seen = [experiments.nt_xent_shares(keys, fraction, tau, steps)[0] for tau in taus]
+    products = fraction / jnp.sum(fraction)
+    return dataset(
+        {
+            "theory": (("temperature", "fraction"), features * np.stack(closed)),
+            "trained": (("temperature", "fraction"), features * np.stack(seen)),
+            "products": (("fraction",), features * products),
+        },
+        {"temperature": temperature, "fraction": np.asarray(fraction)},
+    )
+
+
+def draw_cosine_shares(figure: Any, data: xarray.Dataset) -> None:
+    (ax,) = panels(figure)
+    for i, temperature in enumerate(data.temperature.values):
+        own, label = data.sel(temperature=temperature), rf"$\tau$ = {temperature:g}"
+        closed_form(ax, own.fraction, own.theory, colour(i), label=label)
+        marks(ax, own.fraction, own.trained, colour(i), MARKERS[i % len(MARKERS)], ms=3.5)
+    closed_form(ax, data.fraction, data.products, ink(), ls=":", label="inner products, any")
+    key(ax, "cosines, many features")
+    key(ax, "trained", "o")
+    ax.set(xlabel=r"signal fraction $\lambda$", ylabel="share of the output, over an equal one")
+    ax.set_ylim(bottom=-0.1)
+    legend(ax, 2)
+
+
 ENTRIES = (
     Entry(
         "response-minimiser",
@@ -252,6 +288,16 @@ ENTRIES = (
         draw_infonce_negatives,
         theorem="infonce-negatives",
         quick={"fraction": (0.3,), "size": (256, 1024)},
+    ),
+    Entry(
+        "cosine-shares",
+        "Shares of 32 features in the output under the loss of SimCLR against their signal "
+        "fraction, at several temperatures: lines as predicted for many features, markers as "
+        "trained.",
+        cosine_shares,
+        draw_cosine_shares,
+        theorem="response-minimiser",
+        quick={"temperature": (0.25,), "features": 8, "steps": 200},
     ),
     Entry(
         "narrow-head",

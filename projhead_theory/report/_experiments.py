@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..experiments import ConnectedSweep, FeatureSweep, ShiftAccuracy, SubclassAccuracy
+from ..experiments import ConnectedSweep, CosineGap, FeatureSweep, ShiftAccuracy, SubclassAccuracy
 from ._json import environment
 from ._sheet import Sheet, Shown
 
-Result = ConnectedSweep | FeatureSweep | ShiftAccuracy | SubclassAccuracy
+Result = ConnectedSweep | CosineGap | FeatureSweep | ShiftAccuracy | SubclassAccuracy
 
 
 def experiment_report(name: str, result: Result) -> dict[str, Any]:
@@ -130,3 +130,19 @@ def _(result: ShiftAccuracy) -> tuple[str, list[str], Iterator[list[Any]]]:
     names = ["correlation", "threshold", "readout", "time", "layer"]
     names += ["average", "worst group", "error", "closed form"]
     return f"Accuracy under shift; {result.measured.shape[3]} starts", names, rows()
+
+
+@_content.register
+def _(result: CosineGap) -> tuple[str, list[str], Iterator[list[Any]]]:
+    means = [np.asarray(x).mean(axis=-1) for x in (result.cosines, result.products)]
+    (cosines, products), halves = means, result.half_widths
+
+    def rows() -> Iterator[list[Any]]:
+        for j, count in enumerate(np.asarray(result.features)):
+            for i, temperature in enumerate(np.asarray(result.temperature)):
+                numbers = cosines[i, j], halves[0][i, j], products[i, j], halves[1][i, j]
+                yield [int(count), *_cells(temperature, *numbers)]
+
+    names = ["features", "temperature", "cosines", "± cosines", "products", "± products"]
+    title = f"Distance of trained shares from two closed forms; {result.cosines.shape[2]} starts"
+    return title, names, rows()

@@ -15,14 +15,22 @@ SMALL = {
     "connected-sweep": ["--strength", "0.4", "--flip", "0.5", "--seeds", "2"],
     "shift-accuracy": ["--times", "1", "--correlation", "0.9", "--seeds", "2"],
     "subclass-accuracy": ["--times", "1,10", "--seeds", "2"],
+    "cosine-gap": ["--temperature", "1", "--features", "4,6"],
 }
 COLUMNS = {
     "feature-sweep": "strength\tflip\tlayer 1\tclosed form\tlayer 2\tclosed form",
     "connected-sweep": "strength\tflip\tlayer\tshare\tlow\thigh\tverdict\tdiagonal",
     "shift-accuracy": "correlation\tthreshold\treadout\ttime\tlayer\taverage\tworst group",
     "subclass-accuracy": "width\tlayer\ttime\taccuracy\terror\tclosed form",
+    "cosine-gap": "features\ttemperature\tcosines\t± cosines\tproducts\t± products",
 }
-ROWS = {"feature-sweep": 2, "connected-sweep": 2, "shift-accuracy": 4, "subclass-accuracy": 4}
+ROWS = {
+    "feature-sweep": 2,
+    "connected-sweep": 2,
+    "shift-accuracy": 4,
+    "subclass-accuracy": 4,
+    "cosine-gap": 2,
+}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,7 @@ ROWS = {"feature-sweep": 2, "connected-sweep": 2, "shift-accuracy": 4, "subclass
         pytest.param("connected-sweep", marks=pytest.mark.slow),
         pytest.param("shift-accuracy", marks=pytest.mark.slow),
         pytest.param("subclass-accuracy", marks=pytest.mark.slow),
+        pytest.param("cosine-gap", marks=pytest.mark.slow),
     ],
 )
 def test_every_experiment_has_a_table_a_figure_and_json(name, capsys, tmp_path):
@@ -59,6 +68,7 @@ def test_every_experiment_is_tested_here():
         (["shift-accuracy", "--width", "2"], "width: got '2'; want an option of shift-accuracy"),
         (["connected-sweep", "--depth", "3"], "depth: got 3; want an option of connected-sweep"),
         (["subclass-accuracy", "--width", "2.5"], "width: got 2.5; want whole numbers"),
+        (["cosine-gap", "--features", "2.5"], "features: got 2.5; want whole numbers"),
         (["subclass-accuracy", "--loss", "hinge"], "loss: got 'hinge'; want contrastive or regr"),
         (["feature-sweep", "--strength", "a"], "strength: got 'a'; want numbers separated"),
         (["feature-sweep", "--strength", "-1"], "strength: got -1.0 at index 0; want positive"),
