@@ -17,6 +17,7 @@ a, b = sp.symbols("a b", positive=True)
 p, n, g = sp.symbols("p n g", positive=True)
 D, H, K = sp.symbols("d h k", positive=True, integer=True)
 W1, W2, B = sp.MatrixSymbol("W_1", H, D), sp.MatrixSymbol("W_2", K, H), sp.MatrixSymbol("B", K, D)
+x1, lam1, lam2 = sp.symbols("x lambda_1 lambda_2", positive=True)
 M1, N, A = sp.MatrixSymbol("M_1", D, D), sp.MatrixSymbol("N", K, K), sp.MatrixSymbol("A", K, D)
 
 state = family(
@@ -29,6 +30,9 @@ state = family(
         W2: "the head",
         M1: "Gram before the head",
         D: "number of inputs",
+        x1: "squared weight of the feature in the first layer",
+        lam1: "imbalance between the first two layers",
+        lam2: "imbalance between the next two",
     }
 )
 
@@ -141,6 +145,28 @@ def _time(formula: Expr) -> Iterator[Step]:
     yield Step("no time passes at the start", formula.rhs.subs(s, s0))
 
 
+def _shifted(formula: Expr) -> Iterator[Step]:
+    squares = [x1, x1 + lam1, x1 + lam1 + lam2]
+    yield Step("the layers differ by their imbalances", sp.prod(squares) - formula.rhs)
+    # Along the flow each squared layer changes at the rate -2 s g, and decays.
+    pull = 2 * s * g
+    each = [-pull - 2 * gamma * square for square in squares]
+    rate = sum(speed * sp.prod(squares[:k] + squares[k + 1 :]) for k, speed in enumerate(each))
+    along = formula.rhs.diff(x1) * each[0] + sum(
+        formula.rhs.diff(multiple) * -2 * gamma * multiple for multiple in (lam1, lam2)
+    )
+    yield Step("the flow of any loss keeps it, with decaying imbalances", sp.expand(rate - along))
+    for shifts in ((lam1,), (lam1, lam1 + lam2)):
+        inner, outer = sp.Identity(H), W1.T * W1
+        for shift in shifts:
+            inner = inner * (W1 * W1.T + shift * sp.Identity(H))
+            outer = outer * (W1.T * W1 + shift * sp.Identity(D))
+        yield Step(
+            f"W_1^T ... W_1 of {len(shifts) + 1} layers, as matrices",
+            (W1.T * inner * W1 - outer).expand().doit(),
+        )
+
+
 def statements() -> Iterator[Statement]:
     flow = "Gradient flow of any differentiable loss of two linear layers, from an isotropic start."
     yield state(
@@ -181,6 +207,20 @@ def statements() -> Iterator[Statement]:
             (M1 + b * sp.Identity(D), M1 + a * sp.Identity(D)),
             (M1 - a * sp.Identity(D), M1 + a * sp.Identity(D)),
             (M1 + b * sp.Identity(D), M1),
+        ),
+    )
+    yield state(
+        "scalar-imbalance",
+        "Squared weight after the last of three layers, from the first",
+        equation(m, x1 * (x1 + lam1) * (x1 + lam1 + lam2)),
+        _shifted,
+        setting="Gradient flow of any differentiable loss of three linear layers, whose imbalances "
+        "are multiples of the identity.",
+        claim="scalar-imbalance",
+        near_misses=(
+            (x1 + lam1 + lam2, x1 + lam2),
+            (x1 + lam1, x1 - lam1),
+            (x1 + lam1 + lam2, x1 + lam1),
         ),
     )
     yield state(
