@@ -114,7 +114,7 @@ def _is_scalar(network: DeepLinear, imbalance: Array) -> Bool[Array, ""]:
 
 def _size(network: DeepLinear) -> Array:
     """Sum of all squared weights."""
-    return sum(jnp.sum(w * w, axis=(-1, -2)) for w in network.layers)
+    return jnp.sum(jnp.stack([jnp.sum(w * w, axis=(-1, -2)) for w in network.layers]), axis=0)
 
 
 def _rounding(size: Array, network: DeepLinear) -> Array:
