@@ -86,8 +86,8 @@ def sweep(
         )
         tell(line, last=progress.done == progress.runs)
 
-    tell(f"{plan.specification.runs:,} runs, {COMPILING}")
-
+    if scheduler is None:
+        tell(f"{plan.specification.runs:,} runs, {COMPILING}")
     if workers > 1:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
