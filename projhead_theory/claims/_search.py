@@ -22,7 +22,7 @@ from ._verdict import Outcome
 Draw = Callable[[Any], Any]
 
 Offers = Iterator[Callable[[], Any]]
-"""Simpler problems, as functions without arguments: what a problem's `shrinks()` yields."""
+"""Simpler problems, as functions without arguments, which a problem's `shrinks()` yields."""
 
 BATCH = 25
 EXACT = 200

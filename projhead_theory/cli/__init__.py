@@ -99,7 +99,7 @@ NOUNS = {"integer": "a whole number", "number": "a number", "float": "a number"}
 def _misread(error: Any, given: list[str]) -> str:
     """Message for an option that is no number, or nothing for another error.
 
-    The parser's own message does not say what came.
+    The parser's own message does not name the value.
     """
     said = error.format_message()
     wanted = next((noun for word, noun in NOUNS.items() if f"valid {word}" in said), None)

@@ -1,4 +1,4 @@
-"""A progress bar on standard error: what runs, how much is done, and the time that is left."""
+"""A progress bar on standard error: the present step, the share done, and the time left."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def information_bottleneck(
     points: int = 8,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """What is known of the features before the head, and bounds on it, over a factor of it.
+    """Information on the features before the head, and bounds on it, over a factor of it.
 
     The representations are read with noise of the scale `readout`.
     """

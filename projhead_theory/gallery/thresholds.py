@@ -227,7 +227,7 @@ def fully_connected(
 ) -> xarray.Dataset:
     """Squared weight of a weak feature in fully connected layers, as a share of a strong one's.
 
-    Less that of a direction that never varied, with limits over seeds.
+    Less the weight of a direction that never varied, with limits over seeds.
     """
 
     def start(key_of_start: Any) -> ShallowThresholded:

@@ -75,7 +75,7 @@ class Sheet(Table):
         self.add_row(*map(_printed, cells), **style)
 
     def csv(self) -> str:
-        """Names of the columns, then the rows, with all digits; what is unknown is empty."""
+        """Names of the columns, then the rows, with all digits; unknown cells are empty."""
         out = io.StringIO()
         rows = csv.writer(out, lineterminator="\n")
         rows.writerow(self.names)

@@ -63,7 +63,7 @@ def predict_steps(p: BarlowTask) -> Stepwise:
 def judge_steps(prediction: Stepwise, run: Run) -> Verdict:
     """Verdict on the logarithm of every weight, and on the loss, at every time.
 
-    The error of the loss is that of the logarithm of each weight, times $4 g (1 - g)$ with
+    The error of the loss is the error of the logarithm of each weight, times $4 g (1 - g)$ with
     $g = c s^2$.
     """
     weights = judge_paths(prediction.paths, run)

@@ -104,7 +104,7 @@ class Seen(eqx.Module):
 def _tasks(problem: NarrowTask) -> tuple[tuple[AbstractAlignedTask, Array], ...]:
     """The four objectives as moments, and the scales of their weights.
 
-    The last two moments of PCA are those of the natural input. Under the spectral loss the largest
+    The last two moments of PCA are the natural input's. Under the spectral loss the largest
     moments set the scale; the others ask for outputs as large as the features or their noise.
     """
     p, moments = problem, problem.problem.moments()

@@ -137,7 +137,7 @@ def _curve(fraction: Array, kind: Array, parameter: Array) -> Array:
 
 
 def _energy(fraction: Array, kind: Array, parameter: Array) -> Array:
-    """Least loss of a feature, less that of weight zero, as a function of its response.
+    """Least loss of a feature, less its loss at weight zero, as a function of its response.
 
     Written with the weight, and so apart from the formulas in `theory.responses`.
     """

@@ -160,7 +160,7 @@ def judge(prediction: Float[Array, "k d"], measured: Measured) -> Verdict:
 
 @drawn
 def noisy(key: PRNGKeyArray, *, ratios: Any, index: Array | int = 0) -> Noisy:
-    """Features whose noise has these variances over that of the signal."""
+    """Features whose noise has these variances, over the variance of the signal."""
     k = jax.random.split(named(key, "noisy features", index), 3)
     strength = uniform(k[0], 0.7, 1.4, (DIM,))
     noise = strength * jnp.sqrt(ratios.astype(strength.dtype) * uniform(k[1], 0.95, 1.05, (DIM,)))

@@ -101,7 +101,7 @@ def _information(joint: Array, first: slice, second: slice) -> Array:
 def _measured(trained: Trained, trajectory: simulation.Trajectory) -> Float[Array, " k"]:
     """All quantities, from the joint covariance of features, representations and targets.
 
-    The joint vector is that of the features, both views, the representations, and three targets.
+    The joint vector has the features, both views, the representations, and three targets.
     """
     *_, below, _ = trajectory.final.products()
     head, eye = trajectory.final.layers[-1], jnp.eye(DIM, dtype=below.dtype)

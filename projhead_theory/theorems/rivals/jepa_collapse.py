@@ -140,7 +140,7 @@ def survivors(
 def measure(problem: CollapseTask) -> Measured:
     """Measure the decay of the collapse, the edges of the basins, and what survives.
 
-    All three are points of rest. Those of a Runge-Kutta method are those of the equation, so that
+    All three are points of rest. A Runge-Kutta method rests where its equation does, so that
     they carry no error of integration but the rounding of the steps.
     """
     (decay, decay_bracket, rest), (edge, bracket), (end, left) = (

@@ -78,7 +78,7 @@ def predicted(problem: Classes) -> Compression:
 def judge(p: Compression, run: Run) -> Verdict:
     """Verdict on the ratio at each layer, relative to the prediction.
 
-    The measured variances are those of the images of the classes, without Grams.
+    The variances are measured on the images of the classes, without Grams.
     """
     law = judge_layers(p.law, run)
     products = run.fine.final.products()

@@ -127,8 +127,8 @@ def judge_grams(prediction: Grams, course: Course) -> Verdict:
     r"""Verdict on the Grams of all layers but the last along a run, in units of the largest.
 
     The law takes the last Gram from the run itself. With the least factors $f_k = x + \mu_k$, an
-    error $e$ of the last Gram moves that of layer $l$ by at most $e / \prod_{k > l} f_k$, and an
-    error $e$ of all $\mu_k$ by at most $2 e \sum_{k \le l} f_k^{-1}$ of it.
+    error $e$ of the last Gram moves the Gram of layer $l$ by at most $e / \prod_{k > l} f_k$. An
+    error $e$ of all $\mu_k$ moves it by at most $2 e \sum_{k \le l} f_k^{-1}$ of its size.
     """
     run = course.run
     (seen, law), (coarse, coarse_law) = (

@@ -83,7 +83,7 @@ class Law(eqx.Module):
     law: Callable[..., Array] = eqx.field(static=True, default=theory.starts.start_law)
 
     def __call__(self, grams: Float[Array, "n k k"], *, of_head: bool) -> Float[Array, "n k k"]:
-        """Grams of one of the layers, from those of the product on its side."""
+        """Grams of one of the layers, from the product's Grams on its side."""
         own, other = self.start.encoder, self.start.head
         encoder, head = (other, own) if of_head else (own, other)
         scales = {"encoder": encoder, "head": head, "weight_decay": self.weight_decay}
