@@ -39,6 +39,7 @@ def annealed(steps: int, optimiser: Optimiser = optax.adam) -> Optimiser:
 
         ```pycon
         >>> problem = pt.ContrastiveProblem(pt.Features([2.0, 1.0]), pt.AdditiveNoise([1.0, 0.2]))
+        >>> import optax
         >>> run = pt.simulation.stochastic(
         ...     pt.DeepLinear([jnp.eye(2)]), problem, key=jax.random.key(0), steps=500, save_at=2,
         ...     learning_rate=0.02, optimiser=pt.simulation.annealed(500, optax.sgd),
