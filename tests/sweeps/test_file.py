@@ -148,7 +148,7 @@ def test_a_killed_sweep_resumes_to_the_same_bytes(spec, tmp_path):
     finish(process(spec, whole))
     started = process(spec, killed, "--workers", "2")
     for line in started.stderr:
-        if " runs" in line:
+        if " of " in line:  # after a chunk was written
             break
     os.kill(workers_of(started.pid)[0], signal.SIGKILL)
     _, err = started.communicate(timeout=300)
@@ -159,7 +159,7 @@ def test_a_killed_sweep_resumes_to_the_same_bytes(spec, tmp_path):
     for options in ((), ("--workers", "2")):
         started = process(spec, killed, *options)
         for line in started.stderr:
-            if " runs" in line:
+            if " of " in line:  # after a chunk was written
                 break
         time.sleep(rng.uniform(0, 1.5))
         os.killpg(started.pid, signal.SIGKILL)
