@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projhead_theory._core.powers import layer_shares
-from projhead_theory.theorems._common import replace
+from projhead_theory.theorems._common.tasks import replace
 from projhead_theory.theory.starts import scalar_imbalance_law, start_law
 
 SQUARES = st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3)
