@@ -11,10 +11,10 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ... import DeepLinear, losses, measure, problems, theory
 from ..._core import diagonal, epsilons, frobenius, matmul, named, nonzero, psd_power
 from ...claims import Claim, Control, Offers, Rows, Verdict, numbered, verdict_of
-from ...moments import TargetMoments
-from .._common import Run, decades, drawn, flow_through, harder, replace, rounded_data, uniform
+from .._common import decades, drawn, harder, replace, rounded_data, uniform
+from .start_law import Course, of_teacher, times_to, train
 
-DIM, RECORDS = 4, 16
+DIM = 4
 
 
 class Shifted(eqx.Module):
@@ -42,6 +42,10 @@ class Shifted(eqx.Module):
     def network(self, uneven: float = 0.0) -> DeepLinear:
         """The start; or imbalances of the same trace that differ between directions."""
         return _network(self, jnp.asarray(uneven, self.squares.dtype))
+
+    def holds_for(self, network: DeepLinear) -> Bool[Array, ""]:
+        """True if the imbalances of a network are these multiples of the identity."""
+        return _is_scalar(network, self.imbalance)
 
 
 @eqx.filter_jit
@@ -80,26 +84,6 @@ class Grams(eqx.Module):
 def predict(problem: Shifted) -> Grams:
     """The law, from the imbalances of the start alone."""
     return Grams(problem.imbalance, problem.times, problem.weight_decay)
-
-
-class Course(eqx.Module):
-    """A run, and whether its imbalances began as multiples of the identity."""
-
-    run: Run
-    scalar: Bool[Array, ""]
-
-
-def train(problem: Shifted, start: DeepLinear | None = None) -> Course:
-    """Gradient flow up to the last time, whether stationary or not."""
-    network = problem.network() if start is None else start
-    run = flow_through(
-        network,
-        problem.data,
-        problem.times,
-        loss=problem.loss,
-        weight_decay=problem.weight_decay,
-    )
-    return Course(run, _is_scalar(network, problem.imbalance))
 
 
 @eqx.filter_jit
@@ -162,7 +146,7 @@ def judge_grams(prediction: Grams, course: Course) -> Verdict:
             measured=frobenius(seen)[:, :-1].T,
         ),
         what="relative discrepancy of the Grams",
-        premises={"imbalances are multiples of the identity": course.scalar},
+        premises={"imbalances are multiples of the identity": course.premise},
         converged=run.reached,
         finite=run.finite,
     )
@@ -190,7 +174,7 @@ def _from_start(
         jnp.diff(sums, prepend=jnp.zeros(1, sums.dtype)),
         squares,
         key,
-        jnp.geomspace(1e-3, 1, RECORDS, dtype=squares.dtype) * 3,
+        times_to(jnp.asarray(3.0, squares.dtype)),
         jnp.asarray(weight_decay, squares.dtype),
     )
 
@@ -205,10 +189,7 @@ def _contrastive(key: PRNGKeyArray, depth: int, *, weight_decay: Any = 0.0, inde
 @drawn
 def _regression(key: PRNGKeyArray, depth: int, *, weight_decay: Any = 0.0, index: Any = 0) -> Any:
     teacher, spread, rest = jax.random.split(named(key, "scalar imbalance regression", index), 3)
-    inputs = jax.random.normal(spread, (DIM, DIM), jnp.result_type(float)) / DIM**0.5
-    second = matmul(inputs, inputs.T) + jnp.eye(DIM, dtype=inputs.dtype) / 4
-    target = matmul(jax.random.normal(teacher, (DIM, DIM), inputs.dtype), second)
-    return _from_start(rest, losses.mse, TargetMoments(target, second), depth, weight_decay)
+    return _from_start(rest, losses.mse, of_teacher(teacher, spread, DIM, DIM), depth, weight_decay)
 
 
 def _problems(key: PRNGKeyArray) -> Iterator[Shifted]:
@@ -227,9 +208,8 @@ def _harder(key: PRNGKeyArray) -> Shifted:
     reach = jnp.max(diagonal(moments.second))
     last = 0.3 / (reach * (1 + reach) * (1 + jnp.max(sums)) ** 3)
     decay = decades(k[4], -3, 0) / last
-    times = jnp.geomspace(1e-3, 1, RECORDS, dtype=squares.dtype) * last
     imbalance = jnp.diff(sums, prepend=jnp.zeros(1, sums.dtype))
-    return Shifted(losses.spectral, moments, imbalance, squares, key, times, decay)
+    return Shifted(losses.spectral, moments, imbalance, squares, key, times_to(last), decay)
 
 
 def _with_imbalance(other: Callable[[Array], Array]) -> Callable:

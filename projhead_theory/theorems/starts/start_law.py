@@ -57,6 +57,10 @@ class Isotropic(eqx.Module):
         """The start; or layers of the same scales that overlap, without a product of their own."""
         return _network(self, jnp.asarray(overlap, self.product.dtype))
 
+    def holds_for(self, network: DeepLinear) -> Bool[Array, ""]:
+        """True if a network is on the set of the law."""
+        return _is_isotropic(network, self.start)
+
 
 @eqx.filter_jit
 def _network(problem: Isotropic, overlap: Array) -> DeepLinear:
@@ -102,14 +106,17 @@ def predict(problem: Isotropic) -> Law:
 
 
 class Course(eqx.Module):
-    """A run, and whether it began on the set of the start law."""
+    """A run, and whether it began on the set of its law."""
 
     run: Run
-    isotropic: Bool[Array, ""]
+    premise: Bool[Array, ""]
 
 
-def train(problem: Isotropic, start: DeepLinear | None = None) -> Course:
-    """Gradient flow up to the last time, whether stationary or not."""
+def train(problem: Any, start: DeepLinear | None = None) -> Course:
+    """Gradient flow up to the last time, whether stationary or not.
+
+    The problem has a `network()` to start from, and says of another whether its law `holds_for` it.
+    """
     network = problem.network() if start is None else start
     run = flow_through(
         network,
@@ -118,7 +125,7 @@ def train(problem: Isotropic, start: DeepLinear | None = None) -> Course:
         loss=problem.loss,
         weight_decay=problem.weight_decay,
     )
-    return Course(run, _is_isotropic(network, problem.start))
+    return Course(run, problem.holds_for(network))
 
 
 @eqx.filter_jit
@@ -177,7 +184,7 @@ def judge_law(prediction: Law, course: Course) -> Verdict:
     return verdict_of(
         *rows,
         what="relative discrepancy of the Grams",
-        premises={"isotropic start": course.isotropic},
+        premises={"isotropic start": course.premise},
         converged=run.reached,
         finite=run.finite,
     )
@@ -194,8 +201,16 @@ def _sides(networks: DeepLinear, law: Law) -> list[tuple[Array, Array]]:
     ]
 
 
-def _times(last: Array) -> Array:
+def times_to(last: Array) -> Array:
+    """Save times up to the last one, spaced geometrically."""
     return jnp.geomspace(1e-3, 1, RECORDS, dtype=last.dtype) * last
+
+
+def of_teacher(teacher: PRNGKeyArray, spread: PRNGKeyArray, d: int, p: int) -> TargetMoments:
+    """Moments of a random linear teacher with `p` outputs, on inputs in random position."""
+    inputs = jax.random.normal(spread, (d, d), jnp.result_type(float)) / d**0.5
+    second = matmul(inputs, inputs.T) + jnp.eye(d, dtype=inputs.dtype) / 4
+    return TargetMoments(matmul(jax.random.normal(teacher, (p, d), inputs.dtype), second), second)
 
 
 @drawn
@@ -215,11 +230,9 @@ def _regression(
     """Regression on a linear teacher, from the start itself."""
     d, _, p = sizes
     teacher, spread, rest = jax.random.split(named(key, "start law regression", index), 3)
-    inputs = jax.random.normal(spread, (d, d), jnp.result_type(float)) / d**0.5
-    second = matmul(inputs, inputs.T) + jnp.eye(d, dtype=inputs.dtype) / 4
-    target = matmul(jax.random.normal(teacher, (p, d), inputs.dtype), second)
-    moments = TargetMoments(target, second)
-    return _from_start(rest, losses.mse, moments, sizes, weight_decay, 0.0)
+    return _from_start(
+        rest, losses.mse, of_teacher(teacher, spread, d, p), sizes, weight_decay, 0.0
+    )
 
 
 def _from_start(
@@ -234,7 +247,7 @@ def _from_start(
     k = jax.random.split(key, 4)
     start = theory.starts.Start(uniform(k[0], 0.5, 1.0), uniform(k[1], 0.1, 0.4))
     product = learned * jax.random.normal(k[2], (sizes[2], sizes[0]), start.head.dtype)
-    times = _times(jnp.asarray(5.0, product.dtype))
+    times = times_to(jnp.asarray(5.0, product.dtype))
     decay = jnp.asarray(weight_decay, product.dtype)
     return Isotropic(loss, data, start, product, k[3], times, decay, sizes)
 
@@ -267,7 +280,7 @@ def _harder(key: PRNGKeyArray) -> Isotropic:
     # Until the fastest feature has been learned, so that the Grams have moved.
     last = decades(k[5], -1, 1) / (reach * size * (start.encoder + start.head + size / reach))
     decay = decades(k[5], -3, 0) / last
-    return Isotropic(losses.spectral, moments, start, product, key, _times(last), decay, SIZES)
+    return Isotropic(losses.spectral, moments, start, product, key, times_to(last), decay, SIZES)
 
 
 def _with_scales(
