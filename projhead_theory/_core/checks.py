@@ -82,6 +82,14 @@ def probability(name: str, value: Any) -> Array:
     return x
 
 
+def square(name: str, value: Any) -> Array:
+    """Check a square matrix."""
+    x = floating(name, value)
+    if x.ndim != 2 or x.shape[0] != x.shape[1]:
+        raise bad(name, f"shape {x.shape}", "a square matrix")
+    return x
+
+
 def count(name: str, value: Any, least: int = 1) -> int:
     """Check a whole number of at least `least`, and return it as a Python int."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:

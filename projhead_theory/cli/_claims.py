@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from . import _options as options
+from ._output import deliver
 
 app = typer.Typer(help="List the claims, or show one.", no_args_is_help=True)
 
@@ -15,7 +16,7 @@ app = typer.Typer(help="List the claims, or show one.", no_args_is_help=True)
 def list_(csv: options.Csv = None) -> None:
     """List the claims by family, with one line each."""
     options.require_outputs(csv=csv)
-    from ..report import Sheet, print_table, write_csv
+    from ..report import Sheet
     from ..theorems import CLAIMS
 
     table = Sheet(box=None, pad_edge=False)
@@ -23,10 +24,7 @@ def list_(csv: options.Csv = None) -> None:
         table.column(name, text=True)
     for name in CLAIMS.known():
         table.record(name, CLAIMS.modules[name].split(".")[-2], CLAIMS.summary(name))
-    if csv is not None:
-        write_csv(table, csv)
-    if csv != "-":
-        print_table(table)
+    deliver(table, csv)
 
 
 @app.command()

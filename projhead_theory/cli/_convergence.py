@@ -9,6 +9,7 @@ import typer
 from .._core.progress import COMPILING
 from . import _options as options
 from ._compiler import compiled_lightly, for_small_programs
+from ._output import deliver
 
 
 def convergence(
@@ -58,13 +59,8 @@ def convergence(
             confidence=confidence,
             progress=lambda line: status.update(f"{COMPILING}, then training over the {line}"),
         )
-    if json is not None:
-        report.write_json(report.convergence_report(found), json)
     table = report.convergence_table(found)
-    if csv is not None:
-        report.write_csv(table, csv)
-    if "-" not in (json, csv):
-        report.print_table(table)
+    deliver(table, csv, json, lambda: report.convergence_report(found))
     if plot is not None:
         from ..figures import save
 

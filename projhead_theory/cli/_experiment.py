@@ -9,6 +9,7 @@ import typer
 
 from .._core.progress import COMPILING
 from . import _options as options
+from ._output import deliver
 
 if TYPE_CHECKING:
     from ..experiments import (
@@ -100,13 +101,8 @@ def experiment(
 
     with Console(stderr=True).status(f"{name}: {COMPILING}, then training") as status:
         result = chosen.run(settings, quick, lambda line: status.update(f"{name}: {line}"))
-    if json is not None:
-        report.write_json(report.experiment_report(name, result), json)
     table = report.experiment_table(result)
-    if csv is not None:
-        report.write_csv(table, csv)
-    if "-" not in (json, csv):
-        report.print_table(table)
+    deliver(table, csv, json, lambda: report.experiment_report(name, result))
     if plot is not None:
         from ..figures import save
 

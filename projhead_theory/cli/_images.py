@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from . import _options as options
+from ._output import deliver
 
 NAMES = ("coarse-to-fine", "digit-on-photograph", "spurious-correlation", "shift")
 
@@ -62,13 +63,7 @@ def images(
 
         reports.write_json(record, Path(out) / f"{name}.json")
         save(result.plot(), Path(out) / f"{name}.png")
-    if json is not None:
-        reports.write_json(record, json)
-    table = result.table()
-    if csv is not None:
-        reports.write_csv(table, csv)
-    if "-" not in (json, csv):
-        reports.print_table(table)
+    deliver(result.table(), csv, json, lambda: record)
     return 0
 
 

@@ -9,6 +9,7 @@ import typer
 
 from .._core.progress import COMPILING
 from . import _options as options
+from ._output import deliver
 from ._progress import bar
 
 AXIS = "NUMBER[@FEATURE]:LOW:HIGH"
@@ -118,13 +119,8 @@ def phase(
                 advance(done)
 
             check = check_phase(diagram, simulate, jax.random.key(seed), trained)
-    if json is not None:
-        report.write_json({"target": index} | report.phase_report(diagram, check), json)
-    table = report.phase_table(diagram, check)
-    if csv is not None:
-        report.write_csv(table, csv)
-    if "-" not in (json, csv):
-        report.print_table(table)
+    data = lambda: {"target": index} | report.phase_report(diagram, check)
+    deliver(report.phase_table(diagram, check), csv, json, data)
     if plot is not None:
         from ..figures import plot_phase, save
 

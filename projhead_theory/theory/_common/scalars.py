@@ -66,3 +66,11 @@ def _strong(x: Array, dtype: Any) -> Array:
         return x
     known = checks.concrete(x)
     return x.astype(dtype) if known is None else checks.array(known.astype(dtype))
+
+
+def each_feature(name: str, value: Any) -> Array:
+    """Check non-negative numbers, one a feature, of at least one feature."""
+    x = checks.nonnegative(name, value)
+    if x.ndim != 1 or x.size == 0:
+        raise checks.bad(name, f"shape {x.shape}", "one number a feature, (d,)")
+    return x

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._core import checks
+from .._common.scalars import each_feature
 
 __all__ = ["negatives_bias", "negatives_second_order"]
 
@@ -75,9 +76,7 @@ def negatives_second_order(fraction: Any) -> Float[Array, " d"]:
 
 
 def _fractions(fraction: Any) -> Array:
-    x = checks.nonnegative("fraction", fraction)
-    if x.ndim != 1 or x.size == 0:
-        raise checks.bad("fraction", f"shape {x.shape}", "one number a feature, (d,)")
+    x = each_feature("fraction", fraction)
     checks.require("fraction", x, lambda v: v < 1, "signal fractions in [0, 1)")
     return x
 

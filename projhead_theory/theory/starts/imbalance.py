@@ -72,9 +72,7 @@ def scalar_imbalance_law(
 
     Source: beyond the paper.
     """
-    gram, given = checks.floating("gram", gram), checks.floating("imbalance", imbalance)
-    if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
-        raise checks.bad("gram", f"shape {gram.shape}", "a square matrix")
+    gram, given = checks.square("gram", gram), checks.floating("imbalance", imbalance)
     if given.ndim != 1:
         raise checks.bad(
             "imbalance", f"shape {given.shape}", "one number a pair of layers, (L - 1,)"

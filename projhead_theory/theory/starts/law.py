@@ -306,8 +306,6 @@ def _given(
     name: str, value: Any, encoder: Any, head: Any, weight_decay: Any, time: Any
 ) -> tuple[Array, Start]:
     """Grams or weights, and the scales that take the place of the start's own, in one dtype."""
-    array = checks.floating(name, value)
-    if name == "gram" and (array.ndim != 2 or array.shape[0] != array.shape[1]):
-        raise checks.bad(name, f"shape {array.shape}", "a square matrix")
+    array = (checks.square if name == "gram" else checks.floating)(name, value)
     start = Start(encoder, head).after(time, weight_decay)
     return array, jax.tree.map(lambda x: x.astype(array.dtype), start)
